@@ -1,0 +1,72 @@
+// Package process runs the programs of a lab: it starts them so that none can
+// outlive the lab, keeps them running with a back-off, and stops them gently.
+package process
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+)
+
+// MarkVariable is set in the environment of every process of a lab to the
+// lab's state dir: what it was started by can be told from outside.
+const MarkVariable = "ISTIO_LAB_STATE_DIR"
+
+// Group starts processes that the kernel kills when this program dies, however it dies.
+type Group struct {
+	mark     string
+	requests chan func()
+}
+
+// NewGroup makes a group whose processes carry the mark.
+//
+// The parent-death signal is tied to the thread that forked, not to the
+// process. So one goroutine, locked for good to a thread of its own, forks all.
+func NewGroup(mark string) *Group {
+	group := &Group{mark: mark, requests: make(chan func())}
+	go func() {
+		runtime.LockOSThread()
+		for request := range group.requests {
+			request()
+		}
+	}()
+	return group
+}
+
+// Command is one program to run.
+type Command struct {
+	Path string
+	Args []string
+	// Env is the whole environment; nothing is inherited.
+	Env []string
+	// Dir is the working directory.
+	Dir string
+	// Log is the file that stdout and stderr are appended to.
+	Log string
+}
+
+func (g *Group) start(command Command) (*exec.Cmd, error) {
+	log, err := os.OpenFile(command.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("open the log of %s: %w", command.Path, err)
+	}
+	defer func() { _ = log.Close() }()
+
+	cmd := exec.Command(command.Path, command.Args...)
+	cmd.Env = append(append([]string{}, command.Env...), MarkVariable+"="+g.mark)
+	cmd.Dir = command.Dir
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		// Out of the terminal's group: Ctrl-C reaches the lab only, which then stops things in order.
+		Setpgid:   true,
+		Pdeathsig: syscall.SIGKILL,
+	}
+	result := make(chan error, 1)
+	g.requests <- func() { result <- cmd.Start() }
+	if err := <-result; err != nil {
+		return nil, fmt.Errorf("start %s: %w", command.Path, err)
+	}
+	return cmd, nil
+}

@@ -1,0 +1,80 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+const lockName = "lab.lock"
+
+// HeldError says that another lab owns the state dir.
+type HeldError struct {
+	Dir string
+	PID int
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("a lab is running in %s already (pid %d): stop it with `lab down --state-dir %s`, or use another --state-dir", e.Dir, e.PID, e.Dir)
+}
+
+// Lock makes this process the owner of the state dir for as long as it lives.
+// The lock is a POSIX record lock: the kernel drops it when the process ends,
+// however it ends, and names its holder to whoever asks.
+type Lock struct {
+	file *os.File
+}
+
+// Acquire takes the lock, or fails with a *HeldError.
+func Acquire(dir string) (*Lock, error) {
+	file, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("lock the state dir: %w", err)
+	}
+	request := wholeFile(syscall.F_WRLCK)
+	if err := syscall.FcntlFlock(file.Fd(), syscall.F_SETLK, &request); err != nil {
+		_ = file.Close()
+		if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
+			holder, _ := Holder(dir)
+			return nil, &HeldError{Dir: dir, PID: holder}
+		}
+		return nil, fmt.Errorf("lock the state dir %s: %w", dir, err)
+	}
+	return &Lock{file: file}, nil
+}
+
+// Release gives the state dir free.
+func (l *Lock) Release() error {
+	if err := l.file.Close(); err != nil {
+		return fmt.Errorf("release the state dir: %w", err)
+	}
+	return nil
+}
+
+// Holder is the process that owns the state dir, as the kernel knows it; 0 when none does.
+// The holder itself must not ask: closing the file would drop its lock.
+func Holder(dir string) (int, error) {
+	file, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look for the lab that runs in %s: %w", dir, err)
+	}
+	defer func() { _ = file.Close() }()
+	request := wholeFile(syscall.F_WRLCK)
+	if err := syscall.FcntlFlock(file.Fd(), syscall.F_GETLK, &request); err != nil {
+		return 0, fmt.Errorf("look for the lab that runs in %s: %w", dir, err)
+	}
+	if request.Type == syscall.F_UNLCK {
+		return 0, nil
+	}
+	return int(request.Pid), nil
+}
+
+func wholeFile(kind int16) syscall.Flock_t {
+	return syscall.Flock_t{Type: kind, Whence: io.SeekStart}
+}

@@ -1,0 +1,153 @@
+// Package state is what a lab writes down for others: DIR/lab.json, where
+// tests and people find its clusters, and the lock by which a lab owns DIR.
+package state
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+// FileName of the description in a state dir.
+const FileName = "lab.json"
+
+// Lab is the content of lab.json.
+type Lab struct {
+	// Mode the clusters are joined in.
+	Mode string `json:"mode"`
+	// PID of the lab itself.
+	PID int `json:"pid"`
+	// Ready is set once every cluster is up and joined.
+	Ready    bool      `json:"ready"`
+	Clusters []Cluster `json:"clusters"`
+}
+
+// Cluster is where to find one cluster and its parts.
+type Cluster struct {
+	Name          string `json:"name"`
+	ClusterDomain string `json:"clusterDomain"`
+	// ClusterUUID is empty until the module has given the cluster one.
+	ClusterUUID string `json:"clusterUUID"`
+	APIServer   string `json:"apiServer"`
+	Kubeconfig  string `json:"kubeconfig"`
+	// MetadataEndpoint is what neighbours call; MetadataCA is the PEM file its certificate verifies with.
+	MetadataEndpoint string `json:"metadataEndpoint"`
+	MetadataCA       string `json:"metadataCA"`
+	// OperatorMetrics is the Prometheus endpoint of the module's operator.
+	OperatorMetrics string    `json:"operatorMetrics"`
+	Processes       []Process `json:"processes"`
+}
+
+// Process is one running program of a cluster.
+type Process struct {
+	// Name as in the contract: etcd, kube-apiserver, …, metadata-exporter.
+	Name string `json:"name"`
+	PID  int    `json:"pid"`
+	Log  string `json:"log"`
+	// State is starting, running, back-off or stopped.
+	State    string    `json:"state"`
+	Restarts int       `json:"restarts"`
+	Started  time.Time `json:"started"`
+	// Pod that the program runs for, empty for the cluster's own programs.
+	Pod string `json:"pod,omitempty"`
+	// Message says why it is not running.
+	Message string `json:"message,omitempty"`
+}
+
+// Read reads the description in a state dir. The error says what to do when there is none.
+func Read(dir string) (*Lab, error) {
+	file := filepath.Join(dir, FileName)
+	content, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no lab has been started with --state-dir %s: start one with `lab up`", dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the description of the lab: %w", err)
+	}
+	lab := &Lab{}
+	if err := json.Unmarshal(content, lab); err != nil {
+		return nil, fmt.Errorf("read the description of the lab %s: %w", file, err)
+	}
+	return lab, nil
+}
+
+// File keeps lab.json equal to what it is told.
+type File struct {
+	dir string
+
+	mu  sync.Mutex
+	lab Lab
+	// written is the content on disk: equal content is not written again.
+	written []byte
+}
+
+// NewFile starts a description in the state dir.
+func NewFile(dir string, lab Lab) *File {
+	return &File{dir: dir, lab: lab}
+}
+
+// Update changes the description and, when that made a difference, replaces lab.json atomically.
+func (f *File) Update(change func(*Lab)) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(&f.lab)
+	content, err := json.MarshalIndent(f.lab, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the description of the lab: %w", err)
+	}
+	if slices.Equal(content, f.written) {
+		return nil
+	}
+	if err := WriteFile(filepath.Join(f.dir, FileName), append(content, '\n'), 0o644); err != nil {
+		return err
+	}
+	f.written = content
+	return nil
+}
+
+// UpdateCluster changes one cluster's description.
+func (f *File) UpdateCluster(name string, change func(*Cluster)) error {
+	return f.Update(func(lab *Lab) {
+		for i := range lab.Clusters {
+			if lab.Clusters[i].Name == name {
+				change(&lab.Clusters[i])
+			}
+		}
+	})
+}
+
+// Snapshot is a copy of the description.
+func (f *File) Snapshot() Lab {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	lab := f.lab
+	lab.Clusters = slices.Clone(lab.Clusters)
+	for i := range lab.Clusters {
+		lab.Clusters[i].Processes = slices.Clone(lab.Clusters[i].Processes)
+	}
+	return lab
+}
+
+// WriteFile replaces a file atomically: a reader sees the old content or the new.
+func WriteFile(file string, content []byte, mode fs.FileMode) error {
+	temporary, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	defer func() { _ = os.Remove(temporary.Name()) }()
+	_, err = temporary.Write(content)
+	err = errors.Join(err, temporary.Chmod(mode), temporary.Close())
+	if err == nil {
+		err = os.Rename(temporary.Name(), file)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	return nil
+}

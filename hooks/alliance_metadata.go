@@ -1,0 +1,93 @@
+package hooks
+
+import (
+	"context"
+
+	sdk "github.com/deckhouse/module-sdk/pkg"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/discovery"
+	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+)
+
+const (
+	remotePublicMetadataPath = "istio.internal.remotePublicMetadata"
+	federationsPath          = "istio.internal.federations"
+)
+
+// remotePublicMetadata is one entry of remote-public-metadata.json: a
+// neighbour that may ask for metadata, and the key that proves it is the one.
+type remotePublicMetadata struct {
+	Kind        string `json:"kind"`
+	Name        string `json:"name"`
+	ClusterUUID string `json:"clusterUUID"`
+	TrustDomain string `json:"trustDomain,omitempty"`
+	AuthnKeyPub string `json:"authnKeyPub"`
+	RootCA      string `json:"rootCA"`
+}
+
+// trustedFederation is one entry of the values internal.federations.
+type trustedFederation struct {
+	Name        string `json:"name"`
+	TrustDomain string `json:"trustDomain"`
+	RootCA      string `json:"rootCA"`
+}
+
+// allianceMetadata turns the status of all neighbours into values: whose
+// tokens are accepted, and whose roots are trusted. Published services are not
+// among them, so a Service that comes or goes causes no Helm upgrade.
+func allianceMetadata() hookruntime.Hook {
+	binding := federationsBinding()
+	binding.JqFilter = `{
+		metadata: {name: .metadata.name, creationTimestamp: .metadata.creationTimestamp},
+		spec: {trustDomain: .spec.trustDomain},
+		status: {metadataCache: {public: .status.metadataCache.public}}
+	}`
+	return hookruntime.Hook{
+		Name: "alliance_metadata",
+		Config: sdk.HookConfig{
+			OnBeforeHelm: &sdk.OrderedConfig{Order: 20},
+			Queue:        "/modules/istio/alliance-metadata",
+			Kubernetes:   []sdk.KubernetesConfig{binding},
+		},
+		Run: runAllianceMetadata,
+	}
+}
+
+func runAllianceMetadata(_ context.Context, in *sdk.HookInput) error {
+	neighbours := map[string]remotePublicMetadata{}
+	federations := []trustedFederation{}
+	if in.Values.Get(federationEnabledPath).Bool() {
+		accepted, err := acceptedFederations(in)
+		if err != nil {
+			return err
+		}
+		for _, resource := range accepted {
+			public := resource.Status.MetadataCache.Public
+			neighbours[public.ClusterUUID] = remotePublicMetadata{
+				Kind: v1alpha1.IstioFederationKind, Name: resource.Name,
+				ClusterUUID: public.ClusterUUID, TrustDomain: resource.Spec.TrustDomain,
+				AuthnKeyPub: public.AuthnKeyPub, RootCA: public.RootCA,
+			}
+			federations = append(federations, trustedFederation{
+				Name: resource.Name, TrustDomain: resource.Spec.TrustDomain, RootCA: public.RootCA,
+			})
+		}
+	}
+	in.Values.Set(remotePublicMetadataPath, neighbours)
+	in.Values.Set(federationsPath, federations)
+	return nil
+}
+
+// acceptedFederations reads the binding "federations" and leaves out what does not count.
+func acceptedFederations(in *sdk.HookInput) ([]v1alpha1.IstioFederation, error) {
+	this, err := self(in)
+	if err != nil {
+		return nil, err
+	}
+	resources, err := snapshot[v1alpha1.IstioFederation](in, "federations")
+	if err != nil {
+		return nil, err
+	}
+	return discovery.Accepted(this, resources), nil
+}

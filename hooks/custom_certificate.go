@@ -1,0 +1,96 @@
+package hooks
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+
+	sdk "github.com/deckhouse/module-sdk/pkg"
+	"github.com/deckhouse/module-sdk/pkg/metric/operation"
+
+	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+)
+
+const (
+	customCertificatePath   = "istio.internal.customCertificateData"
+	customCertificateMetric = "d8_istio_custom_certificate_refused"
+	customCertificateGroup  = "istio_custom_certificate"
+)
+
+// customCertificate copies the person's TLS Secret, named by
+// https.customCertificate.secretName in the module's or the global settings,
+// from the operator's namespace into the values. A Secret that is missing or
+// broken does not displace the certificate in use.
+func customCertificate() hookruntime.Hook {
+	return hookruntime.Hook{
+		Name: "custom_certificate",
+		Config: sdk.HookConfig{
+			OnBeforeHelm: &sdk.OrderedConfig{Order: 10},
+			Kubernetes: []sdk.KubernetesConfig{{
+				Name:              "tls_secrets",
+				APIVersion:        "v1",
+				Kind:              "Secret",
+				NamespaceSelector: inNamespace(operatorNamespace),
+				FieldSelector: &sdk.FieldSelector{MatchExpressions: []sdk.FieldSelectorRequirement{
+					{Field: "type", Operator: "Equals", Value: "kubernetes.io/tls"},
+				}},
+				JqFilter: `{name: .metadata.name, data: (.data // {})}`,
+			}},
+		},
+		Run: runCustomCertificate,
+	}
+}
+
+func runCustomCertificate(_ context.Context, in *sdk.HookInput) error {
+	in.MetricsCollector.Expire(customCertificateGroup)
+	if httpsSetting(in, "mode") != "CustomCertificate" {
+		in.Values.Remove(customCertificatePath)
+		return nil
+	}
+	name := httpsSetting(in, "customCertificate.secretName")
+	data, err := tlsSecret(in, name)
+	if err != nil {
+		in.Logger.Error("https.customCertificate.secretName: the certificate is refused, the one in use stays", "error", err.Error())
+		in.MetricsCollector.Set(customCertificateMetric, 1, nil, operation.WithGroup(customCertificateGroup))
+		in.PatchCollector.CreateIfNotExists(moduleConfigEvent("CustomCertificateRefused",
+			fmt.Sprintf("https.customCertificate.secretName: %v", err), in.DC.GetClock().Now()))
+		return nil
+	}
+	values := map[string]string{"tls.crt": string(data["tls.crt"]), "tls.key": string(data["tls.key"])}
+	if authority := string(data["ca.crt"]); authority != "" {
+		values["ca.crt"] = authority
+	}
+	in.Values.Set(customCertificatePath, values)
+	return nil
+}
+
+func tlsSecret(in *sdk.HookInput, name string) (secretData, error) {
+	if name == "" {
+		return nil, fmt.Errorf("is not set, but https.mode is CustomCertificate")
+	}
+	secrets, err := snapshot[struct {
+		Name string     `json:"name"`
+		Data secretData `json:"data"`
+	}](in, "tls_secrets")
+	if err != nil {
+		return nil, err
+	}
+	for _, found := range secrets {
+		if found.Name != name {
+			continue
+		}
+		if _, err := tls.X509KeyPair(found.Data["tls.crt"], found.Data["tls.key"]); err != nil {
+			return nil, fmt.Errorf("secret %s/%s: %w", operatorNamespace, name, err)
+		}
+		return found.Data, nil
+	}
+	return nil, fmt.Errorf("secret %s/%s of type kubernetes.io/tls does not exist", operatorNamespace, name)
+}
+
+// httpsSetting reads a setting below https, the module's own if it has one, else the global one.
+func httpsSetting(in *sdk.HookInput, name string) string {
+	if in.Values.Exists("istio.https.mode") {
+		return in.Values.Get("istio.https." + name).String()
+	}
+	return in.Values.Get("global.modules.https." + name).String()
+}

@@ -1,0 +1,142 @@
+package hooks
+
+import (
+	"context"
+
+	sdk "github.com/deckhouse/module-sdk/pkg"
+	objectpatch "github.com/deckhouse/module-sdk/pkg/object-patch"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/federation"
+	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+)
+
+// federationServices keeps a ServiceEntry and a DestinationRule for every
+// imported service, and writes only what differs from what is there.
+func federationServices() hookruntime.Hook {
+	return hookruntime.Hook{
+		Name: "federation_services",
+		Config: sdk.HookConfig{
+			// For the settings: switching federation off has no event of its own.
+			OnAfterHelm: &sdk.OrderedConfig{Order: 10},
+			Queue:       "/modules/istio/federation-services",
+			Kubernetes: []sdk.KubernetesConfig{
+				federationsBinding(),
+				federationObjectsBinding("service_entries", federation.ServiceEntryKind),
+				federationObjectsBinding("destination_rules", federation.DestinationRuleKind),
+				{
+					Name:         "namespace",
+					APIVersion:   "v1",
+					Kind:         "Namespace",
+					NameSelector: named(v1alpha1.Namespace),
+					JqFilter:     `{terminating: (.metadata.deletionTimestamp != null)}`,
+				},
+			},
+		},
+		Run: runFederationServices,
+	}
+}
+
+func federationObjectsBinding(binding, kind string) sdk.KubernetesConfig {
+	return sdk.KubernetesConfig{
+		Name:              binding,
+		APIVersion:        federation.NetworkingAPIVersion,
+		Kind:              kind,
+		NamespaceSelector: inNamespace(v1alpha1.Namespace),
+		JqFilter: `{
+			kind: .kind,
+			name: .metadata.name,
+			peer: (.metadata.annotations["` + federation.PeerAnnotation + `"] // ""),
+			managed: (.metadata.labels["` + federation.ManagedByLabel + `"] == "` + federation.ManagedByValue + `"),
+			deleting: (.metadata.deletionTimestamp != null),
+			spec: (.spec // {})
+		}`,
+	}
+}
+
+func runFederationServices(_ context.Context, in *sdk.HookInput) error {
+	usable, err := namespaceUsable(in)
+	if err != nil || !usable {
+		return err
+	}
+	peers, err := federationPeers(in)
+	if err != nil {
+		return err
+	}
+	wanted, err := federation.Objects(peers)
+	if err != nil {
+		return err
+	}
+	var found []federation.Object
+	for _, binding := range []string{"service_entries", "destination_rules"} {
+		objects, err := snapshot[federation.Object](in, binding)
+		if err != nil {
+			return err
+		}
+		found = append(found, objects...)
+	}
+
+	changes := federation.Diff(wanted, found)
+	for _, object := range changes.Taken {
+		in.Logger.Error("an object of that name belongs to somebody else; rename or delete it",
+			"kind", object.Kind, "namespace", v1alpha1.Namespace, "name", object.Name, "wantedFor", object.Peer)
+	}
+	for _, object := range changes.Create {
+		// The snapshot can be older than our last write: what exists by now is compared when its event arrives.
+		in.PatchCollector.CreateIfNotExists(object.Unstructured())
+	}
+	for _, object := range changes.Update {
+		in.PatchCollector.PatchWithJSON(replacement(object),
+			federation.NetworkingAPIVersion, object.Kind, v1alpha1.Namespace, object.Name, objectpatch.WithIgnoreMissingObject(true))
+	}
+	for _, object := range changes.Delete {
+		in.PatchCollector.DeleteInBackground(federation.NetworkingAPIVersion, object.Kind, v1alpha1.Namespace, object.Name)
+	}
+	if !changes.IsZero() {
+		in.Logger.Info("federated services changed",
+			"created", len(changes.Create), "updated", len(changes.Update), "deleted", len(changes.Delete))
+	}
+	return nil
+}
+
+// replacement sets the spec as a whole and the peer's name; other people's labels and annotations stay.
+func replacement(object federation.Object) []map[string]any {
+	return []map[string]any{
+		{"op": "add", "path": "/spec", "value": object.Spec},
+		{"op": "add", "path": "/metadata/annotations", "value": object.Unstructured().GetAnnotations()},
+	}
+}
+
+// federationPeers lists the accepted neighbours; nobody while federation is off.
+func federationPeers(in *sdk.HookInput) ([]federation.Peer, error) {
+	if !in.Values.Get(federationEnabledPath).Bool() {
+		return nil, nil
+	}
+	accepted, err := acceptedFederations(in)
+	if err != nil {
+		return nil, err
+	}
+	var peers []federation.Peer
+	for _, resource := range accepted {
+		private := resource.Status.MetadataCache.Private
+		if private == nil {
+			continue
+		}
+		peers = append(peers, federation.Peer{
+			Name: resource.Name, TrustDomain: resource.Spec.TrustDomain, Import: resource.Spec.Import,
+			Gateways: private.IngressGateways, Services: private.PublicServices,
+		})
+	}
+	return peers, nil
+}
+
+// namespaceUsable is false before Helm has created the module's namespace and while it is being deleted.
+func namespaceUsable(in *sdk.HookInput) (bool, error) {
+	namespaces, err := snapshot[struct {
+		Terminating bool `json:"terminating"`
+	}](in, "namespace")
+	if err != nil {
+		return false, err
+	}
+	return len(namespaces) > 0 && !namespaces[0].Terminating, nil
+}

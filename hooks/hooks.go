@@ -1,0 +1,24 @@
+// Package hooks is what the module does: one file per hook, each a value that
+// runs in addon-operator and in the binary of hooks/batch alike.
+package hooks
+
+import (
+	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/peer"
+)
+
+// All returns every hook of the module.
+func All() []hookruntime.Hook {
+	return []hookruntime.Hook{
+		ensureCRDs(moduleDir()),
+		certificateAuthority(),
+		remoteAuthnKeypair(),
+		customCertificate(),
+		metadataExporterCertificate(),
+		ingressGatewayAddresses(),
+		federationDiscovery(peer.NewClient()),
+		allianceMetadata(),
+		federationServices(),
+		moduleDisabled(),
+	}
+}

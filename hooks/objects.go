@@ -1,0 +1,41 @@
+package hooks
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// keptSecret is a Secret in the operator's namespace that outlives the module.
+func keptSecret(name string, data map[string][]byte) *corev1.Secret {
+	return &corev1.Secret{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: name, Namespace: operatorNamespace,
+			Labels: map[string]string{"heritage": "deckhouse", "module": "istio"},
+		},
+		Type: corev1.SecretTypeOpaque,
+		Data: data,
+	}
+}
+
+// moduleConfigEvent is a warning where the person who set something looks:
+// kubectl describe moduleconfig istio. Its name follows from its content, so
+// the same warning is there once.
+func moduleConfigEvent(reason, message string, now time.Time) *corev1.Event {
+	sum := sha256.Sum256([]byte(reason + message))
+	stamp := metav1.NewTime(now)
+	return &corev1.Event{
+		TypeMeta:       metav1.TypeMeta{APIVersion: "v1", Kind: "Event"},
+		ObjectMeta:     metav1.ObjectMeta{Name: "istio." + hex.EncodeToString(sum[:8]), Namespace: metav1.NamespaceDefault},
+		InvolvedObject: corev1.ObjectReference{APIVersion: "deckhouse.io/v1alpha1", Kind: "ModuleConfig", Name: "istio"},
+		Reason:         reason,
+		Message:        message[:min(len(message), 1024)],
+		Type:           corev1.EventTypeWarning,
+		Source:         corev1.EventSource{Component: "istio-module"},
+		FirstTimestamp: stamp, LastTimestamp: stamp, Count: 1,
+	}
+}

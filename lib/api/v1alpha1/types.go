@@ -1,0 +1,147 @@
+// Package v1alpha1 holds the Go types of the module's custom resources,
+// deckhouse.io/v1alpha1 IstioFederation and IstioMulticluster. Their schema,
+// with validation, is crds/*.yaml; field names marked D in the contract are
+// shared with Deckhouse's own module.
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+)
+
+const (
+	// APIVersion of both resources.
+	APIVersion = "deckhouse.io/v1alpha1"
+	// Group and Version of both resources, apart.
+	Group   = "deckhouse.io"
+	Version = "v1alpha1"
+
+	// IstioFederationKind and IstioFederationResource name the resource that
+	// joins this cluster with a sovereign neighbour.
+	IstioFederationKind     = "IstioFederation"
+	IstioFederationResource = "istiofederations"
+	// IstioMulticlusterKind and IstioMulticlusterResource name the resource
+	// that makes this cluster and a neighbour one mesh.
+	IstioMulticlusterKind     = "IstioMulticluster"
+	IstioMulticlusterResource = "istiomulticlusters"
+
+	// PokeAnnotation is what the watcher in metadata-exporter writes on a
+	// resource to wake the discovery hook. Its value only has to differ from
+	// the one before; it carries the ETags of the peer's documents so that a
+	// restarted watcher does not write the same twice.
+	PokeAnnotation = "istio.deckhouse.io/peer-metadata-revision"
+
+	// PublicServiceLabel on a Service publishes it to federated clusters.
+	PublicServiceLabel = "federation.istio.deckhouse.io/public-service"
+
+	// Namespace is where everything the module installs lives.
+	Namespace = "d8-istio"
+)
+
+// IstioFederation joins this cluster with one neighbour whose trust domain differs.
+type IstioFederation struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   IstioFederationSpec   `json:"spec"`
+	Status IstioFederationStatus `json:"status,omitempty"`
+}
+
+// IstioFederationSpec is what a person says of the neighbour.
+type IstioFederationSpec struct {
+	// TrustDomain of the neighbour: its cluster domain.
+	TrustDomain string `json:"trustDomain"`
+	// MetadataEndpoint is the https address of the neighbour's metadata, with
+	// or without a slash at the end.
+	MetadataEndpoint string `json:"metadataEndpoint"`
+	// Metadata says how to trust the endpoint's TLS certificate.
+	Metadata MetadataTLS `json:"metadata,omitempty"`
+	// Import lists globs on "<name>.<namespace>" of the services to accept; empty accepts all.
+	Import []string `json:"import,omitempty"`
+}
+
+// MetadataTLS says how the TLS certificate of a metadata endpoint is verified.
+type MetadataTLS struct {
+	// CA is a PEM bundle to verify the certificate with, besides the system's roots.
+	CA string `json:"ca,omitempty"`
+	// InsecureSkipVerify switches the verification off.
+	InsecureSkipVerify bool `json:"insecureSkipVerify,omitempty"`
+}
+
+// Types of the conditions of both resources.
+const (
+	// ConditionReady summarises the others: the join works as a whole.
+	ConditionReady = "Ready"
+	// ConditionAccepted: nothing in the spec contradicts this cluster or another resource.
+	ConditionAccepted = "Accepted"
+	// ConditionPublicMetadata: the peer's identity was fetched and is valid.
+	ConditionPublicMetadata = "PublicMetadataFetched"
+	// ConditionPrivateMetadata: what the peer offers to this cluster was fetched and is valid.
+	ConditionPrivateMetadata = "PrivateMetadataFetched"
+	// ConditionServices: every published service could be accepted (IstioFederation only).
+	ConditionServices = "ServicesAccepted"
+)
+
+// IstioFederationStatus is what the hooks learned and did.
+type IstioFederationStatus struct {
+	ObservedGeneration int64              `json:"observedGeneration,omitempty"`
+	Conditions         []metav1.Condition `json:"conditions,omitempty"`
+	MetadataCache      FederationCache    `json:"metadataCache,omitempty"`
+	// ImportedServices counts the peer's services that exist here as ServiceEntries.
+	ImportedServices *int32 `json:"importedServices,omitempty"`
+	// RejectedServices names the services that were not accepted, and why.
+	RejectedServices []RejectedService `json:"rejectedServices,omitempty"`
+}
+
+// RejectedService is one published service that is not imported.
+type RejectedService struct {
+	Hostname string `json:"hostname"`
+	Reason   string `json:"reason"`
+	Message  string `json:"message"`
+}
+
+// FederationCache is the last valid metadata of the peer.
+type FederationCache struct {
+	Public                    *metadata.Public     `json:"public,omitempty"`
+	Private                   *metadata.Federation `json:"private,omitempty"`
+	PublicLastFetchTimestamp  *metav1.Time         `json:"publicLastFetchTimestamp,omitempty"`
+	PrivateLastFetchTimestamp *metav1.Time         `json:"privateLastFetchTimestamp,omitempty"`
+	// PublicETag and PrivateETag are what the next conditional request asks with.
+	PublicETag  string `json:"publicETag,omitempty"`
+	PrivateETag string `json:"privateETag,omitempty"`
+}
+
+// IstioMulticluster makes this cluster and one neighbour a single mesh.
+type IstioMulticluster struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   IstioMulticlusterSpec   `json:"spec"`
+	Status IstioMulticlusterStatus `json:"status,omitempty"`
+}
+
+// IstioMulticlusterSpec is what a person says of the neighbour.
+type IstioMulticlusterSpec struct {
+	MetadataEndpoint     string      `json:"metadataEndpoint"`
+	EnableIngressGateway *bool       `json:"enableIngressGateway,omitempty"`
+	Metadata             MetadataTLS `json:"metadata,omitempty"`
+}
+
+// IstioMulticlusterStatus is what the hooks learned and did.
+type IstioMulticlusterStatus struct {
+	ObservedGeneration int64              `json:"observedGeneration,omitempty"`
+	Conditions         []metav1.Condition `json:"conditions,omitempty"`
+	MetadataCache      MulticlusterCache  `json:"metadataCache,omitempty"`
+}
+
+// MulticlusterCache is the last valid metadata of the peer.
+type MulticlusterCache struct {
+	Public                    *metadata.Public       `json:"public,omitempty"`
+	Private                   *metadata.Multicluster `json:"private,omitempty"`
+	PublicLastFetchTimestamp  *metav1.Time           `json:"publicLastFetchTimestamp,omitempty"`
+	PrivateLastFetchTimestamp *metav1.Time           `json:"privateLastFetchTimestamp,omitempty"`
+	// PublicETag and PrivateETag are what the next conditional request asks with.
+	PublicETag  string `json:"publicETag,omitempty"`
+	PrivateETag string `json:"privateETag,omitempty"`
+}

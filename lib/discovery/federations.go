@@ -1,0 +1,235 @@
+package discovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peer"
+)
+
+const (
+	// fetchTimeout bounds one request to a peer that answered last time;
+	// a peer that did not gets retryTimeout, so that it cannot hold up the others.
+	fetchTimeout = 5 * time.Second
+	retryTimeout = time.Second
+	// parallelFetches bounds the requests under way at once.
+	parallelFetches = 32
+
+	maxPublicBytes = 256 << 10
+
+	tokenLifetime = 5 * time.Minute
+)
+
+// Reasons of conditions besides those of Refusal and peer.Error.
+const (
+	ReasonInvalidPublicMetadata  = "PeerPublicMetadataInvalid"
+	ReasonInvalidPrivateMetadata = "PeerPrivateMetadataInvalid"
+	ReasonTrustDomainMismatch    = "PeerTrustDomainMismatch"
+	ReasonOwnKeyMissing          = "OwnKeyMissing"
+)
+
+// Getter fetches documents; *peer.Client is one.
+type Getter interface {
+	Get(ctx context.Context, target peer.Target, request peer.Request) (*peer.Response, error)
+}
+
+// Discoverer asks peers and judges what they say.
+type Discoverer struct {
+	Client Getter
+	Self   Self
+	// PrivateKey is the PEM Ed25519 key that signs this cluster's tokens.
+	PrivateKey string
+	Now        time.Time
+}
+
+// Federations asks the peers of those resources that due selects and returns
+// the new status of every resource that was given, by name. Of a peer that
+// does not answer or says something invalid, everything learned before stays.
+func (d Discoverer) Federations(ctx context.Context, federations []v1alpha1.IstioFederation, due func(v1alpha1.IstioFederation) bool) map[string]v1alpha1.IstioFederationStatus {
+	refused := RefusedSpecs(d.Self, federations)
+	known := newIdentities(d.Self, federations, refused)
+
+	var visits []*visit
+	statuses := make(map[string]v1alpha1.IstioFederationStatus, len(federations))
+	for _, federation := range ByAge(federations) {
+		if refusal, no := refused[federation.Name]; no {
+			statuses[federation.Name] = refusedStatus(federation, refusal, d.Now)
+			continue
+		}
+		statuses[federation.Name] = federation.Status
+		if due(federation) {
+			visits = append(visits, newVisit(federation, d.Now))
+		}
+	}
+
+	inParallel(visits, func(v *visit) { v.fetchPublic(ctx, d.Client) })
+	// One after the other, oldest first: who may hold a clusterUUID must not depend on who answers faster.
+	for _, v := range visits {
+		v.judgePublic(known)
+	}
+	inParallel(visits, func(v *visit) { v.fetchPrivate(ctx, d) })
+	for _, v := range visits {
+		v.judgePrivate()
+		statuses[v.federation.Name] = v.status()
+	}
+	return statuses
+}
+
+func inParallel(visits []*visit, do func(*visit)) {
+	var group errgroup.Group
+	group.SetLimit(parallelFetches)
+	for _, v := range visits {
+		group.Go(func() error { do(v); return nil })
+	}
+	_ = group.Wait()
+}
+
+// visit is one round of questions to one peer.
+type visit struct {
+	federation v1alpha1.IstioFederation
+	now        time.Time
+	timeout    time.Duration
+	// current is true when the cache was filled under the spec of today.
+	current bool
+
+	publicAnswer, privateAnswer *peer.Response
+	publicError, privateError   error
+
+	cache    v1alpha1.FederationCache
+	rejected []v1alpha1.RejectedService
+}
+
+func newVisit(federation v1alpha1.IstioFederation, now time.Time) *visit {
+	v := &visit{
+		federation: federation,
+		now:        now,
+		timeout:    fetchTimeout,
+		current:    federation.Status.ObservedGeneration == federation.Generation,
+		cache:      federation.Status.MetadataCache,
+		rejected:   federation.Status.RejectedServices,
+	}
+	if isUnreachable(federation.Status.Conditions) {
+		v.timeout = retryTimeout
+	}
+	return v
+}
+
+func (v *visit) get(ctx context.Context, client Getter, request peer.Request) (*peer.Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, v.timeout)
+	defer cancel()
+	return client.Get(ctx, peer.Target{
+		URL:                v.federation.Spec.MetadataEndpoint,
+		CA:                 v.federation.Spec.Metadata.CA,
+		InsecureSkipVerify: v.federation.Spec.Metadata.InsecureSkipVerify,
+	}, request)
+}
+
+func (v *visit) fetchPublic(ctx context.Context, client Getter) {
+	request := peer.Request{Path: metadata.PublicPath, MaxBytes: maxPublicBytes}
+	if v.current && v.cache.Public != nil {
+		request.IfNoneMatch = v.cache.PublicETag
+	}
+	v.publicAnswer, v.publicError = v.get(ctx, client, request)
+}
+
+func (v *visit) judgePublic(known identities) {
+	if v.publicError != nil {
+		return
+	}
+	public := v.cache.Public
+	if !v.publicAnswer.NotModified {
+		var err error
+		if public, err = metadata.ParsePublic(v.publicAnswer.Body, v.now); err != nil {
+			v.publicError = invalid(ReasonInvalidPublicMetadata, err)
+			return
+		}
+	}
+	if public.TrustDomain != "" && public.TrustDomain != v.federation.Spec.TrustDomain {
+		v.publicError = &judgement{ReasonTrustDomainMismatch, fmt.Sprintf(
+			"the peer says its trust domain is %q, spec.trustDomain says %q: correct the one that is wrong.",
+			public.TrustDomain, v.federation.Spec.TrustDomain)}
+		return
+	}
+	if refusal := known.claim(v.federation.Name, public.ClusterUUID); refusal != nil {
+		v.publicError = &judgement{refusal.Reason, refusal.Message}
+		return
+	}
+	v.cache.Public = public
+	v.cache.PublicETag = currentETag(v.publicAnswer, v.cache.PublicETag)
+	v.cache.PublicLastFetchTimestamp = contact(v.cache.PublicLastFetchTimestamp, v.now)
+}
+
+func (v *visit) fetchPrivate(ctx context.Context, d Discoverer) {
+	if v.publicError != nil {
+		return
+	}
+	key, err := authn.ParsePrivateKey(d.PrivateKey)
+	if err != nil {
+		v.privateError = &judgement{ReasonOwnKeyMissing, "this cluster's own key is not there yet; it is made when the module starts."}
+		return
+	}
+	token, err := authn.Sign(key, authn.Token{
+		Subject:   d.Self.ClusterUUID,
+		Audience:  v.cache.Public.ClusterUUID,
+		Scope:     authn.ScopePrivateFederation,
+		NotBefore: v.now,
+		Expires:   v.now.Add(tokenLifetime),
+	})
+	if err != nil {
+		v.privateError = &judgement{ReasonOwnKeyMissing, fmt.Sprintf("sign a token for the peer: %v", err)}
+		return
+	}
+	request := peer.Request{Path: metadata.FederationPath, Token: token}
+	// A document with rejected services is fetched whole: what was rejected is
+	// not in the cache, and the spec or this module may accept it by now.
+	if v.current && v.cache.Private != nil && len(v.rejected) == 0 {
+		request.IfNoneMatch = v.cache.PrivateETag
+	}
+	v.privateAnswer, v.privateError = v.get(ctx, d.Client, request)
+}
+
+func (v *visit) judgePrivate() {
+	if v.publicError != nil || v.privateError != nil {
+		return
+	}
+	if !v.privateAnswer.NotModified {
+		private, err := metadata.ParseFederation(v.privateAnswer.Body)
+		if err != nil {
+			v.privateError = invalid(ReasonInvalidPrivateMetadata, err)
+			return
+		}
+		v.acceptServices(private)
+	}
+	v.cache.PrivateETag = currentETag(v.privateAnswer, v.cache.PrivateETag)
+	v.cache.PrivateLastFetchTimestamp = contact(v.cache.PrivateLastFetchTimestamp, v.now)
+}
+
+// judgement is a refusal of what a peer said.
+type judgement struct{ reason, message string }
+
+func (j *judgement) Error() string { return j.message }
+
+func invalid(reason string, err error) error {
+	return &judgement{reason, fmt.Sprintf(
+		"the peer's answer is refused: %v. What was learned before stays in force; look at the peer's metadata-exporter.", err)}
+}
+
+// reasonOf is the condition reason of an error made here or by package peer.
+func reasonOf(err error) string {
+	var judged *judgement
+	if errors.As(err, &judged) {
+		return judged.reason
+	}
+	var failed *peer.Error
+	if errors.As(err, &failed) {
+		return string(failed.Reason)
+	}
+	return string(peer.Unreachable)
+}

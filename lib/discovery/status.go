@@ -1,0 +1,196 @@
+package discovery
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/federation"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peer"
+)
+
+// Reasons of conditions that are True, and of those that only the summary has.
+const (
+	ReasonAccepted       = "Accepted"
+	ReasonFetched        = "Fetched"
+	ReasonAllAccepted    = "AllAccepted"
+	ReasonSomeRejected   = "SomeRejected"
+	ReasonJoined         = "Joined"
+	ReasonNoGateways     = "PeerHasNoIngressGateway"
+	ReasonDisabled       = "FederationDisabled"
+	ReasonModuleDisabled = "ModuleDisabled"
+
+	maxMessage = 1024
+)
+
+// acceptServices puts what may be imported into the cache and notes the rest.
+func (v *visit) acceptServices(private *metadata.Federation) {
+	accepted, rejected := federation.Judge(private.PublicServices, v.federation.Spec.TrustDomain)
+	if accepted == nil {
+		accepted = []metadata.PublicService{}
+	}
+	v.cache.Private = &metadata.Federation{IngressGateways: private.IngressGateways, PublicServices: accepted}
+	v.rejected = rejected[:min(len(rejected), federation.MaxRejectedServices)]
+}
+
+// status puts the outcome of a visit into words.
+func (v *visit) status() v1alpha1.IstioFederationStatus {
+	status := v.federation.Status
+	status.Conditions = slices.Clone(status.Conditions)
+	status.ObservedGeneration = v.federation.Generation
+	status.MetadataCache = v.cache
+	status.RejectedServices = v.rejected
+
+	imported := v.importable()
+	status.ImportedServices = &imported
+
+	set := conditionSetter(&status.Conditions, v.federation.Generation, v.now)
+	set(v1alpha1.ConditionAccepted, metav1.ConditionTrue, ReasonAccepted, "The spec contradicts neither this cluster nor another resource.")
+	v.setFetched(set, v1alpha1.ConditionPublicMetadata, v.publicError, "The peer's identity is known.")
+	if v.publicError == nil {
+		v.setFetched(set, v1alpha1.ConditionPrivateMetadata, v.privateError, "The peer's gateways and published services are known.")
+	}
+	if v.cache.Private != nil {
+		if len(v.rejected) == 0 {
+			set(v1alpha1.ConditionServices, metav1.ConditionTrue, ReasonAllAccepted, "Every service that the peer publishes is accepted.")
+		} else {
+			set(v1alpha1.ConditionServices, metav1.ConditionFalse, servicesReason(v.rejected), describeRejected(v.rejected))
+		}
+	}
+	state, reason, message := v.summary(imported)
+	set(v1alpha1.ConditionReady, state, reason, message)
+	return status
+}
+
+// summary is the Ready condition: the first thing that keeps the join from
+// working, or that all is well. Services this cluster cannot carry do not
+// count against it; services that speak for somebody else do.
+func (v *visit) summary(imported int32) (metav1.ConditionStatus, string, string) {
+	switch {
+	case v.publicError != nil:
+		return metav1.ConditionFalse, reasonOf(v.publicError), v.publicError.Error()
+	case v.privateError != nil:
+		return metav1.ConditionFalse, reasonOf(v.privateError), v.privateError.Error()
+	}
+	for _, rejected := range v.rejected {
+		if federation.BreaksTrust(rejected) {
+			return metav1.ConditionFalse, servicesReason(v.rejected), describeRejected(v.rejected)
+		}
+	}
+	if len(v.cache.Private.IngressGateways) == 0 && len(v.cache.Private.PublicServices) > 0 {
+		return metav1.ConditionFalse, ReasonNoGateways, "The peer publishes services but no address of its ingress gateway: " +
+			"there, check that Service d8-istio/ingressgateway has an external address, or set alliance.ingressGateway.advertise."
+	}
+	return metav1.ConditionTrue, ReasonJoined, fmt.Sprintf("%d services imported.", imported)
+}
+
+// importable counts the services that become ServiceEntries.
+func (v *visit) importable() int32 {
+	if v.cache.Private == nil || len(v.cache.Private.IngressGateways) == 0 {
+		return 0
+	}
+	services := v.cache.Private.PublicServices
+	if !v.current {
+		// The trust domain may have been changed under an older cache.
+		services, _ = federation.Judge(services, v.federation.Spec.TrustDomain)
+	}
+	return int32(len(federation.Import(services, v.federation.Spec.Import))) //nolint:gosec // bounded by peer.DefaultMaxBytes
+}
+
+func (v *visit) setFetched(set setCondition, conditionType string, err error, success string) {
+	if err == nil {
+		set(conditionType, metav1.ConditionTrue, ReasonFetched, success)
+		return
+	}
+	set(conditionType, metav1.ConditionFalse, reasonOf(err), err.Error())
+}
+
+func servicesReason(rejected []v1alpha1.RejectedService) string {
+	for _, service := range rejected {
+		if federation.BreaksTrust(service) {
+			return service.Reason
+		}
+	}
+	return ReasonSomeRejected
+}
+
+// describeRejected names the first few; the whole list is in status.rejectedServices.
+func describeRejected(rejected []v1alpha1.RejectedService) string {
+	const named = 3
+	texts := make([]string, 0, named)
+	for _, service := range rejected[:min(len(rejected), named)] {
+		texts = append(texts, fmt.Sprintf("%s %s", service.Hostname, service.Message))
+	}
+	more := ""
+	if len(rejected) > named {
+		more = fmt.Sprintf("; and %d more in status.rejectedServices", len(rejected)-named)
+	}
+	return fmt.Sprintf("%d rejected: %s%s.", len(rejected), strings.Join(texts, "; "), more)
+}
+
+func refusedStatus(resource v1alpha1.IstioFederation, refusal Refusal, now time.Time) v1alpha1.IstioFederationStatus {
+	status := resource.Status
+	status.Conditions = slices.Clone(status.Conditions)
+	status.ObservedGeneration = resource.Generation
+	none := int32(0)
+	status.ImportedServices = &none
+	set := conditionSetter(&status.Conditions, resource.Generation, now)
+	set(v1alpha1.ConditionAccepted, metav1.ConditionFalse, refusal.Reason, refusal.Message)
+	set(v1alpha1.ConditionReady, metav1.ConditionFalse, refusal.Reason, refusal.Message)
+	return status
+}
+
+// Switched returns the status of a resource whose feature or module is off.
+func Switched(resource v1alpha1.IstioFederation, reason, message string, now time.Time) v1alpha1.IstioFederationStatus {
+	status := resource.Status
+	status.Conditions = slices.Clone(status.Conditions)
+	status.ObservedGeneration = resource.Generation
+	none := int32(0)
+	status.ImportedServices = &none
+	set := conditionSetter(&status.Conditions, resource.Generation, now)
+	set(v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
+	return status
+}
+
+type setCondition func(conditionType string, status metav1.ConditionStatus, reason, message string)
+
+// conditionSetter follows the Kubernetes API conventions: the transition time
+// changes only with the status.
+func conditionSetter(conditions *[]metav1.Condition, generation int64, now time.Time) setCondition {
+	return func(conditionType string, status metav1.ConditionStatus, reason, message string) {
+		meta.SetStatusCondition(conditions, metav1.Condition{
+			Type: conditionType, Status: status, Reason: reason,
+			Message:            message[:min(len(message), maxMessage)],
+			ObservedGeneration: generation,
+			LastTransitionTime: metav1.NewTime(now.Truncate(time.Second)),
+		})
+	}
+}
+
+// contact is the new value of a last-fetch timestamp: at most one change a
+// minute, so that a quiet peer costs at most one write a minute.
+func contact(last *metav1.Time, now time.Time) *metav1.Time {
+	if last != nil && last.Truncate(time.Minute).Equal(now.Truncate(time.Minute)) {
+		return last
+	}
+	changed := metav1.NewTime(now.UTC().Truncate(time.Second))
+	return &changed
+}
+
+func currentETag(answer *peer.Response, held string) string {
+	if answer.NotModified && answer.ETag == "" {
+		return held
+	}
+	return answer.ETag
+}
+
+func isUnreachable(conditions []metav1.Condition) bool {
+	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	return ready != nil && ready.Reason == string(peer.Unreachable)
+}

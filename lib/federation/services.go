@@ -1,0 +1,150 @@
+// Package federation decides what a federation peer's metadata becomes here:
+// which of its published services are accepted, which ServiceEntries and
+// DestinationRules they want, and what has to change to get there.
+package federation
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+)
+
+// Reasons of a RejectedService.
+const (
+	ReasonForeignHostname     = "HostnameOutsideTrustDomain"
+	ReasonInvalidHostname     = "InvalidHostname"
+	ReasonDuplicateHostname   = "DuplicateHostname"
+	ReasonInvalidPorts        = "InvalidPorts"
+	ReasonUnsupportedProtocol = "UnsupportedProtocol"
+)
+
+const (
+	maxHostnameLength = 253
+	maxServicePorts   = 256
+	// MaxRejectedServices bounds the list in a status; a peer must not be able to fill an object with rubbish.
+	MaxRejectedServices = 100
+	maxEchoedHostname   = 300
+)
+
+// protocols that Istio carries between clusters, in Istio's spelling.
+var protocols = map[string]string{
+	"HTTP": "HTTP", "HTTP2": "HTTP2", "HTTPS": "HTTPS", "GRPC": "GRPC", "GRPC-WEB": "GRPC-WEB",
+	"TLS": "TLS", "TCP": "TCP", "MONGO": "MONGO", "MYSQL": "MYSQL", "REDIS": "REDIS",
+}
+
+// BreaksTrust is true for a rejection that means the peer spoke for someone
+// else, unlike one that only means this cluster cannot carry what it offers.
+func BreaksTrust(rejected v1alpha1.RejectedService) bool {
+	return rejected.Reason == ReasonForeignHostname
+}
+
+// Judge sorts what a peer publishes into what may be imported and what may
+// not. A service keeps its place in accepted without the ports that cannot be
+// carried; each of those is named in rejected. Both lists are sorted by hostname.
+func Judge(published []metadata.PublicService, trustDomain string) (accepted []metadata.PublicService, rejected []v1alpha1.RejectedService) {
+	seen := map[string]bool{}
+	for _, service := range published {
+		refuse := func(reason, format string, args ...any) {
+			rejected = append(rejected, v1alpha1.RejectedService{
+				Hostname: service.Hostname[:min(len(service.Hostname), maxEchoedHostname)],
+				Reason:   reason,
+				Message:  fmt.Sprintf(format, args...),
+			})
+		}
+		if reason, err := checkHostname(service.Hostname, trustDomain); err != nil {
+			refuse(reason, "%v", err)
+			continue
+		}
+		if seen[service.Hostname] {
+			refuse(ReasonDuplicateHostname, "published more than once; the first one counts")
+			continue
+		}
+		seen[service.Hostname] = true
+
+		ports, ok := judgePorts(service.Ports, refuse)
+		if ok {
+			accepted = append(accepted, metadata.PublicService{Hostname: service.Hostname, Ports: ports})
+		}
+	}
+	slices.SortStableFunc(accepted, func(a, b metadata.PublicService) int { return cmp.Compare(a.Hostname, b.Hostname) })
+	slices.SortStableFunc(rejected, func(a, b v1alpha1.RejectedService) int { return cmp.Compare(a.Hostname, b.Hostname) })
+	return accepted, rejected
+}
+
+// checkHostname holds a peer to its own domain (architecture, "Trust", rule 1).
+func checkHostname(hostname, trustDomain string) (reason string, err error) {
+	prefix, own := strings.CutSuffix(hostname, ".svc."+trustDomain)
+	if !own {
+		return ReasonForeignHostname, fmt.Errorf("is not <service>.<namespace>.svc.%s: a peer speaks only for its own trust domain", trustDomain)
+	}
+	name, namespace, ok := strings.Cut(prefix, ".")
+	if !ok {
+		return ReasonInvalidHostname, fmt.Errorf("is not <service>.<namespace>.svc.%s", trustDomain)
+	}
+	for _, label := range []string{name, namespace} {
+		if messages := validation.IsDNS1123Label(label); len(messages) > 0 {
+			return ReasonInvalidHostname, fmt.Errorf("%.80q: %s", label, strings.Join(messages, "; "))
+		}
+	}
+	if len(hostname) > maxHostnameLength {
+		return ReasonInvalidHostname, fmt.Errorf("has %d characters, more than %d", len(hostname), maxHostnameLength)
+	}
+	return "", nil
+}
+
+// judgePorts returns the ports that can be carried, or false when none can or the list contradicts itself.
+func judgePorts(published []metadata.ServicePort, refuse func(reason, format string, args ...any)) ([]metadata.ServicePort, bool) {
+	if len(published) == 0 || len(published) > maxServicePorts {
+		refuse(ReasonInvalidPorts, "has %d ports; 1 to %d are possible", len(published), maxServicePorts)
+		return nil, false
+	}
+	names, numbers := map[string]bool{}, map[int32]bool{}
+	var ports []metadata.ServicePort
+	for _, port := range published {
+		if messages := validation.IsDNS1123Label(port.Name); len(messages) > 0 {
+			refuse(ReasonInvalidPorts, "port name %.80q: %s", port.Name, strings.Join(messages, "; "))
+			return nil, false
+		}
+		if messages := validation.IsValidPortNum(int(port.Port)); len(messages) > 0 {
+			refuse(ReasonInvalidPorts, "port %q: number %d: %s", port.Name, port.Port, strings.Join(messages, "; "))
+			return nil, false
+		}
+		if names[port.Name] || numbers[port.Port] {
+			refuse(ReasonInvalidPorts, "port %q (%d) is there twice", port.Name, port.Port)
+			return nil, false
+		}
+		names[port.Name], numbers[port.Port] = true, true
+
+		protocol, ok := protocols[strings.ToUpper(port.Protocol)]
+		if !ok {
+			refuse(ReasonUnsupportedProtocol, "port %q (%d): protocol %.40q cannot pass a mutual TLS gateway", port.Name, port.Port, port.Protocol)
+			continue
+		}
+		ports = append(ports, metadata.ServicePort{Name: port.Name, Port: port.Port, Protocol: protocol})
+	}
+	slices.SortFunc(ports, func(a, b metadata.ServicePort) int { return cmp.Compare(a.Port, b.Port) })
+	return ports, len(ports) > 0
+}
+
+// Import filters accepted services by spec.import: globs (path.Match) on
+// "<name>.<namespace>". No globs import everything.
+func Import(accepted []metadata.PublicService, globs []string) []metadata.PublicService {
+	if len(globs) == 0 {
+		return accepted
+	}
+	return slices.DeleteFunc(slices.Clone(accepted), func(service metadata.PublicService) bool {
+		name, rest, _ := strings.Cut(service.Hostname, ".")
+		namespace, _, _ := strings.Cut(rest, ".")
+		return !slices.ContainsFunc(globs, func(glob string) bool {
+			matched, err := path.Match(glob, name+"."+namespace)
+			return err == nil && matched
+		})
+	})
+}

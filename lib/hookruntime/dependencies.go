@@ -1,0 +1,162 @@
+package hookruntime
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"github.com/deckhouse/module-sdk/pkg"
+	"github.com/deckhouse/module-sdk/pkg/dependency/cr"
+	"github.com/jonboulle/clockwork"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+)
+
+var _ pkg.DependencyContainer = (*Dependencies)(nil)
+
+// Dependencies is the container of injected clients for hooks that run inside
+// the operator. Kubernetes clients use the operator's own access to its
+// cluster, so it works outside of a Pod, too. It is safe for concurrent use.
+type Dependencies struct {
+	http  *httpClients
+	clock clockwork.Clock
+
+	mu         sync.Mutex
+	restConfig *rest.Config
+	httpClient *http.Client
+	mapper     meta.RESTMapper
+}
+
+// NewDependencies returns a container without access to a cluster; give it one
+// with SetRESTConfig before hooks run.
+func NewDependencies() *Dependencies {
+	return &Dependencies{http: newHTTPClients(), clock: clockwork.NewRealClock()}
+}
+
+// SetRESTConfig makes config the way to reach the cluster from now on.
+func (d *Dependencies) SetRESTConfig(config *rest.Config) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.restConfig, d.httpClient, d.mapper = rest.CopyConfig(config), nil, nil
+}
+
+// GetHTTPClient returns a client with exactly these options; without any it
+// trusts the system's roots and gives up after 10 seconds.
+func (d *Dependencies) GetHTTPClient(options ...pkg.HTTPOption) pkg.HTTPClient {
+	return d.http.get(options...)
+}
+
+// GetClock returns the time of day.
+func (d *Dependencies) GetClock() clockwork.Clock { return d.clock }
+
+// GetClientConfig returns a copy of the access to the cluster, and an error
+// before SetRESTConfig was called.
+func (d *Dependencies) GetClientConfig() (*rest.Config, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.restConfig == nil {
+		return nil, errNoCluster
+	}
+	return rest.CopyConfig(d.restConfig), nil
+}
+
+var errNoCluster = errors.New("no access to a cluster: hooks ran before the operator connected to one")
+
+// GetK8sClient returns a client that knows client-go's built-in kinds,
+// CustomResourceDefinitions, and what options add.
+func (d *Dependencies) GetK8sClient(options ...pkg.KubernetesOption) (pkg.KubernetesClient, error) {
+	types := runtime.NewScheme()
+	applier := schemeApplier{builders: []runtime.SchemeBuilder{{scheme.AddToScheme, apiextensionsv1.AddToScheme}}}
+	for _, option := range options {
+		option.Apply(&applier)
+	}
+	for _, builder := range applier.builders {
+		if err := builder.AddToScheme(types); err != nil {
+			return nil, fmt.Errorf("make a Kubernetes client: register its kinds: %w", err)
+		}
+	}
+
+	config, httpClient, mapper, err := d.connection()
+	if err != nil {
+		return nil, fmt.Errorf("make a Kubernetes client: %w", err)
+	}
+	typed, err := client.New(config, client.Options{HTTPClient: httpClient, Scheme: types, Mapper: mapper})
+	if err != nil {
+		return nil, fmt.Errorf("make a Kubernetes client: %w", err)
+	}
+	untyped, err := dynamic.NewForConfigAndClient(config, httpClient)
+	if err != nil {
+		return nil, fmt.Errorf("make a dynamic Kubernetes client: %w", err)
+	}
+	return kubernetesClient{Client: typed, dynamic: untyped}, nil
+}
+
+// connection returns what all clients share: connections and API discovery.
+func (d *Dependencies) connection() (*rest.Config, *http.Client, meta.RESTMapper, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.restConfig == nil {
+		return nil, nil, nil, errNoCluster
+	}
+	if d.mapper == nil {
+		httpClient, err := rest.HTTPClientFor(d.restConfig)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		mapper, err := apiutil.NewDynamicRESTMapper(d.restConfig, httpClient)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		d.httpClient, d.mapper = httpClient, mapper
+	}
+	return d.restConfig, d.httpClient, d.mapper, nil
+}
+
+// MustGetK8sClient is GetK8sClient that panics on an error.
+func (d *Dependencies) MustGetK8sClient(options ...pkg.KubernetesOption) pkg.KubernetesClient {
+	k8s, err := d.GetK8sClient(options...)
+	if err != nil {
+		panic(err)
+	}
+	return k8s
+}
+
+// GetRegistryClient returns module-sdk's client of the image registry at repo.
+func (d *Dependencies) GetRegistryClient(repo string, options ...pkg.RegistryOption) (pkg.RegistryClient, error) {
+	registryClient, err := cr.NewClient(repo, options...)
+	if err != nil {
+		return nil, fmt.Errorf("make a client of image repository %q: %w", repo, err)
+	}
+	return registryClient, nil
+}
+
+// MustGetRegistryClient is GetRegistryClient that panics on an error.
+func (d *Dependencies) MustGetRegistryClient(repo string, options ...pkg.RegistryOption) pkg.RegistryClient {
+	registryClient, err := d.GetRegistryClient(repo, options...)
+	if err != nil {
+		panic(err)
+	}
+	return registryClient
+}
+
+// schemeApplier collects the kinds that options add.
+type schemeApplier struct{ builders []runtime.SchemeBuilder }
+
+func (a *schemeApplier) WithSchemeBuilder(builder runtime.SchemeBuilder) {
+	a.builders = append(a.builders, builder)
+}
+
+type kubernetesClient struct {
+	client.Client
+	dynamic dynamic.Interface
+}
+
+// Dynamic returns the client for kinds that have no Go type here.
+func (c kubernetesClient) Dynamic() dynamic.Interface { return c.dynamic }

@@ -1,0 +1,94 @@
+// Package hookruntime runs a hook that was written once in both runtimes the
+// module knows: addon-operator, where hooks are linked into the operator, and
+// module-sdk's batch binary, which Deckhouse starts as a process.
+package hookruntime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+
+	"github.com/deckhouse/module-sdk/pkg"
+)
+
+// Hook is a named configuration and a function. The function reads snapshots
+// and values and returns its effects through the collectors of its input; the
+// same value serves both runtimes.
+type Hook struct {
+	// Name is the hook's file name without .go; unique among the hooks of a module.
+	Name string
+	// Config says when the hook runs and which objects it sees. Filters are jq;
+	// an empty filter keeps the whole object. Metadata is filled at registration.
+	Config pkg.HookConfig
+	// Run does one run. An error makes the runtime try again with back-off.
+	Run func(ctx context.Context, in *pkg.HookInput) error
+}
+
+var hookName = regexp.MustCompile(`^[a-z0-9]+(_[a-z0-9]+)*$`)
+
+// Validate returns everything that would keep h from behaving the same in both
+// runtimes: a field one of them ignores is an error, not a surprise.
+func (h Hook) Validate() error {
+	var errs []error
+	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+
+	if !hookName.MatchString(h.Name) {
+		refuse("name %q: use the file name, lower case with underscores, without .go", h.Name)
+	}
+	if h.Run == nil {
+		refuse("Run is missing")
+	}
+	if err := h.Config.Validate(); err != nil {
+		refuse("%w", err)
+	}
+	if h.Config.OnStartup != nil && len(h.Config.Kubernetes) > 0 {
+		refuse("OnStartup and Kubernetes bindings exclude each other: an OnStartup run has no snapshots")
+	}
+	for i, schedule := range h.Config.Schedule {
+		if schedule.Name == "" {
+			refuse("Schedule[%d] has no Name", i)
+		}
+	}
+
+	seen := map[string]bool{}
+	for i, binding := range h.Config.Kubernetes {
+		if binding.Name == "" {
+			refuse("Kubernetes[%d] has no Name", i)
+		} else if seen[binding.Name] {
+			refuse("Kubernetes[%d]: Name %q is taken by another binding, their snapshots would mix", i, binding.Name)
+		}
+		seen[binding.Name] = true
+		if binding.Kind == "" {
+			refuse("Kubernetes[%d] %q has no Kind", i, binding.Name)
+		}
+		// addon-operator knows these for a whole hook or not at all.
+		if binding.AllowFailure != nil {
+			refuse("Kubernetes[%d] %q sets AllowFailure: addon-operator has no such setting for one binding", i, binding.Name)
+		}
+		if binding.ResynchronizationPeriod != "" {
+			refuse("Kubernetes[%d] %q sets ResynchronizationPeriod: addon-operator has none, use a Schedule", i, binding.Name)
+		}
+		// module-sdk v0.12 dereferences NameSelector unconditionally.
+		if selector := binding.NamespaceSelector; selector != nil && selector.NameSelector == nil {
+			refuse("Kubernetes[%d] %q selects namespaces by label only: module-sdk needs NamespaceSelector.NameSelector", i, binding.Name)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// validateAll checks each hook and that their names differ.
+func validateAll(hooks []Hook) error {
+	var errs []error
+	seen := map[string]bool{}
+	for _, hook := range hooks {
+		if err := hook.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("hook %q: %w", hook.Name, err))
+		}
+		if seen[hook.Name] {
+			errs = append(errs, fmt.Errorf("hook %q: another hook has this name", hook.Name))
+		}
+		seen[hook.Name] = true
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,52 @@
+package hookruntime
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/deckhouse/module-sdk/pkg"
+	"github.com/deckhouse/module-sdk/pkg/registry"
+)
+
+// RegisterWithModuleSDK registers hooks with module-sdk for a batch binary. The
+// call has to come from a Go file below a folder hooks/, where module-sdk looks
+// for the name of a hook.
+//
+// It panics when a hook is malformed: the program, not its user, is wrong.
+func RegisterWithModuleSDK(hooks []Hook) {
+	if err := validateAll(hooks); err != nil {
+		panic(fmt.Sprintf("register hooks: %v", err))
+	}
+	for _, hook := range hooks {
+		registry.RegisterFunc(hook.Config, pkg.HookFunc[*pkg.HookInput](moduleSDKFunc(hook)))
+		// As in addon-operator, the name comes from the caller's file and would
+		// be the same for all hooks; the last registered one is this one.
+		registered := registry.Registry().ModuleHooks()
+		registered[len(registered)-1].Config.Metadata.Name = hook.Name
+	}
+}
+
+func moduleSDKFunc(hook Hook) func(context.Context, *pkg.HookInput) error {
+	// One pool for the life of the process: a batch binary runs one hook and exits.
+	clients := newHTTPClients()
+	return func(ctx context.Context, in *pkg.HookInput) error {
+		adapted := *in
+		if in.DC != nil {
+			adapted.DC = &moduleSDKDependencies{DependencyContainer: in.DC, clients: clients}
+		}
+		return hook.Run(ctx, &adapted)
+	}
+}
+
+// moduleSDKDependencies is module-sdk's container, except that its HTTP clients
+// are as asked for: module-sdk v0.12 makes one at the first call and returns it
+// for every later one, whatever its options.
+type moduleSDKDependencies struct {
+	pkg.DependencyContainer
+	clients *httpClients
+}
+
+// GetHTTPClient returns a client with exactly these options.
+func (d *moduleSDKDependencies) GetHTTPClient(options ...pkg.HTTPOption) pkg.HTTPClient {
+	return d.clients.get(options...)
+}

@@ -1,0 +1,107 @@
+// Package ingressgateway decides under which addresses neighbouring clusters
+// reach this cluster's mTLS gateway.
+package ingressgateway
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+)
+
+// Port of the gateway's listener, and of its Service when the inlet is a load balancer.
+const Port = 15443
+
+// Values of the setting alliance.ingressGateway.inlet.
+const (
+	InletLoadBalancer = "LoadBalancer"
+	InletNodePort     = "NodePort"
+)
+
+// Settings is the setting alliance.ingressGateway, as far as addresses depend on it.
+type Settings struct {
+	Inlet        string                    `json:"inlet"`
+	Advertise    []metadata.IngressGateway `json:"advertise"`
+	NodeSelector map[string]string         `json:"nodeSelector"`
+}
+
+// Service is what matters of Service d8-istio/ingressgateway.
+type Service struct {
+	// LoadBalancer lists IP addresses and host names from the status.
+	LoadBalancer []string `json:"loadBalancer"`
+	// NodePort of the port "tls"; 0 when it has none.
+	NodePort int32 `json:"nodePort"`
+}
+
+// Node is what matters of a Node.
+type Node struct {
+	Name       string            `json:"name"`
+	Labels     map[string]string `json:"labels"`
+	ExternalIP []string          `json:"externalIP"`
+	InternalIP []string          `json:"internalIP"`
+	Ready      bool              `json:"ready"`
+}
+
+// Addresses lists what to publish, sorted, and when that is nothing, why.
+// What a person advertises counts alone: they know of what stands in between.
+func Addresses(settings Settings, service *Service, nodes []Node) (addresses []metadata.IngressGateway, missing string) {
+	switch {
+	case len(settings.Advertise) > 0:
+		addresses = slices.Clone(settings.Advertise)
+	case service == nil:
+		return nil, "Service d8-istio/ingressgateway does not exist yet"
+	case settings.Inlet == InletNodePort:
+		addresses, missing = nodeAddresses(settings, service, nodes)
+	default:
+		for _, address := range service.LoadBalancer {
+			addresses = append(addresses, metadata.IngressGateway{Address: address, Port: Port})
+		}
+		if len(addresses) == 0 {
+			missing = "Service d8-istio/ingressgateway has no load balancer address yet; if this cluster has no load balancers, " +
+				"set alliance.ingressGateway.inlet to NodePort or fill alliance.ingressGateway.advertise"
+		}
+	}
+	slices.SortFunc(addresses, func(a, b metadata.IngressGateway) int {
+		return slices.Compare([]string{a.Address, strconv.Itoa(int(a.Port))}, []string{b.Address, strconv.Itoa(int(b.Port))})
+	})
+	return slices.Compact(addresses), missing
+}
+
+// nodeAddresses takes the external address of every ready node that may run
+// the gateway, or the internal one where a node has no other.
+func nodeAddresses(settings Settings, service *Service, nodes []Node) ([]metadata.IngressGateway, string) {
+	if service.NodePort == 0 {
+		return nil, "Service d8-istio/ingressgateway has no node port yet"
+	}
+	var addresses []metadata.IngressGateway
+	for _, node := range nodes {
+		if !node.Ready || !matches(settings.NodeSelector, node.Labels) {
+			continue
+		}
+		candidates := node.ExternalIP
+		if len(candidates) == 0 {
+			candidates = node.InternalIP
+		}
+		for _, address := range candidates {
+			if net.ParseIP(address) != nil {
+				addresses = append(addresses, metadata.IngressGateway{Address: address, Port: service.NodePort})
+				break
+			}
+		}
+	}
+	if len(addresses) == 0 {
+		return nil, fmt.Sprintf("none of %d nodes is ready, matches alliance.ingressGateway.nodeSelector and has an address", len(nodes))
+	}
+	return addresses, ""
+}
+
+func matches(selector, labels map[string]string) bool {
+	for key, value := range selector {
+		if labels[key] != value {
+			return false
+		}
+	}
+	return true
+}

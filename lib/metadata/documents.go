@@ -1,0 +1,60 @@
+// Package metadata is the wire format that neighbouring clusters speak: the
+// documents behind <metadataEndpoint>, their paths, and what makes one valid.
+// The format is the contract's section "Metadata"; unknown fields are ignored.
+package metadata
+
+// Paths of the documents, relative to a metadata endpoint that ends in a slash.
+const (
+	PublicPath       = "public/public.json"
+	SPIFFEBundlePath = "public/spiffe-bundle-endpoint"
+	FederationPath   = "private/federation.json"
+	MulticlusterPath = "private/multicluster.json"
+)
+
+// Public is what anyone may know of a cluster: who it is and which keys speak for it.
+type Public struct {
+	// ClusterUUID identifies the cluster for good.
+	ClusterUUID string `json:"clusterUUID"`
+	// AuthnKeyPub is a PEM block "ED25519 PUBLIC KEY" (PKIX); it verifies the cluster's tokens.
+	AuthnKeyPub string `json:"authnKeyPub"`
+	// RootCA is the PEM bundle of the cluster's Istio root certificates.
+	RootCA string `json:"rootCA"`
+	// TrustDomain is the cluster's SPIFFE trust domain. Deckhouse's own module leaves it out.
+	TrustDomain string `json:"trustDomain,omitempty"`
+}
+
+// Federation is what a federated neighbour may know: where to enter, and what is published.
+type Federation struct {
+	IngressGateways []IngressGateway `json:"ingressGateways"`
+	PublicServices  []PublicService  `json:"publicServices"`
+}
+
+// Multicluster is what a neighbour in the same mesh may know.
+type Multicluster struct {
+	IngressGateways []IngressGateway `json:"ingressGateways"`
+	// APIHost is the host name (without scheme) of the cluster's API proxy.
+	APIHost string `json:"apiHost"`
+	// NetworkName is the Istio network of the cluster's pods.
+	NetworkName string `json:"networkName"`
+}
+
+// IngressGateway is one address of the mTLS gateway: an IP address or a DNS name, and a TCP port.
+type IngressGateway struct {
+	Address string `json:"address"`
+	Port    int32  `json:"port"`
+}
+
+// PublicService is one Service that its cluster publishes.
+type PublicService struct {
+	// Hostname is "<name>.<namespace>.svc.<clusterDomain>".
+	Hostname string        `json:"hostname"`
+	Ports    []ServicePort `json:"ports"`
+}
+
+// ServicePort is one port of a published Service.
+type ServicePort struct {
+	Name string `json:"name"`
+	Port int32  `json:"port"`
+	// Protocol in Istio's spelling: HTTP, HTTP2, GRPC, HTTPS, TLS, TCP, …
+	Protocol string `json:"protocol"`
+}

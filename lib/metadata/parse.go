@@ -1,0 +1,205 @@
+package metadata
+
+import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+const (
+	maxClusterUUIDLength = 64
+	maxRootCertificates  = 16
+	maxIngressGateways   = 256
+	// PublicKeyPEMType is the PEM type of Public.AuthnKeyPub (contract, "Who is a neighbour").
+	PublicKeyPEMType = "ED25519 PUBLIC KEY"
+)
+
+var clusterUUIDFormat = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+// ParsePublic decodes and checks a public document. Every rule that it breaks
+// is named in the error; a document that breaks one is of no use. Roots are
+// checked against now: an expired one is refused.
+func ParsePublic(body []byte, now time.Time) (*Public, error) {
+	var document Public
+	if err := json.Unmarshal(body, &document); err != nil {
+		return nil, fmt.Errorf("decode public metadata: %w", err)
+	}
+	var problems []error
+	if len(document.ClusterUUID) > maxClusterUUIDLength || !clusterUUIDFormat.MatchString(document.ClusterUUID) {
+		problems = append(problems, fmt.Errorf("clusterUUID %.70q is empty, too long or has forbidden characters", document.ClusterUUID))
+	}
+	if err := checkAuthnKey(document.AuthnKeyPub); err != nil {
+		problems = append(problems, fmt.Errorf("authnKeyPub: %w", err))
+	}
+	if _, err := ParseRoots(document.RootCA, now); err != nil {
+		problems = append(problems, fmt.Errorf("rootCA: %w", err))
+	}
+	if document.TrustDomain != "" {
+		if err := CheckTrustDomain(document.TrustDomain); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return &document, nil
+}
+
+// CheckTrustDomain checks that name can be a cluster domain, and so a SPIFFE
+// trust domain: a lower-case DNS name of at most 253 characters.
+func CheckTrustDomain(name string) error {
+	if messages := validation.IsDNS1123Subdomain(name); len(messages) > 0 {
+		return fmt.Errorf("trust domain %.260q: %s", name, strings.Join(messages, "; "))
+	}
+	return nil
+}
+
+func checkAuthnKey(text string) error {
+	block, rest := pem.Decode([]byte(text))
+	if block == nil || block.Type != PublicKeyPEMType || strings.TrimSpace(string(rest)) != "" {
+		return fmt.Errorf("not exactly one PEM block of type %q", PublicKeyPEMType)
+	}
+	key, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return fmt.Errorf("parse: %w", err)
+	}
+	if _, ok := key.(ed25519.PublicKey); !ok {
+		return fmt.Errorf("a key of type %T, not Ed25519", key)
+	}
+	return nil
+}
+
+// ParseRoots parses a PEM bundle of root certificates: one to sixteen CA
+// certificates, none of them expired at now.
+func ParseRoots(text string, now time.Time) ([]*x509.Certificate, error) {
+	var roots []*x509.Certificate
+	rest := []byte(strings.TrimSpace(text))
+	for len(rest) > 0 {
+		var block *pem.Block
+		block, rest = pem.Decode(rest)
+		if block == nil {
+			return nil, errors.New("not a PEM bundle of certificates")
+		}
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("a PEM block of type %.40q among the certificates", block.Type)
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("parse certificate: %w", err)
+		}
+		if !certificate.BasicConstraintsValid || !certificate.IsCA {
+			return nil, fmt.Errorf("certificate %q is not a CA", certificate.Subject)
+		}
+		if now.After(certificate.NotAfter) {
+			return nil, fmt.Errorf("certificate %q expired at %s", certificate.Subject, certificate.NotAfter.Format(time.RFC3339))
+		}
+		if roots = append(roots, certificate); len(roots) > maxRootCertificates {
+			return nil, fmt.Errorf("more than %d certificates", maxRootCertificates)
+		}
+		rest = []byte(strings.TrimSpace(string(rest)))
+	}
+	if len(roots) == 0 {
+		return nil, errors.New("empty")
+	}
+	return roots, nil
+}
+
+// ParseFederation decodes a federation document and checks what holds for it
+// as a whole: both lists present and the gateways usable. Services are not judged
+// here: a bad one costs nothing but itself (package federation).
+//
+// A list that is missing is an error rather than an empty list: a peer that
+// publishes nothing says so ([] or null), and "{}" must not delete what was imported.
+func ParseFederation(body []byte) (*Federation, error) {
+	var fields struct {
+		IngressGateways json.RawMessage `json:"ingressGateways"`
+		PublicServices  json.RawMessage `json:"publicServices"`
+	}
+	if err := json.Unmarshal(body, &fields); err != nil {
+		return nil, fmt.Errorf("decode federation metadata: %w", err)
+	}
+	if fields.IngressGateways == nil {
+		return nil, errors.New("federation metadata has no ingressGateways")
+	}
+	if fields.PublicServices == nil {
+		return nil, errors.New("federation metadata has no publicServices")
+	}
+	document := Federation{IngressGateways: []IngressGateway{}, PublicServices: []PublicService{}}
+	if err := json.Unmarshal(fields.IngressGateways, &document.IngressGateways); err != nil {
+		return nil, fmt.Errorf("decode ingressGateways: %w", err)
+	}
+	if err := json.Unmarshal(fields.PublicServices, &document.PublicServices); err != nil {
+		return nil, fmt.Errorf("decode publicServices: %w", err)
+	}
+	if err := checkGateways(document.IngressGateways); err != nil {
+		return nil, err
+	}
+	return &document, nil
+}
+
+// ParseMulticluster decodes and checks a multicluster document.
+func ParseMulticluster(body []byte) (*Multicluster, error) {
+	var document Multicluster
+	if err := json.Unmarshal(body, &document); err != nil {
+		return nil, fmt.Errorf("decode multicluster metadata: %w", err)
+	}
+	var problems []error
+	if err := checkGateways(document.IngressGateways); err != nil {
+		problems = append(problems, err)
+	}
+	if document.APIHost == "" {
+		problems = append(problems, errors.New("apiHost is missing"))
+	}
+	if document.NetworkName == "" {
+		problems = append(problems, errors.New("networkName is missing"))
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return &document, nil
+}
+
+func checkGateways(gateways []IngressGateway) error {
+	if len(gateways) > maxIngressGateways {
+		return fmt.Errorf("%d ingressGateways, more than %d", len(gateways), maxIngressGateways)
+	}
+	var problems []error
+	for index, gateway := range gateways {
+		if err := gateway.Check(); err != nil {
+			problems = append(problems, fmt.Errorf("ingressGateways[%d]: %w", index, err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// IsIP tells an IP address from a DNS name.
+func (g IngressGateway) IsIP() bool { return net.ParseIP(g.Address) != nil }
+
+// Check refuses what cannot be the address of another cluster's gateway: no IP
+// address and no DNS name, a port out of range, and the addresses that mean a
+// different host for everyone who uses them (unspecified, link-local, multicast).
+func (g IngressGateway) Check() error {
+	if messages := validation.IsValidPortNum(int(g.Port)); len(messages) > 0 {
+		return fmt.Errorf("port %d: %s", g.Port, strings.Join(messages, "; "))
+	}
+	ip := net.ParseIP(g.Address)
+	if ip == nil {
+		if messages := validation.IsDNS1123Subdomain(g.Address); len(messages) > 0 {
+			return fmt.Errorf("address %.260q is neither an IP address nor a DNS name", g.Address)
+		}
+		return nil
+	}
+	if ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast() {
+		return fmt.Errorf("address %s cannot be reached from another cluster", g.Address)
+	}
+	return nil
+}

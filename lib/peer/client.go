@@ -1,0 +1,240 @@
+// Package peer fetches metadata documents from neighbouring clusters. It
+// trusts nothing of what comes back: sizes, times and redirects are bounded;
+// whether the content is acceptable is package metadata's business.
+package peer
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// DefaultMaxBytes bounds a document after decompression; ten thousand published services fit.
+	DefaultMaxBytes = 4 << 20
+	// MaxWait is the longest a peer may be asked to hold an answer (contract, "Metadata").
+	MaxWait = 55 * time.Second
+
+	requestTimeout   = 10 * time.Second
+	transportIdleFor = 10 * time.Minute
+)
+
+// Target is a metadata endpoint and how to trust it, as an IstioFederation or
+// IstioMulticluster names it.
+type Target struct {
+	// URL of the endpoint, with or without a slash at the end.
+	URL string
+	// CA is a PEM bundle honoured besides the system's roots; may be empty.
+	CA string
+	// InsecureSkipVerify switches verification of the TLS certificate off.
+	InsecureSkipVerify bool
+}
+
+// Request names one document of a Target.
+type Request struct {
+	// Path relative to the endpoint, for example metadata.FederationPath.
+	Path string
+	// IfNoneMatch is the ETag already held; empty asks unconditionally.
+	IfNoneMatch string
+	// Token is a bearer token; empty for public documents.
+	Token string
+	// Wait asks the peer to hold the answer until the document changes (RFC
+	// 7240 "wait"); it takes effect with IfNoneMatch only. At most MaxWait.
+	Wait time.Duration
+	// MaxBytes bounds the body; 0 means DefaultMaxBytes.
+	MaxBytes int64
+}
+
+// Response is a peer's answer with status 200 or 304.
+type Response struct {
+	// NotModified is true for 304: Body is empty, what the caller holds is current.
+	NotModified bool
+	// WaitApplied is true when the peer says it honoured Request.Wait.
+	WaitApplied bool
+	// ETag of the document; empty when the peer sends none.
+	ETag string
+	// Body of a 200.
+	Body []byte
+}
+
+// Client fetches documents, with one connection pool for each way of trusting
+// a peer. It is safe for concurrent use.
+type Client struct {
+	now func() time.Time
+
+	mu         sync.Mutex
+	transports map[[sha256.Size]byte]*pooledTransport
+}
+
+type pooledTransport struct {
+	*http.Transport
+	lastUse time.Time
+}
+
+// NewClient returns a Client with empty connection pools.
+func NewClient() *Client {
+	return &Client{now: time.Now, transports: map[[sha256.Size]byte]*pooledTransport{}}
+}
+
+// Get fetches one document. Every error is an *Error.
+func (c *Client) Get(ctx context.Context, target Target, request Request) (*Response, error) {
+	address, err := documentURL(target.URL, request.Path)
+	if err != nil {
+		return nil, &Error{Reason: InvalidEndpoint, URL: target.URL, Err: err}
+	}
+	transport, err := c.transport(target)
+	if err != nil {
+		return nil, &Error{Reason: TLS, URL: address, Err: err}
+	}
+
+	wait := min(request.Wait, MaxWait)
+	ctx, cancel := context.WithTimeout(ctx, wait+requestTimeout)
+	defer cancel()
+
+	httpRequest, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, &Error{Reason: InvalidEndpoint, URL: address, Err: err}
+	}
+	httpRequest.Header.Set("Accept", "application/json")
+	httpRequest.Header.Set("User-Agent", "istio-module")
+	if request.Token != "" {
+		httpRequest.Header.Set("Authorization", "Bearer "+request.Token)
+	}
+	if request.IfNoneMatch != "" {
+		httpRequest.Header.Set("If-None-Match", request.IfNoneMatch)
+		if wait > 0 {
+			httpRequest.Header.Set("Prefer", "wait="+strconv.Itoa(int(wait.Seconds())))
+		}
+	}
+
+	httpClient := http.Client{
+		Transport: transport,
+		// A redirect would carry the token to an address nobody configured.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	httpResponse, err := httpClient.Do(httpRequest)
+	if err != nil {
+		return nil, transportError(address, err)
+	}
+	defer httpResponse.Body.Close()
+	return readResponse(address, httpResponse, request.MaxBytes)
+}
+
+func readResponse(address string, httpResponse *http.Response, maxBytes int64) (*Response, error) {
+	response := &Response{
+		ETag:        httpResponse.Header.Get("ETag"),
+		WaitApplied: strings.HasPrefix(httpResponse.Header.Get("Preference-Applied"), "wait"),
+	}
+	switch {
+	case httpResponse.StatusCode == http.StatusNotModified:
+		response.NotModified = true
+		return response, nil
+	case httpResponse.StatusCode != http.StatusOK:
+		return nil, &Error{Reason: statusReason(httpResponse.StatusCode), URL: address, StatusCode: httpResponse.StatusCode}
+	}
+
+	if maxBytes == 0 {
+		maxBytes = DefaultMaxBytes
+	}
+	body, err := io.ReadAll(io.LimitReader(httpResponse.Body, maxBytes+1))
+	if err != nil {
+		return nil, transportError(address, err)
+	}
+	if int64(len(body)) > maxBytes {
+		return nil, &Error{Reason: TooLarge, URL: address, Err: fmt.Errorf("more than %d bytes", maxBytes)}
+	}
+	if !looksLikeJSON(httpResponse.Header.Get("Content-Type"), body) {
+		return nil, &Error{Reason: NotJSON, URL: address,
+			Err: fmt.Errorf("%d bytes of %q", len(body), httpResponse.Header.Get("Content-Type"))}
+	}
+	response.Body = body
+	return response, nil
+}
+
+// looksLikeJSON tells a document from an error page. Deckhouse's exporter and
+// proxies in between are not strict about the media type, so only a type that
+// contradicts itself counts: HTML, or a body that is no JSON object.
+func looksLikeJSON(contentType string, body []byte) bool {
+	if mediaType, _, err := mime.ParseMediaType(contentType); err == nil && mediaType == "text/html" {
+		return false
+	}
+	return strings.HasPrefix(strings.TrimSpace(string(body[:min(len(body), 512)])), "{")
+}
+
+func documentURL(endpoint, path string) (string, error) {
+	parsed, err := url.Parse(endpoint)
+	if err != nil {
+		return "", fmt.Errorf("parse metadata endpoint: %w", err)
+	}
+	if parsed.Scheme != "https" || parsed.Host == "" {
+		return "", fmt.Errorf("metadata endpoint %q is not an https URL with a host", endpoint)
+	}
+	return parsed.JoinPath(path).String(), nil
+}
+
+// transport returns the connection pool for target's trust settings and lets
+// go of pools that nobody used lately.
+func (c *Client) transport(target Target) (*http.Transport, error) {
+	key := sha256.Sum256([]byte(strconv.FormatBool(target.InsecureSkipVerify) + target.CA))
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	for other, pooled := range c.transports {
+		if other != key && now.Sub(pooled.lastUse) > transportIdleFor {
+			pooled.CloseIdleConnections()
+			delete(c.transports, other)
+		}
+	}
+	if pooled, ok := c.transports[key]; ok {
+		pooled.lastUse = now
+		return pooled.Transport, nil
+	}
+
+	tlsConfig, err := clientTLS(target)
+	if err != nil {
+		return nil, err
+	}
+	pooled := &pooledTransport{lastUse: now, Transport: &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    5 * time.Second,
+		TLSClientConfig:        tlsConfig,
+		MaxIdleConnsPerHost:    2,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		ForceAttemptHTTP2:      true,
+	}}
+	c.transports[key] = pooled
+	return pooled.Transport, nil
+}
+
+func clientTLS(target Target) (*tls.Config, error) {
+	config := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: target.InsecureSkipVerify, //nolint:gosec // the person's own choice, spec.metadata.insecureSkipVerify
+	}
+	if target.CA == "" {
+		return config, nil
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM([]byte(target.CA)) {
+		return nil, fmt.Errorf("spec.metadata.ca holds no PEM certificate")
+	}
+	config.RootCAs = roots
+	return config, nil
+}

@@ -1,0 +1,112 @@
+package peer
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Reason tells why a document could not be had, in the CamelCase of condition reasons.
+type Reason string
+
+// Reasons of an Error.
+const (
+	// Unreachable: no HTTP answer (DNS, connection, time-out).
+	Unreachable Reason = "PeerUnreachable"
+	// TLS: the peer's certificate could not be verified.
+	TLS Reason = "PeerCertificateNotTrusted"
+	// Unauthorized: 401 or 403; the peer does not know this cluster (yet).
+	Unauthorized Reason = "PeerRefusesThisCluster"
+	// NotFound: 404; the address leads to something else, or the peer has the feature off.
+	NotFound Reason = "PeerMetadataNotFound"
+	// BadStatus: any other status but 200 and 304.
+	BadStatus Reason = "PeerUnexpectedStatus"
+	// TooLarge: the body exceeds the bound.
+	TooLarge Reason = "PeerMetadataTooLarge"
+	// NotJSON: a body that is no JSON object, an error page for instance.
+	NotJSON Reason = "PeerMetadataNotJSON"
+	// InvalidEndpoint: the address itself cannot be used.
+	InvalidEndpoint Reason = "InvalidMetadataEndpoint"
+)
+
+var hints = map[Reason]string{
+	Unreachable:     "check the address, DNS, firewalls, and that metadata-exporter runs there; what was learned before stays in force",
+	TLS:             "set spec.metadata.ca to the CA of the peer's HTTPS certificate",
+	Unauthorized:    "create the resource for this cluster in the peer; it takes effect within a minute",
+	NotFound:        "check that spec.metadataEndpoint ends in /metadata/ and that the peer has this kind of joining enabled",
+	BadStatus:       "look at the logs of the peer's ingress controller and metadata-exporter",
+	TooLarge:        "the peer publishes more than this cluster accepts, or the address leads to something else",
+	NotJSON:         "check that spec.metadataEndpoint leads to the peer's metadata-exporter and not to a login or error page",
+	InvalidEndpoint: "correct spec.metadataEndpoint",
+}
+
+// Error is a failed fetch: what was fetched, why it failed, and what a person can do.
+type Error struct {
+	Reason Reason
+	// URL of the document.
+	URL string
+	// StatusCode of the answer; 0 when there was none.
+	StatusCode int
+	// Err is the cause, if there is one besides the status.
+	Err error
+}
+
+func (e *Error) Error() string {
+	cause := ""
+	switch {
+	case e.Err != nil:
+		cause = e.Err.Error()
+	case e.StatusCode != 0:
+		cause = fmt.Sprintf("%d %s", e.StatusCode, http.StatusText(e.StatusCode))
+	}
+	return fmt.Sprintf("GET %s: %s (%s)", e.URL, cause, hints[e.Reason])
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+func statusReason(code int) Reason {
+	switch code {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return Unauthorized
+	case http.StatusNotFound:
+		return NotFound
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return Unreachable
+	default:
+		return BadStatus
+	}
+}
+
+func transportError(address string, err error) *Error {
+	var (
+		unknownAuthority x509.UnknownAuthorityError
+		hostname         x509.HostnameError
+		invalid          x509.CertificateInvalidError
+		verification     *tls.CertificateVerificationError
+	)
+	reason := Unreachable
+	if errors.As(err, &verification) || errors.As(err, &unknownAuthority) || errors.As(err, &hostname) || errors.As(err, &invalid) {
+		reason = TLS
+	}
+	// url.Error repeats method and address, which Error already tells.
+	var urlError *url.Error
+	if errors.As(err, &urlError) {
+		err = urlError.Err
+	}
+	// Texts end up in conditions, where "equal is silent" holds: without ephemeral
+	// ports and the current time they stay the same from try to try.
+	var operation *net.OpError
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
+		err = fmt.Errorf("its HTTPS certificate is valid from %s to %s only",
+			invalid.Cert.NotBefore.UTC().Format(time.RFC3339), invalid.Cert.NotAfter.UTC().Format(time.RFC3339))
+	case errors.As(err, &operation):
+		err = fmt.Errorf("%s %v: %w", operation.Op, operation.Addr, operation.Err)
+	}
+	return &Error{Reason: reason, URL: address, Err: err}
+}

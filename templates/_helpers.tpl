@@ -1,0 +1,64 @@
+{{- /* "true" when clusters are joined in either way; empty otherwise. */ -}}
+{{- define "istio.alliance_enabled" -}}
+  {{- if or .Values.istio.federation.enabled .Values.istio.multicluster.enabled -}}
+    true
+  {{- end -}}
+{{- end -}}
+
+{{- /* Fails unless the hooks supplied what every joined cluster shows its neighbours. */ -}}
+{{- define "istio.require_identity" -}}
+  {{- if not .Values.istio.internal.ca.root -}}
+    {{- fail "istio: there is no certificate authority yet; if the settings `ca.*` hold one, the status of ModuleConfig istio says why it was refused" -}}
+  {{- end -}}
+  {{- if not (and .Values.istio.internal.remoteAuthnKeypair.priv .Values.istio.internal.remoteAuthnKeypair.pub) -}}
+    {{- fail "istio: there is no keypair for `federation.enabled` or `multicluster.enabled` yet: hook remote_authn_keypair has not stored one" -}}
+  {{- end -}}
+{{- end -}}
+
+{{- /* Fails when settings that are valid one by one contradict each other or the cluster. */ -}}
+{{- define "istio.check_settings" -}}
+  {{- $gateway := .Values.istio.alliance.ingressGateway -}}
+  {{- if and (ne $gateway.inlet "NodePort") $gateway.nodePort.port -}}
+    {{- fail (printf "istio: `alliance.ingressGateway.nodePort.port` is %v, but `alliance.ingressGateway.inlet` is %s: remove the port or set the inlet to NodePort" $gateway.nodePort.port $gateway.inlet) -}}
+  {{- end -}}
+  {{- $https := .Values.istio.https | default .Values.global.modules.https | default dict -}}
+  {{- $publicDomain := .Values.global.modules.publicDomainTemplate -}}
+  {{- if and (eq ($https.mode | default "") "CertManager") (not (has "cert-manager" .Values.global.enabledModules)) -}}
+    {{- fail "istio: `https.mode` is CertManager, but the cluster has no cert-manager: install it or choose another mode" -}}
+  {{- end -}}
+  {{- if and (eq ($https.mode | default "") "CertManager") (not $publicDomain) -}}
+    {{- fail "istio: `https.mode` is CertManager, but global `modules.publicDomainTemplate` is not set, so there is no name to issue a certificate for" -}}
+  {{- end -}}
+{{- end -}}
+
+{{- /* Name of the revision of Istio that the module's own Pods follow. */ -}}
+{{- define "istio.revision" -}}
+v1x29
+{{- end -}}
+
+{{- /* The registry's credentials for a Pod, when the module has any (Deckhouse supplies them). */ -}}
+{{- define "istio.image_pull_secrets" -}}
+  {{- if (.Values.istio.registry | default dict).dockercfg }}
+imagePullSecrets:
+  - name: istio-registry
+  {{- end }}
+{{- end -}}
+
+{{- /* Requests of a container: storage for its logs, and the rest where no VPA sets it. Arguments: context, cpu, memory. */ -}}
+{{- define "istio.resources" -}}
+  {{- $context := index . 0 -}}
+resources:
+  requests:
+    {{- include "helm_lib_module_ephemeral_storage_only_logs" $context | nindent 4 }}
+  {{- if not (include "istio.vpa_enabled" $context) }}
+    cpu: {{ index . 1 }}
+    memory: {{ index . 2 }}
+  {{- end }}
+{{- end -}}
+
+{{- /* "true" when the cluster scales requests by itself; empty otherwise. */ -}}
+{{- define "istio.vpa_enabled" -}}
+  {{- if and (has "vertical-pod-autoscaler" .Values.global.enabledModules) (.Capabilities.APIVersions.Has "autoscaling.k8s.io/v1/VerticalPodAutoscaler") -}}
+    true
+  {{- end -}}
+{{- end -}}

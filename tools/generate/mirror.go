@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// mirror makes to, a file or a folder, equal to from and returns the number of
+// files written or removed. Files that are equal already are left alone.
+func mirror(from, to string) (int, error) {
+	info, err := os.Stat(from)
+	if err != nil {
+		return 0, err
+	}
+	if !info.IsDir() {
+		return copyFile(from, to)
+	}
+	changed := 0
+	err = filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		relative, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		n, err := copyFile(path, filepath.Join(to, relative))
+		changed += n
+		return err
+	})
+	if err != nil {
+		return changed, err
+	}
+	removed, err := removeStrangers(from, to)
+	return changed + removed, err
+}
+
+// copyFile writes to with the content of from and returns 1, or 0 when it had it.
+func copyFile(from, to string) (int, error) {
+	wanted, err := os.ReadFile(from)
+	if err != nil {
+		return 0, err
+	}
+	if actual, err := os.ReadFile(to); err == nil && bytes.Equal(actual, wanted) {
+		return 0, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return 0, err
+	}
+	return 1, os.WriteFile(to, wanted, 0o644)
+}
+
+// removeStrangers removes the files below to that from does not have, such as
+// those of an older version.
+func removeStrangers(from, to string) (int, error) {
+	removed := 0
+	err := filepath.WalkDir(to, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		relative, err := filepath.Rel(to, path)
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stat(filepath.Join(from, relative)); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		removed++
+		return os.Remove(path)
+	})
+	return removed, err
+}
