@@ -48,7 +48,7 @@ func runRemoteAuthnKeypair(_ context.Context, in *sdk.HookInput) error {
 		if binding == "kept" {
 			kept = found
 		}
-		if current.Validate() != nil {
+		if current.Validate() != nil && found != (authn.Keypair{}) {
 			current = found
 		}
 	}

@@ -1,5 +1,9 @@
-{{- /* "true" when clusters are joined in either way; empty otherwise. */ -}}
+{{- /*
+  "true" when clusters are joined in either way; empty otherwise. Whatever renders asks this first, so contradicting
+  settings are refused here, before a template stumbles over them with an error of its own.
+*/ -}}
 {{- define "istio.alliance_enabled" -}}
+  {{- include "istio.check_settings" . -}}
   {{- if or .Values.istio.federation.enabled .Values.istio.multicluster.enabled -}}
     true
   {{- end -}}
@@ -28,6 +32,9 @@
   {{- end -}}
   {{- if and (eq ($https.mode | default "") "CertManager") (not $publicDomain) -}}
     {{- fail "istio: `https.mode` is CertManager, but global `modules.publicDomainTemplate` is not set, so there is no name to issue a certificate for" -}}
+  {{- end -}}
+  {{- if and (eq ($https.mode | default "") "CustomCertificate") (or .Values.istio.federation.enabled .Values.istio.multicluster.enabled) (not (index .Values.istio.internal.customCertificateData "tls.crt")) -}}
+    {{- fail "istio: `https.mode` is CustomCertificate, but the Secret that `https.customCertificate.secretName` names has not been read: it must exist in the operator's namespace, be of type kubernetes.io/tls and hold a certificate with its key" -}}
   {{- end -}}
 {{- end -}}
 
@@ -61,4 +68,28 @@ resources:
   {{- if and (has "vertical-pod-autoscaler" .Values.global.enabledModules) (.Capabilities.APIVersions.Has "autoscaling.k8s.io/v1/VerticalPodAutoscaler") -}}
     true
   {{- end -}}
+{{- end -}}
+
+{{- /* Spec of a VerticalPodAutoscaler. Arguments: kind and name of the workload, its container, least and most cpu and memory. */ -}}
+{{- define "istio.vpa_spec" -}}
+targetRef:
+  apiVersion: apps/v1
+  kind: {{ index . 0 }}
+  name: {{ index . 1 }}
+updatePolicy:
+  updateMode: Initial
+resourcePolicy:
+  containerPolicies:
+    - containerName: {{ index . 2 }}
+      minAllowed:
+        cpu: {{ index . 3 }}
+        memory: {{ index . 4 }}
+      maxAllowed:
+        cpu: {{ index . 5 }}
+        memory: {{ index . 6 }}
+{{- end -}}
+
+{{- /* How this cluster is called inside the mesh: domains may be shared (multicluster), the UUID is not. */ -}}
+{{- define "istio.cluster_id" -}}
+  {{- .Values.global.discovery.clusterUUID -}}
 {{- end -}}

@@ -167,6 +167,7 @@ func TestVerifyTellsWhatIsWrong(t *testing.T) {
 		"two parts only":                            {parts[0] + "." + parts[1], authn.ErrMalformed},
 		"four parts":                                {good + ".x", authn.ErrMalformed},
 		"padding in the signature":                  {good + "==", authn.ErrMalformed},
+		"a line break in the signature":             {good[:len(good)-5] + "\n" + good[len(good)-5:], authn.ErrMalformed},
 		"white space around it":                     {" " + good, authn.ErrMalformed},
 		"claims that are no JSON":                   {parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte("{")) + "." + parts[2], authn.ErrMalformed},
 		"claims that are null":                      {parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte("null")) + "." + parts[2], authn.ErrSubject},

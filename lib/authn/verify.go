@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -54,7 +55,8 @@ func (v Verifier) Verify(raw, scope string) (subject string, err error) {
 	switch {
 	case raw == "":
 		return "", ErrMissing
-	case len(raw) > maxTokenLength, v.Audience == "", scope == "":
+	// Go's base64 skips line breaks, which would give one token many spellings.
+	case len(raw) > maxTokenLength, strings.ContainsAny(raw, "\r\n"), v.Audience == "", scope == "":
 		return "", ErrMalformed
 	}
 	var got claims

@@ -12,27 +12,41 @@ import (
 	"github.com/flant/shell-operator/pkg/kube_events_manager/types"
 )
 
-// RegisterWithAddonOperator registers hooks with the addon-operator linked into
-// this program. moduleDir is the module's folder below modules/ ("110-istio");
-// addon-operator requires that the call comes from a Go file in its hooks/
-// folder. dc becomes the DC of every hook's input.
+// RegisterWithAddonOperator registers hooks of a module with the addon-operator
+// linked into this program. moduleDir is the module's folder below modules/
+// ("110-istio"); addon-operator requires that the call comes from a Go file in
+// its hooks/ folder. dc becomes the DC of every hook's input.
 //
 // It panics when a hook is malformed: the program, not its user, is wrong.
 func RegisterWithAddonOperator(moduleDir string, hooks []Hook, dc pkg.DependencyContainer) {
+	register(path.Join(moduleDir, "hooks"), "/modules", hooks, dc)
+}
+
+// RegisterGlobalWithAddonOperator registers global hooks: they run before all
+// modules and write the global values. addon-operator requires that the call
+// comes from a Go file in a folder global-hooks/. OnBeforeHelm means before the
+// first module of every convergence.
+//
+// It panics when a hook is malformed, and so does addon-operator.
+func RegisterGlobalWithAddonOperator(hooks []Hook, dc pkg.DependencyContainer) {
+	register("", "/global-hooks", hooks, dc)
+}
+
+func register(dir, root string, hooks []Hook, dc pkg.DependencyContainer) {
 	if err := validateAll(hooks); err != nil {
-		panic(fmt.Sprintf("register the hooks of module %s: %v", moduleDir, err))
+		panic(fmt.Sprintf("register hooks of %s: %v", path.Join(root, dir), err))
 	}
 	for _, hook := range hooks {
+		name := path.Join(dir, hook.Name+".go")
 		config, err := addonOperatorConfig(hook.Config)
 		if err != nil {
-			panic(fmt.Sprintf("register hook %q of module %s: %v", hook.Name, moduleDir, err))
+			panic(fmt.Sprintf("register hook %s: %v", path.Join(root, name), err))
 		}
 		registered := kind.NewGoHook(config, addonOperatorFunc(hook, dc))
 		addonsdk.Registry().Add(registered)
 		// The registry names a hook after the file of its caller, which is the
-		// same for all of them; names must be unique within a module.
-		name := path.Join(moduleDir, "hooks", hook.Name+".go")
-		registered.AddMetadata(&gohook.HookMetadata{Name: name, Path: path.Join("/modules", name)})
+		// same for all of them; names must be unique.
+		registered.AddMetadata(&gohook.HookMetadata{Name: name, Path: path.Join(root, name)})
 	}
 }
 

@@ -133,7 +133,7 @@ func ParseFederation(body []byte) (*Federation, error) {
 	if fields.PublicServices == nil {
 		return nil, errors.New("federation metadata has no publicServices")
 	}
-	document := Federation{IngressGateways: []IngressGateway{}, PublicServices: []PublicService{}}
+	var document Federation
 	if err := json.Unmarshal(fields.IngressGateways, &document.IngressGateways); err != nil {
 		return nil, fmt.Errorf("decode ingressGateways: %w", err)
 	}
@@ -143,6 +143,9 @@ func ParseFederation(body []byte) (*Federation, error) {
 	if err := checkGateways(document.IngressGateways); err != nil {
 		return nil, err
 	}
+	// null means none, and is [] from here on.
+	document.IngressGateways = append([]IngressGateway{}, document.IngressGateways...)
+	document.PublicServices = append([]PublicService{}, document.PublicServices...)
 	return &document, nil
 }
 

@@ -164,10 +164,10 @@ func (p *Plane) awaitReady(ctx context.Context, keeper *process.Keeper, url stri
 		if last = p.answers(ctx, url); last == nil {
 			return nil
 		}
-		if status := keeper.Status(); status.State == process.BackOff {
-			if status.StartError != nil {
-				return status.StartError
-			}
+		switch status := keeper.Status(); {
+		case status.StartError != nil:
+			return status.StartError
+		case status.Last != nil:
 			return fmt.Errorf("it ended with %s", status.Last.Reason)
 		}
 		select {

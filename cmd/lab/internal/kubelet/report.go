@@ -1,0 +1,24 @@
+package kubelet
+
+import (
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
+)
+
+// Process is one container that runs, or should.
+type Process struct {
+	// Name of the container, Pod as namespace/name.
+	Name, Pod string
+	Log       string
+	Status    process.Status
+}
+
+// Processes of the cluster's Pods, ordered by Pod.
+func (k *Kubelet) Processes() []Process {
+	var result []Process
+	for _, instance := range k.running() {
+		for _, c := range instance.containers {
+			result = append(result, Process{Name: c.name, Pod: instance.key.String(), Log: c.log, Status: c.keeper.Status()})
+		}
+	}
+	return result
+}

@@ -1,0 +1,140 @@
+package serviceproxy
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+const deadline = 10 * time.Second
+
+// backend answers every connection with its name after reading to the end of the request.
+func backend(t *testing.T, name string) netip.AddrPort {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = connection.Close() }()
+				request, _ := io.ReadAll(connection)
+				_, _ = io.WriteString(connection, name+":"+string(request))
+			}()
+		}
+	}()
+	return listener.Addr().(*net.TCPAddr).AddrPort()
+}
+
+func serve(t *testing.T) *Front {
+	t.Helper()
+	front, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- front.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case err := <-served:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(deadline):
+			t.Error("the front does not stop")
+		}
+	})
+	return front
+}
+
+func ask(t *testing.T, front *Front) (string, error) {
+	t.Helper()
+	connection, err := net.Dial("tcp", front.Address().String())
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = connection.Close() }()
+	_ = connection.SetDeadline(time.Now().Add(deadline))
+	if _, err := io.WriteString(connection, "hello"); err != nil {
+		return "", err
+	}
+	if err := connection.(*net.TCPConn).CloseWrite(); err != nil {
+		return "", err
+	}
+	answer, err := io.ReadAll(connection)
+	return string(answer), err
+}
+
+func TestConnectionsAreSpreadOverTheBackends(t *testing.T) {
+	front := serve(t)
+	front.SetBackends([]netip.AddrPort{backend(t, "a"), backend(t, "b")})
+	seen := map[string]int{}
+	for range 4 {
+		answer, err := ask(t, front)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[answer]++
+	}
+	if seen["a:hello"] != 2 || seen["b:hello"] != 2 {
+		t.Fatalf("answers %v, want two of each backend", seen)
+	}
+}
+
+func TestABackendThatRefusesIsPassedOver(t *testing.T) {
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := gone.Addr().(*net.TCPAddr).AddrPort()
+	_ = gone.Close()
+	front := serve(t)
+	front.SetBackends([]netip.AddrPort{address, backend(t, "b")})
+	for range 2 {
+		if answer, err := ask(t, front); err != nil || answer != "b:hello" {
+			t.Fatalf("answer %q, %v", answer, err)
+		}
+	}
+}
+
+func TestWithoutBackendsTheConnectionIsReset(t *testing.T) {
+	if answer, err := ask(t, serve(t)); err == nil {
+		t.Fatalf("answer %q without an error", answer)
+	}
+}
+
+func TestAConnectionEndsWhenTheFrontStops(t *testing.T) {
+	front, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	front.SetBackends([]netip.AddrPort{backend(t, "a")})
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- front.Serve(ctx) }()
+	connection, err := net.Dial("tcp", front.Address().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = connection.Close() }()
+	cancel()
+	select {
+	case err := <-served:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(deadline):
+		t.Fatal("an open connection keeps the front from stopping")
+	}
+}

@@ -1,0 +1,38 @@
+// Package globalhooks supplies, outside of Deckhouse, the facts about the
+// cluster that Deckhouse would: the global values that templates and hooks read.
+package globalhooks
+
+import (
+	"github.com/deckhouse/module-sdk/pkg"
+
+	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+)
+
+// Options are what a person may state about the cluster instead of it being
+// found out; the zero value states nothing.
+type Options struct {
+	// ClusterDomain of this cluster's Services; empty: found in the cluster.
+	ClusterDomain string
+	// ImageRegistry is the repository of the modules' images.
+	ImageRegistry string
+	// ModulesDir is where modules lie, each with its images_digests.json.
+	ModulesDir string
+}
+
+// Hooks returns every global hook.
+func Hooks(options Options) []hookruntime.Hook {
+	return []hookruntime.Hook{
+		clusterConfiguration(options.ClusterDomain),
+		clusterUUID(),
+		kubernetesVersion(),
+		controlPlane(),
+		enabledModules(),
+		modulesImages(options.ImageRegistry, options.ModulesDir),
+	}
+}
+
+// Register registers the hooks with the addon-operator linked into this
+// program. Call it once, before the operator starts.
+func Register(options Options, dc pkg.DependencyContainer) {
+	hookruntime.RegisterGlobalWithAddonOperator(Hooks(options), dc)
+}

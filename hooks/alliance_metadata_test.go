@@ -1,0 +1,49 @@
+package hooks
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+var (
+	federationsGVR    = schema.GroupVersionResource{Group: "deckhouse.io", Version: "v1alpha1", Resource: "istiofederations"}
+	serviceEntriesGVR = schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1", Resource: "serviceentries"}
+	updateOptions     = metav1.UpdateOptions{}
+	deleteOptions     = metav1.DeleteOptions{}
+)
+
+var _ = Describe("Hook alliance_metadata", func() {
+	It("collects whose tokens are accepted and whose roots are trusted", func() {
+		r := newRun(allianceMetadata(), joinedSettings).given(aFederation("b", "api.shop"), aFederation("c")).succeeds()
+		Expect(r.ValuesGet(remotePublicMetadataPath).Raw).To(MatchJSON(`{
+			"uuid-b": {"kind": "IstioFederation", "name": "b", "clusterUUID": "uuid-b", "trustDomain": "b.local", "authnKeyPub": "key of b", "rootCA": "root of b"},
+			"uuid-c": {"kind": "IstioFederation", "name": "c", "clusterUUID": "uuid-c", "trustDomain": "c.local", "authnKeyPub": "key of c", "rootCA": "root of c"}
+		}`))
+		Expect(r.ValuesGet(federationsPath).Raw).To(MatchJSON(`[
+			{"name": "b", "trustDomain": "b.local", "rootCA": "root of b"},
+			{"name": "c", "trustDomain": "c.local", "rootCA": "root of c"}
+		]`))
+	})
+
+	It("lets go of a peer whose resource is deleted", func() {
+		r := newRun(allianceMetadata(), joinedSettings).given(aFederation("b"), aFederation("c")).succeeds()
+		r.given(aFederation("c")).succeeds()
+		Expect(r.ValuesGet(remotePublicMetadataPath).Map()).To(And(HaveKey("uuid-c"), Not(HaveKey("uuid-b"))))
+		Expect(r.ValuesGet(federationsPath).Array()).To(HaveLen(1))
+	})
+
+	It("lets go of everybody when federation is switched off", func() {
+		r := newRun(allianceMetadata(), joinedSettings).given(aFederation("b")).succeeds()
+		r.ValuesSet("istio.federation.enabled", false)
+		r.succeeds()
+		Expect(r.ValuesGet(remotePublicMetadataPath).Raw).To(MatchJSON(`{}`))
+		Expect(r.ValuesGet(federationsPath).Raw).To(MatchJSON(`[]`))
+	})
+
+	It("does not trust a peer that claims this cluster's identity", func() {
+		r := newRun(allianceMetadata(), joinedSettings).given(aFederation("a")).succeeds()
+		Expect(r.ValuesGet(remotePublicMetadataPath).Raw).To(MatchJSON(`{}`), "its clusterUUID is uuid-a")
+	})
+})

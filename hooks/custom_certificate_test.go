@@ -1,0 +1,49 @@
+package hooks
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/deckhouse-mesh/istio/lib/ca"
+)
+
+var _ = Describe("Hook custom_certificate", func() {
+	withCustom := func() *run {
+		r := newRun(customCertificate(), joinedSettings)
+		r.ValuesSet("global.modules.https", map[string]any{"mode": "CustomCertificate", "customCertificate": map[string]string{"secretName": "public"}})
+		return r
+	}
+	certificate := func() ca.Bundle {
+		GinkgoHelper()
+		bundle, err := ca.Generate("public")
+		Expect(err).NotTo(HaveOccurred())
+		return bundle
+	}
+
+	It("copies the Secret that the settings name", func() {
+		pair := certificate()
+		r := withCustom().given(
+			aSecret("d8-system", "public", map[string]string{"tls.crt": pair.Cert, "tls.key": pair.Key}),
+			aSecret("d8-system", "other", map[string]string{"tls.crt": "x", "tls.key": "y"})).succeeds()
+		Expect(r.ValuesGet(customCertificatePath + `.tls\.crt`).String()).To(Equal(pair.Cert))
+		Expect(r.ValuesGet(customCertificatePath + `.tls\.key`).String()).To(Equal(pair.Key))
+	})
+
+	It("keeps the certificate in use when the Secret goes or breaks, and says so", func() {
+		pair := certificate()
+		r := withCustom().given(aSecret("d8-system", "public", map[string]string{"tls.crt": pair.Cert, "tls.key": pair.Key})).succeeds()
+		for _, change := range []string{"", aSecret("d8-system", "public", map[string]string{"tls.crt": pair.Cert, "tls.key": certificate().Key})} {
+			r.given(change).succeeds()
+			Expect(r.ValuesGet(customCertificatePath + `.tls\.crt`).String()).To(Equal(pair.Cert))
+			value, _ := r.metric(customCertificateMetric)
+			Expect(value).To(BeEquivalentTo(1))
+			Expect(r.PatchedOperations()).To(HaveLen(1), "a warning event")
+		}
+	})
+
+	It("lets go of it in another mode", func() {
+		r := newRun(customCertificate(), joinedSettings).given("")
+		r.ValuesSet(customCertificatePath, map[string]string{"tls.crt": "x", "tls.key": "y"})
+		Expect(r.succeeds().ValuesGet(customCertificatePath).Exists()).To(BeFalse())
+	})
+})

@@ -1,0 +1,212 @@
+package hooks
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/ca"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peer"
+)
+
+// aPeer is a neighbour's metadata-exporter on a real TLS listener.
+type aPeer struct {
+	*httptest.Server
+	documents map[string]any
+	requests  atomic.Int32
+}
+
+func startPeer() *aPeer {
+	GinkgoHelper()
+	authority, err := ca.Generate("cluster-b.local")
+	Expect(err).NotTo(HaveOccurred())
+	keypair, err := authn.GenerateKeypair()
+	Expect(err).NotTo(HaveOccurred())
+	p := &aPeer{documents: map[string]any{
+		"/metadata/" + metadata.PublicPath: metadata.Public{ClusterUUID: "uuid-b", AuthnKeyPub: keypair.Pub, RootCA: authority.Root},
+		"/metadata/" + metadata.FederationPath: metadata.Federation{
+			IngressGateways: []metadata.IngressGateway{{Address: "192.0.2.1", Port: 15443}},
+			PublicServices: []metadata.PublicService{{Hostname: "api.shop.svc.cluster-b.local",
+				Ports: []metadata.ServicePort{{Name: "http", Port: 80, Protocol: "HTTP"}}}},
+		},
+	}}
+	p.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		p.requests.Add(1)
+		body, err := json.Marshal(p.documents[request.URL.Path])
+		if err != nil {
+			panic(err)
+		}
+		w.Header().Set("ETag", metadata.ETag(body))
+		if request.Header.Get("If-None-Match") == metadata.ETag(body) {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		_, _ = w.Write(body)
+	}))
+	DeferCleanup(p.Close)
+	return p
+}
+
+// resource is the IstioFederation that leads to the peer.
+func (p *aPeer) resource(metadataLines string) string {
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw})
+	return fmt.Sprintf(`
+apiVersion: deckhouse.io/v1alpha1
+kind: IstioFederation
+metadata:
+  name: cluster-b
+  uid: uid-b
+  generation: 1
+  creationTimestamp: "2026-11-22T11:00:00Z"
+%s
+spec:
+  trustDomain: cluster-b.local
+  metadataEndpoint: %s/metadata/
+  metadata:
+    ca: |
+      %s
+`, metadataLines, p.URL, strings.ReplaceAll(strings.TrimSpace(string(authority)), "\n", "\n      "))
+}
+
+func ownKeypair() string {
+	GinkgoHelper()
+	keypair, err := authn.GenerateKeypair()
+	Expect(err).NotTo(HaveOccurred())
+	return aSecret("d8-system", authnSecret, map[string]string{"priv.pem": keypair.Priv, "pub.pem": keypair.Pub})
+}
+
+var _ = Describe("Hook federation_discovery", func() {
+	ready := func(r *run) map[string]any {
+		GinkgoHelper()
+		resource := r.KubernetesGlobalResource("IstioFederation", "cluster-b")
+		conditions, _, err := unstructured.NestedSlice(resource.Object, "status", "conditions")
+		Expect(err).NotTo(HaveOccurred())
+		for _, each := range conditions {
+			if condition := each.(map[string]any); condition["type"] == "Ready" {
+				return condition
+			}
+		}
+		return nil
+	}
+	joined := func() (*aPeer, *run) {
+		GinkgoHelper()
+		neighbour := startPeer()
+		r := newRun(federationDiscovery(peer.NewClient()), joinedSettings).given(neighbour.resource(""), ownKeypair()).succeeds()
+		Expect(ready(r)).To(HaveKeyWithValue("status", "True"))
+		return neighbour, r
+	}
+	setAnnotation := func(r *run, value string) {
+		GinkgoHelper()
+		resource := r.KubernetesGlobalResource("IstioFederation", "cluster-b")
+		resource.SetAnnotations(map[string]string{"istio.deckhouse.io/peer-metadata-revision": value})
+		_, err := r.KubeClient().Resource(federationsGVR).Update(context.Background(), resource, updateOptions)
+		Expect(err).NotTo(HaveOccurred())
+	}
+
+	It("fetches, judges, and writes status and metrics", func() {
+		_, r := joined()
+		status := r.KubernetesGlobalResource("IstioFederation", "cluster-b").Object["status"]
+		encoded, err := json.Marshal(status)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(encoded).To(ContainSubstring(`"api.shop.svc.cluster-b.local"`))
+		Expect(encoded).To(ContainSubstring(`"importedServices":1`))
+		Expect(encoded).To(ContainSubstring(`"clusterUUID":"uuid-b"`))
+		value, _ := r.metric(peerReadyMetric)
+		Expect(value).To(BeEquivalentTo(1))
+	})
+
+	It("writes nothing and asks nobody when there is nothing new within a minute", func() {
+		neighbour, r := joined()
+		asked := neighbour.requests.Load()
+		r.clock.Advance(20 * time.Second)
+		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
+		Expect(neighbour.requests.Load()).To(Equal(asked))
+	})
+
+	It("asks again every minute, and writes only the time of contact", func() {
+		neighbour, r := joined()
+		asked := neighbour.requests.Load()
+		r.clock.Advance(time.Minute)
+		r.succeeds()
+		Expect(neighbour.requests.Load()).To(Equal(asked + 2))
+		Expect(r.PatchedOperations()).To(HaveLen(1))
+		patch, err := json.Marshal(r.PatchedOperations()[0].MergePatch)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(patch).To(MatchJSON(`{"status": {"metadataCache": {
+			"publicLastFetchTimestamp": "2026-11-22T12:01:10Z", "privateLastFetchTimestamp": "2026-11-22T12:01:10Z"}}}`))
+	})
+
+	It("asks at once when the watcher pokes", func() {
+		neighbour, r := joined()
+		neighbour.documents["/metadata/"+metadata.FederationPath] = metadata.Federation{
+			IngressGateways: []metadata.IngressGateway{}, PublicServices: []metadata.PublicService{}}
+		setAnnotation(r, "changed")
+		r.clock.Advance(time.Second)
+		r.succeeds()
+		imported, _, err := unstructured.NestedInt64(r.KubernetesGlobalResource("IstioFederation", "cluster-b").Object, "status", "importedServices")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(imported).To(BeZero())
+	})
+
+	It("keeps what it learned when the peer is gone, says so, and shows how old it is", func() {
+		neighbour, r := joined()
+		neighbour.Close()
+		r.clock.Advance(2 * time.Minute)
+		r.succeeds()
+		Expect(ready(r)).To(And(HaveKeyWithValue("status", "False"), HaveKeyWithValue("reason", "PeerUnreachable")))
+		services, _, err := unstructured.NestedSlice(r.KubernetesGlobalResource("IstioFederation", "cluster-b").Object, "status", "metadataCache", "private", "publicServices")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(services).To(HaveLen(1))
+		age, _ := r.metric(metadataAgeMetric)
+		Expect(age).To(BeEquivalentTo(120))
+
+		r.clock.Advance(time.Minute)
+		Expect(r.succeeds().PatchedOperations()).To(BeEmpty(), "the same failure again is not written again")
+	})
+
+	It("says that federation is off, and asks again when it is back on", func() {
+		neighbour, r := joined()
+		r.ValuesSet("istio.federation.enabled", false)
+		r.succeeds()
+		Expect(ready(r)).To(And(HaveKeyWithValue("status", "False"), HaveKeyWithValue("reason", "FederationDisabled")))
+		asked := neighbour.requests.Load()
+		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
+		Expect(neighbour.requests.Load()).To(Equal(asked))
+
+		r.ValuesSet("istio.federation.enabled", true)
+		r.succeeds()
+		Expect(ready(r)).To(HaveKeyWithValue("status", "True"))
+	})
+
+	It("fails with a sentence when the cluster's own facts are missing", func() {
+		r := newRun(federationDiscovery(peer.NewClient()), `{istio: {federation: {enabled: true}}}`).given(startPeer().resource(""), ownKeypair())
+		r.RunHook()
+		Expect(r.HookError()).To(MatchError(ContainSubstring("global.discovery.clusterDomain")))
+	})
+})
+
+var _ = Describe("Hook module_disabled", func() {
+	It("says in every resource that the module is off, and nothing else changes", func() {
+		r := newRun(moduleDisabled(), joinedSettings).given(aFederation("b", "api.shop"))
+		before := r.KubernetesGlobalResource("IstioFederation", "b")
+		r.succeeds()
+		after := r.KubernetesGlobalResource("IstioFederation", "b")
+		conditions, _, err := unstructured.NestedSlice(after.Object, "status", "conditions")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(conditions).To(HaveLen(1))
+		Expect(conditions[0]).To(And(HaveKeyWithValue("type", "Ready"), HaveKeyWithValue("reason", "ModuleDisabled")))
+		Expect(after.Object["spec"]).To(Equal(before.Object["spec"]))
+	})
+})

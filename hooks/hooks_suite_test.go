@@ -1,0 +1,104 @@
+package hooks
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deckhouse/module-sdk/testing/framework"
+	"github.com/jonboulle/clockwork"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+)
+
+func TestHooks(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "Hooks")
+}
+
+// now is what the clock shows in every spec until it is advanced.
+var now = time.Date(2026, 11, 22, 12, 0, 10, 0, time.UTC)
+
+const joinedSettings = `
+global:
+  discovery: {clusterDomain: cluster-a.local, clusterUUID: uuid-a}
+  modules: {publicDomainTemplate: "%s.cluster-a.example.com", https: {mode: OnlyInURI}}
+istio:
+  federation: {enabled: true}
+  internal: {}
+`
+
+// run is one hook on a fake cluster, with a clock to advance.
+type run struct {
+	*framework.HookExecutionConfig
+	clock *clockwork.FakeClock
+}
+
+func newRun(hook hookruntime.Hook, values string) *run {
+	GinkgoHelper()
+	execution := framework.NewHookExecutionConfig(GinkgoTB(), &hook.Config, hook.Run,
+		framework.WithInitialValues(values),
+		framework.WithOpenAPIDir("../openapi"),
+		framework.WithCRD("deckhouse.io", "v1alpha1", "IstioFederation", false),
+		framework.WithCRD("networking.istio.io", "v1", "ServiceEntry", true),
+		framework.WithCRD("networking.istio.io", "v1", "DestinationRule", true),
+	)
+	clock := clockwork.NewFakeClockAt(now)
+	return &run{execution, clock}
+}
+
+// given replaces the cluster's objects.
+func (r *run) given(objects ...string) *run {
+	GinkgoHelper()
+	r.KubeStateSet(strings.Join(objects, "\n---\n"))
+	r.DependencyContainer().SetClock(r.clock)
+	return r
+}
+
+func (r *run) succeeds() *run {
+	GinkgoHelper()
+	r.DependencyContainer().SetClock(r.clock)
+	r.RunHook()
+	Expect(r.HookError()).NotTo(HaveOccurred())
+	return r
+}
+
+// names lists the objects of a kind in d8-istio.
+func (r *run) object(kind, name string) *unstructured.Unstructured {
+	return r.KubernetesResource(kind, "d8-istio", name)
+}
+
+func (r *run) metric(name string) (float64, bool) {
+	for _, metric := range r.CollectedMetrics() {
+		if metric.Name == name && metric.Value != nil {
+			return *metric.Value, true
+		}
+	}
+	return 0, false
+}
+
+func aSecret(namespace, name string, data map[string]string) string {
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "apiVersion: v1\nkind: Secret\nmetadata: {namespace: %s, name: %s}\ntype: kubernetes.io/tls\ndata:\n", namespace, name)
+	for key, value := range data {
+		fmt.Fprintf(&text, "  %s: %s\n", key, base64.StdEncoding.EncodeToString([]byte(value)))
+	}
+	return text.String()
+}
+
+var _ = Describe("The hooks of the module", func() {
+	It("are valid in both runtimes and have names of their own", func() {
+		names := map[string]bool{}
+		for _, hook := range All() {
+			Expect(hook.Validate()).To(Succeed(), hook.Name)
+			Expect(names).NotTo(HaveKey(hook.Name))
+			names[hook.Name] = true
+		}
+	})
+})

@@ -1,0 +1,69 @@
+package hooks
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+const gatewayObjects = `
+apiVersion: v1
+kind: Service
+metadata: {namespace: d8-istio, name: ingressgateway}
+spec:
+  type: LoadBalancer
+  ports:
+  - {name: status, port: 15021, nodePort: 30021}
+  - {name: tls, port: 15443, nodePort: 30443}
+status:
+  loadBalancer: {ingress: [{ip: 192.0.2.7}, {hostname: lb.example.com}]}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: one, labels: {role: edge}}
+status:
+  addresses: [{type: Hostname, address: one}, {type: InternalIP, address: 10.0.0.1}, {type: ExternalIP, address: 198.51.100.1}]
+  conditions: [{type: Ready, status: "True"}]
+---
+apiVersion: v1
+kind: Node
+metadata: {name: two}
+status:
+  addresses: [{type: InternalIP, address: 10.0.0.2}]
+  conditions: [{type: Ready, status: "False"}]
+`
+
+var _ = Describe("Hook ingressgateway_addresses", func() {
+	addresses := func(r *run) string {
+		GinkgoHelper()
+		return r.succeeds().ValuesGet(ingressGatewaysPath).Raw
+	}
+
+	It("publishes the load balancer's addresses", func() {
+		Expect(addresses(newRun(ingressGatewayAddresses(), joinedSettings).given(gatewayObjects))).To(
+			MatchJSON(`[{"address": "192.0.2.7", "port": 15443}, {"address": "lb.example.com", "port": 15443}]`))
+	})
+
+	It("publishes ready nodes and the node port", func() {
+		r := newRun(ingressGatewayAddresses(), joinedSettings).given(gatewayObjects)
+		r.ValuesSet("istio.alliance.ingressGateway.inlet", "NodePort")
+		Expect(addresses(r)).To(MatchJSON(`[{"address": "198.51.100.1", "port": 30443}]`))
+	})
+
+	It("publishes what the settings advertise", func() {
+		r := newRun(ingressGatewayAddresses(), joinedSettings).given(gatewayObjects)
+		r.ValuesSet("istio.alliance.ingressGateway.advertise", []map[string]any{{"address": "203.0.113.5", "port": 443}})
+		Expect(addresses(r)).To(MatchJSON(`[{"address": "203.0.113.5", "port": 443}]`))
+	})
+
+	It("publishes nothing without a Service, and says why", func() {
+		r := newRun(ingressGatewayAddresses(), joinedSettings).given("")
+		Expect(addresses(r)).To(MatchJSON(`[]`))
+		Expect(r.LoggerOutput().String()).To(ContainSubstring("does not exist yet"))
+	})
+
+	It("publishes nothing while clusters are not joined", func() {
+		r := newRun(ingressGatewayAddresses(), joinedSettings).given(gatewayObjects)
+		r.ValuesSet("istio.federation.enabled", false)
+		Expect(addresses(r)).To(MatchJSON(`[]`))
+	})
+})

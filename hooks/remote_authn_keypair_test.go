@@ -1,0 +1,40 @@
+package hooks
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/deckhouse-mesh/istio/lib/authn"
+)
+
+var _ = Describe("Hook remote_authn_keypair", func() {
+	inUse := func(r *run) authn.Keypair {
+		return authn.Keypair{Priv: r.ValuesGet(keypairPath + ".priv").String(), Pub: r.ValuesGet(keypairPath + ".pub").String()}
+	}
+
+	It("makes a keypair once and keeps it outside the module's namespace", func() {
+		r := newRun(remoteAuthnKeypair(), joinedSettings).given("").succeeds()
+		first := inUse(r)
+		Expect(first.Validate()).To(Succeed())
+		Expect(r.KubernetesResource("Secret", "d8-system", "istio-remote-authn-keypair")).NotTo(BeNil())
+		r.succeeds()
+		Expect(inUse(r)).To(Equal(first))
+		Expect(r.PatchedOperations()).To(BeEmpty())
+	})
+
+	It("finds the kept keypair, or that of a module that was there before", func() {
+		keypair, err := authn.GenerateKeypair()
+		Expect(err).NotTo(HaveOccurred())
+		data := map[string]string{"priv.pem": keypair.Priv, "pub.pem": keypair.Pub}
+		for _, found := range []string{aSecret("d8-system", "istio-remote-authn-keypair", data), aSecret("d8-istio", "d8-remote-authn-keypair", data)} {
+			Expect(inUse(newRun(remoteAuthnKeypair(), joinedSettings).given(found).succeeds())).To(Equal(keypair))
+		}
+	})
+
+	It("replaces a broken keypair and says so", func() {
+		r := newRun(remoteAuthnKeypair(), joinedSettings).given(
+			aSecret("d8-system", "istio-remote-authn-keypair", map[string]string{"priv.pem": "x", "pub.pem": "y"})).succeeds()
+		Expect(inUse(r).Validate()).To(Succeed())
+		Expect(r.LoggerOutput().String()).To(ContainSubstring("broken"))
+	})
+})

@@ -1,0 +1,58 @@
+// Command metadata-exporter serves this cluster's metadata to its neighbours
+// and watches theirs.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	err := newCommand().ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "metadata-exporter:", err)
+		os.Exit(1)
+	}
+}
+
+func newCommand() *cobra.Command {
+	var options options
+	command := &cobra.Command{
+		Use:   "metadata-exporter",
+		Short: "Serve this cluster's metadata to neighbouring clusters and watch theirs",
+		Long: `metadata-exporter answers neighbouring clusters over TLS, below /metadata/: who this cluster is,
+where its ingress gateways are and which Services it publishes. It also holds long polls on the
+neighbours named by IstioFederation resources and pokes the resource when something changed there.
+
+Kubernetes is accessed by the default rules of kubectl: KUBECONFIG, else the Pod's own ServiceAccount.`,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(command *cobra.Command, _ []string) error {
+			return run(command.Context(), options, os.Stderr)
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&options.listenAddress, "listen-address", ":8443", "address of the TLS listener for the documents")
+	flags.StringVar(&options.telemetryAddress, "telemetry-address", ":8080", "address of the HTTP listener for /healthz, /readyz and /metrics")
+	flags.StringVar(&options.namespace, "namespace", "d8-istio", "namespace of the ConfigMap metadata-exporter and of the Secret of accepted peers")
+	flags.StringVar(&options.clusterDomain, "cluster-domain", "", "DNS domain of this cluster, which ends the hostnames of published Services")
+	flags.StringVar(&options.clusterUUID, "cluster-uuid", "", "UUID of this cluster, the audience that neighbours' tokens must have")
+	flags.StringVar(&options.authnDir, "authn-dir", "/etc/metadata-exporter/authn", "directory with priv.pem, the Ed25519 key that signs this cluster's tokens")
+	flags.StringVar(&options.tlsDir, "tls-dir", "/etc/metadata-exporter/tls", "directory with tls.crt and tls.key of the listener, read again when they change")
+	flags.BoolVar(&options.watchPeers, "watch-peers", true, "hold long polls on the peers of IstioFederations and poke the resource on change")
+	flags.TextVar(&options.logLevel, "log-level", options.logLevel, "least level of log lines: debug, info, warn or error")
+	for _, required := range []string{"cluster-domain", "cluster-uuid"} {
+		if err := command.MarkFlagRequired(required); err != nil {
+			panic(err) // only for a flag that is not defined above
+		}
+	}
+	return command
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/cluster"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peer"
+)
+
+type options struct {
+	listenAddress, telemetryAddress string
+	namespace                       string
+	clusterDomain, clusterUUID      string
+	authnDir, tlsDir                string
+	watchPeers                      bool
+	logLevel                        slog.Level
+}
+
+func (o options) check() error {
+	if o.clusterUUID == "" {
+		return errors.New("--cluster-uuid must not be empty")
+	}
+	if err := metadata.CheckTrustDomain(o.clusterDomain); err != nil {
+		return fmt.Errorf("--cluster-domain: %w", err)
+	}
+	return nil
+}
+
+// run starts everything and returns when ctx has ended and all of it has stopped, or when a part fails.
+func run(ctx context.Context, options options, logs io.Writer) error {
+	if err := options.check(); err != nil {
+		return err
+	}
+	log := slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: options.logLevel}))
+	klog.SetSlogLogger(log)
+
+	config, err := kubernetesConfig()
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("make a Kubernetes client: %w", err)
+	}
+	dynamicClient, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("make a Kubernetes client: %w", err)
+	}
+	certificate, err := server.LoadCertificate(options.tlsDir, log)
+	if err != nil {
+		return err
+	}
+	documentListener, err := net.Listen("tcp", options.listenAddress)
+	if err != nil {
+		return fmt.Errorf("listen for neighbours: %w", err)
+	}
+	telemetryListener, err := net.Listen("tcp", options.telemetryAddress)
+	if err != nil {
+		return errors.Join(fmt.Errorf("listen for probes and scrapes: %w", err), documentListener.Close())
+	}
+
+	metrics := telemetry.NewMetrics()
+	feed := &cluster.Feed{
+		Client:     client,
+		Namespace:  options.namespace,
+		Documents:  documents.NewSet(options.clusterDomain, time.Now),
+		Neighbours: neighbours.New(),
+		Metrics:    metrics,
+		Log:        log,
+	}
+	handler := server.NewHandler(server.Options{
+		Documents: feed.Documents, Neighbours: feed.Neighbours, ClusterUUID: options.clusterUUID,
+		Ready: feed.Ready, Metrics: metrics, Log: log,
+	})
+
+	log.Info("starting", "clusterUUID", options.clusterUUID, "clusterDomain", options.clusterDomain,
+		"listen", documentListener.Addr().String(), "telemetry", telemetryListener.Addr().String(), "watchPeers", options.watchPeers)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return feed.Run(ctx) })
+	group.Go(func() error { return server.Serve(ctx, documentListener, handler, certificate, log) })
+	group.Go(func() error {
+		return telemetry.Serve(ctx, telemetryListener, telemetry.Handler(metrics.Registry, feed.Ready), log)
+	})
+	if options.watchPeers {
+		watch := &watcher.Watcher{
+			Client:  dynamicClient,
+			Peers:   peer.NewClient(),
+			Token:   watcher.Signer{Dir: options.authnDir, ClusterUUID: options.clusterUUID}.FederationToken,
+			Metrics: metrics, Log: log, Timing: watcher.DefaultTiming(),
+		}
+		group.Go(func() error { return watch.Run(ctx) })
+	}
+	err = group.Wait()
+	log.Info("stopped")
+	return err
+}
+
+func kubernetesConfig() (*rest.Config, error) {
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+		clientcmd.NewDefaultClientConfigLoadingRules(), nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("find the API server: %w", err)
+	}
+	// Pokes are paced for each resource; the client's own limit must not delay them.
+	config.QPS, config.Burst = 100, 200
+	config.UserAgent = "istio-metadata-exporter"
+	return config, nil
+}

@@ -1,0 +1,94 @@
+package cluster
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/publicservices"
+)
+
+// reported remembers what was said, so that each thing is said once.
+type reported struct {
+	problems   map[string]string
+	rejections []publicservices.Rejection
+}
+
+// problem logs that a source has become unusable, or usable again.
+func (r *reported) problem(f *Feed, source string, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if r.problems == nil {
+		r.problems = map[string]string{}
+	}
+	previous, known := r.problems[source]
+	if known && previous == text {
+		return
+	}
+	r.problems[source] = text
+	invalid := f.Metrics.SourceInvalid.WithLabelValues(source)
+	switch {
+	case err != nil:
+		invalid.Set(1)
+		f.Log.Error("source cannot be used; its last good value, if there was one, stays in force", "source", source, "error", text)
+	case previous != "":
+		invalid.Set(0)
+		f.Log.Info("source can be used again", "source", source)
+	default:
+		invalid.Set(0)
+	}
+}
+
+// report logs and counts what an update of the documents came to.
+func (f *Feed) report(outcome documents.Outcome, err error) {
+	f.reported.problem(f, "documents", err)
+
+	var missing error
+	if outcome.ConfigMapMissing {
+		missing = errors.New("the ConfigMap does not exist; the module's Helm release creates it")
+	}
+	f.reported.problem(f, "ConfigMap "+ConfigMapName, missing)
+	if missing == nil {
+		for _, key := range []string{documents.PublicKey, documents.IngressGatewaysKey, documents.MulticlusterKey} {
+			f.reported.problem(f, key, outcome.Problems[key])
+		}
+	}
+	f.reportRejections(outcome.Rejections)
+	f.Metrics.PublishedServices.Set(float64(outcome.Services))
+	for path, document := range map[string]*documents.Document{
+		metadata.PublicPath: &f.Documents.Public, metadata.SPIFFEBundlePath: &f.Documents.SPIFFEBundle,
+		metadata.FederationPath: &f.Documents.Federation, metadata.MulticlusterPath: &f.Documents.Multicluster,
+	} {
+		number, size := 0.0, 0.0
+		if revision := document.Current(); revision != nil {
+			number, size = float64(revision.Number), float64(len(revision.Body))
+		}
+		f.Metrics.DocumentRevision.WithLabelValues(path).Set(number)
+		f.Metrics.DocumentBytes.WithLabelValues(path).Set(size)
+	}
+	if len(outcome.Changed) > 0 {
+		f.Log.Info("documents changed", "documents", outcome.Changed, "services", outcome.Services,
+			"ingressGateways", outcome.Gateways, "rejected", len(outcome.Rejections))
+	}
+}
+
+func (f *Feed) reportRejections(rejections []publicservices.Rejection) {
+	if slices.Equal(f.reported.rejections, rejections) {
+		return
+	}
+	f.Metrics.RejectedServices.Reset()
+	for _, rejection := range rejections {
+		f.Metrics.RejectedServices.With(prometheus.Labels{
+			"namespace": rejection.Namespace, "service": rejection.Name, "reason": rejection.Reason,
+		}).Set(1)
+		if !slices.Contains(f.reported.rejections, rejection) {
+			f.Log.Warn(rejection.String(), "namespace", rejection.Namespace, "service", rejection.Name, "reason", rejection.Reason)
+		}
+	}
+	f.reported.rejections = rejections
+}

@@ -1,0 +1,117 @@
+package documents
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/publicservices"
+)
+
+// Set is every document of this cluster. Its readers need no lock; Update must
+// be called by one goroutine at a time.
+type Set struct {
+	Public       Document
+	SPIFFEBundle Document
+	Federation   Document
+	Multicluster Document
+
+	clusterDomain string
+	now           func() time.Time
+	settings      settings
+	// bundledRoots are the roots SPIFFEBundle was made of: a root that expires
+	// later must not fail an update that is about something else.
+	bundledRoots string
+}
+
+// NewSet makes a Set without documents. clusterDomain ends the hostnames of
+// published Services; now tells which root certificates are in force.
+func NewSet(clusterDomain string, now func() time.Time) *Set {
+	return &Set{clusterDomain: clusterDomain, now: now}
+}
+
+// Outcome is what an Update did and what it could not use.
+type Outcome struct {
+	// Changed names the documents (paths relative to the endpoint) that have a new revision or none any more.
+	Changed []string
+	// Services and Gateways count what the federation document has.
+	Services, Gateways int
+	// ConfigMapMissing is true when there was no ConfigMap: everything from it stays as it was.
+	ConfigMapMissing bool
+	// Problems tells by key of the ConfigMap what is wrong; the last good value stays in force.
+	Problems map[string]error
+	// Rejections are the labelled Services that are not published.
+	Rejections []publicservices.Rejection
+}
+
+// Update prepares the documents from the ConfigMap (nil when it does not
+// exist) and the labelled Services. A document whose ingredients were never
+// there stays absent: an empty list would tell neighbours to delete everything.
+func (s *Set) Update(configMap *corev1.ConfigMap, services []*corev1.Service) (Outcome, error) {
+	outcome := Outcome{ConfigMapMissing: configMap == nil}
+	if configMap != nil {
+		outcome.Problems = s.settings.update(configMap.Data, s.now())
+	}
+	note := func(path string, changed bool) {
+		if changed {
+			outcome.Changed = append(outcome.Changed, path)
+		}
+	}
+	publicErr := s.updatePublic(note)
+
+	document, rejections := publicservices.Document(services, s.settings.gateways, s.clusterDomain)
+	outcome.Rejections = rejections
+	if s.settings.gateways == nil {
+		return outcome, publicErr
+	}
+	outcome.Services, outcome.Gateways = len(document.PublicServices), len(document.IngressGateways)
+	federationErr := set(&s.Federation, metadata.FederationPath, document, note)
+	multiclusterErr := s.updateMulticluster(document.IngressGateways, note)
+	return outcome, errors.Join(publicErr, federationErr, multiclusterErr)
+}
+
+func (s *Set) updateMulticluster(gateways []metadata.IngressGateway, note func(path string, changed bool)) error {
+	if s.settings.multicluster == nil {
+		note(metadata.MulticlusterPath, s.Multicluster.Withdraw())
+		return nil
+	}
+	multicluster := *s.settings.multicluster
+	multicluster.IngressGateways = gateways
+	return set(&s.Multicluster, metadata.MulticlusterPath, multicluster, note)
+}
+
+func (s *Set) updatePublic(note func(path string, changed bool)) error {
+	if s.settings.public == nil {
+		return nil
+	}
+	public := *s.settings.public
+	if public.TrustDomain == "" {
+		public.TrustDomain = s.clusterDomain
+	}
+	if err := set(&s.Public, metadata.PublicPath, public, note); err != nil {
+		return err
+	}
+	if s.SPIFFEBundle.Current() != nil && s.bundledRoots == public.RootCA {
+		return nil
+	}
+	bundle, err := metadata.SPIFFEBundle(public.TrustDomain, public.RootCA, s.now())
+	if err != nil {
+		return err
+	}
+	s.bundledRoots = public.RootCA
+	note(metadata.SPIFFEBundlePath, s.SPIFFEBundle.Set(bundle))
+	return nil
+}
+
+func set(document *Document, path string, content any, note func(path string, changed bool)) error {
+	body, err := json.Marshal(content)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", path, err)
+	}
+	note(path, document.Set(body))
+	return nil
+}

@@ -1,0 +1,66 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxWait is the longest a request is held (contract, "Metadata").
+const maxWait = 55 * time.Second
+
+// matches evaluates If-None-Match (RFC 9110, section 13.1.2) for a document
+// with this strong tag: "*" or any listed tag, weak or not, that is the same.
+func matches(header http.Header, etag string) bool {
+	for _, value := range header.Values("If-None-Match") {
+		for _, tag := range splitList(value, ',') {
+			if tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// waitPreference finds "wait=N" (RFC 7240, section 4.3; N in seconds) among
+// the preferences. Only its first mention counts; N beyond maxWait is maxWait.
+// What is no whole positive number is no preference.
+func waitPreference(header http.Header) (wait time.Duration, ok bool) {
+	for _, value := range header.Values("Prefer") {
+		for _, preference := range splitList(value, ',') {
+			// Parameters follow after ";"; wait has none.
+			name, argument, _ := strings.Cut(splitList(preference, ';')[0], "=")
+			if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+				continue
+			}
+			digits := strings.Trim(strings.TrimSpace(argument), `"`)
+			seconds, err := strconv.ParseUint(digits, 10, 31)
+			if err != nil || seconds == 0 {
+				return 0, false
+			}
+			return min(time.Duration(seconds)*time.Second, maxWait), true
+		}
+	}
+	return 0, false
+}
+
+// splitList splits a header field at separators that are not inside quotes
+// and trims white space. It returns at least one element.
+func splitList(value string, separator byte) []string {
+	var (
+		elements []string
+		start    int
+		quoted   bool
+	)
+	for index := range len(value) {
+		switch {
+		case value[index] == '"':
+			quoted = !quoted
+		case value[index] == separator && !quoted:
+			elements = append(elements, strings.TrimSpace(value[start:index]))
+			start = index + 1
+		}
+	}
+	return append(elements, strings.TrimSpace(value[start:]))
+}

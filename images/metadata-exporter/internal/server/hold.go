@@ -1,0 +1,56 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
+)
+
+// admit takes a place among the waiters, unless there are too many: then the
+// caller is answered at once and, without Preference-Applied, comes back later.
+func (h *Handler) admit(route *route) (release func(), ok bool) {
+	waiters, limit := &h.publicWaiters, int64(maxPublicWaiters)
+	if route.audience != nil {
+		waiters, limit = &h.privateWaiters, maxPrivateWaiters
+	}
+	if waiters.Add(1) > limit {
+		waiters.Add(-1)
+		return nil, false
+	}
+	gauge := h.metrics.Waiters.WithLabelValues(route.path)
+	gauge.Inc()
+	return func() {
+		gauge.Dec()
+		waiters.Add(-1)
+	}, true
+}
+
+// hold waits until the document is another than the caller has, wait has
+// passed, the caller is gone or the server stops, and returns the revision to
+// answer with: nil when the document is no more. ok is false when the caller
+// is a neighbour no longer.
+func (h *Handler) hold(r *http.Request, document *documents.Document, revision *documents.Revision, wait time.Duration, permission grant) (_ *documents.Revision, ok bool) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		permissionChanged := permission.changed()
+		if !permission.stands() {
+			return nil, false
+		}
+		select {
+		case <-permissionChanged:
+		case <-revision.Superseded():
+			revision = document.Current()
+			if revision == nil || !matches(r.Header, revision.ETag) {
+				return revision, permission.stands()
+			}
+		case <-timer.C:
+			return revision, true
+		case <-h.stopping:
+			return revision, true
+		case <-r.Context().Done():
+			return revision, true
+		}
+	}
+}

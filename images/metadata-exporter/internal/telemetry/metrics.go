@@ -1,0 +1,86 @@
+// Package telemetry is what the exporter tells about itself: its metrics and
+// the listener for them and for the kubelet's probes.
+package telemetry
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Metrics of the exporter, all registered with Registry.
+type Metrics struct {
+	Registry *prometheus.Registry
+
+	// DocumentRevision counts the revisions since the start, by document; 0 means it is not served.
+	DocumentRevision *prometheus.GaugeVec
+	// DocumentBytes is the size of the current revision, by document.
+	DocumentBytes *prometheus.GaugeVec
+	// PublishedServices counts the Services in the federation document.
+	PublishedServices prometheus.Gauge
+	// RejectedServices is 1 for each labelled Service that is not published in full, by namespace, service and reason.
+	RejectedServices *prometheus.GaugeVec
+	// SourceInvalid is 1 while the last good value of a source is used instead of its present one, by source.
+	SourceInvalid *prometheus.GaugeVec
+	// Neighbours counts the clusters that may read private documents.
+	Neighbours prometheus.Gauge
+
+	// Requests counts answers by path and status code; 499 is a caller that went away.
+	Requests *prometheus.CounterVec
+	// Waiters counts the requests held at the moment, by path.
+	Waiters *prometheus.GaugeVec
+	// AuthenticationFailures counts 401 answers, by path and reason.
+	AuthenticationFailures *prometheus.CounterVec
+
+	// PeerConnected is 1 while the last poll of a peer's document was answered, by peer and document.
+	PeerConnected *prometheus.GaugeVec
+	// PeerPolls counts polls, by peer, document and result.
+	PeerPolls *prometheus.CounterVec
+	// PeerPokes counts the annotations written, by peer and cause.
+	PeerPokes *prometheus.CounterVec
+}
+
+// NewMetrics makes the metrics with a registry of their own.
+func NewMetrics() *Metrics {
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "metadata_exporter", Name: name, Help: help}, labels)
+	}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "metadata_exporter", Name: name, Help: help}, labels)
+	}
+	single := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "metadata_exporter", Name: name, Help: help})
+	}
+	m := &Metrics{
+		Registry: prometheus.NewRegistry(),
+
+		DocumentRevision:  gauge("document_revision", "Revisions of the document since the start; 0 when it is not served.", "document"),
+		DocumentBytes:     gauge("document_bytes", "Size of the document.", "document"),
+		PublishedServices: single("published_services", "Services that neighbours may use."),
+		RejectedServices:  gauge("rejected_services", "1 for a labelled Service that is not published, or not all of its ports.", "namespace", "service", "reason"),
+		SourceInvalid:     gauge("source_invalid", "1 while a source cannot be used and its last good value is served.", "source"),
+		Neighbours:        single("neighbours", "Clusters that may read private documents."),
+
+		Requests:               counter("requests_total", "Answered requests; code 499 is a caller that went away.", "path", "code"),
+		Waiters:                gauge("waiters", "Requests held until a document changes.", "path"),
+		AuthenticationFailures: counter("authentication_failures_total", "Requests answered with 401.", "path", "reason"),
+
+		PeerConnected: gauge("peer_connected", "1 while the last poll of the peer's document was answered.", "peer", "document"),
+		PeerPolls:     counter("peer_polls_total", "Polls of a peer's document by result.", "peer", "document", "result"),
+		PeerPokes:     counter("peer_pokes_total", "Annotations written to wake the discovery hook.", "peer", "cause"),
+	}
+	m.Registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.DocumentRevision, m.DocumentBytes, m.PublishedServices, m.RejectedServices, m.SourceInvalid, m.Neighbours,
+		m.Requests, m.Waiters, m.AuthenticationFailures,
+		m.PeerConnected, m.PeerPolls, m.PeerPokes,
+	)
+	return m
+}
+
+// ForgetPeer drops the series of a peer that is no more.
+func (m *Metrics) ForgetPeer(name string) {
+	of := prometheus.Labels{"peer": name}
+	m.PeerConnected.DeletePartialMatch(of)
+	m.PeerPolls.DeletePartialMatch(of)
+	m.PeerPokes.DeletePartialMatch(of)
+}

@@ -1,0 +1,140 @@
+package watcher
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"golang.org/x/time/rate"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+)
+
+const (
+	// fieldManager names the exporter in an object's managed fields.
+	fieldManager = "metadata-exporter"
+
+	// A resource is poked so often when its peer changes all the time, after a first few.
+	pokeInterval = 200 * time.Millisecond
+	pokeBurst    = 5
+
+	// Causes of a poke, as the metric has them.
+	causeChanged = "changed"
+	causeNudge   = "nudge"
+)
+
+// poke writes the annotation whenever there is a reason to, until ctx ends.
+func (p *peerWatch) poke(ctx context.Context) {
+	var (
+		limiter = rate.NewLimiter(rate.Every(pokeInterval), pokeBurst)
+		retry   = newBackOff(p.Timing.RetryMin, p.Timing.RetryMax)
+		nudges  = nudges{first: p.Timing.Nudge, longest: p.Timing.NudgeMax}
+		again   = time.NewTimer(0)
+	)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.wake:
+		case <-again.C:
+		}
+		value, cause, later := p.decide(&nudges, time.Now())
+		if later > 0 {
+			again.Reset(later)
+		}
+		if value == "" {
+			continue
+		}
+		if limiter.Wait(ctx) != nil {
+			return
+		}
+		err := p.write(ctx, value)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case apierrors.IsNotFound(err): // deleted; the informer will tell
+		case err != nil:
+			p.log.Warn("cannot poke the resource; retrying, and the discovery hook runs every minute", "error", err)
+			again.Reset(retry.NextBackOff())
+		default:
+			retry.Reset()
+			nudges.wrote(cause, time.Now())
+			p.change(func() { p.standing.annotation = value })
+			p.Metrics.PeerPokes.WithLabelValues(p.name, cause).Inc()
+			p.log.Info("poked", "cause", cause, "revision", value)
+		}
+	}
+}
+
+// decide returns the annotation to write and why, or an empty value and,
+// when time alone will bring a reason, how long that takes.
+//
+// There are two reasons: a document has another ETag than the annotation
+// says; or the resource blames the peer though the peer has just answered, and
+// the hook should see that before its schedule lets it.
+func (p *peerWatch) decide(pace *nudges, now time.Time) (value, cause string, later time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	written := parseRevision(p.standing.annotation)
+	seen := written.with(p.public.etag, p.private.etag)
+	if seen != written {
+		return seen.String(), causeChanged, 0
+	}
+	answered := p.public.answered
+	if p.connection.clusterUUID != "" {
+		answered = p.private.answered
+	}
+	if !p.standing.blamesPeer {
+		pace.relax()
+		return "", "", 0
+	}
+	if !answered {
+		return "", "", 0
+	}
+	if wait := pace.due().Sub(now); wait > 0 {
+		return "", "", wait
+	}
+	return seen.nudged(strconv.FormatInt(now.UnixMilli(), 36)), causeNudge, 0
+}
+
+func (p *peerWatch) write(ctx context.Context, value string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"annotations": map[string]string{v1alpha1.PokeAnnotation: value},
+	}})
+	if err != nil {
+		return fmt.Errorf("encode the annotation for IstioFederation %q: %w", p.name, err)
+	}
+	_, err = p.Client.Resource(Resource).Patch(ctx, p.name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
+	if err != nil {
+		return fmt.Errorf("annotate IstioFederation %q: %w", p.name, err)
+	}
+	return nil
+}
+
+// nudges paces pokes without news: none sooner than first after any poke, and
+// each time twice as long until the resource is well again.
+type nudges struct {
+	first, longest time.Duration
+
+	last time.Time
+	gap  time.Duration
+}
+
+// due is the earliest time for the next nudge.
+func (n *nudges) due() time.Time { return n.last.Add(max(n.gap, n.first)) }
+
+func (n *nudges) wrote(cause string, at time.Time) {
+	n.last = at
+	if cause == causeNudge {
+		n.gap = min(max(n.gap, n.first)*2, n.longest)
+	}
+}
+
+// relax forgets earlier nudges, though not the time of the last one.
+func (n *nudges) relax() { n.gap = 0 }

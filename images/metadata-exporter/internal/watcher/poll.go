@@ -1,0 +1,159 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"golang.org/x/time/rate"
+
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peer"
+)
+
+const (
+	// A peer whose document changes all the time, or that answers at once
+	// though it claims to wait, is polled so often, after a first few.
+	pollInterval = 250 * time.Millisecond
+	pollBurst    = 10
+
+	localProblem = "ThisCluster"
+)
+
+// document is one document of a peer and what is known of it.
+type document struct {
+	path    string
+	link    *link
+	private bool
+}
+
+// poll keeps the document's link up to date until ctx ends.
+//
+// The first request after a failure does not wait: the answer must tell at
+// once that the peer is back, even when nothing has changed there.
+func (p *peerWatch) poll(ctx context.Context, of document) {
+	var (
+		etag     string
+		failures = &failureLog{watch: p, document: of}
+		limiter  = rate.NewLimiter(rate.Every(pollInterval), pollBurst)
+		retry    = newBackOff(p.Timing.RetryMin, p.Timing.RetryMax)
+		request  = peer.Request{Path: of.path}
+	)
+	for limiter.Wait(ctx) == nil {
+		began := time.Now()
+		response, err := p.fetch(ctx, request, of.private)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			p.change(func() { of.link.answered = false })
+			failures.failed(err)
+			request.Wait = 0
+			if !sleep(ctx, p.delay(retry, err)) {
+				return
+			}
+			continue
+		}
+		retry.Reset()
+		failures.answered()
+		if !response.NotModified {
+			etag = response.ETag
+			if etag == "" { // the peer has no tags; its bytes tell
+				etag = metadata.ETag(response.Body)
+			}
+		}
+		p.change(func() { *of.link = link{etag: etag, answered: true} })
+
+		held := request.Wait == 0 || response.WaitApplied
+		if !response.NotModified {
+			request.IfNoneMatch = response.ETag
+		}
+		if request.IfNoneMatch == "" {
+			held = false
+		}
+		request.Wait = p.Timing.Wait
+		if !held && !sleep(ctx, p.Timing.Unheld-time.Since(began)) {
+			return
+		}
+	}
+}
+
+func (p *peerWatch) fetch(ctx context.Context, request peer.Request, private bool) (*peer.Response, error) {
+	if private {
+		token, err := p.Token(p.connection.clusterUUID)
+		if err != nil {
+			return nil, err
+		}
+		request.Token = token
+	}
+	return p.Peers.Get(ctx, p.connection.target, request)
+}
+
+// delay is how long to leave the peer alone after err.
+func (p *peerWatch) delay(retry *backoff.ExponentialBackOff, err error) time.Duration {
+	delay := retry.NextBackOff()
+	if reason(err) == string(peer.Unauthorized) {
+		delay = min(delay, p.Timing.RefusedMax)
+	}
+	return delay
+}
+
+func newBackOff(initial, longest time.Duration) *backoff.ExponentialBackOff {
+	retry := backoff.NewExponentialBackOff()
+	retry.InitialInterval, retry.MaxInterval, retry.Multiplier = initial, longest, 2
+	return retry
+}
+
+// reason is err's reason as package peer has it, or that the problem is this cluster's own.
+func reason(err error) string {
+	var peerError *peer.Error
+	if errors.As(err, &peerError) {
+		return string(peerError.Reason)
+	}
+	return localProblem
+}
+
+// sleep returns false when ctx ended first.
+func sleep(ctx context.Context, duration time.Duration) bool {
+	timer := time.NewTimer(max(duration, 0))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// failureLog counts every poll of one document and logs when the outcome
+// becomes another, not each retry.
+type failureLog struct {
+	watch    *peerWatch
+	document document
+	last     string
+}
+
+func (f *failureLog) failed(err error) {
+	now := reason(err)
+	f.count(now, 0)
+	if now != f.last {
+		f.watch.log.Warn("cannot watch the peer; retrying, and the discovery hook asks it every minute",
+			"document", f.document.path, "reason", now, "error", err)
+		f.last = now
+	}
+}
+
+func (f *failureLog) answered() {
+	f.count("answered", 1)
+	if f.last != "" {
+		f.watch.log.Info("the peer answers again", "document", f.document.path)
+		f.last = ""
+	}
+}
+
+func (f *failureLog) count(result string, connected float64) {
+	metrics := f.watch.Metrics
+	metrics.PeerConnected.WithLabelValues(f.watch.name, f.document.path).Set(connected)
+	metrics.PeerPolls.WithLabelValues(f.watch.name, f.document.path, result).Inc()
+}

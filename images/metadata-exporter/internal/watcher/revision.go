@@ -1,0 +1,47 @@
+package watcher
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+)
+
+// unknown stands for the revision of a document that was never seen.
+const unknown = "-"
+
+// revision is the value of the poke annotation: "<public>.<private>", a short
+// hash of each document's ETag, and after another dot whatever makes a nudge
+// differ from the value before.
+type revision struct{ public, private string }
+
+func parseRevision(annotation string) revision {
+	parts := strings.SplitN(annotation, ".", 3)
+	parsed := revision{public: unknown, private: unknown}
+	if len(parts) >= 2 {
+		parsed.public, parsed.private = parts[0], parts[1]
+	}
+	return parsed
+}
+
+func (r revision) String() string { return r.public + "." + r.private }
+
+// nudged is a value for the same revision that differs from all before it as
+// long as mark does.
+func (r revision) nudged(mark string) string { return r.String() + "." + mark }
+
+// with takes over the documents that were seen. What was not seen keeps its
+// part: a restarted watcher must not report news where there is none.
+func (r revision) with(publicETag, privateETag string) revision {
+	if publicETag != "" {
+		r.public = shortHash(publicETag)
+	}
+	if privateETag != "" {
+		r.private = shortHash(privateETag)
+	}
+	return r
+}
+
+func shortHash(etag string) string {
+	sum := sha256.Sum256([]byte(etag))
+	return hex.EncodeToString(sum[:6])
+}

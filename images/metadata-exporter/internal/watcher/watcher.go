@@ -1,0 +1,138 @@
+// Package watcher notices at once when a federated peer's metadata changes:
+// it holds long polls on each peer and pokes the IstioFederation, which wakes
+// the discovery hook. It judges nothing and stores nothing; while it does not
+// run, the hook's own schedule does the same work within a minute.
+package watcher
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/dynamic/dynamicinformer"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/peer"
+)
+
+// Resource is what is watched and poked.
+var Resource = schema.GroupVersionResource{
+	Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioFederationResource,
+}
+
+// Fetcher fetches peers' documents; *peer.Client is one.
+type Fetcher interface {
+	Get(ctx context.Context, target peer.Target, request peer.Request) (*peer.Response, error)
+}
+
+// Timing is every duration the watcher goes by.
+type Timing struct {
+	// Wait is how long a peer is asked to hold an answer.
+	Wait time.Duration
+	// Unheld is the least time between polls of a peer that does not hold answers.
+	Unheld time.Duration
+	// RetryMin and RetryMax bound the back-off after a failure.
+	RetryMin, RetryMax time.Duration
+	// RefusedMax bounds it while the peer refuses this cluster: somebody may be
+	// creating the resource there right now.
+	RefusedMax time.Duration
+	// Nudge is the least time between two nudges of one resource; it doubles up to NudgeMax.
+	Nudge, NudgeMax time.Duration
+}
+
+// DefaultTiming is for production.
+func DefaultTiming() Timing {
+	return Timing{
+		Wait: peer.MaxWait, Unheld: time.Minute,
+		RetryMin: 200 * time.Millisecond, RetryMax: 30 * time.Second, RefusedMax: 10 * time.Second,
+		Nudge: 5 * time.Second, NudgeMax: 5 * time.Minute,
+	}
+}
+
+// Watcher watches the peers of all IstioFederations.
+type Watcher struct {
+	Client dynamic.Interface
+	Peers  Fetcher
+	// Token makes a token for private/federation.json of the cluster with that UUID.
+	Token   func(clusterUUID string) (string, error)
+	Metrics *telemetry.Metrics
+	Log     *slog.Logger
+	Timing  Timing
+
+	// peers by the name of their resource; only the informer's handler, which
+	// is called by one goroutine, and what follows it touch it.
+	peers map[string]*peerWatch
+}
+
+// Run watches until ctx ends. It outlives a missing resource definition or
+// permission: the list is retried for as long as it takes.
+func (w *Watcher) Run(ctx context.Context) error {
+	w.peers = map[string]*peerWatch{}
+	informer := dynamicinformer.NewFilteredDynamicInformer(w.Client, Resource, "", 0, cache.Indexers{}, nil).Informer()
+	if err := informer.SetTransform(strip); err != nil {
+		return fmt.Errorf("prepare to watch IstioFederations: %w", err)
+	}
+	err := informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, _ *cache.Reflector, err error) {
+		if ctx.Err() == nil {
+			w.Log.Warn("list or watch failed; peers are polled as known so far, retrying", "resource", "IstioFederations", "error", err)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("prepare to watch IstioFederations: %w", err)
+	}
+	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(object any) { w.observe(ctx, object) },
+		UpdateFunc: func(_, object any) { w.observe(ctx, object) },
+		DeleteFunc: w.forget,
+	})
+	if err != nil {
+		return fmt.Errorf("prepare to watch IstioFederations: %w", err)
+	}
+	informer.RunWithContext(ctx)
+	for _, watched := range w.peers {
+		watched.stop()
+	}
+	return nil
+}
+
+func (w *Watcher) observe(ctx context.Context, object any) {
+	resource, ok := object.(*unstructured.Unstructured)
+	if !ok || ctx.Err() != nil {
+		return
+	}
+	name := resource.GetName()
+	wanted, stands := readResource(resource)
+	watched, known := w.peers[name]
+	if known && watched.connection == wanted {
+		watched.observe(stands)
+		return
+	}
+	if known {
+		watched.stop()
+	}
+	w.Log.Info("watching peer", "peer", name, "endpoint", wanted.target.URL, "private", wanted.clusterUUID != "")
+	w.peers[name] = w.start(ctx, name, wanted, stands)
+}
+
+func (w *Watcher) forget(object any) {
+	if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+		object = tombstone.Obj
+	}
+	resource, ok := object.(*unstructured.Unstructured)
+	if !ok {
+		return
+	}
+	name := resource.GetName()
+	if watched, known := w.peers[name]; known {
+		watched.stop()
+		delete(w.peers, name)
+		w.Metrics.ForgetPeer(name)
+		w.Log.Info("no longer watching peer", "peer", name)
+	}
+}

@@ -1,0 +1,153 @@
+package ca_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/ca"
+)
+
+// issued is a certificate with its key.
+type issued struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+	pem, keyPEM string
+}
+
+func issue(t *testing.T, name string, parent *issued, change func(*x509.Certificate)) *issued {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	if change != nil {
+		change(template)
+	}
+	signer := &issued{certificate: template, key: key}
+	if parent != nil {
+		signer = parent
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, signer.certificate, key.Public(), signer.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &issued{certificate, key,
+		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})),
+	}
+}
+
+func TestCheck(t *testing.T) {
+	root := issue(t, "root", nil, nil)
+	intermediate := issue(t, "intermediate", root, nil)
+	signing := issue(t, "signing", intermediate, nil)
+	stranger := issue(t, "stranger", nil, nil)
+	leaf := issue(t, "leaf", root, func(c *x509.Certificate) { c.IsCA = false })
+	expired := issue(t, "expired", nil, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	future := issue(t, "future", nil, func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) })
+	mayNotSign := issue(t, "mayNotSign", nil, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature })
+
+	for name, test := range map[string]struct {
+		bundle ca.Bundle
+		want   []string
+	}{
+		"a self-signed CA needs neither chain nor root":  {ca.Bundle{Cert: root.pem, Key: root.keyPEM}, nil},
+		"an intermediate verifies through the chain":     {ca.Bundle{Cert: signing.pem, Key: signing.keyPEM, Chain: signing.pem + intermediate.pem, Root: root.pem}, nil},
+		"a rotation trusts two roots":                    {ca.Bundle{Cert: root.pem, Key: root.keyPEM, Root: stranger.pem + root.pem}, nil},
+		"a key of another certificate is refused":        {ca.Bundle{Cert: root.pem, Key: stranger.keyPEM}, []string{"ca.key: does not belong"}},
+		"a key that is no key is refused":                {ca.Bundle{Cert: root.pem, Key: "x"}, []string{"ca.key: is not a PEM private key"}},
+		"a missing key is refused":                       {ca.Bundle{Cert: root.pem}, []string{"ca.key: is missing"}},
+		"a certificate that is no CA is refused":         {ca.Bundle{Cert: leaf.pem, Key: leaf.keyPEM, Root: root.pem}, []string{"ca.cert:", "is not a CA"}},
+		"a CA that may not sign certificates is refused": {ca.Bundle{Cert: mayNotSign.pem, Key: mayNotSign.keyPEM}, []string{"may not sign"}},
+		"an expired CA is refused":                       {ca.Bundle{Cert: expired.pem, Key: expired.keyPEM}, []string{"ca.cert:", "expired at"}},
+		"a CA of the future is refused":                  {ca.Bundle{Cert: future.pem, Key: future.keyPEM}, []string{"ca.cert:", "valid only from"}},
+		"a chain with a gap is refused":                  {ca.Bundle{Cert: signing.pem, Key: signing.keyPEM, Chain: signing.pem, Root: root.pem}, []string{"ca.chain:", "does not verify"}},
+		"a foreign root is refused":                      {ca.Bundle{Cert: root.pem, Key: root.keyPEM, Root: stranger.pem}, []string{"does not verify up to ca.root"}},
+		"every problem is named":                         {ca.Bundle{Cert: expired.pem, Key: root.keyPEM, Root: "x"}, []string{"ca.key:", "ca.cert:", "ca.root: holds no PEM certificate"}},
+		"an empty certificate is refused":                {ca.Bundle{Key: root.keyPEM}, []string{"ca.cert: holds no PEM certificate"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := test.bundle.Check(time.Now())
+			if len(test.want) == 0 && err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range test.want {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("error %v, want one that says %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestChoose(t *testing.T) {
+	current, err := ca.Generate("cluster-a.local")
+	if err != nil {
+		t.Fatal(err)
+	}
+	custom := issue(t, "custom", nil, nil)
+	configured := ca.Bundle{Cert: custom.pem, Key: custom.keyPEM}
+	broken := ca.Bundle{Cert: custom.pem, Key: current.Key}
+	now := time.Now()
+
+	for name, test := range map[string]struct {
+		configured, current ca.Bundle
+		at                  time.Time
+		check               func(*testing.T, ca.Choice)
+	}{
+		"without anything a sound CA is generated": {ca.Bundle{}, ca.Bundle{}, now, func(t *testing.T, got ca.Choice) {
+			if !got.Generated || got.Bundle.Check(now) != nil {
+				t.Errorf("got %+v, check: %v", got, got.Bundle.Check(now))
+			}
+		}},
+		"the one in use stays": {ca.Bundle{}, current, now, func(t *testing.T, got ca.Choice) {
+			if got.Generated || got.Bundle != current {
+				t.Errorf("got %+v", got)
+			}
+		}},
+		"the one in use stays even when it has expired": {ca.Bundle{}, current, now.Add(20 * 365 * 24 * time.Hour), func(t *testing.T, got ca.Choice) {
+			if got.Generated || got.Bundle != current {
+				t.Errorf("got %+v", got)
+			}
+		}},
+		"a sound configured one replaces it": {configured, current, now, func(t *testing.T, got ca.Choice) {
+			if got.Bundle.Cert != custom.pem || got.Bundle.Root != custom.pem || got.Refused != nil {
+				t.Errorf("got %+v", got)
+			}
+		}},
+		"a bad configured one does not": {broken, current, now, func(t *testing.T, got ca.Choice) {
+			if got.Bundle != current || got.Refused == nil {
+				t.Errorf("got %+v", got)
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := ca.Choose(test.configured, test.current, "cluster-a.local", test.at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.check(t, got)
+		})
+	}
+}

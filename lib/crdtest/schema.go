@@ -1,0 +1,99 @@
+// Package crdtest checks custom resources as the API server would, with the
+// schema and the CEL rules of a CustomResourceDefinition, without an API server.
+package crdtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	crdvalidation "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
+	"k8s.io/apimachinery/pkg/runtime"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"sigs.k8s.io/yaml"
+)
+
+// Schema is the only version of one custom resource.
+type Schema struct {
+	Definition *apiextensionsv1.CustomResourceDefinition
+
+	structural *schema.Structural
+	openapi    validation.SchemaValidator
+	rules      *cel.Validator
+}
+
+// Load reads a CustomResourceDefinition from a YAML file and checks it as the
+// API server does on creation: structural, descriptions aside, and its CEL
+// rules compiling and within their cost budget.
+func Load(path string) (*Schema, error) {
+	document, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	definition := &apiextensionsv1.CustomResourceDefinition{}
+	if err := yaml.UnmarshalStrict(document, definition); err != nil {
+		return nil, fmt.Errorf("parse %s: %w", path, err)
+	}
+	if len(definition.Spec.Versions) != 1 {
+		return nil, fmt.Errorf("%s: %d versions, want one", path, len(definition.Spec.Versions))
+	}
+	loaded := &Schema{Definition: definition.DeepCopy()}
+
+	apiextensionsv1.SetDefaults_CustomResourceDefinition(definition)
+	apiextensionsv1.SetDefaults_CustomResourceDefinitionSpec(&definition.Spec)
+	internal := &apiextensions.CustomResourceDefinition{}
+	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(definition, internal, nil); err != nil {
+		return nil, fmt.Errorf("convert %s: %w", path, err)
+	}
+	internal.Status.StoredVersions = []string{definition.Spec.Versions[0].Name}
+	if errs := crdvalidation.ValidateCustomResourceDefinition(context.Background(), internal); len(errs) > 0 {
+		return nil, fmt.Errorf("%s is not a valid CustomResourceDefinition: %w", path, errs.ToAggregate())
+	}
+
+	props := internal.Spec.Versions[0].Schema
+	if props == nil { // conversion moves the schema up when there is one version
+		props = internal.Spec.Validation
+	}
+	if loaded.structural, err = schema.NewStructural(props.OpenAPIV3Schema); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if loaded.openapi, _, err = validation.NewSchemaValidator(props.OpenAPIV3Schema); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	loaded.rules = cel.NewValidator(loaded.structural, true, celconfig.PerCallLimit)
+	return loaded, nil
+}
+
+// Validate returns what the API server would object to when this object is
+// created. Unknown fields are objections, too; kubectl reports those by default.
+func (s *Schema) Validate(object map[string]any) error {
+	object = runtime.DeepCopyJSON(object)
+	defaulting.Default(object, s.structural)
+	unknown := pruning.PruneWithOptions(runtime.DeepCopyJSON(object), s.structural, true,
+		schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
+	if len(unknown) > 0 {
+		return fmt.Errorf("unknown fields %v", unknown)
+	}
+	errs := validation.ValidateCustomResource(nil, object, s.openapi)
+	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, s.structural, object)...)
+	if len(errs) == 0 { // rules see only what has the right types
+		ruleErrs, _ := s.rules.Validate(context.Background(), nil, s.structural, object, nil, celconfig.RuntimeCELCostBudget)
+		errs = append(errs, ruleErrs...)
+	}
+	return errs.ToAggregate()
+}
+
+// Default returns a copy of the object with the schema's defaults, as the API server would store it.
+func (s *Schema) Default(object map[string]any) map[string]any {
+	object = runtime.DeepCopyJSON(object)
+	defaulting.Default(object, s.structural)
+	return object
+}

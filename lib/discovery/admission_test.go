@@ -1,0 +1,71 @@
+package discovery_test
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/discovery"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+)
+
+func TestAResourceForOurOwnDomainIsRefusedWithoutAskingAnybody(t *testing.T) {
+	w := newWorld(t)
+	mirror := w.addPeer("b")
+	mirror.Spec.TrustDomain = self.TrustDomain
+	mirror = w.visit(mirror)[0]
+	w.wantCondition(mirror, v1alpha1.ConditionAccepted, metav1.ConditionFalse, discovery.ReasonTrustDomainIsOwn, "cluster-a.local")
+	w.wantCondition(mirror, v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonTrustDomainIsOwn, "IstioMulticluster")
+	if len(w.requests) > 0 {
+		t.Errorf("asked %v", w.requests)
+	}
+}
+
+func TestOfTwoResourcesForOneDomainTheOlderCounts(t *testing.T) {
+	for name, order := range map[string][]int{"listed in order of age": {0, 1}, "listed the other way round": {1, 0}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			older, younger := w.addPeer("z", "api.shop.svc.cluster-z.local"), w.addPeer("b")
+			younger.Spec.TrustDomain = older.Spec.TrustDomain
+			younger.CreationTimestamp = metav1.NewTime(start.Add(time.Second))
+			both := []v1alpha1.IstioFederation{older, younger}
+			visited := w.visit(both[order[0]], both[order[1]])
+			w.wantCondition(visited[order[0]], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
+			w.wantCondition(visited[order[1]], v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonTrustDomainTaken, `"z"`)
+
+			accepted := discovery.Accepted(self, visited)
+			if len(accepted) != 1 || accepted[0].Name != "z" {
+				t.Errorf("accepted %v", accepted)
+			}
+		})
+	}
+}
+
+func TestOfTwoNewResourcesWithOneClusterUUIDTheOlderHoldsIt(t *testing.T) {
+	w := newWorld(t)
+	older, younger := w.addPeer("z"), w.addPeer("b")
+	younger.CreationTimestamp = metav1.NewTime(start.Add(time.Second))
+	public := w.peerOf(older).public.(metadata.Public)
+	public.TrustDomain = "" // as Deckhouse's own module sends it
+	w.peerOf(older).public, w.peerOf(younger).public = public, public
+	visited := w.visit(younger, older)
+	w.wantCondition(visited[1], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
+	w.wantCondition(visited[0], v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonClusterUUIDTaken, `"z"`)
+	if accepted := discovery.Accepted(self, visited); len(accepted) != 1 || accepted[0].Name != "z" {
+		t.Errorf("accepted %v", accepted)
+	}
+}
+
+func TestAcceptedLeavesOutWhatASpoiledStatusClaims(t *testing.T) {
+	w := newWorld(t)
+	visited := w.visit(w.addPeer("b"), w.addPeer("c"), w.addPeer("d"))
+	visited[0].Status.MetadataCache.Public = nil
+	own := *visited[1].Status.MetadataCache.Public
+	own.ClusterUUID = self.ClusterUUID
+	visited[1].Status.MetadataCache.Public = &own
+	if accepted := discovery.Accepted(self, visited); len(accepted) != 1 || accepted[0].Name != "d" {
+		t.Errorf("accepted %v", accepted)
+	}
+}

@@ -1,0 +1,192 @@
+package federation_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/deckhouse-mesh/istio/lib/federation"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+)
+
+func peerB(gateways []metadata.IngressGateway, services ...metadata.PublicService) federation.Peer {
+	return federation.Peer{Name: "cluster-b", TrustDomain: domain, Gateways: gateways, Services: services}
+}
+
+func ipGateway() []metadata.IngressGateway {
+	return []metadata.IngressGateway{{Address: "192.0.2.1", Port: 15443}}
+}
+
+func objectsOf(t *testing.T, peers ...federation.Peer) map[string]federation.Object {
+	t.Helper()
+	objects, err := federation.Objects(peers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byKey := map[string]federation.Object{}
+	for _, object := range objects {
+		byKey[object.Kind+" "+object.Name] = object
+	}
+	if len(byKey) != len(objects) {
+		t.Fatalf("%d objects share %d names", len(objects), len(byKey))
+	}
+	return byKey
+}
+
+func TestObjectsOfAService(t *testing.T) {
+	objects := objectsOf(t, peerB(
+		[]metadata.IngressGateway{{Address: "192.0.2.2", Port: 443}, {Address: "2001:db8::1", Port: 15443}},
+		service("api.shop.svc."+domain, port("http", 80, "HTTP"), port("grpc-admin", 9000, "GRPC"))))
+
+	entry, err := yaml.Marshal(objects["ServiceEntry api.shop.cluster-b"].Unstructured().Object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata:
+  annotations:
+    federation.istio.deckhouse.io/peer: cluster-b
+  labels:
+    app.kubernetes.io/managed-by: istio-federation
+    heritage: deckhouse
+    module: istio
+  name: api.shop.cluster-b
+  namespace: d8-istio
+spec:
+  endpoints:
+  - address: 192.0.2.2
+    ports:
+      grpc-admin: 443
+      http: 443
+  - address: 2001:db8::1
+    ports:
+      grpc-admin: 15443
+      http: 15443
+  hosts:
+  - api.shop.svc.cluster-b.local
+  location: MESH_INTERNAL
+  ports:
+  - name: http
+    number: 80
+    protocol: HTTP
+  - name: grpc-admin
+    number: 9000
+    protocol: GRPC
+  resolution: STATIC
+`; string(entry) != want {
+		t.Errorf("got\n%s\nwant\n%s", entry, want)
+	}
+	rule, err := yaml.Marshal(objects["DestinationRule api.shop.cluster-b"].Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "host: api.shop.svc.cluster-b.local\ntrafficPolicy:\n  tls:\n    mode: ISTIO_MUTUAL\n"; string(rule) != want {
+		t.Errorf("got\n%s\nwant\n%s", rule, want)
+	}
+}
+
+func TestAGatewayWithADNSNameIsResolvedByDNS(t *testing.T) {
+	mixed := append(ipGateway(), metadata.IngressGateway{Address: "gw.example.com", Port: 443})
+	entry := objectsOf(t, peerB(mixed, service("api.shop.svc."+domain)))["ServiceEntry api.shop.cluster-b"]
+	if entry.Spec["resolution"] != "DNS" {
+		t.Errorf("resolution %v", entry.Spec["resolution"])
+	}
+}
+
+func TestAPeerWithoutGatewaysGetsNoObjects(t *testing.T) {
+	if objects := objectsOf(t, peerB(nil, service("api.shop.svc."+domain))); len(objects) > 0 {
+		t.Errorf("got %v", objects)
+	}
+}
+
+func TestACachedServiceOfAnotherDomainGetsNoObjects(t *testing.T) {
+	if objects := objectsOf(t, peerB(ipGateway(), service("api.shop.svc.cluster-a.local"))); len(objects) > 0 {
+		t.Errorf("got %v", objects)
+	}
+}
+
+func TestNamesOfObjectsNeverCollideAndFitIntoKubernetes(t *testing.T) {
+	long := strings.Repeat("a", 63)
+	veryLong := strings.TrimSuffix(strings.Repeat(long[:60]+".", 4), ".")
+	var peers []federation.Peer
+	for index, name := range []string{"b", "c.b", "x.b", veryLong, veryLong + "x"} {
+		trustDomain := fmt.Sprintf("cluster-%d.local", index)
+		peers = append(peers, federation.Peer{Name: name, TrustDomain: trustDomain, Gateways: ipGateway(), Services: []metadata.PublicService{
+			service("a.x.svc." + trustDomain), service("a.c.svc." + trustDomain), service("a-c.x.svc." + trustDomain),
+			service(long + "." + long + ".svc." + trustDomain), service(long + "." + long[:62] + ".svc." + trustDomain),
+		}})
+	}
+	for key, object := range objectsOf(t, peers...) {
+		if len(object.Name) > 253 {
+			t.Errorf("%s has a name of %d characters", key, len(object.Name))
+		}
+	}
+}
+
+func TestDiff(t *testing.T) {
+	wantedObjects, err := federation.Objects([]federation.Peer{peerB(ipGateway(), service("api.shop.svc."+domain))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := wantedObjects[0]
+	changed := func(change func(*federation.Object)) []federation.Object {
+		object := entry
+		change(&object)
+		return []federation.Object{object}
+	}
+	wanted := []federation.Object{entry}
+	for name, test := range map[string]struct {
+		wanted, found                 []federation.Object
+		create, update, remove, taken int
+	}{
+		"what is missing is created":                     {wanted, nil, 1, 0, 0, 0},
+		"what is equal is left alone":                    {wanted, wanted, 0, 0, 0, 0},
+		"what differs is updated":                        {wanted, changed(func(o *federation.Object) { o.Spec = map[string]any{"hosts": []any{"x"}} }), 0, 1, 0, 0},
+		"what was made for another peer is updated":      {wanted, changed(func(o *federation.Object) { o.Peer = "old" }), 0, 1, 0, 0},
+		"what nobody wants is deleted":                   {nil, wanted, 0, 0, 1, 0},
+		"somebody else's object is never deleted":        {nil, changed(func(o *federation.Object) { o.Managed = false }), 0, 0, 0, 0},
+		"nor overwritten":                                {wanted, changed(func(o *federation.Object) { o.Managed = false }), 0, 0, 0, 1},
+		"what is being deleted is waited for":            {wanted, changed(func(o *federation.Object) { o.Deleting = true }), 0, 0, 0, 0},
+		"what is being deleted is not deleted again":     {nil, changed(func(o *federation.Object) { o.Deleting = true }), 0, 0, 0, 0},
+		"an object of another kind is another object":    {wanted, changed(func(o *federation.Object) { o.Kind = "DestinationRule"; o.Managed = false }), 1, 0, 0, 0},
+		"what moves to another name is made and removed": {wanted, changed(func(o *federation.Object) { o.Name = "old" }), 1, 0, 1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := federation.Diff(test.wanted, test.found)
+			if len(got.Create) != test.create || len(got.Update) != test.update || len(got.Delete) != test.remove || len(got.Taken) != test.taken {
+				t.Errorf("got %+v", got)
+			}
+			if got.IsZero() != (test.create+test.update+test.remove == 0) {
+				t.Errorf("IsZero() = %v", got.IsZero())
+			}
+		})
+	}
+}
+
+func BenchmarkObjectsAndDiff(b *testing.B) {
+	for _, count := range []int{100, 1000, 10000} {
+		var services []metadata.PublicService
+		for index := range count {
+			services = append(services, service(fmt.Sprintf("api-%d.shop.svc.%s", index, domain)))
+		}
+		peers := []federation.Peer{peerB(ipGateway(), services...)}
+		found, err := federation.Objects(peers)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprintf("%d services", count), func(b *testing.B) {
+			for b.Loop() {
+				wanted, err := federation.Objects(peers)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if changes := federation.Diff(wanted, found); !changes.IsZero() {
+					b.Fatal(changes)
+				}
+			}
+		})
+	}
+}

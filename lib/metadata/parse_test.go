@@ -1,0 +1,165 @@
+package metadata_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/ca"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+)
+
+func validPublic(t *testing.T) metadata.Public {
+	t.Helper()
+	authority, err := ca.Generate("cluster-b.local")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keypair, err := authn.GenerateKeypair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return metadata.Public{
+		ClusterUUID: "5d1c1c50-0cf1-4d6e-b6a4-0f3d5e2a7f10",
+		AuthnKeyPub: keypair.Pub, RootCA: authority.Root, TrustDomain: "cluster-b.local",
+	}
+}
+
+func TestParsePublic(t *testing.T) {
+	valid := validPublic(t)
+	now := time.Now()
+	ecdsaKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkix, err := x509.MarshalPKIXPublicKey(ecdsaKey.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		change func(*metadata.Public)
+		at     time.Time
+		want   string
+	}{
+		"a valid document is accepted":                {func(*metadata.Public) {}, now, ""},
+		"Deckhouse's own module sends no trustDomain": {func(d *metadata.Public) { d.TrustDomain = "" }, now, ""},
+		"two roots during a rotation are accepted":    {func(d *metadata.Public) { d.RootCA += "\n" + d.RootCA }, now, ""},
+		"no clusterUUID is refused":                   {func(d *metadata.Public) { d.ClusterUUID = "" }, now, "clusterUUID"},
+		"a clusterUUID with a slash is refused":       {func(d *metadata.Public) { d.ClusterUUID = "../x" }, now, "clusterUUID"},
+		"a clusterUUID of a kilobyte is refused":      {func(d *metadata.Public) { d.ClusterUUID = strings.Repeat("a", 1024) }, now, "clusterUUID"},
+		"no key is refused":                           {func(d *metadata.Public) { d.AuthnKeyPub = "" }, now, "authnKeyPub"},
+		"a key that is not Ed25519 is refused": {func(d *metadata.Public) {
+			d.AuthnKeyPub = string(pem.EncodeToMemory(&pem.Block{Type: "ED25519 PUBLIC KEY", Bytes: pkix}))
+		}, now, "not Ed25519"},
+		"a key of another PEM type is refused": {func(d *metadata.Public) { d.AuthnKeyPub = strings.ReplaceAll(d.AuthnKeyPub, "ED25519 ", "") }, now, "authnKeyPub"},
+		"a root that is not PEM is refused":    {func(d *metadata.Public) { d.RootCA = "rubbish" }, now, "rootCA"},
+		"an empty root is refused":             {func(d *metadata.Public) { d.RootCA = "" }, now, "rootCA"},
+		"rubbish after the root is refused":    {func(d *metadata.Public) { d.RootCA += "rubbish" }, now, "rootCA"},
+		"a private key among the roots is refused": {func(d *metadata.Public) {
+			d.RootCA += "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n"
+		}, now, "rootCA"},
+		"seventeen roots are refused":                   {func(d *metadata.Public) { d.RootCA = strings.Repeat(d.RootCA, 17) }, now, "more than 16"},
+		"an expired root is refused":                    {func(*metadata.Public) {}, now.Add(11 * 365 * 24 * time.Hour), "expired"},
+		"a trust domain that is no DNS name is refused": {func(d *metadata.Public) { d.TrustDomain = "Bad Domain" }, now, "trust domain"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			document := valid
+			test.change(&document)
+			body, err := json.Marshal(document)
+			if err != nil {
+				t.Fatal(err)
+			}
+			parsed, err := metadata.ParsePublic(body, test.at)
+			if test.want != "" {
+				if err == nil || !strings.Contains(err.Error(), test.want) {
+					t.Fatalf("error %v, want one that names %q", err, test.want)
+				}
+				return
+			}
+			if err != nil || *parsed != document {
+				t.Fatalf("got %+v, %v", parsed, err)
+			}
+		})
+	}
+}
+
+func TestParsePublicNamesEveryProblem(t *testing.T) {
+	_, err := metadata.ParsePublic([]byte(`{}`), time.Now())
+	for _, want := range []string{"clusterUUID", "authnKeyPub", "rootCA"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v does not name %s", err, want)
+		}
+	}
+}
+
+func TestParseFederation(t *testing.T) {
+	for name, test := range map[string]struct {
+		body string
+		want string
+	}{
+		"a full document":                           {`{"ingressGateways":[{"address":"192.0.2.1","port":15443}],"publicServices":[{"hostname":"a.b.svc.c","ports":[]}],"more":1}`, ""},
+		"a gateway with a DNS name":                 {`{"ingressGateways":[{"address":"gw.example.com","port":443}],"publicServices":[]}`, ""},
+		"a gateway with an IPv6 address":            {`{"ingressGateways":[{"address":"2001:db8::1","port":443}],"publicServices":[]}`, ""},
+		"null means none":                           {`{"ingressGateways":null,"publicServices":null}`, ""},
+		"an empty object does not mean none":        {`{}`, "no ingressGateways"},
+		"missing services do not mean none":         {`{"ingressGateways":[]}`, "no publicServices"},
+		"lists must be lists":                       {`{"ingressGateways":[],"publicServices":{}}`, "publicServices"},
+		"a port above 65535 is refused":             {`{"ingressGateways":[{"address":"192.0.2.1","port":70000}],"publicServices":[]}`, "port 70000"},
+		"a port that overflows is refused":          {`{"ingressGateways":[{"address":"192.0.2.1","port":99999999999}],"publicServices":[]}`, "ingressGateways"},
+		"an address with a scheme is refused":       {`{"ingressGateways":[{"address":"https://x","port":1}],"publicServices":[]}`, "neither an IP address nor a DNS name"},
+		"the unspecified address is refused":        {`{"ingressGateways":[{"address":"0.0.0.0","port":1}],"publicServices":[]}`, "cannot be reached"},
+		"a cloud's metadata address is refused":     {`{"ingressGateways":[{"address":"169.254.169.254","port":80}],"publicServices":[]}`, "cannot be reached"},
+		"a thousand gateways are refused":           {`{"ingressGateways":[` + strings.TrimSuffix(strings.Repeat(`{"address":"192.0.2.1","port":1},`, 1000), ",") + `],"publicServices":[]}`, "more than 256"},
+		"what is not JSON is refused":               {`<html>`, "decode"},
+		"what nests without end is refused, safely": {strings.Repeat(`{"ingressGateways":[`, 20000), "decode"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			document, err := metadata.ParseFederation([]byte(test.body))
+			switch {
+			case test.want == "" && err != nil:
+				t.Fatal(err)
+			case test.want == "" && (document.IngressGateways == nil || document.PublicServices == nil):
+				t.Fatalf("nil lists in %+v", document)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Fatalf("error %v, want one that names %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestParseMulticluster(t *testing.T) {
+	if _, err := metadata.ParseMulticluster([]byte(`{"ingressGateways":[],"apiHost":"api.example.com","networkName":"a"}`)); err != nil {
+		t.Error(err)
+	}
+	_, err := metadata.ParseMulticluster([]byte(`{"ingressGateways":[{"address":"","port":0}]}`))
+	for _, want := range []string{"apiHost", "networkName", "ingressGateways[0]"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v does not name %s", err, want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(`{"clusterUUID":"a","authnKeyPub":"-----BEGIN","rootCA":"x","ingressGateways":[{}],"publicServices":[{}]}`))
+	now := time.Now()
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if document, err := metadata.ParsePublic(body, now); err == nil && document.ClusterUUID == "" {
+			t.Error("a public document without clusterUUID was accepted")
+		}
+		if document, err := metadata.ParseFederation(body); err == nil {
+			for _, gateway := range document.IngressGateways {
+				if gateway.Check() != nil {
+					t.Errorf("gateway %+v was accepted", gateway)
+				}
+			}
+		}
+		_, _ = metadata.ParseMulticluster(body)
+	})
+}

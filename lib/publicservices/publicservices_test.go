@@ -1,0 +1,186 @@
+package publicservices_test
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/publicservices"
+)
+
+const domain = "cluster-b.local"
+
+func service(t testing.TB, manifest string) *corev1.Service {
+	t.Helper()
+	var parsed corev1.Service
+	if err := yaml.UnmarshalStrict([]byte(manifest), &parsed); err != nil {
+		t.Fatal(err)
+	}
+	return &parsed
+}
+
+func withSpec(t testing.TB, spec string) *corev1.Service {
+	t.Helper()
+	return service(t, "metadata: {name: web, namespace: shop}\nspec:\n  "+strings.ReplaceAll(strings.TrimSpace(spec), "\n", "\n  "))
+}
+
+func TestAServiceIsPublishedWithItsNamedPorts(t *testing.T) {
+	published, ok, rejections := publicservices.FromService(withSpec(t, `
+type: ClusterIP
+ports:
+- {name: metrics, port: 9090, protocol: TCP}
+- {name: http-web, port: 80, protocol: TCP, targetPort: 8080}
+`), domain)
+	want := metadata.PublicService{Hostname: "web.shop.svc.cluster-b.local", Ports: []metadata.ServicePort{
+		{Name: "http-web", Port: 80, Protocol: "HTTP"},
+		{Name: "metrics", Port: 9090, Protocol: "TCP"},
+	}}
+	if !ok || !reflect.DeepEqual(published, want) {
+		t.Errorf("FromService() = %+v, %v; want %+v", published, ok, want)
+	}
+	if len(rejections) != 0 {
+		t.Errorf("rejections: %v", rejections)
+	}
+}
+
+func TestTheProtocolIsReadAsIstioReadsIt(t *testing.T) {
+	for name, test := range map[string]struct{ port, want string }{
+		"the prefix of the name":                {"{name: http-web, port: 1}", "HTTP"},
+		"the whole name":                        {"{name: http2, port: 1}", "HTTP2"},
+		"https":                                 {"{name: https, port: 1}", "HTTPS"},
+		"grpc":                                  {"{name: grpc-api, port: 1}", "GRPC"},
+		"grpc-web, whose name has a dash":       {"{name: grpc-web, port: 1}", "GRPC-WEB"},
+		"grpc-web as a prefix":                  {"{name: grpc-web-ui, port: 1}", "GRPC-WEB"},
+		"tls":                                   {"{name: tls-db, port: 1}", "TLS"},
+		"tcp":                                   {"{name: tcp, port: 1}", "TCP"},
+		"mongo":                                 {"{name: mongo, port: 27017}", "MONGO"},
+		"mysql":                                 {"{name: mysql-main, port: 3306}", "MYSQL"},
+		"redis":                                 {"{name: redis, port: 6379}", "REDIS"},
+		"a name that says nothing":              {"{name: web, port: 80}", "TCP"},
+		"a prefix without a dash is no prefix":  {"{name: httpweb, port: 80}", "TCP"},
+		"appProtocol goes before the name":      {"{name: http, port: 1, appProtocol: grpc}", "GRPC"},
+		"appProtocol in capitals":               {"{name: x, port: 1, appProtocol: HTTPS}", "HTTPS"},
+		"an unknown appProtocol hides the name": {"{name: http, port: 1, appProtocol: example.com/x}", "TCP"},
+		"an empty appProtocol leaves it to the name":  {"{name: http, port: 1, appProtocol: ''}", "HTTP"},
+		"HTTP/2 in clear text by its standard name":   {"{name: x, port: 1, appProtocol: kubernetes.io/h2c}", "HTTP2"},
+		"WebSocket in clear text by its own name":     {"{name: x, port: 1, appProtocol: kubernetes.io/ws}", "HTTP"},
+		"WebSocket over TLS by its own standard name": {"{name: x, port: 1, appProtocol: kubernetes.io/wss}", "HTTPS"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			published, ok, rejections := publicservices.FromService(withSpec(t, "ports:\n- "+test.port), domain)
+			if !ok || len(rejections) != 0 {
+				t.Fatalf("not published: %v", rejections)
+			}
+			if got := published.Ports[0].Protocol; got != test.want {
+				t.Errorf("protocol = %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestWhatCannotBePublishedSaysWhyAndWhatToDo(t *testing.T) {
+	for name, test := range map[string]struct {
+		spec         string
+		reason       string
+		port         int32
+		hint         string
+		stillHasPort int32
+	}{
+		"an ExternalName": {
+			spec:   "type: ExternalName\nexternalName: example.com\nports: [{name: http, port: 80}]",
+			reason: publicservices.ReasonExternalName, hint: "publish the Service that has"},
+		"no ports": {
+			spec:   "clusterIP: None",
+			reason: publicservices.ReasonNoPorts, hint: "add the ones"},
+		"a single port without a name": {
+			spec:   "ports: [{port: 80}]",
+			reason: publicservices.ReasonUnnamedPort, port: 80, hint: `"http"`},
+		"a UDP port": {
+			spec:   "ports: [{name: dns, port: 53, protocol: UDP}]",
+			reason: publicservices.ReasonUnsupportedProtocol, port: 53, hint: "UDP cannot pass"},
+		"an SCTP port": {
+			spec:   "ports: [{name: sig, port: 36412, protocol: SCTP}]",
+			reason: publicservices.ReasonUnsupportedProtocol, port: 36412, hint: "SCTP cannot pass"},
+		"a TCP port whose name says UDP": {
+			spec:   "ports: [{name: udp-x, port: 7, protocol: TCP}]",
+			reason: publicservices.ReasonUnsupportedProtocol, port: 7, hint: "UDP cannot pass"},
+		"the UDP half of a port; the TCP half stands": {
+			spec:   "ports: [{name: dns, port: 53, protocol: UDP}, {name: dns-tcp, port: 53, protocol: TCP}]",
+			reason: publicservices.ReasonUnsupportedProtocol, port: 53, hint: "UDP", stillHasPort: 53},
+	} {
+		t.Run(name, func(t *testing.T) {
+			published, ok, rejections := publicservices.FromService(withSpec(t, test.spec), domain)
+			if ok != (test.stillHasPort != 0) {
+				t.Fatalf("published = %v (%+v)", ok, published)
+			}
+			if ok && (len(published.Ports) != 1 || published.Ports[0].Port != test.stillHasPort) {
+				t.Errorf("ports = %+v", published.Ports)
+			}
+			if len(rejections) != 1 {
+				t.Fatalf("rejections = %v", rejections)
+			}
+			got := rejections[0]
+			if got.Reason != test.reason || got.Port != test.port || got.Namespace != "shop" || got.Name != "web" {
+				t.Errorf("rejection = %+v", got)
+			}
+			if text := got.String(); !strings.Contains(text, test.hint) || !strings.Contains(text, "Service shop/web is not published") {
+				t.Errorf("it says %q", text)
+			}
+		})
+	}
+}
+
+func TestAHeadlessServiceIsPublished(t *testing.T) {
+	if _, ok, rejections := publicservices.FromService(withSpec(t, "clusterIP: None\nports: [{name: tcp, port: 5432}]"), domain); !ok {
+		t.Errorf("not published: %v", rejections)
+	}
+}
+
+func TestAServiceThatIsBeingDeletedIsNotPublishedAndNoProblem(t *testing.T) {
+	deleted := withSpec(t, "ports: [{name: tcp, port: 5432}]")
+	deleted.DeletionTimestamp = &metav1.Time{}
+	if _, ok, rejections := publicservices.FromService(deleted, domain); ok || len(rejections) != 0 {
+		t.Errorf("published = %v, rejections = %v", ok, rejections)
+	}
+}
+
+func TestTheDocumentDoesNotDependOnTheOrderOfItsInputs(t *testing.T) {
+	services := []*corev1.Service{
+		service(t, "metadata: {name: b, namespace: one}\nspec: {ports: [{name: tcp, port: 1}]}"),
+		service(t, "metadata: {name: a, namespace: two}\nspec: {ports: [{name: tcp, port: 2}, {name: http, port: 1}]}"),
+		service(t, "metadata: {name: bad, namespace: two}\nspec: {ports: [{port: 2}]}"),
+		service(t, "metadata: {name: bad, namespace: one}\nspec: {ports: [{port: 2}]}"),
+	}
+	gateways := []metadata.IngressGateway{{Address: "10.0.0.2", Port: 15443}, {Address: "10.0.0.1", Port: 15443}, {Address: "10.0.0.2", Port: 15443}}
+	want, wantRejected := publicservices.Document(services, gateways, domain)
+	if want.PublicServices[0].Hostname != "a.two.svc.cluster-b.local" || want.PublicServices[0].Ports[0].Port != 1 {
+		t.Errorf("services = %+v", want.PublicServices)
+	}
+	if len(want.IngressGateways) != 2 || want.IngressGateways[0].Address != "10.0.0.1" {
+		t.Errorf("gateways = %+v", want.IngressGateways)
+	}
+	if len(wantRejected) != 2 || wantRejected[0].Namespace != "one" {
+		t.Errorf("rejections = %v", wantRejected)
+	}
+	for range 20 {
+		rand.Shuffle(len(services), func(i, j int) { services[i], services[j] = services[j], services[i] })
+		rand.Shuffle(len(gateways), func(i, j int) { gateways[i], gateways[j] = gateways[j], gateways[i] })
+		got, rejected := publicservices.Document(services, gateways, domain)
+		if !reflect.DeepEqual(got, want) || !reflect.DeepEqual(rejected, wantRejected) {
+			t.Fatalf("another order gives\n%+v %v, want\n%+v %v", got, rejected, want, wantRejected)
+		}
+	}
+}
+
+func TestNothingPublishedIsAnEmptyListAndNotNull(t *testing.T) {
+	document, _ := publicservices.Document(nil, nil, domain)
+	if document.PublicServices == nil || document.IngressGateways == nil {
+		t.Errorf("Document() = %#v", document)
+	}
+}

@@ -1,0 +1,89 @@
+package rendertest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+// TestMetadataExporterRights lists every right of the exporter's
+// ServiceAccount: one more or one less is a decision, not an accident.
+func TestMetadataExporterRights(t *testing.T) {
+	m := load(t)
+	const (
+		federations   = "cluster: deckhouse.io/istiofederations: get list watch patch"
+		multiclusters = "cluster: deckhouse.io/istiomulticlusters: get list watch patch"
+	)
+	common := []string{
+		"cluster: /services: get list watch",
+		"d8-istio: /configmaps metadata-exporter: get list watch",
+		"d8-istio: /secrets d8-remote-clusters-public-metadata: get list watch",
+	}
+	tests := []struct {
+		name, settings string
+		wanted         []string
+	}{
+		{"federation", federation, with(common, federations)},
+		{"multicluster", multicluster, with(common, multiclusters)},
+		{"both", federation + "\n" + multicluster, with(common, federations, multiclusters)},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			objects := m.render(t, test.settings, nil)
+			got := append(
+				rights("cluster", mustDecode[*rbacv1.ClusterRole](t, objects, "ClusterRole/d8:istio:metadata-exporter").Rules),
+				rights("d8-istio", mustDecode[*rbacv1.Role](t, objects, "Role/metadata-exporter").Rules)...)
+			slices.Sort(got)
+			slices.Sort(test.wanted)
+			if !slices.Equal(got, test.wanted) {
+				t.Errorf("rights are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(test.wanted, "\n"))
+			}
+		})
+	}
+}
+
+func rights(where string, rules []rbacv1.PolicyRule) []string {
+	var lines []string
+	for _, rule := range rules {
+		for _, group := range rule.APIGroups {
+			for _, resource := range rule.Resources {
+				what := strings.TrimSpace(group + "/" + resource + " " + strings.Join(rule.ResourceNames, " "))
+				lines = append(lines, fmt.Sprintf("%s: %s: %s", where, what, strings.Join(rule.Verbs, " ")))
+			}
+		}
+	}
+	return lines
+}
+
+func TestEveryBindingLeadsToARoleAndAServiceAccount(t *testing.T) {
+	objects := load(t).render(t, federation, nil)
+	check := func(key string, ref rbacv1.RoleRef, subjects []rbacv1.Subject) {
+		if _, ok := objects[ref.Kind+"/"+ref.Name]; !ok {
+			t.Errorf("%s refers to %s %s, which is not rendered", key, ref.Kind, ref.Name)
+		}
+		for _, subject := range subjects {
+			if _, ok := objects[subject.Kind+"/"+subject.Name]; !ok || subject.Namespace != "d8-istio" {
+				t.Errorf("%s is for %s %s/%s, which is not rendered", key, subject.Kind, subject.Namespace, subject.Name)
+			}
+		}
+	}
+	for _, key := range objects.Keys() {
+		switch kind, _, _ := strings.Cut(key, "/"); kind {
+		case "ClusterRoleBinding":
+			binding := mustDecode[*rbacv1.ClusterRoleBinding](t, objects, key)
+			check(key, binding.RoleRef, binding.Subjects)
+		case "RoleBinding":
+			binding := mustDecode[*rbacv1.RoleBinding](t, objects, key)
+			check(key, binding.RoleRef, binding.Subjects)
+		}
+	}
+	// The gateway asks the Kubernetes API for nothing and has no credentials for it.
+	gateway := mustDecode[*appsv1.DaemonSet](t, objects, "DaemonSet/ingressgateway").Spec.Template.Spec
+	if gateway.AutomountServiceAccountToken == nil || *gateway.AutomountServiceAccountToken {
+		t.Error("the gateway's Pods have a token for the Kubernetes API, which they do not need")
+	}
+}

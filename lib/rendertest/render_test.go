@@ -1,0 +1,276 @@
+package rendertest
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
+)
+
+// module is what most tests start from.
+type module struct {
+	chart    *Chart
+	settings *Settings
+}
+
+func load(t *testing.T) module {
+	t.Helper()
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	chart, err := LoadChart(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, err := LoadSettings(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return module{chart, settings}
+}
+
+// values turns settings written in YAML into values; change, unless nil, edits them.
+func (m module) values(t *testing.T, settings string, change func(Values)) Values {
+	t.Helper()
+	values, err := m.settings.Values(fromYAML(t, settings))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if change != nil {
+		change(values)
+	}
+	return values
+}
+
+func (m module) render(t *testing.T, settings string, change func(Values), apis ...string) Objects {
+	t.Helper()
+	objects, err := m.chart.Render(m.values(t, settings, change), apis...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+func mustDecode[T runtime.Object](t *testing.T, objects Objects, key string) T {
+	t.Helper()
+	object, err := Decode[T](objects, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return object
+}
+
+func fromYAML(t *testing.T, document string) map[string]any {
+	t.Helper()
+	parsed := map[string]any{}
+	if err := yaml.UnmarshalStrict([]byte(document), &parsed); err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+const (
+	federation   = "federation: {enabled: true}"
+	multicluster = "multicluster: {enabled: true}"
+)
+
+var (
+	always   = []string{"Namespace/d8-istio", "Secret/cacerts"}
+	alliance = append(slices.Clone(always),
+		"ClusterRole/d8:istio:metadata-exporter",
+		"ClusterRoleBinding/d8:istio:metadata-exporter",
+		"ConfigMap/metadata-exporter",
+		"DaemonSet/ingressgateway",
+		"Deployment/metadata-exporter",
+		"Gateway/ingressgateway",
+		"Ingress/metadata-exporter",
+		"PodDisruptionBudget/ingressgateway",
+		"PodDisruptionBudget/metadata-exporter",
+		"Role/metadata-exporter",
+		"RoleBinding/metadata-exporter",
+		"Secret/d8-remote-authn-keypair",
+		"Secret/d8-remote-clusters-public-metadata",
+		"Secret/metadata-exporter-tls",
+		"Service/ingressgateway",
+		"Service/metadata-exporter",
+		"ServiceAccount/ingressgateway",
+		"ServiceAccount/metadata-exporter",
+		"ValidatingAdmissionPolicy/metadata-exporter.istio.deckhouse.io",
+		"ValidatingAdmissionPolicyBinding/metadata-exporter.istio.deckhouse.io",
+	)
+)
+
+func TestRenderedObjects(t *testing.T) {
+	m := load(t)
+	tests := []struct {
+		name     string
+		settings string
+		change   func(Values)
+		apis     []string
+		wanted   []string
+	}{
+		{"a cluster that joins no other has a namespace and a CA", "{}", nil, nil, always},
+		{
+			"a CA that does not exist yet is left out", "{}",
+			func(v Values) { v.Set(map[string]any{}, "istio", "internal", "ca") }, nil,
+			[]string{"Namespace/d8-istio"},
+		},
+		{"federation brings the exporter and the gateway", federation, nil, nil, alliance},
+		{"multicluster brings the exporter and the gateway", multicluster, nil, nil, alliance},
+		{"both together bring them once", federation + "\n" + multicluster, nil, nil, alliance},
+		{
+			"without a public domain there is no Ingress", federation,
+			func(v Values) { v.Set("", "global", "modules", "publicDomainTemplate") }, nil,
+			without(alliance, "Ingress/metadata-exporter"),
+		},
+		{
+			"cert-manager issues the public certificate",
+			federation + "\nhttps: {mode: CertManager, certManager: {clusterIssuerName: letsencrypt}}",
+			func(v Values) { v.Set([]any{"istio", "cert-manager"}, "global", "enabledModules") }, nil,
+			with(alliance, "Certificate/metadata-exporter"),
+		},
+		{
+			"a person's own certificate is copied",
+			federation + "\nhttps: {mode: CustomCertificate, customCertificate: {secretName: own}}",
+			func(v Values) {
+				v.Set(map[string]any{"tls.crt": "crt", "tls.key": "key"}, "istio", "internal", "customCertificateData")
+			}, nil,
+			with(alliance, "Secret/metadata-exporter-ingress-tls-customcertificate"),
+		},
+		{
+			"a cluster with the Prometheus operator gets a PodMonitor", federation, nil,
+			[]string{"monitoring.coreos.com/v1/PodMonitor"},
+			with(alliance, "PodMonitor/metadata-exporter"),
+		},
+		{
+			"a cluster with vertical autoscaling gets autoscalers", federation,
+			func(v Values) { v.Set([]any{"istio", "vertical-pod-autoscaler"}, "global", "enabledModules") },
+			[]string{"autoscaling.k8s.io/v1/VerticalPodAutoscaler"},
+			with(alliance, "VerticalPodAutoscaler/ingressgateway", "VerticalPodAutoscaler/metadata-exporter"),
+		},
+		{
+			"a registry with a password brings its Secret", federation,
+			func(v Values) {
+				v.Set(map[string]any{"base": "registry.example.com/modules", "dockercfg": "e30="}, "istio", "registry")
+			}, nil,
+			with(alliance, "Secret/istio-registry"),
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			objects := m.render(t, test.settings, test.change, test.apis...)
+			if got, want := objects.Keys(), slices.Sorted(slices.Values(test.wanted)); !slices.Equal(got, want) {
+				t.Errorf("rendered\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+			checkConventions(t, objects)
+		})
+	}
+}
+
+// foreignKinds have no Go type among this project's libraries.
+var foreignKinds = []string{"Certificate", "PodMonitor", "VerticalPodAutoscaler"}
+
+// checkConventions holds for whatever the module renders.
+func checkConventions(t *testing.T, objects Objects) {
+	t.Helper()
+	for key, object := range objects {
+		labels := object.GetLabels()
+		if labels["heritage"] != "deckhouse" || labels["module"] != "istio" {
+			t.Errorf("%s has labels %v, which do not say whose it is", key, labels)
+		}
+		if namespace := object.GetNamespace(); namespace != "" && namespace != "d8-istio" {
+			t.Errorf("%s is in namespace %s", key, namespace)
+		}
+		if slices.Contains(foreignKinds, object.GetKind()) {
+			continue
+		}
+		if _, err := decode(object); err != nil {
+			t.Errorf("%s is not what the API server expects: %v", key, err)
+		}
+	}
+}
+
+func TestRefusedToRender(t *testing.T) {
+	m := load(t)
+	tests := []struct {
+		name     string
+		settings string
+		change   func(Values)
+		sentence string
+	}{
+		{
+			"a node port for a load balancer", "alliance: {ingressGateway: {inlet: LoadBalancer, nodePort: {port: 30443}}}", nil,
+			"`alliance.ingressGateway.nodePort.port` is 30443, but `alliance.ingressGateway.inlet` is LoadBalancer",
+		},
+		{
+			"cert-manager that is not there",
+			federation + "\nhttps: {mode: CertManager, certManager: {clusterIssuerName: letsencrypt}}", nil,
+			"`https.mode` is CertManager, but the cluster has no cert-manager",
+		},
+		{
+			"a certificate without a name to issue it for",
+			federation + "\nhttps: {mode: CertManager, certManager: {clusterIssuerName: letsencrypt}}",
+			func(v Values) {
+				v.Set([]any{"cert-manager"}, "global", "enabledModules")
+				v.Set("", "global", "modules", "publicDomainTemplate")
+			},
+			"`modules.publicDomainTemplate` is not set",
+		},
+		{
+			"a person's certificate that was not found",
+			federation + "\nhttps: {mode: CustomCertificate, customCertificate: {secretName: own}}", nil,
+			"`https.customCertificate.secretName`",
+		},
+		{
+			"federation without a CA", federation,
+			func(v Values) { v.Set(map[string]any{}, "istio", "internal", "ca") },
+			"settings `ca.*`",
+		},
+		{
+			"federation without a keypair", federation,
+			func(v Values) { v.Set(map[string]any{}, "istio", "internal", "remoteAuthnKeypair") },
+			"no keypair for `federation.enabled`",
+		},
+		{
+			"a listener without a certificate", federation,
+			func(v Values) { v.Set(map[string]any{}, "istio", "internal", "metadataExporterCertificate") },
+			"no certificate for metadata-exporter's listener",
+		},
+		{
+			"an image without a digest", federation,
+			func(v Values) { v.Set(nil, "global", "modulesImages", "digests", "istio", "metadataExporter") },
+			"Image istio.metadataExporter has no digest",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			objects, err := m.chart.Render(m.values(t, test.settings, test.change))
+			if err == nil {
+				t.Fatalf("rendered %v", objects.Keys())
+			}
+			if !strings.Contains(err.Error(), test.sentence) {
+				t.Errorf("the error does not say %q: %v", test.sentence, err)
+			}
+		})
+	}
+}
+
+// TestRenderingIsStable guards "nothing changes, nothing is written": what
+// differs between two runs with equal values would be a new release every time.
+func TestRenderingIsStable(t *testing.T) {
+	m := load(t)
+	first, second := m.render(t, federation, nil), m.render(t, federation, nil)
+	if !reflect.DeepEqual(first, second) {
+		t.Error("two renderings of the same values differ")
+	}
+}
+
+func with(keys []string, more ...string) []string { return append(slices.Clone(keys), more...) }
+
+func without(keys []string, key string) []string {
+	return slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return k == key })
+}

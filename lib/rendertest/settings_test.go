@@ -1,0 +1,177 @@
+package rendertest
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+func TestSettingsAccepted(t *testing.T) {
+	m := load(t)
+	for name, settings := range map[string]string{
+		"none at all":                                "{}",
+		"federation":                                 "federation: {enabled: true}",
+		"multicluster, switched off":                 "multicluster: {enabled: false}",
+		"advertised addresses":                       "alliance: {ingressGateway: {advertise: [{address: 203.0.113.7, port: 443}, {address: 2001:db8::7, port: 1}, {address: gw.example.com, port: 65535}]}}",
+		"plain text only":                            "tlsMode: \"Off\"",
+		"a CA with its key":                          "ca:\n  cert: |\n    -----BEGIN CERTIFICATE-----\n    MII\n    -----END CERTIFICATE-----\n  key: |\n    -----BEGIN EC PRIVATE KEY-----\n    MHc\n    -----END EC PRIVATE KEY-----\n",
+		"an ingress without a certificate":           "https: {mode: OnlyInURI}",
+		"placement as in a Pod, a toleration of all": "nodeSelector: {a: b}\ntolerations: [{operator: Exists}]",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := m.settings.Check(fromYAML(t, settings)); err != nil {
+				t.Errorf("refused: %v", err)
+			}
+			m.render(t, settings, nil)
+		})
+	}
+}
+
+func TestSettingsRefused(t *testing.T) {
+	m := load(t)
+	const certificate = "|\n    -----BEGIN CERTIFICATE-----\n    MII\n    -----END CERTIFICATE-----\n"
+	tests := []struct{ name, settings, named string }{
+		{"a setting that does not exist", "federations: {enabled: true}", "federations"},
+		{"a nested setting that does not exist", "federation: {enable: true}", "enable"},
+		{"what the hooks compute", "internal: {}", "internal"},
+		{"a word for a boolean", "federation: {enabled: 'yes'}", "federation.enabled"},
+		{"an inlet that does not exist", "alliance: {ingressGateway: {inlet: HostPort}}", "alliance.ingressGateway.inlet"},
+		{"a node port out of range", "alliance: {ingressGateway: {nodePort: {port: 80}}}", "alliance.ingressGateway.nodePort.port"},
+		{"a node port in words", "alliance: {ingressGateway: {nodePort: {port: '30443'}}}", "alliance.ingressGateway.nodePort.port"},
+		{"an advertised address without a port", "alliance: {ingressGateway: {advertise: [{address: a.example.com}]}}", "alliance.ingressGateway.advertise"},
+		{"a URL for an address", "alliance: {ingressGateway: {advertise: [{address: 'https://a.example.com', port: 1}]}}", "alliance.ingressGateway.advertise"},
+		{"the same address twice", "alliance: {ingressGateway: {advertise: [{address: a, port: 1}, {address: a, port: 1}]}}", "alliance.ingressGateway.advertise"},
+		{"an annotation that is no string", "alliance: {ingressGateway: {serviceAnnotations: {a: true}}}", "alliance.ingressGateway.serviceAnnotations"},
+		{"an unquoted Off, which YAML takes for false", "tlsMode: off", "tlsMode"},
+		{"a mode of TLS that does not exist", "tlsMode: Strict", "tlsMode"},
+		{"a CA that is not PEM", "ca: {cert: abc, key: abc}", "ca.cert"},
+		{"a CA without its key", "ca:\n  cert: " + certificate, "ca.cert and ca.key"},
+		{"a root without a CA", "ca:\n  root: " + certificate, "ca.root"},
+		{"https without a mode", "https: {customCertificate: {secretName: own}}", "https.mode"},
+		{"cert-manager without an issuer", "https: {mode: CertManager}", "https.certManager.clusterIssuerName"},
+		{"a certificate without its Secret", "https: {mode: CustomCertificate}", "https.customCertificate.secretName"},
+		{"an ingress class in capitals", "ingressClass: Nginx", "ingressClass"},
+		{"an effect that does not exist", "tolerations: [{effect: Never}]", "effect"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			settings := map[string]any{}
+			// Not strict: YAML 1.1 booleans are the point of a case.
+			if err := yaml.Unmarshal([]byte(test.settings), &settings); err != nil {
+				t.Fatal(err)
+			}
+			err := m.settings.Check(settings)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			if !strings.Contains(err.Error(), test.named) {
+				t.Errorf("the error does not name %q: %v", test.named, err)
+			}
+		})
+	}
+}
+
+// property is what documentation needs of a schema.
+type property struct {
+	Type        string               `json:"type"`
+	Description string               `json:"description"`
+	Properties  map[string]*property `json:"properties"`
+	Items       *property            `json:"items"`
+	Examples    []any                `json:"x-examples"`
+}
+
+func (p *property) walk(path string, visit func(path string, p *property)) {
+	visit(path, p)
+	for name, child := range p.Properties {
+		child.walk(path+"."+name, visit)
+	}
+	if p.Items != nil {
+		p.Items.walk(path+"[]", visit)
+	}
+}
+
+func TestEveryPropertyIsDescribed(t *testing.T) {
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"config-values.yaml", "values.yaml"} {
+		document, err := os.ReadFile(filepath.Join(root, "openapi", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var schema property
+		if err := yaml.Unmarshal(document, &schema); err != nil {
+			t.Fatal(err)
+		}
+		for name, child := range schema.Properties {
+			child.walk(name, func(path string, p *property) {
+				if p.Description == "" {
+					t.Errorf("%s: %s has no description", file, path)
+				}
+			})
+		}
+	}
+}
+
+// TestExamplesOfSettingsRender: what openapi/ shows as an example is valid and leads to manifests.
+func TestExamplesOfSettingsRender(t *testing.T) {
+	m := load(t)
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := os.ReadFile(filepath.Join(root, "openapi", "config-values.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema property
+	if err := yaml.Unmarshal(document, &schema); err != nil {
+		t.Fatal(err)
+	}
+	// Some settings are valid only together with others.
+	company := map[string]string{
+		".alliance.ingressGateway.nodePort.port": "alliance: {ingressGateway: {inlet: NodePort}}",
+		".ca.cert":                               "ca: {key: %KEY%}",
+		".ca.key":                                "ca: {cert: %CERT%}",
+		".ca.chain":                              "ca: {cert: %CERT%, key: %KEY%}",
+		".ca.root":                               "ca: {cert: %CERT%, key: %KEY%}",
+		".https.mode":                            "https: {certManager: {clusterIssuerName: letsencrypt}}",
+		".https.certManager.clusterIssuerName":   "https: {mode: CertManager}",
+		".https.customCertificate.secretName":    "https: {mode: CustomCertificate}",
+	}
+	pem := strings.NewReplacer(
+		"%CERT%", `"-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n"`,
+		"%KEY%", `"-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY-----\n"`)
+	everyMode := func(v Values) {
+		v.Set([]any{"cert-manager"}, "global", "enabledModules")
+		v.Set(map[string]any{"tls.crt": "crt", "tls.key": "key"}, "istio", "internal", "customCertificateData")
+	}
+	tried := 0
+	schema.walk("", func(path string, p *property) {
+		if strings.Contains(path, "[]") {
+			return // shown as part of the list
+		}
+		for _, example := range p.Examples {
+			settings := Values(fromYAML(t, pem.Replace(company[path])))
+			settings.Set(example, strings.Split(strings.TrimPrefix(path, "."), ".")...)
+			settings.Set(true, "federation", "enabled")
+			values, err := m.settings.Values(settings)
+			if err != nil {
+				t.Errorf("example %v of %s: %v", example, path, err)
+				continue
+			}
+			everyMode(values)
+			if _, err := m.chart.Render(values); err != nil {
+				t.Errorf("example %v of %s does not render: %v", example, path, err)
+			}
+			tried++
+		}
+	})
+	if tried < 15 {
+		t.Errorf("only %d examples were found", tried)
+	}
+}

@@ -1,0 +1,16 @@
+// Package hooks binds the module's hooks to addon-operator, whose SDK derives
+// the module they belong to from the path of the file that registers them.
+package hooks
+
+import (
+	"github.com/deckhouse/module-sdk/pkg"
+
+	modulehooks "github.com/deckhouse-mesh/istio/hooks"
+	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+)
+
+// Register registers every hook of the module with the addon-operator linked
+// into this program. Call it once, before the operator starts.
+func Register(dc pkg.DependencyContainer) {
+	hookruntime.RegisterWithAddonOperator("110-istio", modulehooks.All(), dc)
+}
