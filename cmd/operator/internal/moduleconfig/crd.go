@@ -62,7 +62,8 @@ func createCRD(ctx context.Context, client apiextensions.Interface, file string)
 		return err
 	}
 	var crd apiextensionsv1.CustomResourceDefinition
-	if err := yaml.UnmarshalStrict(raw, &crd); err != nil {
+	// Not strict: the schema carries extensions for documentation, x-doc-examples.
+	if err := yaml.Unmarshal(raw, &crd); err != nil {
 		return fmt.Errorf("parse %s: %w", file, err)
 	}
 	if crd.Name != crdName {

@@ -1,0 +1,228 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/controlplane"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kubelet"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/loopback"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/pki"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/podnet"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/progress"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/serviceproxy"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
+)
+
+const (
+	// Last bytes of the cluster's own addresses in its block.
+	controlPlaneHost = 1
+	frontHost        = 2
+
+	frontPort    = 8443
+	operatorPort = 9650
+
+	exporter     = "metadata-exporter"
+	metadataPath = "/metadata/"
+)
+
+// cluster is one running cluster of a lab.
+type cluster struct {
+	plan     plan
+	dir      string
+	layout   Layout
+	group    *process.Group
+	reporter *progress.Reporter
+	changed  func()
+
+	block    *loopback.Block
+	network  *podnet.Network
+	plane    *controlplane.Plane
+	clients  *kube.Clients
+	node     *kubelet.Kubelet
+	front    *serviceproxy.Front
+	operator *operator
+	uuid     string
+
+	// background is what runs in this process for the cluster; failed gets its first error.
+	background sync.WaitGroup
+	cancel     context.CancelFunc
+	failed     chan error
+
+	// published guards what describe reads while start still writes.
+	published sync.Mutex
+}
+
+// start brings the cluster up, the module's operator included.
+func (c *cluster) start(ctx context.Context, public *pki.Authority, settings map[string]any) error {
+	var err error
+	if c.block, err = loopback.Claim(); err != nil {
+		return fmt.Errorf("%s: %w", c.plan.name, err)
+	}
+	address := c.block.Address(controlPlaneHost)
+	plane, err := controlplane.Start(ctx, controlplane.Options{
+		Name: c.plan.name, Dir: c.dir, Address: address, Programs: c.layout.Programs,
+		ServiceSubnet: c.plan.serviceSubnet, ClusterDomain: c.plan.domain,
+		Group: c.group, Reporter: c.reporter, Changed: c.changed,
+	})
+	if err != nil {
+		return err
+	}
+	c.publish(func() { c.plane = plane })
+	if c.clients, err = kube.New(plane.Kubeconfig()); err != nil {
+		return err
+	}
+	if c.front, err = c.listenFront(); err != nil {
+		return fmt.Errorf("%s: %w", c.plan.name, err)
+	}
+	err = c.reporter.Step(c.plan.name, "cluster prepared", "", func(func(string)) error {
+		return c.prepare(ctx, public, settings)
+	})
+	if err != nil {
+		return err
+	}
+	c.startNode()
+	operator, err := startOperator(c, address)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.plan.name, err)
+	}
+	c.publish(func() { c.operator = operator })
+	return c.reporter.Step(c.plan.name, "operator ready", operator.log, func(note func(string)) error {
+		return operator.awaitReady(ctx, note)
+	})
+}
+
+func (c *cluster) listenFront() (*serviceproxy.Front, error) {
+	address := c.block.Address(frontHost)
+	port, err := loopback.Port(address, frontPort)
+	if err != nil {
+		return nil, err
+	}
+	return serviceproxy.Listen(netip.AddrPortFrom(address, uint16(port)))
+}
+
+func (c *cluster) prepare(ctx context.Context, public *pki.Authority, settings map[string]any) error {
+	server, err := c.clients.Typed.Discovery().ServerVersion()
+	if err != nil {
+		return fmt.Errorf("ask the API server for its version: %w", err)
+	}
+	err = kubelet.RegisterNode(ctx, c.clients.Typed, c.plan.nodeIP.String(), netip.PrefixFrom(c.plan.podSubnet.Addr(), 24).String(), server.GitVersion)
+	if err != nil {
+		return err
+	}
+	return seed{
+		plan: c.plan, version: server.GitVersion, crdFile: c.layout.ModuleConfigCRD(),
+		public: public, front: c.block.Address(frontHost), settings: settings,
+	}.apply(ctx, c.clients)
+}
+
+// startNode runs what stands in for the node and the cloud around it.
+func (c *cluster) startNode() {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	c.network = podnet.New(c.plan.podSubnet, c.block.Address)
+	node := kubelet.New(kubelet.Options{
+		Client: c.clients.Typed, APIServer: c.plane.URL(),
+		Dir: filepath.Join(c.dir, "pods"), LogDir: filepath.Join(c.dir, "logs"),
+		Programs: map[string]string{exporter: c.layout.MetadataExporter()},
+		Network:  c.network, Group: c.group, Changed: c.changed,
+	})
+	c.publish(func() { c.node = node })
+	service := serviceproxy.Service{Namespace: moduleNamespace, Name: exporter, Port: "https"}
+	for _, run := range []func() error{
+		func() error { return c.node.Run(ctx) },
+		func() error { return c.front.Serve(ctx) },
+		func() error { return serviceproxy.Follow(ctx, c.clients.Typed, service, c.network, c.front) },
+		func() error {
+			return serviceproxy.AssignAddresses(ctx, c.clients.Typed, moduleNamespace, c.plan.loadBalancerIP)
+		},
+	} {
+		c.background.Go(func() {
+			if err := run(); err != nil && ctx.Err() == nil {
+				select {
+				case c.failed <- fmt.Errorf("%s: %w", c.plan.name, err):
+				default:
+				}
+			}
+		})
+	}
+}
+
+// metadataEndpoint is what neighbours call.
+func (c *cluster) metadataEndpoint() string {
+	return "https://" + c.front.Address().String() + metadataPath
+}
+
+// stop ends the operator, then the Pods, then the control plane.
+func (c *cluster) stop() error {
+	if c.operator != nil {
+		c.operator.keeper.Stop()
+		<-c.operator.keeper.Done()
+	}
+	if c.cancel != nil {
+		c.cancel()
+	}
+	c.background.Wait()
+	if c.plane != nil {
+		c.plane.Stop()
+	}
+	var err error
+	if c.block != nil {
+		err = c.block.Release()
+	}
+	return err
+}
+
+func (c *cluster) publish(change func()) {
+	c.published.Lock()
+	change()
+	c.published.Unlock()
+	c.changed()
+}
+
+// processes of the cluster that exist or existed and are to exist again.
+func (c *cluster) processes() []state.Process {
+	c.published.Lock()
+	defer c.published.Unlock()
+	var all []state.Process
+	add := func(name, pod, log string, status process.Status) {
+		if status.PID == 0 || status.State == process.Stopped {
+			return
+		}
+		entry := state.Process{
+			Name: name, Pod: pod, PID: status.PID, Log: log,
+			State: string(status.State), Restarts: status.Restarts, Started: status.Started.UTC().Truncate(time.Millisecond),
+		}
+		switch {
+		case status.StartError != nil:
+			entry.Message = status.StartError.Error()
+		case status.State == process.BackOff && status.Last != nil:
+			entry.Message = "ended with " + status.Last.Reason
+		}
+		all = append(all, entry)
+	}
+	if c.plane != nil {
+		for _, p := range c.plane.Processes() {
+			add(p.Name, "", p.Log, p.Keeper.Status())
+		}
+	}
+	if c.operator != nil {
+		add(operatorName, "", c.operator.log, c.operator.keeper.Status())
+	}
+	if c.node != nil {
+		for _, p := range c.node.Processes() {
+			add(p.Name, p.Pod, p.Log, p.Status)
+		}
+	}
+	return all
+}
+
+// errStopped is the cause of everything that a stopping lab interrupts.
+var errStopped = errors.New("the lab is being stopped")

@@ -1,0 +1,107 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/loopback"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
+)
+
+const (
+	operatorName = "operator"
+	// operatorTimeout bounds the wait for readiness.
+	operatorTimeout = 4 * time.Minute
+	// operatorCrashes is how many restarts before readiness mean that waiting is in vain.
+	operatorCrashes = 3
+	operatorGrace   = 10 * time.Second
+)
+
+// operator of one cluster: addon-operator with the module in it.
+type operator struct {
+	keeper  *process.Keeper
+	log     string
+	address string
+}
+
+func startOperator(c *cluster, address netip.Addr) (*operator, error) {
+	port, err := loopback.Port(address, operatorPort)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(c.dir, operatorName)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("prepare the operator: %w", err)
+	}
+	started := &operator{
+		log:     filepath.Join(c.dir, "logs", operatorName+".log"),
+		address: netip.AddrPortFrom(address, uint16(port)).String(),
+	}
+	command := process.Command{
+		Path: c.layout.Operator(),
+		Args: []string{
+			"start",
+			"--kubeconfig", c.plane.Kubeconfig(),
+			"--namespace", operatorNamespace,
+			"--modules-dir", c.layout.ModulesDir(),
+			"--global-hooks-dir", c.layout.GlobalHooksDir(),
+			"--temp-dir", dir,
+			"--listen-address", address.String(),
+			"--listen-port", strconv.Itoa(port),
+			"--leader-elect=false",
+		},
+		Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir},
+		Dir: dir,
+		Log: started.log,
+	}
+	started.keeper = c.group.Keep(process.Options{
+		Grace: operatorGrace, Changed: c.changed,
+		Next: func(context.Context) (process.Command, error) { return command, nil },
+	})
+	return started, nil
+}
+
+func (o *operator) awaitReady(ctx context.Context, note func(string)) error {
+	client := &http.Client{Timeout: 5 * time.Second}
+	return poll(ctx, operatorTimeout, func(ctx context.Context) (bool, string, error) {
+		status := o.keeper.Status()
+		if status.StartError != nil {
+			return false, "", status.StartError
+		}
+		if status.Restarts >= operatorCrashes {
+			return false, "", fmt.Errorf("it ended %d times, last with %s", status.Restarts, status.Last.Reason)
+		}
+		if status.Last != nil && status.State == process.BackOff {
+			note("it ended with " + status.Last.Reason + " and is started again")
+			return false, status.Last.Reason, nil
+		}
+		answer := get(ctx, client, "http://"+o.address+"/readyz")
+		return answer == "", answer, nil
+	})
+}
+
+// get returns what is wrong with the answer, nothing when it is 200.
+func get(ctx context.Context, client *http.Client, url string) string {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err.Error()
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode == http.StatusOK {
+		return ""
+	}
+	body, _ := io.ReadAll(io.LimitReader(response.Body, 300))
+	return strings.TrimSpace(fmt.Sprintf("GET %s: %s: %s", url, response.Status, strings.TrimSpace(string(body))))
+}

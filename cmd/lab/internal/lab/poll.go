@@ -1,0 +1,32 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const pollInterval = 150 * time.Millisecond
+
+// poll asks until it is done. The condition returns what is still missing, for
+// the error of a wait that was in vain, and an error that ends the wait at once.
+func poll(ctx context.Context, timeout time.Duration, condition func(context.Context) (done bool, missing string, err error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not within %s", timeout))
+	defer cancel()
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		done, missing, err := condition(ctx)
+		if done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			if missing == "" {
+				return context.Cause(ctx)
+			}
+			return fmt.Errorf("%w; last: %s", context.Cause(ctx), missing)
+		case <-ticker.C:
+		}
+	}
+}

@@ -1,0 +1,45 @@
+package settings_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/ca"
+	"github.com/deckhouse-mesh/istio/lib/settings"
+)
+
+func TestCheck(t *testing.T) {
+	one, err := ca.Generate("cluster-a.local")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := ca.Generate("cluster-a.local")
+	if err != nil {
+		t.Fatal(err)
+	}
+	advertise := func(address string) map[string]any {
+		return map[string]any{"alliance": map[string]any{"ingressGateway": map[string]any{
+			"advertise": []any{map[string]any{"address": address, "port": 443}}}}}
+	}
+	for name, test := range map[string]struct {
+		settings map[string]any
+		want     string
+	}{
+		"no settings are fine":                      {nil, ""},
+		"a sound CA is fine":                        {map[string]any{"ca": map[string]any{"cert": one.Cert, "key": one.Key}}, ""},
+		"a CA whose key is another's is refused":    {map[string]any{"ca": map[string]any{"cert": one.Cert, "key": other.Key}}, "ca.key: does not belong"},
+		"a CA without a certificate is refused":     {map[string]any{"ca": map[string]any{"key": one.Key}}, "ca.cert:"},
+		"a DNS name can be advertised":              {advertise("gw.example.com"), ""},
+		"an address for nobody cannot":              {advertise("0.0.0.0"), "alliance.ingressGateway.advertise[0]: address 0.0.0.0"},
+		"settings of the wrong type are an error":   {map[string]any{"ca": "x"}, "decode settings"},
+		"unknown settings are the schema's concern": {map[string]any{"unknown": true}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := settings.Check(test.settings, time.Now())
+			if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
