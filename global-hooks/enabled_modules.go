@@ -5,26 +5,29 @@ import (
 	"slices"
 
 	"github.com/deckhouse/module-sdk/pkg"
+	"github.com/flant/addon-operator/pkg/utils"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 )
 
-// providers maps a CRD to the Deckhouse module that would install it. Templates
-// ask whether that module is enabled before they use its API; here, somebody
-// else may have installed it.
-var providers = map[string]string{
-	"certificates.cert-manager.io":              "cert-manager",
-	"verticalpodautoscalers.autoscaling.k8s.io": "vertical-pod-autoscaler",
+// provided maps a module of Deckhouse to a CRD that tells it is there. Templates
+// use its API only when global.enabledModules has the module. Outside of
+// Deckhouse somebody else installs these; an empty folder in modules/ stands in
+// for each, and this hook switches it on and off.
+var provided = map[string]string{
+	"cert-manager":            "certificates.cert-manager.io",
+	"vertical-pod-autoscaler": "verticalpodautoscalers.autoscaling.k8s.io",
 }
 
-// enabledModules adds to global.enabledModules, which addon-operator fills with
-// its own modules, those whose APIs the cluster has from elsewhere. addon-operator
-// writes its list at the start of each convergence, so this runs after that, too.
+// enabledModules enables the stand-ins whose CRDs the cluster has.
 func enabledModules() hookruntime.Hook {
+	// What addon-operator was told, starting with modules/values.yaml: all off.
+	// There is no value to compare with, and it takes even the first "off" for a
+	// change and runs all modules again. Runs of one hook follow each other.
+	told := map[string]bool{}
 	return hookruntime.Hook{
 		Name: "enabled_modules",
 		Config: pkg.HookConfig{
-			OnBeforeHelm: &pkg.OrderedConfig{Order: 20},
 			Kubernetes: []pkg.KubernetesConfig{{
 				Name:         "crds",
 				APIVersion:   "apiextensions.k8s.io/v1",
@@ -42,47 +45,34 @@ func enabledModules() hookruntime.Hook {
 				}
 				crds = append(crds, name)
 			}
-			var own []string
-			for _, module := range in.Values.Get("global.enabledModules").Array() {
-				own = append(own, module.String())
+			for module, enabled := range enabledByCRDs(crds) {
+				if told[module] == enabled {
+					continue
+				}
+				// Not a value: addon-operator takes a key like this, and nothing
+				// else beside it, as the wish to enable a module.
+				in.Values.Set(utils.ModuleNameToValuesKey(module)+utils.EnabledSuffix, enabled)
+				told[module] = enabled
 			}
-			set(in, "global.enabledModules", withProvided(own, crds))
 			return nil
 		},
 	}
 }
 
-// withProvided returns modules plus those that the CRDs present stand for, minus
-// those whose CRDs are gone; sorted, without repetition.
-func withProvided(modules, crds []string) []string {
-	out := []string{}
-	for _, module := range modules {
-		if !slices.Contains(providedModules(), module) {
-			out = append(out, module)
-		}
+// enabledByCRDs returns for each provided module whether its CRD is among crds.
+func enabledByCRDs(crds []string) map[string]bool {
+	out := map[string]bool{}
+	for module, crd := range provided {
+		out[module] = slices.Contains(crds, crd)
 	}
-	for _, crd := range crds {
-		if module, known := providers[crd]; known {
-			out = append(out, module)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	return out
 }
 
 func providedCRDs() []string {
-	names := []string{}
-	for crd := range providers {
-		names = append(names, crd)
+	crds := []string{}
+	for _, crd := range provided {
+		crds = append(crds, crd)
 	}
-	slices.Sort(names)
-	return names
-}
-
-func providedModules() []string {
-	names := []string{}
-	for _, module := range providers {
-		names = append(names, module)
-	}
-	return names
+	slices.Sort(crds)
+	return crds
 }

@@ -9,7 +9,6 @@ import (
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	crdvalidation "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
@@ -31,8 +30,8 @@ type Schema struct {
 }
 
 // Load reads a CustomResourceDefinition from a YAML file and checks it as the
-// API server does on creation: structural, descriptions aside, and its CEL
-// rules compiling and within their cost budget.
+// API server does on creation: the schema is structural, its defaults are
+// valid, and its CEL rules compile and stay within their cost budget.
 func Load(path string) (*Schema, error) {
 	document, err := os.ReadFile(path)
 	if err != nil {
@@ -53,17 +52,25 @@ func Load(path string) (*Schema, error) {
 	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(definition, internal, nil); err != nil {
 		return nil, fmt.Errorf("convert %s: %w", path, err)
 	}
-	internal.Status.StoredVersions = []string{definition.Spec.Versions[0].Name}
-	if errs := crdvalidation.ValidateCustomResourceDefinition(context.Background(), internal); len(errs) > 0 {
-		return nil, fmt.Errorf("%s is not a valid CustomResourceDefinition: %w", path, errs.ToAggregate())
-	}
-
 	props := internal.Spec.Versions[0].Schema
 	if props == nil { // conversion moves the schema up when there is one version
 		props = internal.Spec.Validation
 	}
 	if loaded.structural, err = schema.NewStructural(props.OpenAPIV3Schema); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if errs := schema.ValidateStructural(nil, loaded.structural); len(errs) > 0 {
+		return nil, fmt.Errorf("%s is not structural: %w", path, errs.ToAggregate())
+	}
+	errs, err := defaulting.ValidateDefaults(context.Background(), nil, loaded.structural, true, true)
+	if err != nil {
+		return nil, fmt.Errorf("%s: check defaults: %w", path, err)
+	}
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("%s: defaults: %w", path, errs.ToAggregate())
+	}
+	if err := checkRules(loaded.structural); err != nil {
+		return nil, fmt.Errorf("%s: x-kubernetes-validations: %w", path, err)
 	}
 	if loaded.openapi, _, err = validation.NewSchemaValidator(props.OpenAPIV3Schema); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)

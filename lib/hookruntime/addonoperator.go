@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 
+	"github.com/deckhouse/deckhouse/pkg/log"
 	"github.com/deckhouse/module-sdk/pkg"
 	gohook "github.com/flant/addon-operator/pkg/module_manager/go_hook"
 	"github.com/flant/addon-operator/pkg/module_manager/models/hooks/kind"
@@ -42,6 +43,7 @@ func register(dir, root string, hooks []Hook, dc pkg.DependencyContainer) {
 		if err != nil {
 			panic(fmt.Sprintf("register hook %s: %v", path.Join(root, name), err))
 		}
+		config.Logger = log.Default().Named("hook")
 		registered := kind.NewGoHook(config, addonOperatorFunc(hook, dc))
 		addonsdk.Registry().Add(registered)
 		// The registry names a hook after the file of its caller, which is the

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
+	"github.com/deckhouse-mesh/istio/lib/ingressgateway"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
@@ -17,6 +18,10 @@ type checked struct {
 	CA       ca.Bundle `json:"ca"`
 	Alliance struct {
 		IngressGateway struct {
+			Inlet    string `json:"inlet"`
+			NodePort struct {
+				Port int32 `json:"port"`
+			} `json:"nodePort"`
 			Advertise []metadata.IngressGateway `json:"advertise"`
 		} `json:"ingressGateway"`
 	} `json:"alliance"`
@@ -39,7 +44,12 @@ func Check(settings map[string]any, now time.Time) error {
 			problems = append(problems, err)
 		}
 	}
-	for index, gateway := range read.Alliance.IngressGateway.Advertise {
+	gateway := read.Alliance.IngressGateway
+	if gateway.NodePort.Port != 0 && gateway.Inlet != ingressgateway.InletNodePort {
+		problems = append(problems, fmt.Errorf("alliance.ingressGateway.nodePort.port: is %d, but alliance.ingressGateway.inlet is not %s",
+			gateway.NodePort.Port, ingressgateway.InletNodePort))
+	}
+	for index, gateway := range gateway.Advertise {
 		if err := gateway.Check(); err != nil {
 			problems = append(problems, fmt.Errorf("alliance.ingressGateway.advertise[%d]: %w", index, err))
 		}

@@ -26,12 +26,14 @@ func TestCheck(t *testing.T) {
 		settings map[string]any
 		want     string
 	}{
-		"no settings are fine":                      {nil, ""},
-		"a sound CA is fine":                        {map[string]any{"ca": map[string]any{"cert": one.Cert, "key": one.Key}}, ""},
-		"a CA whose key is another's is refused":    {map[string]any{"ca": map[string]any{"cert": one.Cert, "key": other.Key}}, "ca.key: does not belong"},
-		"a CA without a certificate is refused":     {map[string]any{"ca": map[string]any{"key": one.Key}}, "ca.cert:"},
-		"a DNS name can be advertised":              {advertise("gw.example.com"), ""},
-		"an address for nobody cannot":              {advertise("0.0.0.0"), "alliance.ingressGateway.advertise[0]: address 0.0.0.0"},
+		"no settings are fine":                   {nil, ""},
+		"a sound CA is fine":                     {map[string]any{"ca": map[string]any{"cert": one.Cert, "key": one.Key}}, ""},
+		"a CA whose key is another's is refused": {map[string]any{"ca": map[string]any{"cert": one.Cert, "key": other.Key}}, "ca.key: does not belong"},
+		"a CA without a certificate is refused":  {map[string]any{"ca": map[string]any{"key": one.Key}}, "ca.cert:"},
+		"a DNS name can be advertised":           {advertise("gw.example.com"), ""},
+		"an address for nobody cannot":           {advertise("0.0.0.0"), "alliance.ingressGateway.advertise[0]: address 0.0.0.0"},
+		"a node port without its inlet is refused": {map[string]any{"alliance": map[string]any{"ingressGateway": map[string]any{
+			"nodePort": map[string]any{"port": 30443}}}}, "alliance.ingressGateway.nodePort.port: is 30443"},
 		"settings of the wrong type are an error":   {map[string]any{"ca": "x"}, "decode settings"},
 		"unknown settings are the schema's concern": {map[string]any{"unknown": true}, ""},
 	} {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 )
 
@@ -26,10 +27,18 @@ func (e *HeldError) Error() string {
 // however it ends, and names its holder to whoever asks.
 type Lock struct {
 	file *os.File
+	dir  string
 }
+
+// held are the state dirs that this process owns. It must not open their lock
+// files again: closing one would drop the lock.
+var held sync.Map
 
 // Acquire takes the lock, or fails with a *HeldError.
 func Acquire(dir string) (*Lock, error) {
+	if _, own := held.Load(dir); own {
+		return nil, &HeldError{Dir: dir, PID: os.Getpid()}
+	}
 	file, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("lock the state dir: %w", err)
@@ -43,11 +52,13 @@ func Acquire(dir string) (*Lock, error) {
 		}
 		return nil, fmt.Errorf("lock the state dir %s: %w", dir, err)
 	}
-	return &Lock{file: file}, nil
+	held.Store(dir, true)
+	return &Lock{file: file, dir: dir}, nil
 }
 
 // Release gives the state dir free.
 func (l *Lock) Release() error {
+	held.Delete(l.dir)
 	if err := l.file.Close(); err != nil {
 		return fmt.Errorf("release the state dir: %w", err)
 	}
@@ -55,8 +66,10 @@ func (l *Lock) Release() error {
 }
 
 // Holder is the process that owns the state dir, as the kernel knows it; 0 when none does.
-// The holder itself must not ask: closing the file would drop its lock.
 func Holder(dir string) (int, error) {
+	if _, own := held.Load(dir); own {
+		return os.Getpid(), nil
+	}
 	file, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return 0, nil

@@ -67,6 +67,11 @@ func TestTheHolderOfAStateDirIsKnownUntilItEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for range 2 { // asking must not drop the lock
+		if pid, err := Holder(dir); err != nil || pid != os.Getpid() {
+			t.Fatalf("the holder asks and is told %d, %v", pid, err)
+		}
+	}
 	if err := lock.Release(); err != nil {
 		t.Fatal(err)
 	}

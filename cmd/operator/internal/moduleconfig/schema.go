@@ -44,8 +44,8 @@ func NewSchema(configValues, values []byte) (*Schema, error) {
 // moduleFolder is the name of a module's folder: an order and the module's name.
 var moduleFolder = regexp.MustCompile(`^(?:[0-9]+-)?(.+)$`)
 
-// LoadSchemas reads the schemas of the global settings and of every module, by
-// the name of the ModuleConfig.
+// LoadSchemas reads the schemas of the global settings and of every module that
+// has settings, by the name of the ModuleConfig.
 func LoadSchemas(modulesDir, globalHooksDir string) (map[string]*Schema, error) {
 	schemas := map[string]*Schema{}
 	load := func(name, dir string) error {
@@ -69,7 +69,7 @@ func LoadSchemas(modulesDir, globalHooksDir string) (map[string]*Schema, error) 
 	}
 	for _, entry := range entries {
 		dir := filepath.Join(modulesDir, entry.Name())
-		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		if info, err := os.Stat(filepath.Join(dir, "openapi")); err != nil || !info.IsDir() {
 			continue
 		}
 		if err := load(moduleFolder.FindStringSubmatch(entry.Name())[1], dir); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/deckhouse/deckhouse/pkg/log"
 	metricsstorage "github.com/deckhouse/deckhouse/pkg/metrics-storage"
+	"github.com/flant/addon-operator/pkg/utils/stdliblogtolog"
 	"github.com/flant/kube-client/klogtolog"
 	"k8s.io/client-go/kubernetes"
 
@@ -26,6 +27,7 @@ func Run(ctx context.Context, opts options.Options, version string) error {
 	log.SetDefault(logger)
 	slogger := slog.New(logger.Handler())
 	klogtolog.InitAdapter(false, logger.Named("klog"))
+	stdliblogtolog.InitAdapter(logger.Named("stdlib"))
 	slogger.Info("istio operator", slog.String("version", version))
 
 	tempDir, removeTempDir, err := makeTempDir(opts.TempDir)

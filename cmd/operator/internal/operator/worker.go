@@ -84,7 +84,11 @@ func (w worker) run(ctx context.Context) (err error) {
 			err = fmt.Errorf("set up addon-operator: %v", panicked)
 		}
 	}()
-	config := w.addonOperatorConfig(socket)
+	globalHooksDir, err := schemasOnly(w.opts.GlobalHooksDir, w.tempDir)
+	if err != nil {
+		return err
+	}
+	config := w.addonOperatorConfig(socket, globalHooksDir)
 	shellmetrics.InitMetrics(config.App.PrometheusMetricsPrefix)
 	addonmetrics.InitMetrics(config.App.PrometheusMetricsPrefix)
 	operator := addonoperator.NewAddonOperator(context.WithoutCancel(ctx), w.metrics.operator, w.metrics.hooks,
@@ -159,15 +163,16 @@ func (w worker) moduleConfigs(ctx context.Context) (*moduleconfig.Backend, func(
 }
 
 // addonOperatorConfig is addon-operator's own form of the options.
-func (w worker) addonOperatorConfig(socket string) *app.Config {
+func (w worker) addonOperatorConfig(socket, globalHooksDir string) *app.Config {
 	config := app.NewConfig()
 	config.App.ModulesDir = w.opts.ModulesDir
-	config.App.GlobalHooksDir = w.opts.GlobalHooksDir
+	config.App.GlobalHooksDir = globalHooksDir
 	config.App.TempDir = w.tempDir
 	config.App.Namespace = w.opts.Namespace
 	config.App.ListenAddress = w.opts.ListenAddress
 	config.App.ListenPort = strconv.Itoa(w.opts.ListenPort)
 	config.App.ExtraLabels = "heritage=deckhouse"
+	config.App.AppliedExtenders = "Static,DynamicallyEnabled,KubeConfig,ScriptEnabled"
 	config.Helm.HistoryMax = helmHistory
 	config.Helm.Timeout = helmTimeout
 	config.Helm.MonitorKubeClientQps = w.opts.KubeClientQPS
@@ -180,6 +185,21 @@ func (w worker) addonOperatorConfig(socket string) *app.Config {
 	config.Debug.UnixSocket = socket
 	config.Log.Level = w.opts.LogLevel
 	return config
+}
+
+// schemasOnly returns a folder in tempDir with a copy of globalHooksDir's openapi/
+// and nothing else. The hooks are linked in; in their own folder, addon-operator
+// would warn of each Go file that it is no executable hook.
+func schemasOnly(globalHooksDir, tempDir string) (string, error) {
+	dir := filepath.Join(tempDir, "global-hooks")
+	err := os.RemoveAll(dir)
+	if err == nil {
+		err = os.CopyFS(filepath.Join(dir, "openapi"), os.DirFS(filepath.Join(globalHooksDir, "openapi")))
+	}
+	if err != nil {
+		return "", fmt.Errorf("copy the schemas of the global settings: %w", err)
+	}
+	return dir, nil
 }
 
 // maxSocketPath is what a unix socket's address can hold: sun_path less its final zero.

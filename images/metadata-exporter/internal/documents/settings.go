@@ -67,9 +67,12 @@ func readGateways(data map[string]string) ([]metadata.IngressGateway, error) {
 	if !ok {
 		return nil, errors.New("the key is missing")
 	}
-	gateways := []metadata.IngressGateway{}
+	var gateways []metadata.IngressGateway
 	if err := json.Unmarshal([]byte(text), &gateways); err != nil {
 		return nil, fmt.Errorf("decode the list of ingress gateways: %w", err)
+	}
+	if gateways == nil { // null is what Helm renders for a value that no hook has set yet
+		return nil, errors.New("the list of ingress gateways is not known yet")
 	}
 	var problems []error
 	for index, gateway := range gateways {
@@ -79,9 +82,6 @@ func readGateways(data map[string]string) ([]metadata.IngressGateway, error) {
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
-	}
-	if gateways == nil { // the list was null
-		gateways = []metadata.IngressGateway{}
 	}
 	return gateways, nil
 }

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/lab"
+)
+
+func newDownCommand() *cobra.Command {
+	var dir string
+	command := &cobra.Command{
+		Use:   "down",
+		Short: "Stop a lab and wait until none of its processes is left",
+		Args:  noArguments,
+		RunE: func(command *cobra.Command, _ []string) error {
+			resolved, err := resolve(dir)
+			if err != nil {
+				return err
+			}
+			pid, err := lab.Down(command.Context(), resolved)
+			if err != nil {
+				return err
+			}
+			if pid == 0 {
+				_, err = fmt.Fprintf(command.OutOrStdout(), "no lab is running in %s\n", resolved)
+				return err
+			}
+			_, err = fmt.Fprintf(command.OutOrStdout(), "the lab in %s (pid %d) has stopped\n", resolved, pid)
+			return err
+		},
+	}
+	addStateDir(command, &dir)
+	return command
+}

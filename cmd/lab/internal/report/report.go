@@ -1,0 +1,215 @@
+// Package report says how a lab is: what runs, what the clusters know of each
+// other, and, for everything that is not as expected, what to look at.
+package report
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
+)
+
+// requestTimeout for each API server: one that does not answer must not hold up the report.
+const requestTimeout = 5 * time.Second
+
+// Lab is the report on a lab.
+type Lab struct {
+	StateDir string `json:"stateDir"`
+	// Running is whether the lab itself runs, PID its process.
+	Running bool   `json:"running"`
+	PID     int    `json:"pid"`
+	Mode    string `json:"mode"`
+	// OK is whether every expectation is met.
+	OK       bool      `json:"ok"`
+	Clusters []Cluster `json:"clusters"`
+}
+
+// Cluster is the report on one cluster.
+type Cluster struct {
+	Name          string       `json:"name"`
+	APIServer     string       `json:"apiServer"`
+	ClusterDomain string       `json:"clusterDomain"`
+	ClusterUUID   string       `json:"clusterUUID"`
+	Kubeconfig    string       `json:"kubeconfig"`
+	Processes     []Process    `json:"processes"`
+	Federations   []Federation `json:"federations"`
+	Checks        []Check      `json:"checks"`
+}
+
+// Process is one program of a cluster.
+type Process struct {
+	Name          string `json:"name"`
+	PID           int    `json:"pid"`
+	State         string `json:"state"`
+	Restarts      int    `json:"restarts"`
+	UptimeSeconds int64  `json:"uptimeSeconds"`
+	Log           string `json:"log"`
+	Pod           string `json:"pod,omitempty"`
+	Message       string `json:"message,omitempty"`
+}
+
+// Federation is what the cluster says of one neighbour.
+type Federation struct {
+	Name             string `json:"name"`
+	Ready            string `json:"ready"`
+	Reason           string `json:"reason"`
+	Message          string `json:"message"`
+	ImportedServices int64  `json:"importedServices"`
+	RejectedServices int    `json:"rejectedServices"`
+	// LastContact is when the neighbour's public metadata was last fetched, empty for never.
+	LastContact string `json:"lastContact,omitempty"`
+}
+
+// Check is one expectation.
+type Check struct {
+	// Name is what should be so.
+	Name string `json:"name"`
+	OK   bool   `json:"ok"`
+	// Message says how it is instead, Hint what to do about it.
+	Message string `json:"message,omitempty"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// New looks at a lab. It needs lab.json only: what does not answer is reported, not an error.
+func New(ctx context.Context, dir string) (*Lab, error) {
+	holder, err := state.Holder(dir)
+	if err != nil {
+		return nil, err
+	}
+	described, err := state.Read(dir)
+	if err != nil {
+		if holder != 0 {
+			return nil, fmt.Errorf("the lab in %s (pid %d) is still starting or already stopping; with --detach its progress is in %s/lab.log", dir, holder, dir)
+		}
+		return nil, err
+	}
+	lab := &Lab{StateDir: dir, Running: holder == described.PID, PID: described.PID, Mode: described.Mode, OK: true}
+	for _, cluster := range described.Clusters {
+		lab.Clusters = append(lab.Clusters, newCluster(ctx, cluster, time.Now()))
+	}
+	lab.OK = lab.Running
+	for _, cluster := range lab.Clusters {
+		for _, check := range cluster.Checks {
+			lab.OK = lab.OK && check.OK
+		}
+	}
+	return lab, nil
+}
+
+func newCluster(ctx context.Context, described state.Cluster, now time.Time) Cluster {
+	cluster := Cluster{
+		Name: described.Name, APIServer: described.APIServer, ClusterDomain: described.ClusterDomain,
+		ClusterUUID: described.ClusterUUID, Kubeconfig: described.Kubeconfig,
+		Processes: []Process{}, Federations: []Federation{},
+	}
+	for _, p := range described.Processes {
+		cluster.Processes = append(cluster.Processes, newProcess(p, process.Alive(p.PID), now))
+	}
+	cluster.Checks = append(cluster.Checks, processChecks(cluster.Processes)...)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	cluster.Checks = append(cluster.Checks, cluster.ask(ctx)...)
+	return cluster
+}
+
+func newProcess(p state.Process, alive bool, now time.Time) Process {
+	result := Process{Name: p.Name, PID: p.PID, State: p.State, Restarts: p.Restarts, Log: p.Log, Pod: p.Pod, Message: p.Message}
+	switch {
+	case alive && p.State == string(process.Running):
+		result.UptimeSeconds = int64(now.Sub(p.Started).Seconds())
+	case p.State == string(process.Running):
+		result.State, result.Message = "gone", "the process does not exist"
+	}
+	return result
+}
+
+func processChecks(processes []Process) []Check {
+	running := Check{Name: "every process runs", OK: true}
+	exporter := Check{Name: "the metadata-exporter runs", Message: "no Pod of it has a process", Hint: "is federation switched on? `kubectl -n d8-istio get pods` says what its Pods wait for"}
+	var messages, logs []string
+	for _, p := range processes {
+		if p.Name == "metadata-exporter" {
+			exporter = Check{Name: exporter.Name, OK: true}
+		}
+		if p.State != string(process.Running) {
+			messages = append(messages, strings.TrimSuffix(fmt.Sprintf("%s is %s: %s", p.Name, p.State, p.Message), ": "))
+			logs = append(logs, p.Log)
+		}
+	}
+	if len(messages) > 0 {
+		running = Check{Name: running.Name, Message: strings.Join(messages, "; "), Hint: "the module's processes are started again by the lab; see " + strings.Join(logs, ", ")}
+	}
+	return []Check{running, exporter}
+}
+
+// ask asks the API server about the module.
+func (c *Cluster) ask(ctx context.Context) []Check {
+	answers := Check{Name: "the API server answers", OK: true}
+	clients, err := kube.New(c.Kubeconfig)
+	if err == nil {
+		_, err = clients.Typed.CoreV1().Namespaces().Get(ctx, "kube-system", metav1.GetOptions{})
+	}
+	if err != nil {
+		return []Check{{Name: answers.Name, Message: err.Error(), Hint: "see the logs of kube-apiserver and etcd beside " + c.Kubeconfig}}
+	}
+	checks := []Check{answers}
+	if config, err := clients.Dynamic.Resource(kube.ModuleConfigs).Get(ctx, "istio", metav1.GetOptions{}); err == nil {
+		checks = append(checks, settingsCheck(config))
+	}
+	federations, err := clients.Dynamic.Resource(kube.IstioFederations).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return append(checks, Check{
+			Name: "the module's resources are installed", Message: err.Error(),
+			Hint: "is module istio enabled? the operator's log says what it waits for",
+		})
+	}
+	for i := range federations.Items {
+		federation := newFederation(&federations.Items[i])
+		c.Federations = append(c.Federations, federation)
+		checks = append(checks, c.federationCheck(federation))
+	}
+	return checks
+}
+
+func settingsCheck(config *unstructured.Unstructured) Check {
+	check := Check{Name: "the settings of module istio are accepted", OK: true}
+	if message, _, _ := unstructured.NestedString(config.Object, "status", "message"); message != "" {
+		check.OK, check.Message, check.Hint = false, message, "correct it with `kubectl edit moduleconfig istio`"
+	}
+	return check
+}
+
+func newFederation(resource *unstructured.Unstructured) Federation {
+	condition, _ := kube.Condition(resource, "Ready")
+	federation := Federation{
+		Name: resource.GetName(), Ready: "Unknown",
+		Reason: kube.String(condition, "reason"), Message: kube.String(condition, "message"),
+	}
+	if status := kube.String(condition, "status"); status != "" {
+		federation.Ready = status
+	}
+	federation.ImportedServices, _, _ = unstructured.NestedInt64(resource.Object, "status", "importedServices")
+	rejected, _, _ := unstructured.NestedSlice(resource.Object, "status", "rejectedServices")
+	federation.RejectedServices = len(rejected)
+	federation.LastContact, _, _ = unstructured.NestedString(resource.Object, "status", "metadataCache", "publicLastFetchTimestamp")
+	return federation
+}
+
+func (c *Cluster) federationCheck(federation Federation) Check {
+	check := Check{Name: "the federation with " + federation.Name + " works", OK: federation.Ready == "True"}
+	if !check.OK {
+		check.Message = strings.Trim(federation.Reason+": "+federation.Message, ": ")
+		if check.Message == "" {
+			check.Message = "the module has not looked at it yet"
+		}
+		check.Hint = fmt.Sprintf("kubectl --kubeconfig %s describe istiofederation %s", c.Kubeconfig, federation.Name)
+	}
+	return check
+}

@@ -1,0 +1,93 @@
+// Command lab runs real Kubernetes control planes on loopback, each with the
+// module installed and joined to the others: for demonstrations, for
+// end-to-end tests, and to try the module without a cluster or containers.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitFailure     = 1
+	exitUsage       = 2
+	exitInterrupted = 130
+)
+
+// usageError is a mistake in how the command was called.
+type usageError struct{ error }
+
+// reported is an error that the person has been told of already.
+type reported struct{ error }
+
+// errInterrupted is what a person's Ctrl-C, or SIGTERM, ends an unfinished command with.
+var errInterrupted = errors.New("interrupted")
+
+func main() {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		<-signals
+		cancel(errInterrupted)
+	}()
+	os.Exit(exitCode(newCommand().ExecuteContext(ctx)))
+}
+
+func exitCode(err error) int {
+	var usage usageError
+	var told reported
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.As(err, &usage):
+		fmt.Fprintf(os.Stderr, "error: %v\n", err)
+		return exitUsage
+	case !errors.As(err, &told):
+		fmt.Fprintf(os.Stderr, "error: %v\n", err)
+	}
+	return exitFailure
+}
+
+func newCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "lab",
+		Short: "Real Kubernetes clusters on loopback, with the module in each",
+		Long: `lab starts N Kubernetes clusters on loopback addresses of this machine, each with
+its own etcd, kube-apiserver and kube-controller-manager, installs the module in
+each and joins every cluster to every other. No container runtime is needed.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	command.AddCommand(newUpCommand(), newStatusCommand(), newDownCommand(), newDemoCommand())
+	return command
+}
+
+// addStateDir gives the command its --state-dir.
+func addStateDir(command *cobra.Command, dir *string) {
+	command.Flags().StringVar(dir, "state-dir", filepath.Join(".cache", "lab"), "folder of the lab: its clusters' kubeconfigs, data, logs, and lab.json")
+}
+
+// resolve makes a path the same for every command that is given the same folder.
+func resolve(dir string) (string, error) {
+	absolute, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("find the state dir: %w", err)
+	}
+	if followed, err := filepath.EvalSymlinks(absolute); err == nil {
+		return followed, nil
+	}
+	return absolute, nil
+}

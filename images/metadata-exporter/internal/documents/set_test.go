@@ -1,0 +1,199 @@
+package documents_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+)
+
+const gateways = `[{"address":"10.0.0.1","port":15443}]`
+
+func configMap(data map[string]string) *corev1.ConfigMap { return &corev1.ConfigMap{Data: data} }
+
+func services(count int) []*corev1.Service {
+	var list []*corev1.Service
+	for index := range count {
+		list = append(list, &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("web-%d", index), Namespace: "shop"},
+			Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80, Protocol: corev1.ProtocolTCP}}},
+		})
+	}
+	return list
+}
+
+func update(t *testing.T, set *documents.Set, configMap *corev1.ConfigMap, list []*corev1.Service) documents.Outcome {
+	t.Helper()
+	outcome, err := set.Update(configMap, list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return outcome
+}
+
+func body(document *documents.Document) string {
+	if revision := document.Current(); revision != nil {
+		return string(revision.Body)
+	}
+	return "absent"
+}
+
+func TestDocumentsAreMadeOfTheConfigMapAndTheServices(t *testing.T) {
+	cluster := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
+	set := documents.NewSet(cluster.Domain, time.Now)
+	outcome := update(t, set, configMap(map[string]string{
+		documents.PublicKey:          cluster.PublicJSON(t),
+		documents.IngressGatewaysKey: gateways,
+		documents.MulticlusterKey:    `{"apiHost":"istio-api-proxy.a.example.com","networkName":"network-a"}`,
+	}), services(1))
+
+	if got := body(&set.Public); got != cluster.PublicJSON(t) {
+		t.Errorf("public = %s", got)
+	}
+	wantFederation := `{"ingressGateways":[{"address":"10.0.0.1","port":15443}],"publicServices":[{"hostname":"web-0.shop.svc.cluster-a.local","ports":[{"name":"http","port":80,"protocol":"HTTP"}]}]}`
+	if got := body(&set.Federation); got != wantFederation {
+		t.Errorf("federation = %s", got)
+	}
+	wantMulticluster := `{"ingressGateways":[{"address":"10.0.0.1","port":15443}],"apiHost":"istio-api-proxy.a.example.com","networkName":"network-a"}`
+	if got := body(&set.Multicluster); got != wantMulticluster {
+		t.Errorf("multicluster = %s", got)
+	}
+	if got := body(&set.SPIFFEBundle); !strings.Contains(got, `"use":"x509-svid"`) {
+		t.Errorf("SPIFFE bundle = %s", got)
+	}
+	if len(outcome.Changed) != 4 || outcome.Services != 1 || outcome.Gateways != 1 || len(outcome.Problems) != 0 {
+		t.Errorf("outcome = %+v", outcome)
+	}
+	if outcome = update(t, set, configMap(map[string]string{
+		documents.PublicKey: cluster.PublicJSON(t), documents.IngressGatewaysKey: " " + gateways,
+	}), services(1)); !slices.Equal(outcome.Changed, []string{metadata.MulticlusterPath}) || body(&set.Multicluster) != "absent" {
+		t.Errorf("without %s: %+v", documents.MulticlusterKey, outcome)
+	}
+}
+
+func TestADocumentIsAbsentUntilItsIngredientsWereThere(t *testing.T) {
+	cluster := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
+	for name, test := range map[string]struct {
+		configMap  *corev1.ConfigMap
+		public     bool
+		federation bool
+		complaint  string // in the outcome's problems
+	}{
+		"no ConfigMap":         {nil, false, false, ""},
+		"an empty ConfigMap":   {configMap(nil), false, false, "the key is missing"},
+		"no gateways yet":      {configMap(map[string]string{documents.PublicKey: cluster.PublicJSON(t)}), true, false, "the key is missing"},
+		"an empty gateway":     {configMap(map[string]string{documents.IngressGatewaysKey: `[{}]`}), false, false, "gateway 0"},
+		"no gateways at all":   {configMap(map[string]string{documents.IngressGatewaysKey: `[]`}), false, true, "the key is missing"},
+		"a list that is null":  {configMap(map[string]string{documents.IngressGatewaysKey: `null`}), false, false, "not known yet"},
+		"public without a key": {configMap(map[string]string{documents.PublicKey: `{"clusterUUID":"a"}`, documents.IngressGatewaysKey: gateways}), false, true, "authnKeyPub"},
+		"public that is HTML":  {configMap(map[string]string{documents.PublicKey: `<html>`, documents.IngressGatewaysKey: gateways}), false, true, "decode"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set := documents.NewSet(cluster.Domain, time.Now)
+			outcome := update(t, set, test.configMap, services(1))
+			if got := set.Public.Current() != nil; got != test.public {
+				t.Errorf("public is there: %v", got)
+			}
+			if got := set.SPIFFEBundle.Current() != nil; got != test.public {
+				t.Errorf("SPIFFE bundle is there: %v", got)
+			}
+			if got := set.Federation.Current() != nil; got != test.federation {
+				t.Errorf("federation is there: %v", got)
+			}
+			if outcome.ConfigMapMissing != (test.configMap == nil) {
+				t.Errorf("outcome = %+v", outcome)
+			}
+			if !strings.Contains(fmt.Sprint(outcome.Problems), test.complaint) {
+				t.Errorf("problems %v do not have %q", outcome.Problems, test.complaint)
+			}
+		})
+	}
+}
+
+func TestTheLastGoodConfigMapStaysInForceWhileServicesChange(t *testing.T) {
+	cluster := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
+	good := configMap(map[string]string{documents.PublicKey: cluster.PublicJSON(t), documents.IngressGatewaysKey: gateways})
+	for name, bad := range map[string]*corev1.ConfigMap{
+		"a missing ConfigMap": nil,
+		"missing keys":        configMap(nil),
+		"rubbish":             configMap(map[string]string{documents.PublicKey: "{", documents.IngressGatewaysKey: "{", documents.MulticlusterKey: "{}"}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			set := documents.NewSet(cluster.Domain, time.Now)
+			update(t, set, good, services(1))
+			public := set.Public.Current()
+			outcome := update(t, set, bad, services(2))
+			if !slices.Equal(outcome.Changed, []string{metadata.FederationPath}) || outcome.Services != 2 {
+				t.Errorf("outcome = %+v", outcome)
+			}
+			if set.Public.Current() != public {
+				t.Errorf("public = %s", body(&set.Public))
+			}
+			if got := body(&set.Federation); !strings.Contains(got, "10.0.0.1") || !strings.Contains(got, "web-1.") {
+				t.Errorf("federation = %s", got)
+			}
+		})
+	}
+}
+
+func TestAnUpdateWithoutNewsChangesNothing(t *testing.T) {
+	cluster := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
+	set := documents.NewSet(cluster.Domain, time.Now)
+	good := configMap(map[string]string{documents.PublicKey: cluster.PublicJSON(t), documents.IngressGatewaysKey: gateways})
+	list := services(3)
+	update(t, set, good, list)
+	slices.Reverse(list)
+	if outcome := update(t, set, good, list); len(outcome.Changed) != 0 {
+		t.Errorf("changed: %v", outcome.Changed)
+	}
+}
+
+func TestARootThatExpiresLaterDoesNotTakeTheDocumentsAway(t *testing.T) {
+	cluster := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
+	now := time.Now()
+	set := documents.NewSet(cluster.Domain, func() time.Time { return now })
+	good := configMap(map[string]string{documents.PublicKey: cluster.PublicJSON(t), documents.IngressGatewaysKey: gateways})
+	update(t, set, good, services(1))
+	now = now.Add(24 * time.Hour)
+	outcome := update(t, set, good, services(2))
+	if !strings.Contains(fmt.Sprint(outcome.Problems[documents.PublicKey]), "expired") {
+		t.Errorf("problems = %v", outcome.Problems)
+	}
+	if set.Public.Current() == nil || outcome.Services != 2 {
+		t.Errorf("outcome = %+v", outcome)
+	}
+}
+
+func TestTheTrustDomainIsTheClusterDomainWhereTheConfigMapNamesNone(t *testing.T) {
+	cluster := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
+	set := documents.NewSet(cluster.Domain, time.Now)
+	nameless := cluster
+	nameless.Domain = ""
+	update(t, set, configMap(map[string]string{documents.PublicKey: nameless.PublicJSON(t)}), nil)
+	if got := body(&set.Public); got != cluster.PublicJSON(t) {
+		t.Errorf("public = %s", got)
+	}
+}
+
+func BenchmarkUpdateWithAThousandServices(b *testing.B) {
+	set := documents.NewSet("cluster-a.local", time.Now)
+	few, many := services(1000), services(1001)
+	settings := configMap(map[string]string{documents.IngressGatewaysKey: gateways})
+	for index := 0; b.Loop(); index++ {
+		list := few
+		if index%2 == 0 {
+			list = many
+		}
+		if outcome, err := set.Update(settings, list); err != nil || len(outcome.Changed) != 1 {
+			b.Fatal(outcome, err)
+		}
+	}
+}

@@ -1,0 +1,214 @@
+package server_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
+)
+
+// exporter is a server on a loopback port, with one federation and one multicluster neighbour.
+type exporter struct {
+	t                                 testing.TB
+	own, federated, meshed, unrelated fixture.Cluster
+	documents                         *documents.Set
+	neighbours                        *neighbours.Registry
+	metrics                           *telemetry.Metrics
+	url                               string
+	client                            *http.Client
+	tlsDir                            string
+	stop                              context.CancelFunc
+	stopped                           chan error
+	notReady                          error
+	services                          []*corev1.Service
+	configMap                         *corev1.ConfigMap
+}
+
+// start runs an exporter that has all its documents, unless prepare says otherwise.
+func start(t testing.TB, prepare ...func(*exporter)) *exporter {
+	t.Helper()
+	e := &exporter{
+		t:          t,
+		own:        fixture.NewCluster(t, "uuid-own", "cluster-own.local"),
+		federated:  fixture.NewCluster(t, "uuid-federated", "cluster-b.local"),
+		meshed:     fixture.NewCluster(t, "uuid-meshed", "cluster-own.local"),
+		unrelated:  fixture.NewCluster(t, "uuid-unrelated", "cluster-x.local"),
+		neighbours: neighbours.New(),
+		metrics:    telemetry.NewMetrics(),
+		tlsDir:     t.TempDir(),
+		stopped:    make(chan error, 1),
+	}
+	e.documents = documents.NewSet(e.own.Domain, time.Now)
+	e.configMap = &corev1.ConfigMap{Data: map[string]string{
+		documents.PublicKey:          e.own.PublicJSON(t),
+		documents.IngressGatewaysKey: `[{"address":"10.0.0.1","port":15443}]`,
+		documents.MulticlusterKey:    `{"apiHost":"api.example.com","networkName":"own"}`,
+	}}
+	e.setNeighbours(map[string]any{
+		e.federated.UUID: e.federated.Entry("IstioFederation"), e.meshed.UUID: e.meshed.Entry("IstioMulticluster"),
+	})
+	for _, change := range prepare {
+		change(e)
+	}
+	if e.notReady == nil {
+		e.update()
+	}
+
+	certificate, key := fixture.CertificatePEM(t, "exporter", false)
+	e.writeCertificate(certificate, key)
+	loaded, err := server.LoadCertificate(e.tlsDir, fixture.Log())
+	e.check(err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	e.check(err)
+	e.url = "https://" + listener.Addr().String() + "/metadata/"
+	handler := server.NewHandler(server.Options{
+		Documents: e.documents, Neighbours: e.neighbours, ClusterUUID: e.own.UUID,
+		Ready: func() error { return e.notReady }, Metrics: e.metrics, Log: fixture.Log(),
+	})
+	e.trust(certificate)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	e.stop = cancel
+	go func() { e.stopped <- server.Serve(ctx, listener, handler, loaded, fixture.Log()) }()
+	t.Cleanup(func() {
+		e.client.CloseIdleConnections()
+		cancel()
+	})
+	return e
+}
+
+func (e *exporter) check(err error) {
+	e.t.Helper()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+func (e *exporter) writeCertificate(certificate, key string) {
+	e.t.Helper()
+	e.check(os.WriteFile(filepath.Join(e.tlsDir, "tls.crt"), []byte(certificate), 0o600))
+	e.check(os.WriteFile(filepath.Join(e.tlsDir, "tls.key"), []byte(key), 0o600))
+}
+
+// trust makes a client that trusts this certificate and no other.
+func (e *exporter) trust(certificate string) {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(certificate))
+	e.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}}
+}
+
+func (e *exporter) update() {
+	e.t.Helper()
+	_, err := e.documents.Update(e.configMap, e.services)
+	e.check(err)
+}
+
+func (e *exporter) setNeighbours(entries map[string]any) {
+	e.t.Helper()
+	_, err := e.neighbours.Set([]byte(fixture.JSON(e.t, entries)))
+	e.check(err)
+}
+
+// publish adds a Service to the federation document.
+func (e *exporter) publish(name string) {
+	e.t.Helper()
+	e.services = append(e.services, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "shop"},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
+	})
+	e.update()
+}
+
+// answer is what a request came to.
+type answer struct {
+	code   int
+	header http.Header
+	body   string
+	took   time.Duration
+	proto  string
+}
+
+// ask sends a request; header holds alternating names and values.
+func (e *exporter) ask(method, path string, header ...string) answer {
+	e.t.Helper()
+	got, err := e.try(method, path, header...)
+	e.check(err)
+	return got
+}
+
+func (e *exporter) try(method, path string, header ...string) (answer, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*fixture.Deadline)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, e.url+path, nil)
+	if err != nil {
+		return answer{}, err
+	}
+	for index := 0; index < len(header); index += 2 {
+		request.Header.Add(header[index], header[index+1])
+	}
+	began := time.Now()
+	response, err := e.client.Do(request)
+	if err != nil {
+		return answer{}, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	return answer{response.StatusCode, response.Header, string(body), time.Since(began), response.Proto}, err
+}
+
+// hold starts a request and returns once the exporter holds waiters requests for path.
+func (e *exporter) hold(waiters int, path string, header ...string) <-chan answer {
+	e.t.Helper()
+	answers := make(chan answer, 1)
+	go func() {
+		got, err := e.try(http.MethodGet, path, header...)
+		if err != nil {
+			got.body = err.Error()
+		}
+		answers <- got
+	}()
+	fixture.Eventually(e.t, func() string {
+		if got := testutil.ToFloat64(e.metrics.Waiters.WithLabelValues(path)); got != float64(waiters) {
+			return "the request is not held"
+		}
+		return ""
+	})
+	select {
+	case got := <-answers:
+		e.t.Fatalf("answered instead of held: %+v", got)
+	default:
+	}
+	return answers
+}
+
+func (e *exporter) receive(answers <-chan answer) answer {
+	e.t.Helper()
+	select {
+	case got := <-answers:
+		return got
+	case <-time.After(fixture.Deadline):
+		e.t.Fatal("a held request got no answer")
+		return answer{}
+	}
+}
+
+func bearer(token string) []string { return []string{"Authorization", "Bearer " + token} }
+
+var errNotSynced = errors.New("not synced")

@@ -1,0 +1,179 @@
+package server_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
+	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+)
+
+// waiting is the header of a neighbour's long poll for the federation document.
+func (e *exporter) waiting(seconds int) []string {
+	return append(bearer(e.federated.Token(e.t, e.own.UUID, authn.ScopePrivateFederation)),
+		"If-None-Match", e.documents.Federation.Current().ETag, "Prefer", fmt.Sprint("wait=", seconds))
+}
+
+func TestAHeldRequestIsAnsweredAsSoonAsTheDocumentChanges(t *testing.T) {
+	e := start(t)
+	answers := e.hold(1, metadata.FederationPath, e.waiting(50)...)
+	changed := time.Now()
+	e.publish("web")
+	got := e.receive(answers)
+	if got.code != http.StatusOK || !strings.Contains(got.body, "web.shop") || got.header.Get("ETag") != e.documents.Federation.Current().ETag {
+		t.Errorf("got %+v", got)
+	}
+	if got.header.Get("Preference-Applied") != "wait=50" {
+		t.Errorf("Preference-Applied: %q", got.header.Get("Preference-Applied"))
+	}
+	if late := time.Since(changed); late > 2*time.Second {
+		t.Errorf("answered %s after the change", late)
+	}
+}
+
+func TestAHeldRequestIsAnsweredWhenItsTimeIsOver(t *testing.T) {
+	e := start(t)
+	got := e.ask(http.MethodGet, metadata.FederationPath, e.waiting(1)...)
+	if got.code != http.StatusNotModified || got.header.Get("Preference-Applied") != "wait=1" || got.header.Get("ETag") == "" {
+		t.Errorf("got %+v", got)
+	}
+	if got.took < time.Second {
+		t.Errorf("answered after %s", got.took)
+	}
+	if waiters := testutil.ToFloat64(e.metrics.Waiters.WithLabelValues(metadata.FederationPath)); waiters != 0 {
+		t.Errorf("%v waiters afterwards", waiters)
+	}
+}
+
+func TestOnlyAnUnchangedDocumentIsWaitedFor(t *testing.T) {
+	e := start(t)
+	token := bearer(e.federated.Token(t, e.own.UUID, authn.ScopePrivateFederation))
+	etag := e.documents.Federation.Current().ETag
+	for name, test := range map[string]struct {
+		header  []string
+		want    int
+		applied string
+	}{
+		"an old tag is answered at once, and waiting is understood": {[]string{"If-None-Match", `"old"`, "Prefer", "wait=50"}, http.StatusOK, "wait=50"},
+		"no tag":  {[]string{"Prefer", "wait=50"}, http.StatusOK, ""},
+		"no wait": {[]string{"If-None-Match", etag}, http.StatusNotModified, ""},
+		"wait=0":  {[]string{"If-None-Match", etag, "Prefer", "wait=0"}, http.StatusNotModified, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := e.ask(http.MethodGet, metadata.FederationPath, append(test.header, token...)...)
+			if got.code != test.want || got.header.Get("Preference-Applied") != test.applied {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+func TestStoppingAnswersHeldRequestsAtOnce(t *testing.T) {
+	e := start(t)
+	private := e.hold(1, metadata.FederationPath, e.waiting(50)...)
+	public := e.hold(1, metadata.PublicPath, "If-None-Match", "*", "Prefer", "wait=50")
+	began := time.Now()
+	e.stop()
+	for _, answers := range []<-chan answer{private, public} {
+		if got := e.receive(answers); got.code != http.StatusNotModified {
+			t.Errorf("got %+v", got)
+		}
+	}
+	select {
+	case err := <-e.stopped:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(fixture.Deadline):
+		t.Fatal("the server does not stop")
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("stopping took %s", took)
+	}
+}
+
+func TestAHeldRequestEndsWithTheNeighbourhood(t *testing.T) {
+	for name, entries := range map[string]func(*exporter) map[string]any{
+		"the resource is deleted": func(e *exporter) map[string]any {
+			return map[string]any{e.meshed.UUID: e.meshed.Entry("IstioMulticluster")}
+		},
+		"its key is another": func(e *exporter) map[string]any {
+			return map[string]any{e.federated.UUID: e.unrelated.Entry("IstioFederation")}
+		},
+		"it became a neighbour of another kind": func(e *exporter) map[string]any {
+			return map[string]any{e.federated.UUID: e.federated.Entry("IstioMulticluster")}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := start(t)
+			answers := e.hold(1, metadata.FederationPath, e.waiting(50)...)
+			e.setNeighbours(entries(e))
+			got := e.receive(answers)
+			if got.code != http.StatusUnauthorized || got.header.Get("Preference-Applied") != "" || strings.Contains(got.body, "10.0.0.1") {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+func TestAHeldRequestOutlivesChangesOfOtherNeighbours(t *testing.T) {
+	e := start(t)
+	answers := e.hold(1, metadata.FederationPath, e.waiting(50)...)
+	e.setNeighbours(map[string]any{e.federated.UUID: e.federated.Entry("IstioFederation")})
+	e.publish("web")
+	if got := e.receive(answers); got.code != http.StatusOK || !strings.Contains(got.body, "web.shop") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestADocumentThatIsWithdrawnEndsTheHold(t *testing.T) {
+	e := start(t)
+	answers := e.hold(1, metadata.MulticlusterPath, append(bearer(e.meshed.Token(t, e.own.UUID, authn.ScopePrivateMulticluster)),
+		"If-None-Match", "*", "Prefer", "wait=50")...)
+	e.documents.Multicluster.Withdraw()
+	if got := e.receive(answers); got.code != http.StatusNotFound {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestACallerThatLeavesIsForgotten(t *testing.T) {
+	e := start(t)
+	e.client.Timeout = 200 * time.Millisecond
+	if got, err := e.try(http.MethodGet, metadata.FederationPath, e.waiting(50)...); err == nil {
+		t.Fatalf("got %+v", got)
+	}
+	fixture.Eventually(t, func() string {
+		if testutil.ToFloat64(e.metrics.Waiters.WithLabelValues(metadata.FederationPath)) != 0 {
+			return "the request is still held"
+		}
+		return ""
+	})
+	fixture.Eventually(t, func() string {
+		if testutil.ToFloat64(e.metrics.Requests.WithLabelValues(metadata.FederationPath, "499")) != 1 {
+			return "the request is not counted"
+		}
+		return ""
+	})
+}
+
+func TestTwoHundredCallersAreAnsweredByOneChange(t *testing.T) {
+	const callers = 200
+	e := start(t)
+	header := e.waiting(50)
+	var all []<-chan answer
+	for index := range callers {
+		all = append(all, e.hold(index+1, metadata.FederationPath, header...))
+	}
+	e.publish("web")
+	for _, answers := range all {
+		if got := e.receive(answers); got.code != http.StatusOK {
+			t.Fatalf("got %+v", got)
+		}
+	}
+}
