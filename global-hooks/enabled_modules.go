@@ -5,26 +5,24 @@ import (
 	"slices"
 
 	"github.com/deckhouse/module-sdk/pkg"
-	"github.com/flant/addon-operator/pkg/utils"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 )
 
-// provided maps a module of Deckhouse to a CRD that tells it is there. Templates
-// use its API only when global.enabledModules has the module. Outside of
-// Deckhouse somebody else installs these; an empty folder in modules/ stands in
-// for each, and this hook switches it on and off.
-var provided = map[string]string{
-	"cert-manager":            "certificates.cert-manager.io",
-	"vertical-pod-autoscaler": "verticalpodautoscalers.autoscaling.k8s.io",
+// ownModule is the module that this operator is about.
+const ownModule = "istio"
+
+// providers maps a CRD to the module of Deckhouse that installs it. Templates use
+// its API only when global.enabledModules has that module; outside of Deckhouse
+// somebody else installed it, which is as good.
+var providers = map[string]string{
+	"certificates.cert-manager.io":              "cert-manager",
+	"verticalpodautoscalers.autoscaling.k8s.io": "vertical-pod-autoscaler",
 }
 
-// enabledModules enables the stand-ins whose CRDs the cluster has.
+// enabledModules tells templates what they can rely on. (addon-operator fills
+// this value only when it is told how to load modules, as in Deckhouse.)
 func enabledModules() hookruntime.Hook {
-	// What addon-operator was told, starting with modules/values.yaml: all off.
-	// There is no value to compare with, and it takes even the first "off" for a
-	// change and runs all modules again. Runs of one hook follow each other.
-	told := map[string]bool{}
 	return hookruntime.Hook{
 		Name: "enabled_modules",
 		Config: pkg.HookConfig{
@@ -32,7 +30,7 @@ func enabledModules() hookruntime.Hook {
 				Name:         "crds",
 				APIVersion:   "apiextensions.k8s.io/v1",
 				Kind:         "CustomResourceDefinition",
-				NameSelector: &pkg.NameSelector{MatchNames: providedCRDs()},
+				NameSelector: &pkg.NameSelector{MatchNames: providerCRDs()},
 				JqFilter:     `.metadata.name`,
 			}},
 		},
@@ -45,32 +43,28 @@ func enabledModules() hookruntime.Hook {
 				}
 				crds = append(crds, name)
 			}
-			for module, enabled := range enabledByCRDs(crds) {
-				if told[module] == enabled {
-					continue
-				}
-				// Not a value: addon-operator takes a key like this, and nothing
-				// else beside it, as the wish to enable a module.
-				in.Values.Set(utils.ModuleNameToValuesKey(module)+utils.EnabledSuffix, enabled)
-				told[module] = enabled
-			}
+			set(in, "global.enabledModules", modulesBehind(crds))
 			return nil
 		},
 	}
 }
 
-// enabledByCRDs returns for each provided module whether its CRD is among crds.
-func enabledByCRDs(crds []string) map[string]bool {
-	out := map[string]bool{}
-	for module, crd := range provided {
-		out[module] = slices.Contains(crds, crd)
+// modulesBehind returns the names of the modules that work in a cluster with
+// these CRDs, sorted.
+func modulesBehind(crds []string) []string {
+	modules := []string{ownModule}
+	for _, crd := range crds {
+		if module, known := providers[crd]; known {
+			modules = append(modules, module)
+		}
 	}
-	return out
+	slices.Sort(modules)
+	return slices.Compact(modules)
 }
 
-func providedCRDs() []string {
+func providerCRDs() []string {
 	crds := []string{}
-	for _, crd := range provided {
+	for crd := range providers {
 		crds = append(crds, crd)
 	}
 	slices.Sort(crds)

@@ -147,6 +147,12 @@ func TestRenderedObjects(t *testing.T) {
 			with(alliance, "PodMonitor/metadata-exporter"),
 		},
 		{
+			"a cluster that knows PrometheusRules gets alerts", federation,
+			func(v Values) { v.Set([]any{"istio", "operator-prometheus-crd"}, "global", "enabledModules") },
+			[]string{"monitoring.coreos.com/v1/PrometheusRule"},
+			with(alliance, "PrometheusRule/istio-federation", "PrometheusRule/istio-metadata-exporter", "PrometheusRule/istio-settings"),
+		},
+		{
 			"a cluster with vertical autoscaling gets autoscalers", federation,
 			func(v Values) { v.Set([]any{"istio", "vertical-pod-autoscaler"}, "global", "enabledModules") },
 			[]string{"autoscaling.k8s.io/v1/VerticalPodAutoscaler"},
@@ -172,7 +178,7 @@ func TestRenderedObjects(t *testing.T) {
 }
 
 // foreignKinds have no Go type among this project's libraries.
-var foreignKinds = []string{"Certificate", "PodMonitor", "VerticalPodAutoscaler"}
+var foreignKinds = []string{"Certificate", "PodMonitor", "PrometheusRule", "VerticalPodAutoscaler"}
 
 // checkConventions holds for whatever the module renders.
 func checkConventions(t *testing.T, objects Objects) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -77,10 +78,12 @@ func (s seed) applyCRD(ctx context.Context, clients *kube.Clients) error {
 	if err := yaml.Unmarshal(content, &definition); err != nil {
 		return fmt.Errorf("read the definition of ModuleConfig in %s: %w", s.crdFile, err)
 	}
-	if err := clients.Apply(ctx, kube.CRDs, definition); err != nil {
-		return err
-	}
 	name := (&unstructured.Unstructured{Object: definition}).GetName()
+	// Created, not applied: server-side apply refuses the definition's x-doc-examples.
+	_, err = clients.Dynamic.Resource(kube.CRDs).Create(ctx, &unstructured.Unstructured{Object: definition}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create the definition of ModuleConfig: %w", err)
+	}
 	return awaitEstablished(ctx, clients, name, crdTimeout)
 }
 
