@@ -12,11 +12,11 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/authn"
 )
 
-func newKeypair(t testing.TB) authn.Keypair {
-	t.Helper()
+func newKeypair(tb testing.TB) authn.Keypair {
+	tb.Helper()
 	keypair, err := authn.GenerateKeypair()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return keypair
 }

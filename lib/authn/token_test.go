@@ -26,20 +26,20 @@ type parties struct {
 	verifier         authn.Verifier
 }
 
-func newParties(t testing.TB) parties {
-	t.Helper()
-	keypair := newKeypair(t)
+func newParties(tb testing.TB) parties {
+	tb.Helper()
+	keypair := newKeypair(tb)
 	priv, err := authn.ParsePrivateKey(keypair.Priv)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	pub, err := authn.ParsePublicKey(keypair.Pub)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	stranger, err := authn.ParsePrivateKey(newKeypair(t).Priv)
+	stranger, err := authn.ParsePrivateKey(newKeypair(tb).Priv)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return parties{caller: priv, stranger: stranger, verifier: authn.Verifier{
 		Audience: callee,
@@ -246,15 +246,15 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-func signClaims(t testing.TB, key ed25519.PrivateKey, claims jwt.MapClaims, header map[string]any) string {
-	t.Helper()
+func signClaims(tb testing.TB, key ed25519.PrivateKey, claims jwt.MapClaims, header map[string]any) string {
+	tb.Helper()
 	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims)
 	for name, value := range header {
 		token.Header[name] = value
 	}
 	raw, err := token.SignedString(key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return raw
 }

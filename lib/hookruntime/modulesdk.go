@@ -6,6 +6,7 @@ import (
 
 	"github.com/deckhouse/module-sdk/pkg"
 	"github.com/deckhouse/module-sdk/pkg/registry"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // RegisterWithModuleSDK registers hooks with module-sdk for a batch binary. The
@@ -31,11 +32,39 @@ func moduleSDKFunc(hook Hook) func(context.Context, *pkg.HookInput) error {
 	clients := newHTTPClients()
 	return func(ctx context.Context, in *pkg.HookInput) error {
 		adapted := *in
+		if in.PatchCollector != nil {
+			adapted.PatchCollector = moduleSDKPatches{in.PatchCollector}
+		}
 		if in.DC != nil {
 			adapted.DC = &moduleSDKDependencies{DependencyContainer: in.DC, clients: clients}
 		}
 		return hook.Run(ctx, &adapted)
 	}
+}
+
+// moduleSDKPatches is module-sdk's collector, except that it takes objects as
+// map[string]any, too, as its interface promises: module-sdk v0.12 logs an error
+// and drops them.
+type moduleSDKPatches struct{ pkg.PatchCollector }
+
+// Create creates object; it is an error if it exists.
+func (p moduleSDKPatches) Create(object any) { p.PatchCollector.Create(asObject(object)) }
+
+// CreateIfNotExists creates object unless it exists.
+func (p moduleSDKPatches) CreateIfNotExists(object any) {
+	p.PatchCollector.CreateIfNotExists(asObject(object))
+}
+
+// CreateOrUpdate creates object or replaces the one that exists.
+func (p moduleSDKPatches) CreateOrUpdate(object any) {
+	p.PatchCollector.CreateOrUpdate(asObject(object))
+}
+
+func asObject(object any) any {
+	if content, ok := object.(map[string]any); ok {
+		return &unstructured.Unstructured{Object: content}
+	}
+	return object
 }
 
 // moduleSDKDependencies is module-sdk's container, except that its HTTP clients

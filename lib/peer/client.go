@@ -215,6 +215,8 @@ func (c *Client) transport(target Target) (*http.Transport, error) {
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 		ForceAttemptHTTP2:      true,
+		// A held answer is silent for a minute; pings tell a peer that waits from one that is gone.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
 	}}
 	c.transports[key] = pooled
 	return pooled.Transport, nil

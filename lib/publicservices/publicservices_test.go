@@ -16,7 +16,7 @@ import (
 
 const domain = "cluster-b.local"
 
-func service(t testing.TB, manifest string) *corev1.Service {
+func service(t *testing.T, manifest string) *corev1.Service {
 	t.Helper()
 	var parsed corev1.Service
 	if err := yaml.UnmarshalStrict([]byte(manifest), &parsed); err != nil {
@@ -25,7 +25,7 @@ func service(t testing.TB, manifest string) *corev1.Service {
 	return &parsed
 }
 
-func withSpec(t testing.TB, spec string) *corev1.Service {
+func withSpec(t *testing.T, spec string) *corev1.Service {
 	t.Helper()
 	return service(t, "metadata: {name: web, namespace: shop}\nspec:\n  "+strings.ReplaceAll(strings.TrimSpace(spec), "\n", "\n  "))
 }

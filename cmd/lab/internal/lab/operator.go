@@ -58,7 +58,11 @@ func startOperator(c *cluster, address netip.Addr) (*operator, error) {
 			"--listen-port", strconv.Itoa(port),
 			"--leader-elect=false",
 		},
-		Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir},
+		Env: []string{
+			"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir,
+			// Where the hooks find the module's crds/.
+			"ISTIO_MODULE_DIR=" + c.layout.Root,
+		},
 		Dir: dir,
 		Log: started.log,
 	}

@@ -69,11 +69,12 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	documentListener, err := net.Listen("tcp", options.listenAddress)
+	var listen net.ListenConfig
+	documentListener, err := listen.Listen(ctx, "tcp", options.listenAddress)
 	if err != nil {
 		return fmt.Errorf("listen for neighbours: %w", err)
 	}
-	telemetryListener, err := net.Listen("tcp", options.telemetryAddress)
+	telemetryListener, err := listen.Listen(ctx, "tcp", options.telemetryAddress)
 	if err != nil {
 		return errors.Join(fmt.Errorf("listen for probes and scrapes: %w", err), documentListener.Close())
 	}

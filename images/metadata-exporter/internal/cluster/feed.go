@@ -25,7 +25,7 @@ const (
 	// ConfigMapName is the ConfigMap that says what this cluster is.
 	ConfigMapName = "metadata-exporter"
 	// SecretName is the Secret that says who its neighbours are.
-	SecretName = "d8-remote-clusters-public-metadata"
+	SecretName = "d8-remote-clusters-public-metadata" //nolint:gosec // a name, no credential
 
 	// settleTime gathers the events of one burst into one revision.
 	settleTime = 3 * time.Millisecond
@@ -128,11 +128,11 @@ func (f *Feed) feedNeighbours(secret *corev1.Secret) {
 		content, present = secret.Data[neighbours.SecretKey]
 	}
 	if !present {
-		f.reported.problem(f, SecretName, fmt.Errorf("the Secret has no key %s; neighbours stay as they were", neighbours.SecretKey))
+		f.reported.problem(f, "Secret "+SecretName, fmt.Errorf("the Secret has no key %s; neighbours stay as they were", neighbours.SecretKey))
 		return
 	}
 	changed, err := f.Neighbours.Set(content)
-	f.reported.problem(f, SecretName, err)
+	f.reported.problem(f, "Secret "+SecretName, err)
 	if changed {
 		f.Log.Info("neighbours changed", "count", f.Neighbours.Len())
 	}

@@ -189,7 +189,7 @@ func TestNeighboursFollowTheSecret(t *testing.T) {
 			t.Fatal(err)
 		}
 		fixture.Eventually(t, func() string {
-			if testutil.ToFloat64(f.Metrics.SourceInvalid.WithLabelValues(cluster.SecretName)) != 1 {
+			if testutil.ToFloat64(f.Metrics.SourceInvalid.WithLabelValues("Secret "+cluster.SecretName)) != 1 {
 				return "the bad Secret is not noticed"
 			}
 			return ""
@@ -199,7 +199,7 @@ func TestNeighboursFollowTheSecret(t *testing.T) {
 			t.Fatal(err)
 		}
 		fixture.Eventually(t, func() string {
-			if testutil.ToFloat64(f.Metrics.SourceInvalid.WithLabelValues(cluster.SecretName)) != 0 {
+			if testutil.ToFloat64(f.Metrics.SourceInvalid.WithLabelValues("Secret "+cluster.SecretName)) != 0 {
 				return "the good Secret is not noticed"
 			}
 			return ""

@@ -42,22 +42,22 @@ type exporter struct {
 }
 
 // start runs an exporter that has all its documents, unless prepare says otherwise.
-func start(t testing.TB, prepare ...func(*exporter)) *exporter {
-	t.Helper()
+func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
+	tb.Helper()
 	e := &exporter{
-		t:          t,
-		own:        fixture.NewCluster(t, "uuid-own", "cluster-own.local"),
-		federated:  fixture.NewCluster(t, "uuid-federated", "cluster-b.local"),
-		meshed:     fixture.NewCluster(t, "uuid-meshed", "cluster-own.local"),
-		unrelated:  fixture.NewCluster(t, "uuid-unrelated", "cluster-x.local"),
+		t:          tb,
+		own:        fixture.NewCluster(tb, "uuid-own", "cluster-own.local"),
+		federated:  fixture.NewCluster(tb, "uuid-federated", "cluster-b.local"),
+		meshed:     fixture.NewCluster(tb, "uuid-meshed", "cluster-own.local"),
+		unrelated:  fixture.NewCluster(tb, "uuid-unrelated", "cluster-x.local"),
 		neighbours: neighbours.New(),
 		metrics:    telemetry.NewMetrics(),
-		tlsDir:     t.TempDir(),
+		tlsDir:     tb.TempDir(),
 		stopped:    make(chan error, 1),
 	}
 	e.documents = documents.NewSet(e.own.Domain, time.Now)
 	e.configMap = &corev1.ConfigMap{Data: map[string]string{
-		documents.PublicKey:          e.own.PublicJSON(t),
+		documents.PublicKey:          e.own.PublicJSON(tb),
 		documents.IngressGatewaysKey: `[{"address":"10.0.0.1","port":15443}]`,
 		documents.MulticlusterKey:    `{"apiHost":"api.example.com","networkName":"own"}`,
 	}}
@@ -71,7 +71,7 @@ func start(t testing.TB, prepare ...func(*exporter)) *exporter {
 		e.update()
 	}
 
-	certificate, key := fixture.CertificatePEM(t, "exporter", false)
+	certificate, key := fixture.CertificatePEM(tb, "exporter", false)
 	e.writeCertificate(certificate, key)
 	loaded, err := server.LoadCertificate(e.tlsDir, fixture.Log())
 	e.check(err)
@@ -87,7 +87,7 @@ func start(t testing.TB, prepare ...func(*exporter)) *exporter {
 	ctx, cancel := context.WithCancel(context.Background())
 	e.stop = cancel
 	go func() { e.stopped <- server.Serve(ctx, listener, handler, loaded, fixture.Log()) }()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		e.client.CloseIdleConnections()
 		cancel()
 	})

@@ -37,7 +37,7 @@ func Serve(ctx context.Context, listener net.Listener, handler *Handler, certifi
 		defer close(stopped)
 		<-ctx.Done()
 		handler.Stop()
-		deadline, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+		deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
 		if err := server.Shutdown(deadline); err != nil {
 			_ = server.Close()

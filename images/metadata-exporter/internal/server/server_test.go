@@ -3,6 +3,7 @@ package server_test
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -29,7 +30,7 @@ func TestAPublicDocumentIsServedToAnyone(t *testing.T) {
 		t.Errorf("SPIFFE bundle = %+v", bundle)
 	}
 	head := e.ask(http.MethodHead, metadata.PublicPath)
-	if head.code != http.StatusOK || head.body != "" || head.header.Get("Content-Length") != fmt.Sprint(len(got.body)) || head.header.Get("ETag") != want.ETag {
+	if head.code != http.StatusOK || head.body != "" || head.header.Get("Content-Length") != strconv.Itoa(len(got.body)) || head.header.Get("ETag") != want.ETag {
 		t.Errorf("HEAD = %+v", head)
 	}
 }

@@ -1,0 +1,70 @@
+# Everything a developer does with this repository. `make help` lists it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The same programs with or without a C compiler, and one build cache for `go build` and `go test`.
+export CGO_ENABLED ?= 0
+# Settings of a person's other work must not change what is built here.
+export GOWORK := off
+export GOFLAGS := -mod=readonly -buildvcs=false
+
+# Programs that run in containers or clusters, beside the lab that runs them here.
+PROGRAMS := lab operator metadata-exporter
+DEMO_DIR ?= .cache/demo
+# Packages without the end-to-end tests, which need a lab.
+UNIT = $$(go list ./... | grep -v /test/e2e)
+LINT := go tool -modfile=tools/lint/go.mod golangci-lint
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: generate
+generate: ## Take the files of other Go modules that the module needs: library chart, CRDs
+	@go run ./tools/generate
+
+.PHONY: build
+build: generate ## Build bin/{lab,operator,metadata-exporter}
+	@mkdir -p bin
+	@echo "build: $(PROGRAMS) (a few minutes the first time)"
+	@go build -o bin/lab ./cmd/lab
+	@go build -o bin/operator ./cmd/operator
+	@go build -o bin/metadata-exporter ./images/metadata-exporter/cmd/metadata-exporter
+
+.PHONY: tools
+tools: ## Build the lab's control plane (etcd, kube-apiserver, kube-controller-manager) once, into a cache
+	@tools/kube/build.sh "$(CURDIR)/.cache/tools/kube"
+
+.PHONY: demo
+demo: build tools ## Show federation on two clusters; stays until Ctrl-C, DEMO_ONCE=1 ends by itself
+	@exec bin/lab demo --state-dir "$(DEMO_DIR)" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
+
+.PHONY: test
+test: test-unit test-e2e ## Run all tests
+
+.PHONY: test-unit
+test-unit: generate ## Run the tests that need no cluster
+	@echo "test: packages"
+	@go test -timeout 15m $(UNIT)
+
+.PHONY: test-e2e
+test-e2e: build tools ## Run the end-to-end tests on a lab of two clusters
+	@echo "test: end to end, on a lab of two clusters"
+	@go test -count=1 -timeout 25m -v ./test/e2e/...
+
+.PHONY: bench
+bench: generate ## Run the benchmarks
+	@go test -run '^$$' -bench . -benchmem $(UNIT) | grep -v 'no test files'
+
+.PHONY: lint
+lint: generate ## Run go vet and golangci-lint (built on first use, some minutes)
+	@go vet ./...
+	@$(LINT) run ./...
+
+.PHONY: clean
+clean: ## Remove what was built and generated here; the control plane stays in its cache
+	@if [[ -x bin/lab ]]; then for dir in .cache/lab "$(DEMO_DIR)"; do [[ ! -d $$dir ]] || bin/lab down --state-dir "$$dir"; done; fi
+	@rm -rf bin .cache charts crds/istio

@@ -1,0 +1,104 @@
+package leader
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
+)
+
+func election(client *fake.Clientset, following *atomic.Bool) Election {
+	return Election{
+		Client: client, Namespace: "d8-system", Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		OnFollow:      func(string) { following.Store(true) },
+		LeaseDuration: 2 * time.Second, RenewDeadline: time.Second, RetryPeriod: 100 * time.Millisecond,
+	}
+}
+
+// replica runs an election whose leader works until its context ends.
+type replica struct {
+	stop             context.CancelFunc
+	leads, following atomic.Bool
+	result           chan error
+}
+
+func startReplica(t *testing.T, client *fake.Clientset) *replica {
+	ctx, stop := context.WithCancel(context.Background())
+	t.Cleanup(stop)
+	r := &replica{stop: stop, result: make(chan error, 1)}
+	go func() {
+		r.result <- election(client, &r.following).Run(ctx, func(ctx context.Context) error {
+			r.leads.Store(true)
+			<-ctx.Done()
+			r.leads.Store(false)
+			return nil
+		})
+	}()
+	return r
+}
+
+const patience = 10 * time.Second
+
+func TestOneReplicaLeadsAndTheOtherTakesOverAtOnceWhenItStops(t *testing.T) {
+	g := NewWithT(t)
+	client := fake.NewClientset()
+	first := startReplica(t, client)
+	g.Eventually(first.leads.Load, patience).Should(BeTrue())
+	second := startReplica(t, client)
+	g.Eventually(second.following.Load, patience).Should(BeTrue())
+	g.Expect(second.leads.Load()).To(BeFalse())
+
+	first.stop()
+	g.Eventually(first.result, patience).Should(Receive(BeNil()))
+	g.Expect(first.leads.Load()).To(BeFalse())
+	g.Eventually(second.leads.Load, patience).Should(BeTrue())
+
+	second.stop()
+	g.Eventually(second.result, patience).Should(Receive(BeNil()))
+	lease, err := client.CoordinationV1().Leases("d8-system").Get(context.Background(), leaseName, metav1.GetOptions{})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(*lease.Spec.HolderIdentity).To(BeEmpty(), "the Lease was given back")
+}
+
+func TestAFollowerThatIsToldToStopStops(t *testing.T) {
+	g := NewWithT(t)
+	client := fake.NewClientset()
+	first := startReplica(t, client)
+	g.Eventually(first.leads.Load, patience).Should(BeTrue())
+	second := startReplica(t, client)
+	g.Eventually(second.following.Load, patience).Should(BeTrue())
+	second.stop()
+	g.Eventually(second.result, patience).Should(Receive(BeNil()))
+	g.Expect(first.leads.Load()).To(BeTrue())
+}
+
+func TestALeaderThatCannotRenewItsLeaseEnds(t *testing.T) {
+	g := NewWithT(t)
+	client := fake.NewClientset()
+	var broken atomic.Bool
+	client.PrependReactor("*", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
+		return broken.Load(), nil, errors.New("the API server does not answer")
+	})
+	leader := startReplica(t, client)
+	g.Eventually(leader.leads.Load, patience).Should(BeTrue())
+	broken.Store(true)
+	g.Eventually(leader.result, patience).Should(Receive(MatchError(ErrLost)))
+	g.Eventually(leader.leads.Load, patience).Should(BeFalse())
+}
+
+func TestTheErrorOfTheWorkEndsTheElection(t *testing.T) {
+	g := NewWithT(t)
+	broken := errors.New("broken")
+	var following atomic.Bool
+	err := election(fake.NewClientset(), &following).Run(context.Background(), func(context.Context) error { return broken })
+	g.Expect(err).To(MatchError(broken))
+}

@@ -1,0 +1,57 @@
+package moduleconfig
+
+import (
+	"errors"
+	"testing"
+
+	. "github.com/onsi/gomega"
+)
+
+func TestDecide(t *testing.T) {
+	yes, no := true, false
+	good := Spec{Enabled: &yes, Version: 2, Settings: alliance(map[string]any{"inlet": "NodePort"})}
+	bad := Spec{Enabled: &yes, Settings: alliance(map[string]any{"inlet": "Foo"})}
+	badAndOff := Spec{Enabled: &no, Settings: bad.Settings}
+	goodButOff := Spec{Enabled: &no, Version: 2, Settings: good.Settings}
+	offSettings := Spec{Enabled: &no, Version: 2}
+	const problem = "spec.settings.alliance.inlet: should be one of [LoadBalancer NodePort]"
+
+	cases := map[string]struct {
+		wanted    *Spec
+		readError error
+		lastGood  *Spec
+		want      verdict
+	}{
+		"a ModuleConfig that does not exist means the defaults and forgets the past": {
+			nil, nil, &good, verdict{}},
+		"valid settings take effect and are remembered": {
+			&good, nil, nil, verdict{effective: good, lastGood: &good, status: status{Version: "2"}}},
+		"valid settings replace the last good ones": {
+			&offSettings, nil, &good, verdict{effective: offSettings, lastGood: &offSettings, status: status{Version: "2"}}},
+		"invalid settings leave the last good ones in force": {
+			&bad, nil, &good, verdict{effective: good, lastGood: &good, status: status{Version: "2", Message: "Invalid, the previous settings stay in force: " + problem}}},
+		"invalid settings do not switch on a module that was off": {
+			&bad, nil, &offSettings, verdict{effective: offSettings, lastGood: &offSettings, status: status{Version: "2", Message: "Invalid, the previous settings stay in force: " + problem}}},
+		"invalid settings that nothing precedes have no effect": {
+			&bad, nil, nil, verdict{status: status{Message: "Invalid, nothing of it is in force until it is corrected: " + problem}}},
+		"switching off is obeyed even with invalid settings": {
+			&badAndOff, nil, &good, verdict{effective: goodButOff, lastGood: &good, status: status{Version: "2", Message: "Invalid, the module is off: " + problem}}},
+		"last good settings that an update of the module made invalid are dropped": {
+			&bad, nil, &bad, verdict{status: status{Message: "Invalid, nothing of it is in force until it is corrected: " + problem}}},
+		"a ModuleConfig that cannot be read leaves the last good settings in force": {
+			nil, errors.New("spec.version is no number"), &good, verdict{effective: good, lastGood: &good, status: status{Version: "2", Message: "Invalid, the previous settings stay in force: spec.version is no number"}}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			g.Expect(decide(exampleSchema(g), c.wanted, c.readError, c.lastGood)).To(Equal(c.want))
+		})
+	}
+}
+
+func TestDecideJoinsProblemsOnOneLine(t *testing.T) {
+	g := NewWithT(t)
+	spec := Spec{Settings: map[string]any{"a": 1.0, "b": 2.0}}
+	g.Expect(decide(exampleSchema(g), &spec, nil, nil).status.Message).To(HaveSuffix(
+		"spec.settings.a: there is no such setting; spec.settings.b: there is no such setting"))
+}

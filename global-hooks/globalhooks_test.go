@@ -1,0 +1,264 @@
+package globalhooks
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/deckhouse/module-sdk/pkg"
+	"github.com/deckhouse/module-sdk/testing/helpers"
+	"github.com/deckhouse/module-sdk/testing/mock"
+	. "github.com/onsi/gomega"
+	"github.com/tidwall/gjson"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+)
+
+func run(t *testing.T, hook hookruntime.Hook, build func(*helpers.InputBuilder)) *pkg.HookInput {
+	t.Helper()
+	g := NewWithT(t)
+	in, err := tryRun(t, hook, build)
+	g.Expect(err).NotTo(HaveOccurred())
+	return in
+}
+
+func tryRun(t *testing.T, hook hookruntime.Hook, build func(*helpers.InputBuilder)) (*pkg.HookInput, error) {
+	t.Helper()
+	builder := helpers.NewInputBuilder(t).WithValuesJSON(`{"global":{"discovery":{}}}`).WithCapturedLogger()
+	build(builder)
+	in := builder.Build()
+	return in, hook.Run(context.Background(), in)
+}
+
+// value returns what a run leaves at path: what it set, else what was there.
+// (module-sdk keeps the two apart until the run is over.)
+func value(in *pkg.HookInput, path string) gjson.Result {
+	for _, patch := range in.Values.GetPatches() {
+		rest, inside := strings.CutPrefix(path, strings.ReplaceAll(strings.TrimPrefix(patch.Path, "/"), "/", "."))
+		if inside && rest == "" {
+			return gjson.ParseBytes(patch.Value)
+		}
+		if inside && rest[0] == '.' {
+			return gjson.GetBytes(patch.Value, rest[1:])
+		}
+	}
+	return in.Values.Get(path)
+}
+
+func TestAllHooksAreValid(t *testing.T) {
+	g := NewWithT(t)
+	names := map[string]bool{}
+	for _, hook := range Hooks(Options{ModulesDir: t.TempDir()}) {
+		g.Expect(hook.Validate()).To(Succeed(), hook.Name)
+		g.Expect(names).NotTo(HaveKey(hook.Name))
+		names[hook.Name] = true
+	}
+	g.Expect(names).To(HaveLen(6))
+}
+
+func TestClusterConfiguration(t *testing.T) {
+	const kubeadm = `"networking:\n  dnsDomain: cluster-a.local\n  podSubnet: 10.111.0.0/16,fd00::/48\n  serviceSubnet: 10.222.0.0/16\n"`
+	cases := map[string]struct {
+		stated, kubeadm                string
+		domain, podSubnet, serviceCIDR string
+	}{
+		"kubeadm's ConfigMap tells everything":           {"", kubeadm, "cluster-a.local", "10.111.0.0/16", "10.222.0.0/16"},
+		"a stated domain goes before kubeadm's":          {"Other.Local.", kubeadm, "other.local", "10.111.0.0/16", "10.222.0.0/16"},
+		"without both the domain is Kubernetes' default": {"", "", "cluster.local", "", ""},
+		"an unreadable ConfigMap is as good as none":     {"", `"networking: ["`, "cluster.local", "", ""},
+		"a ConfigMap without a network is no obstacle":   {"", `""`, "cluster.local", "", ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			in := run(t, clusterConfiguration(c.stated), func(b *helpers.InputBuilder) {
+				if c.kubeadm != "" {
+					b.WithSnapshot("kubeadm", helpers.SnapshotJSON(c.kubeadm))
+				}
+			})
+			g.Expect(value(in, "global.discovery.clusterDomain").String()).To(Equal(c.domain))
+			g.Expect(value(in, "global.clusterConfiguration.clusterDomain").String()).To(Equal(c.domain))
+			g.Expect(value(in, "global.clusterConfiguration.podSubnetCIDR").String()).To(Equal(c.podSubnet))
+			g.Expect(value(in, "global.clusterConfiguration.serviceSubnetCIDR").String()).To(Equal(c.serviceCIDR))
+		})
+	}
+}
+
+func TestASecondRunThatFindsNothingNewWritesNothing(t *testing.T) {
+	g := NewWithT(t)
+	in := run(t, clusterConfiguration("a.local"), func(b *helpers.InputBuilder) {
+		b.WithValuesJSON(`{"global":{"discovery":{"clusterDomain":"a.local"},"clusterConfiguration":{"clusterDomain":"a.local","podSubnetCIDR":"","serviceSubnetCIDR":""}}}`)
+	})
+	g.Expect(in.Values.GetPatches()).To(BeEmpty())
+}
+
+// k8s is a Kubernetes client on a fake cluster.
+type k8s struct{ client.Client }
+
+func (k8s) Dynamic() dynamic.Interface { return nil }
+
+func uuidConfigMap(data map[string]string) *corev1.ConfigMap {
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: uuidNamespace, Name: uuidName}, Data: data}
+}
+
+func TestClusterUUID(t *testing.T) {
+	const stored, known = "11111111-2222-4333-8444-555555555555", "66666666-7777-4888-9999-aaaaaaaaaaaa"
+	cases := map[string]struct {
+		snapshot, known string
+		exists          *corev1.ConfigMap
+		want            string
+	}{
+		"takes the stored one":                                         {snapshot: stored, want: stored},
+		"makes one where there is none":                                {},
+		"keeps a known one when somebody deleted the ConfigMap":        {known: known, want: known},
+		"yields to one that was stored meanwhile":                      {exists: uuidConfigMap(map[string]string{uuidKey: stored}), want: stored},
+		"fills a ConfigMap that has lost its key":                      {exists: uuidConfigMap(nil), known: known, want: known},
+		"stays with the stored one though another was known before it": {snapshot: stored, known: known, want: stored},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			objects := fake.NewClientBuilder().WithScheme(scheme.Scheme)
+			if c.exists != nil {
+				objects = objects.WithObjects(c.exists)
+			}
+			cluster := k8s{objects.Build()}
+			in := run(t, clusterUUID(), func(b *helpers.InputBuilder) {
+				container := mock.NewDependencyContainerMock(t)
+				if c.snapshot == "" {
+					container.GetK8sClientMock.Return(cluster, nil)
+				} else {
+					b.WithSnapshot("uuid", helpers.SnapshotJSON(fmt.Sprintf("%q", c.snapshot)))
+				}
+				if c.known != "" {
+					b.WithValuesJSON(fmt.Sprintf(`{"global":{"discovery":{"clusterUUID":%q}}}`, c.known))
+				}
+				b.WithDependencyContainer(container)
+			})
+			got := value(in, "global.discovery.clusterUUID").String()
+			g.Expect(got).To(MatchRegexp(validUUID.String()))
+			if c.want != "" {
+				g.Expect(got).To(Equal(c.want))
+			}
+			if c.snapshot == "" {
+				configMap := uuidConfigMap(nil)
+				g.Expect(cluster.Get(context.Background(), client.ObjectKeyFromObject(configMap), configMap)).To(Succeed())
+				g.Expect(configMap.Data).To(HaveKeyWithValue(uuidKey, got), "what is published is what is stored")
+			}
+		})
+	}
+}
+
+func TestAStoredUUIDThatIsNoneIsNotReplaced(t *testing.T) {
+	g := NewWithT(t)
+	_, err := tryRun(t, clusterUUID(), func(b *helpers.InputBuilder) { b.WithSnapshot("uuid", helpers.SnapshotJSON(`"cluster-a"`)) })
+	g.Expect(err).To(MatchError(ContainSubstring(`"cluster-a" is not one, restore it`)))
+}
+
+func TestKubernetesVersion(t *testing.T) {
+	g := NewWithT(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"major":"1","minor":"34","gitVersion":"v1.34.3+k3s1"}`)
+	}))
+	defer server.Close()
+	in := run(t, kubernetesVersion(), func(b *helpers.InputBuilder) {
+		b.WithDependencyContainer(mock.NewDependencyContainerMock(t).GetClientConfigMock.Return(&rest.Config{Host: server.URL}, nil))
+	})
+	g.Expect(value(in, "global.discovery.kubernetesVersion").String()).To(Equal("1.34.3"))
+	g.Expect(value(in, "global.clusterConfiguration.kubernetesVersion").String()).To(Equal("1.34"))
+}
+
+func TestVersions(t *testing.T) {
+	for given, want := range map[string][2]string{
+		"v1.34.3":          {"1.34.3", "1.34"},
+		"v1.30.14-gke.100": {"1.30.14", "1.30"},
+		"1.31":             {"1.31.0", "1.31"},
+	} {
+		g := NewWithT(t)
+		full, short, err := versions(given)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect([2]string{full, short}).To(Equal(want))
+	}
+	_, _, err := versions("unknown")
+	NewWithT(t).Expect(err).To(MatchError(ContainSubstring("read the API server's version")))
+}
+
+func TestControlPlaneIsHighlyAvailableFromTheSecondNodeOn(t *testing.T) {
+	for nodes, want := range map[int]bool{0: false, 1: false, 2: true, 3: true} {
+		g := NewWithT(t)
+		in := run(t, controlPlane(), func(b *helpers.InputBuilder) {
+			for i := range nodes {
+				b.WithSnapshot("control_plane_nodes", helpers.SnapshotJSON(fmt.Sprintf(`"node-%d"`, i)))
+			}
+		})
+		g.Expect(value(in, "global.discovery.clusterControlPlaneIsHighlyAvailable").Bool()).To(Equal(want))
+	}
+}
+
+func TestEnabledModules(t *testing.T) {
+	cases := map[string]struct {
+		crds []string
+		want []string
+	}{
+		"this module is always there":                           {nil, []string{"istio"}},
+		"cert-manager counts when its CRD is there":             {[]string{"certificates.cert-manager.io"}, []string{"cert-manager", "istio"}},
+		"the autoscaler counts when its CRD is there":           {[]string{"verticalpodautoscalers.autoscaling.k8s.io"}, []string{"istio", "vertical-pod-autoscaler"}},
+		"a CRD that no template asks about does not count":      {[]string{"widgets.example.com"}, []string{"istio"}},
+		"the order in which CRDs are found makes no difference": {[]string{"verticalpodautoscalers.autoscaling.k8s.io", "certificates.cert-manager.io"}, []string{"cert-manager", "istio", "vertical-pod-autoscaler"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			in := run(t, enabledModules(), func(b *helpers.InputBuilder) {
+				for _, crd := range c.crds {
+					b.WithSnapshot("crds", helpers.SnapshotJSON(fmt.Sprintf("%q", crd)))
+				}
+			})
+			got := []string{}
+			for _, module := range value(in, "global.enabledModules").Array() {
+				got = append(got, module.String())
+			}
+			g.Expect(got).To(Equal(c.want))
+		})
+	}
+}
+
+func TestModulesImages(t *testing.T) {
+	g := NewWithT(t)
+	modules := t.TempDir()
+	write := func(path, content string) {
+		file := filepath.Join(modules, path)
+		g.Expect(os.MkdirAll(filepath.Dir(file), 0o700)).To(Succeed())
+		g.Expect(os.WriteFile(file, []byte(content), 0o600)).To(Succeed())
+	}
+	write("values.yaml", "")
+	write("110-istio/images/metadata-exporter/werf.inc.yaml", "")
+	write("110-istio/images/proxyv2-v1x29x1/werf.inc.yaml", "")
+	write("120-built-module/images_digests.json", `{"server":"sha256:abc"}`)
+	write("120-built-module/images/never-looked-at/werf.inc.yaml", "")
+
+	hook := modulesImages("registry.example.com/istio", modules)
+	in := run(t, hook, func(*helpers.InputBuilder) {})
+	g.Expect(value(in, "global.modulesImages.registry.base").String()).To(Equal("registry.example.com/istio"))
+	g.Expect(value(in, "global.modulesImages.digests.builtModule").Raw).To(MatchJSON(`{"server":"sha256:abc"}`))
+	placeholders := value(in, "global.modulesImages.digests.istio").Map()
+	g.Expect(placeholders).To(And(HaveLen(2), HaveKey("metadataExporter"), HaveKey("proxyv2V1x29x1")))
+	g.Expect(placeholders["metadataExporter"].String()).To(MatchRegexp(`^sha256:[0-9a-f]{64}$`))
+	g.Expect(placeholders["metadataExporter"].String()).NotTo(Equal(placeholders["proxyv2V1x29x1"].String()))
+
+	write("120-built-module/images_digests.json", `[]`)
+	_, err := tryRun(t, hook, func(*helpers.InputBuilder) {})
+	g.Expect(err).To(MatchError(And(ContainSubstring("120-built-module"), ContainSubstring("images_digests.json"))))
+}

@@ -1,0 +1,121 @@
+package watcher_test
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic/fake"
+
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
+	"github.com/deckhouse-mesh/istio/lib/peer"
+)
+
+func newWatcherWithoutKey(peers watcher.Fetcher, client *fake.FakeDynamicClient) *watcher.Watcher {
+	return &watcher.Watcher{
+		Client: client, Peers: peers, Metrics: telemetry.NewMetrics(), Log: fixture.Log(), Timing: quick(),
+		Token: watcher.Signer{Dir: "/nonexistent", ClusterUUID: "uuid-a"}.FederationToken,
+	}
+}
+
+// TestTwoExportersUnderstandEachOther joins the watcher of cluster A with the
+// server of cluster B through the real client, over TLS.
+func TestTwoExportersUnderstandEachOther(t *testing.T) {
+	a := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
+	b := fixture.NewCluster(t, "uuid-b", "cluster-b.local")
+
+	configMap := &corev1.ConfigMap{Data: map[string]string{
+		documents.PublicKey: b.PublicJSON(t), documents.IngressGatewaysKey: `[{"address":"10.0.0.1","port":15443}]`,
+	}}
+	published := documents.NewSet(b.Domain, time.Now)
+	update := func(services ...*corev1.Service) {
+		t.Helper()
+		if _, err := published.Update(configMap, services); err != nil {
+			t.Fatal(err)
+		}
+	}
+	update()
+	registry := neighbours.New()
+	handler := server.NewHandler(server.Options{
+		Documents: published, Neighbours: registry, ClusterUUID: b.UUID,
+		Ready: func() error { return nil }, Metrics: telemetry.NewMetrics(), Log: fixture.Log(),
+	})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tlsDir := t.TempDir()
+	certificate, key := fixture.CertificatePEM(t, "b", true)
+	writeFile(t, tlsDir, "tls.crt", certificate)
+	writeFile(t, tlsDir, "tls.key", key)
+	loaded, err := server.LoadCertificate(tlsDir, fixture.Log())
+	if err != nil {
+		t.Fatal(err)
+	}
+	serving, stopServing := context.WithCancel(context.Background())
+	defer stopServing()
+	go func() {
+		if err := server.Serve(serving, listener, handler, loaded, fixture.Log()); err != nil {
+			t.Error(err)
+		}
+	}()
+
+	object := federation("", b.UUID, "")
+	object.Object["spec"] = map[string]any{
+		"trustDomain": b.Domain, "metadataEndpoint": "https://" + listener.Addr().String() + "/metadata",
+		"metadata": map[string]any{"ca": certificate},
+	}
+	authnDir := t.TempDir()
+	writeFile(t, authnDir, watcher.PrivateKeyFile, a.Keys.Priv)
+	h := &home{t: t, client: newClient(object), metrics: telemetry.NewMetrics(), stopped: make(chan struct{})}
+	watch := &watcher.Watcher{
+		Client: h.client, Peers: peer.NewClient(), Metrics: h.metrics, Log: fixture.Log(), Timing: quick(),
+		Token: watcher.Signer{Dir: authnDir, ClusterUUID: a.UUID}.FederationToken,
+	}
+	watching, stop := context.WithCancel(context.Background())
+	h.stop = stop
+	t.Cleanup(h.end)
+	go func() {
+		defer close(h.stopped)
+		if err := watch.Run(watching); err != nil {
+			t.Error(err)
+		}
+	}()
+
+	// B does not know A yet: only its public document can be seen.
+	stranger := h.waitAnnotation(func(value string) bool { return value != "" && !complete(value) })
+	if _, err := registry.Set([]byte(fixture.JSON(t, map[string]any{a.UUID: a.Entry("IstioFederation")}))); err != nil {
+		t.Fatal(err)
+	}
+	joined := h.waitAnnotation(complete)
+	if joined == stranger {
+		t.Error("joining changed nothing")
+	}
+
+	update(&corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop"},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
+	})
+	changed := time.Now()
+	h.waitAnnotation(func(value string) bool { return value != joined && complete(value) })
+	if took := time.Since(changed); took > 2*time.Second {
+		t.Errorf("the poke came %s after the change", took)
+	}
+}
+
+func writeFile(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

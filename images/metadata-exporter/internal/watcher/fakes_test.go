@@ -1,0 +1,247 @@
+package watcher_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic/fake"
+
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peer"
+)
+
+// fakePeer is a neighbour whose documents have tags and no content, for all
+// targets at once.
+type fakePeer struct {
+	mu       sync.Mutex
+	etags    map[string]string // by path
+	errors   map[string]error  // by path
+	changed  chan struct{}
+	unheld   string // the path for which it does not know Prefer: wait
+	requests []seen
+	holding  map[string]int // by target and path
+}
+
+type seen struct {
+	peer.Request
+	target peer.Target
+}
+
+func newFakePeer() *fakePeer {
+	return &fakePeer{
+		etags:  map[string]string{metadata.PublicPath: `"p1"`, metadata.FederationPath: `"f1"`},
+		errors: map[string]error{}, changed: make(chan struct{}), holding: map[string]int{},
+	}
+}
+
+// set changes the peer and wakes whoever is held.
+func (f *fakePeer) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+func (f *fakePeer) Get(ctx context.Context, target peer.Target, request peer.Request) (*peer.Response, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.requests = append(f.requests, seen{request, target})
+	waits := request.IfNoneMatch != "" && request.Wait > 0 && request.Path != f.unheld
+	for {
+		if err := f.errors[request.Path]; err != nil {
+			return nil, err
+		}
+		etag := f.etags[request.Path]
+		if request.IfNoneMatch == "" || request.IfNoneMatch != etag {
+			return &peer.Response{ETag: etag, Body: []byte("{}"), WaitApplied: waits}, nil
+		}
+		if !waits {
+			return &peer.Response{ETag: etag, NotModified: true}, nil
+		}
+		f.hold(ctx, target.URL+request.Path)
+		if err := ctx.Err(); err != nil {
+			return nil, &peer.Error{Reason: peer.Unreachable, URL: target.URL, Err: err}
+		}
+	}
+}
+
+// hold waits for a change; f.mu is held before and after.
+func (f *fakePeer) hold(ctx context.Context, key string) {
+	changed := f.changed
+	f.holding[key]++
+	f.mu.Unlock()
+	select {
+	case <-changed:
+	case <-ctx.Done():
+	}
+	f.mu.Lock()
+	f.holding[key]--
+}
+
+func (f *fakePeer) waitHeld(t *testing.T, url, path string, want int) {
+	t.Helper()
+	fixture.Eventually(t, func() string {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if got := f.holding[url+path]; got != want {
+			return fmt.Sprintf("%d requests for %s%s are held, want %d; all requests: %+v", got, url, path, want, f.requests)
+		}
+		return ""
+	})
+}
+
+// asked returns the requests for path so far.
+func (f *fakePeer) asked(path string) []seen {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var requests []seen
+	for _, request := range f.requests {
+		if request.Path == path {
+			requests = append(requests, request)
+		}
+	}
+	return requests
+}
+
+func unreachable() error { return &peer.Error{Reason: peer.Unreachable, URL: "https://b"} }
+func refused() error {
+	return &peer.Error{Reason: peer.Unauthorized, URL: "https://b", StatusCode: http.StatusUnauthorized}
+}
+
+// home is this cluster: its API server and the watcher that runs in it.
+type home struct {
+	t       *testing.T
+	client  *fake.FakeDynamicClient
+	metrics *telemetry.Metrics
+	stop    context.CancelFunc
+	stopped chan struct{}
+}
+
+const endpoint = "https://b.example.com/metadata/"
+
+func federation(annotation, clusterUUID, reason string) *unstructured.Unstructured {
+	object := &unstructured.Unstructured{Object: map[string]any{
+		"spec": map[string]any{"trustDomain": "cluster-b.local", "metadataEndpoint": endpoint},
+	}}
+	object.SetAPIVersion(v1alpha1.APIVersion)
+	object.SetKind(v1alpha1.IstioFederationKind)
+	object.SetName("b")
+	if annotation != "" {
+		object.SetAnnotations(map[string]string{v1alpha1.PokeAnnotation: annotation})
+	}
+	status := map[string]any{}
+	if clusterUUID != "" {
+		status["metadataCache"] = map[string]any{"public": map[string]any{"clusterUUID": clusterUUID}}
+	}
+	if reason != "" {
+		status["conditions"] = []any{map[string]any{"type": "Ready", "status": "False", "reason": reason}}
+	}
+	object.Object["status"] = status
+	return object
+}
+
+func newClient(objects ...runtime.Object) *fake.FakeDynamicClient {
+	return fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
+		map[schema.GroupVersionResource]string{watcher.Resource: "IstioFederationList"}, objects...)
+}
+
+func quick() watcher.Timing {
+	return watcher.Timing{
+		Wait: 50 * time.Second, Unheld: time.Hour,
+		RetryMin: time.Millisecond, RetryMax: 20 * time.Millisecond, RefusedMax: 10 * time.Millisecond,
+		Nudge: 10 * time.Millisecond, NudgeMax: 40 * time.Millisecond,
+	}
+}
+
+func run(t *testing.T, peers watcher.Fetcher, timing watcher.Timing, client *fake.FakeDynamicClient) *home {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	h := &home{t: t, client: client, metrics: telemetry.NewMetrics(), stop: cancel, stopped: make(chan struct{})}
+	watch := &watcher.Watcher{
+		Client: client, Peers: peers, Metrics: h.metrics, Log: fixture.Log(), Timing: timing,
+		Token: func(clusterUUID string) (string, error) { return "token for " + clusterUUID, nil },
+	}
+	go func() {
+		defer close(h.stopped)
+		if err := watch.Run(ctx); err != nil {
+			t.Errorf("Run() = %v", err)
+		}
+	}()
+	t.Cleanup(h.end)
+	return h
+}
+
+// end stops the watcher and waits until all of it has stopped.
+func (h *home) end() {
+	h.t.Helper()
+	h.stop()
+	select {
+	case <-h.stopped:
+	case <-time.After(fixture.Deadline):
+		h.t.Error("the watcher does not stop")
+	}
+}
+
+func (h *home) annotation() string {
+	h.t.Helper()
+	object, err := h.client.Resource(watcher.Resource).Get(context.Background(), "b", metav1.GetOptions{})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return object.GetAnnotations()[v1alpha1.PokeAnnotation]
+}
+
+// waitAnnotation waits for another value than before and returns it.
+func (h *home) waitAnnotation(good func(value string) bool) string {
+	h.t.Helper()
+	var value string
+	fixture.Eventually(h.t, func() string {
+		if value = h.annotation(); !good(value) {
+			return fmt.Sprintf("the annotation is %q", value)
+		}
+		return ""
+	})
+	return value
+}
+
+func (h *home) patches() (count int) {
+	for _, action := range h.client.Actions() {
+		if action.GetVerb() == "patch" {
+			count++
+		}
+	}
+	return count
+}
+
+func (h *home) update(object *unstructured.Unstructured) {
+	h.t.Helper()
+	if _, err := h.client.Resource(watcher.Resource).Update(context.Background(), object, metav1.UpdateOptions{}); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// setStatus keeps the annotation, as the discovery hook does.
+func (h *home) setStatus(status map[string]any) {
+	h.t.Helper()
+	patch, err := json.Marshal(map[string]any{"status": status})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if _, err := h.client.Resource(watcher.Resource).Patch(context.Background(), "b", "application/merge-patch+json", patch, metav1.PatchOptions{}); err != nil {
+		h.t.Fatal(err)
+	}
+}

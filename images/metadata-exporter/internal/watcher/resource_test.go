@@ -1,0 +1,83 @@
+package watcher
+
+import (
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"github.com/deckhouse-mesh/istio/lib/peer"
+)
+
+func resource(t *testing.T, manifest string) *unstructured.Unstructured {
+	t.Helper()
+	object := map[string]any{}
+	if err := yaml.Unmarshal([]byte(manifest), &object); err != nil {
+		t.Fatal(err)
+	}
+	return &unstructured.Unstructured{Object: object}
+}
+
+func TestWhatTheWatcherReadsOfAResource(t *testing.T) {
+	object := resource(t, `
+apiVersion: deckhouse.io/v1alpha1
+kind: IstioFederation
+metadata:
+  name: b
+  annotations: {istio.deckhouse.io/peer-metadata-revision: x.y}
+  managedFields: [{manager: kubectl}]
+spec:
+  trustDomain: cluster-b.local
+  metadataEndpoint: https://istio.b.example.com/metadata/
+  metadata: {ca: PEM, insecureSkipVerify: true}
+status:
+  metadataCache:
+    public: {clusterUUID: uuid-b}
+    private: {publicServices: [{hostname: web.shop.svc.cluster-b.local}]}
+  conditions:
+  - {type: PublicMetadata, status: "True", reason: Fetched}
+  - {type: Ready, status: "False", reason: PeerUnreachable}
+`)
+	stripped, err := strip(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, stands := readResource(stripped.(*unstructured.Unstructured))
+	wantTo := connection{
+		target:      peer.Target{URL: "https://istio.b.example.com/metadata/", CA: "PEM", InsecureSkipVerify: true},
+		clusterUUID: "uuid-b",
+	}
+	if to != wantTo {
+		t.Errorf("connection = %+v, want %+v", to, wantTo)
+	}
+	if want := (standing{annotation: "x.y", blamesPeer: true}); stands != want {
+		t.Errorf("standing = %+v, want %+v", stands, want)
+	}
+	if _, found, _ := unstructured.NestedMap(object.Object, "status", "metadataCache", "private"); found || object.GetManagedFields() != nil {
+		t.Error("the cache keeps what nobody reads")
+	}
+}
+
+func TestWhenAResourceBlamesItsPeer(t *testing.T) {
+	for name, test := range map[string]struct {
+		status string
+		want   bool
+	}{
+		"no status":                        {"{}", false},
+		"no conditions":                    {"{conditions: []}", false},
+		"ready":                            {`{conditions: [{type: Ready, status: "True", reason: PeerFine}]}`, false},
+		"the peer is unreachable":          {`{conditions: [{type: Ready, status: "False", reason: PeerUnreachable}]}`, true},
+		"the peer refuses this cluster":    {`{conditions: [{type: Ready, status: "False", reason: PeerRefusesThisCluster}]}`, true},
+		"it is not known whether":          {`{conditions: [{type: Ready, status: Unknown, reason: PeerUnreachable}]}`, true},
+		"this cluster's own fault":         {`{conditions: [{type: Ready, status: "False", reason: OwnTrustDomain}]}`, false},
+		"another condition blames it":      {`{conditions: [{type: Other, status: "False", reason: PeerUnreachable}]}`, false},
+		"conditions that are no list":      {`{conditions: {type: Ready}}`, false},
+		"a condition that is no condition": {`{conditions: [text]}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, got := readResource(resource(t, "status: "+test.status)); got.blamesPeer != test.want {
+				t.Errorf("blamesPeer = %v", got.blamesPeer)
+			}
+		})
+	}
+}

@@ -1,0 +1,295 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+)
+
+const (
+	moduleNamespace = v1alpha1.Namespace
+	exporterName    = "metadata-exporter"
+	// scheduled is the longest that something waits for the module's one-minute schedule, with time to act.
+	scheduled = 100 * time.Second
+	// prompt is the longest that something that is not scheduled may take on a loaded machine.
+	prompt = 20 * time.Second
+	// restarted is the longest that switching the module or a workload on or off may take.
+	restarted = 90 * time.Second
+)
+
+var (
+	moduleConfigs    = schema.GroupVersionResource{Group: "deckhouse.io", Version: "v1alpha1", Resource: "moduleconfigs"}
+	federations      = schema.GroupVersionResource{Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioFederationResource}
+	serviceEntries   = schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1", Resource: "serviceentries"}
+	destinationRules = schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1", Resource: "destinationrules"}
+	crds             = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+)
+
+// cluster of the shared lab.
+type cluster struct {
+	name    string
+	typed   kubernetes.Interface
+	dynamic dynamic.Interface
+}
+
+func newCluster(name string) (*cluster, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(suite.stateDir, name, "kubeconfig"))
+	if err != nil {
+		return nil, err
+	}
+	config.QPS = -1
+	config.WarningHandler = nil
+	typed, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	dyn, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	return &cluster{name: name, typed: typed, dynamic: dyn}, nil
+}
+
+// described is what lab.json says of the cluster now.
+func (c *cluster) described(t *testing.T) clusterDescription {
+	t.Helper()
+	described, err := readLab(suite.stateDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, found := range described.Clusters {
+		if found.Name == c.name {
+			return found
+		}
+	}
+	t.Fatalf("lab.json has no cluster %s", c.name)
+	return clusterDescription{}
+}
+
+// pid of the process of that name, 0 when there is none.
+func (c *cluster) pid(t *testing.T, name string) int {
+	t.Helper()
+	for _, process := range c.described(t).Processes {
+		if process.Name == name {
+			return process.PID
+		}
+	}
+	return 0
+}
+
+// eventually waits until the condition says nothing is missing any more.
+func eventually(t *testing.T, timeout time.Duration, what string, condition func() (missing string)) {
+	t.Helper()
+	deadline := time.Now().Add(timeout)
+	for {
+		missing := condition()
+		if missing == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s; last: %s", timeout, what, missing)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// condition of an IstioFederation as "status/reason: message".
+func (c *cluster) condition(name, kind string) (status, reason, message string) {
+	resource, err := c.dynamic.Resource(federations).Get(context.Background(), name, metav1.GetOptions{})
+	if err != nil {
+		return "", "", err.Error()
+	}
+	conditions, _, _ := unstructured.NestedSlice(resource.Object, "status", "conditions")
+	for _, item := range conditions {
+		fields, _ := item.(map[string]any)
+		if fields["type"] == kind {
+			return text(fields["status"]), text(fields["reason"]), text(fields["message"])
+		}
+	}
+	return "", "", "there is no such condition"
+}
+
+func text(value any) string {
+	s, _ := value.(string)
+	return s
+}
+
+func (c *cluster) awaitReady(t *testing.T, federation string, timeout time.Duration) {
+	t.Helper()
+	eventually(t, timeout, c.name+" is federated with "+federation, func() string {
+		if status, reason, message := c.condition(federation, "Ready"); status != "True" {
+			return fmt.Sprintf("Ready=%s %s: %s", status, reason, message)
+		}
+		return ""
+	})
+}
+
+// awaitJoined waits until both clusters of the lab work together, as every test may expect and must leave them.
+func awaitJoined(t *testing.T) {
+	t.Helper()
+	suite.a.awaitReady(t, suite.b.name, scheduled)
+	suite.b.awaitReady(t, suite.a.name, scheduled)
+}
+
+// namespace is made for the test and removed after it.
+func (c *cluster) namespace(t *testing.T) string {
+	t.Helper()
+	created, err := c.dynamic.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}).Create(context.Background(),
+		&unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"generateName": "e2e-"},
+		}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.typed.CoreV1().Namespaces().Delete(context.Background(), created.GetName(), metav1.DeleteOptions{})
+	})
+	return created.GetName()
+}
+
+// publish makes a published Service with an HTTP and a gRPC port and returns its hostname.
+func (c *cluster) publish(t *testing.T, namespace, name string) string {
+	t.Helper()
+	c.service(t, namespace, name)
+	c.label(t, namespace, name, true)
+	return c.hostname(t, namespace, name)
+}
+
+func (c *cluster) service(t *testing.T, namespace, name string) {
+	t.Helper()
+	services := c.dynamic.Resource(schema.GroupVersionResource{Version: "v1", Resource: "services"}).Namespace(namespace)
+	_, err := services.Create(context.Background(), &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Service",
+		"metadata": map[string]any{"name": name},
+		"spec": map[string]any{"ports": []any{
+			map[string]any{"name": "http-web", "port": int64(80)},
+			map[string]any{"name": "api", "port": int64(9000), "appProtocol": "grpc"},
+		}},
+	}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c *cluster) label(t *testing.T, namespace, name string, published bool) {
+	t.Helper()
+	value := "null"
+	if published {
+		value = `""`
+	}
+	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%s}}}`, v1alpha1.PublicServiceLabel, value)
+	if _, err := c.typed.CoreV1().Services(namespace).Patch(context.Background(), name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c *cluster) hostname(t *testing.T, namespace, name string) string {
+	return strings.Join([]string{name, namespace, "svc", c.described(t).ClusterDomain}, ".")
+}
+
+// imported is the ServiceEntry for the hostname, nil when there is none.
+func (c *cluster) imported(t *testing.T, hostname string) *unstructured.Unstructured {
+	t.Helper()
+	list, err := c.dynamic.Resource(serviceEntries).List(context.Background(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range list.Items {
+		hosts, _, _ := unstructured.NestedStringSlice(list.Items[i].Object, "spec", "hosts")
+		for _, host := range hosts {
+			if host == hostname {
+				return &list.Items[i]
+			}
+		}
+	}
+	return nil
+}
+
+func (c *cluster) awaitImported(t *testing.T, hostname string, timeout time.Duration) *unstructured.Unstructured {
+	t.Helper()
+	var entry *unstructured.Unstructured
+	eventually(t, timeout, hostname+" is known in "+c.name, func() string {
+		if entry = c.imported(t, hostname); entry == nil {
+			return "no ServiceEntry"
+		}
+		return ""
+	})
+	return entry
+}
+
+func (c *cluster) awaitForgotten(t *testing.T, hostname string, timeout time.Duration) {
+	t.Helper()
+	eventually(t, timeout, hostname+" is no longer known in "+c.name, func() string {
+		if entry := c.imported(t, hostname); entry != nil {
+			return "ServiceEntry " + entry.GetName() + " is there"
+		}
+		return ""
+	})
+}
+
+// versions of all objects of a resource, by namespace/name, with uid so that a re-created object counts as changed.
+func (c *cluster) versions(t *testing.T, resource schema.GroupVersionResource, namespace string, options metav1.ListOptions) map[string]string {
+	t.Helper()
+	list, err := c.dynamic.Resource(resource).Namespace(namespace).List(context.Background(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions := map[string]string{}
+	for _, item := range list.Items {
+		versions[item.GetNamespace()+"/"+item.GetName()] = string(item.GetUID()) + "@" + item.GetResourceVersion()
+	}
+	return versions
+}
+
+// configure merges the patch into the spec of a ModuleConfig.
+func (c *cluster) configure(t *testing.T, module string, spec map[string]any) {
+	t.Helper()
+	patch, err := json.Marshal(map[string]any{"spec": spec})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.dynamic.Resource(moduleConfigs).Patch(context.Background(), module, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// scaleExporter sets how many exporters run, and waits until that is so.
+func (c *cluster) scaleExporter(t *testing.T, replicas int) {
+	t.Helper()
+	patch := fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas)
+	deployments := c.typed.AppsV1().Deployments(moduleNamespace)
+	if _, err := deployments.Patch(context.Background(), exporterName, types.MergePatchType, patch, metav1.PatchOptions{}, "scale"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, restarted, fmt.Sprintf("%d exporters run in %s", replicas, c.name), func() string {
+		deployment, err := deployments.Get(context.Background(), exporterName, metav1.GetOptions{})
+		if err != nil {
+			return err.Error()
+		}
+		if ready := int(deployment.Status.ReadyReplicas); ready != replicas {
+			return fmt.Sprintf("%d are ready", ready)
+		}
+		if replicas == 0 {
+			if pid := c.pid(t, exporterName); pid != 0 {
+				return fmt.Sprintf("process %d is there", pid)
+			}
+		}
+		return ""
+	})
+}

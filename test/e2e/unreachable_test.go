@@ -1,0 +1,82 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestAnUnreachablePeerLosesNothingIsNamedAndRecovers(t *testing.T) {
+	awaitJoined(t)
+	namespace := suite.b.namespace(t)
+	hostname := suite.b.publish(t, namespace, "web")
+	suite.a.awaitImported(t, hostname, prompt)
+	before := suite.a.versions(t, serviceEntries, "", metav1.ListOptions{})
+	t.Cleanup(func() {
+		suite.b.scaleExporter(t, 1)
+		awaitJoined(t)
+	})
+	suite.b.scaleExporter(t, 0)
+	eventually(t, 2*time.Minute, "the condition says that the peer is unreachable", func() string {
+		status, reason, message := suite.a.condition(suite.b.name, "Ready")
+		if status != "False" || !strings.HasPrefix(reason, "Peer") || message == "" {
+			return fmt.Sprintf("Ready=%s %s: %s", status, reason, message)
+		}
+		return ""
+	})
+	if after := suite.a.versions(t, serviceEntries, "", metav1.ListOptions{}); !maps.Equal(before, after) {
+		t.Errorf("ServiceEntries changed while the peer was away: %v became %v", before, after)
+	}
+	suite.b.scaleExporter(t, 1)
+	suite.a.awaitReady(t, suite.b.name, scheduled)
+	if after := suite.a.versions(t, serviceEntries, "", metav1.ListOptions{}); !maps.Equal(before, after) {
+		t.Errorf("ServiceEntries changed when the peer came back: %v became %v", before, after)
+	}
+	other := suite.b.publish(t, namespace, "other")
+	suite.a.awaitImported(t, other, scheduled)
+}
+
+func TestKilledProcessesOfTheModuleAreRestartedAndNothingIsLost(t *testing.T) {
+	awaitJoined(t)
+	namespace := suite.b.namespace(t)
+	hostname := suite.b.publish(t, namespace, "web")
+	suite.a.awaitImported(t, hostname, prompt)
+	before := suite.a.versions(t, serviceEntries, "", metav1.ListOptions{})
+	for _, victim := range []struct {
+		cluster *cluster
+		process string
+	}{{suite.b, exporterName}, {suite.a, exporterName}, {suite.a, "operator"}} {
+		t.Run(victim.process+" of "+victim.cluster.name, func(t *testing.T) {
+			pid := victim.cluster.pid(t, victim.process)
+			if pid == 0 {
+				t.Fatal("lab.json does not know the process")
+			}
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, restarted, "it is started again", func() string {
+				if now := victim.cluster.pid(t, victim.process); now == pid || now == 0 {
+					return fmt.Sprintf("its pid is %d", now)
+				}
+				return ""
+			})
+		})
+	}
+	name := "later"
+	later := suite.b.publish(t, namespace, name)
+	suite.a.awaitImported(t, later, scheduled)
+	awaitJoined(t)
+	after := suite.a.versions(t, serviceEntries, "", metav1.ListOptions{})
+	for key, version := range before {
+		if after[key] != version {
+			t.Errorf("ServiceEntry %s was %s and is %q", key, version, after[key])
+		}
+	}
+}
