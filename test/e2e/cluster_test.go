@@ -38,6 +38,8 @@ var (
 	federations      = schema.GroupVersionResource{Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioFederationResource}
 	serviceEntries   = schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1", Resource: "serviceentries"}
 	destinationRules = schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1", Resource: "destinationrules"}
+	secrets          = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+	configMaps       = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 	crds             = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 )
 

@@ -1,0 +1,155 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// hostileMemory is what the operator and the exporter may hold while peers send them megabytes; kilobytes.
+const hostileMemory = 600 << 10
+
+func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
+	awaitJoined(t)
+	namespace := suite.b.namespace(t)
+	suite.a.awaitImported(t, suite.b.publish(t, namespace, "web"), prompt)
+	before := suite.a.versions(t, serviceEntries, "", metav1.ListOptions{})
+	operator, exporter := suite.a.pid(t, "operator"), suite.a.pid(t, exporterName)
+	victimUUID := suite.b.described(t).ClusterUUID
+
+	const tenMegabytes = 10 << 20
+	for name, test := range map[string]struct {
+		spoil func(*fakePeer)
+		// condition that must be False or carry the reason, and what its message must contain.
+		condition, reason, message string
+	}{
+		"html":        {func(p *fakePeer) { p.public = serveText("text/html", "<html>log in</html>") }, "Ready", "PeerMetadataNotJSON", ""},
+		"empty":       {func(p *fakePeer) { p.public = serveText("application/json", "") }, "Ready", "PeerMetadataNotJSON", ""},
+		"big-public":  {func(p *fakePeer) { p.public = servePadding(tenMegabytes) }, "Ready", "PeerMetadataTooLarge", ""},
+		"big-private": {func(p *fakePeer) { p.private = servePadding(tenMegabytes) }, "Ready", "PeerMetadataTooLarge", ""},
+		"bad-pem": {func(p *fakePeer) {
+			p.public = altered(p.public, func(d map[string]any) {
+				d["rootCA"] = "-----BEGIN CERTIFICATE-----\nbm9uc2Vuc2U=\n-----END CERTIFICATE-----\n"
+			})
+		}, "Ready", "PeerPublicMetadataInvalid", "rootCA"},
+		"bad-key": {func(p *fakePeer) {
+			p.public = altered(p.public, func(d map[string]any) { d["authnKeyPub"] = "no key" })
+		}, "Ready", "PeerPublicMetadataInvalid", "authnKeyPub"},
+		"foreign-hostname": {func(p *fakePeer) {
+			p.private = altered(p.private, func(d map[string]any) {
+				d["publicServices"] = []any{map[string]any{
+					"hostname": "web." + namespace + ".svc." + suite.b.described(t).ClusterDomain,
+					"ports":    []any{map[string]any{"name": "http", "port": 80, "protocol": "HTTP"}},
+				}}
+			})
+		}, "ServicesAccepted", "SomeRejected", suite.b.described(t).ClusterDomain},
+		"taken-uuid": {func(p *fakePeer) {
+			p.public = altered(p.public, func(d map[string]any) { d["clusterUUID"] = victimUUID })
+		}, "Ready", "ClusterUUIDTaken", suite.b.name},
+		"wrong-domain": {func(p *fakePeer) {
+			p.public = altered(p.public, func(d map[string]any) { d["trustDomain"] = "other.example" })
+		}, "Ready", "PeerTrustDomainMismatch", "other.example"},
+		"absent": {func(p *fakePeer) { p.server.Close() }, "Ready", "PeerUnreachable", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			peer := newFakePeer(t, name+".example")
+			test.spoil(peer)
+			suite.a.federate(t, peer.federation(name))
+			eventually(t, scheduled, "the condition says what is wrong", func() string {
+				status, reason, message := suite.a.condition(name, test.condition)
+				if status != "False" || reason != test.reason || !strings.Contains(message, test.message) {
+					return fmt.Sprintf("%s=%s %s: %s", test.condition, status, reason, message)
+				}
+				return ""
+			})
+		})
+	}
+	t.Cleanup(func() {
+		awaitJoined(t)
+		if after := suite.a.versions(t, serviceEntries, "", metav1.ListOptions{}); !maps.Equal(before, after) {
+			t.Errorf("ServiceEntries changed: %v became %v", before, after)
+		}
+		for process, pid := range map[string]int{"operator": operator, exporterName: exporter} {
+			if now := suite.a.pid(t, process); now != pid {
+				t.Errorf("the %s was restarted: its pid was %d and is %d", process, pid, now)
+				continue
+			}
+			if resident := residentKilobytes(t, pid); resident > hostileMemory {
+				t.Errorf("the %s holds %d kB, want at most %d", process, resident, hostileMemory)
+			}
+		}
+	})
+}
+
+// servePadding answers with JSON that long, as fast as the reader takes it.
+func servePadding(length int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		out := bufio.NewWriter(w)
+		_, _ = out.WriteString(`{"clusterUUID":"`)
+		for range length {
+			if out.WriteByte('x') != nil {
+				return
+			}
+		}
+		_, _ = out.WriteString(`"}`)
+		_ = out.Flush()
+	}
+}
+
+// TestAPeerThatNeverAnswersDelaysNobodyElse: a connection that is accepted and
+// then silent must not hold up the other peers.
+func TestAPeerThatNeverAnswersDelaysNobodyElse(t *testing.T) {
+	awaitJoined(t)
+	released := make(chan struct{})
+	silent := newFakePeer(t, "silent.example")
+	t.Cleanup(func() { close(released) })
+	silent.public = func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-released:
+		case <-r.Context().Done():
+		}
+	}
+	suite.a.federate(t, silent.federation("silent"))
+	namespace := suite.b.namespace(t)
+	for _, name := range []string{"one", "two", "three"} {
+		hostname := suite.b.publish(t, namespace, name)
+		suite.a.awaitImported(t, hostname, prompt)
+	}
+	eventually(t, scheduled, "the condition says that the peer does not answer", func() string {
+		status, reason, message := suite.a.condition("silent", "Ready")
+		if status != "False" || reason != "PeerUnreachable" {
+			return fmt.Sprintf("Ready=%s %s: %s", status, reason, message)
+		}
+		return ""
+	})
+}
+
+func residentKilobytes(t *testing.T, pid int) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "VmRSS:" {
+			kilobytes, err := strconv.Atoi(fields[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kilobytes
+		}
+	}
+	t.Fatalf("process %d does not say how much memory it holds", pid)
+	return 0
+}

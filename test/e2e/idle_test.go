@@ -1,0 +1,78 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	// idleTime holds three rounds of the module's one-minute schedule.
+	idleTime = 3 * time.Minute
+	// quiet is how long nothing must have been written before the test begins.
+	quiet = 10 * time.Second
+)
+
+func TestWhenNothingChangesNothingIsWritten(t *testing.T) {
+	awaitJoined(t)
+	namespace := suite.b.namespace(t)
+	suite.a.awaitImported(t, suite.b.publish(t, namespace, "web"), prompt)
+	observe := func() map[string]string {
+		all := map[string]string{}
+		for _, c := range []*cluster{suite.a, suite.b} {
+			for kind, versions := range map[string]map[string]string{
+				"ServiceEntry":    c.versions(t, serviceEntries, "", metav1.ListOptions{}),
+				"DestinationRule": c.versions(t, destinationRules, "", metav1.ListOptions{}),
+				"Helm release":    c.versions(t, secrets, "", metav1.ListOptions{LabelSelector: "owner=helm"}),
+				"Secret":          c.versions(t, secrets, moduleNamespace, metav1.ListOptions{}),
+				"ConfigMap":       c.versions(t, configMaps, moduleNamespace, metav1.ListOptions{}),
+				"ModuleConfig":    c.versions(t, moduleConfigs, "", metav1.ListOptions{}),
+			} {
+				for name, version := range versions {
+					all[c.name+" "+kind+" "+name] = version
+				}
+			}
+		}
+		return all
+	}
+	last, since := observe(), time.Now()
+	eventually(t, 2*time.Minute, "what went before has settled", func() string {
+		if now := observe(); !maps.Equal(last, now) {
+			last, since = now, time.Now()
+		}
+		if time.Since(since) < quiet {
+			return "something was written within the last seconds"
+		}
+		return ""
+	})
+	releases := 0
+	for deadline := time.Now().Add(idleTime); time.Now().Before(deadline); time.Sleep(5 * time.Second) {
+		now := observe()
+		for key, version := range last {
+			if now[key] != version {
+				t.Errorf("%s was written: %s became %q", key, version, now[key])
+			}
+		}
+		for key := range now {
+			if _, known := last[key]; !known {
+				t.Errorf("%s was created", key)
+			}
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	for key := range last {
+		if strings.Contains(key, " Helm release ") {
+			releases++
+		}
+	}
+	if releases < 2 {
+		t.Errorf("%d Helm releases were watched, want those of two clusters", releases)
+	}
+}
