@@ -53,7 +53,7 @@ test-unit: generate ## Run the tests that need no cluster
 .PHONY: test-e2e
 test-e2e: build tools ## Run the end-to-end tests on a lab of two clusters
 	@echo "test: end to end, on a lab of two clusters"
-	@go test -count=1 -timeout 25m -v ./test/e2e/...
+	@go test -tags e2e -count=1 -timeout 25m -v ./test/e2e/...
 
 .PHONY: bench
 bench: generate ## Run the benchmarks

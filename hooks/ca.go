@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
-	"github.com/deckhouse/module-sdk/pkg/metric/operation"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/ca"
@@ -19,7 +18,6 @@ const (
 	caPath             = "istio.internal.ca"
 	caSettingsPath     = "istio.ca"
 	caRefusedMetric    = "d8_istio_ca_setting_refused"
-	caMetricsGroup     = "istio_ca"
 	caRefusedEventName = "CARefused"
 )
 
@@ -57,13 +55,15 @@ func runCertificateAuthority(_ context.Context, in *sdk.HookInput) error {
 		return err
 	}
 
-	in.MetricsCollector.Expire(caMetricsGroup)
+	// Set in every run: module-sdk does not expire groups.
+	refused := 0.0
 	if choice.Refused != nil {
+		refused = 1
 		in.Logger.Error("the CA of the settings is refused, the one in use stays", "error", choice.Refused.Error())
-		in.MetricsCollector.Set(caRefusedMetric, 1, nil, operation.WithGroup(caMetricsGroup))
 		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(caRefusedEventName,
 			fmt.Sprintf("settings refused, the CA in use stays: %v", choice.Refused), in.DC.GetClock().Now()))
 	}
+	in.MetricsCollector.Set(caRefusedMetric, refused, nil)
 	if choice.Generated {
 		in.Logger.Info("a CA was generated", "trustDomain", this.TrustDomain)
 	}

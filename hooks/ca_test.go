@@ -57,8 +57,8 @@ var _ = Describe("Hook ca", func() {
 		r.ValuesSet("istio.ca", map[string]string{"cert": own.Cert, "key": own.Key})
 		r.succeeds()
 		Expect(inUse(r)).To(Equal(own))
-		_, refused := r.metric(caRefusedMetric)
-		Expect(refused).To(BeFalse())
+		refused, _ := r.metric(caRefusedMetric)
+		Expect(refused).To(BeZero())
 	})
 
 	It("refuses a bad CA of the settings by name, once, and keeps the old one", func() {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
-	"github.com/deckhouse/module-sdk/pkg/metric/operation"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 )
@@ -14,7 +13,6 @@ import (
 const (
 	customCertificatePath   = "istio.internal.customCertificateData"
 	customCertificateMetric = "d8_istio_custom_certificate_refused"
-	customCertificateGroup  = "istio_custom_certificate"
 )
 
 // customCertificate copies the person's TLS Secret, named by
@@ -42,7 +40,9 @@ func customCertificate() hookruntime.Hook {
 }
 
 func runCustomCertificate(_ context.Context, in *sdk.HookInput) error {
-	in.MetricsCollector.Expire(customCertificateGroup)
+	// Set in every run: module-sdk does not expire groups.
+	refused := 0.0
+	defer func() { in.MetricsCollector.Set(customCertificateMetric, refused, nil) }()
 	if httpsSetting(in, "mode") != "CustomCertificate" {
 		in.Values.Remove(customCertificatePath)
 		return nil
@@ -51,7 +51,7 @@ func runCustomCertificate(_ context.Context, in *sdk.HookInput) error {
 	data, err := tlsSecret(in, name)
 	if err != nil {
 		in.Logger.Error("https.customCertificate.secretName: the certificate is refused, the one in use stays", "error", err.Error())
-		in.MetricsCollector.Set(customCertificateMetric, 1, nil, operation.WithGroup(customCertificateGroup))
+		refused = 1
 		in.PatchCollector.CreateIfNotExists(moduleConfigEvent("CustomCertificateRefused",
 			fmt.Sprintf("https.customCertificate.secretName: %v", err), in.DC.GetClock().Now()))
 		return nil

@@ -2,6 +2,7 @@ package moduleconfig
 
 import (
 	"errors"
+	"reflect"
 	"strconv"
 	"strings"
 )
@@ -36,6 +37,10 @@ func decide(schema *Schema, wanted *Spec, readError error, lastGood *Spec) verdi
 			previous = lastGood.Settings
 		}
 		problems = schema.Check(*wanted, previous)
+		// What was accepted once is not refused for the time that has passed since, such as an expired CA.
+		if len(problems) == 0 && (lastGood == nil || !reflect.DeepEqual(wanted.Settings, lastGood.Settings)) {
+			problems = schema.CheckSense(*wanted)
+		}
 	}
 	if len(problems) == 0 {
 		return verdict{effective: *wanted, lastGood: wanted, status: status{Version: version}}

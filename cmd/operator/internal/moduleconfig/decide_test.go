@@ -55,3 +55,30 @@ func TestDecideJoinsProblemsOnOneLine(t *testing.T) {
 	g.Expect(decide(exampleSchema(g), &spec, nil, nil).status.Message).To(HaveSuffix(
 		"spec.settings.a: there is no such setting; spec.settings.b: there is no such setting"))
 }
+
+func TestDecideAsksForSenseOnlyWhenSettingsAreNew(t *testing.T) {
+	yes := true
+	spec := Spec{Enabled: &yes, Version: 2, Settings: alliance(map[string]any{"inlet": "NodePort"})}
+	other := Spec{Enabled: &yes, Version: 2, Settings: alliance(map[string]any{"inlet": "LoadBalancer"})}
+	withSense := func(g *WithT) *Schema {
+		schema := exampleSchema(g)
+		schema.Sense = func(map[string]any) error {
+			return errors.Join(errors.New("ca.cert: expired"), errors.New("ca.key: is another's"))
+		}
+		return schema
+	}
+
+	t.Run("new settings without sense leave the last good ones in force", func(t *testing.T) {
+		g := NewWithT(t)
+		got := decide(withSense(g), &spec, nil, &other)
+		g.Expect(got.effective).To(Equal(other))
+		g.Expect(got.status.Message).To(Equal(
+			"Invalid, the previous settings stay in force: spec.settings.ca.cert: expired; spec.settings.ca.key: is another's"))
+	})
+	t.Run("settings that were accepted once stay in force whatever time has done to them", func(t *testing.T) {
+		g := NewWithT(t)
+		got := decide(withSense(g), &spec, nil, &spec)
+		g.Expect(got.effective).To(Equal(spec))
+		g.Expect(got.status.Message).To(BeEmpty())
+	})
+}

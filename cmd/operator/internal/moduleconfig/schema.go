@@ -23,6 +23,10 @@ type Schema struct {
 	// version is the newest version of the settings, x-config-version in the file.
 	version int
 	storage *validation.SchemaStorage
+	// Sense checks what a schema cannot: whether settings that are new make
+	// sense together and at this time. Each error begins with the setting's name.
+	// Nil checks nothing.
+	Sense func(settings map[string]any) error
 }
 
 // NewSchema reads a schema from openapi/config-values.yaml and, because
@@ -93,6 +97,20 @@ func (s *Schema) Check(spec Spec, previous map[string]any) []error {
 	}
 	err := s.storage.ValidateTransition(validation.ConfigValuesSchema, settingsPath, utils.Values{settingsPath: settings}, old)
 	return explain(err)
+}
+
+// CheckSense returns what Sense has against the settings of spec, one error for each thing to correct.
+func (s *Schema) CheckSense(spec Spec) []error {
+	if s.Sense == nil {
+		return nil
+	}
+	var out []error
+	if err := s.Sense(copySettings(spec.Settings)); err != nil {
+		for _, problem := range flatten(err) {
+			out = append(out, fmt.Errorf("%s.%w", settingsPath, problem))
+		}
+	}
+	return out
 }
 
 func (s *Schema) checkVersion(version float64) error {

@@ -29,6 +29,7 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/operator/internal/server"
 	globalhooks "github.com/deckhouse-mesh/istio/global-hooks"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/settings"
 	istiohooks "github.com/deckhouse-mesh/istio/modules/110-istio/hooks"
 )
 
@@ -128,6 +129,9 @@ func (w worker) stop(operator *addonoperator.AddonOperator) {
 	}
 }
 
+// moduleName is the ModuleConfig whose settings have rules beyond their schema.
+const moduleName = "istio"
+
 // moduleConfigs returns the source of settings, and a function to call at the end.
 func (w worker) moduleConfigs(ctx context.Context) (*moduleconfig.Backend, func(), error) {
 	crds, crdsErr := apiextensions.NewForConfig(w.config)
@@ -141,6 +145,9 @@ func (w worker) moduleConfigs(ctx context.Context) (*moduleconfig.Backend, func(
 	schemas, err := moduleconfig.LoadSchemas(w.opts.ModulesDir, w.opts.GlobalHooksDir)
 	if err != nil {
 		return nil, nil, err
+	}
+	if istio := schemas[moduleName]; istio != nil {
+		istio.Sense = func(wanted map[string]any) error { return settings.Check(wanted, time.Now()) }
 	}
 	if _, err := w.metrics.operator.RegisterGauge(invalidMetric, []string{"name"}); err != nil {
 		return nil, nil, fmt.Errorf("register metric %s: %w", invalidMetric, err)

@@ -1,0 +1,62 @@
+package hooks
+
+import (
+	"os"
+	"path/filepath"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	clienttesting "k8s.io/client-go/testing"
+)
+
+const widgetCRD = `apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.networking.istio.io}
+spec:
+  group: networking.istio.io
+  scope: Cluster
+  names: {kind: Widget, plural: widgets, singular: widget, listKind: WidgetList}
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]
+`
+
+var _ = Describe("Hook ensure_crds", func() {
+	It("installs the module's and Istio's CRDs and waits until they are served", func() {
+		dir := GinkgoT().TempDir()
+		Expect(os.MkdirAll(filepath.Join(dir, "crds", "istio"), 0o755)).To(Succeed())
+		Expect(os.WriteFile(filepath.Join(dir, "crds", "istio", "all.gen.yaml"), []byte(widgetCRD), 0o600)).To(Succeed())
+		for _, name := range []string{"istiofederation.yaml", "istiomulticluster.yaml"} {
+			own, err := os.ReadFile(filepath.Join("..", "crds", name))
+			Expect(err).NotTo(HaveOccurred())
+			Expect(os.WriteFile(filepath.Join(dir, "crds", name), own, 0o600)).To(Succeed())
+		}
+
+		r := newRun(ensureCRDs(dir), joinedSettings).given("")
+		asAPIServer := r.KubeClient().(*dynamicfake.FakeDynamicClient)
+		lists := 0
+		asAPIServer.PrependReactor("list", "customresourcedefinitions", func(clienttesting.Action) (bool, runtime.Object, error) {
+			lists++
+			return false, nil, nil
+		})
+		asAPIServer.PrependReactor("create", "customresourcedefinitions", func(action clienttesting.Action) (bool, runtime.Object, error) {
+			crd := action.(clienttesting.CreateAction).GetObject().(*unstructured.Unstructured)
+			return false, nil, unstructured.SetNestedSlice(crd.Object, []any{map[string]any{"type": "Established", "status": "True"}}, "status", "conditions")
+		})
+		r.succeeds()
+		Expect(lists).To(BeNumerically(">", 0))
+		for _, name := range []string{"istiofederations.deckhouse.io", "istiomulticlusters.deckhouse.io", "widgets.networking.istio.io"} {
+			Expect(r.KubernetesGlobalResource("CustomResourceDefinition", name)).NotTo(BeNil(), name)
+		}
+	})
+
+	It("says which file is broken", func() {
+		dir := GinkgoT().TempDir()
+		Expect(os.MkdirAll(filepath.Join(dir, "crds"), 0o755)).To(Succeed())
+		Expect(os.WriteFile(filepath.Join(dir, "crds", "broken.yaml"), []byte("kind: ConfigMap\napiVersion: v1\n"), 0o600)).To(Succeed())
+		r := newRun(ensureCRDs(dir), joinedSettings).given("")
+		r.RunHook()
+		Expect(r.HookError()).To(MatchError(ContainSubstring("broken.yaml")))
+	})
+})
