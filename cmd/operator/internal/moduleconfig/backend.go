@@ -45,7 +45,11 @@ type Options struct {
 	Events  record.EventRecorder
 	// SetInvalid reports for metrics whether ModuleConfig name is refused.
 	SetInvalid func(name string, invalid bool)
-	Logger     *slog.Logger
+	// InForce returns the settings that a module runs with, and false while it does not run.
+	InForce func(name string) (settings utils.Values, running bool)
+	// RemindInterval is how often settings in force are compared with those announced.
+	RemindInterval time.Duration
+	Logger         *slog.Logger
 }
 
 // Backend is addon-operator's source of settings. Its level-triggered loop
@@ -59,6 +63,7 @@ type Backend struct {
 	lastGood *lastGoodStore
 	// announced is the effective spec that addon-operator has, as JSON.
 	announced map[string]string
+	reminders reminders
 }
 
 // New returns a Backend; addon-operator starts it.
@@ -67,6 +72,7 @@ func New(options Options) *Backend {
 		Options:   options,
 		lastGood:  &lastGoodStore{client: options.Kubernetes, namespace: options.Namespace},
 		announced: map[string]string{},
+		reminders: reminders{overdue: map[string]bool{}, sent: map[string]int{}},
 	}
 }
 
@@ -141,6 +147,7 @@ func (b *Backend) StartInformer(ctx context.Context, events chan config.Event) {
 		for name := range b.Schemas {
 			queue.Add(name)
 		}
+		go b.remind(ctx, events)
 		for b.next(ctx, queue, informer.GetStore(), events) {
 		}
 	}()
@@ -231,8 +238,13 @@ func (b *Backend) fill(out *config.KubeConfig, name string, effective Spec) {
 		out.Global = &config.GlobalKubeConfig{Values: values, Checksum: values.Checksum()}
 		return
 	}
-	module := effective.moduleConfig(name)
-	out.Modules[name] = &config.ModuleKubeConfig{ModuleConfig: module, Checksum: module.Checksum()}
+	// addon-operator forgets a module's settings when it is switched off, and
+	// applies them again only when the checksum has changed: so the checksum
+	// covers the switch, too, and how often it had to be reminded.
+	out.Modules[name] = &config.ModuleKubeConfig{
+		ModuleConfig: effective.moduleConfig(name),
+		Checksum:     fmt.Sprintf("%s/%d", fingerprint(effective), b.reminders.sent[name]),
+	}
 }
 
 func (b *Backend) writeStatus(ctx context.Context, name string, wanted status) error {

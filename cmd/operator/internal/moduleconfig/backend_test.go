@@ -33,6 +33,7 @@ type cluster struct {
 
 	mu      sync.Mutex
 	invalid map[string]bool
+	inForce utils.Values
 }
 
 func newCluster() *cluster {
@@ -57,8 +58,24 @@ func (c *cluster) backend(g Gomega) *Backend {
 			defer c.mu.Unlock()
 			c.invalid[name] = invalid
 		},
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		InForce:        c.settingsInForce,
+		RemindInterval: 10 * time.Millisecond,
+		Logger:         slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
+}
+
+// settingsInForce is what addon-operator runs the module with; nil when it does not run.
+func (c *cluster) settingsInForce(string) (utils.Values, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.inForce, c.inForce != nil
+}
+
+// runsWith says which settings addon-operator runs the module with.
+func (c *cluster) runsWith(settings utils.Values) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inForce = settings
 }
 
 func (c *cluster) isInvalid(name string) bool {

@@ -8,12 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/deckhouse/deckhouse/pkg/log"
 	addonoperator "github.com/flant/addon-operator/pkg/addon-operator"
 	"github.com/flant/addon-operator/pkg/app"
 	addonmetrics "github.com/flant/addon-operator/pkg/metrics"
+	"github.com/flant/addon-operator/pkg/utils"
 	shellmetrics "github.com/flant/shell-operator/pkg/metrics"
 	corev1 "k8s.io/api/core/v1"
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset"
@@ -40,6 +42,8 @@ const (
 	helmHistory = 3
 	// helmTimeout bounds one operation of Helm; nothing in the chart is waited for.
 	helmTimeout = 5 * time.Minute
+	// remindInterval is how often the module's settings are compared with those of its ModuleConfig.
+	remindInterval = 3 * time.Second
 	// invalidMetric is 1 for each ModuleConfig that is refused.
 	invalidMetric = "istio_operator_module_config_invalid"
 )
@@ -59,7 +63,18 @@ type worker struct {
 // run runs addon-operator until ctx ends.
 func (w worker) run(ctx context.Context) (err error) {
 	w.health.SetReadiness(func() (bool, string) { return false, "setting up" })
-	backend, stopEvents, err := w.moduleConfigs(ctx)
+	var running atomic.Pointer[addonoperator.AddonOperator]
+	backend, stopEvents, err := w.moduleConfigs(ctx, func(name string) (utils.Values, bool) {
+		operator := running.Load()
+		if operator == nil || !operator.ModuleManager.IsModuleEnabled(name) {
+			return nil, false
+		}
+		module := operator.ModuleManager.GetModule(name)
+		if module == nil {
+			return nil, false
+		}
+		return module.GetConfigValues(false), true
+	})
 	if err != nil {
 		return err
 	}
@@ -101,6 +116,7 @@ func (w worker) run(ctx context.Context) (err error) {
 	if err := operator.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("start addon-operator: %w", err)
 	}
+	running.Store(operator)
 	w.health.SetReadiness(func() (bool, string) {
 		if !operator.IsStartupConvergeDone() {
 			return false, "first run of the modules in progress"
@@ -133,7 +149,7 @@ func (w worker) stop(operator *addonoperator.AddonOperator) {
 const moduleName = "istio"
 
 // moduleConfigs returns the source of settings, and a function to call at the end.
-func (w worker) moduleConfigs(ctx context.Context) (*moduleconfig.Backend, func(), error) {
+func (w worker) moduleConfigs(ctx context.Context, inForce func(name string) (utils.Values, bool)) (*moduleconfig.Backend, func(), error) {
 	crds, crdsErr := apiextensions.NewForConfig(w.config)
 	objects, objectsErr := dynamic.NewForConfig(w.config)
 	if err := errors.Join(crdsErr, objectsErr); err != nil {
@@ -165,7 +181,9 @@ func (w worker) moduleConfigs(ctx context.Context) (*moduleconfig.Backend, func(
 			}
 			w.metrics.operator.GaugeSet(invalidMetric, value, map[string]string{"name": name})
 		},
-		Logger: w.slogger,
+		InForce:        inForce,
+		RemindInterval: remindInterval,
+		Logger:         w.slogger,
 	}), broadcaster.Shutdown, nil
 }
 

@@ -1,0 +1,75 @@
+package moduleconfig
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"github.com/flant/addon-operator/pkg/kube_config_manager/config"
+)
+
+// reminders is what is known of modules that run with other settings than those announced.
+type reminders struct {
+	// overdue is true for a module that did so at the last look, too.
+	overdue map[string]bool
+	// sent counts the reminders for a module.
+	sent map[string]int
+}
+
+// remind looks after what was announced until ctx ends. addon-operator resets
+// a module's settings when it has finished switching it off; a person who
+// switches it on again before that would get it with the defaults, for good.
+func (b *Backend) remind(ctx context.Context, events chan config.Event) {
+	ticker := time.NewTicker(b.RemindInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			b.remindOnce(ctx, events)
+		}
+	}
+}
+
+// remindOnce announces again what a module has been running without for two
+// looks in a row; once is the time it takes to apply settings.
+func (b *Backend) remindOnce(ctx context.Context, events chan config.Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for name := range b.Schemas {
+		if name == GlobalName {
+			continue
+		}
+		if !b.differs(name) {
+			delete(b.reminders.overdue, name)
+			continue
+		}
+		if !b.reminders.overdue[name] {
+			b.reminders.overdue[name] = true
+			continue
+		}
+		delete(b.reminders.overdue, name)
+		b.reminders.sent[name]++
+		b.Logger.Warn("the module runs with other settings than those in its ModuleConfig, they are applied again", slog.String("name", name))
+		b.announce(ctx, events, name)
+	}
+}
+
+// differs is true for a module that runs with other settings than those announced.
+func (b *Backend) differs(name string) bool {
+	inForce, running := b.InForce(name)
+	if !running {
+		return false
+	}
+	var effective Spec
+	if err := json.Unmarshal([]byte(b.announced[name]), &effective); err != nil {
+		return false // nothing was announced yet
+	}
+	if len(inForce) == 0 && len(effective.Settings) == 0 {
+		return false
+	}
+	wanted := effective.moduleConfig(name)
+	return inForce.Checksum() != wanted.GetValues().Checksum()
+}
