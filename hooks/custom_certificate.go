@@ -3,6 +3,7 @@ package hooks
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
@@ -66,7 +67,7 @@ func runCustomCertificate(_ context.Context, in *sdk.HookInput) error {
 
 func tlsSecret(in *sdk.HookInput, name string) (secretData, error) {
 	if name == "" {
-		return nil, fmt.Errorf("is not set, but https.mode is CustomCertificate")
+		return nil, errors.New("is not set, but https.mode is CustomCertificate")
 	}
 	secrets, err := snapshot[struct {
 		Name string     `json:"name"`

@@ -18,10 +18,8 @@ const (
 	multiclusterEnabledPath = "istio.multicluster.enabled"
 )
 
-var (
-	yes = true
-	no  = false
-)
+// no can be pointed at.
+var no = false
 
 // snapshot decodes every object of a binding. An object that cannot be decoded is an error: the filter is ours.
 func snapshot[T any](in *sdk.HookInput, binding string) ([]T, error) {

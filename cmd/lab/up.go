@@ -55,7 +55,7 @@ func up(ctx context.Context, flags upFlags, out io.Writer) error {
 		return err
 	}
 	if flags.detach {
-		return detach(ctx, flags, options, out)
+		return detach(ctx, options, out)
 	}
 	ready := func(labState state.Lab) {
 		options.Reporter.Printf("")
@@ -64,7 +64,7 @@ func up(ctx context.Context, flags upFlags, out io.Writer) error {
 		}
 		options.Reporter.Printf("Ctrl-C, or `lab down --state-dir %s`, stops the lab.", options.StateDir)
 	}
-	var report io.Writer = out
+	report := out
 	if flags.background {
 		pipe := lab.OpenBackground()
 		report = io.MultiWriter(out, pipe)
@@ -113,7 +113,7 @@ func makeStateDir(dir string) (string, error) {
 	return resolve(dir)
 }
 
-func detach(ctx context.Context, flags upFlags, options lab.Options, out io.Writer) error {
+func detach(ctx context.Context, options lab.Options, out io.Writer) error {
 	if pid, err := state.Holder(options.StateDir); err != nil {
 		return err
 	} else if pid != 0 {

@@ -12,11 +12,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/deckhouse/module-sdk/pkg/certificate"
+	"github.com/deckhouse/deckhouse/go_lib/certificate"
+	"github.com/deckhouse/deckhouse/pkg/log"
 )
 
-// lifetime of a generated CA.
-const lifetime = 10 * 365 * 24 * time.Hour
+// lifetime of a generated CA: ten years.
+const lifetime = "87600h"
 
 // Bundle is a certificate authority in PEM, in the terms of the setting `ca`
 // and of istiod's Secret `cacerts`.
@@ -36,12 +37,12 @@ func (b Bundle) IsZero() bool { return b == Bundle{} }
 
 // Generate makes a self-signed CA for the mesh of clusterDomain.
 func Generate(clusterDomain string) (Bundle, error) {
-	authority, err := certificate.GenerateCA("Istio CA of "+clusterDomain,
+	authority, err := certificate.GenerateCA(log.NewNop(), "Istio CA of "+clusterDomain,
 		certificate.WithGroups(clusterDomain), certificate.WithCAExpiry(lifetime))
 	if err != nil {
 		return Bundle{}, fmt.Errorf("generate a CA for %s: %w", clusterDomain, err)
 	}
-	return Bundle{Cert: string(authority.Cert), Key: string(authority.Key)}.withDefaults(), nil
+	return Bundle{Cert: authority.Cert, Key: authority.Key}.withDefaults(), nil
 }
 
 // withDefaults completes a bundle whose Cert is its own root.

@@ -162,7 +162,7 @@ func TestTheTokenForThePeerIsAddressedToIt(t *testing.T) {
 		} else if request.Token != "" {
 			t.Error("a public document was asked for with a token")
 		}
-		return w.fakePeers.Get(ctx, target, request)
+		return w.Get(ctx, target, request)
 	})
 	discoverer := discovery.Discoverer{Client: capture, Self: self, PrivateKey: w.keypair.Priv, Now: w.now}
 	discoverer.Federations(context.Background(), []v1alpha1.IstioFederation{b}, func(v1alpha1.IstioFederation) bool { return true })

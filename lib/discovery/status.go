@@ -100,7 +100,7 @@ func (v *visit) importable() int32 {
 		// The trust domain may have been changed under an older cache.
 		services, _ = federation.Judge(services, v.federation.Spec.TrustDomain)
 	}
-	return int32(len(federation.Import(services, v.federation.Spec.Import))) //nolint:gosec // bounded by peer.DefaultMaxBytes
+	return int32(len(federation.Import(services, v.federation.Spec.Import)))
 }
 
 func (v *visit) setFetched(set setCondition, conditionType string, err error, success string) {

@@ -20,8 +20,9 @@ import (
 const (
 	// NetworkingAPIVersion of the objects made here.
 	NetworkingAPIVersion = "networking.istio.io/v1"
-	// ServiceEntryKind and DestinationRuleKind are the kinds made here.
-	ServiceEntryKind    = "ServiceEntry"
+	// ServiceEntryKind is the kind that makes a peer's service known.
+	ServiceEntryKind = "ServiceEntry"
+	// DestinationRuleKind is the kind that makes proxies use mutual TLS towards it.
 	DestinationRuleKind = "DestinationRule"
 	// ManagedByLabel marks the objects that belong to this module's federation; its value is ManagedByValue.
 	ManagedByLabel = "app.kubernetes.io/managed-by"
@@ -82,7 +83,7 @@ func serviceEntry(service metadata.PublicService, gateways []metadata.IngressGat
 	}
 	for _, port := range service.Ports {
 		entry.Ports = append(entry.Ports, &networking.ServicePort{
-			Number: uint32(port.Port), Name: port.Name, Protocol: port.Protocol, //nolint:gosec // judged: 1 to 65535
+			Number: uint32(port.Port), Name: port.Name, Protocol: port.Protocol,
 		})
 	}
 	for _, gateway := range gateways {
@@ -91,7 +92,7 @@ func serviceEntry(service metadata.PublicService, gateways []metadata.IngressGat
 		}
 		endpoint := &networking.WorkloadEntry{Address: gateway.Address, Ports: map[string]uint32{}}
 		for _, port := range service.Ports {
-			endpoint.Ports[port.Name] = uint32(gateway.Port) //nolint:gosec // checked by metadata.ParseFederation
+			endpoint.Ports[port.Name] = uint32(gateway.Port)
 		}
 		entry.Endpoints = append(entry.Endpoints, endpoint)
 	}

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -235,7 +236,7 @@ func clientTLS(target Target) (*tls.Config, error) {
 		roots = x509.NewCertPool()
 	}
 	if !roots.AppendCertsFromPEM([]byte(target.CA)) {
-		return nil, fmt.Errorf("spec.metadata.ca holds no PEM certificate")
+		return nil, errors.New("spec.metadata.ca holds no PEM certificate")
 	}
 	config.RootCAs = roots
 	return config, nil

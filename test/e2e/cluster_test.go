@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -202,6 +203,7 @@ func (c *cluster) label(t *testing.T, namespace, name string, published bool) {
 }
 
 func (c *cluster) hostname(t *testing.T, namespace, name string) string {
+	t.Helper()
 	return strings.Join([]string{name, namespace, "svc", c.described(t).ClusterDomain}, ".")
 }
 
@@ -255,6 +257,18 @@ func (c *cluster) versions(t *testing.T, resource schema.GroupVersionResource, n
 	versions := map[string]string{}
 	for _, item := range list.Items {
 		versions[item.GetNamespace()+"/"+item.GetName()] = string(item.GetUID()) + "@" + item.GetResourceVersion()
+	}
+	return versions
+}
+
+// entriesOf are the versions of the ServiceEntries for Services of one
+// namespace: what other tests left may still be going.
+func (c *cluster) entriesOf(t *testing.T, namespace string) map[string]string {
+	t.Helper()
+	versions := c.versions(t, serviceEntries, "", metav1.ListOptions{})
+	maps.DeleteFunc(versions, func(name, _ string) bool { return !strings.Contains(name, "."+namespace+".") })
+	if len(versions) == 0 {
+		t.Fatalf("no ServiceEntry for a Service of namespace %s", namespace)
 	}
 	return versions
 }

@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // hostileMemory is what the operator and the exporter may hold while peers send them megabytes; kilobytes.
@@ -22,7 +20,7 @@ func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 	awaitJoined(t)
 	namespace := suite.b.namespace(t)
 	suite.a.awaitImported(t, suite.b.publish(t, namespace, "web"), prompt)
-	before := suite.a.versions(t, serviceEntries, "", metav1.ListOptions{})
+	before := suite.a.entriesOf(t, namespace)
 	operator, exporter := suite.a.pid(t, "operator"), suite.a.pid(t, exporterName)
 	victimUUID := suite.b.described(t).ClusterUUID
 
@@ -51,7 +49,7 @@ func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 					"ports":    []any{map[string]any{"name": "http", "port": 80, "protocol": "HTTP"}},
 				}}
 			})
-		}, "ServicesAccepted", "SomeRejected", suite.b.described(t).ClusterDomain},
+		}, "ServicesAccepted", "HostnameOutsideTrustDomain", suite.b.described(t).ClusterDomain},
 		"taken-uuid": {func(p *fakePeer) {
 			p.public = altered(p.public, func(d map[string]any) { d["clusterUUID"] = victimUUID })
 		}, "Ready", "ClusterUUIDTaken", suite.b.name},
@@ -72,11 +70,14 @@ func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 				}
 				return ""
 			})
+			if entry := suite.a.imported(t, peer.hostname()); entry != nil && test.condition == "Ready" {
+				t.Errorf("a service of the peer is imported: %s", entry.GetName())
+			}
 		})
 	}
 	t.Cleanup(func() {
 		awaitJoined(t)
-		if after := suite.a.versions(t, serviceEntries, "", metav1.ListOptions{}); !maps.Equal(before, after) {
+		if after := suite.a.entriesOf(t, namespace); !maps.Equal(before, after) {
 			t.Errorf("ServiceEntries changed: %v became %v", before, after)
 		}
 		for process, pid := range map[string]int{"operator": operator, exporterName: exporter} {

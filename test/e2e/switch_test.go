@@ -54,6 +54,7 @@ func TestSwitchingOffAndOnAgain(t *testing.T) {
 			off: map[string]any{"settings": map[string]any{"federation": map[string]any{"enabled": false}}},
 			on:  map[string]any{"settings": map[string]any{"federation": map[string]any{"enabled": true}}},
 			gone: func(t *testing.T, c *cluster) string {
+				t.Helper()
 				return c.present(t, "the exporter", func(ctx context.Context) error {
 					_, err := c.typed.AppsV1().Deployments(moduleNamespace).Get(ctx, exporterName, metav1.GetOptions{})
 					return err
@@ -64,6 +65,7 @@ func TestSwitchingOffAndOnAgain(t *testing.T) {
 			off: map[string]any{"enabled": false},
 			on:  map[string]any{"enabled": true},
 			gone: func(t *testing.T, c *cluster) string {
+				t.Helper()
 				return c.present(t, "namespace "+moduleNamespace, func(ctx context.Context) error {
 					_, err := c.typed.CoreV1().Namespaces().Get(ctx, moduleNamespace, metav1.GetOptions{})
 					return err

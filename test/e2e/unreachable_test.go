@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 func TestAnUnreachablePeerLosesNothingIsNamedAndRecovers(t *testing.T) {
@@ -18,7 +16,7 @@ func TestAnUnreachablePeerLosesNothingIsNamedAndRecovers(t *testing.T) {
 	namespace := suite.b.namespace(t)
 	hostname := suite.b.publish(t, namespace, "web")
 	suite.a.awaitImported(t, hostname, prompt)
-	before := suite.a.versions(t, serviceEntries, "", metav1.ListOptions{})
+	before := suite.a.entriesOf(t, namespace)
 	t.Cleanup(func() {
 		suite.b.scaleExporter(t, 1)
 		awaitJoined(t)
@@ -31,12 +29,12 @@ func TestAnUnreachablePeerLosesNothingIsNamedAndRecovers(t *testing.T) {
 		}
 		return ""
 	})
-	if after := suite.a.versions(t, serviceEntries, "", metav1.ListOptions{}); !maps.Equal(before, after) {
+	if after := suite.a.entriesOf(t, namespace); !maps.Equal(before, after) {
 		t.Errorf("ServiceEntries changed while the peer was away: %v became %v", before, after)
 	}
 	suite.b.scaleExporter(t, 1)
 	suite.a.awaitReady(t, suite.b.name, scheduled)
-	if after := suite.a.versions(t, serviceEntries, "", metav1.ListOptions{}); !maps.Equal(before, after) {
+	if after := suite.a.entriesOf(t, namespace); !maps.Equal(before, after) {
 		t.Errorf("ServiceEntries changed when the peer came back: %v became %v", before, after)
 	}
 	other := suite.b.publish(t, namespace, "other")
@@ -48,7 +46,7 @@ func TestKilledProcessesOfTheModuleAreRestartedAndNothingIsLost(t *testing.T) {
 	namespace := suite.b.namespace(t)
 	hostname := suite.b.publish(t, namespace, "web")
 	suite.a.awaitImported(t, hostname, prompt)
-	before := suite.a.versions(t, serviceEntries, "", metav1.ListOptions{})
+	before := suite.a.entriesOf(t, namespace)
 	for _, victim := range []struct {
 		cluster *cluster
 		process string
@@ -73,7 +71,7 @@ func TestKilledProcessesOfTheModuleAreRestartedAndNothingIsLost(t *testing.T) {
 	later := suite.b.publish(t, namespace, name)
 	suite.a.awaitImported(t, later, scheduled)
 	awaitJoined(t)
-	after := suite.a.versions(t, serviceEntries, "", metav1.ListOptions{})
+	after := suite.a.entriesOf(t, namespace)
 	for key, version := range before {
 		if after[key] != version {
 			t.Errorf("ServiceEntry %s was %s and is %q", key, version, after[key])

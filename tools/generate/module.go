@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os/exec"
 )
@@ -32,7 +33,7 @@ func (m moduleDirs) find(pinnedIn, module string) (string, error) {
 
 	var download struct{ Dir, Error string }
 	if err := json.Unmarshal(stdout.Bytes(), &download); err != nil || download.Dir == "" {
-		return "", fmt.Errorf("go mod download %s in %s: %v: %s%s", module, pinnedIn, runErr, download.Error, stderr.String())
+		return "", fmt.Errorf("go mod download %s in %s: %w: %s%s", module, pinnedIn, errors.Join(runErr, err), download.Error, stderr.String())
 	}
 	m[module] = download.Dir
 	return download.Dir, nil

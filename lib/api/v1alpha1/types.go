@@ -13,17 +13,18 @@ import (
 const (
 	// APIVersion of both resources.
 	APIVersion = "deckhouse.io/v1alpha1"
-	// Group and Version of both resources, apart.
-	Group   = "deckhouse.io"
+	// Group of both resources.
+	Group = "deckhouse.io"
+	// Version of both resources in Group.
 	Version = "v1alpha1"
 
-	// IstioFederationKind and IstioFederationResource name the resource that
-	// joins this cluster with a sovereign neighbour.
-	IstioFederationKind     = "IstioFederation"
+	// IstioFederationKind is the kind that joins this cluster with a sovereign neighbour.
+	IstioFederationKind = "IstioFederation"
+	// IstioFederationResource is its name in URLs.
 	IstioFederationResource = "istiofederations"
-	// IstioMulticlusterKind and IstioMulticlusterResource name the resource
-	// that makes this cluster and a neighbour one mesh.
-	IstioMulticlusterKind     = "IstioMulticluster"
+	// IstioMulticlusterKind is the kind that makes this cluster and a neighbour one mesh.
+	IstioMulticlusterKind = "IstioMulticluster"
+	// IstioMulticlusterResource is its name in URLs.
 	IstioMulticlusterResource = "istiomulticlusters"
 
 	// PokeAnnotation is what the watcher in metadata-exporter writes on a

@@ -1,6 +1,7 @@
 package kubelet
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -51,7 +52,7 @@ func (s sources) envFrom(namespace string, from corev1.EnvFromSource) (map[strin
 		content, err := s.secret(namespace, from.SecretRef.Name, from.SecretRef.Optional)
 		return asText(content), err
 	}
-	return nil, fmt.Errorf("envFrom names neither a ConfigMap nor a Secret")
+	return nil, errors.New("envFrom names neither a ConfigMap nor a Secret")
 }
 
 func (s sources) envValue(pod *corev1.Pod, container *corev1.Container, address podnet.Address, env corev1.EnvVar, values map[string]string) (string, bool, error) {
@@ -75,7 +76,7 @@ func (s sources) envValue(pod *corev1.Pod, container *corev1.Container, address 
 		content, err := s.secret(pod.Namespace, ref.Name, ref.Optional)
 		return keyOf(content, err, "Secret", ref.Name, ref.Key, ref.Optional)
 	}
-	return "", false, fmt.Errorf("valueFrom names no source that is known")
+	return "", false, errors.New("valueFrom names no source that is known")
 }
 
 func keyOf(content map[string][]byte, err error, kind, name, key string, optional *bool) (string, bool, error) {

@@ -65,7 +65,7 @@ func (h *health) loop(ctx context.Context, probe *corev1.Probe, kind string, jud
 		h.note(fmt.Sprintf("%s probe: %v", kind, err))
 		return
 	}
-	period := max(1, time.Duration(probe.PeriodSeconds)) * time.Second
+	period := time.Duration(max(1, probe.PeriodSeconds)) * time.Second
 	delay := time.Duration(probe.InitialDelaySeconds) * time.Second
 	pid, passes, failures, everPassed := 0, int32(0), int32(0), false
 	for {

@@ -2,6 +2,7 @@ package kubelet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -48,7 +49,7 @@ func (s sources) writeVolume(ctx context.Context, pod *corev1.Pod, address podne
 	case source.Projected != nil:
 		files, err = s.projectedFiles(ctx, pod, address, source.Projected)
 	default:
-		err = fmt.Errorf("its kind is not one the lab has (emptyDir, configMap, secret, downwardAPI, projected)")
+		err = errors.New("its kind is not one the lab has (emptyDir, configMap, secret, downwardAPI, projected)")
 	}
 	if err != nil {
 		return fmt.Errorf("volume %q: %w", volume.Name, err)
@@ -90,7 +91,7 @@ func (s sources) projectedFiles(ctx context.Context, pod *corev1.Pod, address po
 			token, err = s.token(ctx, pod, *source.ServiceAccountToken)
 			part = map[string]file{source.ServiceAccountToken.Path: {content: token, mode: 0o600}}
 		default:
-			err = fmt.Errorf("a projected source is not one the lab has (configMap, secret, downwardAPI, serviceAccountToken)")
+			err = errors.New("a projected source is not one the lab has (configMap, secret, downwardAPI, serviceAccountToken)")
 		}
 		if err != nil {
 			return nil, err

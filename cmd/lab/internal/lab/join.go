@@ -47,7 +47,7 @@ func (c *cluster) awaitFederated(ctx context.Context, peer *cluster) error {
 		return poll(ctx, joinTimeout, func(ctx context.Context) (bool, string, error) {
 			resource, err := c.clients.Dynamic.Resource(kube.IstioFederations).Get(ctx, peer.plan.name, metav1.GetOptions{})
 			if err != nil {
-				return false, err.Error(), nil
+				return notYet(err)
 			}
 			ready, why := federationReady(resource)
 			if !ready {

@@ -29,7 +29,7 @@ func (c *cluster) awaitIdentity(ctx context.Context) error {
 		return poll(ctx, moduleTimeout, func(ctx context.Context) (bool, string, error) {
 			config, err := c.clients.Typed.CoreV1().ConfigMaps("kube-system").Get(ctx, uuidConfigMap, metav1.GetOptions{})
 			if err != nil {
-				return false, err.Error(), nil
+				return notYet(err)
 			}
 			uuid := config.Data[uuidKey]
 			c.publish(func() { c.uuid = uuid })
@@ -50,7 +50,7 @@ func (c *cluster) awaitModule(ctx context.Context, public *pki.Authority) error 
 				note("ModuleConfig istio says: " + message)
 				return false, message, nil
 			}
-			return false, err.Error(), nil
+			return notYet(err)
 		})
 	})
 	if err != nil {
@@ -60,7 +60,7 @@ func (c *cluster) awaitModule(ctx context.Context, public *pki.Authority) error 
 		return poll(ctx, moduleTimeout, func(ctx context.Context) (bool, string, error) {
 			deployment, err := c.clients.Typed.AppsV1().Deployments(moduleNamespace).Get(ctx, exporter, metav1.GetOptions{})
 			if err != nil {
-				return false, err.Error(), nil
+				return notYet(err)
 			}
 			missing := c.exporterMessage(ctx)
 			if missing != "" {

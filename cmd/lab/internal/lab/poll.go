@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// notYet is a condition's answer when asking failed: that is no reason to stop waiting.
+func notYet(err error) (done bool, missing string, stop error) { return false, err.Error(), nil }
+
 const pollInterval = 150 * time.Millisecond
 
 // poll asks until it is done. The condition returns what is still missing, for

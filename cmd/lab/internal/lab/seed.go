@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/yaml"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
@@ -88,13 +87,13 @@ func (s seed) applyCRD(ctx context.Context, clients *kube.Clients) error {
 }
 
 func awaitEstablished(ctx context.Context, clients *kube.Clients, name string, timeout time.Duration) error {
-	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, timeout, true, func(ctx context.Context) (bool, error) {
+	err := poll(ctx, timeout, func(ctx context.Context) (bool, string, error) {
 		definition, err := clients.Dynamic.Resource(kube.CRDs).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
-			return false, nil
+			return notYet(err)
 		}
 		condition, _ := kube.Condition(definition, "Established")
-		return kube.String(condition, "status") == "True", nil
+		return kube.String(condition, "status") == "True", "it is not established", nil
 	})
 	if err != nil {
 		return fmt.Errorf("wait for the API of %s: %w", name, err)

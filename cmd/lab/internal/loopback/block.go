@@ -31,7 +31,8 @@ type Block struct {
 func Claim() (*Block, error) {
 	var last error
 	for range claimAttempts {
-		block := &Block{prefix: [3]byte{127, byte(1 + rand.IntN(253)), byte(rand.IntN(255))}}
+		a, b := byte(1+rand.IntN(253)), byte(rand.IntN(255)) //nolint:gosec // spread over the blocks is all that is wanted
+		block := &Block{prefix: [3]byte{127, a, b}}
 		claim, err := net.Listen("tcp", net.JoinHostPort(block.Address(claimHost).String(), strconv.Itoa(claimPort)))
 		if err != nil {
 			last = err
@@ -60,18 +61,18 @@ func (b *Block) Release() error {
 // listens there (on this or on the wildcard address), else any.
 func Port(address netip.Addr, preferred int) (int, error) {
 	for _, port := range []int{preferred, 0} {
-		listener, err := net.Listen("tcp", net.JoinHostPort(address.String(), strconv.Itoa(port)))
+		listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: address.AsSlice(), Port: port})
 		if err != nil {
 			if port == 0 {
 				return 0, fmt.Errorf("find a free port on %s: %w", address, err)
 			}
 			continue
 		}
-		free := listener.Addr().(*net.TCPAddr).Port
+		free := netip.MustParseAddrPort(listener.Addr().String()).Port()
 		if err := listener.Close(); err != nil {
 			return 0, fmt.Errorf("find a free port on %s: %w", address, err)
 		}
-		return free, nil
+		return int(free), nil
 	}
 	return 0, fmt.Errorf("find a free port on %s: none", address)
 }

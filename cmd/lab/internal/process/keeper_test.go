@@ -3,6 +3,7 @@ package process
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -126,7 +127,7 @@ func TestACommandThatCannotBePreparedIsRetriedAndSaysWhy(t *testing.T) {
 	calls := 0
 	options.Next = func(ctx context.Context) (Command, error) {
 		if calls++; calls == 1 {
-			return Command{}, fmt.Errorf("configmap is missing")
+			return Command{}, errors.New("configmap is missing")
 		}
 		return prepare(ctx)
 	}
@@ -166,7 +167,7 @@ func TestNoProcessOutlivesAKilledParent(t *testing.T) {
 	}
 	line := make([]byte, 32)
 	n, err := out.Read(line)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	child, err := strconv.Atoi(strings.TrimSpace(string(bytes.Trim(line[:n], "\x00"))))

@@ -20,7 +20,7 @@ const dialTimeout = 2 * time.Second
 
 // Front forwards connections to backends, which may change at any time.
 type Front struct {
-	listener net.Listener
+	listener *net.TCPListener
 	next     atomic.Uint64
 
 	mu       sync.Mutex
@@ -29,7 +29,7 @@ type Front struct {
 
 // Listen opens the front; Serve serves it.
 func Listen(address netip.AddrPort) (*Front, error) {
-	listener, err := net.Listen("tcp", address.String())
+	listener, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(address))
 	if err != nil {
 		return nil, fmt.Errorf("open the front of a Service: %w", err)
 	}
@@ -38,7 +38,7 @@ func Listen(address netip.AddrPort) (*Front, error) {
 
 // Address that the front listens on.
 func (f *Front) Address() netip.AddrPort {
-	return f.listener.Addr().(*net.TCPAddr).AddrPort()
+	return netip.MustParseAddrPort(f.listener.Addr().String())
 }
 
 // SetBackends replaces the backends; established connections stay.
@@ -62,14 +62,14 @@ func (f *Front) Serve(ctx context.Context) error {
 	var connections sync.WaitGroup
 	defer connections.Wait()
 	for {
-		client, err := f.listener.Accept()
+		client, err := f.listener.AcceptTCP()
 		if err != nil {
 			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return nil
 			}
 			return fmt.Errorf("accept on the front %s: %w", f.Address(), err)
 		}
-		connections.Go(func() { f.forward(ctx, client.(*net.TCPConn)) })
+		connections.Go(func() { f.forward(ctx, client) })
 	}
 }
 
@@ -115,8 +115,9 @@ func (f *Front) dial(ctx context.Context) *net.TCPConn {
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	for i := range backends {
 		backend := backends[(begin+uint64(i))%uint64(len(backends))]
-		if connection, err := dialer.DialContext(ctx, "tcp", backend.String()); err == nil {
-			return connection.(*net.TCPConn)
+		connection, err := dialer.DialContext(ctx, "tcp", backend.String())
+		if tcp, ok := connection.(*net.TCPConn); err == nil && ok {
+			return tcp
 		}
 	}
 	return nil

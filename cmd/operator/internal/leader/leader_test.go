@@ -32,6 +32,7 @@ type replica struct {
 }
 
 func startReplica(t *testing.T, client *fake.Clientset) *replica {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	t.Cleanup(stop)
 	r := &replica{stop: stop, result: make(chan error, 1)}

@@ -162,7 +162,7 @@ func (b *Backend) next(ctx context.Context, queue workqueue.TypedRateLimitingInt
 
 	var object *unstructured.Unstructured
 	if cached, found, err := store.GetByKey(name); err == nil && found {
-		object = cached.(*unstructured.Unstructured)
+		object, _ = cached.(*unstructured.Unstructured) // a dynamic informer stores nothing else
 	}
 	if err := b.reconcile(ctx, name, object, events); err != nil {
 		b.Logger.Error("apply ModuleConfig, will try again", slog.String("name", name), slog.Any("error", err))

@@ -121,6 +121,7 @@ func (c *cluster) statusWrites() int {
 // start loads and starts a backend as addon-operator does, and returns the
 // channel of its events.
 func start(t *testing.T, g Gomega, backend *Backend) (*config.KubeConfig, chan config.Event) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	loaded, err := backend.LoadConfig(ctx)

@@ -3,7 +3,6 @@ package operator
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -64,7 +63,7 @@ func TestOperatorWaitsForTheAPIServer(t *testing.T) {
 func TestErrorsThatAreNotTheStopRemain(t *testing.T) {
 	g := NewWithT(t)
 	ctx, cancel := context.WithCancel(context.Background())
-	broken := fmt.Errorf("broken")
+	broken := errors.New("broken")
 	g.Expect(ignoreStop(ctx, context.Canceled)).To(MatchError(context.Canceled), "nobody asked to stop")
 	cancel()
 	g.Expect(ignoreStop(ctx, broken)).To(MatchError(broken))

@@ -13,6 +13,7 @@ import (
 
 // installed returns the options of an executable that lies in a whole installation.
 func installed(t *testing.T) options.Options {
+	t.Helper()
 	root := t.TempDir()
 	for _, dir := range []string{"bin", "modules", "global-hooks"} {
 		if err := os.Mkdir(filepath.Join(root, dir), 0o700); err != nil {

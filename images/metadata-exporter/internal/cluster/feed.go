@@ -25,7 +25,7 @@ const (
 	// ConfigMapName is the ConfigMap that says what this cluster is.
 	ConfigMapName = "metadata-exporter"
 	// SecretName is the Secret that says who its neighbours are.
-	SecretName = "d8-remote-clusters-public-metadata" //nolint:gosec // a name, no credential
+	SecretName = "d8-remote-clusters-public-metadata"
 
 	// settleTime gathers the events of one burst into one revision.
 	settleTime = 3 * time.Millisecond

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -45,7 +46,7 @@ func exampleHooks() []hookruntime.Hook {
 
 func publish(_ context.Context, in *pkg.HookInput) error {
 	if in.ConfigValues.Get("example.broken").Bool() {
-		return fmt.Errorf("told to fail")
+		return errors.New("told to fail")
 	}
 	names := []string{}
 	for _, snapshot := range in.Snapshots.Get("services") {
@@ -67,7 +68,7 @@ func publish(_ context.Context, in *pkg.HookInput) error {
 	in.MetricsCollector.Set("published", float64(len(names)), map[string]string{"kind": "service"})
 	in.Logger.Info("published")
 	if in.DC == nil || in.DC.GetHTTPClient() == nil || in.DC.GetClock() == nil {
-		return fmt.Errorf("no dependency container")
+		return errors.New("no dependency container")
 	}
 	return nil
 }
@@ -183,6 +184,7 @@ func convert(g Gomega, from, to any) {
 // runInModuleSDK runs the hook as Deckhouse does: a process that finds its input
 // in files and leaves its effects in files.
 func runInModuleSDK(t *testing.T, g Gomega, configValues utils.Values) outcome {
+	t.Helper()
 	dir := t.TempDir()
 	filtered, err := addonsdk.Registry().GetModuleHooks("example")[0].GetConfig().Kubernetes[0].FilterFunc(service)
 	g.Expect(err).NotTo(HaveOccurred())
