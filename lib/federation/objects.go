@@ -24,8 +24,9 @@ const (
 	ServiceEntryKind = "ServiceEntry"
 	// DestinationRuleKind is the kind that makes proxies use mutual TLS towards it.
 	DestinationRuleKind = "DestinationRule"
-	// ManagedByLabel marks the objects that belong to this module's federation; its value is ManagedByValue.
+	// ManagedByLabel marks the objects that belong to this module's federation.
 	ManagedByLabel = "app.kubernetes.io/managed-by"
+	// ManagedByValue is the value of ManagedByLabel.
 	ManagedByValue = "istio-federation"
 	// PeerAnnotation names the IstioFederation an object was made for.
 	PeerAnnotation = "federation.istio.deckhouse.io/peer"
