@@ -138,7 +138,7 @@ func TestAPeerIsJoined(t *testing.T) {
 	w := newWorld(t)
 	b := w.visit(w.addPeer("b", "api.shop.svc.cluster-b.local", "db.shop.svc.cluster-b.local"))[0]
 
-	w.wantCondition(b, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "2 services imported")
+	w.wantCondition(b, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "imported: 2")
 	for _, conditionType := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionPublicMetadata, v1alpha1.ConditionPrivateMetadata, v1alpha1.ConditionServices} {
 		if !meta.IsStatusConditionTrue(b.Status.Conditions, conditionType) {
 			t.Errorf("%s is not True: %+v", conditionType, b.Status.Conditions)
@@ -272,7 +272,7 @@ func TestWhateverGoesWrongWhatWasLearnedStays(t *testing.T) {
 				t.Errorf("importedServices %d", *after[1].Status.ImportedServices)
 			}
 			for _, index := range []int{0, 2} {
-				w.wantCondition(after[index], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "1 services")
+				w.wantCondition(after[index], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "imported: 1")
 			}
 			again := w.visit(after...)
 			if !reflect.DeepEqual(after[1].Status, again[1].Status) {
@@ -321,7 +321,7 @@ func TestAServiceThatCannotBeCarriedDoesNotSpoilReady(t *testing.T) {
 			Ports: []metadata.ServicePort{{Name: "dns", Port: 53, Protocol: "UDP"}}}},
 	}
 	b = w.visit(b)[0]
-	w.wantCondition(b, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "0 services")
+	w.wantCondition(b, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "imported: 0")
 	w.wantCondition(b, v1alpha1.ConditionServices, metav1.ConditionFalse, discovery.ReasonSomeRejected, "UDP")
 }
 
@@ -355,11 +355,11 @@ func TestImportCountsOnlyWhatTheGlobsAccept(t *testing.T) {
 	b := w.addPeer("b", "api.shop.svc.cluster-b.local", "db.shop.svc.cluster-b.local")
 	b.Spec.Import = []string{"api.*"}
 	b = w.visit(b)[0]
-	w.wantCondition(b, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "1 services")
+	w.wantCondition(b, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "imported: 1")
 	// A changed spec is looked at with the whole document.
 	b.Spec.Import, b.Generation = nil, 2
 	b = w.visit(b)[0]
-	w.wantCondition(b, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "2 services")
+	w.wantCondition(b, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "imported: 2")
 }
 
 func TestAChangedTrustDomainIsAskedForUnconditionally(t *testing.T) {

@@ -87,7 +87,7 @@ func (v *visit) summary(imported int32) (metav1.ConditionStatus, string, string)
 		return metav1.ConditionFalse, ReasonNoGateways, "The peer publishes services but no address of its ingress gateway: " +
 			"there, check that Service d8-istio/ingressgateway has an external address, or set alliance.ingressGateway.advertise."
 	}
-	return metav1.ConditionTrue, ReasonJoined, fmt.Sprintf("%d services imported.", imported)
+	return metav1.ConditionTrue, ReasonJoined, fmt.Sprintf("Services imported: %d.", imported)
 }
 
 // importable counts the services that become ServiceEntries.

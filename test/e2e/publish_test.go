@@ -65,7 +65,10 @@ func sorted(list []any) []string {
 	return lines
 }
 
-func TestLabelToServiceEntryTakesLessThanASecondTypically(t *testing.T) {
+// TestChangesTravelByWatchInBothDirections logs the times it sees; how fast it
+// is, is for benchmarks to tell. Five round trips within half the schedule's
+// minute each cannot be the schedule's doing.
+func TestChangesTravelByWatchInBothDirections(t *testing.T) {
 	awaitJoined(t)
 	for name, direction := range map[string]struct{ publisher, consumer *cluster }{
 		"from cluster-b to cluster-a": {suite.b, suite.a},
@@ -79,20 +82,16 @@ func TestLabelToServiceEntryTakesLessThanASecondTypically(t *testing.T) {
 			for range 5 {
 				begun := time.Now()
 				direction.publisher.label(t, namespace, "web", true)
-				direction.consumer.awaitImported(t, hostname, scheduled)
+				direction.consumer.awaitImported(t, hostname, prompt)
 				came = append(came, time.Since(begun))
 				begun = time.Now()
 				direction.publisher.label(t, namespace, "web", false)
-				direction.consumer.awaitForgotten(t, hostname, scheduled)
+				direction.consumer.awaitForgotten(t, hostname, prompt)
 				went = append(went, time.Since(begun))
 			}
-			for what, durations := range map[string][]time.Duration{"appear": came, "go": went} {
-				slices.Sort(durations)
-				t.Logf("services %s after %v", what, durations)
-				if median := durations[len(durations)/2]; median >= time.Second {
-					t.Errorf("services %s after %s at the median, want less than a second", what, median)
-				}
-			}
+			slices.Sort(came)
+			slices.Sort(went)
+			t.Logf("services appear after %v and go after %v", came, went)
 		})
 	}
 }
