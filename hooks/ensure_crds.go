@@ -48,7 +48,11 @@ func ensureCRDs(dir string) hookruntime.Hook {
 		Run: func(ctx context.Context, in *sdk.HookInput) error {
 			// Own CRDs last: when they are there, everything is.
 			for _, glob := range []string{"crds/istio/*.yaml", "crds/*.yaml"} {
-				if err := ensurecrds.EnsureCRDs(ctx, in, filepath.Join(dir, glob)); err != nil {
+				path := filepath.Join(dir, glob)
+				if files, err := filepath.Glob(path); err != nil || len(files) == 0 {
+					return fmt.Errorf("no CRDs in %s: the module is not complete (in a source tree, run `make generate`); %s names its folder", path, moduleDirEnv)
+				}
+				if err := ensurecrds.EnsureCRDs(ctx, in, path); err != nil {
 					return err
 				}
 			}

@@ -53,10 +53,16 @@ var _ = Describe("Hook ensure_crds", func() {
 
 	It("says which file is broken", func() {
 		dir := GinkgoT().TempDir()
-		Expect(os.MkdirAll(filepath.Join(dir, "crds"), 0o755)).To(Succeed())
-		Expect(os.WriteFile(filepath.Join(dir, "crds", "broken.yaml"), []byte("kind: ConfigMap\napiVersion: v1\n"), 0o600)).To(Succeed())
+		Expect(os.MkdirAll(filepath.Join(dir, "crds", "istio"), 0o755)).To(Succeed())
+		Expect(os.WriteFile(filepath.Join(dir, "crds", "istio", "broken.yaml"), []byte("kind: ConfigMap\napiVersion: v1\n"), 0o600)).To(Succeed())
 		r := newRun(ensureCRDs(dir), joinedSettings).given("")
 		r.RunHook()
 		Expect(r.HookError()).To(MatchError(ContainSubstring("broken.yaml")))
+	})
+
+	It("says that CRDs are missing instead of installing none", func() {
+		r := newRun(ensureCRDs(GinkgoT().TempDir()), joinedSettings).given("")
+		r.RunHook()
+		Expect(r.HookError()).To(MatchError(ContainSubstring("make generate")))
 	})
 })
