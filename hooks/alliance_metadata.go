@@ -41,7 +41,7 @@ func allianceMetadata() hookruntime.Hook {
 	binding.JqFilter = `{
 		metadata: {name: .metadata.name, creationTimestamp: .metadata.creationTimestamp},
 		spec: {trustDomain: .spec.trustDomain},
-		status: {metadataCache: {public: .status.metadataCache.public}}
+		status: {metadataCache: {trustDomain: .status.metadataCache.trustDomain, public: .status.metadataCache.public}}
 	}`
 	return hookruntime.Hook{
 		Name: "alliance_metadata",

@@ -46,6 +46,7 @@ func runCertificateAuthority(_ context.Context, in *sdk.HookInput) error {
 	if err != nil {
 		return err
 	}
+	shown := len(in.Snapshots.Get("kept")) > 0
 	this, err := self(in)
 	if err != nil {
 		return err
@@ -68,15 +69,17 @@ func runCertificateAuthority(_ context.Context, in *sdk.HookInput) error {
 		in.Logger.Info("a CA was generated", "trustDomain", this.TrustDomain)
 	}
 	if kept != choice.Bundle {
-		in.PatchCollector.CreateOrUpdate(keptSecret(caSecret, caSecretData(choice.Bundle)))
+		keep(in, shown, caSecret, caSecretData(choice.Bundle))
 	}
 	in.Values.Set(caPath, choice.Bundle)
 	return nil
 }
 
-// currentCA returns what the kept Secret holds, and the CA in use: from the
-// values, from the kept Secret, or from a Secret cacerts that was there before
-// this module was.
+// currentCA returns what the kept Secret holds, and the CA in use: from the kept
+// Secret, from the values, or from a Secret cacerts that was there before this
+// module was. The kept one goes before the values, which may hold one that was
+// generated when the kept one was not to be seen yet; but one that is not sound
+// displaces nothing.
 func currentCA(in *sdk.HookInput) (kept, current ca.Bundle, err error) {
 	keptData, err := secret(in, "kept")
 	if err != nil {
@@ -89,6 +92,9 @@ func currentCA(in *sdk.HookInput) (kept, current ca.Bundle, err error) {
 	kept = caFromSecret(keptData)
 	if err := settings(in, caPath, &current); err != nil {
 		return kept, current, err
+	}
+	if kept.Check(in.DC.GetClock().Now()) == nil {
+		current = kept
 	}
 	for _, candidate := range []ca.Bundle{kept, caFromSecret(installedData)} {
 		if current.Cert == "" || current.Key == "" {

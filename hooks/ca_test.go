@@ -44,6 +44,29 @@ var _ = Describe("Hook ca", func() {
 		Expect(r.PatchedOperations()).To(BeEmpty())
 	})
 
+	It("lets the kept CA win over one that was generated before it was to be seen", func() {
+		kept := generated()
+		r := newRun(certificateAuthority(), joinedSettings).given("").succeeds()
+		Expect(inUse(r)).NotTo(Equal(kept))
+		Expect(r.PatchedOperations()).To(HaveLen(1))
+		Expect(r.PatchedOperations()[0].Type).To(BeEquivalentTo("CreateIfNotExists"), "one that is there is not overwritten")
+
+		r.given(secretOf("d8-system", "istio-ca", kept)).succeeds()
+		Expect(inUse(r)).To(Equal(kept))
+		Expect(r.PatchedOperations()).To(BeEmpty())
+	})
+
+	It("repairs a kept Secret that is broken from the CA in use", func() {
+		r := newRun(certificateAuthority(), joinedSettings).given("").succeeds()
+		first := inUse(r)
+		broken := first
+		broken.Key = generated().Key
+		r.given(secretOf("d8-system", "istio-ca", broken)).succeeds()
+		Expect(inUse(r)).To(Equal(first))
+		Expect(r.PatchedOperations()).To(HaveLen(1))
+		Expect(r.PatchedOperations()[0].Type).To(BeEquivalentTo("CreateOrUpdate"))
+	})
+
 	It("takes over a Secret cacerts that was there before the module", func() {
 		found := generated()
 		r := newRun(certificateAuthority(), joinedSettings).given(secretOf("d8-istio", "cacerts", found)).succeeds()
@@ -59,6 +82,17 @@ var _ = Describe("Hook ca", func() {
 		Expect(inUse(r)).To(Equal(own))
 		refused, _ := r.metric(caRefusedMetric)
 		Expect(refused).To(BeZero())
+	})
+
+	It("replaces the kept CA by that of the settings, and stays with it when it leaves them", func() {
+		own := generated()
+		r := newRun(certificateAuthority(), joinedSettings).given(secretOf("d8-system", "istio-ca", generated()))
+		r.ValuesSet("istio.ca", map[string]string{"cert": own.Cert, "key": own.Key})
+		r.succeeds()
+		Expect(r.KubernetesResource("Secret", "d8-system", "istio-ca")).NotTo(BeNil())
+		r.ValuesDelete("istio.ca")
+		r.succeeds()
+		Expect(inUse(r)).To(Equal(own))
 	})
 
 	It("refuses a bad CA of the settings by name, once, and keeps the old one", func() {

@@ -8,36 +8,50 @@ import (
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 )
 
 const (
 	customCertificatePath   = "istio.internal.customCertificateData"
 	customCertificateMetric = "d8_istio_custom_certificate_refused"
+	// customCertificateCopy is the Secret that the templates render from the values.
+	customCertificateCopy = "metadata-exporter-ingress-tls-customcertificate"
 )
 
 // customCertificate copies the person's TLS Secret, named by
 // https.customCertificate.secretName in the module's or the global settings,
 // from the operator's namespace into the values. A Secret that is missing or
-// broken does not displace the certificate in use.
+// broken does not displace the certificate in use, which a new process finds in
+// the copy that the module rendered.
 func customCertificate() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "custom_certificate",
 		Config: sdk.HookConfig{
 			OnBeforeHelm: &sdk.OrderedConfig{Order: 10},
-			Kubernetes: []sdk.KubernetesConfig{{
-				Name:              "tls_secrets",
-				APIVersion:        "v1",
-				Kind:              "Secret",
-				NamespaceSelector: inNamespace(operatorNamespace),
-				FieldSelector: &sdk.FieldSelector{MatchExpressions: []sdk.FieldSelectorRequirement{
-					{Field: "type", Operator: "Equals", Value: "kubernetes.io/tls"},
-				}},
-				JqFilter: `{name: .metadata.name, data: (.data // {})}`,
-			}},
+			Kubernetes: []sdk.KubernetesConfig{
+				{
+					Name:              "tls_secrets",
+					APIVersion:        "v1",
+					Kind:              "Secret",
+					NamespaceSelector: inNamespace(operatorNamespace),
+					FieldSelector: &sdk.FieldSelector{MatchExpressions: []sdk.FieldSelectorRequirement{
+						{Field: "type", Operator: "Equals", Value: "kubernetes.io/tls"},
+					}},
+					JqFilter: `{name: .metadata.name, data: (.data // {})}`,
+				},
+				renderedCopy(),
+			},
 		},
 		Run: runCustomCertificate,
 	}
+}
+
+// renderedCopy subscribes to what the templates made of the values; it follows from them, hence no reason to run.
+func renderedCopy() sdk.KubernetesConfig {
+	binding := secretBinding("rendered", v1alpha1.Namespace, customCertificateCopy)
+	binding.ExecuteHookOnEvents, binding.ExecuteHookOnSynchronization = &no, &no
+	return binding
 }
 
 func runCustomCertificate(_ context.Context, in *sdk.HookInput) error {
@@ -55,7 +69,15 @@ func runCustomCertificate(_ context.Context, in *sdk.HookInput) error {
 		refused = 1
 		in.PatchCollector.CreateIfNotExists(moduleConfigEvent("CustomCertificateRefused",
 			fmt.Sprintf("https.customCertificate.secretName: %v", err), in.DC.GetClock().Now()))
-		return nil
+		if in.Values.Exists(customCertificatePath) {
+			return nil
+		}
+		if data, err = secret(in, "rendered"); err != nil {
+			return err
+		}
+		if _, err := tls.X509KeyPair(data["tls.crt"], data["tls.key"]); err != nil {
+			return nil // there is none in use
+		}
 	}
 	values := map[string]string{"tls.crt": string(data["tls.crt"]), "tls.key": string(data["tls.key"])}
 	if authority := string(data["ca.crt"]); authority != "" {

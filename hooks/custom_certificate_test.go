@@ -41,6 +41,34 @@ var _ = Describe("Hook custom_certificate", func() {
 		}
 	})
 
+	It("finds the certificate in use after a restart while the Secret is missing or broken", func() {
+		pair := certificate()
+		rendered := aSecret("d8-istio", "metadata-exporter-ingress-tls-customcertificate",
+			map[string]string{"tls.crt": pair.Cert, "tls.key": pair.Key, "ca.crt": pair.Root})
+		broken := aSecret("d8-system", "public", map[string]string{"tls.crt": "x", "tls.key": "y"})
+		for _, objects := range [][]string{{rendered}, {rendered, broken}} {
+			r := withCustom().given(objects...).succeeds()
+			Expect(r.ValuesGet(customCertificatePath + `.tls\.crt`).String()).To(Equal(pair.Cert))
+			Expect(r.ValuesGet(customCertificatePath + `.tls\.key`).String()).To(Equal(pair.Key))
+			Expect(r.ValuesGet(customCertificatePath + `.ca\.crt`).String()).To(Equal(pair.Root))
+			value, _ := r.metric(customCertificateMetric)
+			Expect(value).To(BeEquivalentTo(1))
+		}
+	})
+
+	It("has none where neither the Secret nor a copy is sound", func() {
+		r := withCustom().given(aSecret("d8-istio", customCertificateCopy, map[string]string{"tls.crt": "x", "tls.key": "y"})).succeeds()
+		Expect(r.ValuesGet(customCertificatePath).Exists()).To(BeFalse())
+	})
+
+	It("prefers the person's Secret to the copy", func() {
+		pair, old := certificate(), certificate()
+		r := withCustom().given(
+			aSecret("d8-istio", customCertificateCopy, map[string]string{"tls.crt": old.Cert, "tls.key": old.Key}),
+			aSecret("d8-system", "public", map[string]string{"tls.crt": pair.Cert, "tls.key": pair.Key})).succeeds()
+		Expect(r.ValuesGet(customCertificatePath + `.tls\.crt`).String()).To(Equal(pair.Cert))
+	})
+
 	It("lets go of it in another mode", func() {
 		r := newRun(customCertificate(), joinedSettings).given("")
 		r.ValuesSet(customCertificatePath, map[string]string{"tls.crt": "x", "tls.key": "y"})

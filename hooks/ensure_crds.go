@@ -1,10 +1,14 @@
 package hooks
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,8 +19,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/util/yaml"
 
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 )
 
@@ -46,59 +50,86 @@ func ensureCRDs(dir string) hookruntime.Hook {
 		Name:   "ensure_crds",
 		Config: sdk.HookConfig{OnStartup: &sdk.OrderedConfig{Order: 1}},
 		Run: func(ctx context.Context, in *sdk.HookInput) error {
+			var installed []string
 			// Own CRDs last: when they are there, everything is.
 			for _, glob := range []string{"crds/istio/*.yaml", "crds/*.yaml"} {
 				path := filepath.Join(dir, glob)
-				if files, err := filepath.Glob(path); err != nil || len(files) == 0 {
+				files, err := filepath.Glob(path)
+				if err != nil || len(files) == 0 {
 					return fmt.Errorf("no CRDs in %s: the module is not complete (in a source tree, run `make generate`); %s names its folder", path, moduleDirEnv)
 				}
 				if err := ensurecrds.EnsureCRDs(ctx, in, path); err != nil {
 					return err
 				}
+				names, err := crdNames(files)
+				if err != nil {
+					return err
+				}
+				installed = append(installed, names...)
 			}
-			return waitEstablished(ctx, in)
+			return waitEstablished(ctx, in, installed)
 		},
 	}
+}
+
+// crdNames returns the names of the CRDs in files.
+func crdNames(files []string) ([]string, error) {
+	var names []string
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
+		for {
+			var crd metav1.PartialObjectMetadata
+			if err := documents.Decode(&crd); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				return nil, fmt.Errorf("read %s: %w", file, err)
+			}
+			if crd.Kind == "CustomResourceDefinition" {
+				names = append(names, crd.Name)
+			}
+		}
+	}
+	return names, nil
 }
 
 // establishTimeout bounds the wait for the API server to serve new CRDs, some milliseconds usually.
 const establishTimeout = 30 * time.Second
 
-// waitEstablished waits until the API server serves the CRDs: the hooks that
-// subscribe to their objects start next.
-func waitEstablished(ctx context.Context, in *sdk.HookInput) error {
+// waitEstablished waits until the API server serves the CRDs of these names: the
+// hooks that subscribe to their objects start next. An answer that fails is asked
+// for again, as the API server is busy with new CRDs.
+func waitEstablished(ctx context.Context, in *sdk.HookInput, names []string) error {
 	client, err := in.DC.GetK8sClient()
 	if err != nil {
 		return err
 	}
 	crds := client.Dynamic().Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
-	var waitingFor []string
+	var lastError error
+	waitingFor := slices.Clone(names)
 	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, establishTimeout, true, func(ctx context.Context) (bool, error) {
-		list, err := crds.List(ctx, metav1.ListOptions{LabelSelector: "heritage=deckhouse"})
-		if err != nil {
-			return false, err
-		}
-		waitingFor = nil
-		for _, item := range list.Items {
+		lastError = nil
+		waitingFor = slices.DeleteFunc(waitingFor, func(name string) bool {
+			object, err := crds.Get(ctx, name, metav1.GetOptions{})
 			var crd apiextensionsv1.CustomResourceDefinition
-			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(item.Object, &crd); err != nil {
-				return false, fmt.Errorf("decode CustomResourceDefinition %q: %w", item.GetName(), err)
+			if err == nil {
+				err = runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &crd)
 			}
-			if ownGroup(crd.Spec.Group) && !established(crd) {
-				waitingFor = append(waitingFor, crd.Name)
+			if err != nil {
+				lastError = err
+				return false
 			}
-		}
+			return established(crd)
+		})
 		return len(waitingFor) == 0, nil
 	})
 	if err != nil {
-		return fmt.Errorf("wait until the API server serves %s: %w", strings.Join(waitingFor, ", "), err)
+		return fmt.Errorf("wait until the API server serves %s: %w", strings.Join(waitingFor, ", "), errors.Join(err, lastError))
 	}
 	return nil
-}
-
-// ownGroup is true for groups whose CRDs this module installs; others' may wait for somebody else.
-func ownGroup(group string) bool {
-	return group == v1alpha1.Group || strings.HasSuffix(group, ".istio.io")
 }
 
 func established(crd apiextensionsv1.CustomResourceDefinition) bool {

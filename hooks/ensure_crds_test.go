@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 
@@ -8,6 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
 )
@@ -35,17 +37,29 @@ var _ = Describe("Hook ensure_crds", func() {
 
 		r := newRun(ensureCRDs(dir), joinedSettings).given("")
 		asAPIServer := r.KubeClient().(*dynamicfake.FakeDynamicClient)
-		lists := 0
-		asAPIServer.PrependReactor("list", "customresourcedefinitions", func(clienttesting.Action) (bool, runtime.Object, error) {
-			lists++
-			return false, nil, nil
+		// Somebody else's, which nobody may wait for.
+		foreign := &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+			"metadata": map[string]any{"name": "gadgets.deckhouse.io", "labels": map[string]any{"heritage": "deckhouse"}},
+			"spec":     map[string]any{"group": "deckhouse.io"},
+		}}
+		crds := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+		Expect(asAPIServer.Tracker().Create(crds, foreign, "")).To(Succeed())
+		failures := 0
+		asAPIServer.PrependReactor("get", "customresourcedefinitions", func(action clienttesting.Action) (bool, runtime.Object, error) {
+			name := action.(clienttesting.GetAction).GetName()
+			if _, err := asAPIServer.Tracker().Get(crds, "", "istiofederations.deckhouse.io"); err != nil || name != "istiofederations.deckhouse.io" || failures == 2 {
+				return false, nil, nil
+			}
+			failures++
+			return true, nil, errors.New("the server is busy")
 		})
 		asAPIServer.PrependReactor("create", "customresourcedefinitions", func(action clienttesting.Action) (bool, runtime.Object, error) {
 			crd := action.(clienttesting.CreateAction).GetObject().(*unstructured.Unstructured)
 			return false, nil, unstructured.SetNestedSlice(crd.Object, []any{map[string]any{"type": "Established", "status": "True"}}, "status", "conditions")
 		})
 		r.succeeds()
-		Expect(lists).To(BeNumerically(">", 0))
+		Expect(failures).To(Equal(2), "an answer that fails is asked for again")
 		for _, name := range []string{"istiofederations.deckhouse.io", "istiomulticlusters.deckhouse.io", "widgets.networking.istio.io"} {
 			Expect(r.KubernetesGlobalResource("CustomResourceDefinition", name)).NotTo(BeNil(), name)
 		}

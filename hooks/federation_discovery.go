@@ -4,15 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"sync"
+	"slices"
 	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	"github.com/deckhouse/module-sdk/pkg/metric/operation"
 	objectpatch "github.com/deckhouse/module-sdk/pkg/object-patch"
-	jsonpatch "github.com/evanphx/json-patch"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/discovery"
@@ -30,16 +29,15 @@ const (
 // federationDiscovery is the only hook that asks federation peers and the only
 // judge of their answers; it writes the outcome into status. It is woken by the
 // watcher of metadata-exporter (an annotation), by changes of a spec, and every
-// minute whatever happens.
+// minute whatever happens. It alone runs in its queue: no peer can hold up
+// anything else of the module.
 func federationDiscovery(client discovery.Getter) hookruntime.Hook {
-	visited := &visits{}
+	visited := &visits{known: map[string]visitKey{}}
 	return hookruntime.Hook{
 		Name: "federation_discovery",
 		Config: sdk.HookConfig{
-			// For the settings: switching federation on or off has no event of its own.
-			OnAfterHelm: &sdk.OrderedConfig{Order: 20},
-			Queue:       "/modules/istio/federation-discovery",
-			Schedule:    []sdk.ScheduleConfig{{Name: "every_minute", Crontab: "* * * * *"}},
+			Queue:    "/modules/istio/federation-discovery",
+			Schedule: []sdk.ScheduleConfig{{Name: "every_minute", Crontab: "* * * * *"}},
 			Kubernetes: []sdk.KubernetesConfig{
 				{
 					Name:       "federations",
@@ -54,15 +52,8 @@ func federationDiscovery(client discovery.Getter) hookruntime.Hook {
 						spec: .spec
 					}`,
 				},
-				{
-					// Apart, so that this hook's own writes do not wake it.
-					Name:                         "statuses",
-					APIVersion:                   v1alpha1.APIVersion,
-					Kind:                         v1alpha1.IstioFederationKind,
-					ExecuteHookOnEvents:          &no,
-					ExecuteHookOnSynchronization: &no,
-					JqFilter:                     `{uid: .metadata.uid, status: (.status // {})}`,
-				},
+				// Apart, so that this hook's own writes do not wake it.
+				federationStatusesBinding(),
 				secretBinding("keypair", operatorNamespace, authnSecret),
 			},
 		},
@@ -72,38 +63,42 @@ func federationDiscovery(client discovery.Getter) hookruntime.Hook {
 	}
 }
 
+// federationStatusesBinding keeps a snapshot of statuses without waking the hook.
+func federationStatusesBinding() sdk.KubernetesConfig {
+	return sdk.KubernetesConfig{
+		Name:                         "statuses",
+		APIVersion:                   v1alpha1.APIVersion,
+		Kind:                         v1alpha1.IstioFederationKind,
+		ExecuteHookOnEvents:          &no,
+		ExecuteHookOnSynchronization: &no,
+		JqFilter:                     `{uid: .metadata.uid, status: (.status // {})}`,
+	}
+}
+
 func runFederationDiscovery(ctx context.Context, in *sdk.HookInput, client discovery.Getter, visited *visits) error {
 	federations, err := federationsWithStatus(in)
 	if err != nil {
 		return err
 	}
 	now := in.DC.GetClock().Now()
-	statuses := map[string]v1alpha1.IstioFederationStatus{}
-	if in.Values.Get(federationEnabledPath).Bool() {
-		if statuses, err = askPeers(ctx, in, client, federations, visited, now); err != nil {
-			return err
-		}
-	} else {
-		for _, resource := range federations {
-			statuses[resource.Name] = discovery.Switched(resource, discovery.ReasonDisabled,
-				"Federation is switched off: set federation.enabled to true in the settings of ModuleConfig istio.", now)
-		}
+	in.MetricsCollector.Expire(discoveryMetricsGroup)
+	if !in.Values.Get(federationEnabledPath).Bool() {
+		return sayFederationDisabled(in, federations, now)
 	}
 
-	in.MetricsCollector.Expire(discoveryMetricsGroup)
+	statuses, err := askPeers(ctx, in, client, federations, visited, now)
+	if err != nil {
+		return err
+	}
 	for _, resource := range federations {
 		status := statuses[resource.Name]
-		patch, changed, err := statusPatch(resource.Status, status)
-		if err != nil {
-			return fmt.Errorf("status of IstioFederation %q: %w", resource.Name, err)
+		if err := writeFederationStatus(in, resource, status); err != nil {
+			return err
 		}
-		if changed {
-			in.PatchCollector.PatchWithMerge(patch, v1alpha1.APIVersion, v1alpha1.IstioFederationKind, "", resource.Name,
-				objectpatch.WithSubresource("status"), objectpatch.WithIgnoreMissingObject(true))
-			logTransition(in, resource, status)
-		}
+		visited.wrote(resource, status)
 		reportPeer(in, resource.Name, status, now)
 	}
+	visited.forgetOthers(federations)
 	return nil
 }
 
@@ -116,10 +111,17 @@ func askPeers(ctx context.Context, in *sdk.HookInput, client discovery.Getter, f
 	if err != nil {
 		return nil, err
 	}
+	asked := slices.Clone(federations)
+	for index := range asked {
+		if visited.stale(asked[index]) {
+			// The snapshot does not have our last write yet, or it failed: ask without conditions and write all of it.
+			asked[index].Status.MetadataCache.PublicETag, asked[index].Status.MetadataCache.PrivateETag = "", ""
+		}
+	}
 	discoverer := discovery.Discoverer{Client: client, Self: this, PrivateKey: string(keypair["priv.pem"]), Now: now}
-	return discoverer.Federations(ctx, federations, func(resource v1alpha1.IstioFederation) bool {
+	return discoverer.Federations(ctx, asked, func(resource v1alpha1.IstioFederation) bool {
 		return visited.due(resource, len(keypair) > 0, now)
-	}), nil
+	}, visited.took), nil
 }
 
 // federationsWithStatus joins the two bindings.
@@ -145,25 +147,60 @@ func federationsWithStatus(in *sdk.HookInput) ([]v1alpha1.IstioFederation, error
 	return federations, nil
 }
 
-// statusPatch is the RFC 7396 merge patch from one status to another; equal ones need none.
-func statusPatch(from, to v1alpha1.IstioFederationStatus) (patch map[string]any, changed bool, err error) {
-	encodedFrom, err := json.Marshal(from)
+// writeFederationStatus makes resource's status what it should be; equal is silent.
+func writeFederationStatus(in *sdk.HookInput, resource v1alpha1.IstioFederation, status v1alpha1.IstioFederationStatus) error {
+	if equality.Semantic.DeepEqual(resource.Status, status) {
+		return nil
+	}
+	if onlyContactChanged(resource.Status, status) {
+		// Once a minute for every peer: the times alone, not the whole cache.
+		in.PatchCollector.PatchWithMerge(contactPatch(status), v1alpha1.APIVersion, v1alpha1.IstioFederationKind, "", resource.Name,
+			objectpatch.WithSubresource("status"), objectpatch.WithIgnoreMissingObject(true))
+		return nil
+	}
+	patch, err := statusReplacement(resource, status)
 	if err != nil {
-		return nil, false, err
+		return err
 	}
-	encodedTo, err := json.Marshal(to)
+	in.PatchCollector.PatchWithJSON(patch, v1alpha1.APIVersion, v1alpha1.IstioFederationKind, "", resource.Name,
+		objectpatch.WithSubresource("status"), objectpatch.WithIgnoreMissingObject(true))
+	logTransition(in, resource, status)
+	return nil
+}
+
+// statusReplacement sets the status as a whole, so that it is never a mixture
+// of two answers, on the very object it was made for: a namesake that replaced
+// it in the meantime is another peer.
+func statusReplacement(resource v1alpha1.IstioFederation, status v1alpha1.IstioFederationStatus) ([]map[string]any, error) {
+	var value map[string]any
+	encoded, err := json.Marshal(status)
+	if err == nil {
+		err = json.Unmarshal(encoded, &value)
+	}
 	if err != nil {
-		return nil, false, err
+		return nil, fmt.Errorf("encode the status of IstioFederation %q: %w", resource.Name, err)
 	}
-	difference, err := jsonpatch.CreateMergePatch(encodedFrom, encodedTo)
-	if err != nil || string(difference) == "{}" {
-		return nil, false, err
+	return []map[string]any{
+		{"op": "test", "path": "/metadata/uid", "value": string(resource.UID)},
+		{"op": "add", "path": "/status", "value": value},
+	}, nil
+}
+
+func onlyContactChanged(from, to v1alpha1.IstioFederationStatus) bool {
+	from.MetadataCache.PublicLastFetchTimestamp = to.MetadataCache.PublicLastFetchTimestamp
+	from.MetadataCache.PrivateLastFetchTimestamp = to.MetadataCache.PrivateLastFetchTimestamp
+	return equality.Semantic.DeepEqual(from, to)
+}
+
+func contactPatch(status v1alpha1.IstioFederationStatus) map[string]any {
+	times := map[string]any{}
+	if last := status.MetadataCache.PublicLastFetchTimestamp; last != nil {
+		times["publicLastFetchTimestamp"] = last.UTC().Format(time.RFC3339)
 	}
-	var status map[string]any
-	if err := json.Unmarshal(difference, &status); err != nil {
-		return nil, false, err
+	if last := status.MetadataCache.PrivateLastFetchTimestamp; last != nil {
+		times["privateLastFetchTimestamp"] = last.UTC().Format(time.RFC3339)
 	}
-	return map[string]any{"status": status}, true, nil
+	return map[string]any{"status": map[string]any{"metadataCache": times}}
 }
 
 func logTransition(in *sdk.HookInput, resource v1alpha1.IstioFederation, status v1alpha1.IstioFederationStatus) {
@@ -190,42 +227,4 @@ func reportPeer(in *sdk.HookInput, name string, status v1alpha1.IstioFederationS
 		in.MetricsCollector.Set(importedServicesMetric, float64(*status.ImportedServices), labels, inGroup)
 	}
 	in.MetricsCollector.Set(rejectedServicesMetric, float64(len(status.RejectedServices)), labels, inGroup)
-}
-
-// visits remembers what was asked last, so that one peer's news does not mean
-// asking all of them. It is an economy only: a process that knows nothing asks everybody.
-type visits struct {
-	mu   sync.Mutex
-	last map[string]visitKey
-}
-
-type visitKey struct {
-	poke       string
-	generation int64
-	minute     time.Time
-	keyed      bool
-}
-
-// due is true when the resource was poked, edited, or not asked in this minute yet.
-func (v *visits) due(resource v1alpha1.IstioFederation, keyed bool, now time.Time) bool {
-	key := visitKey{
-		poke:       resource.Annotations[v1alpha1.PokeAnnotation],
-		generation: resource.Generation,
-		minute:     now.Truncate(time.Minute),
-		keyed:      keyed,
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.last == nil {
-		v.last = map[string]visitKey{}
-	}
-	known := v.last[string(resource.UID)] == key
-	v.last[string(resource.UID)] = key
-	return !known || !isVisited(resource.Status.Conditions)
-}
-
-// isVisited is false while the summary does not come from asking the peer.
-func isVisited(conditions []metav1.Condition) bool {
-	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
-	return ready != nil && ready.Reason != discovery.ReasonDisabled && ready.Reason != discovery.ReasonModuleDisabled
 }

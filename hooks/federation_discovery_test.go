@@ -190,6 +190,32 @@ var _ = Describe("Hook federation_discovery", func() {
 		Expect(ready(r)).To(HaveKeyWithValue("status", "True"))
 	})
 
+	It("asks without conditions while the snapshot is older than its last write, and writes all of it", func() {
+		neighbour, r := joined()
+		older := r.KubernetesGlobalResource("IstioFederation", "cluster-b")
+		neighbour.documents["/metadata/"+metadata.FederationPath] = metadata.Federation{
+			IngressGateways: []metadata.IngressGateway{{Address: "192.0.2.1", Port: 15443}}, PublicServices: []metadata.PublicService{}}
+		setAnnotation(r, "changed")
+		r.succeeds()
+
+		// The peer takes it back before the informer has delivered the write.
+		older.SetAnnotations(map[string]string{"istio.deckhouse.io/peer-metadata-revision": "again"})
+		_, err := r.KubeClient().Resource(federationsGVR).Update(context.Background(), older, updateOptions)
+		Expect(err).NotTo(HaveOccurred())
+		r.succeeds()
+		services, _, err := unstructured.NestedSlice(r.KubernetesGlobalResource("IstioFederation", "cluster-b").Object, "status", "metadataCache", "private", "publicServices")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(services).To(BeEmpty(), "the peer publishes nothing, whatever the old snapshot says")
+	})
+
+	It("reports no metrics while federation is off", func() {
+		_, r := joined()
+		r.ValuesSet("istio.federation.enabled", false)
+		r.succeeds()
+		_, reported := r.metric(peerReadyMetric)
+		Expect(reported).To(BeFalse())
+	})
+
 	It("fails with a sentence when the cluster's own facts are missing", func() {
 		r := newRun(federationDiscovery(peer.NewClient()), `{istio: {federation: {enabled: true}}}`).given(startPeer().resource(""), ownKeypair())
 		r.RunHook()

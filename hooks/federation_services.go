@@ -86,8 +86,12 @@ func runFederationServices(_ context.Context, in *sdk.HookInput) error {
 		in.PatchCollector.CreateIfNotExists(object.Unstructured())
 	}
 	for _, object := range changes.Update {
-		in.PatchCollector.PatchWithJSON(replacement(object),
-			federation.NetworkingAPIVersion, object.Kind, v1alpha1.Namespace, object.Name, objectpatch.WithIgnoreMissingObject(true))
+		patch, err := object.Patch()
+		if err != nil {
+			return err
+		}
+		in.PatchCollector.PatchWithMerge(patch,
+			federation.NetworkingAPIVersion, object.Wanted.Kind, v1alpha1.Namespace, object.Wanted.Name, objectpatch.WithIgnoreMissingObject(true))
 	}
 	for _, object := range changes.Delete {
 		in.PatchCollector.DeleteInBackground(federation.NetworkingAPIVersion, object.Kind, v1alpha1.Namespace, object.Name)
@@ -97,14 +101,6 @@ func runFederationServices(_ context.Context, in *sdk.HookInput) error {
 			"created", len(changes.Create), "updated", len(changes.Update), "deleted", len(changes.Delete))
 	}
 	return nil
-}
-
-// replacement sets the spec as a whole and the peer's name; other people's labels and annotations stay.
-func replacement(object federation.Object) []map[string]any {
-	return []map[string]any{
-		{"op": "add", "path": "/spec", "value": object.Spec},
-		{"op": "add", "path": "/metadata/annotations", "value": object.Unstructured().GetAnnotations()},
-	}
 }
 
 // federationPeers lists the accepted neighbours; nobody while federation is off.

@@ -25,6 +25,7 @@ spec: {trustDomain: %[1]s.local, metadataEndpoint: "https://%[1]s.example.com/me
 status:
   observedGeneration: 1
   metadataCache:
+    trustDomain: %[1]s.local
     public: {clusterUUID: uuid-%[1]s, authnKeyPub: key of %[1]s, rootCA: root of %[1]s}
     private:
       ingressGateways: [{address: 192.0.2.1, port: 15443}]

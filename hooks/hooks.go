@@ -17,6 +17,7 @@ func All() []hookruntime.Hook {
 		metadataExporterCertificate(),
 		ingressGatewayAddresses(),
 		federationDiscovery(peer.NewClient()),
+		federationSwitch(),
 		allianceMetadata(),
 		federationServices(),
 		moduleDisabled(),

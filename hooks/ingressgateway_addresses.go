@@ -2,6 +2,8 @@ package hooks
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 
@@ -15,6 +17,8 @@ const ingressGatewaysPath = "istio.internal.ingressGateways"
 
 // ingressGatewayAddresses finds out under which addresses neighbours reach the
 // gateway: from the settings, the load balancer's status, or nodes and node port.
+// Having none right now does not displace those that were published: neighbours
+// would drop every connection for a load balancer that is being replaced.
 func ingressGatewayAddresses() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "ingressgateway_addresses",
@@ -45,6 +49,17 @@ func ingressGatewayAddresses() hookruntime.Hook {
 						ready: ([.status.conditions[]? | select(.type == "Ready" and .status == "True")] | length > 0)
 					}`,
 				},
+				{
+					// What an earlier process published; this hook's own doing, hence no reason to run.
+					Name:                         "published",
+					APIVersion:                   "v1",
+					Kind:                         "ConfigMap",
+					NamespaceSelector:            inNamespace(v1alpha1.Namespace),
+					NameSelector:                 named("metadata-exporter"),
+					JqFilter:                     `.data["ingress-gateways.json"] // ""`,
+					ExecuteHookOnEvents:          &no,
+					ExecuteHookOnSynchronization: &no,
+				},
 			},
 		},
 		Run: runIngressGatewayAddresses,
@@ -72,10 +87,36 @@ func runIngressGatewayAddresses(_ context.Context, in *sdk.HookInput) error {
 		}
 		found, missing := ingressgateway.Addresses(wanted, service, nodes)
 		if missing != "" {
-			in.Logger.Warn("the ingress gateway has no address to publish, neighbours cannot reach this cluster's services", "why", missing)
+			if found, err = publishedAddresses(in); err != nil {
+				return err
+			}
+			if len(found) > 0 {
+				in.Logger.Warn("the ingress gateway has no address right now, those published before stay", "why", missing, "addresses", found)
+			} else {
+				in.Logger.Warn("the ingress gateway has no address to publish, neighbours cannot reach this cluster's services", "why", missing)
+			}
 		}
 		addresses = append(addresses, found...)
 	}
 	in.Values.Set(ingressGatewaysPath, addresses)
 	return nil
+}
+
+// publishedAddresses returns what neighbours were told so far: by this process,
+// else by the one before it.
+func publishedAddresses(in *sdk.HookInput) ([]metadata.IngressGateway, error) {
+	var known []metadata.IngressGateway
+	if err := settings(in, ingressGatewaysPath, &known); err != nil || len(known) > 0 {
+		return known, err
+	}
+	documents, err := snapshot[string](in, "published")
+	if err != nil || len(documents) == 0 || documents[0] == "" {
+		return nil, err
+	}
+	if err := json.Unmarshal([]byte(documents[0]), &known); err != nil {
+		// Anybody may have edited it; it is only worth something as long as it can be read.
+		in.Logger.Warn("ingress-gateways.json of ConfigMap d8-istio/metadata-exporter is ignored", "error", err.Error())
+		return nil, nil
+	}
+	return slices.DeleteFunc(known, func(gateway metadata.IngressGateway) bool { return gateway.Check() != nil }), nil
 }

@@ -61,6 +61,31 @@ var _ = Describe("Hook ingressgateway_addresses", func() {
 		Expect(r.LoggerOutput().String()).To(ContainSubstring("does not exist yet"))
 	})
 
+	It("keeps what is published while there is no address, and says why", func() {
+		r := newRun(ingressGatewayAddresses(), joinedSettings).given(gatewayObjects)
+		before := addresses(r)
+		r.given("")
+		Expect(addresses(r)).To(MatchJSON(before))
+		Expect(r.LoggerOutput().String()).To(And(ContainSubstring("stay"), ContainSubstring("does not exist yet")))
+
+		r.ValuesSet("istio.federation.enabled", false)
+		Expect(addresses(r)).To(MatchJSON(`[]`), "only leaving the alliance clears them")
+	})
+
+	It("keeps what an earlier process published", func() {
+		published := func(document string) string {
+			return "apiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: d8-istio, name: metadata-exporter}\ndata: {ingress-gateways.json: '" + document + "'}\n"
+		}
+		for document, want := range map[string]string{
+			`[{"address": "192.0.2.7", "port": 15443}, {"address": "", "port": 0}]`: `[{"address": "192.0.2.7", "port": 15443}]`,
+			`[`: `[]`,
+		} {
+			Expect(addresses(newRun(ingressGatewayAddresses(), joinedSettings).given(published(document)))).To(MatchJSON(want))
+		}
+		Expect(addresses(newRun(ingressGatewayAddresses(), joinedSettings).given(gatewayObjects, published(`[{"address": "203.0.113.1", "port": 1}]`)))).To(
+			ContainSubstring("192.0.2.7"), "an address that is there counts alone")
+	})
+
 	It("publishes nothing while clusters are not joined", func() {
 		r := newRun(ingressGatewayAddresses(), joinedSettings).given(gatewayObjects)
 		r.ValuesSet("istio.federation.enabled", false)

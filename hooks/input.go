@@ -104,7 +104,7 @@ func federationsBinding() sdk.KubernetesConfig {
 		JqFilter: `{
 			metadata: {name: .metadata.name, creationTimestamp: .metadata.creationTimestamp},
 			spec: {trustDomain: .spec.trustDomain, import: (.spec.import // [])},
-			status: {metadataCache: {public: .status.metadataCache.public, private: .status.metadataCache.private}}
+			status: {metadataCache: {trustDomain: .status.metadataCache.trustDomain, public: .status.metadataCache.public, private: .status.metadataCache.private}}
 		}`,
 	}
 }

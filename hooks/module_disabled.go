@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -50,19 +51,20 @@ func runModuleDisabled(ctx context.Context, in *sdk.HookInput) error {
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(item.Object, &resource); err != nil {
 			return fmt.Errorf("decode IstioFederation %q: %w", item.GetName(), err)
 		}
-		patch, changed, err := statusPatch(resource.Status, discovery.Switched(resource, discovery.ReasonModuleDisabled,
-			"The module is switched off: set spec.enabled to true in ModuleConfig istio.", now))
-		if err != nil {
-			return fmt.Errorf("status of IstioFederation %q: %w", resource.Name, err)
-		}
-		if !changed {
+		status := discovery.Switched(resource, discovery.ReasonModuleDisabled,
+			"The module is switched off: set spec.enabled to true in ModuleConfig istio.", now)
+		if equality.Semantic.DeepEqual(resource.Status, status) {
 			continue
 		}
-		encoded, err := json.Marshal(patch)
+		patch, err := statusReplacement(resource, status)
 		if err != nil {
 			return err
 		}
-		if _, err := resources.Patch(ctx, resource.Name, types.MergePatchType, encoded, metav1.PatchOptions{}, "status"); err != nil && !apierrors.IsNotFound(err) {
+		encoded, err := json.Marshal(patch)
+		if err != nil {
+			return fmt.Errorf("encode the status of IstioFederation %q: %w", resource.Name, err)
+		}
+		if _, err := resources.Patch(ctx, resource.Name, types.JSONPatchType, encoded, metav1.PatchOptions{}, "status"); err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("tell in the status of IstioFederation %q that the module is off: %w", resource.Name, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"time"
 
+	sdk "github.com/deckhouse/module-sdk/pkg"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -19,6 +20,17 @@ func keptSecret(name string, data map[string][]byte) *corev1.Secret {
 		},
 		Type: corev1.SecretTypeOpaque,
 		Data: data,
+	}
+}
+
+// keep stores data in a kept Secret. One that the snapshot did not show is only
+// created: should it be there after all, because the snapshot was late, then it
+// holds the cluster's identity, and the next run takes that.
+func keep(in *sdk.HookInput, shown bool, name string, data map[string][]byte) {
+	if shown {
+		in.PatchCollector.CreateOrUpdate(keptSecret(name, data))
+	} else {
+		in.PatchCollector.CreateIfNotExists(keptSecret(name, data))
 	}
 }
 

@@ -39,6 +39,7 @@ func runRemoteAuthnKeypair(_ context.Context, in *sdk.HookInput) error {
 		return err
 	}
 	var kept authn.Keypair
+	shown := len(in.Snapshots.Get("kept")) > 0
 	for _, binding := range []string{"kept", "installed"} {
 		data, err := secret(in, binding)
 		if err != nil {
@@ -47,6 +48,11 @@ func runRemoteAuthnKeypair(_ context.Context, in *sdk.HookInput) error {
 		found := authn.Keypair{Priv: string(data["priv.pem"]), Pub: string(data["pub.pem"])}
 		if binding == "kept" {
 			kept = found
+			// It goes before the values, which may hold one that was made when
+			// the kept one was not to be seen yet.
+			if kept.Validate() == nil {
+				current = kept
+			}
 		}
 		if current.Validate() != nil && found != (authn.Keypair{}) {
 			current = found
@@ -61,10 +67,10 @@ func runRemoteAuthnKeypair(_ context.Context, in *sdk.HookInput) error {
 		}
 	}
 	if kept != current {
-		in.PatchCollector.CreateOrUpdate(keptSecret(authnSecret, map[string][]byte{
+		keep(in, shown, authnSecret, map[string][]byte{
 			"priv.pem": []byte(current.Priv),
 			"pub.pem":  []byte(current.Pub),
-		}))
+		})
 	}
 	in.Values.Set(keypairPath, current)
 	return nil

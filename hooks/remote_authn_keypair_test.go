@@ -31,6 +31,18 @@ var _ = Describe("Hook remote_authn_keypair", func() {
 		}
 	})
 
+	It("lets the kept keypair win over one that was made before it was to be seen", func() {
+		keypair, err := authn.GenerateKeypair()
+		Expect(err).NotTo(HaveOccurred())
+		r := newRun(remoteAuthnKeypair(), joinedSettings).given("").succeeds()
+		Expect(r.PatchedOperations()).To(HaveLen(1))
+		Expect(r.PatchedOperations()[0].Type).To(BeEquivalentTo("CreateIfNotExists"), "one that is there is not overwritten")
+
+		r.given(aSecret("d8-system", "istio-remote-authn-keypair", map[string]string{"priv.pem": keypair.Priv, "pub.pem": keypair.Pub})).succeeds()
+		Expect(inUse(r)).To(Equal(keypair))
+		Expect(r.PatchedOperations()).To(BeEmpty())
+	})
+
 	It("replaces a broken keypair and says so", func() {
 		r := newRun(remoteAuthnKeypair(), joinedSettings).given(
 			aSecret("d8-system", "istio-remote-authn-keypair", map[string]string{"priv.pem": "x", "pub.pem": "y"})).succeeds()

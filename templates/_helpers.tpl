@@ -26,15 +26,14 @@
     {{- fail (printf "istio: `alliance.ingressGateway.nodePort.port` is %v, but `alliance.ingressGateway.inlet` is %s: remove the port or set the inlet to NodePort" $gateway.nodePort.port $gateway.inlet) -}}
   {{- end -}}
   {{- $https := .Values.istio.https | default .Values.global.modules.https | default dict -}}
-  {{- $publicDomain := .Values.global.modules.publicDomainTemplate -}}
-  {{- if and (eq ($https.mode | default "") "CertManager") (not (has "cert-manager" .Values.global.enabledModules)) -}}
-    {{- fail "istio: `https.mode` is CertManager, but the cluster has no cert-manager: install it or choose another mode" -}}
-  {{- end -}}
-  {{- if and (eq ($https.mode | default "") "CertManager") (not $publicDomain) -}}
-    {{- fail "istio: `https.mode` is CertManager, but global `modules.publicDomainTemplate` is not set, so there is no name to issue a certificate for" -}}
-  {{- end -}}
-  {{- if and (eq ($https.mode | default "") "CustomCertificate") (or .Values.istio.federation.enabled .Values.istio.multicluster.enabled) (not (index .Values.istio.internal.customCertificateData "tls.crt")) -}}
-    {{- fail "istio: `https.mode` is CustomCertificate, but the Secret that `https.customCertificate.secretName` names has not been read: it must exist in the operator's namespace, be of type kubernetes.io/tls and hold a certificate with its key" -}}
+  {{- /* The mode may be the cluster's own; without neighbours the module has no Ingress that it could matter to. */ -}}
+  {{- if and (eq ($https.mode | default "") "CertManager") (or .Values.istio.federation.enabled .Values.istio.multicluster.enabled) -}}
+    {{- if not (has "cert-manager" .Values.global.enabledModules) -}}
+      {{- fail "istio: `https.mode` is CertManager, but the cluster has no cert-manager: install it or choose another mode" -}}
+    {{- end -}}
+    {{- if not .Values.global.modules.publicDomainTemplate -}}
+      {{- fail "istio: `https.mode` is CertManager, but global `modules.publicDomainTemplate` is not set, so there is no name to issue a certificate for" -}}
+    {{- end -}}
   {{- end -}}
 {{- end -}}
 

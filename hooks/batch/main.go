@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,8 +29,24 @@ func checkSettings(_ context.Context, in settingscheck.Input) settingscheck.Resu
 	if err := json.Unmarshal([]byte(in.Settings.Get("@this").Raw), &wanted); err != nil {
 		return settingscheck.Reject(fmt.Sprintf("read settings: %v", err))
 	}
-	if err := settings.Check(wanted, time.Now()); err != nil {
-		return settingscheck.Reject(err.Error())
+	return judge(settings.Check(wanted, nil, time.Now()))
+}
+
+// judge refuses settings for any problem but one: Deckhouse does not tell which
+// settings were accepted before, so a CA that has expired since must not stand in
+// the way of every other change.
+func judge(problems []error) settingscheck.Result {
+	var refused []error
+	var warnings []string
+	for _, problem := range problems {
+		if errors.As(problem, new(settings.Expired)) {
+			warnings = append(warnings, problem.Error())
+		} else {
+			refused = append(refused, problem)
+		}
 	}
-	return settingscheck.Allow()
+	if len(refused) > 0 {
+		return settingscheck.Reject(errors.Join(refused...).Error())
+	}
+	return settingscheck.Allow(warnings...)
 }

@@ -75,7 +75,7 @@ type identities struct {
 func newIdentities(self Self, federations []v1alpha1.IstioFederation, refused map[string]Refusal) identities {
 	known := identities{self: self, holder: map[string]string{}}
 	for _, federation := range ByAge(federations) {
-		if _, no := refused[federation.Name]; no || federation.Status.MetadataCache.Public == nil {
+		if _, no := refused[federation.Name]; no || !cacheCounts(federation) {
 			continue
 		}
 		uuid := federation.Status.MetadataCache.Public.ClusterUUID
@@ -108,8 +108,18 @@ func Accepted(self Self, federations []v1alpha1.IstioFederation) []v1alpha1.Isti
 	refused := RefusedSpecs(self, federations)
 	known := newIdentities(self, federations, refused)
 	return slices.DeleteFunc(ByAge(federations), func(federation v1alpha1.IstioFederation) bool {
-		public := federation.Status.MetadataCache.Public
-		_, no := refused[federation.Name]
-		return no || public == nil || public.ClusterUUID == self.ClusterUUID || known.holder[public.ClusterUUID] != federation.Name
+		if _, no := refused[federation.Name]; no || !cacheCounts(federation) {
+			return true
+		}
+		uuid := federation.Status.MetadataCache.Public.ClusterUUID
+		return uuid == self.ClusterUUID || known.holder[uuid] != federation.Name
 	})
+}
+
+// cacheCounts is false when there is no cache, and when it was filled under
+// another trust domain than that of the spec: its roots and keys are those of
+// somebody else.
+func cacheCounts(federation v1alpha1.IstioFederation) bool {
+	cache := federation.Status.MetadataCache
+	return cache.Public != nil && cache.TrustDomain == federation.Spec.TrustDomain
 }

@@ -69,3 +69,21 @@ func TestAcceptedLeavesOutWhatASpoiledStatusClaims(t *testing.T) {
 		t.Errorf("accepted %v", accepted)
 	}
 }
+
+func TestWhatWasLearnedUnderAnotherTrustDomainDoesNotCount(t *testing.T) {
+	w := newWorld(t)
+	b := w.visit(w.addPeer("b", "api.shop.svc.cluster-b.local"))[0]
+	if len(discovery.Accepted(self, []v1alpha1.IstioFederation{b})) != 1 {
+		t.Fatal("the peer is not accepted to begin with")
+	}
+	b.Spec.TrustDomain, b.Generation = "cluster-c.local", 2
+	if accepted := discovery.Accepted(self, []v1alpha1.IstioFederation{b}); len(accepted) > 0 {
+		t.Errorf("the root of cluster-b.local is trusted for %s", accepted[0].Spec.TrustDomain)
+	}
+	// The peer cannot be reached: it stays that way.
+	delete(w.peers, b.Spec.MetadataEndpoint)
+	b = w.visit(b)[0]
+	if accepted := discovery.Accepted(self, []v1alpha1.IstioFederation{b}); len(accepted) > 0 {
+		t.Errorf("accepted %v", accepted)
+	}
+}

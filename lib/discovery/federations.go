@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/federation"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
@@ -17,14 +19,15 @@ import (
 const (
 	// fetchTimeout bounds one request to a peer that answered last time;
 	// a peer that did not gets retryTimeout, so that it cannot hold up the others.
-	fetchTimeout = 5 * time.Second
+	fetchTimeout = 3 * time.Second
 	retryTimeout = time.Second
-	// parallelFetches bounds the requests under way at once.
-	parallelFetches = 32
+	// parallelFetches bounds the requests under way, and so the documents in memory, at once.
+	parallelFetches = 16
 
 	maxPublicBytes = 256 << 10
-
-	tokenLifetime = 5 * time.Minute
+	// maxCacheBytes is how much of a peer's private metadata fits into a status:
+	// etcd takes 1.5 MiB for a whole object.
+	maxCacheBytes = 1280 << 10
 )
 
 // Reasons of conditions besides those of Refusal and peer.Error.
@@ -33,6 +36,7 @@ const (
 	ReasonInvalidPrivateMetadata = "PeerPrivateMetadataInvalid"
 	ReasonTrustDomainMismatch    = "PeerTrustDomainMismatch"
 	ReasonOwnKeyMissing          = "OwnKeyMissing"
+	ReasonInternalError          = "InternalError"
 )
 
 // Getter fetches documents; *peer.Client is one.
@@ -52,7 +56,9 @@ type Discoverer struct {
 // Federations asks the peers of those resources that due selects and returns
 // the new status of every resource that was given, by name. Of a peer that
 // does not answer or says something invalid, everything learned before stays.
-func (d Discoverer) Federations(ctx context.Context, federations []v1alpha1.IstioFederation, due func(v1alpha1.IstioFederation) bool) map[string]v1alpha1.IstioFederationStatus {
+//
+// took, unless nil, is told how long each peer kept this cluster waiting.
+func (d Discoverer) Federations(ctx context.Context, federations []v1alpha1.IstioFederation, due func(v1alpha1.IstioFederation) bool, took func(v1alpha1.IstioFederation, time.Duration)) map[string]v1alpha1.IstioFederationStatus {
 	refused := RefusedSpecs(d.Self, federations)
 	known := newIdentities(d.Self, federations, refused)
 
@@ -72,12 +78,14 @@ func (d Discoverer) Federations(ctx context.Context, federations []v1alpha1.Isti
 	inParallel(visits, func(v *visit) { v.fetchPublic(ctx, d.Client) })
 	// One after the other, oldest first: who may hold a clusterUUID must not depend on who answers faster.
 	for _, v := range visits {
-		v.judgePublic(known)
+		v.guard(func() { v.judgePublic(known) })
 	}
-	inParallel(visits, func(v *visit) { v.fetchPrivate(ctx, d) })
+	inParallel(visits, func(v *visit) { v.fetchPrivate(ctx, d); v.judgePrivate() })
 	for _, v := range visits {
-		v.judgePrivate()
 		statuses[v.federation.Name] = v.status()
+		if took != nil {
+			took(v.federation, v.waited)
+		}
 	}
 	return statuses
 }
@@ -86,9 +94,25 @@ func inParallel(visits []*visit, do func(*visit)) {
 	var group errgroup.Group
 	group.SetLimit(parallelFetches)
 	for _, v := range visits {
-		group.Go(func() error { do(v); return nil })
+		group.Go(func() error {
+			begun := time.Now()
+			v.guard(func() { do(v) })
+			v.waited += time.Since(begun)
+			return nil
+		})
 	}
 	_ = group.Wait()
+}
+
+// guard turns a panic over one peer's answer into that peer's condition: it must not cost the others theirs.
+func (v *visit) guard(do func()) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			v.publicError = &judgement{ReasonInternalError, fmt.Sprintf(
+				"the peer's answer made this module stumble, please report it: %v. What was learned before stays in force.", panicked)}
+		}
+	}()
+	do()
 }
 
 // visit is one round of questions to one peer.
@@ -104,6 +128,12 @@ type visit struct {
 
 	cache    v1alpha1.FederationCache
 	rejected []v1alpha1.RejectedService
+	// rejectedTotal counts more than rejected can name.
+	rejectedTotal int
+	// gatewayProblem tells which gateways are not used.
+	gatewayProblem error
+	// waited is how long the peer took to answer.
+	waited time.Duration
 }
 
 func newVisit(federation v1alpha1.IstioFederation, now time.Time) *visit {
@@ -111,10 +141,11 @@ func newVisit(federation v1alpha1.IstioFederation, now time.Time) *visit {
 		federation: federation,
 		now:        now,
 		timeout:    fetchTimeout,
-		current:    federation.Status.ObservedGeneration == federation.Generation,
+		current:    federation.Status.ObservedGeneration == federation.Generation && cacheCounts(federation),
 		cache:      federation.Status.MetadataCache,
 		rejected:   federation.Status.RejectedServices,
 	}
+	v.rejectedTotal = len(v.rejected)
 	if isUnreachable(federation.Status.Conditions) {
 		v.timeout = retryTimeout
 	}
@@ -144,7 +175,7 @@ func (v *visit) judgePublic(known identities) {
 		return
 	}
 	public := v.cache.Public
-	if !v.publicAnswer.NotModified {
+	if !v.publicAnswer.NotModified || public == nil {
 		var err error
 		if public, err = metadata.ParsePublic(v.publicAnswer.Body, v.now); err != nil {
 			v.publicError = invalid(ReasonInvalidPublicMetadata, err)
@@ -161,6 +192,11 @@ func (v *visit) judgePublic(known identities) {
 		v.publicError = &judgement{refusal.Reason, refusal.Message}
 		return
 	}
+	if v.cache.TrustDomain != v.federation.Spec.TrustDomain {
+		// What was learned under another trust domain is of no use under this one.
+		v.cache = v1alpha1.FederationCache{TrustDomain: v.federation.Spec.TrustDomain}
+		v.rejected, v.rejectedTotal = nil, 0
+	}
 	v.cache.Public = public
 	v.cache.PublicETag = currentETag(v.publicAnswer, v.cache.PublicETag)
 	v.cache.PublicLastFetchTimestamp = contact(v.cache.PublicLastFetchTimestamp, v.now)
@@ -175,13 +211,7 @@ func (v *visit) fetchPrivate(ctx context.Context, d Discoverer) {
 		v.privateError = &judgement{ReasonOwnKeyMissing, "this cluster's own key is not there yet; it is made when the module starts."}
 		return
 	}
-	token, err := authn.Sign(key, authn.Token{
-		Subject:   d.Self.ClusterUUID,
-		Audience:  v.cache.Public.ClusterUUID,
-		Scope:     authn.ScopePrivateFederation,
-		NotBefore: v.now,
-		Expires:   v.now.Add(tokenLifetime),
-	})
+	token, err := authn.SignForPeer(key, d.Self.ClusterUUID, v.cache.Public.ClusterUUID, authn.ScopePrivateFederation, v.now)
 	if err != nil {
 		v.privateError = &judgement{ReasonOwnKeyMissing, fmt.Sprintf("sign a token for the peer: %v", err)}
 		return
@@ -199,16 +229,41 @@ func (v *visit) judgePrivate() {
 	if v.publicError != nil || v.privateError != nil {
 		return
 	}
-	if !v.privateAnswer.NotModified {
+	if !v.privateAnswer.NotModified || v.cache.Private == nil {
 		private, err := metadata.ParseFederation(v.privateAnswer.Body)
 		if err != nil {
 			v.privateError = invalid(ReasonInvalidPrivateMetadata, err)
 			return
 		}
-		v.acceptServices(private)
+		if err := v.accept(private); err != nil {
+			v.privateError = err
+			return
+		}
 	}
+	v.privateAnswer.Body = nil
 	v.cache.PrivateETag = currentETag(v.privateAnswer, v.cache.PrivateETag)
 	v.cache.PrivateLastFetchTimestamp = contact(v.cache.PrivateLastFetchTimestamp, v.now)
+}
+
+// accept puts what may be used of a peer's metadata into the cache and notes the rest.
+func (v *visit) accept(private *metadata.Federation) error {
+	verdict := federation.Judge(private.PublicServices, v.federation.Spec.TrustDomain)
+	gateways, problem := metadata.UsableGateways(private.IngressGateways)
+	accepted := &metadata.Federation{IngressGateways: gateways, PublicServices: verdict.Accepted}
+	if accepted.PublicServices == nil {
+		accepted.PublicServices = []metadata.PublicService{}
+	}
+	encoded, err := json.Marshal(accepted)
+	if err != nil {
+		return invalid(ReasonInvalidPrivateMetadata, err)
+	}
+	if len(encoded) > maxCacheBytes {
+		return &judgement{string(peer.TooLarge), fmt.Sprintf(
+			"the peer publishes %d services, %d bytes; %d bytes fit. What was learned before stays in force: publish fewer services there.",
+			len(accepted.PublicServices), len(encoded), maxCacheBytes)}
+	}
+	v.cache.Private, v.rejected, v.rejectedTotal, v.gatewayProblem = accepted, verdict.Rejected, verdict.RejectedTotal, problem
+	return nil
 }
 
 // judgement is a refusal of what a peer said.

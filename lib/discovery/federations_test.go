@@ -118,7 +118,7 @@ func (w *world) peerOf(resource v1alpha1.IstioFederation) *fakePeer {
 // visit asks all peers and returns the resources with their new status.
 func (w *world) visit(resources ...v1alpha1.IstioFederation) []v1alpha1.IstioFederation {
 	discoverer := discovery.Discoverer{Client: w.fakePeers, Self: self, PrivateKey: w.keypair.Priv, Now: w.now}
-	statuses := discoverer.Federations(context.Background(), resources, func(v1alpha1.IstioFederation) bool { return true })
+	statuses := discoverer.Federations(context.Background(), resources, func(v1alpha1.IstioFederation) bool { return true }, nil)
 	visited := append([]v1alpha1.IstioFederation{}, resources...)
 	for index := range visited {
 		visited[index].Status = statuses[visited[index].Name]
@@ -165,7 +165,7 @@ func TestTheTokenForThePeerIsAddressedToIt(t *testing.T) {
 		return w.Get(ctx, target, request)
 	})
 	discoverer := discovery.Discoverer{Client: capture, Self: self, PrivateKey: w.keypair.Priv, Now: w.now}
-	discoverer.Federations(context.Background(), []v1alpha1.IstioFederation{b}, func(v1alpha1.IstioFederation) bool { return true })
+	discoverer.Federations(context.Background(), []v1alpha1.IstioFederation{b}, func(v1alpha1.IstioFederation) bool { return true }, nil)
 
 	key, err := authn.ParsePublicKey(w.keypair.Pub)
 	if err != nil {
@@ -392,7 +392,7 @@ func TestAPeerThatIsNotDueIsNotAsked(t *testing.T) {
 	resources := w.visit(w.addPeer("b", "api.shop.svc.cluster-b.local"), w.addPeer("c"))
 	w.requests = nil
 	discoverer := discovery.Discoverer{Client: w.fakePeers, Self: self, PrivateKey: w.keypair.Priv, Now: w.now}
-	statuses := discoverer.Federations(context.Background(), resources, func(r v1alpha1.IstioFederation) bool { return r.Name == "c" })
+	statuses := discoverer.Federations(context.Background(), resources, func(r v1alpha1.IstioFederation) bool { return r.Name == "c" }, nil)
 	for _, request := range w.requests {
 		if strings.Contains(request, "//b.") {
 			t.Errorf("%s was asked for", request)
@@ -400,5 +400,80 @@ func TestAPeerThatIsNotDueIsNotAsked(t *testing.T) {
 	}
 	if !reflect.DeepEqual(statuses["b"], resources[0].Status) {
 		t.Error("the status of a resource that was not asked has changed")
+	}
+}
+
+func TestA304ThatNobodyAskedForIsNoAnswer(t *testing.T) {
+	w := newWorld(t)
+	b := w.addPeer("b", "api.shop.svc.cluster-b.local")
+	for _, path := range []string{metadata.PublicPath, metadata.FederationPath} {
+		t.Run(path, func(t *testing.T) {
+			lying := getterFunc(func(ctx context.Context, target peer.Target, request peer.Request) (*peer.Response, error) {
+				if request.Path == path {
+					return &peer.Response{NotModified: true}, nil
+				}
+				return w.Get(ctx, target, request)
+			})
+			discoverer := discovery.Discoverer{Client: lying, Self: self, PrivateKey: w.keypair.Priv, Now: w.now}
+			status := discoverer.Federations(context.Background(), []v1alpha1.IstioFederation{b}, func(v1alpha1.IstioFederation) bool { return true }, nil)["b"]
+			if meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady) {
+				t.Errorf("status %+v", status)
+			}
+		})
+	}
+}
+
+func TestAnAnswerThatPanicsCostsItsPeerAlone(t *testing.T) {
+	w := newWorld(t)
+	b, c := w.addPeer("b"), w.addPeer("c", "api.shop.svc.cluster-c.local")
+	explosive := getterFunc(func(ctx context.Context, target peer.Target, request peer.Request) (*peer.Response, error) {
+		if target.URL == b.Spec.MetadataEndpoint {
+			panic("boom")
+		}
+		return w.Get(ctx, target, request)
+	})
+	discoverer := discovery.Discoverer{Client: explosive, Self: self, PrivateKey: w.keypair.Priv, Now: w.now}
+	statuses := discoverer.Federations(context.Background(), []v1alpha1.IstioFederation{b, c}, func(v1alpha1.IstioFederation) bool { return true }, nil)
+	b.Status, c.Status = statuses["b"], statuses["c"]
+	w.wantCondition(b, v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonInternalError, "boom")
+	w.wantCondition(c, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
+}
+
+func TestMoreServicesThanFitIntoAnObjectAreRefusedWithTheReason(t *testing.T) {
+	w := newWorld(t)
+	var hostnames []string
+	for index := range 15000 {
+		hostnames = append(hostnames, fmt.Sprintf("a-service-with-a-longer-name-%d.namespace.svc.cluster-b.local", index))
+	}
+	b := w.visit(w.addPeer("b", hostnames...))[0]
+	w.wantCondition(b, v1alpha1.ConditionReady, metav1.ConditionFalse, string(peer.TooLarge), "15000 services")
+	if b.Status.MetadataCache.Private != nil {
+		t.Error("what does not fit is in the cache")
+	}
+}
+
+func TestABadGatewayIsDroppedAndTheOthersStand(t *testing.T) {
+	w := newWorld(t)
+	b := w.addPeer("b", "api.shop.svc.cluster-b.local")
+	private := w.peerOf(b).private.(metadata.Federation)
+	private.IngressGateways = append(private.IngressGateways, metadata.IngressGateway{Address: "0.0.0.0", Port: 1})
+	w.peerOf(b).private = private
+	b = w.visit(b)[0]
+	w.wantCondition(b, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "imported: 1")
+	w.wantCondition(b, v1alpha1.ConditionPrivateMetadata, metav1.ConditionTrue, discovery.ReasonFetched, "0.0.0.0")
+	if got := b.Status.MetadataCache.Private.IngressGateways; len(got) != 1 {
+		t.Errorf("gateways %v", got)
+	}
+}
+
+func TestHowLongAPeerTookIsTold(t *testing.T) {
+	w := newWorld(t)
+	b := w.addPeer("b")
+	told := map[string]bool{}
+	discoverer := discovery.Discoverer{Client: w.fakePeers, Self: self, PrivateKey: w.keypair.Priv, Now: w.now}
+	discoverer.Federations(context.Background(), []v1alpha1.IstioFederation{b}, func(v1alpha1.IstioFederation) bool { return true },
+		func(r v1alpha1.IstioFederation, waited time.Duration) { told[r.Name] = waited > 0 })
+	if !told["b"] {
+		t.Errorf("told %v", told)
 	}
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/federation"
-	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
 
@@ -29,16 +28,6 @@ const (
 	maxMessage = 1024
 )
 
-// acceptServices puts what may be imported into the cache and notes the rest.
-func (v *visit) acceptServices(private *metadata.Federation) {
-	accepted, rejected := federation.Judge(private.PublicServices, v.federation.Spec.TrustDomain)
-	if accepted == nil {
-		accepted = []metadata.PublicService{}
-	}
-	v.cache.Private = &metadata.Federation{IngressGateways: private.IngressGateways, PublicServices: accepted}
-	v.rejected = rejected[:min(len(rejected), federation.MaxRejectedServices)]
-}
-
 // status puts the outcome of a visit into words.
 func (v *visit) status() v1alpha1.IstioFederationStatus {
 	status := v.federation.Status
@@ -54,13 +43,17 @@ func (v *visit) status() v1alpha1.IstioFederationStatus {
 	set(v1alpha1.ConditionAccepted, metav1.ConditionTrue, ReasonAccepted, "The spec contradicts neither this cluster nor another resource.")
 	v.setFetched(set, v1alpha1.ConditionPublicMetadata, v.publicError, "The peer's identity is known.")
 	if v.publicError == nil {
-		v.setFetched(set, v1alpha1.ConditionPrivateMetadata, v.privateError, "The peer's gateways and published services are known.")
+		known := "The peer's gateways and published services are known."
+		if v.gatewayProblem != nil {
+			known = fmt.Sprintf("The peer's gateways and published services are known; some gateways are not used: %v.", v.gatewayProblem)
+		}
+		v.setFetched(set, v1alpha1.ConditionPrivateMetadata, v.privateError, known)
 	}
 	if v.cache.Private != nil {
 		if len(v.rejected) == 0 {
 			set(v1alpha1.ConditionServices, metav1.ConditionTrue, ReasonAllAccepted, "Every service that the peer publishes is accepted.")
 		} else {
-			set(v1alpha1.ConditionServices, metav1.ConditionFalse, servicesReason(v.rejected), describeRejected(v.rejected))
+			set(v1alpha1.ConditionServices, metav1.ConditionFalse, servicesReason(v.rejected), v.describeRejected())
 		}
 	}
 	state, reason, message := v.summary(imported)
@@ -80,8 +73,11 @@ func (v *visit) summary(imported int32) (metav1.ConditionStatus, string, string)
 	}
 	for _, rejected := range v.rejected {
 		if federation.BreaksTrust(rejected) {
-			return metav1.ConditionFalse, servicesReason(v.rejected), describeRejected(v.rejected)
+			return metav1.ConditionFalse, servicesReason(v.rejected), v.describeRejected()
 		}
+	}
+	if v.cache.Private == nil {
+		return metav1.ConditionFalse, ReasonInvalidPrivateMetadata, "The peer's private metadata was never fetched."
 	}
 	if len(v.cache.Private.IngressGateways) == 0 && len(v.cache.Private.PublicServices) > 0 {
 		return metav1.ConditionFalse, ReasonNoGateways, "The peer publishes services but no address of its ingress gateway: " +
@@ -92,15 +88,10 @@ func (v *visit) summary(imported int32) (metav1.ConditionStatus, string, string)
 
 // importable counts the services that become ServiceEntries.
 func (v *visit) importable() int32 {
-	if v.cache.Private == nil || len(v.cache.Private.IngressGateways) == 0 {
+	if v.cache.Private == nil || len(v.cache.Private.IngressGateways) == 0 || v.cache.TrustDomain != v.federation.Spec.TrustDomain {
 		return 0
 	}
-	services := v.cache.Private.PublicServices
-	if !v.current {
-		// The trust domain may have been changed under an older cache.
-		services, _ = federation.Judge(services, v.federation.Spec.TrustDomain)
-	}
-	return int32(len(federation.Import(services, v.federation.Spec.Import)))
+	return int32(len(federation.Import(v.cache.Private.PublicServices, v.federation.Spec.Import)))
 }
 
 func (v *visit) setFetched(set setCondition, conditionType string, err error, success string) {
@@ -121,17 +112,18 @@ func servicesReason(rejected []v1alpha1.RejectedService) string {
 }
 
 // describeRejected names the first few; the whole list is in status.rejectedServices.
-func describeRejected(rejected []v1alpha1.RejectedService) string {
+func (v *visit) describeRejected() string {
 	const named = 3
+	rejected := v.rejected
 	texts := make([]string, 0, named)
 	for _, service := range rejected[:min(len(rejected), named)] {
 		texts = append(texts, fmt.Sprintf("%s %s", service.Hostname, service.Message))
 	}
 	more := ""
-	if len(rejected) > named {
-		more = fmt.Sprintf("; and %d more in status.rejectedServices", len(rejected)-named)
+	if v.rejectedTotal > named {
+		more = fmt.Sprintf("; and %d more, see status.rejectedServices", v.rejectedTotal-named)
 	}
-	return fmt.Sprintf("%d rejected: %s%s.", len(rejected), strings.Join(texts, "; "), more)
+	return fmt.Sprintf("%d rejected: %s%s.", v.rejectedTotal, strings.Join(texts, "; "), more)
 }
 
 func refusedStatus(resource v1alpha1.IstioFederation, refusal Refusal, now time.Time) v1alpha1.IstioFederationStatus {

@@ -2,19 +2,49 @@ package federation
 
 import (
 	"cmp"
+	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
+
+	jsonpatch "github.com/evanphx/json-patch"
 )
 
 // Changes is what has to happen to get from the objects found to those wanted.
 type Changes struct {
 	Create []Object
-	// Update holds wanted objects whose found namesake differs.
-	Update []Object
+	// Update holds wanted objects with their found namesakes that differ.
+	Update []Update
 	// Delete holds found objects that nobody wants.
 	Delete []Object
 	// Taken holds wanted objects whose name belongs to an object of somebody else.
 	Taken []Object
+}
+
+// Update is a wanted object and the one that is there.
+type Update struct {
+	Wanted, Found Object
+}
+
+// Patch is the RFC 7396 merge patch that makes the spec what is wanted and
+// names the peer; other people's labels and annotations stay.
+func (u Update) Patch() (map[string]any, error) {
+	found, err := json.Marshal(u.Found.Spec)
+	if err != nil {
+		return nil, fmt.Errorf("encode the spec of %s %q: %w", u.Found.Kind, u.Found.Name, err)
+	}
+	wanted, err := json.Marshal(u.Wanted.Spec)
+	if err != nil {
+		return nil, fmt.Errorf("encode the spec for %s %q: %w", u.Wanted.Kind, u.Wanted.Name, err)
+	}
+	difference, err := jsonpatch.CreateMergePatch(found, wanted)
+	if err != nil {
+		return nil, fmt.Errorf("compare specs of %s %q: %w", u.Wanted.Kind, u.Wanted.Name, err)
+	}
+	return map[string]any{
+		"metadata": map[string]any{"annotations": map[string]any{PeerAnnotation: u.Wanted.Peer}},
+		"spec":     json.RawMessage(difference),
+	}, nil
 }
 
 // IsZero is true when there is nothing to write.
@@ -45,7 +75,7 @@ func Diff(wanted, found []Object) Changes {
 		case !existing.Managed:
 			changes.Taken = append(changes.Taken, object)
 		case existing.Peer != object.Peer || !reflect.DeepEqual(existing.Spec, object.Spec):
-			changes.Update = append(changes.Update, object)
+			changes.Update = append(changes.Update, Update{Wanted: object, Found: existing})
 		}
 	}
 	for _, object := range found {
@@ -53,10 +83,10 @@ func Diff(wanted, found []Object) Changes {
 			changes.Delete = append(changes.Delete, object)
 		}
 	}
-	for _, list := range [][]Object{changes.Create, changes.Update, changes.Delete, changes.Taken} {
-		slices.SortFunc(list, func(a, b Object) int {
-			return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
-		})
+	byName := func(a, b Object) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind)) }
+	for _, list := range [][]Object{changes.Create, changes.Delete, changes.Taken} {
+		slices.SortFunc(list, byName)
 	}
+	slices.SortFunc(changes.Update, func(a, b Update) int { return byName(a.Wanted, b.Wanted) })
 	return changes
 }

@@ -57,13 +57,16 @@ func Objects(peers []Peer) ([]Object, error) {
 		if len(peer.Gateways) == 0 {
 			continue
 		}
-		accepted, _ := Judge(peer.Services, peer.TrustDomain)
+		accepted := Judge(peer.Services, peer.TrustDomain).Accepted
 		for _, service := range Import(accepted, peer.Import) {
-			for kind, spec := range map[string]proto.Message{
-				ServiceEntryKind:    serviceEntry(service, peer.Gateways),
-				DestinationRuleKind: destinationRule(service),
+			for _, each := range []struct {
+				kind string
+				spec proto.Message
+			}{
+				{ServiceEntryKind, serviceEntry(service, peer.Gateways)},
+				{DestinationRuleKind, destinationRule(service)},
 			} {
-				object, err := newObject(kind, peer.Name, service.Hostname, spec)
+				object, err := newObject(each.kind, peer.Name, service.Hostname, each.spec)
 				if err != nil {
 					return nil, err
 				}

@@ -1,6 +1,7 @@
 package federation_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -163,6 +164,24 @@ func TestDiff(t *testing.T) {
 				t.Errorf("IsZero() = %v", got.IsZero())
 			}
 		})
+	}
+}
+
+func TestAPatchLeavesNothingOfTheOldSpec(t *testing.T) {
+	update := federation.Update{
+		Wanted: federation.Object{Peer: "b", Spec: map[string]any{"hosts": []any{"a"}}},
+		Found:  federation.Object{Peer: "x", Spec: map[string]any{"hosts": []any{"z"}, "exportTo": []any{"."}}},
+	}
+	patch, err := update.Patch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := json.Marshal(patch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"metadata":{"annotations":{"federation.istio.deckhouse.io/peer":"b"}},"spec":{"exportTo":null,"hosts":["a"]}}`; string(encoded) != want {
+		t.Errorf("got %s, want %s", encoded, want)
 	}
 }
 

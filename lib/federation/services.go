@@ -27,7 +27,9 @@ const (
 
 const (
 	maxHostnameLength = 253
-	maxServicePorts   = 256
+	// maxServicePorts and maxPortName are what Istio's CRD takes for the ports of an endpoint.
+	maxServicePorts = 128
+	maxPortName     = 62
 	// MaxRejectedServices bounds the list in a status; a peer must not be able to fill an object with rubbish.
 	MaxRejectedServices = 100
 	maxEchoedHostname   = 300
@@ -45,18 +47,40 @@ func BreaksTrust(rejected v1alpha1.RejectedService) bool {
 	return rejected.Reason == ReasonForeignHostname
 }
 
-// Judge sorts what a peer publishes into what may be imported and what may
-// not. A service keeps its place in accepted without the ports that cannot be
-// carried; each of those is named in rejected. Both lists are sorted by hostname.
-func Judge(published []metadata.PublicService, trustDomain string) (accepted []metadata.PublicService, rejected []v1alpha1.RejectedService) {
+// Verdict is what becomes of a peer's published services.
+type Verdict struct {
+	// Accepted services, sorted by hostname. A service keeps its place without
+	// the ports that cannot be carried; each of those is among the rejections.
+	Accepted []metadata.PublicService
+	// Rejected names at most MaxRejectedServices rejections, those that break
+	// trust first, then by hostname.
+	Rejected []v1alpha1.RejectedService
+	// RejectedTotal counts all rejections.
+	RejectedTotal int
+}
+
+// Judge sorts what a peer publishes into what may be imported and what may not.
+func Judge(published []metadata.PublicService, trustDomain string) Verdict {
+	var (
+		accepted          []metadata.PublicService
+		breaches, offered []v1alpha1.RejectedService
+		total             int
+	)
 	seen := map[string]bool{}
 	for _, service := range published {
 		refuse := func(reason, format string, args ...any) {
-			rejected = append(rejected, v1alpha1.RejectedService{
+			total++
+			rejection := v1alpha1.RejectedService{
 				Hostname: service.Hostname[:min(len(service.Hostname), maxEchoedHostname)],
 				Reason:   reason,
 				Message:  fmt.Sprintf(format, args...),
-			})
+			}
+			switch {
+			case BreaksTrust(rejection) && len(breaches) < MaxRejectedServices:
+				breaches = append(breaches, rejection)
+			case !BreaksTrust(rejection) && len(offered) < MaxRejectedServices:
+				offered = append(offered, rejection)
+			}
 		}
 		if reason, err := checkHostname(service.Hostname, trustDomain); err != nil {
 			refuse(reason, "%v", err)
@@ -74,8 +98,11 @@ func Judge(published []metadata.PublicService, trustDomain string) (accepted []m
 		}
 	}
 	slices.SortStableFunc(accepted, func(a, b metadata.PublicService) int { return cmp.Compare(a.Hostname, b.Hostname) })
-	slices.SortStableFunc(rejected, func(a, b v1alpha1.RejectedService) int { return cmp.Compare(a.Hostname, b.Hostname) })
-	return accepted, rejected
+	for _, list := range [][]v1alpha1.RejectedService{breaches, offered} {
+		slices.SortStableFunc(list, func(a, b v1alpha1.RejectedService) int { return cmp.Compare(a.Hostname, b.Hostname) })
+	}
+	rejected := append(breaches, offered[:min(len(offered), MaxRejectedServices-len(breaches))]...)
+	return Verdict{Accepted: accepted, Rejected: rejected, RejectedTotal: total}
 }
 
 // checkHostname holds a peer to its own domain (architecture, "Trust", rule 1).
@@ -108,6 +135,10 @@ func judgePorts(published []metadata.ServicePort, refuse func(reason, format str
 	names, numbers := map[string]bool{}, map[int32]bool{}
 	var ports []metadata.ServicePort
 	for _, port := range published {
+		if len(port.Name) > maxPortName {
+			refuse(ReasonInvalidPorts, "port name %.80q has more than %d characters", port.Name, maxPortName)
+			return nil, false
+		}
 		if messages := validation.IsDNS1123Label(port.Name); len(messages) > 0 {
 			refuse(ReasonInvalidPorts, "port name %.80q: %s", port.Name, strings.Join(messages, "; "))
 			return nil, false

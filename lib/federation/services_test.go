@@ -90,7 +90,8 @@ func TestJudge(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			accepted, rejected := federation.Judge(test.published, domain)
+			verdict := federation.Judge(test.published, domain)
+			accepted, rejected := verdict.Accepted, verdict.Rejected
 			if got := hostnames(accepted); len(got)+len(test.accepted) > 0 && !reflect.DeepEqual(got, test.accepted) {
 				t.Errorf("accepted %v, want %v", got, test.accepted)
 			}
@@ -112,17 +113,46 @@ func TestJudge(t *testing.T) {
 }
 
 func TestJudgeUnderstandsProtocolsInAnyCase(t *testing.T) {
-	accepted, rejected := federation.Judge([]metadata.PublicService{service("a.app.svc."+domain, port("b", 2, "grpc"), port("a", 1, "Http"))}, domain)
+	verdict := federation.Judge([]metadata.PublicService{service("a.app.svc."+domain, port("b", 2, "grpc"), port("a", 1, "Http"))}, domain)
 	want := []metadata.ServicePort{port("a", 1, "HTTP"), port("b", 2, "GRPC")}
-	if len(rejected) > 0 || len(accepted) != 1 || !reflect.DeepEqual(accepted[0].Ports, want) {
-		t.Errorf("accepted %v, rejected %v", accepted, rejected)
+	if verdict.RejectedTotal > 0 || len(verdict.Accepted) != 1 || !reflect.DeepEqual(verdict.Accepted[0].Ports, want) {
+		t.Errorf("got %+v", verdict)
 	}
 }
 
 func TestAHostnameIsEchoedShortened(t *testing.T) {
-	_, rejected := federation.Judge([]metadata.PublicService{service(strings.Repeat("a", 1<<20))}, domain)
+	rejected := federation.Judge([]metadata.PublicService{service(strings.Repeat("a", 1<<20))}, domain).Rejected
 	if len(rejected) != 1 || len(rejected[0].Hostname) > 1024 || len(rejected[0].Message) > 1024 {
 		t.Errorf("a megabyte came back as %d and %d bytes", len(rejected[0].Hostname), len(rejected[0].Message))
+	}
+}
+
+func TestABreachOfTrustIsNotHiddenBehindOtherRejections(t *testing.T) {
+	var published []metadata.PublicService
+	for index := range 5000 {
+		published = append(published, service(fmt.Sprintf("a%d.dns.svc.%s", index, domain), port("dns", 53, "UDP")))
+	}
+	published = append(published, service("zz.victim.svc.cluster-c.local"))
+	verdict := federation.Judge(published, domain)
+	if len(verdict.Rejected) != federation.MaxRejectedServices || verdict.RejectedTotal != 5001 {
+		t.Errorf("%d of %d rejections are named", len(verdict.Rejected), verdict.RejectedTotal)
+	}
+	if !federation.BreaksTrust(verdict.Rejected[0]) {
+		t.Errorf("the first rejection is %+v", verdict.Rejected[0])
+	}
+}
+
+func TestPortsThatIstioDoesNotTakeAreRefused(t *testing.T) {
+	var many []metadata.ServicePort
+	for index := range 129 {
+		many = append(many, port(fmt.Sprintf("p%d", index), int32(index+1), "TCP"))
+	}
+	for name, ports := range map[string][]metadata.ServicePort{
+		"129 ports": many, "a name of 63 characters": {port(strings.Repeat("a", 63), 80, "TCP")},
+	} {
+		if verdict := federation.Judge([]metadata.PublicService{service("a.b.svc."+domain, ports...)}, domain); len(verdict.Accepted) > 0 {
+			t.Errorf("%s are accepted", name)
+		}
 	}
 }
 
@@ -156,8 +186,9 @@ func FuzzJudge(f *testing.F) {
 	f.Add("a.b.svc."+domain, "http", int32(80), "HTTP")
 	f.Add("*.svc."+domain, "", int32(-1), "UDP")
 	f.Fuzz(func(t *testing.T, hostname, name string, number int32, protocol string) {
-		accepted, rejected := federation.Judge([]metadata.PublicService{service(hostname, port(name, number, protocol))}, domain)
-		if len(accepted)+len(rejected) == 0 {
+		verdict := federation.Judge([]metadata.PublicService{service(hostname, port(name, number, protocol))}, domain)
+		accepted := verdict.Accepted
+		if len(accepted)+verdict.RejectedTotal == 0 {
 			t.Error("neither accepted nor rejected")
 		}
 		for _, service := range accepted {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/deckhouse/module-sdk/pkg"
+	"github.com/deckhouse/module-sdk/pkg/metric/operation"
 	"github.com/deckhouse/module-sdk/pkg/registry"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -34,6 +35,9 @@ func moduleSDKFunc(hook Hook) func(context.Context, *pkg.HookInput) error {
 		adapted := *in
 		if in.PatchCollector != nil {
 			adapted.PatchCollector = moduleSDKPatches{in.PatchCollector}
+		}
+		if in.MetricsCollector != nil {
+			adapted.MetricsCollector = moduleSDKMetrics{in.MetricsCollector}
 		}
 		if in.DC != nil {
 			adapted.DC = &moduleSDKDependencies{DependencyContainer: in.DC, clients: clients}
@@ -66,6 +70,44 @@ func asObject(object any) any {
 	}
 	return object
 }
+
+// moduleSDKMetrics is module-sdk's collector, except that the group of a metric
+// counts: module-sdk v0.12 sets it on a copy of the metric and loses it.
+type moduleSDKMetrics struct{ pkg.MetricsCollector }
+
+// Inc increments a counter.
+func (m moduleSDKMetrics) Inc(name string, labels map[string]string, options ...pkg.MetricCollectorOption) {
+	m.MetricsCollector.Inc(name, labels, withWorkingGroups(options)...)
+}
+
+// Add adds to a counter.
+func (m moduleSDKMetrics) Add(name string, value float64, labels map[string]string, options ...pkg.MetricCollectorOption) {
+	m.MetricsCollector.Add(name, value, labels, withWorkingGroups(options)...)
+}
+
+// Set sets a gauge.
+func (m moduleSDKMetrics) Set(name string, value float64, labels map[string]string, options ...pkg.MetricCollectorOption) {
+	m.MetricsCollector.Set(name, value, labels, withWorkingGroups(options)...)
+}
+
+func withWorkingGroups(options []pkg.MetricCollectorOption) []pkg.MetricCollectorOption {
+	out := make([]pkg.MetricCollectorOption, len(options))
+	for i, option := range options {
+		out[i] = operation.Option(func(applier pkg.MetricCollectorOptionApplier) {
+			if metric, ok := applier.(*operation.Operation); ok {
+				applier = groupSetter{metric}
+			}
+			option.Apply(applier)
+		})
+	}
+	return out
+}
+
+// groupSetter sets the group of the metric itself.
+type groupSetter struct{ metric *operation.Operation }
+
+// WithGroup puts the metric into group.
+func (s groupSetter) WithGroup(group string) { s.metric.Group = group }
 
 // moduleSDKDependencies is module-sdk's container, except that its HTTP clients
 // are as asked for: module-sdk v0.12 makes one at the first call and returns it

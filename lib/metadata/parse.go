@@ -1,6 +1,7 @@
 package metadata
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/json"
@@ -18,7 +19,11 @@ import (
 const (
 	maxClusterUUIDLength = 64
 	maxRootCertificates  = 16
-	maxIngressGateways   = 256
+	maxCertificateBytes  = 8 << 10
+	// MaxIngressGateways is how many of a peer's gateways are used, and how many of its own a cluster publishes.
+	MaxIngressGateways = 32
+	// maxObjects bounds the JSON objects in a document: a few bytes each on the wire are many in memory.
+	maxObjects = 100_000
 	// PublicKeyPEMType is the PEM type of Public.AuthnKeyPub (contract, "Who is a neighbour").
 	PublicKeyPEMType = "ED25519 PUBLIC KEY"
 )
@@ -27,7 +32,8 @@ var clusterUUIDFormat = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // ParsePublic decodes and checks a public document. Every rule that it breaks
 // is named in the error; a document that breaks one is of no use. Roots are
-// checked against now: an expired one is refused.
+// checked against now: an expired one is refused. PEM texts come back encoded
+// anew, without whatever stood around them.
 func ParsePublic(body []byte, now time.Time) (*Public, error) {
 	var document Public
 	if err := json.Unmarshal(body, &document); err != nil {
@@ -37,12 +43,15 @@ func ParsePublic(body []byte, now time.Time) (*Public, error) {
 	if len(document.ClusterUUID) > maxClusterUUIDLength || !clusterUUIDFormat.MatchString(document.ClusterUUID) {
 		problems = append(problems, fmt.Errorf("clusterUUID %.70q is empty, too long or has forbidden characters", document.ClusterUUID))
 	}
-	if err := checkAuthnKey(document.AuthnKeyPub); err != nil {
+	var err error
+	if document.AuthnKeyPub, err = cleanAuthnKey(document.AuthnKeyPub); err != nil {
 		problems = append(problems, fmt.Errorf("authnKeyPub: %w", err))
 	}
-	if _, err := ParseRoots(document.RootCA, now); err != nil {
+	roots, err := ParseRoots(document.RootCA, now)
+	if err != nil {
 		problems = append(problems, fmt.Errorf("rootCA: %w", err))
 	}
+	document.RootCA = encodeCertificates(roots)
 	if document.TrustDomain != "" {
 		if err := CheckTrustDomain(document.TrustDomain); err != nil {
 			problems = append(problems, err)
@@ -63,19 +72,27 @@ func CheckTrustDomain(name string) error {
 	return nil
 }
 
-func checkAuthnKey(text string) error {
+func cleanAuthnKey(text string) (string, error) {
 	block, rest := pem.Decode([]byte(text))
 	if block == nil || block.Type != PublicKeyPEMType || strings.TrimSpace(string(rest)) != "" {
-		return fmt.Errorf("not exactly one PEM block of type %q", PublicKeyPEMType)
+		return "", fmt.Errorf("not exactly one PEM block of type %q", PublicKeyPEMType)
 	}
 	key, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
-		return fmt.Errorf("parse: %w", err)
+		return "", fmt.Errorf("parse: %w", err)
 	}
 	if _, ok := key.(ed25519.PublicKey); !ok {
-		return fmt.Errorf("a key of type %T, not Ed25519", key)
+		return "", fmt.Errorf("a key of type %T, not Ed25519", key)
 	}
-	return nil
+	return string(pem.EncodeToMemory(&pem.Block{Type: PublicKeyPEMType, Bytes: block.Bytes})), nil
+}
+
+func encodeCertificates(certificates []*x509.Certificate) string {
+	var text strings.Builder
+	for _, certificate := range certificates {
+		text.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}))
+	}
+	return text.String()
 }
 
 // ParseRoots parses a PEM bundle of root certificates: one to sixteen CA
@@ -91,6 +108,9 @@ func ParseRoots(text string, now time.Time) ([]*x509.Certificate, error) {
 		}
 		if block.Type != "CERTIFICATE" {
 			return nil, fmt.Errorf("a PEM block of type %.40q among the certificates", block.Type)
+		}
+		if len(block.Bytes) > maxCertificateBytes {
+			return nil, fmt.Errorf("a certificate of %d bytes, more than %d", len(block.Bytes), maxCertificateBytes)
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
@@ -114,12 +134,15 @@ func ParseRoots(text string, now time.Time) ([]*x509.Certificate, error) {
 }
 
 // ParseFederation decodes a federation document and checks what holds for it
-// as a whole: both lists present and the gateways usable. Services are not judged
-// here: a bad one costs nothing but itself (package federation).
+// as a whole: its size and that both lists are there. Gateways and services are
+// not judged here: a bad one costs nothing but itself (UsableGateways, package federation).
 //
 // A list that is missing is an error rather than an empty list: a peer that
 // publishes nothing says so ([] or null), and "{}" must not delete what was imported.
 func ParseFederation(body []byte) (*Federation, error) {
+	if objects := bytes.Count(body, []byte{'{'}); objects > maxObjects {
+		return nil, fmt.Errorf("federation metadata has %d objects, more than %d", objects, maxObjects)
+	}
 	var fields struct {
 		IngressGateways json.RawMessage `json:"ingressGateways"`
 		PublicServices  json.RawMessage `json:"publicServices"`
@@ -140,9 +163,6 @@ func ParseFederation(body []byte) (*Federation, error) {
 	if err := json.Unmarshal(fields.PublicServices, &document.PublicServices); err != nil {
 		return nil, fmt.Errorf("decode publicServices: %w", err)
 	}
-	if err := checkGateways(document.IngressGateways); err != nil {
-		return nil, err
-	}
 	// null means none, and is [] from here on.
 	document.IngressGateways = append([]IngressGateway{}, document.IngressGateways...)
 	document.PublicServices = append([]PublicService{}, document.PublicServices...)
@@ -156,8 +176,8 @@ func ParseMulticluster(body []byte) (*Multicluster, error) {
 		return nil, fmt.Errorf("decode multicluster metadata: %w", err)
 	}
 	var problems []error
-	if err := checkGateways(document.IngressGateways); err != nil {
-		problems = append(problems, err)
+	if _, problem := UsableGateways(document.IngressGateways); problem != nil {
+		problems = append(problems, problem)
 	}
 	if document.APIHost == "" {
 		problems = append(problems, errors.New("apiHost is missing"))
@@ -171,25 +191,33 @@ func ParseMulticluster(body []byte) (*Multicluster, error) {
 	return &document, nil
 }
 
-func checkGateways(gateways []IngressGateway) error {
-	if len(gateways) > maxIngressGateways {
-		return fmt.Errorf("%d ingressGateways, more than %d", len(gateways), maxIngressGateways)
-	}
+// UsableGateways returns the first MaxIngressGateways gateways that pass Check,
+// and what is wrong with the others (of many, the first few).
+func UsableGateways(gateways []IngressGateway) ([]IngressGateway, error) {
+	const named = 3
+	usable := []IngressGateway{}
 	var problems []error
 	for index, gateway := range gateways {
-		if err := gateway.Check(); err != nil {
+		if len(usable) == MaxIngressGateways {
+			problems = append(problems, fmt.Errorf("%d ingressGateways, the first %d are used", len(gateways), MaxIngressGateways))
+			break
+		}
+		if err := gateway.Check(); err == nil {
+			usable = append(usable, gateway)
+		} else if len(problems) < named {
 			problems = append(problems, fmt.Errorf("ingressGateways[%d]: %w", index, err))
 		}
 	}
-	return errors.Join(problems...)
+	return usable, errors.Join(problems...)
 }
 
 // IsIP tells an IP address from a DNS name.
 func (g IngressGateway) IsIP() bool { return net.ParseIP(g.Address) != nil }
 
 // Check refuses what cannot be the address of another cluster's gateway: no IP
-// address and no DNS name, a port out of range, and the addresses that mean a
-// different host for everyone who uses them (unspecified, link-local, multicast).
+// address and no DNS name, a port out of range, and addresses that are no single
+// host of another network (unspecified, link-local, multicast).
+// Loopback passes: whatever answers there must still prove the peer's identity by mutual TLS.
 func (g IngressGateway) Check() error {
 	if messages := validation.IsValidPortNum(int(g.Port)); len(messages) > 0 {
 		return fmt.Errorf("port %d: %s", g.Port, strings.Join(messages, "; "))

@@ -50,7 +50,7 @@ func TestParsePublic(t *testing.T) {
 	}{
 		"a valid document is accepted":                {func(*metadata.Public) {}, now, ""},
 		"Deckhouse's own module sends no trustDomain": {func(d *metadata.Public) { d.TrustDomain = "" }, now, ""},
-		"two roots during a rotation are accepted":    {func(d *metadata.Public) { d.RootCA += "\n" + d.RootCA }, now, ""},
+		"two roots during a rotation are accepted":    {func(d *metadata.Public) { d.RootCA += d.RootCA }, now, ""},
 		"no clusterUUID is refused":                   {func(d *metadata.Public) { d.ClusterUUID = "" }, now, "clusterUUID"},
 		"a clusterUUID with a slash is refused":       {func(d *metadata.Public) { d.ClusterUUID = "../x" }, now, "clusterUUID"},
 		"a clusterUUID of a kilobyte is refused":      {func(d *metadata.Public) { d.ClusterUUID = strings.Repeat("a", 1024) }, now, "clusterUUID"},
@@ -111,12 +111,8 @@ func TestParseFederation(t *testing.T) {
 		"an empty object does not mean none":        {`{}`, "no ingressGateways"},
 		"missing services do not mean none":         {`{"ingressGateways":[]}`, "no publicServices"},
 		"lists must be lists":                       {`{"ingressGateways":[],"publicServices":{}}`, "publicServices"},
-		"a port above 65535 is refused":             {`{"ingressGateways":[{"address":"192.0.2.1","port":70000}],"publicServices":[]}`, "port 70000"},
 		"a port that overflows is refused":          {`{"ingressGateways":[{"address":"192.0.2.1","port":99999999999}],"publicServices":[]}`, "ingressGateways"},
-		"an address with a scheme is refused":       {`{"ingressGateways":[{"address":"https://x","port":1}],"publicServices":[]}`, "neither an IP address nor a DNS name"},
-		"the unspecified address is refused":        {`{"ingressGateways":[{"address":"0.0.0.0","port":1}],"publicServices":[]}`, "cannot be reached"},
-		"a cloud's metadata address is refused":     {`{"ingressGateways":[{"address":"169.254.169.254","port":80}],"publicServices":[]}`, "cannot be reached"},
-		"a thousand gateways are refused":           {`{"ingressGateways":[` + strings.TrimSuffix(strings.Repeat(`{"address":"192.0.2.1","port":1},`, 1000), ",") + `],"publicServices":[]}`, "more than 256"},
+		"a million empty objects are refused":       {`{"ingressGateways":[],"publicServices":[` + strings.TrimSuffix(strings.Repeat("{},", 1<<20), ",") + `]}`, "more than 100000"},
 		"what is not JSON is refused":               {`<html>`, "decode"},
 		"what nests without end is refused, safely": {strings.Repeat(`{"ingressGateways":[`, 20000), "decode"},
 	} {
@@ -131,6 +127,52 @@ func TestParseFederation(t *testing.T) {
 				t.Fatalf("error %v, want one that names %q", err, test.want)
 			}
 		})
+	}
+}
+
+func TestOfTheGatewaysTheUsableOnesStand(t *testing.T) {
+	good := metadata.IngressGateway{Address: "192.0.2.1", Port: 15443}
+	for name, test := range map[string]struct {
+		gateway metadata.IngressGateway
+		want    string
+	}{
+		"a port above 65535 is refused":         {metadata.IngressGateway{Address: "192.0.2.1", Port: 70000}, "port 70000"},
+		"an address with a scheme is refused":   {metadata.IngressGateway{Address: "https://x", Port: 1}, "neither an IP address nor a DNS name"},
+		"an empty address is refused":           {metadata.IngressGateway{Port: 1}, "neither an IP address nor a DNS name"},
+		"the unspecified address is refused":    {metadata.IngressGateway{Address: "0.0.0.0", Port: 1}, "cannot be reached"},
+		"a cloud's metadata address is refused": {metadata.IngressGateway{Address: "169.254.169.254", Port: 80}, "cannot be reached"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			usable, err := metadata.UsableGateways([]metadata.IngressGateway{test.gateway, good})
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "ingressGateways[0]") {
+				t.Errorf("error %v, want one that names %q", err, test.want)
+			}
+			if len(usable) != 1 || usable[0] != good {
+				t.Errorf("usable: %v", usable)
+			}
+		})
+	}
+	many := make([]metadata.IngressGateway, 1000)
+	for index := range many {
+		many[index] = good
+	}
+	if usable, err := metadata.UsableGateways(many); len(usable) != metadata.MaxIngressGateways || err == nil {
+		t.Errorf("%d of a thousand are used, error %v", len(usable), err)
+	}
+}
+
+func TestPEMComesBackWithoutWhatStoodAroundIt(t *testing.T) {
+	valid := validPublic(t)
+	padded := valid
+	padded.RootCA = strings.Repeat("padding\n", 1000) + valid.RootCA
+	padded.AuthnKeyPub = strings.Repeat("padding\n", 1000) + valid.AuthnKeyPub
+	body, err := json.Marshal(padded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := metadata.ParsePublic(body, time.Now())
+	if err != nil || *parsed != valid {
+		t.Errorf("got %d and %d bytes, %v", len(parsed.RootCA), len(parsed.AuthnKeyPub), err)
 	}
 }
 
@@ -154,7 +196,8 @@ func FuzzParse(f *testing.F) {
 			t.Error("a public document without clusterUUID was accepted")
 		}
 		if document, err := metadata.ParseFederation(body); err == nil {
-			for _, gateway := range document.IngressGateways {
+			usable, _ := metadata.UsableGateways(document.IngressGateways)
+			for _, gateway := range usable {
 				if gateway.Check() != nil {
 					t.Errorf("gateway %+v was accepted", gateway)
 				}

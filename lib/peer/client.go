@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	// DefaultMaxBytes bounds a document after decompression; ten thousand published services fit.
+	// DefaultMaxBytes bounds a document after decompression.
 	DefaultMaxBytes = 4 << 20
 	// MaxWait is the longest a peer may be asked to hold an answer (contract, "Metadata").
 	MaxWait = 55 * time.Second
@@ -129,22 +129,24 @@ func (c *Client) Get(ctx context.Context, target Target, request Request) (*Resp
 		return nil, transportError(address, err)
 	}
 	defer httpResponse.Body.Close()
-	return readResponse(address, httpResponse, request.MaxBytes)
+	return readResponse(address, httpResponse, request)
 }
 
-func readResponse(address string, httpResponse *http.Response, maxBytes int64) (*Response, error) {
+func readResponse(address string, httpResponse *http.Response, request Request) (*Response, error) {
 	response := &Response{
 		ETag:        httpResponse.Header.Get("ETag"),
 		WaitApplied: strings.HasPrefix(httpResponse.Header.Get("Preference-Applied"), "wait"),
 	}
 	switch {
-	case httpResponse.StatusCode == http.StatusNotModified:
+	// A 304 that nobody asked for would vouch for a document this cluster does not have.
+	case httpResponse.StatusCode == http.StatusNotModified && request.IfNoneMatch != "":
 		response.NotModified = true
 		return response, nil
 	case httpResponse.StatusCode != http.StatusOK:
 		return nil, &Error{Reason: statusReason(httpResponse.StatusCode), URL: address, StatusCode: httpResponse.StatusCode}
 	}
 
+	maxBytes := request.MaxBytes
 	if maxBytes == 0 {
 		maxBytes = DefaultMaxBytes
 	}

@@ -5,8 +5,10 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +80,7 @@ func TestGetTellsWhyThereIsNoDocument(t *testing.T) {
 		"503 counts as unreachable":                      {answer(503, "text/plain", ""), Unreachable},
 		"500 is unexpected":                              {answer(500, "text/plain", ""), BadStatus},
 		"a redirect is not followed, it carries a token": {http.RedirectHandler("https://127.0.0.1:1/", http.StatusFound).ServeHTTP, BadStatus},
+		"a 304 that nobody asked for is unexpected":      {answer(304, "", ""), BadStatus},
 		"a connection that is cut is unreachable":        {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, Unreachable},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -158,5 +161,17 @@ func TestConnectionPoolsThatNobodyUsesAreDropped(t *testing.T) {
 	get(insecure)
 	if len(client.transports) != 1 {
 		t.Errorf("%d pools are left, want that in use only", len(client.transports))
+	}
+}
+
+func TestALookupThatFailsIsNamedWithoutTheResolversPorts(t *testing.T) {
+	for want, cause := range map[string]*net.DNSError{
+		"look up gw.example.com: no such host":                    {Name: "gw.example.com", Err: "no such host", Server: "10.0.0.10:53", IsNotFound: true},
+		"look up gw.example.com: the name server does not answer": {Name: "gw.example.com", Err: "read udp 10.0.0.3:38476->10.0.0.10:53: i/o timeout", IsTimeout: true},
+	} {
+		failed := transportError("https://gw.example.com/", &url.Error{Op: "Get", Err: &net.OpError{Op: "dial", Net: "tcp", Err: cause}})
+		if failed.Reason != Unreachable || failed.Err.Error() != want {
+			t.Errorf("got %s %q, want %q", failed.Reason, failed.Err, want)
+		}
 	}
 }

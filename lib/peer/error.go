@@ -100,8 +100,17 @@ func transportError(address string, err error) *Error {
 	}
 	// Texts end up in conditions, where "equal is silent" holds: without ephemeral
 	// ports and the current time they stay the same from try to try.
-	var operation *net.OpError
+	var (
+		operation *net.OpError
+		lookup    *net.DNSError
+	)
 	switch {
+	case errors.As(err, &lookup):
+		problem := "the name server does not answer"
+		if lookup.IsNotFound {
+			problem = "no such host"
+		}
+		err = fmt.Errorf("look up %s: %s", lookup.Name, problem)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
 		err = fmt.Errorf("its HTTPS certificate is valid from %s to %s only",
 			invalid.Cert.NotBefore.UTC().Format(time.RFC3339), invalid.Cert.NotAfter.UTC().Format(time.RFC3339))

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
@@ -63,9 +64,14 @@ var kubernetesAPIs = []string{
 // own APIs and those given, as "group/version/Kind". The error of a template
 // that calls fail contains its sentence.
 func (c *Chart) Render(values Values, apis ...string) (Objects, error) {
+	return c.RenderWith(values, append(slices.Clone(kubernetesAPIs), apis...))
+}
+
+// RenderWith is Render for a cluster that serves, of the optional kinds, none but apis.
+func (c *Chart) RenderWith(values Values, apis []string) (Objects, error) {
 	capabilities := chartutil.DefaultCapabilities.Copy()
 	capabilities.KubeVersion = chartutil.KubeVersion{Version: "v1.34.3", Major: "1", Minor: "34"}
-	capabilities.APIVersions = append(append(capabilities.APIVersions, kubernetesAPIs...), apis...)
+	capabilities.APIVersions = append(capabilities.APIVersions, apis...)
 	release := chartutil.ReleaseOptions{Name: "istio", Namespace: "d8-system", Revision: 1, IsInstall: true}
 
 	renderValues, err := chartutil.ToRenderValues(c.chart, values, release, capabilities)

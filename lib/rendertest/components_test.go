@@ -2,6 +2,7 @@ package rendertest
 
 import (
 	"encoding/json"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -53,7 +54,7 @@ func TestMetadataExporterStartsAsDocumented(t *testing.T) {
 	container := pod.Containers[0]
 
 	wanted := []string{
-		"--listen-address=$(POD_IP):8443", "--telemetry-address=$(POD_IP):8080", "--namespace=d8-istio",
+		"--listen-address=[$(POD_IP)]:8443", "--telemetry-address=[$(POD_IP)]:8080", "--namespace=d8-istio",
 		"--cluster-domain=cluster-a.local", "--cluster-uuid=6a5ba9d4-0c5e-4b5e-9a41-0b2f5f1c2d3e",
 		"--authn-dir=/etc/metadata-exporter/authn", "--tls-dir=/etc/metadata-exporter/tls",
 	}
@@ -76,6 +77,21 @@ func TestMetadataExporterStartsAsDocumented(t *testing.T) {
 	}
 	if got := secrets["/etc/metadata-exporter/tls"]; got != "metadata-exporter-tls" {
 		t.Errorf("the listener's certificate is mounted from Secret %q", got)
+	}
+}
+
+// TestMetadataExporterListensOnEitherFamily: what the kubelet makes of the
+// arguments is an address for Go, whatever the Pod's is.
+func TestMetadataExporterListensOnEitherFamily(t *testing.T) {
+	objects := load(t).render(t, federation, nil)
+	args := mustDecode[*appsv1.Deployment](t, objects, "Deployment/metadata-exporter").Spec.Template.Spec.Containers[0].Args
+	for _, address := range []string{"10.111.0.7", "fd00::7"} {
+		for _, arg := range args[:2] {
+			_, written, _ := strings.Cut(strings.ReplaceAll(arg, "$(POD_IP)", address), "=")
+			if host, _, err := net.SplitHostPort(written); err != nil || host != address {
+				t.Errorf("%s with %s is %s: host %q, %v", arg, address, written, host, err)
+			}
+		}
 	}
 }
 
@@ -207,6 +223,10 @@ func TestIngress(t *testing.T) {
 			},
 			"nginx", "metadata-exporter-ingress-tls-customcertificate",
 		},
+		{
+			"with the controller's certificate while the person's was not read",
+			federation + "\nhttps: {mode: CustomCertificate, customCertificate: {secretName: own}}", nil, "nginx", "",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -229,8 +249,8 @@ func TestIngress(t *testing.T) {
 				if tls := ingress.Spec.TLS; len(tls) != 1 || tls[0].SecretName != test.secret || tls[0].Hosts[0] != rule.Host {
 					t.Errorf("TLS of the Ingress is %+v, want Secret %s", tls, test.secret)
 				}
-			} else if len(ingress.Spec.TLS) > 0 {
-				t.Errorf("TLS of the Ingress is %+v, want none", ingress.Spec.TLS)
+			} else if len(ingress.Spec.TLS) > 0 && ingress.Spec.TLS[0].SecretName != "" {
+				t.Errorf("TLS of the Ingress is %+v, want no Secret", ingress.Spec.TLS)
 			}
 			volumes := mustDecode[*appsv1.Deployment](t, objects, "Deployment/metadata-exporter").Spec.Template.Spec.Volumes
 			i := slices.IndexFunc(volumes, func(v corev1.Volume) bool { return v.Name == "tls" })

@@ -14,33 +14,39 @@ import (
 // ServiceAccount: one more or one less is a decision, not an accident.
 func TestMetadataExporterRights(t *testing.T) {
 	m := load(t)
-	const (
-		federations   = "cluster: deckhouse.io/istiofederations: get list watch patch"
-		multiclusters = "cluster: deckhouse.io/istiomulticlusters: get list watch patch"
-	)
+	const federations = "cluster: deckhouse.io/istiofederations: list watch patch"
 	common := []string{
-		"cluster: /services: get list watch",
+		"cluster: /services: list watch",
 		"d8-istio: /configmaps metadata-exporter: get list watch",
 		"d8-istio: /secrets d8-remote-clusters-public-metadata: get list watch",
 	}
 	tests := []struct {
 		name, settings string
+		apis           []string
 		wanted         []string
+		watches        bool
 	}{
-		{"federation", federation, with(common, federations)},
-		{"multicluster", multicluster, with(common, multiclusters)},
-		{"both", federation + "\n" + multicluster, with(common, federations, multiclusters)},
+		{"federation", federation, kubernetesAPIs, with(common, federations), true},
+		{"multicluster", multicluster, kubernetesAPIs, common, false},
+		{"both", federation + "\n" + multicluster, kubernetesAPIs, with(common, federations), true},
+		{"nothing can narrow the right to patch", federation, nil, common, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			objects := m.render(t, test.settings, nil)
+			objects, err := m.chart.RenderWith(m.values(t, test.settings, nil), test.apis)
+			if err != nil {
+				t.Fatal(err)
+			}
+			args := mustDecode[*appsv1.Deployment](t, objects, "Deployment/metadata-exporter").Spec.Template.Spec.Containers[0].Args
+			if watches := !slices.Contains(args, "--watch-peers=false"); watches != test.watches {
+				t.Errorf("the exporter watches peers: %v, want %v", watches, test.watches)
+			}
 			got := append(
 				rights("cluster", mustDecode[*rbacv1.ClusterRole](t, objects, "ClusterRole/d8:istio:metadata-exporter").Rules),
 				rights("d8-istio", mustDecode[*rbacv1.Role](t, objects, "Role/metadata-exporter").Rules)...)
 			slices.Sort(got)
-			slices.Sort(test.wanted)
-			if !slices.Equal(got, test.wanted) {
-				t.Errorf("rights are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(test.wanted, "\n"))
+			if wanted := slices.Sorted(slices.Values(test.wanted)); !slices.Equal(got, wanted) {
+				t.Errorf("rights are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(wanted, "\n"))
 			}
 		})
 	}

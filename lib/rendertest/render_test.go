@@ -142,6 +142,10 @@ func TestRenderedObjects(t *testing.T) {
 			with(alliance, "Secret/metadata-exporter-ingress-tls-customcertificate"),
 		},
 		{
+			"a person's own certificate that was not read stops nothing",
+			federation + "\nhttps: {mode: CustomCertificate, customCertificate: {secretName: own}}", nil, nil, alliance,
+		},
+		{
 			"a cluster with the Prometheus operator gets a PodMonitor", federation, nil,
 			[]string{"monitoring.coreos.com/v1/PodMonitor"},
 			with(alliance, "PodMonitor/metadata-exporter"),
@@ -174,6 +178,34 @@ func TestRenderedObjects(t *testing.T) {
 			}
 			checkConventions(t, objects)
 		})
+	}
+}
+
+// TestAClusterThatJoinsNoOtherNeedsNoCertificate: the mode of https is often
+// the cluster's own and no reason to refuse a module without an Ingress.
+func TestAClusterThatJoinsNoOtherNeedsNoCertificate(t *testing.T) {
+	m := load(t)
+	for mode, https := range map[string]map[string]any{
+		"Disabled":          {"mode": "Disabled"},
+		"OnlyInURI":         {"mode": "OnlyInURI"},
+		"CertManager":       {"mode": "CertManager", "certManager": map[string]any{"clusterIssuerName": "letsencrypt"}},
+		"CustomCertificate": {"mode": "CustomCertificate", "customCertificate": map[string]any{"secretName": "own"}},
+	} {
+		for _, whose := range []string{"istio", "global"} {
+			t.Run(mode+" of "+whose, func(t *testing.T) {
+				objects := m.render(t, "{}", func(v Values) {
+					v.Set("", "global", "modules", "publicDomainTemplate")
+					if whose == "istio" {
+						v.Set(https, "istio", "https")
+					} else {
+						v.Set(https, "global", "modules", "https")
+					}
+				})
+				if got := objects.Keys(); !slices.Equal(got, always) {
+					t.Errorf("rendered %v, want %v", got, always)
+				}
+			})
+		}
 	}
 }
 
@@ -225,11 +257,6 @@ func TestRefusedToRender(t *testing.T) {
 				v.Set("", "global", "modules", "publicDomainTemplate")
 			},
 			"`modules.publicDomainTemplate` is not set",
-		},
-		{
-			"a person's certificate that was not found",
-			federation + "\nhttps: {mode: CustomCertificate, customCertificate: {secretName: own}}", nil,
-			"`https.customCertificate.secretName`",
 		},
 		{
 			"federation without a CA", federation,

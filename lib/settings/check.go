@@ -3,9 +3,11 @@
 package settings
 
 import (
+	"crypto/x509"
 	"encoding/json"
-	"errors"
+	"encoding/pem"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
@@ -27,20 +29,28 @@ type checked struct {
 	} `json:"alliance"`
 }
 
+// Expired is the problem of a CA that was sound until its time was over.
+type Expired struct{ error }
+
+// Unwrap returns the problem itself.
+func (e Expired) Unwrap() error { return e.error }
+
 // Check returns every problem of spec.settings (a decoded YAML or JSON
-// object), each beginning with the name of the setting; nil when there is none.
-func Check(settings map[string]any, now time.Time) error {
+// object), each beginning with the name of the setting. previous are the settings
+// accepted before, nil if unknown: a CA that is still the same is not judged
+// again, so that its end does not stand in the way of other changes.
+func Check(settings, previous map[string]any, now time.Time) []error {
 	encoded, err := json.Marshal(settings)
 	if err != nil {
-		return fmt.Errorf("encode settings: %w", err)
+		return []error{fmt.Errorf("encode settings: %w", err)}
 	}
 	var read checked
 	if err := json.Unmarshal(encoded, &read); err != nil {
-		return fmt.Errorf("decode settings: %w", err)
+		return []error{fmt.Errorf("decode settings: %w", err)}
 	}
 	var problems []error
-	if !read.CA.IsZero() {
-		if err := read.CA.Check(now); err != nil {
+	if !read.CA.IsZero() && !reflect.DeepEqual(settings["ca"], previous["ca"]) {
+		if err := checkCA(read.CA, now); err != nil {
 			problems = append(problems, err)
 		}
 	}
@@ -54,5 +64,24 @@ func Check(settings map[string]any, now time.Time) error {
 			problems = append(problems, fmt.Errorf("alliance.ingressGateway.advertise[%d]: %w", index, err))
 		}
 	}
-	return errors.Join(problems...)
+	return problems
+}
+
+// checkCA returns what is wrong with bundle, as Expired when that is nothing but the time.
+func checkCA(bundle ca.Bundle, now time.Time) error {
+	problem := bundle.Check(now)
+	if problem == nil {
+		return nil
+	}
+	// Any of its certificates may be the one whose end counts.
+	for rest := []byte(bundle.Cert + "\n" + bundle.Chain + "\n" + bundle.Root); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return problem
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err == nil && certificate.NotAfter.Before(now) && bundle.Check(certificate.NotAfter) == nil {
+			return Expired{problem}
+		}
+	}
 }

@@ -1,8 +1,27 @@
+{{- /*
+  Name of the Secret with the certificate that the world sees; empty when there is none. A person's own certificate that
+  could not be read yet is none: the hook custom_certificate warns of it, and everything else goes on without it.
+*/ -}}
+{{- define "istio.metadata_exporter_public_tls_secret" -}}
+  {{- $custom := .Values.istio.internal.customCertificateData | default dict -}}
+  {{- $unread := not (and (index $custom "tls.crt") (index $custom "tls.key")) -}}
+  {{- if and (include "helm_lib_module_https_ingress_tls_enabled" .) (not (and (eq (include "helm_lib_module_https_mode" .) "CustomCertificate") $unread)) -}}
+    {{- include "helm_lib_module_https_secret_name" (list . "metadata-exporter-ingress-tls") -}}
+  {{- end -}}
+{{- end -}}
+
 {{- /* Name of the Secret with the listener's certificate: the public one when there is one, else that of hook metadata_exporter_certificate. */ -}}
 {{- define "istio.metadata_exporter_tls_secret" -}}
-  {{- if include "helm_lib_module_https_ingress_tls_enabled" . -}}
-    {{- include "helm_lib_module_https_secret_name" (list . "metadata-exporter-ingress-tls") -}}
-  {{- else -}}
-    metadata-exporter-tls
+  {{- include "istio.metadata_exporter_public_tls_secret" . | default "metadata-exporter-tls" -}}
+{{- end -}}
+
+{{- /*
+  "true" when the exporter watches the peers of IstioFederations and pokes the resource; empty otherwise. It needs the
+  right to patch them, which RBAC cannot narrow to one annotation. Where no ValidatingAdmissionPolicy can either, it does
+  without: then the discovery hook's schedule finds what changed within a minute.
+*/ -}}
+{{- define "istio.metadata_exporter_watches_peers" -}}
+  {{- if and .Values.istio.federation.enabled (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy") -}}
+    true
   {{- end -}}
 {{- end -}}

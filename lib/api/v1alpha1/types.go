@@ -104,6 +104,8 @@ type RejectedService struct {
 
 // FederationCache is the last valid metadata of the peer.
 type FederationCache struct {
+	// TrustDomain is the spec.trustDomain that the cache was filled under; it counts for no other.
+	TrustDomain               string               `json:"trustDomain,omitempty"`
 	Public                    *metadata.Public     `json:"public,omitempty"`
 	Private                   *metadata.Federation `json:"private,omitempty"`
 	PublicLastFetchTimestamp  *metav1.Time         `json:"publicLastFetchTimestamp,omitempty"`

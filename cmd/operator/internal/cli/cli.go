@@ -41,6 +41,10 @@ by all modules with the ModuleConfig "global":
 
 Settings that are not valid take no effect; the status of the ModuleConfig says why.
 
+The mesh's identities (its CA, its keypair) are kept in Secrets of the namespace
+d8-system, and https.customCertificate.secretName names a Secret there, whatever
+--namespace says; the operator makes that namespace, too.
+
 Exit codes: 0 stopped by SIGTERM or SIGINT, 1 failed or lost the leadership, 2 wrong flags.`
 
 // usageError is a mistake on the command line.

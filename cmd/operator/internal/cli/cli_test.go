@@ -6,6 +6,10 @@ import (
 	. "github.com/onsi/gomega"
 )
 
+func TestHelpSaysWhereIdentitiesAreKept(t *testing.T) {
+	NewWithT(t).Expect(rootCommand().Long).To(ContainSubstring("d8-system"))
+}
+
 func TestExitCodes(t *testing.T) {
 	cases := map[string]struct {
 		args []string

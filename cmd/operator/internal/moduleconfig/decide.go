@@ -19,27 +19,29 @@ type verdict struct {
 
 // decide judges what a ModuleConfig asks for (nil: it does not exist). An
 // acceptable one takes effect whole. From one that is not, only switching the
-// module off takes effect; for the rest lastGood stays in force, unless it is
-// not acceptable any more either, because the schema has changed with an update.
+// module off takes effect; for the rest lastGood stays in force. An update or a
+// rollback may bring a schema that refuses parts of lastGood as well: those are
+// left out of what takes effect, never the whole, as that would switch the module
+// off and uninstall the mesh. lastGood itself is kept for the version that knows it.
 func decide(schema *Schema, wanted *Spec, readError error, lastGood *Spec) verdict {
 	if wanted == nil && readError == nil {
 		return verdict{}
 	}
 	version := strconv.Itoa(schema.version)
-	if lastGood != nil && len(schema.Check(*lastGood, nil)) > 0 {
-		lastGood = nil
+	var inForce Spec
+	var leftOut []string
+	var accepted map[string]any
+	if lastGood != nil {
+		inForce, leftOut = schema.prune(*lastGood)
+		accepted = lastGood.Settings
 	}
 
 	problems := []error{readError}
 	if readError == nil {
-		var previous map[string]any
-		if lastGood != nil {
-			previous = lastGood.Settings
-		}
-		problems = schema.Check(*wanted, previous)
-		// What was accepted once is not refused for the time that has passed since, such as an expired CA.
-		if len(problems) == 0 && (lastGood == nil || !reflect.DeepEqual(wanted.Settings, lastGood.Settings)) {
-			problems = schema.CheckSense(*wanted)
+		problems = schema.Check(*wanted, inForce.Settings)
+		// What was accepted once is not refused for the time that has passed since.
+		if len(problems) == 0 && (lastGood == nil || !reflect.DeepEqual(wanted.Settings, accepted)) {
+			problems = schema.CheckSense(*wanted, accepted)
 		}
 	}
 	if len(problems) == 0 {
@@ -49,9 +51,12 @@ func decide(schema *Schema, wanted *Spec, readError error, lastGood *Spec) verdi
 	out := verdict{lastGood: lastGood}
 	consequence := "nothing of it is in force until it is corrected"
 	if lastGood != nil {
-		out.effective = *lastGood
+		out.effective = inForce
 		out.status.Version = version
 		consequence = "the previous settings stay in force"
+		if len(leftOut) > 0 {
+			consequence += ", without those that this version of the module refuses (" + strings.Join(leftOut, ", ") + ")"
+		}
 	}
 	if wanted != nil && wanted.isOff() {
 		out.effective.Enabled = wanted.Enabled

@@ -14,6 +14,7 @@ func TestDecide(t *testing.T) {
 	badAndOff := Spec{Enabled: &no, Settings: bad.Settings}
 	goodButOff := Spec{Enabled: &no, Version: 2, Settings: good.Settings}
 	offSettings := Spec{Enabled: &no, Version: 2}
+	newer := Spec{Enabled: &yes, Version: 3, Settings: map[string]any{"alliance": good.Settings["alliance"], "bogus": map[string]any{"deep": true}}}
 	const problem = "spec.settings.alliance.inlet: should be one of [LoadBalancer NodePort]"
 
 	cases := map[string]struct {
@@ -36,8 +37,15 @@ func TestDecide(t *testing.T) {
 			&bad, nil, nil, verdict{status: status{Message: "Invalid, nothing of it is in force until it is corrected: " + problem}}},
 		"switching off is obeyed even with invalid settings": {
 			&badAndOff, nil, &good, verdict{effective: goodButOff, lastGood: &good, status: status{Version: "2", Message: "Invalid, the module is off: " + problem}}},
-		"last good settings that an update of the module made invalid are dropped": {
-			&bad, nil, &bad, verdict{status: status{Message: "Invalid, nothing of it is in force until it is corrected: " + problem}}},
+		"last good settings that an update of the module made invalid are left out, and the module stays on": {
+			&bad, nil, &bad, verdict{effective: Spec{Enabled: &yes}, lastGood: &bad, status: status{Version: "2",
+				Message: "Invalid, the previous settings stay in force, without those that this version of the module refuses (alliance.inlet): " + problem}}},
+		"last good settings of a newer version of the module survive a rollback, as far as they are known": {
+			&newer, nil, &newer, verdict{effective: Spec{Enabled: &yes, Settings: good.Settings}, lastGood: &newer, status: status{Version: "2",
+				Message: "Invalid, the previous settings stay in force, without those that this version of the module refuses (bogus.deep): " +
+					"spec.version: 3 is newer than 2, the newest version this module knows: update the module or lower the version"}}},
+		"switching off is obeyed with last good settings that are invalid, too": {
+			&badAndOff, nil, &bad, verdict{effective: Spec{Enabled: &no}, lastGood: &bad, status: status{Version: "2", Message: "Invalid, the module is off: " + problem}}},
 		"a ModuleConfig that cannot be read leaves the last good settings in force": {
 			nil, errors.New("spec.version is no number"), &good, verdict{effective: good, lastGood: &good, status: status{Version: "2", Message: "Invalid, the previous settings stay in force: spec.version is no number"}}},
 	}
@@ -62,7 +70,10 @@ func TestDecideAsksForSenseOnlyWhenSettingsAreNew(t *testing.T) {
 	other := Spec{Enabled: &yes, Version: 2, Settings: alliance(map[string]any{"inlet": "LoadBalancer"})}
 	withSense := func(g *WithT) *Schema {
 		schema := exampleSchema(g)
-		schema.Sense = func(map[string]any) error {
+		schema.Sense = func(_, previous map[string]any) error {
+			if previous != nil && previous["unrelated"] != nil {
+				return errors.New("previous: " + previous["unrelated"].(string))
+			}
 			return errors.Join(errors.New("ca.cert: expired"), errors.New("ca.key: is another's"))
 		}
 		return schema
@@ -74,6 +85,11 @@ func TestDecideAsksForSenseOnlyWhenSettingsAreNew(t *testing.T) {
 		g.Expect(got.effective).To(Equal(other))
 		g.Expect(got.status.Message).To(Equal(
 			"Invalid, the previous settings stay in force: spec.settings.ca.cert: expired; spec.settings.ca.key: is another's"))
+	})
+	t.Run("sense is told what was accepted before", func(t *testing.T) {
+		g := NewWithT(t)
+		before := Spec{Enabled: &yes, Settings: map[string]any{"unrelated": "x"}} // as an older schema accepted it
+		g.Expect(decide(withSense(g), &spec, nil, &before).status.Message).To(ContainSubstring("previous: x"))
 	})
 	t.Run("settings that were accepted once stay in force whatever time has done to them", func(t *testing.T) {
 		g := NewWithT(t)

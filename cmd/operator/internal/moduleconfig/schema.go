@@ -24,9 +24,9 @@ type Schema struct {
 	version int
 	storage *validation.SchemaStorage
 	// Sense checks what a schema cannot: whether settings that are new make
-	// sense together and at this time. Each error begins with the setting's name.
-	// Nil checks nothing.
-	Sense func(settings map[string]any) error
+	// sense together and at this time. previous are those accepted before, nil if
+	// none were. Each error begins with the setting's name. Nil checks nothing.
+	Sense func(settings, previous map[string]any) error
 }
 
 // NewSchema reads a schema from openapi/config-values.yaml and, because
@@ -99,13 +99,14 @@ func (s *Schema) Check(spec Spec, previous map[string]any) []error {
 	return explain(err)
 }
 
-// CheckSense returns what Sense has against the settings of spec, one error for each thing to correct.
-func (s *Schema) CheckSense(spec Spec) []error {
+// CheckSense returns what Sense has against the settings of spec, one error for
+// each thing to correct; previous are the settings accepted before.
+func (s *Schema) CheckSense(spec Spec, previous map[string]any) []error {
 	if s.Sense == nil {
 		return nil
 	}
 	var out []error
-	if err := s.Sense(copySettings(spec.Settings)); err != nil {
+	if err := s.Sense(copySettings(spec.Settings), copySettings(previous)); err != nil {
 		for _, problem := range flatten(err) {
 			out = append(out, fmt.Errorf("%s.%w", settingsPath, problem))
 		}

@@ -72,6 +72,20 @@ func waitForAPI(ctx context.Context, client kubernetes.Interface, logger *slog.L
 	return err
 }
 
+// identityNamespace is where the hooks keep the mesh's identities and look for
+// people's certificates, as in Deckhouse, whatever namespace the operator has.
+const identityNamespace = "d8-system"
+
+// ensureNamespaces creates the operator's own namespace and that of the hooks unless they are there.
+func ensureNamespaces(ctx context.Context, client kubernetes.Interface, own string) error {
+	for _, namespace := range []string{own, identityNamespace} {
+		if err := ensureNamespace(ctx, client, namespace); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ensureNamespace creates namespace unless it is there.
 func ensureNamespace(ctx context.Context, client kubernetes.Interface, namespace string) error {
 	_, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
@@ -80,7 +94,7 @@ func ensureNamespace(ctx context.Context, client kubernetes.Interface, namespace
 		_, err = client.CoreV1().Namespaces().Create(ctx, object, metav1.CreateOptions{})
 	}
 	if err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("make sure that the operator's namespace %q exists: %w", namespace, err)
+		return fmt.Errorf("make sure that namespace %q, which the operator needs, exists: %w", namespace, err)
 	}
 	return nil
 }

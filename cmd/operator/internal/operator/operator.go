@@ -61,7 +61,7 @@ func Run(ctx context.Context, opts options.Options, version string) error {
 	if err := waitForAPI(ctx, client, slogger); err != nil {
 		return ignoreStop(ctx, err)
 	}
-	if err := ensureNamespace(ctx, client, opts.Namespace); err != nil {
+	if err := ensureNamespaces(ctx, client, opts.Namespace); err != nil {
 		return ignoreStop(ctx, err)
 	}
 

@@ -33,6 +33,21 @@ func TestNamespaceIsCreatedOnce(t *testing.T) {
 	g.Expect(namespaces.Items).To(HaveLen(1))
 }
 
+func TestTheNamespaceOfIdentitiesExistsBesidesTheOperatorsOwn(t *testing.T) {
+	for own, want := range map[string]int{"mesh": 2, "d8-system": 1} {
+		g := NewWithT(t)
+		client := fake.NewClientset()
+		g.Expect(ensureNamespaces(context.Background(), client, own)).To(Succeed())
+		namespaces, err := client.CoreV1().Namespaces().List(context.Background(), metav1.ListOptions{})
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(namespaces.Items).To(HaveLen(want))
+		for _, name := range []string{own, "d8-system"} {
+			_, err := client.CoreV1().Namespaces().Get(context.Background(), name, metav1.GetOptions{})
+			g.Expect(err).NotTo(HaveOccurred())
+		}
+	}
+}
+
 func TestOperatorWaitsForTheAPIServer(t *testing.T) {
 	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
 	failing := func(times int) *fake.Clientset {

@@ -163,7 +163,9 @@ func (w worker) moduleConfigs(ctx context.Context, inForce func(name string) (ut
 		return nil, nil, err
 	}
 	if istio := schemas[moduleName]; istio != nil {
-		istio.Sense = func(wanted map[string]any) error { return settings.Check(wanted, time.Now()) }
+		istio.Sense = func(wanted, previous map[string]any) error {
+			return errors.Join(settings.Check(wanted, previous, time.Now())...)
+		}
 	}
 	if _, err := w.metrics.operator.RegisterGauge(invalidMetric, []string{"name"}); err != nil {
 		return nil, nil, fmt.Errorf("register metric %s: %w", invalidMetric, err)

@@ -29,7 +29,8 @@ type Options struct {
 	CRDsDir string
 	// TempDir for this process alone; empty: a new one, removed at the end.
 	TempDir string
-	// ListenAddress and ListenPort of health and metrics, plain HTTP.
+	// ListenAddress and ListenPort of health and metrics, plain HTTP; an empty
+	// address means all of them, IPv4 and IPv6.
 	ListenAddress string
 	ListenPort    int
 	// LeaderElect lets one of several replicas work and the others wait.
@@ -56,7 +57,6 @@ func Default(executable string) Options {
 		ModulesDir:     filepath.Join(root, "modules"),
 		GlobalHooksDir: filepath.Join(root, "global-hooks"),
 		CRDsDir:        filepath.Join(root, ".cache", "crds"),
-		ListenAddress:  "0.0.0.0",
 		ListenPort:     9650,
 		LeaderElect:    true,
 		ImageRegistry:  "ghcr.io/deckhouse-mesh/istio",
@@ -75,7 +75,7 @@ func (o *Options) Bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.GlobalHooksDir, "global-hooks-dir", o.GlobalHooksDir, "`folder` with openapi/, the schemas of the global settings")
 	flags.StringVar(&o.CRDsDir, "crds-dir", o.CRDsDir, "`folder` with module-config.yaml, installed when the cluster has no ModuleConfigs")
 	flags.StringVar(&o.TempDir, "temp-dir", o.TempDir, "`folder` for temporary files and the debug socket, of this process alone (default a new one, removed at the end)")
-	flags.StringVar(&o.ListenAddress, "listen-address", o.ListenAddress, "`address` to serve /healthz, /readyz, /metrics and /metrics/hooks at")
+	flags.StringVar(&o.ListenAddress, "listen-address", o.ListenAddress, "`address` to serve /healthz, /readyz, /metrics and /metrics/hooks at (default all, IPv4 and IPv6)")
 	flags.IntVar(&o.ListenPort, "listen-port", o.ListenPort, "`port` to serve them at")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "work only while holding the Lease, so that several replicas can run")
 	flags.StringVar(&o.ClusterDomain, "cluster-domain", o.ClusterDomain, "`domain` of the cluster's Services (default from kubeadm's ConfigMap, else cluster.local)")

@@ -62,6 +62,15 @@ func TestPathsBecomeAbsolute(t *testing.T) {
 	g.Expect(filepath.IsAbs(opts.TempDir)).To(BeTrue())
 }
 
+func TestAllAddressesOfBothFamiliesAreListenedAtByDefault(t *testing.T) {
+	g := NewWithT(t)
+	opts := installed(t)
+	g.Expect(opts.Listen()).To(Equal(":9650"))
+	flags := pflag.NewFlagSet("operator", pflag.ContinueOnError)
+	opts.Bind(flags)
+	g.Expect(flags.FlagUsages()).To(ContainSubstring("(default all, IPv4 and IPv6)"))
+}
+
 func TestListenAddressMayBeIPv6(t *testing.T) {
 	g := NewWithT(t)
 	g.Expect((&options.Options{ListenAddress: "::1", ListenPort: 9650}).Listen()).To(Equal("[::1]:9650"))

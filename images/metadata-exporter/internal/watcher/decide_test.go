@@ -15,6 +15,7 @@ func TestWhenAResourceIsPoked(t *testing.T) {
 
 	for name, test := range map[string]struct {
 		to              connection
+		told            revision
 		stands          standing
 		public, private link
 		sinceLast       time.Duration
@@ -27,6 +28,9 @@ func TestWhenAResourceIsPoked(t *testing.T) {
 		"the private document changed":                    {to: known, stands: well, public: up("p"), private: up("f2"), wantCause: causeChanged},
 		"the public document changed":                     {to: known, stands: well, public: up("p2"), private: up("f"), wantCause: causeChanged},
 		"a restart, and one document was not seen yet":    {to: known, stands: well, public: up("p")},
+		"another replica is ahead":                        {to: known, told: revision{shortHash("p"), shortHash("f0")}, stands: well, public: up("p"), private: up("f0")},
+		"a replica that was behind has caught up":         {to: known, told: revision{shortHash("p"), shortHash("f0")}, stands: well, public: up("p"), private: up("f")},
+		"a replica that was behind sees something newer":  {to: known, told: revision{shortHash("p"), shortHash("f0")}, stands: well, public: up("p"), private: up("f2"), wantCause: causeChanged},
 		"the peer stopped answering":                      {to: known, stands: well, public: down("p"), private: down("f")},
 		"it answers again and is blamed":                  {to: known, stands: blames, public: up("p"), private: up("f"), sinceLast: time.Hour, wantCause: causeNudge},
 		"it is blamed, with reason":                       {to: known, stands: blames, public: down("p"), private: down("f"), sinceLast: time.Hour},
@@ -36,11 +40,12 @@ func TestWhenAResourceIsPoked(t *testing.T) {
 		"news do not wait for the pace of nudges":         {to: known, stands: blames, public: up("p"), private: up("f2"), wantCause: causeChanged},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &peerWatch{connection: test.to, standing: test.stands, public: test.public, private: test.private}
+			p := &peerWatch{connection: test.to, standing: test.stands, public: test.public, private: test.private, told: test.told}
 			pace := &nudges{first: 5 * time.Second, longest: time.Minute, last: now.Add(-test.sinceLast)}
-			value, cause, later := p.decide(pace, now)
-			if cause != test.wantCause || later != test.wantLater || (value != "") != (test.wantCause != "") {
-				t.Fatalf("decide() = %q, %q, %v; want cause %q, later %v", value, cause, later, test.wantCause, test.wantLater)
+			next := p.decide(pace, now)
+			value, cause := next.value, next.cause
+			if cause != test.wantCause || next.later != test.wantLater || (value != "") != (test.wantCause != "") {
+				t.Fatalf("decide() = %+v; want cause %q, later %v", next, test.wantCause, test.wantLater)
 			}
 			if value == test.stands.annotation && value != "" {
 				t.Errorf("the value %q would wake nobody", value)
@@ -52,6 +57,52 @@ func TestWhenAResourceIsPoked(t *testing.T) {
 	}
 }
 
+// TestReplicasTellEachNewsOnce lets two replicas look at one annotation in
+// turn until neither has anything to say.
+func TestReplicasTellEachNewsOnce(t *testing.T) {
+	ahead, behind := &peerWatch{}, &peerWatch{}
+	see := func(p *peerWatch, public, private string) { p.public, p.private = link{public, true}, link{private, true} }
+	annotation := ""
+	settle := func() (writes int) {
+		for quiet := 0; quiet < 2 && writes < 10; {
+			for _, p := range []*peerWatch{behind, ahead} {
+				p.observe(standing{annotation: annotation})
+				next := p.decide(&nudges{}, time.Now())
+				if next.value == "" {
+					quiet++
+					continue
+				}
+				p.wrote(next)
+				annotation = next.value
+				writes++
+				quiet = 0
+			}
+		}
+		return writes
+	}
+	for _, step := range []struct {
+		name            string
+		see             func()
+		public, private string
+		writes          int
+	}{
+		{"both start", func() { see(ahead, "p1", "f1"); see(behind, "p1", "f1") }, "p1", "f1", 1},
+		{"one sees a change", func() { see(ahead, "p1", "f2") }, "p1", "f2", 1},
+		{"the one that is behind sees another", func() { see(behind, "p2", "f1") }, "p2", "f2", 1},
+		{"both catch up", func() { see(ahead, "p2", "f2"); see(behind, "p2", "f2") }, "p2", "f2", 0},
+		{"both see the same", func() { see(ahead, "p2", "f3"); see(behind, "p2", "f3") }, "p2", "f3", 1},
+		{"a restart without news", func() { ahead = &peerWatch{}; see(ahead, "p2", "f3") }, "p2", "f3", 0},
+	} {
+		step.see()
+		if got := settle(); got != step.writes {
+			t.Errorf("%s: %d writes, want %d", step.name, got, step.writes)
+		}
+		if want := (revision{shortHash(step.public), shortHash(step.private)}).String(); annotation != want {
+			t.Errorf("%s: the annotation is %s, want %s", step.name, annotation, want)
+		}
+	}
+}
+
 func TestNudgesBecomeRarerUntilTheResourceIsWell(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	p := &peerWatch{standing: standing{annotation: "-.-", blamesPeer: true}, public: link{answered: true}}
@@ -60,16 +111,16 @@ func TestNudgesBecomeRarerUntilTheResourceIsWell(t *testing.T) {
 	for range 5 {
 		began := now
 		for {
-			value, cause, later := p.decide(pace, now)
-			if value != "" {
-				p.standing.annotation = value
-				pace.wrote(cause, now)
+			next := p.decide(pace, now)
+			if next.value != "" {
+				p.standing.annotation = next.value
+				pace.wrote(next.cause, now)
 				break
 			}
-			if later <= 0 {
+			if next.later <= 0 {
 				t.Fatal("neither a nudge nor a time for one")
 			}
-			now = now.Add(later)
+			now = now.Add(next.later)
 		}
 		gaps = append(gaps, now.Sub(began))
 	}
@@ -80,11 +131,11 @@ func TestNudgesBecomeRarerUntilTheResourceIsWell(t *testing.T) {
 	}
 
 	p.standing.blamesPeer = false
-	if value, _, later := p.decide(pace, now); value != "" || later != 0 {
-		t.Errorf("a resource that is well: %q, %v", value, later)
+	if next := p.decide(pace, now); next.value != "" || next.later != 0 {
+		t.Errorf("a resource that is well: %+v", next)
 	}
 	p.standing.blamesPeer = true
-	if _, _, later := p.decide(pace, now); later != 5*time.Second {
-		t.Errorf("blamed again right away: later = %v", later)
+	if next := p.decide(pace, now); next.later != 5*time.Second {
+		t.Errorf("blamed again right away: %+v", next)
 	}
 }

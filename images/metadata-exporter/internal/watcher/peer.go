@@ -24,6 +24,9 @@ type peerWatch struct {
 	mu              sync.Mutex
 	standing        standing
 	public, private link
+	// told is what this replica had seen when it last wrote the annotation or
+	// found it saying the same; empty until a document was compared with it.
+	told revision
 }
 
 // link is what is known of one document of the peer.

@@ -44,17 +44,17 @@ func (p *peerWatch) poke(ctx context.Context) {
 		case <-p.wake:
 		case <-again.C:
 		}
-		value, cause, later := p.decide(&nudges, time.Now())
-		if later > 0 {
-			again.Reset(later)
+		next := p.decide(&nudges, time.Now())
+		if next.later > 0 {
+			again.Reset(next.later)
 		}
-		if value == "" {
+		if next.value == "" {
 			continue
 		}
 		if limiter.Wait(ctx) != nil {
 			return
 		}
-		err := p.write(ctx, value)
+		err := p.write(ctx, next.value)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -64,43 +64,58 @@ func (p *peerWatch) poke(ctx context.Context) {
 			again.Reset(retry.NextBackOff())
 		default:
 			retry.Reset()
-			nudges.wrote(cause, time.Now())
-			p.change(func() { p.standing.annotation = value })
-			p.Metrics.PeerPokes.WithLabelValues(p.name, cause).Inc()
-			p.log.Info("poked", "cause", cause, "revision", value)
+			nudges.wrote(next.cause, time.Now())
+			p.change(func() { p.wrote(next) })
+			p.Metrics.PeerPokes.WithLabelValues(p.name, next.cause).Inc()
+			p.log.Info("poked", "cause", next.cause, "revision", next.value)
 		}
 	}
 }
 
-// decide returns the annotation to write and why, or an empty value and,
-// when time alone will bring a reason, how long that takes.
+// decision is what to do about the annotation.
+type decision struct {
+	// value to write and why; empty when there is no reason to.
+	value, cause string
+	// own is what this replica has seen; value tells all of it that is news.
+	own revision
+	// later is how long it takes until time alone brings a reason; 0 when it will not.
+	later time.Duration
+}
+
+// decide looks for a reason to write the annotation.
 //
-// There are two reasons: a document has another ETag than the annotation
-// says; or the resource blames the peer though the peer has just answered, and
-// the hook should see that before its schedule lets it.
-func (p *peerWatch) decide(pace *nudges, now time.Time) (value, cause string, later time.Duration) {
+// There are two: this replica saw a document change to what the annotation
+// does not say; or the resource blames the peer though the peer has just
+// answered, and the hook should see that before its schedule lets it.
+func (p *peerWatch) decide(pace *nudges, now time.Time) decision {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	written := parseRevision(p.standing.annotation)
-	seen := written.with(p.public.etag, p.private.etag)
-	if seen != written {
-		return seen.String(), causeChanged, 0
+	own := p.told.with(p.public.etag, p.private.etag)
+	if value := written.news(p.told, own); value != written {
+		return decision{value: value.String(), cause: causeChanged, own: own}
 	}
+	p.told = own
 	answered := p.public.answered
 	if p.connection.clusterUUID != "" {
 		answered = p.private.answered
 	}
 	if !p.standing.blamesPeer {
 		pace.relax()
-		return "", "", 0
+		return decision{}
 	}
 	if !answered {
-		return "", "", 0
+		return decision{}
 	}
 	if wait := pace.due().Sub(now); wait > 0 {
-		return "", "", wait
+		return decision{later: wait}
 	}
-	return seen.nudged(strconv.FormatInt(now.UnixMilli(), 36)), causeNudge, 0
+	return decision{value: written.nudged(strconv.FormatInt(now.UnixMilli(), 36)), cause: causeNudge, own: own}
+}
+
+// wrote takes in that the API server has what was decided; p.mu is held.
+func (p *peerWatch) wrote(done decision) {
+	p.standing.annotation, p.told = done.value, done.own
 }
 
 func (p *peerWatch) write(ctx context.Context, value string) error {

@@ -41,6 +41,20 @@ func (r revision) with(publicETag, privateETag string) revision {
 	return r
 }
 
+// news is r, the revision that is written, with those documents of own that
+// are others than what was told before. The rest of r stays: another replica of
+// the exporter wrote it, and one that is behind must not take it back, or the
+// two would overwrite each other for as long as they disagree.
+func (r revision) news(told, own revision) revision {
+	if own.public != told.public {
+		r.public = own.public
+	}
+	if own.private != told.private {
+		r.private = own.private
+	}
+	return r
+}
+
 func shortHash(etag string) string {
 	sum := sha256.Sum256([]byte(etag))
 	return hex.EncodeToString(sum[:6])

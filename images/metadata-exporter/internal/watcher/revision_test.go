@@ -20,6 +20,19 @@ func TestARevisionChangesOnlyWithWhatWasSeen(t *testing.T) {
 			}
 		})
 	}
+	for name, test := range map[string]struct{ written, told, own, want revision }{
+		"nothing was compared yet":                 {revision{"a", "b"}, revision{}, revision{"a", "c"}, revision{"a", "c"}},
+		"nothing was seen yet":                     {revision{"a", "b"}, revision{}, revision{}, revision{"a", "b"}},
+		"another replica is ahead":                 {revision{"a", "new"}, revision{"a", "old"}, revision{"a", "old"}, revision{"a", "new"}},
+		"news of one that is behind with the rest": {revision{"a", "new"}, revision{"a", "old"}, revision{"b", "old"}, revision{"b", "new"}},
+		"another replica was first":                {revision{"a", "new"}, revision{"a", "old"}, revision{"a", "new"}, revision{"a", "new"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := test.written.news(test.told, test.own); got != test.want {
+				t.Errorf("news() = %v, want %v", got, test.want)
+			}
+		})
+	}
 	if one == two || len(one) != 12 {
 		t.Errorf("hashes %s and %s", one, two)
 	}

@@ -60,6 +60,44 @@ func TestARestartWithoutNewsPokesNobody(t *testing.T) {
 	}
 }
 
+// TestTwoReplicasDoNotFightOverTheAnnotation: each replica has a peer of its own here, so
+// that one can be behind for as long as the test wants.
+func TestTwoReplicasDoNotFightOverTheAnnotation(t *testing.T) {
+	ahead, behind := newFakePeer(), newFakePeer()
+	client := newClient(federation("", "uuid-b", ""))
+	first := run(t, ahead, quick(), client)
+	value := first.waitAnnotation(complete)
+	run(t, behind, quick(), client)
+	settled := func() {
+		for _, replica := range []*fakePeer{ahead, behind} {
+			replica.waitHeld(t, endpoint, metadata.FederationPath, 1)
+			replica.waitHeld(t, endpoint, metadata.PublicPath, 1)
+		}
+	}
+	settled()
+	before := first.patches()
+
+	change := func(replica *fakePeer, path, etag string) {
+		t.Helper()
+		replica.set(func() { replica.etags[path] = etag })
+		value = first.waitAnnotation(func(now string) bool { return now != value && complete(now) })
+		settled()
+	}
+	change(ahead, metadata.FederationPath, `"f2"`)
+	change(behind, metadata.PublicPath, `"p2"`)
+	change(ahead, metadata.FederationPath, `"f3"`)
+	// Each catches up with the other: no news.
+	ahead.set(func() { ahead.etags[metadata.PublicPath] = `"p2"` })
+	behind.set(func() { behind.etags[metadata.FederationPath] = `"f3"` })
+	settled()
+	change(behind, metadata.FederationPath, `"f4"`)
+	// A replica that writes before it was told of the other's news may cause one
+	// more write, not one after another.
+	if got := first.patches() - before; got < 4 || got > 8 {
+		t.Errorf("%d pokes for four changes", got)
+	}
+}
+
 func TestOnlyThePublicDocumentIsWatchedUntilThePeersUUIDIsKnown(t *testing.T) {
 	b := newFakePeer()
 	h := run(t, b, quick(), newClient(federation("", "", "")))

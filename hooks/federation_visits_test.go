@@ -1,0 +1,94 @@
+package hooks
+
+import (
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+)
+
+var _ = Describe("What federation_discovery remembers of its visits", func() {
+	var (
+		memory   *visits
+		resource v1alpha1.IstioFederation
+	)
+	asked := func(at time.Time) bool { return memory.due(resource, true, at) }
+	BeforeEach(func() {
+		memory = &visits{known: map[string]visitKey{}}
+		resource = v1alpha1.IstioFederation{}
+		resource.UID, resource.Generation = "uid-b", 1
+		resource.Status.Conditions = []metav1.Condition{{Type: "Ready", Status: "True", Reason: "Joined"}}
+		Expect(asked(now)).To(BeTrue(), "nothing is remembered yet")
+		Expect(asked(now)).To(BeFalse())
+	})
+	poke := func(value string) {
+		resource.Annotations = map[string]string{v1alpha1.PokeAnnotation: value}
+	}
+
+	It("asks once for a poke, an edit, and a new minute", func() {
+		poke("1")
+		Expect(asked(now)).To(BeTrue())
+		Expect(asked(now)).To(BeFalse())
+		resource.Generation = 2
+		Expect(asked(now)).To(BeTrue())
+		Expect(asked(now)).To(BeFalse())
+		Expect(asked(now.Add(time.Minute))).To(BeTrue())
+	})
+
+	It("lets the news of a slow peer wait for the next minute", func() {
+		memory.took(resource, 2*time.Second)
+		poke("1")
+		Expect(asked(now)).To(BeFalse())
+		Expect(asked(now.Add(time.Minute))).To(BeTrue())
+		Expect(asked(now.Add(time.Minute))).To(BeFalse())
+		memory.took(resource, time.Millisecond)
+		poke("2")
+		Expect(asked(now.Add(time.Minute))).To(BeTrue())
+	})
+
+	It("asks again while the snapshot does not show what was written", func() {
+		written := resource.Status
+		written.MetadataCache.PrivateETag = `"new"`
+		memory.wrote(resource, written)
+		Expect(memory.stale(resource)).To(BeTrue())
+		Expect(asked(now)).To(BeTrue())
+		resource.Status = written
+		Expect(memory.stale(resource)).To(BeFalse())
+		Expect(asked(now)).To(BeFalse())
+	})
+
+	It("forgets resources that are gone", func() {
+		memory.forgetOthers(nil)
+		Expect(memory.known).To(BeEmpty())
+	})
+})
+
+var _ = Describe("Hook federation_switch", func() {
+	withReady := func(reason string) string {
+		return aFederation("b", "api.shop") + `  conditions: [{type: Ready, status: "False", reason: ` + reason + `, message: m, lastTransitionTime: "2026-11-22T11:30:00Z"}]
+`
+	}
+
+	It("says in every resource that federation is off, once", func() {
+		r := newRun(federationSwitch(), joinedSettings).given(withReady("Joined"))
+		r.ValuesSet("istio.federation.enabled", false)
+		r.succeeds()
+		Expect(r.PatchedOperations()).To(HaveLen(1))
+		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
+	})
+
+	It("wakes the discovery of resources that were off, with the same word every time", func() {
+		r := newRun(federationSwitch(), joinedSettings).given(withReady("ModuleDisabled")).succeeds()
+		first := r.KubernetesGlobalResource("IstioFederation", "b").GetAnnotations()
+		Expect(first).To(HaveKey(v1alpha1.PokeAnnotation))
+		r.succeeds()
+		Expect(r.KubernetesGlobalResource("IstioFederation", "b").GetAnnotations()).To(Equal(first))
+	})
+
+	It("leaves resources alone that were asked already", func() {
+		Expect(newRun(federationSwitch(), joinedSettings).given(withReady("PeerUnreachable")).succeeds().PatchedOperations()).To(BeEmpty())
+	})
+})
