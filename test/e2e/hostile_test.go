@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -56,6 +57,24 @@ func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 		"wrong-domain": {func(p *fakePeer) {
 			p.public = altered(p.public, func(d map[string]any) { d["trustDomain"] = "other.example" })
 		}, "Ready", "PeerTrustDomainMismatch", "other.example"},
+		"unasked-304": {func(p *fakePeer) {
+			p.public = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotModified) }
+		}, "Ready", "PeerUnexpectedStatus", "304"},
+		"unasked-304-private": {func(p *fakePeer) {
+			p.private = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotModified) }
+		}, "Ready", "PeerUnexpectedStatus", "304"},
+		"a-million-objects": {func(p *fakePeer) {
+			p.private = serveText("application/json", `{"ingressGateways":[],"publicServices":[`+strings.TrimSuffix(strings.Repeat("{},", 1<<20), ",")+`]}`)
+		}, "Ready", "PeerPrivateMetadataInvalid", "objects"},
+		"too-many-ports": {func(p *fakePeer) {
+			p.private = altered(p.private, func(d map[string]any) {
+				var ports []any
+				for number := 1; number <= 129; number++ {
+					ports = append(ports, map[string]any{"name": fmt.Sprintf("p%d", number), "port": number, "protocol": "TCP"})
+				}
+				d["publicServices"] = []any{map[string]any{"hostname": p.hostname(), "ports": ports}}
+			})
+		}, "ServicesAccepted", "SomeRejected", "129 ports"},
 		"absent": {func(p *fakePeer) { p.server.Close() }, "Ready", "PeerUnreachable", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -79,6 +98,11 @@ func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 		awaitJoined(t)
 		if after := suite.a.entriesOf(t, namespace); !maps.Equal(before, after) {
 			t.Errorf("ServiceEntries changed: %v became %v", before, after)
+		}
+		if log, err := os.ReadFile(filepath.Join(suite.stateDir, suite.a.name, "logs", "operator.log")); err != nil {
+			t.Error(err)
+		} else if strings.Contains(string(log), "panic") {
+			t.Error("the operator's log speaks of a panic")
 		}
 		for process, pid := range map[string]int{"operator": operator, exporterName: exporter} {
 			if now := suite.a.pid(t, process); now != pid {
