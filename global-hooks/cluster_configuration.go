@@ -1,11 +1,17 @@
 package globalhooks
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
 
 	"github.com/deckhouse/module-sdk/pkg"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
@@ -25,40 +31,138 @@ type network struct {
 
 // clusterConfiguration finds the cluster's domain and network. stated, when not
 // empty, is the domain that a person set.
+//
+// The domain is the mesh's trust domain, part of every identity that it issues
+// and of every name that neighbours know, so it does not follow its source: once
+// learned it is stored beside the cluster's UUID, and only a person changes it.
 func clusterConfiguration(stated string) hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "cluster_configuration",
 		Config: pkg.HookConfig{
-			Kubernetes: []pkg.KubernetesConfig{{
-				Name:              "kubeadm",
-				APIVersion:        "v1",
-				Kind:              "ConfigMap",
-				NameSelector:      &pkg.NameSelector{MatchNames: []string{"kubeadm-config"}},
-				NamespaceSelector: &pkg.NamespaceSelector{NameSelector: &pkg.NameSelector{MatchNames: []string{"kube-system"}}},
-				JqFilter:          `.data.ClusterConfiguration // ""`,
-			}},
+			Kubernetes: []pkg.KubernetesConfig{
+				{
+					Name:              "kubeadm",
+					APIVersion:        "v1",
+					Kind:              "ConfigMap",
+					NameSelector:      &pkg.NameSelector{MatchNames: []string{"kubeadm-config"}},
+					NamespaceSelector: &pkg.NamespaceSelector{NameSelector: &pkg.NameSelector{MatchNames: []string{"kube-system"}}},
+					JqFilter:          `.data.ClusterConfiguration // ""`,
+				},
+				{
+					Name:              "stored",
+					APIVersion:        "v1",
+					Kind:              "ConfigMap",
+					NameSelector:      &pkg.NameSelector{MatchNames: []string{uuidName}},
+					NamespaceSelector: &pkg.NamespaceSelector{NameSelector: &pkg.NameSelector{MatchNames: []string{uuidNamespace}}},
+					JqFilter:          `.data["` + domainKey + `"] // ""`,
+				},
+			},
 		},
-		Run: func(_ context.Context, in *pkg.HookInput) error {
-			var found network
-			for _, snapshot := range in.Snapshots.Get("kubeadm") {
-				var document string
-				if err := snapshot.UnmarshalTo(&document); err != nil {
-					return err
-				}
-				var err error
-				if found, err = parseKubeadm(document); err != nil {
-					in.Logger.Warn("the cluster's network is taken from flags and defaults: " + err.Error())
-				}
+		Run: func(ctx context.Context, in *pkg.HookInput) error {
+			found, readable, err := readNetwork(in)
+			if err != nil {
+				return err
 			}
-			domain := chooseDomain(stated, found.DNSDomain)
+			domain, err := keepDomain(ctx, in, normalizeDomain(stated), normalizeDomain(found.DNSDomain))
+			if err != nil {
+				return err
+			}
 			set(in, "global.discovery.clusterDomain", domain)
 			set(in, "global.clusterConfiguration.clusterDomain", domain)
-			set(in, "global.clusterConfiguration.podSubnetCIDR", firstSubnet(found.PodSubnet))
-			set(in, "global.clusterConfiguration.serviceSubnetCIDR", firstSubnet(found.ServiceSubnet))
+			for path, subnet := range map[string]string{
+				"global.clusterConfiguration.podSubnetCIDR":     firstSubnet(found.PodSubnet),
+				"global.clusterConfiguration.serviceSubnetCIDR": firstSubnet(found.ServiceSubnet),
+			} {
+				// What is known stays when its source is lost.
+				if readable || in.Values.Get(path).String() == "" {
+					set(in, path, subnet)
+				}
+			}
 			return nil
 		},
 	}
 }
+
+// readNetwork returns what kubeadm recorded, and false when that is nothing or cannot be read.
+func readNetwork(in *pkg.HookInput) (found network, readable bool, err error) {
+	for _, snapshot := range in.Snapshots.Get("kubeadm") {
+		var document string
+		if err := snapshot.UnmarshalTo(&document); err != nil {
+			return network{}, false, err
+		}
+		if found, err = parseKubeadm(document); err != nil {
+			in.Logger.Warn("the cluster's network is taken from flags, from what is known, and defaults: " + err.Error())
+			return network{}, false, nil
+		}
+		readable = document != ""
+	}
+	return found, readable, nil
+}
+
+// keepDomain returns the cluster's domain and sees to it that it is stored: what
+// a person stated, else what is stored, else what this process has used so far,
+// else what kubeadm recorded, else the default.
+func keepDomain(ctx context.Context, in *pkg.HookInput, stated, recorded string) (string, error) {
+	var stored string
+	for _, snapshot := range in.Snapshots.Get("stored") {
+		if err := snapshot.UnmarshalTo(&stored); err != nil {
+			return "", err
+		}
+	}
+	known := in.Values.Get("global.discovery.clusterDomain").String()
+	domain := cmp.Or(stated, normalizeDomain(stored), known, recorded, defaultClusterDomain)
+	if domain != stored {
+		k8s, err := in.DC.GetK8sClient()
+		if err != nil {
+			return "", err
+		}
+		if domain, err = storeDomain(ctx, k8s, domain, stated != ""); err != nil {
+			return "", err
+		}
+	}
+	if recorded != "" && recorded != domain && stated == "" {
+		in.Logger.Error(fmt.Sprintf(`kubeadm-config says that the cluster's domain is %q, but the mesh was set up with %q and stays with it: `+
+			`a change breaks every identity in the mesh and every neighbour's trust in it. To change it on purpose, start the operator with --cluster-domain=%s`,
+			recorded, domain, recorded))
+	}
+	return domain, nil
+}
+
+// storeDomain returns the domain that is stored once this is done: domain, unless
+// another one is there already and overwrite is false.
+func storeDomain(ctx context.Context, k8s client.Client, domain string, overwrite bool) (string, error) {
+	configMap := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: uuidNamespace, Name: uuidName}}
+	err := retry.OnError(retry.DefaultRetry, lostRace, func() error {
+		err := k8s.Get(ctx, client.ObjectKeyFromObject(configMap), configMap)
+		if apierrors.IsNotFound(err) {
+			configMap.Data = map[string]string{domainKey: domain}
+			configMap.ResourceVersion = ""
+			return k8s.Create(ctx, configMap)
+		}
+		if err != nil {
+			return err
+		}
+		if stored := normalizeDomain(configMap.Data[domainKey]); stored != "" && !overwrite {
+			domain = stored
+		}
+		if configMap.Data[domainKey] == domain {
+			return nil
+		}
+		if configMap.Data == nil {
+			configMap.Data = map[string]string{}
+		}
+		configMap.Data[domainKey] = domain
+		return k8s.Update(ctx, configMap)
+	})
+	if err != nil {
+		return "", explainUUID("write the key "+domainKey+" of", err)
+	}
+	return domain, nil
+}
+
+// lostRace is true when somebody else wrote the object meanwhile: the hook that
+// stores the UUID starts at the same time.
+func lostRace(err error) bool { return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) }
 
 // parseKubeadm reads the ClusterConfiguration document of kubeadm-config.
 func parseKubeadm(document string) (network, error) {
@@ -71,15 +175,9 @@ func parseKubeadm(document string) (network, error) {
 	return configuration.Networking, nil
 }
 
-// chooseDomain returns the cluster's domain: what a person stated goes before
-// what kubeadm recorded, and that before the default.
-func chooseDomain(stated, recorded string) string {
-	for _, domain := range []string{stated, recorded} {
-		if domain = strings.Trim(strings.ToLower(strings.TrimSpace(domain)), "."); domain != "" {
-			return domain
-		}
-	}
-	return defaultClusterDomain
+// normalizeDomain returns domain in the form in which domains are compared.
+func normalizeDomain(domain string) string {
+	return strings.Trim(strings.ToLower(strings.TrimSpace(domain)), ".")
 }
 
 // firstSubnet returns the primary range of a dual-stack pair; empty stays empty.

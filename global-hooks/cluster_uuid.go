@@ -22,6 +22,8 @@ const (
 	uuidNamespace = "kube-system"
 	uuidName      = "d8-cluster-uuid"
 	uuidKey       = "cluster-uuid"
+	// domainKey is this module's own, of no meaning to Deckhouse.
+	domainKey = "cluster-domain"
 )
 
 var validUUID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)

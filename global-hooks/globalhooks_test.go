@@ -1,7 +1,9 @@
 package globalhooks
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -16,12 +18,14 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/tidwall/gjson"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 )
@@ -69,29 +73,75 @@ func TestAllHooksAreValid(t *testing.T) {
 }
 
 func TestClusterConfiguration(t *testing.T) {
-	const kubeadm = `"networking:\n  dnsDomain: cluster-a.local\n  podSubnet: 10.111.0.0/16,fd00::/48\n  serviceSubnet: 10.222.0.0/16\n"`
+	const (
+		kubeadm = `"networking:\n  dnsDomain: cluster-a.local\n  podSubnet: 10.111.0.0/16,fd00::/48\n  serviceSubnet: 10.222.0.0/16\n"`
+		broken  = `"networking: ["`
+		known   = `{"global":{"discovery":{"clusterDomain":"cluster-a.local"},"clusterConfiguration":{"podSubnetCIDR":"10.111.0.0/16","serviceSubnetCIDR":"10.222.0.0/16"}}}`
+	)
+	uuid := map[string]string{uuidKey: "11111111-2222-4333-8444-555555555555"}
+	withDomain := func(domain string) map[string]string {
+		return map[string]string{uuidKey: uuid[uuidKey], domainKey: domain}
+	}
 	cases := map[string]struct {
-		stated, kubeadm                string
+		stated, kubeadm, values        string
+		exists                         map[string]string
+		lateSnapshot                   bool
 		domain, podSubnet, serviceCIDR string
+		logged                         string
 	}{
-		"kubeadm's ConfigMap tells everything":           {"", kubeadm, "cluster-a.local", "10.111.0.0/16", "10.222.0.0/16"},
-		"a stated domain goes before kubeadm's":          {"Other.Local.", kubeadm, "other.local", "10.111.0.0/16", "10.222.0.0/16"},
-		"without both the domain is Kubernetes' default": {"", "", "cluster.local", "", ""},
-		"an unreadable ConfigMap is as good as none":     {"", `"networking: ["`, "cluster.local", "", ""},
-		"a ConfigMap without a network is no obstacle":   {"", `""`, "cluster.local", "", ""},
+		"kubeadm's ConfigMap tells everything":           {kubeadm: kubeadm, domain: "cluster-a.local", podSubnet: "10.111.0.0/16", serviceCIDR: "10.222.0.0/16"},
+		"what is learned is stored beside the UUID":      {kubeadm: kubeadm, exists: uuid, domain: "cluster-a.local", podSubnet: "10.111.0.0/16", serviceCIDR: "10.222.0.0/16"},
+		"a stated domain goes before kubeadm's":          {stated: "Other.Local.", kubeadm: kubeadm, domain: "other.local", podSubnet: "10.111.0.0/16", serviceCIDR: "10.222.0.0/16"},
+		"a stated domain goes before the stored one":     {stated: "other.local", exists: withDomain("cluster-a.local"), values: known, domain: "other.local", podSubnet: "10.111.0.0/16", serviceCIDR: "10.222.0.0/16"},
+		"without both the domain is Kubernetes' default": {domain: "cluster.local"},
+		"an unreadable ConfigMap is as good as none":     {kubeadm: broken, domain: "cluster.local", logged: "parse ClusterConfiguration"},
+		"a ConfigMap without a network is no obstacle":   {kubeadm: `""`, domain: "cluster.local"},
+		"what is known stays when kubeadm's ConfigMap becomes unreadable": {kubeadm: broken, values: known, exists: withDomain("cluster-a.local"),
+			domain: "cluster-a.local", podSubnet: "10.111.0.0/16", serviceCIDR: "10.222.0.0/16"},
+		"what is known stays when kubeadm's ConfigMap goes, though it was never stored": {values: known, exists: uuid,
+			domain: "cluster-a.local", podSubnet: "10.111.0.0/16", serviceCIDR: "10.222.0.0/16"},
+		"a restart without kubeadm's ConfigMap does not flip the domain": {exists: withDomain("cluster-a.local"), domain: "cluster-a.local"},
+		"kubeadm's change of mind is reported and not followed": {kubeadm: kubeadm, exists: withDomain("first.local"),
+			domain: "first.local", podSubnet: "10.111.0.0/16", serviceCIDR: "10.222.0.0/16", logged: "--cluster-domain=cluster-a.local"},
+		"a stored domain counts though the snapshot did not show it yet": {kubeadm: kubeadm, exists: withDomain("first.local"), lateSnapshot: true,
+			domain: "first.local", podSubnet: "10.111.0.0/16", serviceCIDR: "10.222.0.0/16", logged: "--cluster-domain=cluster-a.local"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			in := run(t, clusterConfiguration(c.stated), func(b *helpers.InputBuilder) {
-				if c.kubeadm != "" {
-					b.WithSnapshot("kubeadm", helpers.SnapshotJSON(c.kubeadm))
-				}
-			})
+			objects := fake.NewClientBuilder().WithScheme(scheme.Scheme)
+			if c.exists != nil {
+				objects = objects.WithObjects(uuidConfigMap(c.exists))
+			}
+			cluster := k8s{objects.Build()}
+			builder := helpers.NewInputBuilder(t).WithCapturedLogger().WithValuesJSON(cmp.Or(c.values, `{"global":{"discovery":{}}}`))
+			container := mock.NewDependencyContainerMock(t)
+			if c.lateSnapshot || c.exists[domainKey] != c.domain {
+				container.GetK8sClientMock.Return(cluster, nil)
+			} // else asking for a client fails the test: equal is silent
+			builder.WithDependencyContainer(container)
+			if c.kubeadm != "" {
+				builder.WithSnapshot("kubeadm", helpers.SnapshotJSON(c.kubeadm))
+			}
+			if c.exists != nil && !c.lateSnapshot {
+				builder.WithSnapshot("stored", helpers.SnapshotJSON(fmt.Sprintf("%q", c.exists[domainKey])))
+			}
+			in := builder.Build()
+			g.Expect(clusterConfiguration(c.stated).Run(context.Background(), in)).To(Succeed())
+
 			g.Expect(value(in, "global.discovery.clusterDomain").String()).To(Equal(c.domain))
 			g.Expect(value(in, "global.clusterConfiguration.clusterDomain").String()).To(Equal(c.domain))
 			g.Expect(value(in, "global.clusterConfiguration.podSubnetCIDR").String()).To(Equal(c.podSubnet))
 			g.Expect(value(in, "global.clusterConfiguration.serviceSubnetCIDR").String()).To(Equal(c.serviceCIDR))
+			if c.logged != "" {
+				g.Expect(builder.LogBuffer().String()).To(ContainSubstring(c.logged))
+			}
+			configMap := uuidConfigMap(nil)
+			g.Expect(cluster.Get(context.Background(), client.ObjectKeyFromObject(configMap), configMap)).To(Succeed())
+			g.Expect(configMap.Data).To(HaveKeyWithValue(domainKey, c.domain))
+			if c.exists != nil {
+				g.Expect(configMap.Data).To(HaveKeyWithValue(uuidKey, uuid[uuidKey]), "the UUID is untouched")
+			}
 		})
 	}
 }
@@ -100,8 +150,25 @@ func TestASecondRunThatFindsNothingNewWritesNothing(t *testing.T) {
 	g := NewWithT(t)
 	in := run(t, clusterConfiguration("a.local"), func(b *helpers.InputBuilder) {
 		b.WithValuesJSON(`{"global":{"discovery":{"clusterDomain":"a.local"},"clusterConfiguration":{"clusterDomain":"a.local","podSubnetCIDR":"","serviceSubnetCIDR":""}}}`)
+		b.WithSnapshot("stored", helpers.SnapshotJSON(`"a.local"`))
 	})
 	g.Expect(in.Values.GetPatches()).To(BeEmpty())
+}
+
+func TestStoringTheDomainYieldsToWhoeverWritesAtTheSameTime(t *testing.T) {
+	g := NewWithT(t)
+	conflicts := 0
+	cluster := k8s{fake.NewClientBuilder().WithScheme(scheme.Scheme).WithObjects(uuidConfigMap(map[string]string{uuidKey: "x"})).
+		WithInterceptorFuncs(interceptor.Funcs{Update: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.UpdateOption) error {
+			if conflicts++; conflicts == 1 {
+				return apierrors.NewConflict(corev1.Resource("configmaps"), uuidName, errors.New("written meanwhile"))
+			}
+			return c.Update(ctx, object, options...)
+		}}).Build()}
+	stored, err := storeDomain(context.Background(), cluster, "a.local", false)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(stored).To(Equal("a.local"))
+	g.Expect(conflicts).To(Equal(2))
 }
 
 // k8s is a Kubernetes client on a fake cluster.

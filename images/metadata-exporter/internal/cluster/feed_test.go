@@ -263,6 +263,27 @@ func TestARejectedServiceIsLoggedOnceAndCounted(t *testing.T) {
 	})
 }
 
+func TestADroppedGatewayIsLoggedOnce(t *testing.T) {
+	ctx := context.Background()
+	f := start(t, fake.NewClientset(settings(t, `[{"address":"0.0.0.0","port":1},{"address":"10.0.0.1","port":15443}]`)))
+	f.waitFederation(t, contains("10.0.0.1"))
+	if _, err := f.client.CoreV1().Services("shop").Create(ctx, service("one", "http"), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.waitFederation(t, contains("one.shop"))
+	if _, err := f.client.CoreV1().ConfigMaps(namespace).Update(ctx, settings(t, `[{"address":"10.0.0.2","port":15443}]`), metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.waitFederation(t, contains("10.0.0.2"))
+	fixture.Eventually(t, func() string {
+		logs := f.logs.String()
+		if strings.Count(logs, "address 0.0.0.0 cannot be reached") != 1 || !strings.Contains(logs, "all ingress gateways are published again") {
+			return "logs:\n" + logs
+		}
+		return ""
+	})
+}
+
 func TestNotReadyUntilEverySourceWasListed(t *testing.T) {
 	for _, resource := range []string{"services", "configmaps", "secrets"} {
 		t.Run(resource, func(t *testing.T) {

@@ -15,6 +15,8 @@ import (
 type reported struct {
 	problems   map[string]string
 	rejections []publicservices.Rejection
+	// gateways is why some of them are not published.
+	gateways string
 }
 
 // problem logs that a source has become unusable, or usable again.
@@ -58,6 +60,7 @@ func (f *Feed) report(outcome documents.Outcome, err error) {
 			f.reported.problem(f, key, outcome.Problems[key])
 		}
 	}
+	f.reportGateways(outcome.GatewaysDropped)
 	f.reportRejections(outcome.Rejections)
 	f.Metrics.PublishedServices.Set(float64(outcome.Services))
 	for path, document := range map[string]*documents.Document{
@@ -75,6 +78,23 @@ func (f *Feed) report(outcome documents.Outcome, err error) {
 		f.Log.Info("documents changed", "documents", outcome.Changed, "services", outcome.Services,
 			"ingressGateways", outcome.Gateways, "rejected", len(outcome.Rejections))
 	}
+}
+
+// reportGateways logs each new reason for leaving gateways out once.
+func (f *Feed) reportGateways(dropped error) {
+	text := ""
+	if dropped != nil {
+		text = dropped.Error()
+	}
+	if f.reported.gateways == text {
+		return
+	}
+	f.reported.gateways = text
+	if text == "" {
+		f.Log.Info("all ingress gateways are published again")
+		return
+	}
+	f.Log.Warn("some ingress gateways are not published; the others are", "source", documents.IngressGatewaysKey, "error", text)
 }
 
 func (f *Feed) reportRejections(rejections []publicservices.Rejection) {

@@ -44,6 +44,8 @@ type Outcome struct {
 	ConfigMapMissing bool
 	// Problems tells by key of the ConfigMap what is wrong; the last good value stays in force.
 	Problems map[string]error
+	// GatewaysDropped tells why gateways of the list are not published; the others are.
+	GatewaysDropped error
 	// Rejections are the labelled Services that are not published.
 	Rejections []publicservices.Rejection
 }
@@ -56,6 +58,7 @@ func (s *Set) Update(configMap *corev1.ConfigMap, services []*corev1.Service) (O
 	if configMap != nil {
 		outcome.Problems = s.settings.update(configMap.Data, s.now())
 	}
+	outcome.GatewaysDropped = s.settings.dropped
 	note := func(path string, changed bool) {
 		if changed {
 			outcome.Changed = append(outcome.Changed, path)

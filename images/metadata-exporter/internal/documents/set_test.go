@@ -118,6 +118,40 @@ func TestADocumentIsAbsentUntilItsIngredientsWereThere(t *testing.T) {
 	}
 }
 
+func TestABadGatewayDoesNotKeepTheOthersFromBeingPublished(t *testing.T) {
+	many := make([]string, 40)
+	for index := range many {
+		many[index] = fmt.Sprintf(`{"address":"10.0.0.%d","port":15443}`, 100+index)
+	}
+	slices.Reverse(many)
+	for name, test := range map[string]struct {
+		list      string
+		first     string
+		count     int
+		complaint string
+	}{
+		"all are good":             {`[{"address":"10.0.0.2","port":1},{"address":"10.0.0.1","port":2}]`, `"10.0.0.1"`, 2, ""},
+		"an address is no address": {`[{"address":"https://x","port":1},{"address":"10.0.0.1","port":1}]`, `"10.0.0.1"`, 1, "gateway 0: address"},
+		"a port is a word":         {`[{"address":"10.0.0.2","port":1},{"address":"10.0.0.1","port":"x"}]`, `"10.0.0.2"`, 1, "gateway 1: decode"},
+		"a gateway is there twice": {`[{"address":"10.0.0.2","port":1},{"address":"10.0.0.2","port":1}]`, `"10.0.0.2"`, 1, ""},
+		"there are too many":       {"[" + strings.Join(many, ",") + "]", `"10.0.0.100"`, 32, "40 gateways are more than the 32"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set := documents.NewSet("cluster-a.local", time.Now)
+			outcome := update(t, set, configMap(map[string]string{documents.IngressGatewaysKey: test.list}), nil)
+			if got := body(&set.Federation); !strings.HasPrefix(got, `{"ingressGateways":[{"address":`+test.first) || outcome.Gateways != test.count {
+				t.Errorf("%d gateways: %s", outcome.Gateways, got)
+			}
+			if problem := outcome.Problems[documents.IngressGatewaysKey]; problem != nil {
+				t.Errorf("the whole list is refused: %v", problem)
+			}
+			if dropped := outcome.GatewaysDropped; (dropped != nil) != (test.complaint != "") || dropped != nil && !strings.Contains(dropped.Error(), test.complaint) {
+				t.Errorf("dropped: %v, want %q", dropped, test.complaint)
+			}
+		})
+	}
+}
+
 func TestTheLastGoodConfigMapStaysInForceWhileServicesChange(t *testing.T) {
 	cluster := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
 	good := configMap(map[string]string{documents.PublicKey: cluster.PublicJSON(t), documents.IngressGatewaysKey: gateways})

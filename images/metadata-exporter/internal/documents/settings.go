@@ -1,9 +1,12 @@
 package documents
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/metadata"
@@ -26,7 +29,13 @@ type settings struct {
 	public       *metadata.Public
 	gateways     []metadata.IngressGateway
 	multicluster *metadata.Multicluster
+	// dropped is what is wrong with those gateways of the list that are not in gateways.
+	dropped error
 }
+
+// maxGateways is how many gateways are published: every sidecar of every
+// neighbour gets each of them for each Service, and more add no availability.
+const maxGateways = 32
 
 // update takes over from data what is good and returns what is not, by key.
 // A key that is missing or bad keeps its last good value: neighbours would act
@@ -38,10 +47,10 @@ func (s *settings) update(data map[string]string, now time.Time) map[string]erro
 	} else {
 		s.public = public
 	}
-	if gateways, err := readGateways(data); err != nil {
+	if gateways, dropped, err := readGateways(data); err != nil {
 		problems[IngressGatewaysKey] = err
 	} else {
-		s.gateways = gateways
+		s.gateways, s.dropped = gateways, dropped
 	}
 	if text, ok := data[MulticlusterKey]; !ok {
 		s.multicluster = nil
@@ -62,26 +71,44 @@ func readPublic(data map[string]string, now time.Time) (*metadata.Public, error)
 	return metadata.ParsePublic([]byte(text), now)
 }
 
-func readGateways(data map[string]string) ([]metadata.IngressGateway, error) {
+// readGateways returns the usable gateways of the list, sorted, and what is
+// wrong with the others: one bad address must not freeze the rest. A list of
+// which nothing is usable is refused, for neighbours would act on an empty one.
+func readGateways(data map[string]string) (gateways []metadata.IngressGateway, dropped, err error) {
 	text, ok := data[IngressGatewaysKey]
 	if !ok {
-		return nil, errors.New("the key is missing")
+		return nil, nil, errors.New("the key is missing")
 	}
-	var gateways []metadata.IngressGateway
-	if err := json.Unmarshal([]byte(text), &gateways); err != nil {
-		return nil, fmt.Errorf("decode the list of ingress gateways: %w", err)
+	var entries []json.RawMessage
+	if err := json.Unmarshal([]byte(text), &entries); err != nil {
+		return nil, nil, fmt.Errorf("decode the list of ingress gateways: %w", err)
 	}
-	if gateways == nil { // null is what Helm renders for a value that no hook has set yet
-		return nil, errors.New("the list of ingress gateways is not known yet")
+	if entries == nil { // null is what Helm renders for a value that no hook has set yet
+		return nil, nil, errors.New("the list of ingress gateways is not known yet")
 	}
 	var problems []error
-	for index, gateway := range gateways {
-		if err := gateway.Check(); err != nil {
+	gateways = make([]metadata.IngressGateway, 0, len(entries))
+	for index, entry := range entries {
+		var gateway metadata.IngressGateway
+		if err := json.Unmarshal(entry, &gateway); err != nil {
+			problems = append(problems, fmt.Errorf("gateway %d: decode: %w", index, err))
+		} else if err := gateway.Check(); err != nil {
 			problems = append(problems, fmt.Errorf("gateway %d: %w", index, err))
+		} else {
+			gateways = append(gateways, gateway)
 		}
 	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
+	if len(gateways) == 0 && len(problems) > 0 {
+		return nil, nil, errors.Join(problems...)
 	}
-	return gateways, nil
+	slices.SortFunc(gateways, func(a, b metadata.IngressGateway) int {
+		return cmp.Or(strings.Compare(a.Address, b.Address), cmp.Compare(a.Port, b.Port))
+	})
+	gateways = slices.Compact(gateways)
+	if surplus := len(gateways) - maxGateways; surplus > 0 {
+		problems = append(problems, fmt.Errorf("%d gateways are more than the %d that are published: the last %d in order of address are left out; `alliance.ingressGateway.advertise` or its nodeSelector can choose others",
+			len(gateways), maxGateways, surplus))
+		gateways = gateways[:maxGateways]
+	}
+	return gateways, errors.Join(problems...), nil
 }

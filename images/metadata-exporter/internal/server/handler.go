@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -37,6 +36,11 @@ const (
 	// others for so many more. Beyond, callers are answered at once.
 	maxPublicWaiters  = 1024
 	maxPrivateWaiters = 8192
+	// One remote address and one neighbour have so many of these places, which is
+	// plenty for the replicas of an exporter (behind an Ingress the address is the
+	// controller's, for all callers), and cannot take everybody's.
+	maxPublicWaitersOfOne  = 64
+	maxPrivateWaitersOfOne = 16
 )
 
 // Options of a Handler.
@@ -67,7 +71,7 @@ type Handler struct {
 	stopping chan struct{}
 	stop     sync.Once
 
-	publicWaiters, privateWaiters atomic.Int64
+	publicWaiters, privateWaiters waiters
 }
 
 // route is one document and who may read it.
@@ -92,6 +96,9 @@ func NewHandler(options Options) *Handler {
 		failures:    rate.NewLimiter(rate.Every(10*time.Second), 10),
 		now:         options.Now,
 		stopping:    make(chan struct{}),
+
+		publicWaiters:  waiters{limit: maxPublicWaiters, limitOfOne: maxPublicWaitersOfOne},
+		privateWaiters: waiters{limit: maxPrivateWaiters, limitOfOne: maxPrivateWaitersOfOne},
 	}
 	set := options.Documents
 	for _, each := range []*route{
@@ -152,7 +159,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route *route) (c
 	if revision != nil && conditional && mayWait {
 		if !matches(r.Header, revision.ETag) {
 			preferenceApplied(w, wait)
-		} else if release, ok := h.admit(route); ok {
+		} else if release, ok := h.admit(r, route, permission); ok {
 			defer release()
 			preferenceApplied(w, wait)
 			if revision, ok = h.hold(r, route.document, revision, wait, permission); !ok {

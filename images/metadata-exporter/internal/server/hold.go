@@ -1,29 +1,39 @@
 package server
 
 import (
+	"net"
 	"net/http"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
 )
 
-// admit takes a place among the waiters, unless there are too many: then the
-// caller is answered at once and, without Preference-Applied, comes back later.
-func (h *Handler) admit(route *route) (release func(), ok bool) {
-	waiters, limit := &h.publicWaiters, int64(maxPublicWaiters)
+// admit takes a place among the waiters, unless there are too many, of this
+// caller or of all: then the caller is answered at once and, without
+// Preference-Applied, comes back later.
+func (h *Handler) admit(r *http.Request, route *route, permission grant) (release func(), ok bool) {
+	places, caller := &h.publicWaiters, remoteHost(r)
 	if route.audience != nil {
-		waiters, limit = &h.privateWaiters, maxPrivateWaiters
+		places, caller = &h.privateWaiters, permission.subject
 	}
-	if waiters.Add(1) > limit {
-		waiters.Add(-1)
+	if !places.take(caller) {
 		return nil, false
 	}
 	gauge := h.metrics.Waiters.WithLabelValues(route.path)
 	gauge.Inc()
 	return func() {
 		gauge.Dec()
-		waiters.Add(-1)
+		places.free(caller)
 	}, true
+}
+
+// remoteHost is the caller's address without its port, which differs from
+// connection to connection.
+func remoteHost(r *http.Request) string {
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		return host
+	}
+	return r.RemoteAddr
 }
 
 // hold waits until the document is another than the caller has, wait has

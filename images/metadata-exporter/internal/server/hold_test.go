@@ -132,6 +132,29 @@ func TestAHeldRequestOutlivesChangesOfOtherNeighbours(t *testing.T) {
 	}
 }
 
+func TestACallerWithTooManyHeldRequestsIsAnsweredAtOnce(t *testing.T) {
+	e := start(t)
+	e.setNeighbours(map[string]any{
+		e.federated.UUID: e.federated.Entry("IstioFederation"), e.unrelated.UUID: e.unrelated.Entry("IstioFederation"),
+	})
+	var held []<-chan answer
+	for index := range 16 {
+		held = append(held, e.hold(index+1, metadata.FederationPath, e.waiting(50)...))
+	}
+	got := e.ask(http.MethodGet, metadata.FederationPath, e.waiting(50)...)
+	if got.code != http.StatusNotModified || got.header.Get("Preference-Applied") != "" || got.took > 5*time.Second {
+		t.Errorf("one too many got %+v", got)
+	}
+	e.federated = e.unrelated
+	held = append(held, e.hold(17, metadata.FederationPath, e.waiting(50)...))
+	e.publish("web")
+	for _, answers := range held {
+		if got := e.receive(answers); got.code != http.StatusOK {
+			t.Errorf("got %+v", got)
+		}
+	}
+}
+
 func TestADocumentThatIsWithdrawnEndsTheHold(t *testing.T) {
 	e := start(t)
 	answers := e.hold(1, metadata.MulticlusterPath, append(bearer(e.meshed.Token(t, e.own.UUID, authn.ScopePrivateMulticluster)),
@@ -163,12 +186,18 @@ func TestACallerThatLeavesIsForgotten(t *testing.T) {
 }
 
 func TestTwoHundredCallersAreAnsweredByOneChange(t *testing.T) {
-	const callers = 200
+	const clusters, callers = 20, 200
 	e := start(t)
-	header := e.waiting(50)
+	entries, headers := map[string]any{}, [][]string{}
+	for index := range clusters {
+		e.federated = fixture.NewCluster(t, fmt.Sprint("uuid-", index), fmt.Sprintf("cluster-%d.local", index))
+		entries[e.federated.UUID] = e.federated.Entry("IstioFederation")
+		headers = append(headers, e.waiting(50))
+	}
+	e.setNeighbours(entries)
 	var all []<-chan answer
 	for index := range callers {
-		all = append(all, e.hold(index+1, metadata.FederationPath, header...))
+		all = append(all, e.hold(index+1, metadata.FederationPath, headers[index%clusters]...))
 	}
 	e.publish("web")
 	for _, answers := range all {

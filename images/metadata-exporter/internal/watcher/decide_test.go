@@ -61,7 +61,9 @@ func TestWhenAResourceIsPoked(t *testing.T) {
 // turn until neither has anything to say.
 func TestReplicasTellEachNewsOnce(t *testing.T) {
 	ahead, behind := &peerWatch{}, &peerWatch{}
-	see := func(p *peerWatch, public, private string) { p.public, p.private = link{public, true}, link{private, true} }
+	see := func(p *peerWatch, public, private string) {
+		p.public, p.private = link{public, true}, link{private, true}
+	}
 	annotation := ""
 	settle := func() (writes int) {
 		for quiet := 0; quiet < 2 && writes < 10; {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/deckhouse/module-sdk/pkg"
 	"github.com/deckhouse/module-sdk/pkg/app"
+	"github.com/deckhouse/module-sdk/pkg/metric/operation"
 	"github.com/flant/addon-operator/pkg/module_manager/models/hooks/kind"
 	"github.com/flant/addon-operator/pkg/utils"
 	addonsdk "github.com/flant/addon-operator/sdk"
@@ -65,7 +66,7 @@ func publish(_ context.Context, in *pkg.HookInput) error {
 		"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "published", "namespace": "d8-example"},
 	})
 	in.PatchCollector.Delete("v1", "Secret", "d8-example", "old")
-	in.MetricsCollector.Set("published", float64(len(names)), map[string]string{"kind": "service"})
+	in.MetricsCollector.Set("published", float64(len(names)), map[string]string{"kind": "service"}, operation.WithGroup("services"))
 	in.Logger.Info("published")
 	if in.DC == nil || in.DC.GetHTTPClient() == nil || in.DC.GetClock() == nil {
 		return errors.New("no dependency container")
@@ -104,9 +105,9 @@ type outcome struct {
 	Failed      bool
 }
 
-// metric has no group: module-sdk v0.12 ignores them.
 type metric struct {
 	Name   string
+	Group  string
 	Value  float64
 	Labels map[string]string
 }
@@ -127,7 +128,7 @@ func TestAHookDoesTheSameInBothRuntimes(t *testing.T) {
 			}
 			g.Expect(linked.ValuesPatch).To(ContainElement(HaveKeyWithValue("value", []any{"web.cluster.local:80"})))
 			g.Expect(linked.Objects).To(HaveLen(2))
-			g.Expect(linked.Metrics).To(HaveLen(1))
+			g.Expect(linked.Metrics).To(ConsistOf(metric{"published", "services", 1, map[string]string{"kind": "service"}}))
 		})
 	}
 }
