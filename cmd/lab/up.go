@@ -57,18 +57,26 @@ func up(ctx context.Context, flags upFlags, out io.Writer) error {
 	if flags.detach {
 		return detach(ctx, options, out)
 	}
-	ready := func(labState state.Lab) {
+	stop := "Ctrl-C, or "
+	if flags.background {
+		stop = ""
+	}
+	hints := func(labState state.Lab) {
 		options.Reporter.Printf("")
 		for _, cluster := range labState.Clusters {
-			options.Reporter.Printf("export KUBECONFIG=%s", cluster.Kubeconfig)
+			options.Reporter.Printf("export KUBECONFIG=%s   # %s", cluster.Kubeconfig, cluster.Name)
 		}
-		options.Reporter.Printf("Ctrl-C, or `lab down --state-dir %s`, stops the lab.", options.StateDir)
+		options.Reporter.Printf("`lab status --state-dir %s` tells how it is; %s`lab down --state-dir %s` stops it.", options.StateDir, stop, options.StateDir)
 	}
+	ready := hints
 	report := out
 	if flags.background {
 		pipe := lab.OpenBackground()
 		report = io.MultiWriter(out, pipe)
-		ready = func(state.Lab) { pipe.Ready() }
+		ready = func(labState state.Lab) {
+			hints(labState)
+			pipe.Ready()
+		}
 	}
 	options.Reporter = progress.NewReporter(report)
 	return run(ctx, options, func(ctx context.Context, labState state.Lab) error {

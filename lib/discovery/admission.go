@@ -78,7 +78,7 @@ func newIdentities(self Self, federations []v1alpha1.IstioFederation, refused ma
 		if _, no := refused[federation.Name]; no || !cacheCounts(federation) {
 			continue
 		}
-		uuid := federation.Status.MetadataCache.Public.ClusterUUID
+		uuid := identity(federation.Status.MetadataCache.Public.ClusterUUID)
 		if _, taken := known.holder[uuid]; !taken {
 			known.holder[uuid] = federation.Name
 		}
@@ -88,9 +88,9 @@ func newIdentities(self Self, federations []v1alpha1.IstioFederation, refused ma
 
 // claim records that the peer behind name says it is uuid, or tells why it cannot be.
 func (k identities) claim(name, uuid string) *Refusal {
-	owner, taken := k.holder[uuid]
+	owner, taken := k.holder[identity(uuid)]
 	switch {
-	case uuid == k.self.ClusterUUID:
+	case identity(uuid) == identity(k.self.ClusterUUID):
 		return &Refusal{ReasonClusterUUIDIsOwn, fmt.Sprintf(
 			"the peer says its clusterUUID is %s, which is this cluster's own: does spec.metadataEndpoint lead back here?", uuid)}
 	case taken && owner != name:
@@ -98,9 +98,12 @@ func (k identities) claim(name, uuid string) *Refusal {
 			"the peer says its clusterUUID is %s, which is that of IstioFederation %q: "+
 				"either both resources lead to the same cluster, or one of the peers lies.", uuid, owner)}
 	}
-	k.holder[uuid] = name
+	k.holder[identity(uuid)] = name
 	return nil
 }
+
+// identity is how clusterUUIDs are compared: without regard to case (RFC 9562, section 4).
+func identity(uuid string) string { return strings.ToLower(uuid) }
 
 // Accepted returns the resources that count and whose identity is known,
 // oldest first: what the rest of the module may act upon.
@@ -111,8 +114,8 @@ func Accepted(self Self, federations []v1alpha1.IstioFederation) []v1alpha1.Isti
 		if _, no := refused[federation.Name]; no || !cacheCounts(federation) {
 			return true
 		}
-		uuid := federation.Status.MetadataCache.Public.ClusterUUID
-		return uuid == self.ClusterUUID || known.holder[uuid] != federation.Name
+		uuid := identity(federation.Status.MetadataCache.Public.ClusterUUID)
+		return uuid == identity(self.ClusterUUID) || known.holder[uuid] != federation.Name
 	})
 }
 

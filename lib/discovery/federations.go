@@ -26,8 +26,8 @@ const (
 
 	maxPublicBytes = 256 << 10
 	// maxCacheBytes is how much of a peer's private metadata fits into a status:
-	// etcd takes 1.5 MiB for a whole object.
-	maxCacheBytes = 1280 << 10
+	// etcd takes 1.5 MiB for a whole object, and half a MiB is left for the rest of it.
+	maxCacheBytes = 1 << 20
 )
 
 // Reasons of conditions besides those of Refusal and peer.Error.

@@ -241,7 +241,7 @@ func TestWhateverGoesWrongWhatWasLearnedStays(t *testing.T) {
 		}, discovery.ReasonClusterUUIDIsOwn, "uuid-a"},
 		"the clusterUUID of an older resource": {func(w *world, r v1alpha1.IstioFederation) {
 			public := w.peerOf(r).public.(metadata.Public)
-			public.ClusterUUID = "uuid-old"
+			public.ClusterUUID = "UUID-old"
 			w.peerOf(r).public = public
 		}, discovery.ReasonClusterUUIDTaken, `"old"`},
 		"the clusterUUID of a younger resource": {func(w *world, r v1alpha1.IstioFederation) {

@@ -24,8 +24,8 @@ type Hook struct {
 	// Run does one run. An error makes the runtime try again with back-off.
 	//
 	// One thing differs: addon-operator forgets a hook's metrics at its next run,
-	// module-sdk v0.12 knows no groups and keeps them. Set all of them every time,
-	// with zero for what is over.
+	// Deckhouse keeps those of module-sdk that belong to no group. Set all of them
+	// every time, with zero for what is over.
 	Run func(ctx context.Context, in *pkg.HookInput) error
 }
 

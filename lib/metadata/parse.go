@@ -95,10 +95,15 @@ func encodeCertificates(certificates []*x509.Certificate) string {
 	return text.String()
 }
 
-// ParseRoots parses a PEM bundle of root certificates: one to sixteen CA
-// certificates, none of them expired at now.
+// ParseRoots parses a PEM bundle of root certificates: at most sixteen CA
+// certificates, and returns those that have not expired at now, of which there
+// must be one. An old root beside a new one is a rotation, not a mistake.
 func ParseRoots(text string, now time.Time) ([]*x509.Certificate, error) {
-	var roots []*x509.Certificate
+	var (
+		roots   []*x509.Certificate
+		expired error
+		count   int
+	)
 	rest := []byte(strings.TrimSpace(text))
 	for len(rest) > 0 {
 		var block *pem.Block
@@ -119,18 +124,24 @@ func ParseRoots(text string, now time.Time) ([]*x509.Certificate, error) {
 		if !certificate.BasicConstraintsValid || !certificate.IsCA {
 			return nil, fmt.Errorf("certificate %q is not a CA", certificate.Subject)
 		}
-		if now.After(certificate.NotAfter) {
-			return nil, fmt.Errorf("certificate %q expired at %s", certificate.Subject, certificate.NotAfter.Format(time.RFC3339))
-		}
-		if roots = append(roots, certificate); len(roots) > maxRootCertificates {
+		if count++; count > maxRootCertificates {
 			return nil, fmt.Errorf("more than %d certificates", maxRootCertificates)
+		}
+		if now.After(certificate.NotAfter) {
+			expired = fmt.Errorf("certificate %q expired at %s", certificate.Subject, certificate.NotAfter.Format(time.RFC3339))
+		} else {
+			roots = append(roots, certificate)
 		}
 		rest = []byte(strings.TrimSpace(string(rest)))
 	}
-	if len(roots) == 0 {
+	switch {
+	case len(roots) > 0:
+		return roots, nil
+	case expired != nil:
+		return nil, expired
+	default:
 		return nil, errors.New("empty")
 	}
-	return roots, nil
 }
 
 // ParseFederation decodes a federation document and checks what holds for it

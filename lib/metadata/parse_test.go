@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -158,6 +159,25 @@ func TestOfTheGatewaysTheUsableOnesStand(t *testing.T) {
 	}
 	if usable, err := metadata.UsableGateways(many); len(usable) != metadata.MaxIngressGateways || err == nil {
 		t.Errorf("%d of a thousand are used, error %v", len(usable), err)
+	}
+}
+
+func TestAnExpiredRootBesideAValidOneIsLeftOut(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(-time.Hour), BasicConstraintsValid: true, IsCA: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expired := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	if roots, err := metadata.ParseRoots(expired+validPublic(t).RootCA, time.Now()); err != nil || len(roots) != 1 {
+		t.Errorf("%d roots, %v", len(roots), err)
+	}
+	if _, err := metadata.ParseRoots(expired, time.Now()); err == nil || !strings.Contains(err.Error(), "expired") {
+		t.Errorf("an expired root alone: %v", err)
 	}
 }
 

@@ -18,6 +18,9 @@ import (
 // the module's one-minute schedule has room in it twice.
 const joinTimeout = 3 * time.Minute
 
+// usualJoin is how long two clusters take to learn each other's keys.
+const usualJoin = 10 * time.Second
+
 // federationCRD is installed by the module.
 const federationCRD = "istiofederations.deckhouse.io"
 
@@ -44,13 +47,15 @@ func (c *cluster) federate(ctx context.Context, peer *cluster, public *pki.Autho
 // awaitFederated waits until the cluster says that it and the peer work together.
 func (c *cluster) awaitFederated(ctx context.Context, peer *cluster) error {
 	return c.reporter.Step(c.plan.name, "federated with "+peer.plan.name, c.operator.log, func(note func(string)) error {
+		begun := time.Now()
 		return poll(ctx, joinTimeout, func(ctx context.Context) (bool, string, error) {
 			resource, err := c.clients.Dynamic.Resource(kube.IstioFederations).Get(ctx, peer.plan.name, metav1.GetOptions{})
 			if err != nil {
 				return notYet(err)
 			}
 			ready, why := federationReady(resource)
-			if !ready {
+			// At first each side is a stranger to the other; that is no news.
+			if !ready && time.Since(begun) > usualJoin {
 				note(why)
 			}
 			return ready, why, nil
