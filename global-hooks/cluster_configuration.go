@@ -92,7 +92,7 @@ func readNetwork(in *pkg.HookInput) (found network, readable bool, err error) {
 		}
 		if found, err = parseKubeadm(document); err != nil {
 			in.Logger.Warn("the cluster's network is taken from flags, from what is known, and defaults: " + err.Error())
-			return network{}, false, nil
+			return network{}, false, nil //nolint:nilerr // what is known stays in force
 		}
 		readable = document != ""
 	}

@@ -101,7 +101,7 @@ func Judge(published []metadata.PublicService, trustDomain string) Verdict {
 	for _, list := range [][]v1alpha1.RejectedService{breaches, offered} {
 		slices.SortStableFunc(list, func(a, b v1alpha1.RejectedService) int { return cmp.Compare(a.Hostname, b.Hostname) })
 	}
-	rejected := append(breaches, offered[:min(len(offered), MaxRejectedServices-len(breaches))]...)
+	rejected := slices.Concat(breaches, offered[:min(len(offered), MaxRejectedServices-len(breaches))])
 	return Verdict{Accepted: accepted, Rejected: rejected, RejectedTotal: total}
 }
 
