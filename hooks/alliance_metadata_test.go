@@ -10,6 +10,8 @@ import (
 var (
 	federationsGVR    = schema.GroupVersionResource{Group: "deckhouse.io", Version: "v1alpha1", Resource: "istiofederations"}
 	serviceEntriesGVR = schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1", Resource: "serviceentries"}
+	eventsGVR         = schema.GroupVersionResource{Version: "v1", Resource: "events"}
+	listOptions       = metav1.ListOptions{}
 	updateOptions     = metav1.UpdateOptions{}
 	deleteOptions     = metav1.DeleteOptions{}
 )

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"fmt"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	objectpatch "github.com/deckhouse/module-sdk/pkg/object-patch"
@@ -80,6 +81,9 @@ func runFederationServices(_ context.Context, in *sdk.HookInput) error {
 	for _, object := range changes.Taken {
 		in.Logger.Error("an object of that name belongs to somebody else; rename or delete it",
 			"kind", object.Kind, "namespace", v1alpha1.Namespace, "name", object.Name, "wantedFor", object.Peer)
+		in.PatchCollector.CreateIfNotExists(warning(v1alpha1.IstioFederationKind, object.Peer, "NameTaken", fmt.Sprintf(
+			"A service is not imported: %s %s/%s was made by somebody else; rename or delete it.", object.Kind, v1alpha1.Namespace, object.Name),
+			in.DC.GetClock().Now()))
 	}
 	for _, object := range changes.Create {
 		// The snapshot can be older than our last write: what exists by now is compared when its event arrives.

@@ -109,6 +109,11 @@ spec: {hosts: [www.example.com]}
 `).succeeds()
 		Expect(hosts(r, "api.shop.b")).To(ConsistOf("www.example.com"))
 		Expect(r.LoggerOutput().String()).To(ContainSubstring("belongs to somebody else"))
+		events, err := r.KubeClient().Resource(eventsGVR).Namespace("default").List(GinkgoT().Context(), listOptions)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(events.Items).To(HaveLen(1))
+		Expect(events.Items[0].Object).To(And(HaveKeyWithValue("reason", "NameTaken"),
+			HaveKeyWithValue("involvedObject", HaveKeyWithValue("name", "b"))))
 	})
 
 	It("ignores a peer with this cluster's own domain and the younger of two for one domain", func() {

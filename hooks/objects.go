@@ -8,6 +8,8 @@ import (
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 )
 
 // keptSecret is a Secret in the operator's namespace that outlives the module.
@@ -35,15 +37,20 @@ func keep(in *sdk.HookInput, shown bool, name string, data map[string][]byte) {
 }
 
 // moduleConfigEvent is a warning where the person who set something looks:
-// kubectl describe moduleconfig istio. Its name follows from its content, so
-// the same warning is there once.
+// kubectl describe moduleconfig istio.
 func moduleConfigEvent(reason, message string, now time.Time) *corev1.Event {
-	sum := sha256.Sum256([]byte(reason + message))
+	return warning("ModuleConfig", "istio", reason, message, now)
+}
+
+// warning is an Event on a resource of deckhouse.io/v1alpha1. Its name follows
+// from its content, so the same warning is there once.
+func warning(kind, name, reason, message string, now time.Time) *corev1.Event {
+	sum := sha256.Sum256([]byte(kind + name + reason + message))
 	stamp := metav1.NewTime(now)
 	return &corev1.Event{
 		TypeMeta:       metav1.TypeMeta{APIVersion: "v1", Kind: "Event"},
 		ObjectMeta:     metav1.ObjectMeta{Name: "istio." + hex.EncodeToString(sum[:8]), Namespace: metav1.NamespaceDefault},
-		InvolvedObject: corev1.ObjectReference{APIVersion: "deckhouse.io/v1alpha1", Kind: "ModuleConfig", Name: "istio"},
+		InvolvedObject: corev1.ObjectReference{APIVersion: v1alpha1.APIVersion, Kind: kind, Name: name},
 		Reason:         reason,
 		Message:        message[:min(len(message), 1024)],
 		Type:           corev1.EventTypeWarning,
