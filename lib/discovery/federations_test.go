@@ -464,6 +464,41 @@ func TestABadGatewayIsDroppedAndTheOthersStand(t *testing.T) {
 	if got := b.Status.MetadataCache.Private.IngressGateways; len(got) != 1 {
 		t.Errorf("gateways %v", got)
 	}
+	if again := w.visit(b)[0]; !reflect.DeepEqual(b.Status, again.Status) {
+		t.Errorf("an unchanged document changed the status:\n%+v\n%+v", b.Status, again.Status)
+	}
+}
+
+func TestALongNameInAnyScriptGivesTheSameStatusEveryTime(t *testing.T) {
+	w := newWorld(t)
+	b := w.visit(w.addPeer("b", strings.Repeat("é", 1000)+"a", "x"+strings.Repeat("é", 1000)))[0]
+	encoded, err := json.Marshal(b.Status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Status = v1alpha1.IstioFederationStatus{}
+	if err := json.Unmarshal(encoded, &b.Status); err != nil {
+		t.Fatal(err)
+	}
+	again, err := json.Marshal(w.visit(b)[0].Status)
+	if err != nil || string(again) != string(encoded) {
+		t.Errorf("after a round trip through the API server:\n%s\n%s", encoded, again)
+	}
+}
+
+func TestWhatWasRejectedIsToldAlikeWhileThePeerIsAway(t *testing.T) {
+	w := newWorld(t)
+	var hostnames []string
+	for index := range 500 {
+		hostnames = append(hostnames, fmt.Sprintf("a%d.b.svc.cluster-a.local", index))
+	}
+	b := w.visit(w.addPeer("b", hostnames...))[0]
+	told := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionServices).Message
+	delete(w.peers, b.Spec.MetadataEndpoint)
+	b = w.visit(b)[0]
+	if now := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionServices).Message; now != told {
+		t.Errorf("%q became %q", told, now)
+	}
 }
 
 func TestHowLongAPeerTookIsTold(t *testing.T) {

@@ -44,12 +44,17 @@ func (v *visit) status() v1alpha1.IstioFederationStatus {
 	v.setFetched(set, v1alpha1.ConditionPublicMetadata, v.publicError, "The peer's identity is known.")
 	if v.publicError == nil {
 		known := "The peer's gateways and published services are known."
+		before := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionPrivateMetadata)
+		if v.privateError == nil && v.privateAnswer.NotModified && before != nil && before.Status == metav1.ConditionTrue {
+			known = before.Message // what was said of an unchanged document still holds
+		}
 		if v.gatewayProblem != nil {
 			known = fmt.Sprintf("The peer's gateways and published services are known; some gateways are not used: %v.", v.gatewayProblem)
 		}
 		v.setFetched(set, v1alpha1.ConditionPrivateMetadata, v.privateError, known)
 	}
-	if v.cache.Private != nil {
+	// Without an answer that was judged, what was said of the last one stays.
+	if v.cache.Private != nil && v.publicError == nil && v.privateError == nil {
 		if len(v.rejected) == 0 {
 			set(v1alpha1.ConditionServices, metav1.ConditionTrue, ReasonAllAccepted, "Every service that the peer publishes is accepted.")
 		} else {
@@ -158,7 +163,7 @@ func conditionSetter(conditions *[]metav1.Condition, generation int64, now time.
 	return func(conditionType string, status metav1.ConditionStatus, reason, message string) {
 		meta.SetStatusCondition(conditions, metav1.Condition{
 			Type: conditionType, Status: status, Reason: reason,
-			Message:            message[:min(len(message), maxMessage)],
+			Message:            strings.ToValidUTF8(message[:min(len(message), maxMessage)], ""),
 			ObservedGeneration: generation,
 			LastTransitionTime: metav1.NewTime(now.Truncate(time.Second)),
 		})

@@ -71,7 +71,8 @@ func Judge(published []metadata.PublicService, trustDomain string) Verdict {
 		refuse := func(reason, format string, args ...any) {
 			total++
 			rejection := v1alpha1.RejectedService{
-				Hostname: service.Hostname[:min(len(service.Hostname), maxEchoedHostname)],
+				// A cut through a character would not survive JSON, and the status would never be equal to itself.
+				Hostname: strings.ToValidUTF8(service.Hostname[:min(len(service.Hostname), maxEchoedHostname)], ""),
 				Reason:   reason,
 				Message:  fmt.Sprintf(format, args...),
 			}

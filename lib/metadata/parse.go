@@ -2,7 +2,6 @@ package metadata
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/deckhouse-mesh/istio/lib/authn"
 )
 
 const (
@@ -24,8 +25,6 @@ const (
 	MaxIngressGateways = 32
 	// maxObjects bounds the JSON objects in a document: a few bytes each on the wire are many in memory.
 	maxObjects = 100_000
-	// PublicKeyPEMType is the PEM type of Public.AuthnKeyPub (contract, "Who is a neighbour").
-	PublicKeyPEMType = "ED25519 PUBLIC KEY"
 )
 
 var clusterUUIDFormat = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
@@ -73,18 +72,15 @@ func CheckTrustDomain(name string) error {
 }
 
 func cleanAuthnKey(text string) (string, error) {
-	block, rest := pem.Decode([]byte(text))
-	if block == nil || block.Type != PublicKeyPEMType || strings.TrimSpace(string(rest)) != "" {
-		return "", fmt.Errorf("not exactly one PEM block of type %q", PublicKeyPEMType)
-	}
-	key, err := x509.ParsePKIXPublicKey(block.Bytes)
+	key, err := authn.ParsePublicKey(text)
 	if err != nil {
-		return "", fmt.Errorf("parse: %w", err)
+		return "", err
 	}
-	if _, ok := key.(ed25519.PublicKey); !ok {
-		return "", fmt.Errorf("a key of type %T, not Ed25519", key)
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return "", fmt.Errorf("encode: %w", err)
 	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: PublicKeyPEMType, Bytes: block.Bytes})), nil
+	return string(pem.EncodeToMemory(&pem.Block{Type: authn.PublicKeyPEMType, Bytes: der})), nil
 }
 
 func encodeCertificates(certificates []*x509.Certificate) string {

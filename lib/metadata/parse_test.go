@@ -58,7 +58,7 @@ func TestParsePublic(t *testing.T) {
 		"no key is refused":                           {func(d *metadata.Public) { d.AuthnKeyPub = "" }, now, "authnKeyPub"},
 		"a key that is not Ed25519 is refused": {func(d *metadata.Public) {
 			d.AuthnKeyPub = string(pem.EncodeToMemory(&pem.Block{Type: "ED25519 PUBLIC KEY", Bytes: pkix}))
-		}, now, "not Ed25519"},
+		}, now, "*ecdsa.PublicKey"},
 		"a key of another PEM type is refused": {func(d *metadata.Public) { d.AuthnKeyPub = strings.ReplaceAll(d.AuthnKeyPub, "ED25519 ", "") }, now, "authnKeyPub"},
 		"a root that is not PEM is refused":    {func(d *metadata.Public) { d.RootCA = "rubbish" }, now, "rootCA"},
 		"an empty root is refused":             {func(d *metadata.Public) { d.RootCA = "" }, now, "rootCA"},

@@ -5,10 +5,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-)
 
-// maxWait is the longest a request is held (contract, "Metadata").
-const maxWait = 55 * time.Second
+	"github.com/deckhouse-mesh/istio/lib/peer"
+)
 
 // matches evaluates If-None-Match (RFC 9110, section 13.1.2) for a document
 // with this strong tag: "*" or any listed tag, weak or not, that is the same.
@@ -24,7 +23,7 @@ func matches(header http.Header, etag string) bool {
 }
 
 // waitPreference finds "wait=N" (RFC 7240, section 4.3; N in seconds) among
-// the preferences. Only its first mention counts; N beyond maxWait is maxWait.
+// the preferences. Only its first mention counts; N beyond peer.MaxWait is that.
 // What is no whole positive number is no preference.
 func waitPreference(header http.Header) (wait time.Duration, ok bool) {
 	for _, value := range header.Values("Prefer") {
@@ -39,7 +38,7 @@ func waitPreference(header http.Header) (wait time.Duration, ok bool) {
 			if err != nil || seconds == 0 {
 				return 0, false
 			}
-			return min(time.Duration(seconds)*time.Second, maxWait), true
+			return min(time.Duration(seconds)*time.Second, peer.MaxWait), true
 		}
 	}
 	return 0, false

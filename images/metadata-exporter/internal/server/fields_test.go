@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/peer"
 )
 
 func TestWaitPreference(t *testing.T) {
@@ -76,7 +78,7 @@ func FuzzWaitPreferenceIsNeverLongerThanTheLongest(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, prefer string) {
 		wait, ok := waitPreference(http.Header{"Prefer": {prefer}})
-		if wait < 0 || wait > maxWait || ok != (wait > 0) || wait%time.Second != 0 {
+		if wait < 0 || wait > peer.MaxWait || ok != (wait > 0) || wait%time.Second != 0 {
 			t.Errorf("waitPreference(%q) = %v, %v", prefer, wait, ok)
 		}
 	})
