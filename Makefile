@@ -35,8 +35,9 @@ build: generate ## Build bin/{lab,operator,metadata-exporter}
 	@go build -o bin/metadata-exporter ./images/metadata-exporter/cmd/metadata-exporter
 
 .PHONY: tools
-tools: ## Build the lab's control plane (etcd, kube-apiserver, kube-controller-manager) once, into a cache
+tools: ## Build other people's programs for the lab (Kubernetes' control plane, istiod) once, into a cache
 	@tools/kube/build.sh "$(CURDIR)/.cache/tools/kube"
+	@tools/istio/build.sh "$(CURDIR)/.cache/tools/istio"
 
 .PHONY: demo
 demo: build tools ## Show federation on two clusters; stays until Ctrl-C, DEMO_ONCE=1 ends by itself
@@ -67,4 +68,4 @@ lint: generate ## Run go vet and golangci-lint (built on first use, some minutes
 .PHONY: clean
 clean: ## Remove what was built and generated here; the control plane stays in its cache
 	@if [[ -x bin/lab ]]; then for dir in .cache/lab "$(DEMO_DIR)"; do [[ ! -d $$dir ]] || bin/lab down --state-dir "$$dir"; done; fi
-	@rm -rf bin .cache charts crds/istio
+	@rm -rf bin .cache charts crds/istio files

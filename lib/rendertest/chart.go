@@ -15,7 +15,7 @@ import (
 )
 
 // chartFiles are what the module's chart consists of; the rest of the project is none of Helm's business.
-var chartFiles = []string{"Chart.yaml", "charts", "templates", "monitoring"}
+var chartFiles = []string{"Chart.yaml", "charts", "templates", "monitoring", "files"}
 
 // Chart is the module's chart, loaded once and rendered as often as wanted.
 type Chart struct{ chart *chart.Chart }

@@ -3,10 +3,12 @@
 // folders:
 //
 //	charts/deckhouse_lib_helm     Deckhouse's library chart for templates/
-//	crds/istio                    Istio's CRDs, installed by the module
+//	crds/istio                    Istio's CRDs, installed by the module: those of the newest version
+//	files/istio/v1x29             each version's injection templates and the values they read, for templates/
+//	.cache/istio/v1x29            each version's own chart of istiod, for the tests that compare with it
 //	.cache/crds                   the ModuleConfig CRD, for cmd/operator outside Deckhouse
 //
-// Versions are those of go.mod and of tools/istio-v1x29/go.mod; both have a
+// Versions are those of go.mod and of tools/istio-*/go.mod; all have a
 // go.sum beside them, so what arrives is what was committed. Only the go
 // command fetches; with its module cache filled nothing touches the network.
 package main
@@ -16,9 +18,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
 )
 
-// sources lists every file or folder taken, in the order it is reported.
+// sources lists the files and folders taken from Deckhouse, in the order they are reported.
 var sources = []source{
 	{
 		module: "github.com/deckhouse/deckhouse",
@@ -30,12 +35,25 @@ var sources = []source{
 		from:   "deckhouse-controller/crds/module-config.yaml",
 		to:     ".cache/crds/module-config.yaml",
 	},
-	{
-		module:   "istio.io/istio",
-		pinnedIn: "tools/istio-v1x29",
-		from:     "manifests/charts/base/files/crd-all.gen.yaml",
-		to:       "crds/istio/crd-all.gen.yaml",
-	},
+}
+
+// istioSources are the files of Istio, in every version of the table; its CRDs
+// serve older versions as well and come from the newest.
+func istioSources() []source {
+	const istiodChart = "manifests/charts/istio-control/istio-discovery"
+	pin := func(v istioversion.Version, from, to, skip string) source {
+		return source{module: "istio.io/istio", pinnedIn: "tools/istio-" + v.Revision(), from: from, to: to, skip: skip}
+	}
+	all := []source{pin(istioversion.All()[0], "manifests/charts/base/files/crd-all.gen.yaml", "crds/istio/crd-all.gen.yaml", "")}
+	for _, v := range istioversion.All() {
+		files, chart := "files/istio/"+v.Revision(), ".cache/istio/"+v.Revision()
+		all = append(all,
+			pin(v, istiodChart+"/files", files+"/templates", "profile-*"),
+			pin(v, istiodChart+"/values.yaml", files+"/values.yaml", ""),
+			pin(v, istiodChart, chart+"/istio-discovery", ""),
+		)
+	}
+	return all
 }
 
 func main() {
@@ -57,12 +75,12 @@ func run(root string) error {
 		return fmt.Errorf("%s is not the project's root folder; name it with --root: %w", root, err)
 	}
 	modules := moduleDirs{}
-	for _, s := range sources {
+	for _, s := range slices.Concat(sources, istioSources()) {
 		dir, err := modules.find(filepath.Join(root, s.pinnedIn), s.module)
 		if err != nil {
 			return err
 		}
-		changed, err := mirror(filepath.Join(dir, s.from), filepath.Join(root, s.to))
+		changed, err := mirror(filepath.Join(dir, s.from), filepath.Join(root, s.to), s.skip)
 		if err != nil {
 			return fmt.Errorf("copy %s of %s to %s: %w", s.from, s.module, s.to, err)
 		}

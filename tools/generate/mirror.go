@@ -9,8 +9,9 @@ import (
 )
 
 // mirror makes to, a file or a folder, equal to from and returns the number of
-// files written or removed. Files that are equal already are left alone.
-func mirror(from, to string) (int, error) {
+// files written or removed. Files that are equal already are left alone; those
+// of a folder whose name matches skip, a pattern of filepath.Match, are left out.
+func mirror(from, to, skip string) (int, error) {
 	info, err := os.Stat(from)
 	if err != nil {
 		return 0, err
@@ -21,6 +22,9 @@ func mirror(from, to string) (int, error) {
 	changed := 0
 	err = filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
+			return err
+		}
+		if skipped, err := filepath.Match(skip, entry.Name()); err != nil || skipped {
 			return err
 		}
 		relative, err := filepath.Rel(from, path)
@@ -34,7 +38,7 @@ func mirror(from, to string) (int, error) {
 	if err != nil {
 		return changed, err
 	}
-	removed, err := removeStrangers(from, to)
+	removed, err := removeStrangers(from, to, skip)
 	return changed + removed, err
 }
 
@@ -53,9 +57,9 @@ func copyFile(from, to string) (int, error) {
 	return 1, os.WriteFile(to, wanted, 0o644)
 }
 
-// removeStrangers removes the files below to that from does not have, such as
-// those of an older version.
-func removeStrangers(from, to string) (int, error) {
+// removeStrangers removes the files below to that from does not have or that
+// match skip, such as those of an older version.
+func removeStrangers(from, to, skip string) (int, error) {
 	removed := 0
 	err := filepath.WalkDir(to, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -65,7 +69,11 @@ func removeStrangers(from, to string) (int, error) {
 		if err != nil {
 			return err
 		}
-		if _, err := os.Stat(filepath.Join(from, relative)); !errors.Is(err, fs.ErrNotExist) {
+		skipped, err := filepath.Match(skip, entry.Name())
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stat(filepath.Join(from, relative)); !skipped && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		removed++

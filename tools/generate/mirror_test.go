@@ -24,7 +24,7 @@ func TestMirror(t *testing.T) {
 			write(t, from, test.from)
 			write(t, to, test.before)
 
-			changed, err := mirror(from, to)
+			changed, err := mirror(from, to, "")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,15 +14,16 @@ type source struct {
 	pinnedIn string // folder of the go.mod that says which version; empty: the root one
 	from     string // path inside the module
 	to       string // path inside this project
+	skip     string // pattern of file names in a folder that are left out
 }
 
-// moduleDirs remembers where modules were unpacked: one call of the go command a module.
-type moduleDirs map[string]string
+// moduleDirs remembers where modules were unpacked: one call of the go command a module and go.mod.
+type moduleDirs map[[2]string]string
 
 // find returns the folder with the unpacked module, in the version that the
 // go.mod in pinnedIn requires, downloading it when the module cache lacks it.
 func (m moduleDirs) find(pinnedIn, module string) (string, error) {
-	if dir, ok := m[module]; ok {
+	if dir, ok := m[[2]string{pinnedIn, module}]; ok {
 		return dir, nil
 	}
 	command := exec.Command("go", "mod", "download", "-json", module)
@@ -35,6 +36,6 @@ func (m moduleDirs) find(pinnedIn, module string) (string, error) {
 	if err := json.Unmarshal(stdout.Bytes(), &download); err != nil || download.Dir == "" {
 		return "", fmt.Errorf("go mod download %s in %s: %w: %s%s", module, pinnedIn, errors.Join(runErr, err), download.Error, stderr.String())
 	}
-	m[module] = download.Dir
+	m[[2]string{pinnedIn, module}] = download.Dir
 	return download.Dir, nil
 }

@@ -1,5 +1,11 @@
-// Package istio pins Istio 1.29.1, whose Go module is where its CRDs come from
-// (tools/generate). The version is written in go.mod and nowhere else.
+//go:build tools
+
+// Package istio pins Istio 1.29, from whose Go module tools/generate takes
+// CRDs and injection templates, and tools/istio builds istiod. The version is
+// written in go.mod; lib/istioversion/versions.yaml must agree with it.
 package istio
 
-import _ "istio.io/istio/manifests" // keeps the requirement when go.mod is tidied
+import (
+	_ "istio.io/istio/manifests"                 // the charts
+	_ "istio.io/istio/pilot/cmd/pilot-discovery" // istiod
+)
