@@ -56,6 +56,11 @@ test-e2e: build tools ## Run the end-to-end tests on a lab of two clusters
 	@echo "test: end to end, on a lab of two clusters"
 	@go test -tags e2e -count=1 -timeout 25m -v ./test/e2e/...
 
+.PHONY: test-kubernetes
+test-kubernetes: generate tools ## Ask the oldest and the newest supported Kubernetes to accept what is rendered (builds two API servers)
+	@tools/kube/build-apiservers.sh "$(CURDIR)/.cache/tools/kubernetes"
+	@go test -tags kubernetes -count=1 -timeout 10m ./test/kubernetes/...
+
 .PHONY: bench
 bench: generate ## Run the benchmarks
 	@go test -run '^$$' -bench . -benchmem $(UNIT) | grep -v 'no test files'

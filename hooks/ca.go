@@ -2,9 +2,13 @@ package hooks
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"reflect"
+	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/ca"
@@ -14,27 +18,51 @@ import (
 const (
 	// caSecret in the operator's namespace keeps the CA while the module is off.
 	caSecret = "istio-ca"
+	// caTrustKey of it says which roots are trusted besides, and until when, while that matters.
+	caTrustKey = "trust.json"
+	// caRequestAnnotation of it is where a person hastens a rotation: ca.Request.
+	caRequestAnnotation = "istio.deckhouse.io/ca-rotation"
 
-	caPath             = "istio.internal.ca"
-	caSettingsPath     = "istio.ca"
-	caRefusedMetric    = "d8_istio_ca_setting_refused"
-	caRefusedEventName = "CARefused"
+	caPath              = "istio.internal.ca"
+	caSettingsPath      = "istio.ca"
+	caRefusedMetric     = "d8_istio_ca_setting_refused"
+	caRotationMetric    = "d8_istio_ca_rotation"
+	caExpiryMetric      = "d8_istio_ca_expiry_timestamp_seconds"
+	caRefusedEventName  = "CARefused"
+	caRotationEventName = "CARotation"
+	caRequestEventName  = "CARotationRequestUnknown"
 )
 
 // certificateAuthority decides on the mesh's CA: settings ca.*, else the one
-// in use, else a new one. Secret cacerts of the contract is rendered from it.
+// in use, else a new one; and on the way from one to another. Secret cacerts of
+// the contract is rendered from it.
 func certificateAuthority() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "ca",
 		Config: sdk.HookConfig{
 			OnBeforeHelm: &sdk.OrderedConfig{Order: 10},
 			Kubernetes: []sdk.KubernetesConfig{
-				secretBinding("kept", operatorNamespace, caSecret),
+				{
+					Name:              "kept",
+					APIVersion:        "v1",
+					Kind:              "Secret",
+					NamespaceSelector: inNamespace(operatorNamespace),
+					NameSelector:      named(caSecret),
+					JqFilter:          `{data: (.data // {}), request: (.metadata.annotations["` + caRequestAnnotation + `"] // "")}`,
+				},
 				secretBinding("installed", v1alpha1.Namespace, "cacerts"),
 			},
+			// Phases of a rotation end by the clock.
+			Schedule: []sdk.ScheduleConfig{{Name: "every_minute", Crontab: "* * * * *"}},
 		},
 		Run: runCertificateAuthority,
 	}
+}
+
+// keptCA is what the kept Secret holds.
+type keptCA struct {
+	Data    secretData `json:"data"`
+	Request string     `json:"request"`
 }
 
 func runCertificateAuthority(_ context.Context, in *sdk.HookInput) error {
@@ -42,56 +70,124 @@ func runCertificateAuthority(_ context.Context, in *sdk.HookInput) error {
 	if err := settings(in, caSettingsPath, &configured); err != nil {
 		return err
 	}
-	kept, current, err := currentCA(in)
+	found, err := snapshot[keptCA](in, "kept")
 	if err != nil {
 		return err
 	}
-	shown := len(in.Snapshots.Get("kept")) > 0
+	shown := len(found) > 0
+	var kept keptCA
+	if shown {
+		kept = found[0]
+	}
+	current, err := currentCA(in, caFromSecret(kept.Data))
+	if err != nil {
+		return err
+	}
 	this, err := self(in)
 	if err != nil {
 		return err
 	}
-	choice, err := ca.Choose(configured, current, this.TrustDomain, in.DC.GetClock().Now())
+	now := in.DC.GetClock().Now().UTC().Truncate(time.Second)
+	choice, err := ca.Choose(configured, current, this.TrustDomain, now)
 	if err != nil {
 		return err
 	}
-
-	// Set in every run: module-sdk does not expire groups.
-	refused := 0.0
-	if choice.Refused != nil {
-		refused = 1
-		in.Logger.Error("the CA of the settings is refused, the one in use stays", "error", choice.Refused.Error())
-		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(caRefusedEventName,
-			fmt.Sprintf("settings refused, the CA in use stays: %v", choice.Refused), in.DC.GetClock().Now()))
-	}
-	in.MetricsCollector.Set(caRefusedMetric, refused, nil)
+	reportRefusedCA(in, choice.Refused)
 	if choice.Generated {
 		in.Logger.Info("a CA was generated", "trustDomain", this.TrustDomain)
 	}
-	if kept != choice.Bundle {
-		keep(in, shown, caSecret, caSecretData(choice.Bundle))
+
+	state := ca.State{Signing: current}
+	if text := kept.Data[caTrustKey]; len(text) > 0 {
+		if err := json.Unmarshal(text, &state.Trust); err != nil {
+			in.Logger.Error("the trusted roots in Secret d8-system/istio-ca cannot be read, those of the CA in use stand in", "error", err.Error())
+			state.Trust = ca.Trust{}
+		}
 	}
-	in.Values.Set(caPath, choice.Bundle)
+	if current.Cert == "" || current.Key == "" {
+		state = ca.State{} // nothing signs yet
+	}
+	rotation := ca.Rotate(state, choice.Bundle, ca.Request(kept.Request), now)
+	reportRotation(in, rotation, kept.Request)
+
+	wanted, err := keptFrom(rotation, kept.Request)
+	if err != nil {
+		return err
+	}
+	if !reflect.DeepEqual(kept, wanted) {
+		keepCA(in, shown, wanted)
+	}
+	inForce := rotation.Signing
+	inForce.Root = rotation.Trusted()
+	in.Values.Set(caPath, inForce)
+	in.MetricsCollector.Set(caExpiryMetric, float64(rotation.Signing.Expires().Unix()), nil)
 	return nil
 }
 
-// currentCA returns what the kept Secret holds, and the CA in use: from the kept
-// Secret, from the values, or from a Secret cacerts that was there before this
-// module was. The kept one goes before the values, which may hold one that was
-// generated when the kept one was not to be seen yet; but one that is not sound
-// displaces nothing.
-func currentCA(in *sdk.HookInput) (kept, current ca.Bundle, err error) {
-	keptData, err := secret(in, "kept")
-	if err != nil {
-		return kept, current, err
+// reportRefusedCA sets the metric in every run: module-sdk does not expire groups.
+func reportRefusedCA(in *sdk.HookInput, refused error) {
+	value := 0.0
+	if refused != nil {
+		value = 1
+		in.Logger.Error("the CA of the settings is refused, the one in use stays", "error", refused.Error())
+		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(caRefusedEventName,
+			fmt.Sprintf("settings refused, the CA in use stays: %v", refused), in.DC.GetClock().Now()))
 	}
+	in.MetricsCollector.Set(caRefusedMetric, value, nil)
+}
+
+// reportRotation says which phase a rotation is in, until when, and what became of the request.
+func reportRotation(in *sdk.HookInput, rotation ca.Rotation, request string) {
+	for _, phase := range ca.Phases {
+		value := 0.0
+		if phase == rotation.Phase {
+			value = 1
+		}
+		in.MetricsCollector.Set(caRotationMetric, value, map[string]string{"phase": string(phase)})
+	}
+	now := in.DC.GetClock().Now()
+	if message := rotationMessage(rotation); message != "" {
+		event := moduleConfigEvent(caRotationEventName, message, now)
+		event.Type = corev1.EventTypeNormal
+		in.PatchCollector.CreateIfNotExists(event)
+	}
+	switch {
+	case request == "":
+	case !ca.Request(request).Known():
+		in.Logger.Error("an annotation on Secret d8-system/istio-ca means nothing", "annotation", caRequestAnnotation, "value", request)
+		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(caRequestEventName, fmt.Sprintf(
+			"annotation %s=%.40q on Secret d8-system/istio-ca means nothing: use %s or %s", caRequestAnnotation, request, ca.Proceed, ca.Emergency), now))
+	case rotation.Request == "":
+		in.Logger.Info("the annotation on Secret d8-system/istio-ca was followed and is removed",
+			"annotation", caRequestAnnotation, "value", request, "phase", string(rotation.Phase))
+	}
+}
+
+func rotationMessage(rotation ca.Rotation) string {
+	due := rotation.Due.UTC().Format(time.RFC3339)
+	switch rotation.Phase {
+	case ca.Distributing:
+		return fmt.Sprintf("the root of the new CA is trusted, the former CA signs until %s so that everybody gets it; "+
+			"annotate Secret d8-system/istio-ca with %s=%s to switch now", due, caRequestAnnotation, ca.Proceed)
+	case ca.Retiring:
+		return fmt.Sprintf("a root that is not needed any more is trusted until %s, when every certificate under it has expired; "+
+			"annotate Secret d8-system/istio-ca with %s=%s to drop it now", due, caRequestAnnotation, ca.Proceed)
+	default:
+		return ""
+	}
+}
+
+// currentCA returns the CA in use: from the kept Secret, from the values, or
+// from a Secret cacerts that was there before this module was. The kept one goes
+// before the values, which may hold one that was generated when the kept one was
+// not to be seen yet; but one that is not sound displaces nothing.
+func currentCA(in *sdk.HookInput, kept ca.Bundle) (current ca.Bundle, err error) {
 	installedData, err := secret(in, "installed")
 	if err != nil {
-		return kept, current, err
+		return current, err
 	}
-	kept = caFromSecret(keptData)
 	if err := settings(in, caPath, &current); err != nil {
-		return kept, current, err
+		return current, err
 	}
 	if kept.Check(in.DC.GetClock().Now()) == nil {
 		current = kept
@@ -101,7 +197,36 @@ func currentCA(in *sdk.HookInput) (kept, current ca.Bundle, err error) {
 			current = candidate
 		}
 	}
-	return kept, current, nil
+	return current, nil
+}
+
+// keptFrom is what is to be kept of rotation. A request that means nothing stays, for its author to correct.
+func keptFrom(rotation ca.Rotation, request string) (keptCA, error) {
+	kept := keptCA{Data: caSecretData(rotation.Signing), Request: string(rotation.Request)}
+	if !ca.Request(request).Known() {
+		kept.Request = request
+	}
+	if !rotation.Settled() {
+		text, err := json.Marshal(rotation.Trust)
+		if err != nil {
+			return kept, fmt.Errorf("encode the trusted roots: %w", err)
+		}
+		kept.Data[caTrustKey] = text
+	}
+	return kept, nil
+}
+
+// keepCA is keep for the CA, with the annotation.
+func keepCA(in *sdk.HookInput, shown bool, kept keptCA) {
+	if !shown {
+		keep(in, shown, caSecret, kept.Data)
+		return
+	}
+	secret := keptSecret(caSecret, kept.Data)
+	if kept.Request != "" {
+		secret.Annotations = map[string]string{caRequestAnnotation: kept.Request}
+	}
+	in.PatchCollector.CreateOrUpdate(secret)
 }
 
 // caFromSecret reads the keys that istiod expects in a Secret cacerts.
@@ -114,8 +239,8 @@ func caFromSecret(data secretData) ca.Bundle {
 	}
 }
 
-func caSecretData(bundle ca.Bundle) map[string][]byte {
-	return map[string][]byte{
+func caSecretData(bundle ca.Bundle) secretData {
+	return secretData{
 		"ca-cert.pem":    []byte(bundle.Cert),
 		"ca-key.pem":     []byte(bundle.Key),
 		"cert-chain.pem": []byte(bundle.Chain),

@@ -1,8 +1,13 @@
 package hooks
 
 import (
+	"fmt"
+	"strings"
+	"time"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"sigs.k8s.io/yaml"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
 )
@@ -35,6 +40,14 @@ var _ = Describe("Hook ca", func() {
 		r.succeeds()
 		Expect(inUse(r)).To(Equal(first))
 		Expect(r.PatchedOperations()).To(BeEmpty(), "an unchanged CA is not written again")
+	})
+
+	It("tells when the CA in use ends", func() {
+		kept := generated()
+		r := newRun(certificateAuthority(), joinedSettings).given(secretOf("d8-system", "istio-ca", kept)).succeeds()
+		ends, _ := r.metric(caExpiryMetric)
+		Expect(ends).To(BeEquivalentTo(kept.Expires().Unix()))
+		Expect(time.Unix(int64(ends), 0)).To(BeTemporally(">", now.AddDate(9, 0, 0)))
 	})
 
 	It("finds the kept CA after the module was off", func() {
@@ -74,9 +87,9 @@ var _ = Describe("Hook ca", func() {
 		Expect(r.KubernetesResource("Secret", "d8-system", "istio-ca")).NotTo(BeNil())
 	})
 
-	It("uses the CA of the settings", func() {
+	It("uses the CA of the settings from the beginning", func() {
 		own := generated()
-		r := newRun(certificateAuthority(), joinedSettings).given(secretOf("d8-system", "istio-ca", generated()))
+		r := newRun(certificateAuthority(), joinedSettings).given("")
 		r.ValuesSet("istio.ca", map[string]string{"cert": own.Cert, "key": own.Key})
 		r.succeeds()
 		Expect(inUse(r)).To(Equal(own))
@@ -84,15 +97,164 @@ var _ = Describe("Hook ca", func() {
 		Expect(refused).To(BeZero())
 	})
 
-	It("replaces the kept CA by that of the settings, and stays with it when it leaves them", func() {
-		own := generated()
-		r := newRun(certificateAuthority(), joinedSettings).given(secretOf("d8-system", "istio-ca", generated()))
-		r.ValuesSet("istio.ca", map[string]string{"cert": own.Cert, "key": own.Key})
-		r.succeeds()
-		Expect(r.KubernetesResource("Secret", "d8-system", "istio-ca")).NotTo(BeNil())
-		r.ValuesDelete("istio.ca")
-		r.succeeds()
-		Expect(inUse(r)).To(Equal(own))
+	Describe("when the settings bring another CA", func() {
+		var (
+			former, own ca.Bundle
+			r           *run
+		)
+		BeforeEach(func() {
+			former, own = generated(), generated()
+			r = newRun(certificateAuthority(), joinedSettings).given(secretOf("d8-system", "istio-ca", former))
+			r.ValuesSet("istio.ca", map[string]string{"cert": own.Cert, "key": own.Key})
+			r.succeeds()
+		})
+		signs := func(which ca.Bundle, roots ...ca.Bundle) {
+			GinkgoHelper()
+			which.Root = ""
+			for _, root := range roots {
+				which.Root += root.Root
+			}
+			Expect(inUse(r)).To(Equal(which))
+		}
+		phase := func() string {
+			for _, metric := range r.CollectedMetrics() {
+				if metric.Name == caRotationMetric && *metric.Value == 1 {
+					return metric.Labels["phase"]
+				}
+			}
+			return ""
+		}
+		annotate := func(value string) {
+			GinkgoHelper()
+			secret := r.KubernetesResource("Secret", "d8-system", "istio-ca")
+			secret.SetAnnotations(map[string]string{caRequestAnnotation: value})
+			text, err := yaml.Marshal(secret.Object)
+			Expect(err).NotTo(HaveOccurred())
+			r.given(string(text)).succeeds()
+		}
+		annotation := func() string {
+			return r.KubernetesResource("Secret", "d8-system", "istio-ca").GetAnnotations()[caRequestAnnotation]
+		}
+
+		It("trusts both, lets the new one sign when everybody knows it, and drops the former when nobody needs it", func() {
+			signs(former, former, own)
+			Expect(phase()).To(Equal("Distributing"))
+
+			r.clock.Advance(ca.Distribution)
+			r.succeeds()
+			signs(own, former, own)
+			Expect(phase()).To(Equal("Retiring"))
+
+			r.clock.Advance(ca.Overlap)
+			r.succeeds()
+			signs(own, own)
+			Expect(phase()).To(BeEmpty())
+
+			r.clock.Advance(ca.Overlap)
+			r.succeeds()
+			Expect(r.KubernetesResource("Secret", "d8-system", "istio-ca").Object["data"]).NotTo(HaveKey(caTrustKey))
+			r.succeeds()
+			Expect(r.PatchedOperations()).To(BeEmpty(), "when it is over nothing is written any more")
+		})
+
+		It("goes on where it was after a restart of the operator", func() {
+			r.clock.Advance(ca.Distribution)
+			r.ValuesDelete("istio.internal.ca")
+			r.succeeds()
+			signs(own, former, own)
+		})
+
+		It("goes on where it was after the module was off", func() {
+			secret, err := yaml.Marshal(r.KubernetesResource("Secret", "d8-system", "istio-ca").Object)
+			Expect(err).NotTo(HaveOccurred())
+			later := newRun(certificateAuthority(), joinedSettings)
+			later.clock.Advance(ca.Distribution / 2)
+			later.given(string(secret))
+			later.ValuesSet("istio.ca", map[string]string{"cert": own.Cert, "key": own.Key})
+			r = later.succeeds()
+			signs(former, former, own)
+		})
+
+		It("writes nothing while a phase lasts", func() {
+			writes := 0
+			r.clock.Advance(time.Hour)
+			r.succeeds()
+			for _, operation := range r.PatchedOperations() {
+				if operation.Type != "CreateIfNotExists" {
+					writes++
+				}
+			}
+			Expect(writes).To(BeZero())
+		})
+
+		It("says in an Event which phase it is, until when, and how to end it", func() {
+			text := fmt.Sprintf("%+v", r.PatchedOperations())
+			Expect(text).To(And(ContainSubstring("CARotation"), ContainSubstring("signs until 2026-11-23T13:00:10Z"),
+				ContainSubstring("istio.deckhouse.io/ca-rotation=proceed")))
+		})
+
+		It("stays with the new one when it leaves the settings after the switch", func() {
+			r.clock.Advance(ca.Distribution)
+			r.succeeds()
+			r.ValuesDelete("istio.ca")
+			r.succeeds()
+			signs(own, former, own)
+		})
+
+		It("stays with the former one when the new one leaves the settings before the switch", func() {
+			r.ValuesDelete("istio.ca")
+			r.clock.Advance(ca.Distribution)
+			r.succeeds()
+			signs(former, former, own)
+			r.clock.Advance(ca.Overlap)
+			r.succeeds()
+			signs(former, former)
+		})
+
+		It("switches when a person says so, once", func() {
+			annotate("proceed")
+			signs(own, former, own)
+			Expect(annotation()).To(BeEmpty())
+			r.succeeds()
+			Expect(phase()).To(Equal("Retiring"))
+		})
+
+		It("drops the former CA within minutes in an emergency", func() {
+			annotate("emergency")
+			signs(own, former, own)
+			Expect(annotation()).To(Equal("emergency"))
+			r.clock.Advance(5 * time.Minute)
+			r.succeeds()
+			signs(own, own)
+			Expect(annotation()).To(BeEmpty())
+		})
+
+		It("leaves an annotation that means nothing, and says so", func() {
+			annotate("hurry")
+			signs(former, former, own)
+			Expect(annotation()).To(Equal("hurry"))
+			Expect(r.LoggerOutput().String()).To(ContainSubstring("means nothing"))
+		})
+
+		It("falls back to the CA in use when the record of trusted roots is broken", func() {
+			broken := aSecret("d8-system", "istio-ca", map[string]string{
+				"ca-cert.pem": former.Cert, "ca-key.pem": former.Key, "cert-chain.pem": former.Chain, "root-cert.pem": former.Root, caTrustKey: "{",
+			})
+			r.given(broken).succeeds()
+			signs(former, former, own)
+			Expect(phase()).To(Equal("Distributing"))
+		})
+	})
+
+	It("removes an annotation that asks for a rotation when there is none", func() {
+		kept := generated()
+		secret := aSecret("d8-system", "istio-ca", map[string]string{
+			"ca-cert.pem": kept.Cert, "ca-key.pem": kept.Key, "cert-chain.pem": kept.Chain, "root-cert.pem": kept.Root,
+		})
+		secret = strings.Replace(secret, "name: istio-ca}", "name: istio-ca, annotations: {"+caRequestAnnotation+": emergency}}", 1)
+		r := newRun(certificateAuthority(), joinedSettings).given(secret).succeeds()
+		Expect(inUse(r)).To(Equal(kept))
+		Expect(r.KubernetesResource("Secret", "d8-system", "istio-ca").GetAnnotations()).To(BeEmpty())
 	})
 
 	It("refuses a bad CA of the settings by name, once, and keeps the old one", func() {

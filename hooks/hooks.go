@@ -3,6 +3,8 @@
 package hooks
 
 import (
+	"time"
+
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
@@ -15,11 +17,18 @@ func All() []hookruntime.Hook {
 		remoteAuthnKeypair(),
 		customCertificate(),
 		metadataExporterCertificate(),
+		istioVersions(),
+		istiodHealth(),
+		applicationNamespaces(),
+		dataPlaneRevisions(),
+		ingressControllers(),
 		ingressGatewayAddresses(),
 		federationDiscovery(peer.NewClient()),
 		federationSwitch(),
 		allianceMetadata(),
 		federationServices(),
+		webhookWithdrawal(),
+		orphanRemoval(time.Second),
 		moduleDisabled(),
 	}
 }

@@ -47,6 +47,7 @@ func newRun(hook hookruntime.Hook, values string) *run {
 		framework.WithOpenAPIDir("../openapi"),
 		framework.WithCRD("deckhouse.io", "v1alpha1", "IstioFederation", false),
 		framework.WithCRD("networking.istio.io", "v1", "ServiceEntry", true),
+		framework.WithCRD("gateway.networking.k8s.io", "v1", "GatewayClass", false),
 		framework.WithCRD("networking.istio.io", "v1", "DestinationRule", true),
 	)
 	clock := clockwork.NewFakeClockAt(now)

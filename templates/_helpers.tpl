@@ -35,11 +35,28 @@
       {{- fail "istio: `https.mode` is CertManager, but global `modules.publicDomainTemplate` is not set, so there is no name to issue a certificate for" -}}
     {{- end -}}
   {{- end -}}
+  {{- include "istio.check_control_plane" . -}}
 {{- end -}}
 
-{{- /* Name of the revision of Istio that the module's own Pods follow. */ -}}
-{{- define "istio.revision" -}}
-v1x29
+{{- /* Fails when settings of the control plane contradict each other. */ -}}
+{{- define "istio.check_control_plane" -}}
+  {{- $own := .Values.istio.controlPlane -}}
+  {{- if and (eq $own.replicasManagement.mode "HPA") (eq $own.resourcesManagement.mode "VPA") (eq $own.resourcesManagement.vpa.mode "Auto") -}}
+    {{- fail "istio: `controlPlane.resourcesManagement.vpa.mode` is Auto, but `controlPlane.replicasManagement.mode` is HPA: both would follow the use of CPU; set the former to Initial" -}}
+  {{- end -}}
+  {{- if and .Values.istio.tracing.enabled (not .Values.istio.tracing.collector.zipkin.address) -}}
+    {{- fail "istio: `tracing.enabled` is true, but `tracing.collector.zipkin.address` is not set: traces need a collector" -}}
+  {{- end -}}
+  {{- $names := list -}}
+  {{- if .Values.istio.tracing.enabled -}}
+    {{- $names = list (include "istio.tracing_provider" .) -}}
+  {{- end -}}
+  {{- range .Values.istio.extensionProviders -}}
+    {{- if has .name $names -}}
+      {{- fail (printf "istio: `extensionProviders` has two providers with the name %s, or one with the name of the module's own: names are unique" .name) -}}
+    {{- end -}}
+    {{- $names = append $names .name -}}
+  {{- end -}}
 {{- end -}}
 
 {{- /* The registry's credentials for a Pod, when the module has any (Deckhouse supplies them). */ -}}

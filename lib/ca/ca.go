@@ -16,8 +16,12 @@ import (
 	"github.com/deckhouse/deckhouse/pkg/log"
 )
 
-// lifetime of a generated CA: ten years.
-const lifetime = "87600h"
+const (
+	// lifetime of a generated CA: ten years.
+	lifetime = "87600h"
+	// maxRoots of one CA. Neighbours accept twice as many in public metadata: room for a rotation.
+	maxRoots = 8
+)
 
 // Bundle is a certificate authority in PEM, in the terms of the setting `ca`
 // and of istiod's Secret `cacerts`.
@@ -28,7 +32,7 @@ type Bundle struct {
 	Key string `json:"key"`
 	// Chain leads from Cert to Root, Cert first (cert-chain.pem).
 	Chain string `json:"chain"`
-	// Root is what workloads trust (root-cert.pem); more than one during a rotation.
+	// Root are the CA's own roots (root-cert.pem). What workloads trust may be more: see State.
 	Root string `json:"root"`
 }
 
@@ -68,6 +72,14 @@ func (b Bundle) Check(now time.Time) error {
 
 	chain := parseAll(b.Chain, "chain", refuse)
 	roots := parseAll(b.Root, "root", refuse)
+	for _, root := range roots {
+		if !root.BasicConstraintsValid || !root.IsCA {
+			refuse("root", "%q is not a CA certificate", root.Subject)
+		}
+	}
+	if len(roots) > maxRoots {
+		refuse("root", "holds %d certificates, more than %d", len(roots), maxRoots)
+	}
 	certificates := parseAll(b.Cert, "cert", refuse)
 	if b.Key == "" {
 		refuse("key", "is missing")
@@ -110,6 +122,29 @@ func (b Bundle) Check(now time.Time) error {
 		refuse("chain", "%q does not verify up to ca.root: %w", signer.Subject, err)
 	}
 	return errors.Join(problems...)
+}
+
+// Expires is when certificates of the CA cease to verify: the first end among
+// the signing certificate and its chain, and the last one among its roots.
+// Zero for a bundle without a certificate.
+func (b Bundle) Expires() time.Time {
+	b = b.withDefaults()
+	none := func(string, string, ...any) {}
+	var first, last time.Time
+	for _, certificate := range append(parseAll(b.Cert, "cert", none), parseAll(b.Chain, "chain", none)...) {
+		if first.IsZero() || certificate.NotAfter.Before(first) {
+			first = certificate.NotAfter
+		}
+	}
+	for _, root := range parseAll(b.Root, "root", none) {
+		if root.NotAfter.After(last) {
+			last = root.NotAfter
+		}
+	}
+	if !last.IsZero() && last.Before(first) {
+		return last
+	}
+	return first
 }
 
 func checkKey(b Bundle, signer *x509.Certificate, refuse func(setting, format string, args ...any)) {

@@ -101,6 +101,35 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+func TestExpires(t *testing.T) {
+	now := time.Now().Truncate(time.Second)
+	until := func(hours time.Duration) func(*x509.Certificate) {
+		return func(c *x509.Certificate) { c.NotAfter = now.Add(hours * time.Hour) }
+	}
+	root := issue(t, "root", nil, until(5))
+	older := issue(t, "older root", nil, until(1))
+	intermediate := issue(t, "intermediate", root, until(3))
+	signing := issue(t, "signing", intermediate, until(4))
+	for name, test := range map[string]struct {
+		bundle ca.Bundle
+		hours  time.Duration
+	}{
+		"a self-signed CA ends with its certificate":     {ca.Bundle{Cert: root.pem}, 5},
+		"a chain ends with the first of its links":       {ca.Bundle{Cert: signing.pem, Chain: signing.pem + intermediate.pem, Root: root.pem}, 3},
+		"of several roots one is enough":                 {ca.Bundle{Cert: intermediate.pem, Chain: intermediate.pem, Root: older.pem + root.pem}, 3},
+		"a CA that outlives its root ends with the root": {ca.Bundle{Cert: intermediate.pem, Chain: intermediate.pem, Root: older.pem}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, want := test.bundle.Expires(), now.Add(test.hours*time.Hour); !got.Equal(want) {
+				t.Errorf("ends at %s, want %s", got, want)
+			}
+		})
+	}
+	if got := (ca.Bundle{}).Expires(); !got.IsZero() {
+		t.Errorf("a CA that does not exist ends at %s", got)
+	}
+}
+
 func TestChoose(t *testing.T) {
 	current, err := ca.Generate("cluster-a.local")
 	if err != nil {

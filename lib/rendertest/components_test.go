@@ -110,9 +110,18 @@ func TestMetadataExporterFollowsTheKeypair(t *testing.T) {
 // TestPodsAreRestricted checks the Pod Security Standard "restricted" on what it names for containers.
 func TestPodsAreRestricted(t *testing.T) {
 	objects := load(t).render(t, federation, nil)
-	exporter := mustDecode[*appsv1.Deployment](t, objects, "Deployment/metadata-exporter").Spec.Template.Spec
-	gateway := mustDecode[*appsv1.DaemonSet](t, objects, "DaemonSet/ingressgateway").Spec.Template.Spec
-	for name, pod := range map[string]corev1.PodSpec{"metadata-exporter": exporter, "ingressgateway": gateway} {
+	pods := map[string]corev1.PodSpec{
+		"ingressgateway": mustDecode[*appsv1.DaemonSet](t, objects, "DaemonSet/ingressgateway").Spec.Template.Spec,
+	}
+	for _, key := range objects.Keys() {
+		if name, isDeployment := strings.CutPrefix(key, "Deployment/"); isDeployment {
+			pods[name] = mustDecode[*appsv1.Deployment](t, objects, key).Spec.Template.Spec
+		}
+	}
+	if len(pods) < 2+len(revisions) {
+		t.Errorf("only %d kinds of Pods are rendered", len(pods))
+	}
+	for name, pod := range pods {
 		if pod.HostNetwork || pod.HostPID || pod.HostIPC {
 			t.Errorf("%s shares a namespace of the node", name)
 		}

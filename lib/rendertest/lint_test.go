@@ -20,7 +20,7 @@ func TestHelmLint(t *testing.T) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"Chart.yaml", "charts", "templates", ".helmignore"} {
+	for _, part := range []string{"Chart.yaml", "charts", "templates", "files", "monitoring", ".helmignore"} {
 		if err := os.Symlink(filepath.Join(root, part), filepath.Join(dir, part)); err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,8 @@ import (
 
 	"helm.sh/helm/v3/pkg/releaseutil"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	securityv1 "istio.io/client-go/pkg/apis/security/v1"
+	telemetryv1 "istio.io/client-go/pkg/apis/telemetry/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/json"
@@ -14,8 +16,11 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Objects are the rendered objects by "Kind/name"; no two kinds that the
-// module renders share a name across namespaces.
+// moduleNamespace is where the module lives.
+const moduleNamespace = "d8-istio"
+
+// Objects are the rendered objects by "Kind/name", or "Kind/namespace/name" for
+// those in a namespace that is not the module's own.
 type Objects map[string]*unstructured.Unstructured
 
 func parseObjects(files map[string]string) (Objects, error) {
@@ -34,6 +39,9 @@ func parseObjects(files map[string]string) (Objects, error) {
 			}
 			u := &unstructured.Unstructured{Object: object}
 			key := u.GetKind() + "/" + u.GetName()
+			if namespace := u.GetNamespace(); namespace != "" && namespace != moduleNamespace {
+				key = u.GetKind() + "/" + namespace + "/" + u.GetName()
+			}
 			if _, twice := objects[key]; twice {
 				return nil, fmt.Errorf("%s renders %s, which another template renders, too", file, key)
 			}
@@ -43,7 +51,7 @@ func parseObjects(files map[string]string) (Objects, error) {
 	return objects, nil
 }
 
-// Keys lists the objects as "Kind/name", sorted.
+// Keys lists the objects by their keys, sorted.
 func (o Objects) Keys() []string {
 	keys := make([]string, 0, len(o))
 	for key := range o {
@@ -73,7 +81,9 @@ func Decode[T runtime.Object](objects Objects, key string) (T, error) {
 
 var strictDecoder = func() runtime.Decoder {
 	types := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, networkingv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{
+		scheme.AddToScheme, networkingv1.AddToScheme, securityv1.AddToScheme, telemetryv1.AddToScheme,
+	} {
 		if err := add(types); err != nil {
 			panic(err) // two Go types for one kind: a programming error
 		}

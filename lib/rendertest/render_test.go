@@ -1,6 +1,7 @@
 package rendertest
 
 import (
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -73,13 +74,51 @@ func fromYAML(t *testing.T, document string) map[string]any {
 	return parsed
 }
 
+func noVersions(v Values) { v.Set([]any{}, "istio", "internal", "versions") }
+
 const (
+	// certificate is one that only looks like one, as a block of YAML.
+	certificate = "|\n  -----BEGIN CERTIFICATE-----\n  MII\n  -----END CERTIFICATE-----\n"
+
 	federation   = "federation: {enabled: true}"
 	multicluster = "multicluster: {enabled: true}"
 )
 
+// revisions are those of testdata/internal-values.yaml.
+var revisions = []string{"v1x29", "v1x27", "v1x25"}
+
+// perRevision replaces the % of each key by each revision.
+func perRevision(keys ...string) []string {
+	var all []string
+	for _, revision := range revisions {
+		for _, key := range keys {
+			all = append(all, strings.ReplaceAll(key, "%", revision))
+		}
+	}
+	return all
+}
+
 var (
-	always   = []string{"Namespace/d8-istio", "Secret/cacerts"}
+	// bare is what a module renders that was told of no version to install.
+	bare     = []string{"Namespace/d8-istio", "Secret/cacerts"}
+	webhooks = append(
+		perRevision("MutatingWebhookConfiguration/istio-sidecar-injector-%-d8-istio", "ValidatingWebhookConfiguration/istio-validator-%-d8-istio"),
+		"MutatingWebhookConfiguration/istio-revision-tag-default",
+		"ValidatingWebhookConfiguration/istiod-default-validator",
+	)
+	withoutWebhooks = slices.Concat(bare, kialiObjects, []string{"PeerAuthentication/default"}, perRevision(
+		"ClusterRole/d8:istio:istiod-%",
+		"ClusterRoleBinding/d8:istio:istiod-%",
+		"ConfigMap/istio-%",
+		"ConfigMap/istio-sidecar-injector-%",
+		"Deployment/istiod-%",
+		"PodDisruptionBudget/istiod-%",
+		"Role/istiod-%",
+		"RoleBinding/istiod-%",
+		"Service/istiod-%",
+		"ServiceAccount/istiod-%",
+	))
+	always   = slices.Concat(withoutWebhooks, webhooks)
 	alliance = append(slices.Clone(always),
 		"ClusterRole/d8:istio:metadata-exporter",
 		"ClusterRoleBinding/d8:istio:metadata-exporter",
@@ -104,6 +143,24 @@ var (
 	)
 )
 
+// prometheusRules has one object for each file of alerts.
+func prometheusRules(t *testing.T) []string {
+	t.Helper()
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(root, "monitoring", "prometheus-rules", "*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no alerts found: %v", err)
+	}
+	var keys []string
+	for _, file := range files {
+		keys = append(keys, "PrometheusRule/istio-"+strings.TrimSuffix(filepath.Base(file), ".yaml"))
+	}
+	return keys
+}
+
 func TestRenderedObjects(t *testing.T) {
 	m := load(t)
 	tests := []struct {
@@ -113,11 +170,57 @@ func TestRenderedObjects(t *testing.T) {
 		apis     []string
 		wanted   []string
 	}{
-		{"a cluster that joins no other has a namespace and a CA", "{}", nil, nil, always},
+		{"a cluster that joins no other has istiod of every version", "{}", nil, nil, always},
+		{"no version to install means nothing but a namespace and the CA", "{}", noVersions, nil, bare},
 		{
 			"a CA that does not exist yet is left out", "{}",
-			func(v Values) { v.Set(map[string]any{}, "istio", "internal", "ca") }, nil,
+			func(v Values) {
+				noVersions(v)
+				v.Set(map[string]any{}, "istio", "internal", "ca")
+			}, nil,
 			[]string{"Namespace/d8-istio"},
+		},
+		{
+			"before any istiod was ready there are no webhooks", "{}",
+			func(v Values) {
+				v.Set("", "istio", "internal", "defaultRevision")
+				v.Set([]any{}, "istio", "internal", "webhookRevisions")
+			}, nil,
+			withoutWebhooks,
+		},
+		{
+			"webhooks point only to an istiod that has been ready", "{}",
+			func(v Values) {
+				v.Set("", "istio", "internal", "defaultRevision")
+				v.Set([]any{"v1x27"}, "istio", "internal", "webhookRevisions")
+			}, nil,
+			with(withoutWebhooks,
+				"MutatingWebhookConfiguration/istio-sidecar-injector-v1x27-d8-istio", "ValidatingWebhookConfiguration/istio-validator-v1x27-d8-istio"),
+		},
+		{
+			"webhooks never point to a version that is not installed", "{}",
+			func(v Values) {
+				v.Set("v1x19", "istio", "internal", "defaultRevision")
+				v.Set([]any{"v1x19"}, "istio", "internal", "webhookRevisions")
+			}, nil,
+			withoutWebhooks,
+		},
+		{
+			"an additional root for the keys of tokens", "jwksResolverAdditionalRootCA: " + certificate, nil, nil,
+			slices.Concat(always, perRevision("ConfigMap/pilot-jwks-extra-cacerts-%")),
+		},
+		{
+			"horizontal autoscaling",
+			"controlPlane: {replicasManagement: {mode: HPA, hpa: {minReplicas: 2, maxReplicas: 4, metrics: [{type: CPU, targetAverageUtilization: 70}]}}}",
+			nil, nil, slices.Concat(always, perRevision("HorizontalPodAutoscaler/istiod-%")),
+		},
+		{
+			"tracing to a Service of the cluster", "tracing: {enabled: true, collector: {zipkin: {address: 'zipkin.tracing.svc:9411'}}}",
+			nil, nil, with(always, "Telemetry/default"),
+		},
+		{
+			"tracing to somewhere else", "tracing: {enabled: true, collector: {zipkin: {address: 'traces.example.com:9411'}}}",
+			nil, nil, with(always, "Telemetry/default", "ServiceEntry/tracing-collector"),
 		},
 		{"federation brings the exporter and the gateway", federation, nil, nil, alliance},
 		{"multicluster brings the exporter and the gateway", multicluster, nil, nil, alliance},
@@ -148,26 +251,27 @@ func TestRenderedObjects(t *testing.T) {
 		{
 			"a cluster with the Prometheus operator gets a PodMonitor", federation, nil,
 			[]string{"monitoring.coreos.com/v1/PodMonitor"},
-			with(alliance, "PodMonitor/metadata-exporter"),
+			with(alliance, "PodMonitor/istio-sidecars", "PodMonitor/istiod", "PodMonitor/metadata-exporter"),
 		},
 		{
 			"a cluster that knows PrometheusRules gets alerts", federation,
 			func(v Values) { v.Set([]any{"istio", "operator-prometheus-crd"}, "global", "enabledModules") },
 			[]string{"monitoring.coreos.com/v1/PrometheusRule"},
-			with(alliance, "PrometheusRule/istio-federation", "PrometheusRule/istio-metadata-exporter", "PrometheusRule/istio-settings"),
+			slices.Concat(alliance, prometheusRules(t)),
 		},
 		{
 			"a cluster with vertical autoscaling gets autoscalers", federation,
 			func(v Values) { v.Set([]any{"istio", "vertical-pod-autoscaler"}, "global", "enabledModules") },
 			[]string{"autoscaling.k8s.io/v1/VerticalPodAutoscaler"},
-			with(alliance, "VerticalPodAutoscaler/ingressgateway", "VerticalPodAutoscaler/metadata-exporter"),
+			slices.Concat(alliance, perRevision("VerticalPodAutoscaler/istiod-%"),
+				[]string{"VerticalPodAutoscaler/ingressgateway", "VerticalPodAutoscaler/kiali", "VerticalPodAutoscaler/metadata-exporter"}),
 		},
 		{
 			"a registry with a password brings its Secret", federation,
 			func(v Values) {
 				v.Set(map[string]any{"base": "registry.example.com/modules", "dockercfg": "e30="}, "istio", "registry")
 			}, nil,
-			with(alliance, "Secret/istio-registry"),
+			with(alliance, "Secret/istio-registry", "Secret/shop/d8-istio-sidecar-registry", "Secret/warehouse/d8-istio-sidecar-registry"),
 		},
 	}
 	for _, test := range tests {
@@ -201,8 +305,8 @@ func TestAClusterThatJoinsNoOtherNeedsNoCertificate(t *testing.T) {
 						v.Set(https, "global", "modules", "https")
 					}
 				})
-				if got := objects.Keys(); !slices.Equal(got, always) {
-					t.Errorf("rendered %v, want %v", got, always)
+				if got, want := objects.Keys(), slices.Sorted(slices.Values(always)); !slices.Equal(got, want) {
+					t.Errorf("rendered %v, want %v", got, want)
 				}
 			})
 		}
@@ -220,7 +324,7 @@ func checkConventions(t *testing.T, objects Objects) {
 		if labels["heritage"] != "deckhouse" || labels["module"] != "istio" {
 			t.Errorf("%s has labels %v, which do not say whose it is", key, labels)
 		}
-		if namespace := object.GetNamespace(); namespace != "" && namespace != "d8-istio" {
+		if namespace := object.GetNamespace(); namespace != "" && namespace != moduleNamespace && object.GetName() != "d8-istio-sidecar-registry" {
 			t.Errorf("%s is in namespace %s", key, namespace)
 		}
 		if slices.Contains(foreignKinds, object.GetKind()) {
@@ -260,8 +364,38 @@ func TestRefusedToRender(t *testing.T) {
 		},
 		{
 			"federation without a CA", federation,
-			func(v Values) { v.Set(map[string]any{}, "istio", "internal", "ca") },
+			func(v Values) {
+				noVersions(v)
+				v.Set(map[string]any{}, "istio", "internal", "ca")
+			},
 			"settings `ca.*`",
+		},
+		{
+			"istiod without a CA", "{}",
+			func(v Values) { v.Set(map[string]any{}, "istio", "internal", "ca") },
+			"no certificate authority for istiod yet",
+		},
+		{
+			"two autoscalers that follow the same thing",
+			"controlPlane:\n  replicasManagement: {mode: HPA, hpa: {minReplicas: 1, maxReplicas: 2, metrics: [{type: CPU, targetAverageUtilization: 70}]}}\n" +
+				"  resourcesManagement: {mode: VPA, vpa: {mode: Auto}}", nil,
+			"`controlPlane.resourcesManagement.vpa.mode` is Auto, but `controlPlane.replicasManagement.mode` is HPA",
+		},
+		{
+			"tracing to nowhere", "{}",
+			func(v Values) { v.Set(true, "istio", "tracing", "enabled") },
+			"`tracing.enabled` is true, but `tracing.collector.zipkin.address` is not set",
+		},
+		{
+			"two providers of the same name", "extensionProviders: [{name: one, prometheus: {}}, {name: one, prometheus: {}}]", nil,
+			"`extensionProviders` has two providers with the name one",
+		},
+		{
+			"a version whose files the chart lacks", "{}",
+			func(v Values) {
+				v.Set([]any{map[string]any{"version": "1.19", "revision": "v1x19", "fullVersion": "1.19.7", "imageSuffix": "V1x29x1"}}, "istio", "internal", "versions")
+			},
+			"files/istio/v1x19/values.yaml is missing",
 		},
 		{
 			"federation without a keypair", federation,

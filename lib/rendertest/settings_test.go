@@ -1,8 +1,10 @@
 package rendertest
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +15,7 @@ func TestSettingsAccepted(t *testing.T) {
 	m := load(t)
 	for name, settings := range map[string]string{
 		"none at all":                                "{}",
+		"versions":                                   "globalVersion: '1.27'\nadditionalVersions: ['1.29', '1.25']",
 		"federation":                                 "federation: {enabled: true}",
 		"multicluster, switched off":                 "multicluster: {enabled: false}",
 		"advertised addresses":                       "alliance: {ingressGateway: {advertise: [{address: 203.0.113.7, port: 443}, {address: 2001:db8::7, port: 1}, {address: gw.example.com, port: 65535}]}}",
@@ -54,6 +57,26 @@ func TestSettingsRefused(t *testing.T) {
 		{"cert-manager without an issuer", "https: {mode: CertManager}", "https.certManager.clusterIssuerName"},
 		{"a certificate without its Secret", "https: {mode: CustomCertificate}", "https.customCertificate.secretName"},
 		{"an ingress class in capitals", "ingressClass: Nginx", "ingressClass"},
+		{"a version with its patch", "globalVersion: 1.29.1", "globalVersion"},
+		{"a version that YAML takes for a number", "additionalVersions: [1.27]", "additionalVersions"},
+		{"the same version twice", "additionalVersions: ['1.27', '1.27']", "additionalVersions"},
+		{"a policy in Istio's words", "outboundTrafficPolicyMode: ALLOW_ANY", "outboundTrafficPolicyMode"},
+		{"an address for a range", "sidecar: {includeOutboundIPRanges: [10.0.0.1]}", "sidecar.includeOutboundIPRanges"},
+		{"a port that is a number", "sidecar: {excludeInboundPorts: [8080]}", "sidecar.excludeInboundPorts"},
+		{"a quantity in words", "sidecar: {resourcesManagement: {static: {requests: {cpu: half}}}}", "sidecar.resourcesManagement.static.requests.cpu"},
+		{"a ratio below one", "sidecar: {resourcesManagement: {vpa: {cpu: {limitRatio: 0.5}}}}", "sidecar.resourcesManagement.vpa.cpu.limitRatio"},
+		{"tracing without a collector", "tracing: {enabled: true}", "tracing.collector.zipkin.address"},
+		{"more than all requests traced", "tracing: {sampling: 101}", "tracing.sampling"},
+		{"a collector without a port", "tracing: {collector: {zipkin: {address: zipkin.tracing.svc}}}", "tracing.collector.zipkin.address"},
+		{"static replicas without a number", "controlPlane: {replicasManagement: {mode: Static}}", "controlPlane.replicasManagement.static.replicas"},
+		{"an autoscaler without bounds", "controlPlane: {replicasManagement: {mode: HPA}}", "controlPlane.replicasManagement.hpa"},
+		{"fewer at most than at least", "controlPlane: {replicasManagement: {hpa: {minReplicas: 3, maxReplicas: 2}}}", "controlPlane.replicasManagement.hpa.minReplicas"},
+		{"a redirection by what is not installed", "dataPlane: {trafficRedirectionSetupMode: CNIPlugin}", "dataPlane.trafficRedirectionSetupMode"},
+		{"an idle timeout without a unit", "dataPlane: {proxyConfig: {idleTimeout: '60'}}", "dataPlane.proxyConfig.idleTimeout"},
+		{"a root for tokens that is not PEM", "jwksResolverAdditionalRootCA: abc", "jwksResolverAdditionalRootCA"},
+		{"a provider without a name", "extensionProviders: [{prometheus: {}}]", "extensionProviders"},
+		{"a name without a provider", "extensionProviders: [{name: a}]", "extensionProviders"},
+		{"a place to sign in that nobody sends to", "auth: {externalAuthentication: {authSignInURL: 'https://a.example.com'}}", "auth.externalAuthentication.authSignInURL"},
 		{"an effect that does not exist", "tolerations: [{effect: Never}]", "effect"},
 	}
 	for _, test := range tests {
@@ -134,14 +157,17 @@ func TestExamplesOfSettingsRender(t *testing.T) {
 	}
 	// Some settings are valid only together with others.
 	company := map[string]string{
-		".alliance.ingressGateway.nodePort.port": "alliance: {ingressGateway: {inlet: NodePort}}",
-		".ca.cert":                               "ca: {key: %KEY%}",
-		".ca.key":                                "ca: {cert: %CERT%}",
-		".ca.chain":                              "ca: {cert: %CERT%, key: %KEY%}",
-		".ca.root":                               "ca: {cert: %CERT%, key: %KEY%}",
-		".https.mode":                            "https: {certManager: {clusterIssuerName: letsencrypt}}",
-		".https.certManager.clusterIssuerName":   "https: {mode: CertManager}",
-		".https.customCertificate.secretName":    "https: {mode: CustomCertificate}",
+		".alliance.ingressGateway.nodePort.port":     "alliance: {ingressGateway: {inlet: NodePort}}",
+		".auth.externalAuthentication.authSignInURL": "auth: {externalAuthentication: {authURL: 'https://auth.example.com/auth'}}",
+		".ca.cert":                              "ca: {key: %KEY%}",
+		".ca.key":                               "ca: {cert: %CERT%}",
+		".ca.chain":                             "ca: {cert: %CERT%, key: %KEY%}",
+		".ca.root":                              "ca: {cert: %CERT%, key: %KEY%}",
+		".controlPlane.replicasManagement.mode": "controlPlane: {replicasManagement: {static: {replicas: 3}}}",
+		".tracing.enabled":                      "tracing: {collector: {zipkin: {address: 'zipkin.tracing.svc:9411'}}}",
+		".https.mode":                           "https: {certManager: {clusterIssuerName: letsencrypt}}",
+		".https.certManager.clusterIssuerName":  "https: {mode: CertManager}",
+		".https.customCertificate.secretName":   "https: {mode: CustomCertificate}",
 	}
 	pem := strings.NewReplacer(
 		"%CERT%", `"-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n"`,
@@ -171,7 +197,52 @@ func TestExamplesOfSettingsRender(t *testing.T) {
 			tried++
 		}
 	})
-	if tried < 15 {
+	if tried < 70 {
 		t.Errorf("only %d examples were found", tried)
+	}
+}
+
+// TestExamplesOfSettingsRenderTogether sets everything at once: to the first example of each setting, then to the second, …
+func TestExamplesOfSettingsRenderTogether(t *testing.T) {
+	m := load(t)
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := os.ReadFile(filepath.Join(root, "openapi", "config-values.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema property
+	if err := yaml.Unmarshal(document, &schema); err != nil {
+		t.Fatal(err)
+	}
+	examples := map[string][]any{}
+	most := 0
+	schema.walk("", func(path string, p *property) {
+		if len(p.Examples) > 0 && !strings.Contains(path, "[]") {
+			examples[path] = p.Examples
+			most = max(most, len(p.Examples))
+		}
+	})
+	for row := range most {
+		settings := Values{}
+		// Sorted, an object comes before its parts, which may then say otherwise.
+		for _, path := range slices.Sorted(maps.Keys(examples)) {
+			settings.Set(examples[path][row%len(examples[path])], strings.Split(strings.TrimPrefix(path, "."), ".")...)
+		}
+		values, err := m.settings.Values(settings)
+		if err != nil {
+			t.Errorf("row %d: %v", row, err)
+			continue
+		}
+		values.Set([]any{"cert-manager", "vertical-pod-autoscaler"}, "global", "enabledModules")
+		values.Set(map[string]any{"tls.crt": "crt", "tls.key": "key"}, "istio", "internal", "customCertificateData")
+		objects, err := m.chart.Render(values, "autoscaling.k8s.io/v1/VerticalPodAutoscaler", "monitoring.coreos.com/v1/PodMonitor")
+		if err != nil {
+			t.Errorf("row %d does not render: %v", row, err)
+			continue
+		}
+		checkConventions(t, objects)
 	}
 }

@@ -152,8 +152,14 @@ func TestImagesOfThePodsAreBuilt(t *testing.T) {
 			t.Errorf("the templates need image %s; built are %v", name, built)
 		}
 	}
-	if len(built) != len(digests) {
-		t.Errorf("built are %v, the templates need %d", built, len(digests))
+	for _, name := range built {
+		// Istio's images that go together are built together; nothing of the module runs these two yet.
+		if strings.HasPrefix(name, "cniV") || strings.HasPrefix(name, "ztunnelV") {
+			continue
+		}
+		if _, needed := digests[name]; !needed {
+			t.Errorf("image %s is built, but no template needs it", name)
+		}
 	}
 }
 
@@ -169,7 +175,7 @@ func TestBundleHoldsWhatTheModuleReads(t *testing.T) {
 		holds = append(holds, strings.TrimPrefix(imported.To, "/"))
 	}
 	for _, wanted := range []string{
-		".helmignore", "Chart.yaml", "charts", "crds", "crds/istio", "hooks/istio-hooks", "images_digests.json",
+		".helmignore", "Chart.yaml", "charts", "crds", "crds/istio", "files", "hooks/istio-hooks", "images_digests.json",
 		"module.yaml", "openapi", "oss.yaml", "templates",
 	} {
 		if !slices.Contains(holds, wanted) {

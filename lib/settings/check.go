@@ -17,8 +17,17 @@ import (
 
 // checked is the part of spec.settings that has rules beyond the schema's.
 type checked struct {
-	CA       ca.Bundle `json:"ca"`
-	Alliance struct {
+	GlobalVersion      string       `json:"globalVersion"`
+	AdditionalVersions []string     `json:"additionalVersions"`
+	Sidecar            sidecar      `json:"sidecar"`
+	Tracing            tracing      `json:"tracing"`
+	ControlPlane       controlPlane `json:"controlPlane"`
+	DataPlane          dataPlane    `json:"dataPlane"`
+	JWKSRootCA         string       `json:"jwksResolverAdditionalRootCA"`
+	ExtensionProviders []provider   `json:"extensionProviders"`
+	Auth               auth         `json:"auth"`
+	CA                 ca.Bundle    `json:"ca"`
+	Alliance           struct {
 		IngressGateway struct {
 			Inlet    string `json:"inlet"`
 			NodePort struct {
@@ -44,7 +53,7 @@ func Check(settings, previous map[string]any, now time.Time) []error {
 	if err != nil {
 		return []error{fmt.Errorf("encode settings: %w", err)}
 	}
-	var read checked
+	read := defaults()
 	if err := json.Unmarshal(encoded, &read); err != nil {
 		return []error{fmt.Errorf("decode settings: %w", err)}
 	}
@@ -64,7 +73,14 @@ func Check(settings, previous map[string]any, now time.Time) []error {
 			problems = append(problems, fmt.Errorf("alliance.ingressGateway.advertise[%d]: %w", index, err))
 		}
 	}
-	return problems
+	problems = append(problems, checkVersions(read.GlobalVersion, read.AdditionalVersions)...)
+	problems = append(problems, read.Sidecar.check()...)
+	problems = append(problems, read.Tracing.check()...)
+	problems = append(problems, read.ControlPlane.check()...)
+	problems = append(problems, read.DataPlane.check()...)
+	problems = append(problems, checkCertificates("jwksResolverAdditionalRootCA", read.JWKSRootCA)...)
+	problems = append(problems, checkProviders(read.ExtensionProviders)...)
+	return append(problems, read.Auth.check()...)
 }
 
 // checkCA returns what is wrong with bundle, as Expired when that is nothing but the time.

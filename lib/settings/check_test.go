@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"sigs.k8s.io/yaml"
+
 	"github.com/deckhouse-mesh/istio/lib/ca"
 	"github.com/deckhouse-mesh/istio/lib/settings"
 )
@@ -23,6 +25,14 @@ func TestCheck(t *testing.T) {
 		return map[string]any{"alliance": map[string]any{"ingressGateway": map[string]any{
 			"advertise": []any{map[string]any{"address": address, "port": 443}}}}}
 	}
+	yaml := func(document string) map[string]any {
+		t.Helper()
+		parsed := map[string]any{}
+		if err := yaml.Unmarshal([]byte(document), &parsed); err != nil {
+			t.Fatal(err)
+		}
+		return parsed
+	}
 	for name, test := range map[string]struct {
 		settings map[string]any
 		want     string
@@ -37,6 +47,58 @@ func TestCheck(t *testing.T) {
 			"nodePort": map[string]any{"port": 30443}}}}, "alliance.ingressGateway.nodePort.port: is 30443"},
 		"settings of the wrong type are an error":   {map[string]any{"ca": "x"}, "decode settings"},
 		"unknown settings are the schema's concern": {map[string]any{"unknown": true}, ""},
+		"a known version is fine":                   {map[string]any{"globalVersion": "1.29", "additionalVersions": []any{"1.27"}}, ""},
+		"an unknown version is refused with those there are": {map[string]any{"globalVersion": "1.4"},
+			"globalVersion: there is no Istio 1.4 in this release of the module: choose 1.29"},
+		"an unknown additional version is refused": {map[string]any{"additionalVersions": []any{"1.27", "1.19"}}, "additionalVersions[1]: there is no Istio 1.19"},
+
+		"sound ranges and ports are fine": {yaml("sidecar: {includeOutboundIPRanges: [10.0.0.0/8, 'fd00::/8'], excludeInboundPorts: ['1', '65535']}"), ""},
+		"a range that is too long":        {yaml("sidecar: {includeOutboundIPRanges: [10.0.0.0/8, 10.0.0.0/33]}"), "sidecar.includeOutboundIPRanges[1]: \"10.0.0.0/33\""},
+		"a range that is none":            {yaml("sidecar: {excludeOutboundIPRanges: [1.2.3/8]}"), "sidecar.excludeOutboundIPRanges[0]"},
+		"a port above the last":           {yaml("sidecar: {excludeInboundPorts: ['65536']}"), "sidecar.excludeInboundPorts[0]: \"65536\" is no TCP port"},
+		"an outgoing port that is none":   {yaml("sidecar: {excludeOutboundPorts: ['0']}"), "sidecar.excludeOutboundPorts[0]"},
+
+		"a sidecar's request above its limit": {yaml("sidecar: {resourcesManagement: {static: {requests: {cpu: '3'}, limits: {cpu: 2500m}}}}"),
+			"sidecar.resourcesManagement.static.requests.cpu: 3 is more than sidecar.resourcesManagement.static.limits.cpu, which is 2500m"},
+		"a limit below the request's default": {yaml("sidecar: {resourcesManagement: {static: {limits: {memory: 64Mi}}}}"),
+			"sidecar.resourcesManagement.static.requests.memory: 128Mi is more"},
+		"a least value above the greatest": {yaml("controlPlane: {resourcesManagement: {vpa: {memory: {min: 8Gi}}}}"),
+			"controlPlane.resourcesManagement.vpa.memory.min: 8Gi is more"},
+		"a greatest value is of no matter beside a ratio": {yaml("sidecar: {resourcesManagement: {vpa: {cpu: {min: '4', limitRatio: 2}}}}"), ""},
+		"istiod without limits is fine":                   {yaml("controlPlane: {resourcesManagement: {mode: Static, static: {requests: {cpu: '64'}}}}"), ""},
+		"a quantity that is none": {yaml("controlPlane: {resourcesManagement: {static: {requests: {cpu: '1x'}}}}"),
+			"controlPlane.resourcesManagement.static.requests.cpu: \"1x\" is no quantity"},
+
+		"fewer replicas at most than at least": {yaml("controlPlane: {replicasManagement: {hpa: {minReplicas: 3, maxReplicas: 2}}}"),
+			"controlPlane.replicasManagement.hpa.minReplicas: 3 is more"},
+		"two autoscalers that follow the same": {yaml("controlPlane: {replicasManagement: {mode: HPA}, resourcesManagement: {vpa: {mode: Auto}}}"),
+			"controlPlane.resourcesManagement.vpa.mode: is Auto"},
+
+		"tracing to a Service is fine":          {yaml("tracing: {enabled: true, collector: {zipkin: {address: 'zipkin.tracing.svc:9411'}}}"), ""},
+		"tracing to an IPv6 address is fine":    {yaml("tracing: {enabled: true, collector: {zipkin: {address: '[2001:db8::7]:9411'}}}"), ""},
+		"tracing to nowhere":                    {yaml("tracing: {enabled: true}"), "tracing.collector.zipkin.address: is not set"},
+		"a collector without a port":            {yaml("tracing: {collector: {zipkin: {address: zipkin.tracing.svc}}}"), "tracing.collector.zipkin.address: \"zipkin.tracing.svc\" is no host and port"},
+		"a collector at a port that is none":    {yaml("tracing: {collector: {zipkin: {address: 'zipkin.tracing.svc:99999'}}}"), "\"99999\" is no TCP port"},
+		"a collector without a namespace":       {yaml("tracing: {collector: {zipkin: {address: 'zipkin:9411'}}}"), "\"zipkin\" is no complete name"},
+		"a user interface that is nowhere":      {yaml("tracing: {kiali: {jaegerURLForUsers: 'https://'}}"), "tracing.kiali.jaegerURLForUsers: \"https://\" names no host"},
+		"an endpoint that is no URL":            {yaml("tracing: {kiali: {jaegerGRPCEndpoint: 'http://a b'}}"), "tracing.kiali.jaegerGRPCEndpoint"},
+		"an idle timeout in days":               {yaml("dataPlane: {proxyConfig: {idleTimeout: 1d}}"), "dataPlane.proxyConfig.idleTimeout: \"1d\" is no duration"},
+		"an authentication that is nowhere":     {yaml("auth: {externalAuthentication: {authURL: 'https:///auth'}}"), "auth.externalAuthentication.authURL"},
+		"a range of visitors that is none":      {yaml("auth: {whitelistSourceRanges: [203.0.113.0/64]}"), "auth.whitelistSourceRanges[0]"},
+		"root certificates for tokens are fine": {map[string]any{"jwksResolverAdditionalRootCA": one.Cert + other.Cert}, ""},
+		"a root certificate that is not PEM":    {map[string]any{"jwksResolverAdditionalRootCA": one.Cert + "more"}, "jwksResolverAdditionalRootCA: what should be certificate 2 is not PEM"},
+		"a key among root certificates":         {map[string]any{"jwksResolverAdditionalRootCA": one.Key}, "jwksResolverAdditionalRootCA: holds a PEM block"},
+		"a root certificate that is broken": {map[string]any{"jwksResolverAdditionalRootCA": "-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----\n"},
+			"jwksResolverAdditionalRootCA: certificate 1 cannot be read"},
+
+		"a provider as Istio describes it is fine": {yaml("extensionProviders: [{name: a, envoyExtAuthzHttp: {service: a.b.svc, port: 80}}, {name: b, prometheus: {}}]"), ""},
+		"a provider of an unknown kind":            {yaml("extensionProviders: [{name: a, envoyExtAuthz: {service: a.b.svc, port: 80}}]"), "extensionProviders[0]: is not as Istio"},
+		"a name without a provider":                {yaml("extensionProviders: [{name: a}]"), "extensionProviders[0]: \"a\" is a name without a provider"},
+		"two providers in one":                     {yaml("extensionProviders: [{name: a, prometheus: {}, stackdriver: {}}]"), "extensionProviders[0]"},
+		"the same name twice":                      {yaml("extensionProviders: [{name: a, prometheus: {}}, {name: a, prometheus: {}}]"), "extensionProviders[1]: the name \"a\" is taken"},
+		"the module's own name":                    {yaml("extensionProviders: [{name: d8-tracing, prometheus: {}}]"), "extensionProviders[0]: the name \"d8-tracing\" is taken"},
+		"a provider without a Service":             {yaml("extensionProviders: [{name: a, zipkin: {port: 9411}}]"), "extensionProviders[0]: zipkin.service: is missing"},
+		"a provider without a port":                {yaml("extensionProviders: [{name: a, zipkin: {service: a.b.svc}}]"), "extensionProviders[0]: zipkin.port: 0 is no TCP port"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := errors.Join(settings.Check(test.settings, nil, time.Now())...)

@@ -52,7 +52,7 @@ func TestNothingOutlivesALab(t *testing.T) {
 					t.Errorf("%s (pid %d) of lab.json does not run", process.Name, process.PID)
 				}
 			}
-			for _, want := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "operator", exporterName} {
+			for _, want := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "operator", exporterName, "istiod-" + defaultIstio().Revision()} {
 				if !names[want] {
 					t.Errorf("lab.json has no process %s", want)
 				}

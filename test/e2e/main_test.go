@@ -89,7 +89,12 @@ type clusterDescription struct {
 	APIServer        string `json:"apiServer"`
 	MetadataEndpoint string `json:"metadataEndpoint"`
 	MetadataCA       string `json:"metadataCA"`
-	Processes        []struct {
+	// Istiod of each installed revision.
+	Istiod map[string]struct {
+		XDS   string `json:"xds"`
+		Debug string `json:"debug"`
+	} `json:"istiod"`
+	Processes []struct {
 		Name string `json:"name"`
 		PID  int    `json:"pid"`
 		Log  string `json:"log"`

@@ -47,7 +47,7 @@ func (p *Plane) etcd() process.Command {
 }
 
 func (p *Plane) apiServer() process.Command {
-	return p.command(p.options.Programs.APIServer, apiServerName, []string{
+	args := []string{
 		fmt.Sprintf("--etcd-servers=http://%s:%d", p.options.Address, p.ports.etcd),
 		fmt.Sprintf("--secure-port=%d", p.ports.apiServer),
 		"--bind-address=" + p.options.Address.String(),
@@ -64,7 +64,14 @@ func (p *Plane) apiServer() process.Command {
 		"--authorization-mode=Node,RBAC",
 		"--allow-privileged=true",
 		"--profiling=false",
-	})
+	}
+	if p.options.EgressSelector != "" {
+		args = append(args,
+			"--egress-selector-config-file="+p.options.EgressSelector,
+			// The API server itself picks a ready Pod of a webhook's Service: there is no kube-proxy behind cluster IPs.
+			"--enable-aggregator-routing=true")
+	}
+	return p.command(p.options.Programs.APIServer, apiServerName, args)
 }
 
 func (p *Plane) controllerManager() process.Command {

@@ -40,6 +40,9 @@ type Options struct {
 	// ServiceSubnet and ClusterDomain as in kubeadm's networking section.
 	ServiceSubnet netip.Prefix
 	ClusterDomain string
+	// EgressSelector is the file of an EgressSelectorConfiguration that says how
+	// the API server reaches Pods; empty for directly.
+	EgressSelector string
 
 	Group    *process.Group
 	Reporter *progress.Reporter

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,5 +39,25 @@ func TestAProgramThatEndsAtOnceFailsTheStepWithItsLog(t *testing.T) {
 	}
 	if leftovers, err := process.Leftovers(dir); err != nil || len(leftovers) != 0 {
 		t.Errorf("processes %v are left (%v)", leftovers, err)
+	}
+}
+
+func TestTheAPIServerIsToldHowToReachPods(t *testing.T) {
+	for name, test := range map[string]struct {
+		selector string
+		want     bool
+	}{
+		"through the proxy when there is one": {"/lab/selector.yaml", true},
+		"directly otherwise":                  {"", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plane := &Plane{options: Options{EgressSelector: test.selector}}
+			args := plane.apiServer().Args
+			for _, arg := range []string{"--egress-selector-config-file=" + test.selector, "--enable-aggregator-routing=true"} {
+				if slices.Contains(args, arg) != test.want {
+					t.Errorf("%s: want %v; the arguments are %v", arg, test.want, args)
+				}
+			}
+		})
 	}
 }

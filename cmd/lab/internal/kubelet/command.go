@@ -18,7 +18,7 @@ const tokenMount = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 // command that runs a container as a process: its program for the image, its
 // args and env from the Pod, its volumes at folders instead of mount paths.
-func (k *Kubelet) command(ctx context.Context, instance *instance, pod *corev1.Pod, container *corev1.Container) (process.Command, error) {
+func (k *Kubelet) command(ctx context.Context, instance *instance, pod *corev1.Pod, container *corev1.Container, program Program) (process.Command, error) {
 	if err := k.writeVolumes(ctx, instance, pod); err != nil {
 		return process.Command{}, err
 	}
@@ -66,8 +66,11 @@ func (k *Kubelet) command(ctx context.Context, instance *instance, pod *corev1.P
 	for i := range args {
 		args[i] = rewriter.rewrite(expand(args[i], values))
 	}
+	if program.Args != nil {
+		args = append(args, program.Args(Place{Address: instance.address.Real, Kubeconfig: kubeconfig})...)
+	}
 	return process.Command{
-		Path: k.options.Programs[container.Name],
+		Path: program.Path,
 		Args: args,
 		Env:  env,
 		Dir:  root,

@@ -12,9 +12,13 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
 )
 
-// firstProbes is how often a container that was never ready is probed. The
-// kubelet waits a whole period; a lab is started too often for that.
-const firstProbes = 100 * time.Millisecond
+const (
+	// firstProbes is how often a young container that was never ready is
+	// probed. The kubelet waits a whole period; a lab is started too often for that.
+	firstProbes = 100 * time.Millisecond
+	// young is for how long; what takes longer is not to fill its log with failed probes.
+	young = 8 * time.Second
+)
 
 // health runs the probes of one container.
 type health struct {
@@ -70,7 +74,7 @@ func (h *health) loop(ctx context.Context, probe *corev1.Probe, kind string, jud
 	pid, passes, failures, everPassed := 0, int32(0), int32(0), false
 	for {
 		wait := period
-		if !everPassed && kind != "liveness" {
+		if status := h.keeper.Status(); !everPassed && kind != "liveness" && (status.PID != pid || time.Since(status.Started) < young) {
 			wait = firstProbes
 		}
 		select {
@@ -95,20 +99,18 @@ func (h *health) loop(ctx context.Context, probe *corev1.Probe, kind string, jud
 			}
 		} else if ctx.Err() == nil {
 			passes, failures = 0, failures+1
-			if failures >= threshold(probe, kind, everPassed, period) {
+			if failures >= max(1, probe.FailureThreshold) && !startingUp(probe, kind, status.Started) {
 				judge(pid, false, fmt.Errorf("%s probe failed: %w", kind, err))
 			}
 		}
 	}
 }
 
-// threshold of failures; while probes come faster than their period, as many more are allowed.
-func threshold(probe *corev1.Probe, kind string, everPassed bool, period time.Duration) int32 {
-	failures := max(1, probe.FailureThreshold)
-	if kind == "startup" && !everPassed {
-		return failures * int32(period/firstProbes)
-	}
-	return failures
+// startingUp tells whether a container still has time to pass its startup
+// probe: while probes come faster than their period, the number of failures does not tell.
+func startingUp(probe *corev1.Probe, kind string, since time.Time) bool {
+	allowed := probe.InitialDelaySeconds + max(1, probe.PeriodSeconds)*max(1, probe.FailureThreshold)
+	return kind == "startup" && time.Since(since) < time.Duration(allowed)*time.Second
 }
 
 func (h *health) startup(pid int, passed bool, err error) {

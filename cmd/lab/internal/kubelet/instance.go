@@ -1,6 +1,7 @@
 package kubelet
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 	"sync"
@@ -20,6 +21,7 @@ type instance struct {
 	dir     string
 	address podnet.Address
 
+	// containers that run; none before the Pod is started.
 	containers []*container
 	// stopping is closed when the Pod is to end, stopped when nothing of it runs any more.
 	stopping context.CancelFunc
@@ -34,25 +36,28 @@ type podKey = types.NamespacedName
 
 // container is one running container of a Pod.
 type container struct {
-	name   string
-	log    string
-	keeper *process.Keeper
-	health *health
+	name string
+	// process is the name people know the process by.
+	process string
+	log     string
+	keeper  *process.Keeper
+	health  *health
 }
 
 func (i *instance) volumesDir() string { return filepath.Join(i.dir, "volumes") }
 
 func (i *instance) rootDir(container string) string { return filepath.Join(i.dir, "root", container) }
 
-// start runs the Pod's containers and makes the instance known; each container is kept running until the instance is stopped.
-func (k *Kubelet) start(pod *corev1.Pod, instance *instance) {
+// start runs the Pod's containers, each with its program; they are kept running until the instance is stopped.
+func (k *Kubelet) start(pod *corev1.Pod, instance *instance, programs []Program) {
 	ctx, cancel := context.WithCancel(context.Background())
 	instance.stopping = cancel
 	grace := gracePeriod(pod)
 	key := instance.key
-	for n := range pod.Spec.Containers {
+	var containers []*container
+	for n, program := range programs {
 		spec := pod.Spec.Containers[n].DeepCopy()
-		running := &container{name: spec.Name, log: k.logFile(pod, spec.Name)}
+		running := &container{name: spec.Name, process: cmp.Or(program.Process, spec.Name), log: k.logFile(pod, spec.Name)}
 		running.keeper = k.options.Group.Keep(process.Options{
 			Grace: grace,
 			Next: func(ctx context.Context) (process.Command, error) {
@@ -61,7 +66,7 @@ func (k *Kubelet) start(pod *corev1.Pod, instance *instance) {
 				if fresh, err := k.pods.Pods(key.Namespace).Get(key.Name); err == nil && fresh.UID == pod.UID {
 					present = fresh
 				}
-				return k.command(ctx, instance, present, spec)
+				return k.command(ctx, instance, present, spec, program)
 			},
 			Changed: func() {
 				k.queue.Add(key)
@@ -70,17 +75,23 @@ func (k *Kubelet) start(pod *corev1.Pod, instance *instance) {
 		})
 		running.health = newHealth(spec, instance.address.Real, running.keeper, func() { k.queue.Add(key) })
 		go running.health.run(ctx)
-		instance.containers = append(instance.containers, running)
+		containers = append(containers, running)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.instances[instance.uid] = instance
+	instance.containers = containers
 }
+
+// isStarted tells whether the Pod's containers are kept running. Only the one
+// worker of the queue starts instances, and asks.
+func (i *instance) isStarted() bool { return i.stopping != nil }
 
 // stop ends everything of the Pod, without waiting; then is called when all is gone.
 func (i *instance) stop(then func()) {
 	i.once.Do(func() {
-		i.stopping()
+		if i.isStarted() {
+			i.stopping()
+		}
 		for _, c := range i.containers {
 			c.keeper.Stop()
 		}

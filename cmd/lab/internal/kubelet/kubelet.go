@@ -3,14 +3,15 @@
 // command, args, env, volumes and ServiceAccount, so that a wrong manifest or
 // a missing RBAC rule fails here as it would fail in a cluster.
 //
-// It has no images: a container is run when the lab has a program of the
-// container's name; a Pod with another container stays Pending and says so.
+// It has no images: a container is run when the lab has a program for it; a
+// Pod with another container has an address, stays Pending and says why.
 // Not done: init containers, lifecycle hooks, security contexts, resources,
 // hostPath and persistent volumes, exec and gRPC probes.
 package kubelet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -45,10 +46,11 @@ type Options struct {
 	APIServer string
 	// Dir is where Pods' folders go, LogDir where their logs go.
 	Dir, LogDir string
-	// Programs are the files to run, by container name.
-	Programs map[string]string
-	Network  *podnet.Network
-	Group    *process.Group
+	// Program finds what runs in the container's stead. Its error is for people:
+	// why there is nothing, and what they can do about it.
+	Program func(pod *corev1.Pod, container *corev1.Container) (Program, error)
+	Network *podnet.Network
+	Group   *process.Group
 	// Changed is called when a process changes; it must not block.
 	Changed func()
 }
@@ -200,17 +202,22 @@ func (k *Kubelet) reconcile(ctx context.Context, key podKey) error {
 	case pod.Spec.NodeName != NodeName:
 		return nil
 	}
-	if why := k.whyNotRunnable(pod); why != "" {
-		return k.updateStatus(ctx, pod, unrunnableStatus(pod, why, metav1.Now().Rfc3339Copy()))
-	}
 	if own == nil {
 		if own, err = k.newInstance(pod); err != nil {
 			return err
 		}
-		k.start(pod, own)
-	} else if err := k.writeVolumes(ctx, own, pod); err != nil {
-		// Running containers keep what they have, as in a cluster.
-		klog.Warningf("refresh the volumes of Pod %s: %v", key, err)
+	}
+	programs, err := k.programs(pod)
+	switch {
+	case err != nil && !own.isStarted():
+		return k.updateStatus(ctx, pod, unrunnableStatus(pod, own.address, err.Error(), metav1.Now().Rfc3339Copy()))
+	case !own.isStarted():
+		k.start(pod, own, programs)
+	default:
+		if err := k.writeVolumes(ctx, own, pod); err != nil {
+			// Running containers keep what they have, as in a cluster.
+			klog.Warningf("refresh the volumes of Pod %s: %v", key, err)
+		}
 	}
 	return k.updateStatus(ctx, pod, podStatus(pod, own.address, own.observe(), metav1.Now().Rfc3339Copy()))
 }
@@ -235,6 +242,9 @@ func (k *Kubelet) stopOthers(key podKey, pod *corev1.Pod) (own *instance) {
 func (k *Kubelet) finish(ctx context.Context, pod *corev1.Pod, own *instance) error {
 	if own != nil && !own.isStopped() {
 		own.stop(func() { k.queue.Add(own.key) })
+		if !own.isStarted() {
+			return nil
+		}
 		return k.updateStatus(ctx, pod, podStatus(pod, own.address, own.observe(), metav1.Now().Rfc3339Copy()))
 	}
 	options := metav1.DeleteOptions{GracePeriodSeconds: new(int64), Preconditions: metav1.NewUIDPreconditions(string(pod.UID))}
@@ -248,18 +258,23 @@ func (k *Kubelet) finish(ctx context.Context, pod *corev1.Pod, own *instance) er
 	return nil
 }
 
-func (k *Kubelet) whyNotRunnable(pod *corev1.Pod) string {
+// programs of a Pod's containers, in their order; the error says why the Pod cannot be run here.
+func (k *Kubelet) programs(pod *corev1.Pod) ([]Program, error) {
 	if len(pod.Spec.InitContainers) > 0 {
-		return "the lab does not run init containers"
+		return nil, errors.New("the lab does not run init containers")
 	}
+	var programs []Program
 	for i := range pod.Spec.Containers {
-		if _, ok := k.options.Programs[pod.Spec.Containers[i].Name]; !ok {
-			return fmt.Sprintf("the lab has no program for container %q; it does not run images", pod.Spec.Containers[i].Name)
+		program, err := k.options.Program(pod, &pod.Spec.Containers[i])
+		if err != nil {
+			return nil, err
 		}
+		programs = append(programs, program)
 	}
-	return ""
+	return programs, nil
 }
 
+// newInstance gives the Pod an address and a folder, and makes it known. Nothing of it runs yet.
 func (k *Kubelet) newInstance(pod *corev1.Pod) (*instance, error) {
 	address, err := k.options.Network.Allocate()
 	if err != nil {
@@ -274,6 +289,9 @@ func (k *Kubelet) newInstance(pod *corev1.Pod) (*instance, error) {
 		k.options.Network.Release(address)
 		return nil, fmt.Errorf("prepare Pod %s: %w", created.key, err)
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.instances[created.uid] = created
 	return created, nil
 }
 

@@ -2,6 +2,7 @@ package kubelet
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -26,6 +27,7 @@ const (
 	// program prints what it is given and runs until it is told to end.
 	program = `#!/bin/sh
 echo "arg: $1"
+echo "place: $2 $3"
 echo "message: $MESSAGE"
 echo "config: $(cat settings/greeting)"
 trap 'echo ended; exit 0' TERM
@@ -50,9 +52,9 @@ func newWorld(t *testing.T) *world {
 	kubelet := New(Options{
 		Client: w.client, APIServer: "https://127.0.0.1:1",
 		Dir: filepath.Join(w.dir, "pods"), LogDir: filepath.Join(w.dir, "logs"),
-		Programs: map[string]string{"server": file},
-		Network:  podnet.New(netip.MustParsePrefix("10.100.0.0/16"), func(byte) netip.Addr { return netip.MustParseAddr("127.0.0.1") }),
-		Group:    process.NewGroup(w.dir), Changed: func() {},
+		Program: programOf(file),
+		Network: podnet.New(netip.MustParsePrefix("10.100.0.0/16"), func(byte) netip.Addr { return netip.MustParseAddr("127.0.0.1") }),
+		Group:   process.NewGroup(w.dir), Changed: func() {},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -72,6 +74,18 @@ func newWorld(t *testing.T) *world {
 		}
 	})
 	return w
+}
+
+// programOf runs the file for containers named "server", and tells it where it is.
+func programOf(file string) func(*corev1.Pod, *corev1.Container) (Program, error) {
+	return func(_ *corev1.Pod, container *corev1.Container) (Program, error) {
+		if container.Name != "server" {
+			return Program{}, fmt.Errorf("no program for container %q", container.Name)
+		}
+		return Program{Path: file, Process: "test-server", Args: func(place Place) []string {
+			return []string{place.Address.String(), filepath.Base(place.Kubeconfig)}
+		}}, nil
+	}
 }
 
 func newPod() *corev1.Pod {
@@ -139,6 +153,27 @@ func (w *world) await(what string, condition func(*corev1.Pod) bool) *corev1.Pod
 	return nil
 }
 
+// deletePod as the API server does it, and wait until it is gone. The fake one
+// knows no conflicts: a status written at the same time may undo the mark,
+// which is therefore set again.
+func (w *world) deletePod() {
+	w.Helper()
+	w.await("gone", func(pod *corev1.Pod) bool {
+		if pod == nil {
+			return true
+		}
+		if pod.DeletionTimestamp == nil {
+			deleting := pod.DeepCopy()
+			deleting.DeletionTimestamp = new(metav1.Now())
+			_, err := w.client.CoreV1().Pods(testNamespace).Update(w.Context(), deleting, metav1.UpdateOptions{})
+			if err != nil && !apierrors.IsNotFound(err) {
+				w.Fatal(err)
+			}
+		}
+		return false
+	})
+}
+
 func (w *world) log() string {
 	content, _ := os.ReadFile(filepath.Join(w.dir, "logs", "server-1_server.log"))
 	return string(content)
@@ -160,9 +195,9 @@ func TestAPodRunsWithItsArgsEnvAndVolumes(t *testing.T) {
 	if pod.Status.Phase != corev1.PodRunning || !strings.HasPrefix(pod.Status.PodIP, "10.100.0.") {
 		t.Errorf("phase %s, address %s", pod.Status.Phase, pod.Status.PodIP)
 	}
-	w.await("the program has spoken", func(*corev1.Pod) bool { return strings.Count(w.log(), "\n") >= 3 })
+	w.await("the program has spoken", func(*corev1.Pod) bool { return strings.Count(w.log(), "\n") >= 4 })
 	volume := filepath.Join(w.dir, "pods", "d8-istio_server-1_uid-1", "volumes", "settings")
-	want := "arg: --at=127.0.0.1:8443," + volume + "/greeting\nmessage: hello\nconfig: hello\n"
+	want := "arg: --at=127.0.0.1:8443," + volume + "/greeting\nplace: 127.0.0.1 server.kubeconfig\nmessage: hello\nconfig: hello\n"
 	if got := w.log(); got != want {
 		t.Errorf("it said %q, want %q", got, want)
 	}
@@ -183,12 +218,8 @@ func TestADeletedPodEndsInGoodOrderBeforeItGoes(t *testing.T) {
 	pod.Finalizers = []string{"test/keep"} // the fake API server does not know graceful deletion
 	w.create(settings("hello"), pod)
 	w.await("running", func(p *corev1.Pod) bool { return p != nil && strings.Contains(w.log(), "config:") })
-	deleting := w.await("ready", func(p *corev1.Pod) bool { return p != nil && ready(p) }).DeepCopy()
-	deleting.DeletionTimestamp = new(metav1.Now())
-	if _, err := w.client.CoreV1().Pods(testNamespace).Update(t.Context(), deleting, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	w.await("gone", func(p *corev1.Pod) bool { return p == nil })
+	w.await("ready", func(p *corev1.Pod) bool { return p != nil && ready(p) })
+	w.deletePod()
 	if !strings.HasSuffix(w.log(), "ended\n") {
 		t.Errorf("it was not asked to end: %q", w.log())
 	}
@@ -246,12 +277,29 @@ func TestPodsTheLabCannotRunStayPendingAndSayWhy(t *testing.T) {
 			pod := newPod()
 			test.change(pod)
 			w.create(settings("hello"), pod)
-			found := w.await("a reason", func(p *corev1.Pod) bool { return p != nil && p.Status.Reason == "NotInLab" })
+			found := w.await("a reason", func(p *corev1.Pod) bool { return p != nil && p.Status.Reason == NotInLab })
+			if !strings.HasPrefix(found.Status.PodIP, "10.100.0.") {
+				t.Errorf("its address is %q", found.Status.PodIP)
+			}
 			if found.Status.Phase != corev1.PodPending || !strings.Contains(found.Status.Message, test.want) || ready(found) {
 				t.Errorf("phase %s, message %q", found.Status.Phase, found.Status.Message)
 			}
 		})
 	}
+}
+
+func TestAPodTheLabCannotRunIsDeletedAtOnceAndItsAddressGivenBack(t *testing.T) {
+	w := newWorld(t)
+	pod := newPod()
+	pod.Spec.Containers[0].Name = "istio-proxy"
+	pod.Finalizers = []string{"test/keep"} // the fake API server does not know graceful deletion
+	w.create(pod)
+	w.await("a reason", func(p *corev1.Pod) bool { return p != nil && p.Status.Reason == NotInLab })
+	w.deletePod()
+	w.await("its folder is gone", func(*corev1.Pod) bool {
+		_, err := os.Stat(filepath.Join(w.dir, "pods", "d8-istio_server-1_uid-1"))
+		return os.IsNotExist(err)
+	})
 }
 
 func TestAnUnscheduledPodIsBoundUnlessItsNodeSelectorExcludesTheNode(t *testing.T) {

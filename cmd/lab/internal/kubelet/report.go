@@ -6,7 +6,7 @@ import (
 
 // Process is one container that runs, or should.
 type Process struct {
-	// Name of the container, Pod as namespace/name.
+	// Name of the process, Pod as namespace/name.
 	Name, Pod string
 	Log       string
 	Status    process.Status
@@ -16,8 +16,11 @@ type Process struct {
 func (k *Kubelet) Processes() []Process {
 	var result []Process
 	for _, instance := range k.running() {
-		for _, c := range instance.containers {
-			result = append(result, Process{Name: c.name, Pod: instance.key.String(), Log: c.log, Status: c.keeper.Status()})
+		k.mu.Lock()
+		containers := instance.containers
+		k.mu.Unlock()
+		for _, c := range containers {
+			result = append(result, Process{Name: c.process, Pod: instance.key.String(), Log: c.log, Status: c.keeper.Status()})
 		}
 	}
 	return result

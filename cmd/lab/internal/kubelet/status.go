@@ -10,6 +10,9 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
 )
 
+// NotInLab is the reason in the status of Pods that the lab has no program for.
+const NotInLab = "NotInLab"
+
 // observation of one container, from which its status is written.
 type observation struct {
 	process        process.Status
@@ -49,22 +52,25 @@ func podStatus(pod *corev1.Pod, address podnet.Address, observed map[string]obse
 	return status
 }
 
-// unrunnableStatus is the status of a Pod that the lab has no program for.
-func unrunnableStatus(pod *corev1.Pod, why string, now metav1.Time) corev1.PodStatus {
+// unrunnableStatus is the status of a Pod that the lab has no program for. It
+// has an address, so that what lists Pods by address knows it, as not ready.
+func unrunnableStatus(pod *corev1.Pod, address podnet.Address, why string, now metav1.Time) corev1.PodStatus {
 	status := *pod.Status.DeepCopy()
+	status.PodIP = address.Shown.String()
+	status.PodIPs = []corev1.PodIP{{IP: status.PodIP}}
 	status.Phase = corev1.PodPending
-	status.Reason, status.Message = "NotInLab", why
+	status.Reason, status.Message = NotInLab, why
 	status.ContainerStatuses = nil
 	for i := range pod.Spec.Containers {
 		spec := &pod.Spec.Containers[i]
 		status.ContainerStatuses = append(status.ContainerStatuses, corev1.ContainerStatus{
 			Name: spec.Name, Image: spec.Image, Started: new(bool),
-			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "NotInLab", Message: why}},
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: NotInLab, Message: why}},
 		})
 	}
 	setCondition(&status, corev1.PodScheduled, true, "", "", now)
-	setCondition(&status, corev1.ContainersReady, false, "NotInLab", why, now)
-	setCondition(&status, corev1.PodReady, false, "NotInLab", why, now)
+	setCondition(&status, corev1.ContainersReady, false, NotInLab, why, now)
+	setCondition(&status, corev1.PodReady, false, NotInLab, why, now)
 	return status
 }
 

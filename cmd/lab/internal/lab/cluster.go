@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/controlplane"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/istiod"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kubelet"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/loopback"
@@ -25,6 +25,8 @@ const (
 	// Last bytes of the cluster's own addresses in its block.
 	controlPlaneHost = 1
 	frontHost        = 2
+	istiodHost       = 3
+	egressHost       = 4
 
 	frontPort    = 8443
 	operatorPort = 9650
@@ -48,13 +50,15 @@ type cluster struct {
 	clients  *kube.Clients
 	node     *kubelet.Kubelet
 	front    *serviceproxy.Front
+	istiods  *istiod.Fronts
 	operator *operator
 	uuid     string
 
 	// background is what runs in this process for the cluster; failed gets its first error.
-	background sync.WaitGroup
-	cancel     context.CancelFunc
-	failed     chan error
+	background    sync.WaitGroup
+	backgroundCtx context.Context
+	cancel        context.CancelFunc
+	failed        chan error
 
 	// published guards what describe reads while start still writes.
 	published sync.Mutex
@@ -62,14 +66,20 @@ type cluster struct {
 
 // start brings the cluster up, the module's operator included.
 func (c *cluster) start(ctx context.Context, public *pki.Authority, settings map[string]any) error {
+	c.backgroundCtx, c.cancel = context.WithCancel(context.Background())
 	var err error
 	if c.block, err = loopback.Claim(); err != nil {
+		return fmt.Errorf("%s: %w", c.plan.name, err)
+	}
+	c.network = podnet.New(c.plan.podSubnet, c.block.Address)
+	selector, err := c.startEgress()
+	if err != nil {
 		return fmt.Errorf("%s: %w", c.plan.name, err)
 	}
 	address := c.block.Address(controlPlaneHost)
 	plane, err := controlplane.Start(ctx, controlplane.Options{
 		Name: c.plan.name, Dir: c.dir, Address: address, Programs: c.layout.Programs,
-		ServiceSubnet: c.plan.serviceSubnet, ClusterDomain: c.plan.domain,
+		ServiceSubnet: c.plan.serviceSubnet, ClusterDomain: c.plan.domain, EgressSelector: selector,
 		Group: c.group, Reporter: c.reporter, Changed: c.changed,
 	})
 	if err != nil {
@@ -123,38 +133,6 @@ func (c *cluster) prepare(ctx context.Context, public *pki.Authority, settings m
 	}.apply(ctx, c.clients)
 }
 
-// startNode runs what stands in for the node and the cloud around it.
-func (c *cluster) startNode() {
-	ctx, cancel := context.WithCancel(context.Background())
-	c.cancel = cancel
-	c.network = podnet.New(c.plan.podSubnet, c.block.Address)
-	node := kubelet.New(kubelet.Options{
-		Client: c.clients.Typed, APIServer: c.plane.URL(),
-		Dir: filepath.Join(c.dir, "pods"), LogDir: filepath.Join(c.dir, "logs"),
-		Programs: map[string]string{exporter: c.layout.MetadataExporter()},
-		Network:  c.network, Group: c.group, Changed: c.changed,
-	})
-	c.publish(func() { c.node = node })
-	service := serviceproxy.Service{Namespace: moduleNamespace, Name: exporter, Port: "https"}
-	for _, run := range []func() error{
-		func() error { return c.node.Run(ctx) },
-		func() error { return c.front.Serve(ctx) },
-		func() error { return serviceproxy.Follow(ctx, c.clients.Typed, service, c.network, c.front) },
-		func() error {
-			return serviceproxy.AssignAddresses(ctx, c.clients.Typed, moduleNamespace, c.plan.loadBalancerIP)
-		},
-	} {
-		c.background.Go(func() {
-			if err := run(); err != nil && ctx.Err() == nil {
-				select {
-				case c.failed <- fmt.Errorf("%s: %w", c.plan.name, err):
-				default:
-				}
-			}
-		})
-	}
-}
-
 // metadataEndpoint is what neighbours call.
 func (c *cluster) metadataEndpoint() string {
 	return "https://" + c.front.Address().String() + metadataPath
@@ -185,6 +163,17 @@ func (c *cluster) publish(change func()) {
 	change()
 	c.published.Unlock()
 	c.changed()
+}
+
+// istiodAddresses by revision.
+func (c *cluster) istiodAddresses() map[string]state.Istiod {
+	c.published.Lock()
+	istiods := c.istiods
+	c.published.Unlock()
+	if istiods == nil {
+		return map[string]state.Istiod{}
+	}
+	return istiods.Addresses()
 }
 
 // processes of the cluster that exist or existed and are to exist again.

@@ -114,6 +114,10 @@ func (r *running) start(ctx context.Context, plans []plan) error {
 	if err := r.join(ctx); err != nil {
 		return err
 	}
+	// Istiod has been starting all the while.
+	if err := r.forEach(ctx, func(ctx context.Context, c *cluster) error { return c.awaitMesh(ctx) }); err != nil {
+		return err
+	}
 	r.options.Reporter.Printf("lab ready: %d clusters (%.1fs)", len(r.clusters), time.Since(begun).Seconds())
 	return nil
 }
@@ -179,6 +183,7 @@ func (r *running) refresh() error {
 	return r.file.Update(func(lab *state.Lab) {
 		for i, c := range r.clusters {
 			lab.Clusters[i].Processes = c.processes()
+			lab.Clusters[i].Istiod = c.istiodAddresses()
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/controlplane"
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
 )
 
 // Layout says where the things are that a lab is made of.
@@ -35,7 +36,7 @@ func FindLayout(root string) (Layout, error) {
 		return Layout{}, fmt.Errorf("find the project: %w", err)
 	}
 	var missing []string
-	for _, file := range []string{layout.Operator(), layout.MetadataExporter(), layout.ModulesDir(), layout.GlobalHooksDir(), layout.ModuleConfigCRD()} {
+	for _, file := range []string{layout.Operator(), layout.MetadataExporter(), layout.ModulesDir(), layout.GlobalHooksDir(), layout.ModuleConfigCRD(), layout.Istiod(istioversion.Default().Revision())} {
 		if _, err := os.Stat(file); err != nil {
 			missing = append(missing, file)
 		}
@@ -63,6 +64,11 @@ func (l Layout) GlobalHooksDir() string { return filepath.Join(l.Root, "global-h
 // ModuleConfigCRD is the definition of ModuleConfig, made by `make generate`.
 func (l Layout) ModuleConfigCRD() string {
 	return filepath.Join(l.Root, ".cache", "crds", "module-config.yaml")
+}
+
+// Istiod is the program of a revision, built by `make tools`.
+func (l Layout) Istiod(revision string) string {
+	return filepath.Join(l.Root, ".cache", "tools", "istio", revision, "pilot-discovery")
 }
 
 // builtPrograms is the link that `make tools` leaves to the control plane it built.

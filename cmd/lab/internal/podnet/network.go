@@ -75,7 +75,7 @@ func (n *Network) Real(shown netip.Addr) (netip.Addr, error) {
 		return netip.Addr{}, fmt.Errorf("%s is not in the Pod range %s", shown, n.subnet)
 	}
 	host := shown.As4()[3]
-	if shown != n.shown(host) {
+	if shown != n.shown(host) || host < first || host > last {
 		return netip.Addr{}, fmt.Errorf("%s was never given to a Pod", shown)
 	}
 	return n.loopback(host), nil

@@ -24,7 +24,7 @@ func TestAShownAddressLeadsToTheRealOne(t *testing.T) {
 	if got, err := network.Real(address.Shown); err != nil || got != address.Real {
 		t.Fatalf("Real(%s) = %s, %v, want %s", address.Shown, got, err, address.Real)
 	}
-	for _, foreign := range []string{"10.101.0.10", "10.100.1.10", "::1"} {
+	for _, foreign := range []string{"10.101.0.10", "10.100.1.10", "10.100.0.1", "10.100.0.254", "::1"} {
 		if got, err := network.Real(netip.MustParseAddr(foreign)); err == nil {
 			t.Errorf("Real(%s) = %s, want an error", foreign, got)
 		}

@@ -163,6 +163,7 @@ func (c *Cluster) ask(ctx context.Context) []Check {
 	if config, err := clients.Dynamic.Resource(kube.ModuleConfigs).Get(ctx, "istio", metav1.GetOptions{}); err == nil {
 		checks = append(checks, settingsCheck(config))
 	}
+	checks = append(checks, istiodChecks(ctx, clients, c.Kubeconfig)...)
 	federations, err := clients.Dynamic.Resource(kube.IstioFederations).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return append(checks, Check{

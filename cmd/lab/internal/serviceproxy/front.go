@@ -11,20 +11,14 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
-	"time"
 )
-
-// dialTimeout for one backend; everything is on one machine.
-const dialTimeout = 2 * time.Second
 
 // Front forwards connections to backends, which may change at any time.
 type Front struct {
 	listener *net.TCPListener
-	next     atomic.Uint64
-
-	mu       sync.Mutex
-	backends []netip.AddrPort
+	plain    pool
+	// encrypted gets the connections that begin as TLS does; nil when all are treated alike.
+	encrypted *pool
 }
 
 // Listen opens the front; Serve serves it.
@@ -36,23 +30,39 @@ func Listen(address netip.AddrPort) (*Front, error) {
 	return &Front{listener: listener}, nil
 }
 
+// ListenSplit opens a front with two sets of backends: one for connections that
+// begin as TLS does (SetTLSBackends), one for all others (SetBackends). It is
+// for protocols whose client speaks first.
+func ListenSplit(address netip.AddrPort) (*Front, error) {
+	front, err := Listen(address)
+	if err != nil {
+		return nil, err
+	}
+	front.encrypted = &pool{}
+	return front, nil
+}
+
 // Address that the front listens on.
 func (f *Front) Address() netip.AddrPort {
 	return netip.MustParseAddrPort(f.listener.Addr().String())
 }
 
 // SetBackends replaces the backends; established connections stay.
-func (f *Front) SetBackends(backends []netip.AddrPort) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.backends = backends
-}
+func (f *Front) SetBackends(backends []netip.AddrPort) { f.plain.set(backends) }
+
+// SetTLSBackends replaces the backends for TLS of a front that tells it from
+// the rest; established connections stay.
+func (f *Front) SetTLSBackends(backends []netip.AddrPort) { f.encrypted.set(backends) }
 
 // Backends of now.
-func (f *Front) Backends() []netip.AddrPort {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.backends
+func (f *Front) Backends() []netip.AddrPort { return f.plain.get() }
+
+// Close a front that is not served.
+func (f *Front) Close() error {
+	if err := f.listener.Close(); err != nil {
+		return fmt.Errorf("close the front of a Service: %w", err)
+	}
+	return nil
 }
 
 // Serve forwards until the context ends, then closes every connection and returns.
@@ -75,23 +85,45 @@ func (f *Front) Serve(ctx context.Context) error {
 
 func (f *Front) forward(ctx context.Context, client *net.TCPConn) {
 	defer func() { _ = client.Close() }()
-	backend := f.dial(ctx)
+	stop := context.AfterFunc(ctx, func() { _ = client.Close() })
+	defer stop()
+	backends, begin := &f.plain, []byte(nil)
+	if f.encrypted != nil {
+		first, err := firstByte(client)
+		if err != nil {
+			return
+		}
+		if begin = []byte{first}; first == tlsHandshake {
+			backends = f.encrypted
+		}
+	}
+	backend := backends.dial(ctx)
 	if backend == nil {
 		// A Service without endpoints refuses: reset instead of an orderly end.
 		_ = client.SetLinger(0)
 		return
 	}
 	defer func() { _ = backend.Close() }()
-	stop := context.AfterFunc(ctx, func() {
-		_ = client.Close()
-		_ = backend.Close()
-	})
-	defer stop()
+	stopBackend := context.AfterFunc(ctx, func() { _ = backend.Close() })
+	defer stopBackend()
+	if _, err := backend.Write(begin); err != nil {
+		_ = client.SetLinger(0)
+		return
+	}
 
 	var both sync.WaitGroup
 	both.Go(func() { pipe(backend, client) })
 	both.Go(func() { pipe(client, backend) })
 	both.Wait()
+}
+
+// tlsHandshake is the type of a TLS connection's first record.
+const tlsHandshake = 0x16
+
+func firstByte(client net.Conn) (byte, error) {
+	var first [1]byte
+	_, err := io.ReadFull(client, first[:])
+	return first[0], err
 }
 
 // pipe copies one direction and passes its end on. A direction that broke
@@ -104,21 +136,4 @@ func pipe(to, from *net.TCPConn) {
 		return
 	}
 	_ = to.CloseWrite()
-}
-
-func (f *Front) dial(ctx context.Context) *net.TCPConn {
-	backends := f.Backends()
-	if len(backends) == 0 {
-		return nil
-	}
-	begin := f.next.Add(1)
-	dialer := &net.Dialer{Timeout: dialTimeout}
-	for i := range backends {
-		backend := backends[(begin+uint64(i))%uint64(len(backends))]
-		connection, err := dialer.DialContext(ctx, "tcp", backend.String())
-		if tcp, ok := connection.(*net.TCPConn); err == nil && ok {
-			return tcp
-		}
-	}
-	return nil
 }

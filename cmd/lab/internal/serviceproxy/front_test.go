@@ -37,7 +37,12 @@ func backend(t *testing.T, name string) netip.AddrPort {
 
 func serve(t *testing.T) *Front {
 	t.Helper()
-	front, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"))
+	return serveOn(t, Listen)
+}
+
+func serveOn(t *testing.T, listen func(netip.AddrPort) (*Front, error)) *Front {
+	t.Helper()
+	front, err := listen(netip.MustParseAddrPort("127.0.0.1:0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,13 +65,18 @@ func serve(t *testing.T) *Front {
 
 func ask(t *testing.T, front *Front) (string, error) {
 	t.Helper()
+	return say(t, front, "hello")
+}
+
+func say(t *testing.T, front *Front, request string) (string, error) {
+	t.Helper()
 	connection, err := net.Dial("tcp", front.Address().String())
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = connection.Close() }()
 	_ = connection.SetDeadline(time.Now().Add(deadline))
-	if _, err := io.WriteString(connection, "hello"); err != nil {
+	if _, err := io.WriteString(connection, request); err != nil {
 		return "", err
 	}
 	if err := connection.(*net.TCPConn).CloseWrite(); err != nil {
@@ -136,5 +146,38 @@ func TestAConnectionEndsWhenTheFrontStops(t *testing.T) {
 		}
 	case <-time.After(deadline):
 		t.Fatal("an open connection keeps the front from stopping")
+	}
+}
+
+func TestASplitFrontTellsTLSFromTheRest(t *testing.T) {
+	front := serveOn(t, ListenSplit)
+	front.SetBackends([]netip.AddrPort{backend(t, "plain")})
+	front.SetTLSBackends([]netip.AddrPort{backend(t, "encrypted")})
+	for request, want := range map[string]string{
+		"PRI * HTTP/2.0":       "plain:PRI * HTTP/2.0",
+		"\x16\x03\x01\x02\x00": "encrypted:\x16\x03\x01\x02\x00",
+	} {
+		if answer, err := say(t, front, request); err != nil || answer != want {
+			t.Errorf("the answer to %q is %q, %v", request, answer, err)
+		}
+	}
+}
+
+func TestAClientThatSaysNothingDoesNotKeepASplitFrontFromStopping(t *testing.T) {
+	var silent net.Conn
+	t.Run("while it is connected", func(t *testing.T) {
+		front := serveOn(t, ListenSplit)
+		front.SetBackends([]netip.AddrPort{backend(t, "a")})
+		var err error
+		if silent, err = net.Dial("tcp", front.Address().String()); err != nil {
+			t.Fatal(err)
+		}
+		// Connections are accepted in order: when the second is served, the first is being served.
+		if answer, err := ask(t, front); err != nil || answer != "a:hello" {
+			t.Fatalf("answer %q, %v", answer, err)
+		}
+	})
+	if silent != nil {
+		_ = silent.Close()
 	}
 }

@@ -55,14 +55,18 @@ func backendsOf(lister discoverylisters.EndpointSliceLister, service Service, ne
 			if port.Name == nil || *port.Name != service.Port || port.Port == nil {
 				continue
 			}
-			backends = append(backends, readyAddresses(slice, uint16(*port.Port), network)...)
+			for _, address := range ReadyPods(slice, network) {
+				backends = append(backends, netip.AddrPortFrom(address, uint16(*port.Port)))
+			}
 		}
 	}
 	return backends
 }
 
-func readyAddresses(slice *discoveryv1.EndpointSlice, port uint16, network *podnet.Network) []netip.AddrPort {
-	var ready []netip.AddrPort
+// ReadyPods are the addresses that the slice's ready Pods really listen on.
+// Endpoints that are no Pods of the network are passed over.
+func ReadyPods(slice *discoveryv1.EndpointSlice, network *podnet.Network) []netip.Addr {
+	var ready []netip.Addr
 	for _, endpoint := range slice.Endpoints {
 		if endpoint.Conditions.Ready != nil && !*endpoint.Conditions.Ready {
 			continue
@@ -73,7 +77,7 @@ func readyAddresses(slice *discoveryv1.EndpointSlice, port uint16, network *podn
 				continue
 			}
 			if real, err := network.Real(shown); err == nil {
-				ready = append(ready, netip.AddrPortFrom(real, port))
+				ready = append(ready, real)
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,8 +41,20 @@ type Cluster struct {
 	MetadataEndpoint string `json:"metadataEndpoint"`
 	MetadataCA       string `json:"metadataCA"`
 	// OperatorMetrics is the Prometheus endpoint of the module's operator.
-	OperatorMetrics string    `json:"operatorMetrics"`
-	Processes       []Process `json:"processes"`
+	OperatorMetrics string `json:"operatorMetrics"`
+	// Istiod is where to reach istiod of each revision that is installed.
+	Istiod    map[string]Istiod `json:"istiod"`
+	Processes []Process         `json:"processes"`
+}
+
+// Istiod is where to reach one revision's istiod. The addresses stay the same
+// while its Pods come and go; without a ready Pod they reset connections.
+type Istiod struct {
+	// XDS is host:port of the discovery service and the certificate API, both
+	// with TLS (istiod's port 15012) and in plain text (15010).
+	XDS string `json:"xds"`
+	// Debug is the URL of istiod's port 8080: /ready, /debug/….
+	Debug string `json:"debug"`
 }
 
 // Process is one running program of a cluster.
@@ -130,6 +143,7 @@ func (f *File) Snapshot() Lab {
 	lab.Clusters = slices.Clone(lab.Clusters)
 	for i := range lab.Clusters {
 		lab.Clusters[i].Processes = slices.Clone(lab.Clusters[i].Processes)
+		lab.Clusters[i].Istiod = maps.Clone(lab.Clusters[i].Istiod)
 	}
 	return lab
 }

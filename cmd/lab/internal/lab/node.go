@@ -1,0 +1,73 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/egress"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/istiod"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kubelet"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/serviceproxy"
+)
+
+// startEgress opens the API server's way to Pods, and returns the file that tells it of it.
+func (c *cluster) startEgress() (selector string, err error) {
+	proxy, err := egress.Listen(netip.AddrPortFrom(c.block.Address(egressHost), 0), c.network)
+	if err != nil {
+		return "", err
+	}
+	c.inBackground(proxy.Serve)
+	return proxy.WriteConfiguration(filepath.Join(c.dir, "egress"))
+}
+
+// startNode runs what stands in for the node and the cloud around it.
+func (c *cluster) startNode() {
+	node := kubelet.New(kubelet.Options{
+		Client: c.clients.Typed, APIServer: c.plane.URL(),
+		Dir: filepath.Join(c.dir, "pods"), LogDir: filepath.Join(c.dir, "logs"),
+		Program: c.program, Network: c.network, Group: c.group, Changed: c.changed,
+	})
+	istiods := istiod.NewFronts(istiod.Options{
+		Client: c.clients.Typed, Namespace: moduleNamespace,
+		Address: c.block.Address(istiodHost), Network: c.network, Changed: c.changed,
+	})
+	c.publish(func() { c.node, c.istiods = node, istiods })
+	service := serviceproxy.Service{Namespace: moduleNamespace, Name: exporter, Port: "https"}
+	c.inBackground(c.node.Run)
+	c.inBackground(c.front.Serve)
+	c.inBackground(c.istiods.Run)
+	c.inBackground(func(ctx context.Context) error {
+		return serviceproxy.Follow(ctx, c.clients.Typed, service, c.network, c.front)
+	})
+	c.inBackground(func(ctx context.Context) error {
+		return serviceproxy.AssignAddresses(ctx, c.clients.Typed, moduleNamespace, c.plan.loadBalancerIP)
+	})
+}
+
+// program of a container: those of the module that the lab can run.
+func (c *cluster) program(pod *corev1.Pod, container *corev1.Container) (kubelet.Program, error) {
+	switch {
+	case container.Name == exporter:
+		return kubelet.Program{Path: c.layout.MetadataExporter()}, nil
+	case pod.Namespace == moduleNamespace && istiod.Is(pod, container):
+		return istiod.Program(pod, c.layout.Istiod)
+	}
+	return kubelet.Program{}, fmt.Errorf("the lab has no program for container %q; it does not run images", container.Name)
+}
+
+// inBackground runs a part of the cluster until the cluster is stopped. When
+// it ends before with an error, the lab does.
+func (c *cluster) inBackground(run func(context.Context) error) {
+	c.background.Go(func() {
+		if err := run(c.backgroundCtx); err != nil && c.backgroundCtx.Err() == nil {
+			select {
+			case c.failed <- fmt.Errorf("%s: %w", c.plan.name, err):
+			default:
+			}
+		}
+	})
+}

@@ -1,0 +1,37 @@
+package hooks
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+var _ = Describe("Hook application_namespaces", func() {
+	It("finds namespaces by their labels, by Pods that ask, and by sidecars that run", func() {
+		r := newRun(applicationNamespaces(), meshSettings).given(
+			aNamespace("web", "istio-injection: enabled"),
+			aNamespace("shop", "istio.io/rev: v1x27"),
+			aNamespace("ingress", ""), aPod("ingress", "controller", "sidecar.istio.io/inject: 'true'", ""),
+			aNamespace("canary", ""), aPod("canary", "web", "istio.io/rev: v1x29", ""),
+			aNamespace("left", ""), anInjectedPod("left", "web", "v1x29", "1.29.1"),
+			aNamespace("plain", ""), aPod("plain", "web", "", ""),
+			aNamespace("without", "istio-injection: disabled"),
+			aNamespace("d8-istio", ""), anIstiod("v1x29", true),
+		).succeeds()
+		Expect(r.ValuesGet(applicationNamespacesPath).Raw).To(MatchJSON(`["canary", "ingress", "left", "shop", "web"]`))
+		Expect(r.PatchedOperations()).To(BeEmpty())
+	})
+
+	It("leaves out a namespace that is being deleted: nothing can be created there", func() {
+		r := newRun(applicationNamespaces(), meshSettings).given(`
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {istio-injection: enabled}, deletionTimestamp: "2026-11-22T12:00:00Z", finalizers: [example.com/wait]}
+`).succeeds()
+		Expect(r.ValuesGet(applicationNamespacesPath).Raw).To(MatchJSON(`[]`))
+	})
+
+	It("keeps what it knows when no namespace is seen, because no cluster is without", func() {
+		r := newRun(applicationNamespaces(), meshSettings).given(aNamespace("shop", "istio-injection: enabled")).succeeds()
+		Expect(r.given().succeeds().ValuesGet(applicationNamespacesPath).Raw).To(MatchJSON(`["shop"]`))
+	})
+})

@@ -1,0 +1,49 @@
+package hooks
+
+import (
+	"encoding/json"
+
+	"github.com/flant/shell-operator/pkg/filter/jq"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"sigs.k8s.io/yaml"
+
+	"github.com/deckhouse-mesh/istio/lib/installation"
+)
+
+var _ = Describe("The filters of bindings", func() {
+	It("are understood by addon-operator, too", func() {
+		for _, hook := range All() {
+			for _, binding := range hook.Config.Kubernetes {
+				if binding.JqFilter == "" {
+					continue
+				}
+				_, err := jq.Compile(binding.JqFilter)
+				Expect(err).NotTo(HaveOccurred(), "%s: %s", hook.Name, binding.Name)
+			}
+		}
+	})
+
+	DescribeTable("take a Pod's revision from what istiod noted, whatever else somebody wrote there",
+		func(annotations, want string) {
+			program, err := jq.Compile(podsBinding().JqFilter)
+			Expect(err).NotTo(HaveOccurred())
+			var object map[string]any
+			Expect(yaml.Unmarshal([]byte(aPod("shop", "web", "", annotations)), &object)).To(Succeed())
+			result, err := program.Apply(object)
+			Expect(err).NotTo(HaveOccurred())
+			var pod installation.Pod
+			Expect(json.Unmarshal(result, &pod)).To(Succeed())
+			Expect(pod.Sidecar.Revision).To(Equal(want))
+			Expect(pod.Pod.Revision).To(BeNil())
+			Expect(pod.Inject).To(BeNil())
+		},
+		Entry("no annotation, no sidecar", "", ""),
+		Entry("istiod's note", `sidecar.istio.io/status: '{"revision":"v1x27"}'`, "v1x27"),
+		Entry("a note without revision, beside the revision", `sidecar.istio.io/status: '{}', istio.io/rev: v1x27`, "v1x27"),
+		Entry("the revision alone is no sidecar", `istio.io/rev: v1x27`, ""),
+		Entry("a note that is no JSON", `sidecar.istio.io/status: "{"`, "unknown"),
+		Entry("a note that is a list", `sidecar.istio.io/status: "[]"`, "unknown"),
+		Entry("a revision that is a number", `sidecar.istio.io/status: '{"revision":5}'`, "unknown"),
+	)
+})

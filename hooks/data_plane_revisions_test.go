@@ -1,0 +1,88 @@
+package hooks
+
+import (
+	"fmt"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+var _ = Describe("Hook data_plane_revisions", func() {
+	newDataPlaneRun := func(objects ...string) *run {
+		GinkgoHelper()
+		r := newRun(dataPlaneRevisions(), installedVersions)
+		r.ValuesSet(defaultRevisionPath, "v1x27")
+		return r.given(objects...).succeeds()
+	}
+	states := func(r *run) []string {
+		GinkgoHelper()
+		var sentences []string
+		for _, metric := range r.CollectedMetrics() {
+			if metric.Name == dataPlaneMetric {
+				Expect(metric.Value).To(HaveValue(Equal(1.0)))
+				labels := metric.Labels
+				sentences = append(sentences, fmt.Sprintf("%s/%s wants %s (%s), has %s (%s)", labels["namespace"], labels["dataplane_pod"],
+					labels["desired_revision"], labels["desired_full_version"], labels["revision"], labels["full_version"]))
+			}
+		}
+		return sentences
+	}
+	problems := func(r *run) map[string]float64 {
+		GinkgoHelper()
+		found := r.series(dataPlaneProblemMetric, "namespace", "problem")
+		for key, number := range found {
+			if number == 0 {
+				delete(found, key)
+			}
+		}
+		return found
+	}
+
+	It("tells which sidecar a Pod has and which it would get now", func() {
+		r := newDataPlaneRun(aNamespace("shop", "istio-injection: enabled"), anInjectedPod("shop", "web", "v1x27", "1.27.0"))
+		Expect(states(r)).To(ConsistOf("shop/web wants v1x27 (1.27.0), has v1x27 (1.27.0)"))
+		Expect(problems(r)).To(BeEmpty())
+		Expect(r.series(dataPlaneProblemMetric, "namespace", "problem")).To(HaveLen(4), "what is over is said with a zero")
+		Expect(r.PatchedOperations()).To(BeEmpty())
+	})
+
+	It("follows the labels of namespaces and Pods", func() {
+		r := newDataPlaneRun(
+			aNamespace("shop", "istio.io/rev: v1x29"), anInjectedPod("shop", "web", "v1x27", "1.27.0"),
+			aNamespace("plain", ""), aPod("plain", "asks", "sidecar.istio.io/inject: 'true'", ""), aPod("plain", "names", "istio.io/rev: v1x29", ""), aPod("plain", "silent", "", ""))
+		Expect(states(r)).To(ConsistOf(
+			"shop/web wants v1x29 (1.29.1), has v1x27 (1.27.0)",
+			"plain/asks wants v1x27 (1.27.0), has none (none)",
+			"plain/names wants v1x29 (1.29.1), has none (none)",
+		))
+		Expect(problems(r)).To(Equal(map[string]float64{"shop OtherRevision": 1, "plain SidecarMissing": 2}))
+	})
+
+	It("tells of sidecars behind their istiod and of revisions that do not exist", func() {
+		r := newDataPlaneRun(
+			aNamespace("shop", "istio.io/rev: v1x29"), anInjectedPod("shop", "web", "v1x29", "1.29.0"),
+			aNamespace("lost", "istio.io/rev: v1x99"), aPod("lost", "web", "", ""))
+		Expect(problems(r)).To(Equal(map[string]float64{"shop OlderVersion": 1, "lost RevisionNotInstalled": 1}))
+	})
+
+	It("reads the version of a sidecar that the kubelet starts as an init container from its image", func() {
+		r := newDataPlaneRun(aNamespace("shop", "istio-injection: enabled"), `
+apiVersion: v1
+kind: Pod
+metadata: {namespace: shop, name: web, annotations: {sidecar.istio.io/status: '{"revision":"v1x27"}'}}
+spec: {containers: [{name: app, image: "app:9.9.9"}], initContainers: [{name: istio-proxy, image: "proxyv2:1.27.0"}]}
+`)
+		Expect(states(r)).To(ConsistOf("shop/web wants v1x27 (1.27.0), has v1x27 (1.27.0)"))
+	})
+
+	It("leaves out the module's own Pods and those that have finished", func() {
+		r := newDataPlaneRun(aNamespace("d8-istio", ""), aPod("d8-istio", "ingressgateway", "istio.io/rev: v1x29", ""),
+			aNamespace("shop", "istio-injection: enabled"), `
+apiVersion: v1
+kind: Pod
+metadata: {namespace: shop, name: job}
+status: {phase: Succeeded}
+`)
+		Expect(states(r)).To(BeEmpty())
+	})
+})

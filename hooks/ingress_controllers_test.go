@@ -1,0 +1,39 @@
+package hooks
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+var _ = Describe("Hook ingress_controllers", func() {
+	counts := func(objects ...string) map[string]float64 {
+		GinkgoHelper()
+		r := newRun(ingressControllers(), meshSettings).given(objects...).succeeds()
+		Expect(r.PatchedOperations()).To(BeEmpty())
+		return r.series(ingressControllerPodsMetric, "namespace", "controller", "inbound")
+	}
+	const (
+		labels  = "app.kubernetes.io/name: traefik, service.istio.io/canonical-name: traefik"
+		sidecar = `sidecar.istio.io/status: '{"revision":"v1x29"}'`
+	)
+
+	It("counts controllers whose sidecar leaves incoming traffic alone, and those where it does not", func() {
+		Expect(counts(
+			aPod("ingress", "prepared", labels, sidecar+`, traffic.sidecar.istio.io/includeInboundPorts: ""`),
+			aPod("ingress", "unprepared", labels, sidecar),
+			aPod("ingress", "ports", labels, sidecar+`, traffic.sidecar.istio.io/includeInboundPorts: "8080"`),
+		)).To(Equal(map[string]float64{"ingress traefik direct": 1, "ingress traefik intercepted": 2}))
+	})
+
+	It("knows Deckhouse's controller", func() {
+		Expect(counts(aPod("d8-ingress-nginx", "controller-main", "app: controller, service.istio.io/canonical-name: controller", sidecar))).To(
+			HaveKeyWithValue("d8-ingress-nginx ingress-nginx intercepted", 1.0))
+	})
+
+	It("has nothing to say of controllers outside the mesh and of applications in it", func() {
+		Expect(counts(
+			aPod("ingress", "outside", "app.kubernetes.io/name: traefik", ""),
+			anInjectedPod("shop", "web", "v1x29", "1.29.1"),
+		)).To(BeEmpty())
+	})
+})

@@ -1,0 +1,121 @@
+package hooks
+
+import (
+	"context"
+	"strings"
+
+	sdk "github.com/deckhouse/module-sdk/pkg"
+	"github.com/deckhouse/module-sdk/pkg/metric/operation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/controlplane"
+	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+)
+
+const (
+	webhookRevisionsPath = "istio.internal.webhookRevisions"
+	defaultRevisionPath  = "istio.internal.defaultRevision"
+
+	istiodMetricsGroup = "istiod_health"
+	istiodReadyMetric  = "d8_istio_istiod_ready"
+
+	// Names of the webhooks of one revision, as Istio's own chart has them.
+	revisionWebhookPrefix = "istio-sidecar-injector-"
+	revisionWebhookSuffix = "-" + v1alpha1.Namespace
+)
+
+// istiodHealth lets webhooks point to an istiod when it is ready, and not before.
+func istiodHealth() hookruntime.Hook {
+	return hookruntime.Hook{
+		Name: "istiod_health",
+		Config: sdk.HookConfig{
+			// After istio_versions, whose versions it judges.
+			OnBeforeHelm: &sdk.OrderedConfig{Order: 12},
+			Queue:        "/modules/istio/istiod-health",
+			Kubernetes: []sdk.KubernetesConfig{
+				{
+					Name:              "istiods",
+					APIVersion:        "v1",
+					Kind:              "Pod",
+					NamespaceSelector: inNamespace(v1alpha1.Namespace),
+					LabelSelector:     &metav1.LabelSelector{MatchLabels: map[string]string{"app": "istiod"}},
+					JqFilter: `{
+						revision: (.metadata.labels["` + revisionLabel + `"] // ""),
+						ready: (.metadata.deletionTimestamp == null and ([.status.conditions[]? | select(.type == "Ready" and .status == "True")] | length > 0))
+					}`,
+				},
+				{
+					// What the process before decided; this hook's own doing, hence no reason to run.
+					Name:                         "webhooks",
+					APIVersion:                   "admissionregistration.k8s.io/v1",
+					Kind:                         "MutatingWebhookConfiguration",
+					JqFilter:                     `{name: .metadata.name, revision: (.metadata.labels["` + revisionLabel + `"] // "")}`,
+					ExecuteHookOnEvents:          &no,
+					ExecuteHookOnSynchronization: &no,
+				},
+			},
+		},
+		Run: runIstiodHealth,
+	}
+}
+
+func runIstiodHealth(_ context.Context, in *sdk.HookInput) error {
+	var versions []installedVersion
+	if err := settings(in, versionsPath, &versions); err != nil {
+		return err
+	}
+	pods, err := snapshot[controlplane.Istiod](in, "istiods")
+	if err != nil {
+		return err
+	}
+	before, err := formerWebhooks(in)
+	if err != nil {
+		return err
+	}
+	revisions := make([]string, len(versions))
+	for index, version := range versions {
+		revisions[index] = version.Revision
+	}
+	judged := controlplane.Judge(revisions, in.Values.Get(globalRevisionPath).String(), pods, before)
+
+	in.MetricsCollector.Expire(istiodMetricsGroup)
+	ready := controlplane.Ready(revisions, pods)
+	for _, version := range versions {
+		in.MetricsCollector.Set(istiodReadyMetric, gauge(ready[version.Revision]),
+			map[string]string{"revision": version.Revision, "version": version.Version}, operation.WithGroup(istiodMetricsGroup))
+	}
+	if now := judged.DefaultRevision; now != in.Values.Get(defaultRevisionPath).String() {
+		in.Logger.Info("the default revision of Istio changes", "from", before.DefaultRevision, "to", now)
+	}
+	in.Values.Set(webhookRevisionsPath, judged.Revisions)
+	in.Values.Set(defaultRevisionPath, judged.DefaultRevision)
+	return nil
+}
+
+// formerWebhooks returns where webhooks pointed so far, as decided by this
+// process or the one before it.
+func formerWebhooks(in *sdk.HookInput) (controlplane.Webhooks, error) {
+	before := controlplane.Webhooks{DefaultRevision: in.Values.Get(defaultRevisionPath).String()}
+	if err := settings(in, webhookRevisionsPath, &before.Revisions); err != nil {
+		return before, err
+	}
+	webhooks, err := snapshot[struct {
+		Name     string `json:"name"`
+		Revision string `json:"revision"`
+	}](in, "webhooks")
+	if err != nil {
+		return before, err
+	}
+	for _, webhook := range webhooks {
+		if webhook.Name == defaultWebhook && before.DefaultRevision == "" {
+			before.DefaultRevision = webhook.Revision
+		}
+		if rest, ok := strings.CutPrefix(webhook.Name, revisionWebhookPrefix); ok {
+			if revision, ok := strings.CutSuffix(rest, revisionWebhookSuffix); ok {
+				before.Revisions = append(before.Revisions, revision)
+			}
+		}
+	}
+	return before, nil
+}

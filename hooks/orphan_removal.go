@@ -1,0 +1,149 @@
+package hooks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	sdk "github.com/deckhouse/module-sdk/pkg"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/orphans"
+)
+
+// orphanRemoval deletes what Helm does not know of when the module has been
+// switched off: what istiod wrote into the cluster. CRDs and people's resources
+// stay. It is done when nothing has come back for as long as settled: an istiod on
+// its way out writes again what is deleted, until it has no rights any more.
+func orphanRemoval(settled time.Duration) hookruntime.Hook {
+	return hookruntime.Hook{
+		Name:   "orphan_removal",
+		Config: sdk.HookConfig{OnAfterDeleteHelm: &sdk.OrderedConfig{Order: 5}},
+		Run: func(ctx context.Context, in *sdk.HookInput) error {
+			return runOrphanRemoval(ctx, in, settled)
+		},
+	}
+}
+
+// orphanKind says where orphans of a kind are found, and which objects are some.
+type orphanKind struct {
+	resource schema.GroupVersionResource
+	options  metav1.ListOptions
+	orphan   func(*unstructured.Unstructured) (bool, error)
+}
+
+func webhookOrphans() []orphanKind {
+	admission := func(resource string) schema.GroupVersionResource {
+		return schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: resource}
+	}
+	return []orphanKind{
+		{admission("mutatingwebhookconfigurations"), metav1.ListOptions{}, func(object *unstructured.Unstructured) (bool, error) {
+			var configuration admissionv1.MutatingWebhookConfiguration
+			err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &configuration)
+			return err == nil && orphans.Mutating(&configuration), err
+		}},
+		{admission("validatingwebhookconfigurations"), metav1.ListOptions{}, func(object *unstructured.Unstructured) (bool, error) {
+			var configuration admissionv1.ValidatingWebhookConfiguration
+			err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &configuration)
+			return err == nil && orphans.Validating(&configuration), err
+		}},
+	}
+}
+
+func otherOrphans() []orphanKind {
+	core := func(resource string) schema.GroupVersionResource {
+		return schema.GroupVersionResource{Version: "v1", Resource: resource}
+	}
+	return []orphanKind{
+		{core("configmaps"), metav1.ListOptions{LabelSelector: orphans.IstiodConfigMaps}, func(object *unstructured.Unstructured) (bool, error) {
+			return orphans.ConfigMap(object), nil
+		}},
+		{core("secrets"), metav1.ListOptions{LabelSelector: orphans.OfModule, FieldSelector: "metadata.name=" + orphans.RegistrySecret}, func(object *unstructured.Unstructured) (bool, error) {
+			return orphans.Secret(object), nil
+		}},
+		{schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gatewayclasses"}, metav1.ListOptions{}, func(object *unstructured.Unstructured) (bool, error) {
+			controller, _, err := unstructured.NestedString(object.Object, "spec", "controllerName")
+			return err == nil && orphans.GatewayClass(object, controller), err
+		}},
+	}
+}
+
+// istiodFarewell bounds the wait for an istiod on its way out.
+const istiodFarewell = 30 * time.Second
+
+func runOrphanRemoval(ctx context.Context, in *sdk.HookInput, settled time.Duration) error {
+	client, err := in.DC.GetK8sClient()
+	if err != nil {
+		return err
+	}
+	kinds := append(webhookOrphans(), otherOrphans()...)
+	var removed int
+	err = wait.PollUntilContextTimeout(ctx, settled, istiodFarewell, true, func(ctx context.Context) (bool, error) {
+		found, err := deleteAll(ctx, client.Dynamic(), kinds)
+		removed += found
+		return found == 0, err
+	})
+	if removed > 0 {
+		in.Logger.Info("objects that istiod left behind were deleted", "number", removed)
+	}
+	if wait.Interrupted(err) {
+		return fmt.Errorf("delete what istiod left behind: it still comes back after %s; see whether an istiod runs in d8-istio: %w", istiodFarewell, err)
+	}
+	return err
+}
+
+// deleteAll deletes the orphans of kinds and returns how many it found. What is
+// being deleted already does not count.
+func deleteAll(ctx context.Context, client dynamic.Interface, kinds []orphanKind) (int, error) {
+	var (
+		found int
+		errs  []error
+	)
+	for _, kind := range kinds {
+		number, err := deleteKind(ctx, client.Resource(kind.resource), kind)
+		found += number
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return found, errors.Join(errs...)
+}
+
+func deleteKind(ctx context.Context, client dynamic.NamespaceableResourceInterface, kind orphanKind) (int, error) {
+	list, err := client.List(ctx, kind.options)
+	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+		// A kind that the cluster does not have: the Gateway API is an option.
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("list %s to delete what the module left behind: %w", kind.resource.Resource, err)
+	}
+	found := 0
+	for index := range list.Items {
+		object := &list.Items[index]
+		orphan, err := kind.orphan(object)
+		if err != nil {
+			return found, fmt.Errorf("read %s %q: %w", kind.resource.Resource, object.GetName(), err)
+		}
+		if !orphan || object.GetDeletionTimestamp() != nil {
+			continue
+		}
+		uid := object.GetUID()
+		err = client.Namespace(object.GetNamespace()).Delete(ctx, object.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
+		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+			return found, fmt.Errorf("delete %s \"%s/%s\" that the module left behind: %w", kind.resource.Resource, object.GetNamespace(), object.GetName(), err)
+		}
+		found++
+	}
+	return found, nil
+}

@@ -1,0 +1,131 @@
+package hooks
+
+import (
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	clienttesting "k8s.io/client-go/testing"
+)
+
+const orphanObjects = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: of-module, labels: {heritage: deckhouse, module: istio}}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: elsewhere}
+webhooks: [{name: a.istio.io, clientConfig: {service: {namespace: istio-system, name: istiod}}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: points-here}
+webhooks: [{name: a.istio.io, clientConfig: {service: {namespace: d8-istio, name: istiod}}}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {namespace: shop, name: istio-ca-root-cert, labels: {istio.io/config: "true"}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {namespace: web, name: istio-ca-root-cert}
+---
+apiVersion: v1
+kind: Secret
+metadata: {namespace: shop, name: d8-istio-sidecar-registry, labels: {heritage: deckhouse, module: istio}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {namespace: d8-system, name: istio-ca, labels: {heritage: deckhouse, module: istio}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: istio, managedFields: [{manager: pilot-discovery, operation: Update}]}
+spec: {controllerName: istio.io/gateway-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: mine, managedFields: [{manager: kubectl, operation: Update}]}
+spec: {controllerName: istio.io/gateway-controller}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {namespace: shop, name: mine}
+`
+
+var _ = Describe("Switching the module off", func() {
+	global := func(r *run, kind string, names ...string) []string {
+		GinkgoHelper()
+		var left []string
+		for _, name := range names {
+			if r.KubernetesGlobalResource(kind, name) != nil {
+				left = append(left, name)
+			}
+		}
+		return left
+	}
+	asAPIServer := func(r *run) *dynamicfake.FakeDynamicClient {
+		return r.KubeClient().(*dynamicfake.FakeDynamicClient)
+	}
+
+	It("withdraws the webhooks before istiod goes, and nothing else", func() {
+		r := newRun(webhookWithdrawal(), meshSettings).given(orphanObjects).succeeds()
+		Expect(global(r, "MutatingWebhookConfiguration", "of-module", "elsewhere")).To(Equal([]string{"elsewhere"}))
+		Expect(global(r, "ValidatingWebhookConfiguration", "points-here")).To(BeEmpty())
+		Expect(r.KubernetesResource("ConfigMap", "shop", "istio-ca-root-cert")).NotTo(BeNil())
+		Expect(global(r, "GatewayClass", "istio")).To(Equal([]string{"istio"}))
+	})
+
+	It("deletes afterwards what istiod left behind, and nothing that people made", func() {
+		r := newRun(orphanRemoval(time.Millisecond), meshSettings).given(orphanObjects).succeeds()
+		Expect(global(r, "MutatingWebhookConfiguration", "of-module", "elsewhere")).To(Equal([]string{"elsewhere"}))
+		Expect(global(r, "ValidatingWebhookConfiguration", "points-here")).To(BeEmpty())
+		Expect(global(r, "GatewayClass", "istio", "mine")).To(Equal([]string{"mine"}))
+		Expect(r.KubernetesResource("ConfigMap", "shop", "istio-ca-root-cert")).To(BeNil())
+		Expect(r.KubernetesResource("ConfigMap", "web", "istio-ca-root-cert")).NotTo(BeNil())
+		Expect(r.KubernetesResource("Secret", "shop", "d8-istio-sidecar-registry")).To(BeNil())
+		Expect(r.KubernetesResource("Secret", "d8-system", "istio-ca")).NotTo(BeNil(), "the CA outlives the module")
+		Expect(r.KubernetesResource("DestinationRule", "shop", "mine")).NotTo(BeNil())
+	})
+
+	It("deletes again what an istiod on its way out writes again", func() {
+		r := newRun(orphanRemoval(time.Millisecond), meshSettings).given(orphanObjects)
+		configMaps := schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+		written := 0
+		asAPIServer(r).PrependReactor("delete", "configmaps", func(action clienttesting.Action) (bool, runtime.Object, error) {
+			if written < 2 {
+				// As if it was there again the moment it was gone.
+				written++
+				return true, nil, nil
+			}
+			return false, nil, nil
+		})
+		r.succeeds()
+		Expect(written).To(Equal(2))
+		_, err := asAPIServer(r).Tracker().Get(configMaps, "shop", "istio-ca-root-cert")
+		Expect(errors.IsNotFound(err)).To(BeTrue())
+	})
+
+	It("does without the Gateway API", func() {
+		r := newRun(orphanRemoval(time.Millisecond), meshSettings).given(aMutatingWebhook("of-module", "heritage: deckhouse, module: istio", "d8-istio"))
+		asAPIServer(r).PrependReactor("list", "gatewayclasses", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, nil, errors.NewNotFound(schema.GroupResource{Group: "gateway.networking.k8s.io", Resource: "gatewayclasses"}, "")
+		})
+		r.succeeds()
+		Expect(global(r, "MutatingWebhookConfiguration", "of-module")).To(BeEmpty())
+	})
+
+	It("says which object could not be deleted", func() {
+		r := newRun(orphanRemoval(time.Millisecond), meshSettings).given(orphanObjects)
+		asAPIServer(r).PrependReactor("delete", "gatewayclasses", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, nil, errors.NewForbidden(schema.GroupResource{Resource: "gatewayclasses"}, "istio", nil)
+		})
+		r.RunHook()
+		Expect(r.HookError()).To(MatchError(And(ContainSubstring("gatewayclasses"), ContainSubstring("istio"))))
+	})
+})

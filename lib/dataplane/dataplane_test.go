@@ -1,0 +1,85 @@
+package dataplane
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/deckhouse-mesh/istio/lib/injection"
+)
+
+func label(value string) *string { return &value }
+
+var installed = Installed{
+	FullVersions:    map[string]string{"v1x29": "1.29.1", "v1x27": "1.27.0"},
+	DefaultRevision: "v1x29",
+}
+
+func TestState(t *testing.T) {
+	enabled := injection.Namespace{Name: "shop", Injection: label("enabled")}
+	plain := injection.Namespace{Name: "shop"}
+	revision := func(name string) injection.Namespace {
+		return injection.Namespace{Name: "shop", Revision: label(name)}
+	}
+	sidecar := func(revision, version string) injection.Sidecar {
+		return injection.Sidecar{Revision: revision, AnnotatedVersion: version}
+	}
+	for name, test := range map[string]struct {
+		namespace injection.Namespace
+		sidecar   injection.Sidecar
+		want      State
+	}{
+		"all is well": {enabled, sidecar("v1x29", "1.29.1"),
+			State{DesiredRevision: "v1x29", DesiredFullVersion: "1.29.1", Revision: "v1x29", FullVersion: "1.29.1"}},
+		"the sidecar is missing": {enabled, injection.Sidecar{},
+			State{DesiredRevision: "v1x29", DesiredFullVersion: "1.29.1", Revision: None, FullVersion: None, Problem: SidecarMissing}},
+		"the namespace has moved to another revision": {revision("v1x27"), sidecar("v1x29", "1.29.1"),
+			State{DesiredRevision: "v1x27", DesiredFullVersion: "1.27.0", Revision: "v1x29", FullVersion: "1.29.1", Problem: OtherRevision}},
+		"the default revision has moved on": {enabled, sidecar("v1x27", "1.27.0"),
+			State{DesiredRevision: "v1x29", DesiredFullVersion: "1.29.1", Revision: "v1x27", FullVersion: "1.27.0", Problem: OtherRevision}},
+		"the namespace has left the mesh": {plain, sidecar("v1x29", "1.29.1"),
+			State{DesiredRevision: None, DesiredFullVersion: None, Revision: "v1x29", FullVersion: "1.29.1", Problem: OtherRevision}},
+		"the sidecar is a patch behind": {enabled, sidecar("v1x29", "1.29.0"),
+			State{DesiredRevision: "v1x29", DesiredFullVersion: "1.29.1", Revision: "v1x29", FullVersion: "1.29.0", Problem: OlderVersion}},
+		"patches are compared as numbers": {enabled, sidecar("v1x29", "1.29.10"),
+			State{DesiredRevision: "v1x29", DesiredFullVersion: "1.29.1", Revision: "v1x29", FullVersion: "1.29.10"}},
+		"nothing tells the sidecar's version": {enabled, sidecar("v1x29", ""),
+			State{DesiredRevision: "v1x29", DesiredFullVersion: "1.29.1", Revision: "v1x29", FullVersion: injection.Unknown}},
+		"the revision does not exist": {revision("v1x99"), injection.Sidecar{},
+			State{DesiredRevision: "v1x99", DesiredFullVersion: injection.Unknown, Revision: None, FullVersion: None, Problem: RevisionNotInstalled}},
+		"the revision of a running sidecar is gone": {revision("v1x25"), sidecar("v1x25", "1.25.2"),
+			State{DesiredRevision: "v1x25", DesiredFullVersion: injection.Unknown, Revision: "v1x25", FullVersion: "1.25.2", Problem: RevisionNotInstalled}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := States([]injection.Namespace{test.namespace}, []Pod{{Pod: injection.Pod{Namespace: "shop", Name: "web"}, Sidecar: test.sidecar}}, installed)
+			test.want.Namespace, test.want.Pod = "shop", "web"
+			if !reflect.DeepEqual(got, []State{test.want}) {
+				t.Errorf("got  %+v\nwant %+v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestPodsOfNoConcernHaveNoState(t *testing.T) {
+	namespaces := []injection.Namespace{{Name: "shop", Injection: label("enabled")}, {Name: "plain"}}
+	for name, pod := range map[string]Pod{
+		"neither has nor needs a sidecar":       {Pod: injection.Pod{Namespace: "plain", Name: "web"}},
+		"refuses the sidecar":                   {Pod: injection.Pod{Namespace: "shop", Name: "web", Inject: label("false")}},
+		"has finished":                          {Pod: injection.Pod{Namespace: "shop", Name: "job"}, Finished: true},
+		"is the module's own":                   {Pod: injection.Pod{Namespace: "shop", Name: "gateway"}, Own: true},
+		"is newer than the list of namespaces":  {Pod: injection.Pod{Namespace: "new", Name: "web", Inject: label("true")}},
+		"shares the node's network with others": {Pod: injection.Pod{Namespace: "shop", Name: "agent", HostNetwork: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := States(namespaces, []Pod{pod}, installed); got != nil {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+func TestDefaultTagWithoutDefaultRevisionIsNotInstalled(t *testing.T) {
+	got := States([]injection.Namespace{{Name: "shop", Revision: label("default")}}, []Pod{{Pod: injection.Pod{Namespace: "shop", Name: "web"}}}, Installed{})
+	if len(got) != 1 || got[0].Problem != RevisionNotInstalled || got[0].DesiredRevision != injection.Default {
+		t.Errorf("got %+v", got)
+	}
+}

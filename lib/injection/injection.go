@@ -1,0 +1,93 @@
+// Package injection decides which revision of Istio is to inject a sidecar into
+// a Pod, the way the API server and istiod do together: first the selectors of
+// the webhooks (mutatingwebhook.yaml and revision-tags-mwc.yaml of Istio's
+// chart), then istiod's own judgement (injectRequired in pkg/kube/inject).
+package injection
+
+// Default is the tag that stands for the mesh's default revision, as in
+// istio.io/rev=default.
+const Default = "default"
+
+const (
+	yes     = "true"
+	no      = "false"
+	enabled = "enabled"
+)
+
+// Namespace is what counts of a Namespace.
+type Namespace struct {
+	Name string `json:"name"`
+	// Revision is the label istio.io/rev; nil without one.
+	Revision *string `json:"revision,omitempty"`
+	// Injection is the label istio-injection; nil without one.
+	Injection *string `json:"injection,omitempty"`
+	// Terminating namespaces take no new Pods.
+	Terminating bool `json:"terminating,omitempty"`
+}
+
+// Pod is what counts of a Pod.
+type Pod struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	// Inject is the label sidecar.istio.io/inject; nil without one.
+	Inject *string `json:"inject,omitempty"`
+	// InjectAnnotation is the annotation of the same name.
+	InjectAnnotation string `json:"injectAnnotation,omitempty"`
+	// Revision is the label istio.io/rev; nil without one.
+	Revision *string `json:"revision,omitempty"`
+	// HostNetwork Pods never get a sidecar: it would redirect the node's traffic.
+	HostNetwork bool `json:"hostNetwork,omitempty"`
+}
+
+// ignoredNamespaces never get sidecars: IgnoredNamespaces of Istio's pkg/kube/inject.
+var ignoredNamespaces = map[string]bool{
+	"kube-system": true, "kube-public": true, "kube-node-lease": true, "local-path-storage": true,
+}
+
+// NamespaceRevision is the revision that a namespace's labels choose for its
+// Pods, Default for the mesh's default one, and "" when they choose none.
+func NamespaceRevision(namespace Namespace) string {
+	switch {
+	case ignoredNamespaces[namespace.Name]:
+		return ""
+	case namespace.Injection != nil:
+		// istio-injection goes before istio.io/rev, and anything but "enabled" is no.
+		if *namespace.Injection == enabled {
+			return Default
+		}
+		return ""
+	case namespace.Revision != nil:
+		return *namespace.Revision
+	default:
+		return ""
+	}
+}
+
+// Revision is the revision that is to inject a sidecar into pod when it is
+// created in namespace, Default for the mesh's default one, and "" for no sidecar.
+func Revision(namespace Namespace, pod Pod) string {
+	if pod.HostNetwork || ignoredNamespaces[namespace.Name] || refuses(pod) {
+		return ""
+	}
+	if namespace.Injection != nil || namespace.Revision != nil {
+		return NamespaceRevision(namespace)
+	}
+	// The namespace says nothing: the Pod may ask for itself.
+	switch {
+	case pod.Revision != nil:
+		return *pod.Revision
+	case pod.Inject != nil && *pod.Inject == yes:
+		return Default
+	default:
+		return ""
+	}
+}
+
+// refuses tells whether the Pod says no. The label goes before the annotation,
+// even if its value means nothing.
+func refuses(pod Pod) bool {
+	if pod.Inject != nil {
+		return *pod.Inject == no
+	}
+	return pod.InjectAnnotation == no
+}

@@ -1,0 +1,26 @@
+package injection
+
+import "testing"
+
+func TestFullVersion(t *testing.T) {
+	for name, test := range map[string]struct {
+		sidecar Sidecar
+		want    string
+	}{
+		"the injector's note":                    {Sidecar{AnnotatedVersion: "1.29.1", Image: "proxyv2:1.27.0"}, "1.29.1"},
+		"a note that is no version":              {Sidecar{AnnotatedVersion: "newest", Image: "proxyv2:1.27.0"}, "1.27.0"},
+		"the image's tag":                        {Sidecar{Image: "registry.example.com:5000/istio/proxyv2:1.27.0"}, "1.27.0"},
+		"the tag of a variant":                   {Sidecar{Image: "istio/proxyv2:1.27.0-distroless"}, "1.27.0"},
+		"a tag beside a digest":                  {Sidecar{Image: "istio/proxyv2:1.27.0@sha256:0123456789abcdef"}, "1.27.0"},
+		"a digest alone":                         {Sidecar{Image: "istio/proxyv2@sha256:0123456789abcdef"}, Unknown},
+		"a registry's port is no tag":            {Sidecar{Image: "registry.example.com:1.2.3/proxyv2"}, Unknown},
+		"a tag that is no version":               {Sidecar{Image: "istio/proxyv2:latest"}, Unknown},
+		"a sidecar without proxy (gRPC, no tag)": {Sidecar{Revision: "v1x29"}, Unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := test.sidecar.FullVersion(); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,181 @@
+package installation
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/deckhouse-mesh/istio/lib/injection"
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
+)
+
+func label(value string) *string { return &value }
+
+func namespace(name, revision string) injection.Namespace {
+	found := injection.Namespace{Name: name}
+	if revision != "" {
+		found.Revision = label(revision)
+	}
+	return found
+}
+
+func pod(namespace, name, sidecar string) Pod {
+	return Pod{Pod: injection.Pod{Namespace: namespace, Name: name}, Sidecar: injection.Sidecar{Revision: sidecar}}
+}
+
+func TestObserve(t *testing.T) {
+	everyday := []Pod{pod("kube-system", "coredns", "")}
+	for name, test := range map[string]struct {
+		namespaces []injection.Namespace
+		pods       []Pod
+		webhook    string
+		want       map[string]Use
+	}{
+		"nobody uses anything": {[]injection.Namespace{namespace("shop", "")}, everyday, "", map[string]Use{}},
+		"a namespace by its label": {[]injection.Namespace{namespace("shop", "v1x27")}, everyday, "",
+			map[string]Use{"v1x27": {People: []string{"namespace shop"}}}},
+		"a namespace that is being deleted does not count": {
+			[]injection.Namespace{{Name: "shop", Revision: label("v1x27"), Terminating: true}}, everyday, "", map[string]Use{}},
+		"a namespace with the default revision names none": {
+			[]injection.Namespace{{Name: "shop", Injection: label("enabled")}, namespace("web", "default")}, everyday, "", map[string]Use{}},
+		"the webhooks of the default revision": {[]injection.Namespace{namespace("shop", "")}, everyday, "v1x27",
+			map[string]Use{"v1x27": {Module: true}}},
+		"a Pod by the sidecar it runs, whatever the labels want now": {
+			[]injection.Namespace{namespace("shop", "v1x29")}, []Pod{pod("shop", "web", "v1x27")}, "",
+			map[string]Use{"v1x27": {People: []string{"Pod shop/web"}, Sidecars: true}, "v1x29": {People: []string{"namespace shop"}}}},
+		"a Pod by its label in a namespace without labels": {
+			[]injection.Namespace{namespace("shop", "")}, []Pod{{Pod: injection.Pod{Namespace: "shop", Name: "web", Revision: label("v1x27")}}}, "",
+			map[string]Use{"v1x27": {People: []string{"Pod shop/web"}}}},
+		"a Pod's label does not count where the namespace decides": {
+			[]injection.Namespace{namespace("shop", "v1x29")}, []Pod{{Pod: injection.Pod{Namespace: "shop", Name: "web", Revision: label("v1x27")}}}, "",
+			map[string]Use{"v1x29": {People: []string{"namespace shop"}}}},
+		"a Pod is named once for sidecar and label": {
+			[]injection.Namespace{namespace("shop", "")},
+			[]Pod{{Pod: injection.Pod{Namespace: "shop", Name: "web", Revision: label("v1x27")}, Sidecar: injection.Sidecar{Revision: "v1x27"}}}, "",
+			map[string]Use{"v1x27": {People: []string{"Pod shop/web"}, Sidecars: true}}},
+		"a finished Pod runs nothing": {
+			[]injection.Namespace{namespace("shop", "")},
+			[]Pod{{Pod: injection.Pod{Namespace: "shop", Name: "job"}, Sidecar: injection.Sidecar{Revision: "v1x27"}, Finished: true}}, "", map[string]Use{}},
+		"the module's gateway": {
+			[]injection.Namespace{namespace("d8-istio", "")},
+			[]Pod{{Pod: injection.Pod{Namespace: "d8-istio", Name: "ingressgateway", Revision: label("v1x27")}, Own: true}}, "",
+			map[string]Use{"v1x27": {Module: true}}},
+		"istiod does not use its own revision": {
+			[]injection.Namespace{namespace("d8-istio", "")},
+			[]Pod{{Pod: injection.Pod{Namespace: "d8-istio", Name: "istiod-v1x27", Revision: label("v1x27")}, Own: true, Istiod: true}}, "", map[string]Use{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			usage := Observe(test.namespaces, test.pods, test.webhook)
+			if !usage.Known {
+				t.Error("usage is known")
+			}
+			if !reflect.DeepEqual(usage.Uses, test.want) {
+				t.Errorf("got %+v, want %+v", usage.Uses, test.want)
+			}
+		})
+	}
+}
+
+func TestUsageOfAnEmptySnapshotIsUnknown(t *testing.T) {
+	some := []injection.Namespace{namespace("shop", "")}
+	for name, usage := range map[string]Usage{
+		"no namespaces": Observe(nil, []Pod{pod("shop", "web", "")}, ""),
+		"no Pods":       Observe(some, nil, ""),
+	} {
+		if usage.Known {
+			t.Errorf("%s: usage is not known", name)
+		}
+	}
+}
+
+func TestDecide(t *testing.T) {
+	if newest := istioversion.Names(); !reflect.DeepEqual(newest, []string{"1.29", "1.27", "1.25"}) {
+		t.Fatalf("the cases below are written for 1.29, 1.27 and 1.25, not for %v", newest)
+	}
+	usage := func(uses map[string]Use) Usage { return Usage{Known: true, Uses: uses} }
+	byPeople := Use{People: []string{"namespace shop"}}
+	for name, test := range map[string]struct {
+		settings    Settings
+		present     Present
+		install     string
+		global      string
+		refused     string
+		kept        string
+		unavailable string
+	}{
+		"the default, when the settings name none": {Settings{}, Present{Usage: usage(nil)}, "v1x29", "v1x29", "", "", ""},
+		"global and additional versions, newest first": {
+			Settings{GlobalVersion: "1.27", AdditionalVersions: []string{"1.25", "1.29"}}, Present{Usage: usage(nil)}, "v1x29 v1x27 v1x25", "v1x27", "", "", ""},
+		"a version named twice is one": {
+			Settings{GlobalVersion: "1.27", AdditionalVersions: []string{"1.27", "1.27"}}, Present{Usage: usage(nil)}, "v1x27", "v1x27", "", "", ""},
+		"a version out of the settings goes when nobody uses it": {
+			Settings{GlobalVersion: "1.29"}, Present{Revisions: []string{"v1x29", "v1x27"}, GlobalRevision: "v1x27", Usage: usage(nil)}, "v1x29", "v1x29", "", "", ""},
+		"a version out of the settings stays while it is used": {
+			Settings{GlobalVersion: "1.29"}, Present{Revisions: []string{"v1x29", "v1x27"}, Usage: usage(map[string]Use{"v1x27": byPeople})}, "v1x29 v1x27", "v1x29", "", "v1x27", ""},
+		"a version that only the module still uses stays without a word": {
+			Settings{GlobalVersion: "1.29"}, Present{Revisions: []string{"v1x27"}, Usage: usage(map[string]Use{"v1x27": {Module: true}})}, "v1x29 v1x27", "v1x29", "", "", ""},
+		"nothing goes when the usage is unknown": {
+			Settings{GlobalVersion: "1.29"}, Present{Revisions: []string{"v1x29", "v1x27"}}, "v1x29 v1x27", "v1x29", "", "", ""},
+		"nothing is installed for want of knowledge": {
+			Settings{GlobalVersion: "1.29"}, Present{}, "v1x29", "v1x29", "", "", ""},
+		"a label alone installs nothing": {
+			Settings{GlobalVersion: "1.29"}, Present{Usage: usage(map[string]Use{"v1x27": byPeople})}, "v1x29", "v1x29", "", "", ""},
+		"a version whose sidecars run comes back": {
+			Settings{GlobalVersion: "1.29"}, Present{Usage: usage(map[string]Use{"v1x27": {People: []string{"Pod shop/web"}, Sidecars: true}})}, "v1x29 v1x27", "v1x29", "", "v1x27", ""},
+		"an unknown global version keeps what is installed": {
+			Settings{GlobalVersion: "1.30"}, Present{Revisions: []string{"v1x27", "v1x25"}, GlobalRevision: "v1x27", Usage: usage(nil)}, "v1x27 v1x25", "v1x27",
+			"globalVersion: there is no Istio 1.30", "", ""},
+		"an unknown global version in an empty cluster installs nothing": {
+			Settings{GlobalVersion: "1.30"}, Present{Usage: usage(nil)}, "", "", "globalVersion: there is no Istio 1.30", "", ""},
+		"an unknown global version does not bring back one that is no more": {
+			Settings{GlobalVersion: "1.19"}, Present{GlobalRevision: "v1x19", Usage: usage(nil)}, "", "", "globalVersion: there is no Istio 1.19", "", ""},
+		"an unknown additional version removes nothing and hinders no other": {
+			Settings{GlobalVersion: "1.29", AdditionalVersions: []string{"2.0", "1.25"}}, Present{Revisions: []string{"v1x27"}, Usage: usage(nil)}, "v1x29 v1x27 v1x25", "v1x29",
+			"additionalVersions[0]: there is no Istio 2.0", "", ""},
+		"a used revision of an older release of the module cannot be installed": {
+			Settings{}, Present{Revisions: []string{"v1x19"}, Usage: usage(map[string]Use{"v1x19": byPeople})}, "v1x29", "v1x29", "", "", "v1x19"},
+		"a revision of somebody else's Istio is none of the module's": {
+			Settings{}, Present{Usage: usage(map[string]Use{"1-28-0": byPeople, "default": byPeople})}, "v1x29", "v1x29", "", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plan := Decide(test.settings, test.present)
+			var install, kept, unavailable []string
+			for _, version := range plan.Versions {
+				install = append(install, version.Revision())
+			}
+			for _, each := range plan.Kept {
+				kept = append(kept, each.Version.Revision())
+			}
+			for _, each := range plan.Unavailable {
+				unavailable = append(unavailable, each.Revision)
+			}
+			for what, pair := range map[string][2]string{
+				"install":     {strings.Join(install, " "), test.install},
+				"global":      {plan.GlobalRevision, test.global},
+				"kept":        {strings.Join(kept, " "), test.kept},
+				"unavailable": {strings.Join(unavailable, " "), test.unavailable},
+			} {
+				if pair[0] != pair[1] {
+					t.Errorf("%s: got %q, want %q", what, pair[0], pair[1])
+				}
+			}
+			if (plan.Refused == nil) != (test.refused == "") || plan.Refused != nil && !strings.Contains(plan.Refused.Error(), test.refused) {
+				t.Errorf("refused %v, want %q", plan.Refused, test.refused)
+			}
+		})
+	}
+}
+
+func TestNameIsBounded(t *testing.T) {
+	var users []string
+	for number := range 25 {
+		users = append(users, fmt.Sprintf("Pod shop/web-%02d", number))
+	}
+	if got := Name(users[:2]); got != "Pod shop/web-00, Pod shop/web-01" {
+		t.Error(got)
+	}
+	if got := Name(users); !strings.HasSuffix(got, "Pod shop/web-09 and 15 more") {
+		t.Error(got)
+	}
+}

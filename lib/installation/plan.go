@@ -1,0 +1,137 @@
+package installation
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
+)
+
+// Settings is the part of the module's settings that names versions.
+type Settings struct {
+	// GlobalVersion as in "1.29"; "" is the default of the module's release.
+	GlobalVersion string
+	// AdditionalVersions are installed beside it.
+	AdditionalVersions []string
+}
+
+// Present is what there is in the cluster.
+type Present struct {
+	// Revisions whose istiod is installed.
+	Revisions []string
+	// GlobalRevision that the settings wanted so far; "" when there was none.
+	GlobalRevision string
+	Usage          Usage
+}
+
+// Plan is what to install, and what a person has to be told of it.
+type Plan struct {
+	// Versions to install, newest first.
+	Versions []istioversion.Version
+	// GlobalRevision that the settings want for whatever names none itself; ""
+	// when they cannot be followed and there was none before.
+	GlobalRevision string
+	// Refused names the versions of the settings that do not exist; what is
+	// installed stays as long as there are any.
+	Refused error
+	// Kept versions are not in the settings, but people use them.
+	Kept []Kept
+	// Unavailable revisions are used, and this release of the module cannot install them.
+	Unavailable []Unavailable
+}
+
+// Kept is a version that stays because people use it.
+type Kept struct {
+	Version istioversion.Version
+	// Users are people's namespaces and Pods.
+	Users []string
+}
+
+// Unavailable is a revision that people use and that cannot be installed.
+type Unavailable struct {
+	Revision string
+	// Users are people's namespaces and Pods.
+	Users []string
+}
+
+// Decide makes the plan. Nothing that is installed goes unless the settings can
+// be followed and positively nobody uses it.
+func Decide(settings Settings, present Present) Plan {
+	wanted, plan := settings.resolve(present.GlobalRevision)
+	for _, version := range istioversion.All() {
+		revision := version.Revision()
+		use := present.Usage.Uses[revision]
+		inUse := len(use.People) > 0 || use.Module
+		// A label alone installs nothing: whoever may label a namespace does not decide on control planes.
+		wasInstalled := slices.Contains(present.Revisions, revision) || use.Sidecars
+		switch {
+		case wanted[revision]:
+		case wasInstalled && inUse:
+			if len(use.People) > 0 {
+				plan.Kept = append(plan.Kept, Kept{version, use.People})
+			}
+		case wasInstalled && (!present.Usage.Known || plan.Refused != nil):
+		default:
+			continue
+		}
+		plan.Versions = append(plan.Versions, version)
+	}
+	plan.Unavailable = unavailable(present)
+	return plan
+}
+
+// resolve returns the revisions that the settings name, and a plan with what follows from them alone.
+func (s Settings) resolve(formerGlobal string) (map[string]bool, Plan) {
+	var plan Plan
+	wanted := map[string]bool{}
+	global := s.GlobalVersion
+	if global == "" {
+		global = istioversion.Default().Version
+	}
+	if version, err := istioversion.Find(global); err != nil {
+		plan.Refused = errors.Join(plan.Refused, fmt.Errorf("globalVersion: %w", err))
+		if _, known := istioversion.FindRevision(formerGlobal); known {
+			plan.GlobalRevision = formerGlobal
+			wanted[formerGlobal] = true
+		}
+	} else {
+		plan.GlobalRevision = version.Revision()
+		wanted[version.Revision()] = true
+	}
+	for index, name := range s.AdditionalVersions {
+		version, err := istioversion.Find(name)
+		if err != nil {
+			plan.Refused = errors.Join(plan.Refused, fmt.Errorf("additionalVersions[%d]: %w", index, err))
+			continue
+		}
+		wanted[version.Revision()] = true
+	}
+	return wanted, plan
+}
+
+// unavailable lists revisions named as the module's are that no row of the table has.
+func unavailable(present Present) []Unavailable {
+	var lost []Unavailable
+	for _, revision := range slices.Sorted(maps.Keys(present.Usage.Uses)) {
+		use := present.Usage.Uses[revision]
+		if _, known := istioversion.FindRevision(revision); known || !ownRevision.MatchString(revision) || len(use.People) == 0 {
+			continue
+		}
+		lost = append(lost, Unavailable{revision, use.People})
+	}
+	return lost
+}
+
+// named is how many users a message names.
+const named = 10
+
+// Name lists the first users by name, and says how many more there are.
+func Name(users []string) string {
+	if len(users) <= named {
+		return strings.Join(users, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(users[:named], ", "), len(users)-named)
+}

@@ -1,0 +1,172 @@
+package rendertest
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	securityv1 "istio.io/client-go/pkg/apis/security/v1"
+	telemetryv1 "istio.io/client-go/pkg/apis/telemetry/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+
+	meshv1alpha1 "istio.io/api/mesh/v1alpha1"
+	istionetworking "istio.io/api/networking/v1alpha3"
+	istiosecurity "istio.io/api/security/v1beta1"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"sigs.k8s.io/yaml"
+
+	"github.com/deckhouse-mesh/istio/lib/settings"
+)
+
+// meshConfig reads the mesh ConfigMap as istiod does, but refuses unknown fields.
+func meshConfig(t *testing.T, objects Objects, revision string) *meshv1alpha1.MeshConfig {
+	t.Helper()
+	data := mustDecode[*corev1.ConfigMap](t, objects, "ConfigMap/istio-"+revision).Data
+	encoded, err := yaml.YAMLToJSON([]byte(data["mesh"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mesh := &meshv1alpha1.MeshConfig{}
+	if err := protojson.Unmarshal(encoded, mesh); err != nil {
+		t.Fatalf("mesh configuration of %s: %v\n%s", revision, err, data["mesh"])
+	}
+	return mesh
+}
+
+func TestMeshConfig(t *testing.T) {
+	objects := load(t).render(t, `
+outboundTrafficPolicyMode: RegistryOnly
+dataPlane: {proxyConfig: {holdApplicationUntilProxyStarts: true, idleTimeout: 5m}}
+extensionProviders: [{name: authz, envoyExtAuthzHttp: {service: authz.auth.svc.cluster-a.local, port: 4180}}]
+`, nil)
+	for _, revision := range revisions {
+		mesh := meshConfig(t, objects, revision)
+		proxy := mesh.GetDefaultConfig()
+		for what, equal := range map[string]bool{
+			"trust domain":        mesh.GetTrustDomain() == "cluster-a.local",
+			"root namespace":      mesh.GetRootNamespace() == "d8-istio",
+			"outgoing traffic":    mesh.GetOutboundTrafficPolicy().GetMode() == meshv1alpha1.MeshConfig_OutboundTrafficPolicy_REGISTRY_ONLY,
+			"discovery":           proxy.GetDiscoveryAddress() == "istiod-"+revision+".d8-istio.svc:15012",
+			"holding application": proxy.GetHoldApplicationUntilProxyStarts().GetValue(),
+			"idle timeout":        proxy.GetProxyMetadata()["ISTIO_META_IDLE_TIMEOUT"] == "5m",
+			"DNS":                 proxy.GetProxyMetadata()["ISTIO_META_DNS_CAPTURE"] == "true",
+			"provider":            mesh.GetExtensionProviders()[0].GetEnvoyExtAuthzHttp().GetPort() == 4180,
+		} {
+			if !equal {
+				t.Errorf("%s of %s is not as the settings say: %v", what, revision, mesh)
+			}
+		}
+	}
+}
+
+func TestTLSMode(t *testing.T) {
+	m := load(t)
+	for setting, wanted := range map[string]istiosecurity.PeerAuthentication_MutualTLS_Mode{
+		`"Off"`:            istiosecurity.PeerAuthentication_MutualTLS_DISABLE,
+		"MutualPermissive": istiosecurity.PeerAuthentication_MutualTLS_PERMISSIVE,
+		"Mutual":           istiosecurity.PeerAuthentication_MutualTLS_STRICT,
+	} {
+		object := mustDecode[*securityv1.PeerAuthentication](t, m.render(t, "tlsMode: "+setting, nil), "PeerAuthentication/default")
+		if got := object.Spec.GetMtls().GetMode(); got != wanted || object.Spec.GetSelector() != nil || object.Namespace != "d8-istio" {
+			t.Errorf("tlsMode %s makes %v of the whole mesh, want %v", setting, got, wanted)
+		}
+	}
+}
+
+func TestTracing(t *testing.T) {
+	m := load(t)
+	for _, test := range []struct {
+		name, address, service string
+		entry                  istionetworking.ServiceEntry_Resolution // NONE: there is no ServiceEntry
+		endpoint               string
+	}{
+		{"to a Service", "zipkin.tracing.svc:9411", "zipkin.tracing.svc.cluster-a.local", istionetworking.ServiceEntry_NONE, ""},
+		{"to a Service by its whole name", "zipkin.tracing.svc.cluster-a.local:9411", "zipkin.tracing.svc.cluster-a.local", istionetworking.ServiceEntry_NONE, ""},
+		{"to a host elsewhere", "traces.example.com:9411", "traces.example.com", istionetworking.ServiceEntry_DNS, ""},
+		{"to an IPv4 address", "192.0.2.7:9411", "tracing-collector.d8-istio.internal", istionetworking.ServiceEntry_STATIC, "192.0.2.7"},
+		{"to an IPv6 address", "[2001:db8::7]:9411", "tracing-collector.d8-istio.internal", istionetworking.ServiceEntry_STATIC, "2001:db8::7"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			objects := m.render(t, "tracing: {enabled: true, sampling: 0.5, collector: {zipkin: {address: '"+test.address+"'}}}", nil)
+			telemetry := mustDecode[*telemetryv1.Telemetry](t, objects, "Telemetry/default").Spec.GetTracing()[0]
+			if telemetry.GetRandomSamplingPercentage().GetValue() != 0.5 || telemetry.GetProviders()[0].GetName() != settings.TracingProvider {
+				t.Errorf("the Telemetry says %v", telemetry)
+			}
+			for _, revision := range revisions {
+				provider := meshConfig(t, objects, revision).GetExtensionProviders()[0]
+				if provider.GetName() != settings.TracingProvider || provider.GetZipkin().GetService() != test.service || provider.GetZipkin().GetPort() != 9411 {
+					t.Errorf("the provider of %s is %v, want %s", revision, provider, test.service)
+				}
+			}
+			if test.entry == istionetworking.ServiceEntry_NONE {
+				if _, rendered := objects["ServiceEntry/tracing-collector"]; rendered {
+					t.Error("a Service of the cluster needs no ServiceEntry")
+				}
+				return
+			}
+			entry := &mustDecode[*networkingv1.ServiceEntry](t, objects, "ServiceEntry/tracing-collector").Spec
+			if entry.GetHosts()[0] != test.service || entry.GetResolution() != test.entry || entry.GetPorts()[0].GetNumber() != 9411 {
+				t.Errorf("the ServiceEntry is %v", entry)
+			}
+			if test.endpoint != "" && entry.GetEndpoints()[0].GetAddress() != test.endpoint {
+				t.Errorf("the endpoints are %v, want %s", entry.GetEndpoints(), test.endpoint)
+			}
+		})
+	}
+}
+
+// TestSidecarSettings: each reaches the values that the injection templates of every version read.
+func TestSidecarSettings(t *testing.T) {
+	m := load(t)
+	registry := func(v Values) {
+		v.Set(map[string]any{"base": "registry.example.com/modules", "dockercfg": "e30="}, "istio", "registry")
+	}
+	for _, test := range []struct {
+		name, settings string
+		change         func(Values)
+		path           string
+		wanted         any
+	}{
+		{"included ranges", "sidecar: {includeOutboundIPRanges: [10.0.0.0/8, 192.168.0.0/16]}", nil, "global.proxy.includeIPRanges", "10.0.0.0/8,192.168.0.0/16"},
+		{"excluded ranges", "sidecar: {excludeOutboundIPRanges: [192.0.2.0/24]}", nil, "global.proxy.excludeIPRanges", "192.0.2.0/24"},
+		{"excluded inbound ports", "sidecar: {excludeInboundPorts: ['1', '2']}", nil, "global.proxy.excludeInboundPorts", "1,2"},
+		{"excluded outbound ports", "sidecar: {excludeOutboundPorts: ['3']}", nil, "global.proxy.excludeOutboundPorts", "3"},
+		{"no ranges at all", "sidecar: {includeOutboundIPRanges: []}", nil, "global.proxy.includeIPRanges", ""},
+		{"static request", "sidecar: {resourcesManagement: {static: {requests: {cpu: 30m}}}}", nil, "global.proxy.resources.requests.cpu", "30m"},
+		{"static limit", "sidecar: {resourcesManagement: {static: {limits: {memory: 2Gi}}}}", nil, "global.proxy.resources.limits.memory", "2Gi"},
+		{"least value", "sidecar: {resourcesManagement: {mode: VPA, vpa: {cpu: {min: 30m}}}}", nil, "global.proxy.resources.requests.cpu", "30m"},
+		{"greatest value", "sidecar: {resourcesManagement: {mode: VPA, vpa: {memory: {max: 3Gi}}}}", nil, "global.proxy.resources.limits.memory", "3Gi"},
+		{"ratio", "sidecar: {resourcesManagement: {mode: VPA, vpa: {cpu: {min: 100m, limitRatio: 2.5}}}}", nil, "global.proxy.resources.limits.cpu", "250m"},
+		{"waiting for the proxy", "dataPlane: {proxyConfig: {holdApplicationUntilProxyStarts: true}}", nil, "global.proxy.holdApplicationUntilProxyStarts", true},
+		{"the registry's password", "{}", registry, "global.imagePullSecrets", []any{"d8-istio-sidecar-registry"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			objects := m.render(t, test.settings, test.change)
+			for _, revision := range revisions {
+				values := document(t, injectorData(t, objects, revision)["values"]).(map[string]any)
+				got, _, err := unstructured.NestedFieldNoCopy(values, strings.Split(test.path, ".")...)
+				if err != nil || !reflect.DeepEqual(got, test.wanted) {
+					t.Errorf("%s of %s is %v, want %v (%v)", test.path, revision, got, test.wanted, err)
+				}
+			}
+		})
+	}
+}
+
+func TestRegistrySecretsOfSidecars(t *testing.T) {
+	objects := load(t).render(t, "{}", func(v Values) {
+		v.Set(map[string]any{"base": "registry.example.com/modules", "dockercfg": "e30="}, "istio", "registry")
+		v.Set([]any{"shop", "d8-istio"}, "istio", "internal", "applicationNamespaces")
+	})
+	secret := mustDecode[*corev1.Secret](t, objects, "Secret/shop/d8-istio-sidecar-registry")
+	if string(secret.Data[corev1.DockerConfigJsonKey]) != "{}" || secret.Type != corev1.SecretTypeDockerConfigJson {
+		t.Errorf("the Secret is %v", secret)
+	}
+	if _, rendered := objects["Secret/d8-istio-sidecar-registry"]; rendered {
+		t.Error("the module's own namespace has its own Secret and needs no second one")
+	}
+}

@@ -1,0 +1,52 @@
+package settings
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+)
+
+// checkRanges refuses what only looks like a range of IP addresses.
+func checkRanges(name string, ranges []string) []error {
+	var problems []error
+	for index, text := range ranges {
+		if _, err := netip.ParsePrefix(text); err != nil {
+			problems = append(problems, fmt.Errorf("%s[%d]: %q is no range of IP addresses such as 10.0.0.0/8: %w", name, index, text, err))
+		}
+	}
+	return problems
+}
+
+// checkPorts refuses what only looks like a TCP port.
+func checkPorts(name string, ports []string) []error {
+	var problems []error
+	for index, text := range ports {
+		if err := checkPort(text); err != nil {
+			problems = append(problems, fmt.Errorf("%s[%d]: %w", name, index, err))
+		}
+	}
+	return problems
+}
+
+func checkPort(text string) error {
+	if port, err := strconv.ParseUint(text, 10, 16); err != nil || port == 0 {
+		return fmt.Errorf("%q is no TCP port, which is a number from 1 to 65535", text)
+	}
+	return nil
+}
+
+// checkURL refuses what a browser or a client could not open; nothing is fine.
+func checkURL(name, text string) []error {
+	if text == "" {
+		return nil
+	}
+	parsed, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return []error{fmt.Errorf("%s: %w", name, err)}
+	case parsed.Host == "":
+		return []error{fmt.Errorf("%s: %q names no host", name, text)}
+	}
+	return nil
+}

@@ -1,0 +1,52 @@
+package settings
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+)
+
+type tracing struct {
+	Enabled   bool `json:"enabled"`
+	Collector struct {
+		Zipkin struct {
+			Address string `json:"address"`
+		} `json:"zipkin"`
+	} `json:"collector"`
+	Kiali struct {
+		JaegerURLForUsers  string `json:"jaegerURLForUsers"`
+		JaegerGRPCEndpoint string `json:"jaegerGRPCEndpoint"`
+	} `json:"kiali"`
+}
+
+func (t tracing) check() []error {
+	problems := checkURL("tracing.kiali.jaegerURLForUsers", t.Kiali.JaegerURLForUsers)
+	problems = append(problems, checkURL("tracing.kiali.jaegerGRPCEndpoint", t.Kiali.JaegerGRPCEndpoint)...)
+	if err := t.checkCollector(); err != nil {
+		problems = append(problems, fmt.Errorf("tracing.collector.zipkin.address: %w", err))
+	}
+	return problems
+}
+
+func (t tracing) checkCollector() error {
+	address := t.Collector.Zipkin.Address
+	if address == "" {
+		if t.Enabled {
+			return fmt.Errorf("is not set, but tracing.enabled is true: traces need a collector")
+		}
+		return nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is no host and port: %w", address, err)
+	}
+	if err := checkPort(port); err != nil {
+		return err
+	}
+	// A name without a dot means another host in each namespace.
+	if _, err := netip.ParseAddr(host); err != nil && !strings.Contains(host, ".") {
+		return fmt.Errorf("%q is no complete name: a Service of the cluster is written <name>.<namespace>.svc", host)
+	}
+	return nil
+}

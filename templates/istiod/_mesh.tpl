@@ -1,0 +1,62 @@
+{{- /*
+  Istio's MeshConfig of one version, as YAML. Its fields: https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/
+  Arguments: context, version.
+*/ -}}
+{{- define "istio.mesh_config" -}}
+  {{- $context := index . 0 -}}
+  {{- $version := index . 1 -}}
+  {{- $settings := $context.Values.istio -}}
+  {{- $proxyMetadata := dict
+      "ISTIO_META_DNS_CAPTURE" "true"
+      "ISTIO_META_IDLE_TIMEOUT" $settings.dataPlane.proxyConfig.idleTimeout
+      "PROXY_CONFIG_XDS_AGENT" "true"
+  -}}
+  {{- $proxyConfig := dict
+      "discoveryAddress" (printf "istiod-%s.d8-istio.svc:15012" $version.revision)
+      "holdApplicationUntilProxyStarts" $settings.dataPlane.proxyConfig.holdApplicationUntilProxyStarts
+      "proxyMetadata" $proxyMetadata
+  -}}
+  {{- $providers := $settings.extensionProviders | default list -}}
+  {{- if $settings.tracing.enabled -}}
+    {{- $collector := include "istio.tracing_collector" $context | fromJson -}}
+    {{- $zipkin := dict "service" $collector.hostname "port" $collector.port -}}
+    {{- $providers = append $providers (dict "name" (include "istio.tracing_provider" $context) "zipkin" $zipkin) -}}
+  {{- end -}}
+  {{- $mesh := dict
+      "trustDomain" $context.Values.global.discovery.clusterDomain
+      "rootNamespace" "d8-istio"
+      "enablePrometheusMerge" true
+      "outboundTrafficPolicy" (dict "mode" (get (dict "AllowAny" "ALLOW_ANY" "RegistryOnly" "REGISTRY_ONLY") $settings.outboundTrafficPolicyMode))
+      "defaultProviders" (dict "metrics" (list "prometheus"))
+      "defaultConfig" $proxyConfig
+  -}}
+  {{- if $providers -}}
+    {{- $_ := set $mesh "extensionProviders" $providers -}}
+  {{- end -}}
+  {{- $mesh | toYaml -}}
+{{- end -}}
+
+{{- /* Name of the provider that stands for `tracing.collector`; lib/settings keeps people from giving it to one of theirs. */ -}}
+{{- define "istio.tracing_provider" -}}
+d8-tracing
+{{- end -}}
+
+{{- /*
+  Where traces go, as JSON: hostname and port of a Service that istiod knows, and address, empty when the hostname is a
+  Service of the cluster, else what a ServiceEntry must resolve it to.
+*/ -}}
+{{- define "istio.tracing_collector" -}}
+  {{- $address := .Values.istio.tracing.collector.zipkin.address -}}
+  {{- $port := regexFind "[0-9]+$" $address -}}
+  {{- $host := $address | trimSuffix (printf ":%s" $port) | trimPrefix "[" | trimSuffix "]" -}}
+  {{- $domain := .Values.global.discovery.clusterDomain -}}
+  {{- $collector := dict "hostname" $host "port" (int $port) "address" $host -}}
+  {{- if hasSuffix ".svc" $host -}}
+    {{- $collector = dict "hostname" (printf "%s.%s" $host $domain) "port" (int $port) "address" "" -}}
+  {{- else if hasSuffix (printf ".svc.%s" $domain) $host -}}
+    {{- $collector = dict "hostname" $host "port" (int $port) "address" "" -}}
+  {{- else if regexMatch "^([0-9.]+|.*:.*)$" $host -}}
+    {{- $collector = dict "hostname" "tracing-collector.d8-istio.internal" "port" (int $port) "address" $host -}}
+  {{- end -}}
+  {{- $collector | toJson -}}
+{{- end -}}

@@ -1,0 +1,154 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/deckhouse-mesh/istio/lib/ca"
+	"github.com/deckhouse-mesh/istio/test/mesh"
+)
+
+const (
+	keptCANamespace = "d8-system"
+	keptCAName      = "istio-ca"
+	rotationRequest = "istio.deckhouse.io/ca-rotation"
+)
+
+// TestTheRootIsRotatedWithoutMistrust changes the CA as the documentation tells
+// a person to, up to the moment when both CAs have signed certificates that are
+// in use. The rest takes the five minutes that istiod is given to see both roots.
+func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
+	awaitJoined(t)
+	suite.b.awaitMesh(t, defaultIstio())
+	namespace := suite.b.namespace(t)
+	former := suite.b.caInUse(t)
+	other, err := ca.Generate(suite.b.described(t).ClusterDomain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := suite.b.certify(t, namespace)
+
+	suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"ca": map[string]any{"cert": other.Cert, "key": other.Key}}})
+	t.Cleanup(func() {
+		// The new CA stays in use; only the settings go back to what other tests expect.
+		suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"ca": nil}})
+		awaitJoined(t)
+	})
+
+	// First everybody gets the new root, and the former CA signs.
+	eventually(t, scheduled, "istiod hands out both roots", func() string { return suite.b.handsOut(namespace, former.Root, other.Root) })
+	if got := suite.b.caInUse(t); got.Cert != former.Cert || got.Key != former.Key {
+		t.Error("another CA signs before everybody knows its root")
+	}
+	between := suite.b.certify(t, namespace)
+	if _, err := between.Verify(pool(t, former.Root), time.Now()); err != nil {
+		t.Errorf("a certificate in the first phase is not the former CA's: %v", err)
+	}
+	known := suite.b.roots(t) // as workloads know them now
+	eventually(t, scheduled, "the neighbour knows both roots", func() string { return suite.a.knowsRoots(suite.b.name, former.Root, other.Root) })
+
+	// Then a person says: now.
+	request, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{rotationRequest: ca.Proceed}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := suite.b.typed.CoreV1().Secrets(keptCANamespace).Patch(context.Background(), keptCAName, types.MergePatchType, request, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var after *mesh.Certificate
+	eventually(t, scheduled, "the new CA signs", func() string {
+		after = suite.b.certify(t, namespace)
+		_, err := after.Verify(pool(t, other.Root), time.Now())
+		return want("", err)("")
+	})
+	eventually(t, prompt, "the request is fulfilled", func() string {
+		kept, err := suite.b.typed.CoreV1().Secrets(keptCANamespace).Get(context.Background(), keptCAName, metav1.GetOptions{})
+		return want(kept.GetAnnotations()[rotationRequest], err)("")
+	})
+
+	// Workloads with certificates of either CA accept each other, with what they knew and with what they are told now.
+	for name, certificate := range map[string]*mesh.Certificate{"from before": before, "from between": between, "from after": after} {
+		for whose, roots := range map[string]*x509.CertPool{"before the switch": known, "after it": suite.b.roots(t)} {
+			if _, err := certificate.Verify(roots, time.Now()); err != nil {
+				t.Errorf("a certificate %s is refused by who got the roots %s: %v", name, whose, err)
+			}
+		}
+	}
+	if missing := suite.b.handsOut(namespace, former.Root, other.Root); missing != "" {
+		t.Errorf("the former root is gone while its certificates are in use: %s", missing)
+	}
+	// The webhooks' certificate is the new CA's, too.
+	suite.b.awaitRevision(t, newPod(suite.b.labelled(t, inMesh), "client", nil, nil), defaultIstio().Revision())
+	awaitJoined(t)
+}
+
+// caInUse is what istiod signs with.
+func (c *cluster) caInUse(t *testing.T) ca.Bundle {
+	t.Helper()
+	secret, err := c.typed.CoreV1().Secrets(moduleNamespace).Get(context.Background(), "cacerts", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca.Bundle{Cert: string(secret.Data["ca-cert.pem"]), Key: string(secret.Data["ca-key.pem"]), Root: string(secret.Data["root-cert.pem"])}
+}
+
+// certify has istiod sign a certificate for the namespace's default ServiceAccount.
+func (c *cluster) certify(t *testing.T, namespace string) *mesh.Certificate {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), prompt)
+	defer cancel()
+	certificate, err := mesh.SignCSR(ctx, c.secure(t, c.tokenFor(t, namespace, "default", tokenAudience)), mesh.Request{
+		Identity: c.spiffe(t, namespace, "default"), ClusterID: c.described(t).ClusterUUID, Validity: workloadTTL,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate
+}
+
+// handsOut says which of the roots istiod does not give to the namespace's Pods.
+func (c *cluster) handsOut(namespace string, roots ...string) (missing string) {
+	config, err := c.typed.CoreV1().ConfigMaps(namespace).Get(context.Background(), "istio-ca-root-cert", metav1.GetOptions{})
+	if err != nil {
+		return err.Error()
+	}
+	return lacks(config.Data["root-cert.pem"], roots)
+}
+
+// knowsRoots says which of the roots the cluster has not learned of the peer.
+func (c *cluster) knowsRoots(federation string, roots ...string) (missing string) {
+	resource, err := c.dynamic.Resource(federations).Get(context.Background(), federation, metav1.GetOptions{})
+	if err != nil {
+		return err.Error()
+	}
+	learned, _, _ := unstructured.NestedString(resource.Object, "status", "metadataCache", "public", "rootCA")
+	return lacks(learned, roots)
+}
+
+func lacks(bundle string, roots []string) (missing string) {
+	for _, root := range roots {
+		if !strings.Contains(bundle, strings.TrimSpace(root)) {
+			return "a root is not there: " + root
+		}
+	}
+	return ""
+}
+
+func pool(t *testing.T, root string) *x509.CertPool {
+	t.Helper()
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM([]byte(root)) {
+		t.Fatalf("no certificate in %q", root)
+	}
+	return roots
+}

@@ -1,0 +1,147 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
+	"github.com/deckhouse-mesh/istio/test/mesh"
+)
+
+// TestTheControlPlaneIsUpgradedByCanary does what the documentation tells a
+// person to do, with the second version as the new one: the way back is the same.
+func TestTheControlPlaneIsUpgradedByCanary(t *testing.T) {
+	present, next := istioversion.All()[0], istioversion.All()[1]
+	suite.a.awaitMesh(t, present)
+	stays, moves := suite.a.labelled(t, inMesh), suite.a.labelled(t, inMesh)
+	imageBefore := suite.a.gatewayImage(t)
+
+	// Add a version, and move one namespace.
+	suite.a.reconfigure(t, map[string]any{"additionalVersions": []any{next.Version}})
+	suite.a.awaitMesh(t, next)
+	suite.a.relabel(t, moves, map[string]string{"istio-injection": "", "istio.io/rev": next.Revision()})
+	moved := suite.a.awaitRevision(t, newPod(moves, "api", nil, nil), next.Revision())
+	stayed := suite.a.awaitRevision(t, newPod(stays, "api", nil, nil), present.Revision())
+	if sidecarIn(stayed).Image != imageBefore || sidecarIn(moved).Image == imageBefore {
+		t.Errorf("the proxy that stays has image %s, the one that moves %s, the gateway %s", sidecarIn(stayed).Image, sidecarIn(moved).Image, imageBefore)
+	}
+
+	// Check that both serve, and see the same.
+	pods := map[istioversion.Version]*corev1.Pod{}
+	hosts := []string{suite.a.serve(t, stays, "api"), suite.a.serve(t, moves, "api")}
+	pods[present] = suite.a.run(t, newPod(stays, "api", nil, nil))
+	pods[next] = suite.a.run(t, newPod(moves, "api", nil, nil))
+	for version, pod := range pods {
+		sidecar := suite.a.sidecar(t, pod, version)
+		for i, target := range []*corev1.Pod{pods[present], pods[next]} {
+			await(t, sidecar, "the sidecar of revision "+version.Revision()+" reaches both", func(view *mesh.View) string {
+				handshake, err := view.Handshake(mesh.Outbound(80, "", hosts[i]), endpointOf(target))
+				return want(handshake.TLS, err)(true)
+			})
+		}
+	}
+
+	// Move the rest: change the global version, the gateway follows.
+	suite.a.configure(t, "istio", map[string]any{"settings": map[string]any{
+		"globalVersion": next.Version, "additionalVersions": []any{present.Version},
+	}})
+	suite.a.awaitRevision(t, newPod(stays, "later", nil, nil), next.Revision())
+	eventually(t, prompt, "the gateway follows the global version", func() string {
+		return want(suite.a.gatewayImage(t), nil)(sidecarIn(moved).Image)
+	})
+
+	// Go back.
+	suite.a.configure(t, "istio", map[string]any{"settings": map[string]any{
+		"globalVersion": present.Version, "additionalVersions": []any{next.Version},
+	}})
+	suite.a.awaitRevision(t, newPod(stays, "later", nil, nil), present.Revision())
+
+	// Drop the version while it is used: it stays, and a person is told by whom.
+	suite.a.configure(t, "istio", map[string]any{"settings": map[string]any{"globalVersion": nil, "additionalVersions": nil}})
+	eventually(t, scheduled, "an Event says that namespace "+moves+" uses Istio "+next.Version, func() string {
+		return suite.a.warned(t, "Istio "+next.Version+" ", "namespace "+moves)
+	})
+	if missing := suite.a.installed(next); missing != "" {
+		t.Errorf("a revision in use was removed: %s", missing)
+	}
+	suite.a.awaitRevision(t, newPod(moves, "still", nil, nil), next.Revision())
+
+	// Nobody uses it any more: it goes.
+	suite.a.relabel(t, moves, map[string]string{"istio.io/rev": ""})
+	if err := suite.a.typed.CoreV1().Pods(moves).Delete(context.Background(), pods[next].Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, scheduled, "the unused revision goes", func() string { return suite.a.gone(t, next) })
+	suite.a.awaitRevision(t, newPod(stays, "last", nil, nil), present.Revision())
+}
+
+// warned says what is missing for a Warning on the ModuleConfig that names all the words.
+func (c *cluster) warned(t *testing.T, words ...string) (missing string) {
+	t.Helper()
+	events, err := c.typed.CoreV1().Events(metav1.NamespaceDefault).List(context.Background(), metav1.ListOptions{
+		FieldSelector: "involvedObject.kind=ModuleConfig,involvedObject.name=istio,type=Warning",
+	})
+	if err != nil {
+		return err.Error()
+	}
+	var messages []string
+events:
+	for _, event := range events.Items {
+		messages = append(messages, event.Reason+": "+event.Message)
+		for _, word := range words {
+			if !strings.Contains(event.Message, word) {
+				continue events
+			}
+		}
+		return ""
+	}
+	return fmt.Sprintf("the warnings are %q", messages)
+}
+
+// installed says what is missing of the version.
+func (c *cluster) installed(version istioversion.Version) (missing string) {
+	deployment, err := c.typed.AppsV1().Deployments(moduleNamespace).Get(context.Background(), "istiod-"+version.Revision(), metav1.GetOptions{})
+	if err != nil {
+		return err.Error()
+	}
+	if deployment.DeletionTimestamp != nil || deployment.Status.ReadyReplicas == 0 {
+		return "Deployment " + deployment.Name + " is being deleted or not ready"
+	}
+	return ""
+}
+
+// gone says what of the version is still there.
+func (c *cluster) gone(t *testing.T, version istioversion.Version) (left string) {
+	t.Helper()
+	if _, listed := c.described(t).Istiod[version.Revision()]; listed {
+		return "lab.json still has it"
+	}
+	ctx := context.Background()
+	for what, get := range map[string]func() error{
+		"its Deployment": func() error {
+			_, err := c.typed.AppsV1().Deployments(moduleNamespace).Get(ctx, "istiod-"+version.Revision(), metav1.GetOptions{})
+			return err
+		},
+		"its injection webhook": func() error {
+			_, err := c.typed.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, injectorOf(version), metav1.GetOptions{})
+			return err
+		},
+		"its mesh configuration": func() error {
+			_, err := c.typed.CoreV1().ConfigMaps(moduleNamespace).Get(ctx, "istio-"+version.Revision(), metav1.GetOptions{})
+			return err
+		},
+	} {
+		if err := get(); !apierrors.IsNotFound(err) {
+			return fmt.Sprintf("%s is still there (%v)", what, err)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,248 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
+	"github.com/deckhouse-mesh/istio/test/mesh"
+)
+
+const (
+	proxyContainer = "istio-proxy"
+	// applicationPort is where the Pods of tests would listen.
+	applicationPort = 8080
+)
+
+// inMesh makes every Pod of a namespace part of the mesh.
+var inMesh = map[string]string{"istio-injection": "enabled"}
+
+var (
+	virtualServices       = schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1", Resource: "virtualservices"}
+	peerAuthentications   = schema.GroupVersionResource{Group: "security.istio.io", Version: "v1", Resource: "peerauthentications"}
+	authorizationPolicies = schema.GroupVersionResource{Group: "security.istio.io", Version: "v1", Resource: "authorizationpolicies"}
+)
+
+// defaultIstio is the version of Istio that clusters run unless their settings say otherwise.
+func defaultIstio() istioversion.Version { return istioversion.Default() }
+
+// awaitMesh waits until sidecars of the version are injected and served in the cluster, as every test may expect.
+func (c *cluster) awaitMesh(t *testing.T, version istioversion.Version) {
+	t.Helper()
+	eventually(t, restarted, fmt.Sprintf("istiod %s of %s serves and injects", version.Revision(), c.name), func() string {
+		if c.described(t).Istiod[version.Revision()].XDS == "" {
+			return "lab.json does not have it"
+		}
+		_, err := c.typed.AdmissionregistrationV1().MutatingWebhookConfigurations().
+			Get(context.Background(), injectorOf(version), metav1.GetOptions{})
+		if err != nil {
+			return err.Error()
+		}
+		return c.installed(version)
+	})
+}
+
+// injectorOf is the webhook configuration that injects sidecars of the version.
+func injectorOf(version istioversion.Version) string {
+	return "istio-sidecar-injector-" + version.Revision() + "-" + moduleNamespace
+}
+
+// labelled is a namespace with labels, made for the test and removed after it.
+func (c *cluster) labelled(t *testing.T, labels map[string]string) string {
+	t.Helper()
+	name := c.namespace(t)
+	c.relabel(t, name, labels)
+	return name
+}
+
+// relabel changes labels of a namespace; an empty value takes the label away.
+func (c *cluster) relabel(t *testing.T, namespace string, labels map[string]string) {
+	t.Helper()
+	values := map[string]any{}
+	for name, value := range labels {
+		if values[name] = value; value == "" {
+			values[name] = nil
+		}
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": values}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.typed.CoreV1().Namespaces().Patch(context.Background(), namespace, types.MergePatchType, patch, metav1.PatchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newPod is an application's Pod with the label app and those given.
+func newPod(namespace, app string, labels, annotations map[string]string) *corev1.Pod {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: app, Labels: map[string]string{"app": app}, Annotations: annotations},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{
+			Name: "application", Image: "registry.example.com/application:1",
+			Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: applicationPort}},
+		}}},
+	}
+	for name, value := range labels {
+		pod.Labels[name] = value
+	}
+	return pod
+}
+
+// admit asks the API server what would become of the Pod, webhooks included.
+func (c *cluster) admit(pod *corev1.Pod) (*corev1.Pod, error) {
+	return c.typed.CoreV1().Pods(pod.Namespace).Create(context.Background(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+}
+
+// run creates the Pod and waits until it has an address. The lab runs no
+// applications, so it never gets ready.
+func (c *cluster) run(t *testing.T, pod *corev1.Pod) *corev1.Pod {
+	t.Helper()
+	pods := c.typed.CoreV1().Pods(pod.Namespace)
+	eventually(t, prompt, "Pod "+pod.Name+" is accepted", func() string {
+		if _, err := pods.Create(context.Background(), pod, metav1.CreateOptions{}); err != nil {
+			return err.Error() // the controller may not have made the namespace's ServiceAccount yet
+		}
+		return ""
+	})
+	var running *corev1.Pod
+	eventually(t, prompt, "Pod "+pod.Name+" has an address", func() string {
+		var err error
+		if running, err = pods.Get(context.Background(), pod.Name, metav1.GetOptions{}); err != nil {
+			return err.Error()
+		}
+		if running.Status.PodIP == "" {
+			return "it has none: " + running.Status.Message
+		}
+		return ""
+	})
+	return running
+}
+
+// serve makes a Service for the Pods with label app=name, with an HTTP port 80
+// and a TCP port 9000, and returns its hostname. Its Pods count although they are not ready.
+func (c *cluster) serve(t *testing.T, namespace, name string) string {
+	t.Helper()
+	_, err := c.typed.CoreV1().Services(namespace).Create(context.Background(), &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: corev1.ServiceSpec{
+			Selector: map[string]string{"app": name}, PublishNotReadyAddresses: true,
+			Ports: []corev1.ServicePort{
+				{Name: "http-web", Port: 80, TargetPort: intstr.FromInt32(applicationPort)},
+				{Name: "tcp-raw", Port: 9000, TargetPort: intstr.FromInt32(9000)},
+			},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.hostname(t, namespace, name)
+}
+
+// proxyOf is the sidecar of a Pod.
+func (c *cluster) proxyOf(t *testing.T, pod *corev1.Pod, version istioversion.Version) mesh.Proxy {
+	t.Helper()
+	described := c.described(t)
+	return mesh.Proxy{
+		IP: pod.Status.PodIP, Pod: pod.Name, Namespace: pod.Namespace, ServiceAccount: pod.Spec.ServiceAccountName,
+		Labels: pod.Labels, ClusterDomain: described.ClusterDomain, ClusterID: described.ClusterUUID, Version: version.Full(),
+	}
+}
+
+// sidecar of the Pod, connected to istiod of the version.
+func (c *cluster) sidecar(t *testing.T, pod *corev1.Pod, version istioversion.Version) *mesh.Client {
+	t.Helper()
+	address := c.described(t).Istiod[version.Revision()].XDS
+	if address == "" {
+		t.Fatalf("lab.json has no istiod %s in %s", version.Revision(), c.name)
+	}
+	connection, err := mesh.DialPlaintext(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := mesh.Connect(connection, c.proxyOf(t, pod, version))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		client.Close()
+		_ = connection.Close()
+	})
+	return client
+}
+
+// await waits until the sidecar has been told what the condition wants.
+func await(t *testing.T, sidecar *mesh.Client, what string, condition func(*mesh.View) (missing string)) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), prompt)
+	defer cancel()
+	if _, err := sidecar.Await(ctx, condition); err != nil {
+		t.Fatalf("not within %s: %s: %v", prompt, what, err)
+	}
+}
+
+// apply creates an object of Istio's, as a person would with kubectl.
+func (c *cluster) apply(t *testing.T, resource schema.GroupVersionResource, kind, namespace, name string, spec map[string]any) {
+	t.Helper()
+	if err := c.try(resource, kind, namespace, name, nil, spec); err != nil {
+		t.Fatalf("create %s %s: %v", kind, name, err)
+	}
+}
+
+func (c *cluster) try(resource schema.GroupVersionResource, kind, namespace, name string, labels map[string]string, spec map[string]any) error {
+	object := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": resource.GroupVersion().String(), "kind": kind,
+		"metadata": map[string]any{"name": name, "namespace": namespace}, "spec": spec,
+	}}
+	object.SetLabels(labels)
+	_, err := c.dynamic.Resource(resource).Namespace(namespace).Create(context.Background(), object, metav1.CreateOptions{})
+	return err
+}
+
+// reconfigure merges settings of the module; after the test they are again what they were.
+func (c *cluster) reconfigure(t *testing.T, settings map[string]any) {
+	t.Helper()
+	config, err := c.dynamic.Resource(moduleConfigs).Get(context.Background(), "istio", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, _ := unstructured.NestedMap(config.Object, "spec", "settings")
+	t.Cleanup(func() {
+		patch, err := json.Marshal([]map[string]any{{"op": "replace", "path": "/spec/settings", "value": before}})
+		if err == nil {
+			_, err = c.dynamic.Resource(moduleConfigs).Patch(context.Background(), "istio", types.JSONPatchType, patch, metav1.PatchOptions{})
+		}
+		if err != nil {
+			t.Errorf("restore the settings of %s: %v", c.name, err)
+		}
+	})
+	c.configure(t, "istio", map[string]any{"settings": settings})
+}
+
+// tokenFor a ServiceAccount, as a kubelet would give it to a Pod.
+func (c *cluster) tokenFor(t *testing.T, namespace, account, audience string) string {
+	t.Helper()
+	var token string
+	eventually(t, prompt, "a token for ServiceAccount "+account, func() string {
+		review, err := c.typed.CoreV1().ServiceAccounts(namespace).CreateToken(context.Background(), account,
+			&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{audience}}}, metav1.CreateOptions{})
+		if err != nil {
+			return err.Error()
+		}
+		token = review.Status.Token
+		return ""
+	})
+	return token
+}
