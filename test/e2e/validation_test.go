@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -78,7 +77,7 @@ func TestTheModuleWorksOnWhileIstiodHangs(t *testing.T) {
 			return err.Error()
 		}
 		if !strings.Contains(config.Data["mesh"], "zipkin.tracing") {
-			return fmt.Sprintf("the mesh's configuration is %s", config.Data["mesh"])
+			return "the mesh's configuration is " + config.Data["mesh"]
 		}
 		return ""
 	})
