@@ -41,6 +41,7 @@ var (
 	destinationRules = schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1", Resource: "destinationrules"}
 	secrets          = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 	configMaps       = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+	mutatingWebhooks = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "mutatingwebhookconfigurations"}
 	crds             = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 )
 

@@ -30,7 +30,9 @@ func TestWhenNothingChangesNothingIsWritten(t *testing.T) {
 				"DestinationRule": c.versions(t, destinationRules, "", metav1.ListOptions{}),
 				"Helm release":    c.versions(t, secrets, "", metav1.ListOptions{LabelSelector: "owner=helm"}),
 				"Secret":          c.versions(t, secrets, moduleNamespace, metav1.ListOptions{}),
-				"ConfigMap":       c.versions(t, configMaps, moduleNamespace, metav1.ListOptions{}),
+				// istiod renews its leases in ConfigMaps of its own, every few seconds.
+				"ConfigMap":       c.versions(t, configMaps, moduleNamespace, metav1.ListOptions{LabelSelector: "module=istio"}),
+				"webhooks":        c.versions(t, mutatingWebhooks, "", metav1.ListOptions{}),
 				"ModuleConfig":    c.versions(t, moduleConfigs, "", metav1.ListOptions{}),
 			} {
 				for name, version := range versions {
@@ -40,13 +42,18 @@ func TestWhenNothingChangesNothingIsWritten(t *testing.T) {
 		}
 		return all
 	}
-	last, since := observe(), time.Now()
+	last, since, written := observe(), time.Now(), ""
 	eventually(t, 2*time.Minute, "what went before has settled", func() string {
 		if now := observe(); !maps.Equal(last, now) {
+			for key, version := range now {
+				if last[key] != version {
+					written = key
+				}
+			}
 			last, since = now, time.Now()
 		}
 		if time.Since(since) < quiet {
-			return "something was written within the last seconds"
+			return "written within the last seconds: " + written
 		}
 		return ""
 	})
