@@ -37,7 +37,7 @@ func keep(in *sdk.HookInput, shown bool, name string, data map[string][]byte) {
 }
 
 // moduleConfigEvent is a warning where the person who set something looks:
-// kubectl describe moduleconfig istio.
+// kubectl get events -A --field-selector involvedObject.kind=ModuleConfig.
 func moduleConfigEvent(reason, message string, now time.Time) *corev1.Event {
 	return warning("ModuleConfig", "istio", reason, message, now)
 }
