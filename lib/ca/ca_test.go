@@ -103,24 +103,24 @@ func TestCheck(t *testing.T) {
 
 func TestExpires(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
-	until := func(hours time.Duration) func(*x509.Certificate) {
-		return func(c *x509.Certificate) { c.NotAfter = now.Add(hours * time.Hour) }
+	until := func(after time.Duration) func(*x509.Certificate) {
+		return func(c *x509.Certificate) { c.NotAfter = now.Add(after) }
 	}
-	root := issue(t, "root", nil, until(5))
-	older := issue(t, "older root", nil, until(1))
-	intermediate := issue(t, "intermediate", root, until(3))
-	signing := issue(t, "signing", intermediate, until(4))
+	root := issue(t, "root", nil, until(5*time.Hour))
+	older := issue(t, "older root", nil, until(1*time.Hour))
+	intermediate := issue(t, "intermediate", root, until(3*time.Hour))
+	signing := issue(t, "signing", intermediate, until(4*time.Hour))
 	for name, test := range map[string]struct {
 		bundle ca.Bundle
-		hours  time.Duration
+		after  time.Duration
 	}{
-		"a self-signed CA ends with its certificate":     {ca.Bundle{Cert: root.pem}, 5},
-		"a chain ends with the first of its links":       {ca.Bundle{Cert: signing.pem, Chain: signing.pem + intermediate.pem, Root: root.pem}, 3},
-		"of several roots one is enough":                 {ca.Bundle{Cert: intermediate.pem, Chain: intermediate.pem, Root: older.pem + root.pem}, 3},
-		"a CA that outlives its root ends with the root": {ca.Bundle{Cert: intermediate.pem, Chain: intermediate.pem, Root: older.pem}, 1},
+		"a self-signed CA ends with its certificate":     {ca.Bundle{Cert: root.pem}, 5 * time.Hour},
+		"a chain ends with the first of its links":       {ca.Bundle{Cert: signing.pem, Chain: signing.pem + intermediate.pem, Root: root.pem}, 3 * time.Hour},
+		"of several roots one is enough":                 {ca.Bundle{Cert: intermediate.pem, Chain: intermediate.pem, Root: older.pem + root.pem}, 3 * time.Hour},
+		"a CA that outlives its root ends with the root": {ca.Bundle{Cert: intermediate.pem, Chain: intermediate.pem, Root: older.pem}, 1 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, want := test.bundle.Expires(), now.Add(test.hours*time.Hour); !got.Equal(want) {
+			if got, want := test.bundle.Expires(), now.Add(test.after); !got.Equal(want) {
 				t.Errorf("ends at %s, want %s", got, want)
 			}
 		})

@@ -28,9 +28,9 @@ const (
 type Phase string
 
 const (
-	// Distributing: the new root is trusted already, the former CA still signs.
+	// Distributing means that the new root is trusted already, the former CA still signs.
 	Distributing Phase = "Distributing"
-	// Retiring: the CA that is wanted signs, a root that is not needed any more is still trusted.
+	// Retiring means that the CA that is wanted signs, a root that is not needed any more is still trusted.
 	Retiring Phase = "Retiring"
 )
 

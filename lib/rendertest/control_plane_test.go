@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -56,7 +57,7 @@ func TestReplicasOfIstiod(t *testing.T) {
 				spec := istiod(t, objects, revision).Spec
 				replicas := "unset"
 				if spec.Replicas != nil {
-					replicas = fmt.Sprint(*spec.Replicas)
+					replicas = strconv.Itoa(int(*spec.Replicas))
 				}
 				if replicas != test.replicas {
 					t.Errorf("%s has %s replicas, want %s", revision, replicas, test.replicas)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -142,7 +143,7 @@ func (f facts) deployment(deployment appsv1.Deployment) map[string]int32 {
 
 func resolve(ports map[string]int32, port string) string {
 	if number, named := ports[port]; named {
-		return fmt.Sprint(number)
+		return strconv.Itoa(int(number))
 	}
 	return port
 }

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -39,7 +40,7 @@ func (c controlPlane) check() []error {
 			hpa.MinReplicas, hpa.MaxReplicas))
 	}
 	if c.ReplicasManagement.Mode == "HPA" && c.ResourcesManagement.Mode == "VPA" && c.ResourcesManagement.VPA.Mode == "Auto" {
-		problems = append(problems, fmt.Errorf("controlPlane.resourcesManagement.vpa.mode: is Auto, but controlPlane.replicasManagement.mode is HPA: "+
+		problems = append(problems, errors.New("controlPlane.resourcesManagement.vpa.mode: is Auto, but controlPlane.replicasManagement.mode is HPA: "+
 			"both would follow the use of CPU; set the former to Initial"))
 	}
 	return problems

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -56,7 +57,7 @@ func checkService(kind protoreflect.Message) []error {
 	}
 	var problems []error
 	if kind.Get(service).String() == "" {
-		problems = append(problems, fmt.Errorf("service: is missing: the name of a Service or of a ServiceEntry's host"))
+		problems = append(problems, errors.New("service: is missing: the name of a Service or of a ServiceEntry's host"))
 	}
 	if number := kind.Get(port).Uint(); number == 0 || number > 65535 {
 		problems = append(problems, fmt.Errorf("port: %d is no TCP port, which is a number from 1 to 65535", number))

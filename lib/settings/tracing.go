@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -33,7 +34,7 @@ func (t tracing) checkCollector() error {
 	address := t.Collector.Zipkin.Address
 	if address == "" {
 		if t.Enabled {
-			return fmt.Errorf("is not set, but tracing.enabled is true: traces need a collector")
+			return errors.New("is not set, but tracing.enabled is true: traces need a collector")
 		}
 		return nil
 	}
