@@ -12,6 +12,7 @@ var _ = Describe("Hook application_namespaces", func() {
 			aNamespace("shop", "istio.io/rev: v1x27"),
 			aNamespace("ingress", ""), aPod("ingress", "controller", "sidecar.istio.io/inject: 'true'", ""),
 			aNamespace("canary", ""), aPod("canary", "web", "istio.io/rev: v1x29", ""),
+			aNamespace("foreign", "istio.io/rev: 1-28-0"), anInjectedPod("foreign", "web", "1-28-0", "1.28.0"),
 			aNamespace("left", ""), anInjectedPod("left", "web", "v1x29", "1.29.1"),
 			aNamespace("plain", ""), aPod("plain", "web", "", ""),
 			aNamespace("without", "istio-injection: disabled"),

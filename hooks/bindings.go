@@ -1,6 +1,9 @@
 package hooks
 
 import (
+	"slices"
+	"strings"
+
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -18,6 +21,14 @@ const (
 
 	// defaultWebhook serves whatever names no revision; istiod knows it by this name, too.
 	defaultWebhook = "istio-revision-tag-default"
+	// defaultValidator validates whatever names no revision.
+	defaultValidator = "istiod-default-validator"
+	// Names of the injector's webhooks of one revision, as Istio's own chart has them.
+	revisionWebhookPrefix = "istio-sidecar-injector-"
+	revisionWebhookSuffix = "-" + v1alpha1.Namespace
+
+	mutatingWebhookKind   = "MutatingWebhookConfiguration"
+	validatingWebhookKind = "ValidatingWebhookConfiguration"
 )
 
 // namespacesBinding subscribes to the labels that choose a revision; its snapshot
@@ -85,23 +96,44 @@ func labelled(key string) *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: key, Operator: metav1.LabelSelectorOpExists}}}
 }
 
-// defaultWebhookBinding subscribes to where the webhooks of the default revision point.
-func defaultWebhookBinding() sdk.KubernetesConfig {
-	return sdk.KubernetesConfig{
-		Name:         "default_webhook",
-		APIVersion:   "admissionregistration.k8s.io/v1",
-		Kind:         "MutatingWebhookConfiguration",
-		NameSelector: named(defaultWebhook),
-		JqFilter:     `.metadata.labels["` + revisionLabel + `"] // ""`,
-	}
+// webhookConfiguration is what counts of a configuration of webhooks.
+type webhookConfiguration struct {
+	Name string `json:"name"`
+	// Revision it serves.
+	Revision string `json:"revision"`
+	// Namespaces of the Services that it points to.
+	Namespaces []string `json:"namespaces"`
 }
 
-// defaultWebhookRevision is the revision of a binding made by
-// defaultWebhookBinding; "" when there is none.
-func defaultWebhookRevision(in *sdk.HookInput) (string, error) {
-	found, err := snapshot[string](in, "default_webhook")
-	if err != nil || len(found) == 0 {
-		return "", err
+// foreign tells whether another Istio answers.
+func (c webhookConfiguration) foreign() bool {
+	return len(c.Namespaces) > 0 && !slices.Contains(c.Namespaces, v1alpha1.Namespace)
+}
+
+// ownRevision is the revision that a configuration of the module's injector is
+// for, by its name; "" for any other configuration.
+func (c webhookConfiguration) ownRevision() string {
+	rest, prefixed := strings.CutPrefix(c.Name, revisionWebhookPrefix)
+	revision, suffixed := strings.CutSuffix(rest, revisionWebhookSuffix)
+	if !prefixed || !suffixed {
+		return ""
 	}
-	return found[0], nil
+	return revision
+}
+
+// webhooksBinding subscribes to the configurations of a kind without waking the
+// hook; its snapshot is a webhookConfiguration.
+func webhooksBinding(binding, kind string) sdk.KubernetesConfig {
+	return sdk.KubernetesConfig{
+		Name:       binding,
+		APIVersion: "admissionregistration.k8s.io/v1",
+		Kind:       kind,
+		JqFilter: `{
+			name: .metadata.name,
+			revision: (.metadata.labels["` + revisionLabel + `"] // ""),
+			namespaces: ([.webhooks[]?.clientConfig.service.namespace // empty] | unique)
+		}`,
+		ExecuteHookOnEvents:          &no,
+		ExecuteHookOnSynchronization: &no,
+	}
 }

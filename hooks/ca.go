@@ -31,6 +31,7 @@ const (
 	caRefusedEventName  = "CARefused"
 	caRotationEventName = "CARotation"
 	caRequestEventName  = "CARotationRequestUnknown"
+	caIdleEventName     = "CARotationRequestIdle"
 )
 
 // certificateAuthority decides on the mesh's CA: settings ca.*, else the one
@@ -41,6 +42,7 @@ func certificateAuthority() hookruntime.Hook {
 		Name: "ca",
 		Config: sdk.HookConfig{
 			OnBeforeHelm: &sdk.OrderedConfig{Order: 10},
+			Queue:        "/modules/istio/ca",
 			Kubernetes: []sdk.KubernetesConfig{
 				{
 					Name:              "kept",
@@ -50,6 +52,7 @@ func certificateAuthority() hookruntime.Hook {
 					NameSelector:      named(caSecret),
 					JqFilter:          `{data: (.data // {}), request: (.metadata.annotations["` + caRequestAnnotation + `"] // "")}`,
 				},
+				// A phase counts from when Helm has written what begins it.
 				secretBinding("installed", v1alpha1.Namespace, "cacerts"),
 			},
 			// Phases of a rotation end by the clock.
@@ -79,7 +82,12 @@ func runCertificateAuthority(_ context.Context, in *sdk.HookInput) error {
 	if shown {
 		kept = found[0]
 	}
-	current, err := currentCA(in, caFromSecret(kept.Data))
+	installedData, err := secret(in, "installed")
+	if err != nil {
+		return err
+	}
+	installed := caFromSecret(installedData)
+	current, recorded, err := currentCA(in, caFromSecret(kept.Data), installed)
 	if err != nil {
 		return err
 	}
@@ -98,16 +106,18 @@ func runCertificateAuthority(_ context.Context, in *sdk.HookInput) error {
 	}
 
 	state := ca.State{Signing: current}
-	if text := kept.Data[caTrustKey]; len(text) > 0 {
+	switch text := kept.Data[caTrustKey]; {
+	case current.Cert == "" || current.Key == "":
+		state = ca.State{} // nothing signs yet
+	case !recorded:
+		state.Trust = ca.Recall(current, current.Root, now)
+	case len(text) > 0:
 		if err := json.Unmarshal(text, &state.Trust); err != nil {
-			in.Logger.Error("the trusted roots in Secret d8-system/istio-ca cannot be read, those of the CA in use stand in", "error", err.Error())
-			state.Trust = ca.Trust{}
+			in.Logger.Error("the trusted roots in Secret d8-system/istio-ca cannot be read, those of Secret d8-istio/cacerts stand in", "error", err.Error())
+			state.Trust = ca.Recall(current, installed.Root, now)
 		}
 	}
-	if current.Cert == "" || current.Key == "" {
-		state = ca.State{} // nothing signs yet
-	}
-	rotation := ca.Rotate(state, choice.Bundle, ca.Request(kept.Request), now)
+	rotation := ca.Rotate(state, installed, choice.Bundle, ca.Request(kept.Request), now)
 	reportRotation(in, rotation, kept.Request)
 
 	wanted, err := keptFrom(rotation, kept.Request)
@@ -124,7 +134,7 @@ func runCertificateAuthority(_ context.Context, in *sdk.HookInput) error {
 	return nil
 }
 
-// reportRefusedCA sets the metric in every run: module-sdk does not expire groups.
+// reportRefusedCA sets the metric in every run, zero included.
 func reportRefusedCA(in *sdk.HookInput, refused error) {
 	value := 0.0
 	if refused != nil {
@@ -157,6 +167,8 @@ func reportRotation(in *sdk.HookInput, rotation ca.Rotation, request string) {
 		in.Logger.Error("an annotation on Secret d8-system/istio-ca means nothing", "annotation", caRequestAnnotation, "value", request)
 		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(caRequestEventName, fmt.Sprintf(
 			"annotation %s=%.40q on Secret d8-system/istio-ca means nothing: use %s or %s", caRequestAnnotation, request, ca.Proceed, ca.Emergency), now))
+	case rotation.Idle:
+		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(caIdleEventName, idleMessage(rotation), now))
 	case rotation.Request == "":
 		in.Logger.Info("the annotation on Secret d8-system/istio-ca was followed and is removed",
 			"annotation", caRequestAnnotation, "value", request, "phase", string(rotation.Phase))
@@ -164,12 +176,17 @@ func reportRotation(in *sdk.HookInput, rotation ca.Rotation, request string) {
 }
 
 func rotationMessage(rotation ca.Rotation) string {
+	const applied = "nothing goes on before Secret d8-istio/cacerts says so: if this lasts for minutes, see whether the module's release can be installed"
 	due := rotation.Due.UTC().Format(time.RFC3339)
-	switch rotation.Phase {
-	case ca.Distributing:
+	switch {
+	case rotation.Phase == ca.Distributing && rotation.Due.IsZero():
+		return "the root of the new CA is to be trusted, the former CA signs; " + applied
+	case rotation.Phase == ca.Retiring && rotation.Due.IsZero():
+		return "a root is not needed any more when another CA signs; " + applied
+	case rotation.Phase == ca.Distributing:
 		return fmt.Sprintf("the root of the new CA is trusted, the former CA signs until %s so that everybody gets it; "+
 			"annotate Secret d8-system/istio-ca with %s=%s to switch now", due, caRequestAnnotation, ca.Proceed)
-	case ca.Retiring:
+	case rotation.Phase == ca.Retiring:
 		return fmt.Sprintf("a root that is not needed any more is trusted until %s, when every certificate under it has expired; "+
 			"annotate Secret d8-system/istio-ca with %s=%s to drop it now", due, caRequestAnnotation, ca.Proceed)
 	default:
@@ -177,27 +194,36 @@ func rotationMessage(rotation ca.Rotation) string {
 	}
 }
 
+// idleMessage tells what becomes of a request that came before its rotation.
+func idleMessage(rotation ca.Rotation) string {
+	if rotation.Request == "" {
+		return fmt.Sprintf("annotation %s=%s on Secret d8-system/istio-ca is removed, there is nothing to hasten: set the new CA in the settings first",
+			caRequestAnnotation, ca.Proceed)
+	}
+	return fmt.Sprintf("annotation %s=%s on Secret d8-system/istio-ca waits for a new CA, the present one stays in use: set the new one in the settings, or remove the annotation",
+		caRequestAnnotation, rotation.Request)
+}
+
 // currentCA returns the CA in use: from the kept Secret, from the values, or
 // from a Secret cacerts that was there before this module was. The kept one goes
 // before the values, which may hold one that was generated when the kept one was
-// not to be seen yet; but one that is not sound displaces nothing.
-func currentCA(in *sdk.HookInput, kept ca.Bundle) (current ca.Bundle, err error) {
-	installedData, err := secret(in, "installed")
-	if err != nil {
-		return current, err
-	}
+// not to be seen yet; but one that is not sound displaces nothing. recorded is
+// false when it is not the kept one: then its roots are all that is trusted.
+func currentCA(in *sdk.HookInput, kept, installed ca.Bundle) (current ca.Bundle, recorded bool, err error) {
 	if err := settings(in, caPath, &current); err != nil {
-		return current, err
+		return current, false, err
 	}
-	if kept.Check(in.DC.GetClock().Now()) == nil {
-		current = kept
+	now := in.DC.GetClock().Now()
+	same := kept.Cert != "" && current.Cert == kept.Cert && current.Key == kept.Key
+	if kept.Check(now) == nil || same && current.Check(now) != nil {
+		return kept, true, nil
 	}
-	for _, candidate := range []ca.Bundle{kept, caFromSecret(installedData)} {
+	for _, candidate := range []ca.Bundle{kept, installed} {
 		if current.Cert == "" || current.Key == "" {
-			current = candidate
+			current, recorded = candidate, candidate == kept
 		}
 	}
-	return current, nil
+	return current, recorded, nil
 }
 
 // keptFrom is what is to be kept of rotation. A request that means nothing stays, for its author to correct.

@@ -124,40 +124,79 @@ var _ = Describe("Hook ca", func() {
 			}
 			return ""
 		}
-		annotate := func(value string) {
+		kept := func(annotations map[string]string) string {
 			GinkgoHelper()
 			secret := r.KubernetesResource("Secret", "d8-system", "istio-ca")
-			secret.SetAnnotations(map[string]string{caRequestAnnotation: value})
+			if annotations != nil {
+				secret.SetAnnotations(annotations)
+			}
 			text, err := yaml.Marshal(secret.Object)
 			Expect(err).NotTo(HaveOccurred())
-			r.given(string(text)).succeeds()
+			return string(text)
+		}
+		// helm writes Secret cacerts, which wakes the hook.
+		helm := func() {
+			GinkgoHelper()
+			r.given(kept(nil), secretOf("d8-istio", "cacerts", inUse(r))).succeeds()
+		}
+		annotate := func(value string) {
+			GinkgoHelper()
+			r.given(kept(map[string]string{caRequestAnnotation: value}), secretOf("d8-istio", "cacerts", inUse(r))).succeeds()
+		}
+		minute := func(after time.Duration) {
+			GinkgoHelper()
+			r.clock.Advance(after)
+			r.succeeds()
+			helm()
 		}
 		annotation := func() string {
 			return r.KubernetesResource("Secret", "d8-system", "istio-ca").GetAnnotations()[caRequestAnnotation]
 		}
 
 		It("trusts both, lets the new one sign when everybody knows it, and drops the former when nobody needs it", func() {
+			helm()
 			signs(former, former, own)
 			Expect(phase()).To(Equal("Distributing"))
 
-			r.clock.Advance(ca.Distribution)
-			r.succeeds()
+			minute(ca.Distribution)
 			signs(own, former, own)
 			Expect(phase()).To(Equal("Retiring"))
 
-			r.clock.Advance(ca.Overlap)
-			r.succeeds()
+			minute(ca.Overlap)
 			signs(own, own)
 			Expect(phase()).To(BeEmpty())
 
-			r.clock.Advance(ca.Overlap)
-			r.succeeds()
+			minute(ca.Overlap)
 			Expect(r.KubernetesResource("Secret", "d8-system", "istio-ca").Object["data"]).NotTo(HaveKey(caTrustKey))
 			r.succeeds()
 			Expect(r.PatchedOperations()).To(BeEmpty(), "when it is over nothing is written any more")
 		})
 
+		It("waits for Secret cacerts, however long Helm fails, and says so", func() {
+			r.given(kept(nil), secretOf("d8-istio", "cacerts", former))
+			for range 6 {
+				r.clock.Advance(10 * time.Hour)
+				r.succeeds()
+				signs(former, former, own)
+			}
+			Expect(phase()).To(Equal("Distributing"))
+			Expect(r.events(caRotationEventName)).To(ConsistOf(ContainSubstring("Secret d8-istio/cacerts")))
+			r.given(kept(map[string]string{caRequestAnnotation: "emergency"}), secretOf("d8-istio", "cacerts", former)).succeeds()
+			signs(former, former, own)
+			Expect(annotation()).To(Equal("emergency"))
+		})
+
+		It("gives the new root its time when the record is lost on the way", func() {
+			helm()
+			r.given(secretOf("d8-istio", "cacerts", inUse(r))).succeeds()
+			signs(former, former, own)
+			Expect(phase()).To(Equal("Distributing"))
+			minute(ca.Distribution)
+			signs(own, former, own)
+		})
+
 		It("goes on where it was after a restart of the operator", func() {
+			helm()
 			r.clock.Advance(ca.Distribution)
 			r.ValuesDelete("istio.internal.ca")
 			r.succeeds()
@@ -165,49 +204,46 @@ var _ = Describe("Hook ca", func() {
 		})
 
 		It("goes on where it was after the module was off", func() {
-			secret, err := yaml.Marshal(r.KubernetesResource("Secret", "d8-system", "istio-ca").Object)
-			Expect(err).NotTo(HaveOccurred())
+			secret := kept(nil)
 			later := newRun(certificateAuthority(), joinedSettings)
 			later.clock.Advance(ca.Distribution / 2)
-			later.given(string(secret))
+			later.given(secret)
 			later.ValuesSet("istio.ca", map[string]string{"cert": own.Cert, "key": own.Key})
 			r = later.succeeds()
 			signs(former, former, own)
 		})
 
 		It("writes nothing while a phase lasts", func() {
-			writes := 0
-			r.clock.Advance(time.Hour)
-			r.succeeds()
-			for _, operation := range r.PatchedOperations() {
-				if operation.Type != "CreateIfNotExists" {
-					writes++
+			for _, begun := range []func(){func() {}, helm} {
+				begun()
+				r.clock.Advance(time.Hour)
+				for _, operation := range r.succeeds().PatchedOperations() {
+					Expect(operation.Type).To(BeEquivalentTo("CreateIfNotExists"), "Events alone")
 				}
 			}
-			Expect(writes).To(BeZero())
 		})
 
 		It("says in an Event which phase it is, until when, and how to end it", func() {
+			helm()
 			text := fmt.Sprintf("%+v", r.PatchedOperations())
 			Expect(text).To(And(ContainSubstring("CARotation"), ContainSubstring("signs until 2026-11-23T13:00:10Z"),
 				ContainSubstring("istio.deckhouse.io/ca-rotation=proceed")))
 		})
 
 		It("stays with the new one when it leaves the settings after the switch", func() {
-			r.clock.Advance(ca.Distribution)
-			r.succeeds()
+			helm()
+			minute(ca.Distribution)
 			r.ValuesDelete("istio.ca")
 			r.succeeds()
 			signs(own, former, own)
 		})
 
 		It("stays with the former one when the new one leaves the settings before the switch", func() {
+			helm()
 			r.ValuesDelete("istio.ca")
-			r.clock.Advance(ca.Distribution)
-			r.succeeds()
+			minute(ca.Distribution)
 			signs(former, former, own)
-			r.clock.Advance(ca.Overlap)
-			r.succeeds()
+			minute(ca.Overlap)
 			signs(former, former)
 		})
 
@@ -223,8 +259,8 @@ var _ = Describe("Hook ca", func() {
 			annotate("emergency")
 			signs(own, former, own)
 			Expect(annotation()).To(Equal("emergency"))
-			r.clock.Advance(5 * time.Minute)
-			r.succeeds()
+			helm()
+			minute(5 * time.Minute)
 			signs(own, own)
 			Expect(annotation()).To(BeEmpty())
 		})
@@ -240,22 +276,26 @@ var _ = Describe("Hook ca", func() {
 			broken := aSecret("d8-system", "istio-ca", map[string]string{
 				"ca-cert.pem": former.Cert, "ca-key.pem": former.Key, "cert-chain.pem": former.Chain, "root-cert.pem": former.Root, caTrustKey: "{",
 			})
-			r.given(broken).succeeds()
+			r.given(broken, secretOf("d8-istio", "cacerts", inUse(r))).succeeds()
 			signs(former, former, own)
 			Expect(phase()).To(Equal("Distributing"))
+			Expect(r.LoggerOutput().String()).To(ContainSubstring("cannot be read"))
 		})
 	})
 
-	It("removes an annotation that asks for a rotation when there is none", func() {
+	DescribeTable("says in an Event that there is nothing to hasten", func(request, remains string) {
 		kept := generated()
-		secret := aSecret("d8-system", "istio-ca", map[string]string{
-			"ca-cert.pem": kept.Cert, "ca-key.pem": kept.Key, "cert-chain.pem": kept.Chain, "root-cert.pem": kept.Root,
-		})
-		secret = strings.Replace(secret, "name: istio-ca}", "name: istio-ca, annotations: {"+caRequestAnnotation+": emergency}}", 1)
+		secret := secretOf("d8-system", "istio-ca", kept)
+		secret = strings.Replace(secret, "name: istio-ca}", "name: istio-ca, annotations: {"+caRequestAnnotation+": "+request+"}}", 1)
 		r := newRun(certificateAuthority(), joinedSettings).given(secret).succeeds()
 		Expect(inUse(r)).To(Equal(kept))
-		Expect(r.KubernetesResource("Secret", "d8-system", "istio-ca").GetAnnotations()).To(BeEmpty())
-	})
+		Expect(r.events(caIdleEventName)).To(ConsistOf(And(ContainSubstring("="+request), ContainSubstring("in the settings"))))
+		Expect(r.KubernetesResource("Secret", "d8-system", "istio-ca").GetAnnotations()[caRequestAnnotation]).To(Equal(remains))
+		Expect(r.LoggerOutput().String()).NotTo(ContainSubstring("was followed"))
+	},
+		Entry("and forgets a request to proceed", "proceed", ""),
+		Entry("and keeps an emergency for the CA that is to come", "emergency", "emergency"),
+	)
 
 	It("refuses a bad CA of the settings by name, once, and keeps the old one", func() {
 		kept := generated()

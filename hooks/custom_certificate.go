@@ -55,7 +55,7 @@ func renderedCopy() sdk.KubernetesConfig {
 }
 
 func runCustomCertificate(_ context.Context, in *sdk.HookInput) error {
-	// Set in every run: module-sdk does not expire groups.
+	// Set in every run, zero included.
 	refused := 0.0
 	defer func() { in.MetricsCollector.Set(customCertificateMetric, refused, nil) }()
 	if httpsSetting(in, "mode") != "CustomCertificate" {

@@ -65,6 +65,12 @@ var _ = Describe("Hook data_plane_revisions", func() {
 		Expect(problems(r)).To(Equal(map[string]float64{"shop OlderVersion": 1, "lost RevisionNotInstalled": 1}))
 	})
 
+	It("leaves out what is in the mesh of another Istio", func() {
+		r := newDataPlaneRun(aNamespace("foreign", "istio.io/rev: 1-28-0"), anInjectedPod("foreign", "web", "1-28-0", "1.28.0"), aPod("foreign", "new", "", ""))
+		Expect(states(r)).To(BeEmpty())
+		Expect(problems(r)).To(BeEmpty())
+	})
+
 	It("reads the version of a sidecar that the kubelet starts as an init container from its image", func() {
 		r := newDataPlaneRun(aNamespace("shop", "istio-injection: enabled"), `
 apiVersion: v1

@@ -20,6 +20,8 @@ func All() []hookruntime.Hook {
 		istioVersions(),
 		istiodHealth(),
 		applicationNamespaces(),
+		driftBaseline(),
+		driftRepair(),
 		dataPlaneRevisions(),
 		ingressControllers(),
 		ingressGatewayAddresses(),
@@ -28,7 +30,7 @@ func All() []hookruntime.Hook {
 		allianceMetadata(),
 		federationServices(),
 		webhookWithdrawal(),
-		orphanRemoval(time.Second),
+		orphanRemoval(time.Second, 30*time.Second),
 		moduleDisabled(),
 	}
 }

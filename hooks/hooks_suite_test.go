@@ -102,4 +102,14 @@ var _ = Describe("The hooks of the module", func() {
 			names[hook.Name] = true
 		}
 	})
+
+	It("leave the main queue, which everything else waits for, alone when they run every minute", func() {
+		for _, hook := range All() {
+			for _, schedule := range hook.Config.Schedule {
+				if schedule.Crontab == "* * * * *" {
+					Expect(hook.Config.Queue).To(HavePrefix("/modules/istio/"), hook.Name)
+				}
+			}
+		}
+	})
 })

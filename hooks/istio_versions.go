@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	"github.com/deckhouse/module-sdk/pkg/metric/operation"
@@ -32,6 +31,8 @@ const (
 	versionRefusedEvent       = "IstioVersionRefused"
 	versionInUseEvent         = "IstioVersionInUse"
 	revisionUnavailableEvent  = "IstioRevisionUnavailable"
+	sidecarUnclearEvent       = "IstioSidecarUnclear"
+	webhookTakenOverEvent     = "IstioWebhookTakenOver"
 )
 
 // installedVersion is one entry of the values internal.versions.
@@ -46,7 +47,6 @@ type installedVersion struct {
 // settings, and those in use. Pods do not wake it: that nobody uses a version any
 // more is found out within a minute.
 func istioVersions() hookruntime.Hook {
-	said := &sayings{}
 	return hookruntime.Hook{
 		Name: "istio_versions",
 		Config: sdk.HookConfig{
@@ -56,7 +56,8 @@ func istioVersions() hookruntime.Hook {
 			Kubernetes: []sdk.KubernetesConfig{
 				namespacesBinding(),
 				podsBinding(),
-				defaultWebhookBinding(),
+				webhooksBinding("webhooks", mutatingWebhookKind),
+				webhooksBinding("validators", validatingWebhookKind),
 				{
 					Name:                         "control_planes",
 					APIVersion:                   "apps/v1",
@@ -68,12 +69,20 @@ func istioVersions() hookruntime.Hook {
 				},
 			},
 		},
-		Run: func(_ context.Context, in *sdk.HookInput) error { return runIstioVersions(in, said) },
+		Run: runIstioVersions,
 	}
 }
 
-func runIstioVersions(in *sdk.HookInput, said *sayings) error {
-	present, err := presentVersions(in)
+func runIstioVersions(_ context.Context, in *sdk.HookInput) error {
+	webhooks, err := snapshot[webhookConfiguration](in, "webhooks")
+	if err != nil {
+		return err
+	}
+	validators, err := snapshot[webhookConfiguration](in, "validators")
+	if err != nil {
+		return err
+	}
+	present, err := presentVersions(in, webhooks)
 	if err != nil {
 		return err
 	}
@@ -82,22 +91,24 @@ func runIstioVersions(in *sdk.HookInput, said *sayings) error {
 		return err
 	}
 	plan := installation.Decide(wanted, present)
-	if err := reportVersions(in, plan); err != nil {
-		return err
-	}
-	said.warn(in, sentences(plan))
-
 	versions := make([]installedVersion, len(plan.Versions))
 	for index, version := range plan.Versions {
 		versions[index] = installedVersion{version.Version, version.Revision(), version.Full(), version.ImageSuffix()}
 	}
 	in.Values.Set(versionsPath, versions)
 	in.Values.Set(globalRevisionPath, plan.GlobalRevision)
+
+	reportVersions(in, plan)
+	for _, said := range append(sentences(plan), takeovers(webhooks, validators)...) {
+		// Every minute the same: the Event, which is there once, is what people are to read.
+		in.Logger.Info(said.message, "reason", said.reason)
+		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(said.reason, said.message, in.DC.GetClock().Now()))
+	}
 	return nil
 }
 
 // presentVersions reads what is installed and used.
-func presentVersions(in *sdk.HookInput) (installation.Present, error) {
+func presentVersions(in *sdk.HookInput, webhooks []webhookConfiguration) (installation.Present, error) {
 	var present installation.Present
 	namespaces, err := snapshot[injection.Namespace](in, "namespaces")
 	if err != nil {
@@ -116,9 +127,15 @@ func presentVersions(in *sdk.HookInput) (installation.Present, error) {
 			present.Revisions = append(present.Revisions, revision)
 		}
 	}
-	byDefault, err := defaultWebhookRevision(in)
-	if err != nil {
-		return present, err
+	byDefault := ""
+	for _, webhook := range webhooks {
+		if webhook.Name == defaultWebhook && !webhook.foreign() {
+			byDefault = webhook.Revision
+		}
+		// They survive a Deployment that somebody deletes by hand.
+		if revision := webhook.ownRevision(); revision != "" {
+			present.Revisions = append(present.Revisions, revision)
+		}
 	}
 	present.GlobalRevision = in.Values.Get(globalRevisionPath).String()
 	if present.GlobalRevision == "" {
@@ -129,7 +146,7 @@ func presentVersions(in *sdk.HookInput) (installation.Present, error) {
 	return present, nil
 }
 
-func reportVersions(in *sdk.HookInput, plan installation.Plan) error {
+func reportVersions(in *sdk.HookInput, plan installation.Plan) {
 	inGroup := operation.WithGroup(versionsMetricsGroup)
 	in.MetricsCollector.Expire(versionsMetricsGroup)
 	in.MetricsCollector.Set(versionRefusedMetric, gauge(plan.Refused != nil), nil, inGroup)
@@ -142,7 +159,8 @@ func reportVersions(in *sdk.HookInput, plan installation.Plan) error {
 		}
 		runs, err := version.RunsOn(kubernetes)
 		if err != nil {
-			return fmt.Errorf("compare Istio %s with values %s: %w", version.Version, kubernetesVersionPath, err)
+			in.Logger.Error("whether Istio supports this Kubernetes cannot be told", "istio", version.Version, "values", kubernetesVersionPath, "error", err.Error())
+			continue
 		}
 		in.MetricsCollector.Set(kubernetesMismatchMetric, gauge(!runs), map[string]string{
 			"version": version.Version, "revision": version.Revision(), "kubernetes": kubernetes,
@@ -156,7 +174,6 @@ func reportVersions(in *sdk.HookInput, plan installation.Plan) error {
 	for _, lost := range plan.Unavailable {
 		in.MetricsCollector.Set(revisionUnavailableMetric, float64(len(lost.Users)), map[string]string{"revision": lost.Revision}, inGroup)
 	}
-	return nil
 }
 
 // saying is a sentence for whoever set the settings.
@@ -174,6 +191,11 @@ func sentences(plan installation.Plan) []saying {
 			"Istio %s is not in the settings and stays installed, for it is used by %s: give the namespaces or Pods another revision and restart the Pods, or add %s to additionalVersions",
 			kept.Version.Version, installation.Name(kept.Users), kept.Version.Version)})
 	}
+	for _, unclear := range plan.Unclear {
+		said = append(said, saying{sidecarUnclearEvent, fmt.Sprintf(
+			"Istio %s is not in the settings and stays installed, for nothing tells whether the sidecars of %s are of it: restart the Pods whose annotation sidecar.istio.io/status names no revision",
+			unclear.Version.Version, installation.Name(unclear.Users))})
+	}
 	for _, lost := range plan.Unavailable {
 		said = append(said, saying{revisionUnavailableEvent, fmt.Sprintf(
 			"revision %s of Istio is used by %s, and this release of the module cannot install it: give the namespaces or Pods a revision of %s and restart the Pods",
@@ -182,26 +204,23 @@ func sentences(plan installation.Plan) []saying {
 	return said
 }
 
-// sayings remembers what the log was told last, as the hook runs every minute,
-// and may do so in two queues at once.
-type sayings struct {
-	mu   sync.Mutex
-	last map[saying]bool
-}
-
-// warn writes Events, and into the log what it did not say the last time.
-func (s *sayings) warn(in *sdk.HookInput, said []saying) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	last := s.last
-	s.last = make(map[saying]bool, len(said))
-	for _, each := range said {
-		s.last[each] = true
-		if !last[each] {
-			in.Logger.Warn(each.message, "reason", each.reason)
+// takeovers tell of another Istio's webhooks for whatever names no revision.
+// There is one configuration of each name in a cluster, and Helm writes the
+// module's over it when istiod is ready.
+func takeovers(webhooks, validators []webhookConfiguration) []saying {
+	var said []saying
+	warn := func(kind, name string, configurations []webhookConfiguration) {
+		for _, found := range configurations {
+			if found.Name == name && found.foreign() {
+				said = append(said, saying{webhookTakenOverEvent, fmt.Sprintf(
+					"%s %s is of another Istio in namespace %s, and the module takes it over: give what that Istio serves a revision of its own, or uninstall it",
+					kind, name, strings.Join(found.Namespaces, ", "))})
+			}
 		}
-		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(each.reason, each.message, in.DC.GetClock().Now()))
 	}
+	warn(mutatingWebhookKind, defaultWebhook, webhooks)
+	warn(validatingWebhookKind, defaultValidator, validators)
+	return said
 }
 
 // gauge is a metric of something that is so or not.

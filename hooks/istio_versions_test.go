@@ -45,8 +45,8 @@ var _ = Describe("Hook istio_versions", func() {
 			Expect(r.series(versionKeptMetric, "version", "revision")).To(Equal(map[string]float64{"1.27 v1x27": 1}))
 		},
 		Entry("by a namespace", "namespace shop", aNamespace("shop", "istio.io/rev: v1x27")),
-		Entry("by a Pod that asks for it", "Pod shop/web", aNamespace("shop", ""), aPod("shop", "web", "istio.io/rev: v1x27", "")),
-		Entry("by a sidecar that runs", "Pod shop/web", aNamespace("shop", "istio-injection: enabled"), anInjectedPod("shop", "web", "v1x27", "1.27.0")),
+		Entry("by a Pod that asks for it", "Pods in namespace shop", aNamespace("shop", ""), aPod("shop", "web", "istio.io/rev: v1x27", "")),
+		Entry("by a sidecar that runs", "Pods in namespace shop", aNamespace("shop", "istio-injection: enabled"), anInjectedPod("shop", "web", "v1x27", "1.27.0")),
 	)
 
 	It("keeps what the webhooks of the default revision point to, and asks nobody to do anything about it", func() {
@@ -70,14 +70,43 @@ var _ = Describe("Hook istio_versions", func() {
 		Expect(r.succeeds().revisions()).To(Equal("v1x29 v1x27"))
 	})
 
-	It("names ten users and counts the others", func() {
-		objects := []string{aNamespace("shop", ""), anIstiodDeployment("v1x27")}
-		for number := range 12 {
-			objects = append(objects, anInjectedPod("shop", fmt.Sprintf("web-%02d", number), "v1x27", "1.27.0"))
+	It("says the same while Pods come and go, and counts them", func() {
+		var events []string
+		for number := range 3 {
+			objects := []string{aNamespace("shop", ""), anIstiodDeployment("v1x27")}
+			for pod := range number + 1 {
+				objects = append(objects, anInjectedPod("shop", fmt.Sprintf("web-%d-%d", number, pod), "v1x27", "1.27.0"))
+			}
+			r := newVersionsRun("1.29", objects...).succeeds()
+			events = append(events, r.eventNames(versionInUseEvent)...)
+			Expect(r.series(versionKeptMetric, "revision")).To(Equal(map[string]float64{"v1x27": float64(number + 1)}))
 		}
-		r := newVersionsRun("1.29", objects...).succeeds()
-		Expect(r.events(versionInUseEvent)).To(ConsistOf(ContainSubstring("Pod shop/web-09 and 2 more")))
-		Expect(r.series(versionKeptMetric, "revision")).To(Equal(map[string]float64{"v1x27": 12}))
+		Expect(events).To(HaveLen(3))
+		Expect(events).To(HaveEach(events[0]))
+	})
+
+	It("does not install what a Pod alone says it runs", func() {
+		r := newVersionsRun("1.29", aNamespace("shop", ""), anInjectedPod("shop", "web", "v1x27", "1.27.0")).succeeds()
+		Expect(r.revisions()).To(Equal("v1x29"))
+	})
+
+	It("knows by the webhooks of a revision that it was installed, when somebody deleted its istiod", func() {
+		r := newVersionsRun("1.29", aNamespace("shop", "istio.io/rev: v1x27"),
+			aMutatingWebhook("istio-sidecar-injector-v1x27-d8-istio", "istio.io/rev: v1x27", "d8-istio")).succeeds()
+		Expect(r.revisions()).To(Equal("v1x29 v1x27"))
+	})
+
+	It("warns before it takes over the webhooks of another Istio, and does not follow them", func() {
+		r := newVersionsRun("1.29", anIstiodDeployment("v1x27"), aMutatingWebhook(defaultWebhook, "istio.io/rev: v1x27", "istio-system"), `
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: istiod-default-validator}
+webhooks: [{name: a.istio.io, clientConfig: {service: {namespace: istio-system, name: istiod}}, sideEffects: None, admissionReviewVersions: [v1]}]
+`).succeeds()
+		Expect(r.revisions()).To(Equal("v1x29"))
+		Expect(r.events(webhookTakenOverEvent)).To(ConsistOf(
+			And(ContainSubstring("MutatingWebhookConfiguration istio-revision-tag-default"), ContainSubstring("istio-system")),
+			And(ContainSubstring("ValidatingWebhookConfiguration istiod-default-validator"), ContainSubstring("istio-system"))))
 	})
 
 	It("refuses an unknown version by name and keeps what is installed", func() {
@@ -107,8 +136,9 @@ var _ = Describe("Hook istio_versions", func() {
 
 	DescribeTable("bears whatever somebody wrote into the annotation of a Pod",
 		func(status string) {
-			r := newVersionsRun("1.29", aNamespace("shop", ""), aPod("shop", "web", "", "sidecar.istio.io/status: "+status))
-			Expect(r.succeeds().revisions()).To(Equal("v1x29"))
+			r := newVersionsRun("1.29", aNamespace("shop", ""), aPod("shop", "web", "", "sidecar.istio.io/status: "+status), anIstiodDeployment("v1x27"))
+			Expect(r.succeeds().revisions()).To(Equal("v1x29 v1x27"), "it may be in use")
+			Expect(r.events(sidecarUnclearEvent)).To(ConsistOf(And(ContainSubstring("Istio 1.27"), ContainSubstring("namespace shop"))))
 		},
 		Entry("no JSON", `"{"`),
 		Entry("a list", `"[]"`),
@@ -116,11 +146,17 @@ var _ = Describe("Hook istio_versions", func() {
 		Entry("no revision", `'{}'`),
 	)
 
-	It("writes into the log once what stays the same", func() {
-		r := newVersionsRun("1.30")
-		r.succeeds()
-		Expect(r.LoggerOutput().String()).To(ContainSubstring("there is no Istio 1.30"))
-		r.LoggerOutput().Reset()
-		Expect(r.succeeds().LoggerOutput().String()).NotTo(ContainSubstring("there is no Istio 1.30"))
+	It("does not warn in the log every minute of what an Event says", func() {
+		r := newVersionsRun("1.30").succeeds()
+		Expect(r.LoggerOutput().String()).To(And(ContainSubstring("there is no Istio 1.30"), Not(ContainSubstring(`"warn"`))))
+	})
+
+	It("goes on without comparing when the version of Kubernetes cannot be read", func() {
+		r := newVersionsRun("1.27")
+		r.ValuesSet(kubernetesVersionPath, "unknown")
+		Expect(r.succeeds().revisions()).To(Equal("v1x27"))
+		Expect(r.series(versionDeprecatedMetric, "version")).To(HaveKey("1.27"))
+		Expect(r.series(kubernetesMismatchMetric, "version")).To(BeEmpty())
+		Expect(r.LoggerOutput().String()).To(ContainSubstring(kubernetesVersionPath))
 	})
 })

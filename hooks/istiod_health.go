@@ -2,7 +2,6 @@ package hooks
 
 import (
 	"context"
-	"strings"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	"github.com/deckhouse/module-sdk/pkg/metric/operation"
@@ -19,10 +18,6 @@ const (
 
 	istiodMetricsGroup = "istiod_health"
 	istiodReadyMetric  = "d8_istio_istiod_ready"
-
-	// Names of the webhooks of one revision, as Istio's own chart has them.
-	revisionWebhookPrefix = "istio-sidecar-injector-"
-	revisionWebhookSuffix = "-" + v1alpha1.Namespace
 )
 
 // istiodHealth lets webhooks point to an istiod when it is ready, and not before.
@@ -45,15 +40,8 @@ func istiodHealth() hookruntime.Hook {
 						ready: (.metadata.deletionTimestamp == null and ([.status.conditions[]? | select(.type == "Ready" and .status == "True")] | length > 0))
 					}`,
 				},
-				{
-					// What the process before decided; this hook's own doing, hence no reason to run.
-					Name:                         "webhooks",
-					APIVersion:                   "admissionregistration.k8s.io/v1",
-					Kind:                         "MutatingWebhookConfiguration",
-					JqFilter:                     `{name: .metadata.name, revision: (.metadata.labels["` + revisionLabel + `"] // "")}`,
-					ExecuteHookOnEvents:          &no,
-					ExecuteHookOnSynchronization: &no,
-				},
+				// What the process before decided; this hook's own doing, hence no reason to run.
+				webhooksBinding("webhooks", mutatingWebhookKind),
 			},
 		},
 		Run: runIstiodHealth,
@@ -100,21 +88,16 @@ func formerWebhooks(in *sdk.HookInput) (controlplane.Webhooks, error) {
 	if err := settings(in, webhookRevisionsPath, &before.Revisions); err != nil {
 		return before, err
 	}
-	webhooks, err := snapshot[struct {
-		Name     string `json:"name"`
-		Revision string `json:"revision"`
-	}](in, "webhooks")
+	webhooks, err := snapshot[webhookConfiguration](in, "webhooks")
 	if err != nil {
 		return before, err
 	}
 	for _, webhook := range webhooks {
-		if webhook.Name == defaultWebhook && before.DefaultRevision == "" {
+		if webhook.Name == defaultWebhook && !webhook.foreign() && before.DefaultRevision == "" {
 			before.DefaultRevision = webhook.Revision
 		}
-		if rest, ok := strings.CutPrefix(webhook.Name, revisionWebhookPrefix); ok {
-			if revision, ok := strings.CutSuffix(rest, revisionWebhookSuffix); ok {
-				before.Revisions = append(before.Revisions, revision)
-			}
+		if revision := webhook.ownRevision(); revision != "" {
+			before.Revisions = append(before.Revisions, revision)
 		}
 	}
 	return before, nil

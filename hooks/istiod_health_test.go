@@ -50,6 +50,10 @@ var _ = Describe("Hook istiod_health", func() {
 		expectWebhooks(newHealthRun(aMutatingWebhook("istio-sidecar-injector-v1x27", revisionLabels, "istio-system")).succeeds(), `[]`, "")
 	})
 
+	It("does not follow another Istio's webhooks for whatever names no revision", func() {
+		expectWebhooks(newHealthRun(aMutatingWebhook(defaultWebhook, revisionLabels, "istio-system")).succeeds(), `[]`, "")
+	})
+
 	It("points nothing to a revision that is not installed any more", func() {
 		r := newHealthRun(aMutatingWebhook(ownWebhook, revisionLabels, "d8-istio"), aMutatingWebhook(defaultWebhook, revisionLabels, "d8-istio"))
 		r.ValuesSet(versionsPath, []installedVersion{{"1.29", "v1x29", "1.29.1", "V1x29x1"}})

@@ -112,3 +112,14 @@ func (r *run) events(reason string) []string {
 	}
 	return messages
 }
+
+// eventNames lists the names of the warnings on ModuleConfig istio.
+func (r *run) eventNames(reason string) []string {
+	var names []string
+	for _, operation := range r.PatchedOperations() {
+		if event, ok := operation.Object.(*corev1.Event); ok && event.Reason == reason {
+			names = append(names, event.Name)
+		}
+	}
+	return names
+}

@@ -8,6 +8,7 @@ import (
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,14 +24,15 @@ import (
 
 // orphanRemoval deletes what Helm does not know of when the module has been
 // switched off: what istiod wrote into the cluster. CRDs and people's resources
-// stay. It is done when nothing has come back for as long as settled: an istiod on
-// its way out writes again what is deleted, until it has no rights any more.
-func orphanRemoval(settled time.Duration) hookruntime.Hook {
+// stay. It is done when nothing has come back for as long as settled, and after
+// farewell at the latest: an istiod on its way out writes again what is deleted,
+// until it has no rights any more.
+func orphanRemoval(settled, farewell time.Duration) hookruntime.Hook {
 	return hookruntime.Hook{
 		Name:   "orphan_removal",
 		Config: sdk.HookConfig{OnAfterDeleteHelm: &sdk.OrderedConfig{Order: 5}},
 		Run: func(ctx context.Context, in *sdk.HookInput) error {
-			return runOrphanRemoval(ctx, in, settled)
+			return runOrphanRemoval(ctx, in, settled, farewell)
 		},
 	}
 }
@@ -39,7 +41,8 @@ func orphanRemoval(settled time.Duration) hookruntime.Hook {
 type orphanKind struct {
 	resource schema.GroupVersionResource
 	options  metav1.ListOptions
-	orphan   func(*unstructured.Unstructured) (bool, error)
+	// orphan judges one object, seeing all of the kind.
+	orphan func(object *unstructured.Unstructured, all []unstructured.Unstructured) (bool, error)
 }
 
 func webhookOrphans() []orphanKind {
@@ -47,12 +50,12 @@ func webhookOrphans() []orphanKind {
 		return schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: resource}
 	}
 	return []orphanKind{
-		{admission("mutatingwebhookconfigurations"), metav1.ListOptions{}, func(object *unstructured.Unstructured) (bool, error) {
+		{admission("mutatingwebhookconfigurations"), metav1.ListOptions{}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
 			var configuration admissionv1.MutatingWebhookConfiguration
 			err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &configuration)
 			return err == nil && orphans.Mutating(&configuration), err
 		}},
-		{admission("validatingwebhookconfigurations"), metav1.ListOptions{}, func(object *unstructured.Unstructured) (bool, error) {
+		{admission("validatingwebhookconfigurations"), metav1.ListOptions{}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
 			var configuration admissionv1.ValidatingWebhookConfiguration
 			err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &configuration)
 			return err == nil && orphans.Validating(&configuration), err
@@ -60,35 +63,37 @@ func webhookOrphans() []orphanKind {
 	}
 }
 
-func otherOrphans() []orphanKind {
+// otherOrphans are those of a mesh that trusts the root certificates in trusted.
+func otherOrphans(trusted string) []orphanKind {
 	core := func(resource string) schema.GroupVersionResource {
 		return schema.GroupVersionResource{Version: "v1", Resource: resource}
 	}
 	return []orphanKind{
-		{core("configmaps"), metav1.ListOptions{LabelSelector: orphans.IstiodConfigMaps}, func(object *unstructured.Unstructured) (bool, error) {
-			return orphans.ConfigMap(object), nil
+		{core("configmaps"), metav1.ListOptions{LabelSelector: orphans.IstiodConfigMaps}, func(object *unstructured.Unstructured, all []unstructured.Unstructured) (bool, error) {
+			return orphans.ConfigMap(object, all, trusted), nil
 		}},
-		{core("secrets"), metav1.ListOptions{LabelSelector: orphans.OfModule, FieldSelector: "metadata.name=" + orphans.RegistrySecret}, func(object *unstructured.Unstructured) (bool, error) {
+		{core("secrets"), metav1.ListOptions{LabelSelector: orphans.OfModule, FieldSelector: "metadata.name=" + orphans.RegistrySecret}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
 			return orphans.Secret(object), nil
 		}},
-		{schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gatewayclasses"}, metav1.ListOptions{}, func(object *unstructured.Unstructured) (bool, error) {
+		{schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gatewayclasses"}, metav1.ListOptions{}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
 			controller, _, err := unstructured.NestedString(object.Object, "spec", "controllerName")
 			return err == nil && orphans.GatewayClass(object, controller), err
 		}},
 	}
 }
 
-// istiodFarewell bounds the wait for an istiod on its way out.
-const istiodFarewell = 30 * time.Second
-
-func runOrphanRemoval(ctx context.Context, in *sdk.HookInput, settled time.Duration) error {
+func runOrphanRemoval(ctx context.Context, in *sdk.HookInput, settled, farewell time.Duration) error {
 	client, err := in.DC.GetK8sClient()
 	if err != nil {
 		return err
 	}
-	kinds := append(webhookOrphans(), otherOrphans()...)
+	trusted, err := trustedRoots(ctx, in, client.Dynamic())
+	if err != nil {
+		return err
+	}
+	kinds := append(webhookOrphans(), otherOrphans(trusted)...)
 	var removed int
-	err = wait.PollUntilContextTimeout(ctx, settled, istiodFarewell, true, func(ctx context.Context) (bool, error) {
+	err = wait.PollUntilContextTimeout(ctx, settled, farewell, true, func(ctx context.Context) (bool, error) {
 		found, err := deleteAll(ctx, client.Dynamic(), kinds)
 		removed += found
 		return found == 0, err
@@ -96,10 +101,31 @@ func runOrphanRemoval(ctx context.Context, in *sdk.HookInput, settled time.Durat
 	if removed > 0 {
 		in.Logger.Info("objects that istiod left behind were deleted", "number", removed)
 	}
-	if wait.Interrupted(err) {
-		return fmt.Errorf("delete what istiod left behind: it still comes back after %s; see whether an istiod runs in d8-istio: %w", istiodFarewell, err)
+	if wait.Interrupted(err) && ctx.Err() == nil {
+		// Nothing that a further attempt could do better, and it would keep the module from being off.
+		in.Logger.Warn("what istiod left behind still comes back when it is deleted: see whether an istiod runs in d8-istio", "tried", farewell.String())
+		return nil
 	}
 	return err
+}
+
+// trustedRoots are those of the mesh that goes, in PEM: the values', and the kept
+// CA's for a process that has just begun.
+func trustedRoots(ctx context.Context, in *sdk.HookInput, client dynamic.Interface) (string, error) {
+	trusted := in.Values.Get(caPath + ".root").String()
+	secrets := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "secrets"})
+	object, err := secrets.Namespace(operatorNamespace).Get(ctx, caSecret, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return trusted, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the CA in Secret %s/%s to know what its istiod left behind: %w", operatorNamespace, caSecret, err)
+	}
+	var kept corev1.Secret
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &kept); err != nil {
+		return "", fmt.Errorf("decode Secret %s/%s: %w", operatorNamespace, caSecret, err)
+	}
+	return trusted + "\n" + string(kept.Data["root-cert.pem"]), nil
 }
 
 // deleteAll deletes the orphans of kinds and returns how many it found. What is
@@ -131,7 +157,7 @@ func deleteKind(ctx context.Context, client dynamic.NamespaceableResourceInterfa
 	found := 0
 	for index := range list.Items {
 		object := &list.Items[index]
-		orphan, err := kind.orphan(object)
+		orphan, err := kind.orphan(object, list.Items)
 		if err != nil {
 			return found, fmt.Errorf("read %s %q: %w", kind.resource.Resource, object.GetName(), err)
 		}

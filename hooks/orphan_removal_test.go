@@ -1,18 +1,28 @@
 package hooks
 
 import (
+	"context"
+	"encoding/base64"
+	"encoding/pem"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
 )
 
-const orphanObjects = `
+// pemOf is a PEM block in the form of a YAML string.
+func pemOf(content string) string {
+	return strings.ReplaceAll(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte(content)})), "\n", `\n`)
+}
+
+var orphanObjects = `
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingWebhookConfiguration
 metadata: {name: of-module, labels: {heritage: deckhouse, module: istio}}
@@ -30,6 +40,12 @@ webhooks: [{name: a.istio.io, clientConfig: {service: {namespace: d8-istio, name
 apiVersion: v1
 kind: ConfigMap
 metadata: {namespace: shop, name: istio-ca-root-cert, labels: {istio.io/config: "true"}}
+data: {root-cert.pem: "` + pemOf("ours") + `"}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {namespace: foreign, name: istio-ca-root-cert, labels: {istio.io/config: "true"}}
+data: {root-cert.pem: "` + pemOf("foreign") + `"}
 ---
 apiVersion: v1
 kind: ConfigMap
@@ -42,6 +58,7 @@ metadata: {namespace: shop, name: d8-istio-sidecar-registry, labels: {heritage: 
 apiVersion: v1
 kind: Secret
 metadata: {namespace: d8-system, name: istio-ca, labels: {heritage: deckhouse, module: istio}}
+data: {root-cert.pem: ` + base64.StdEncoding.EncodeToString([]byte(strings.ReplaceAll(pemOf("ours"), `\n`, "\n"))) + `}
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: GatewayClass
@@ -82,19 +99,20 @@ var _ = Describe("Switching the module off", func() {
 	})
 
 	It("deletes afterwards what istiod left behind, and nothing that people made", func() {
-		r := newRun(orphanRemoval(time.Millisecond), meshSettings).given(orphanObjects).succeeds()
+		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), meshSettings).given(orphanObjects).succeeds()
 		Expect(global(r, "MutatingWebhookConfiguration", "of-module", "elsewhere")).To(Equal([]string{"elsewhere"}))
 		Expect(global(r, "ValidatingWebhookConfiguration", "points-here")).To(BeEmpty())
 		Expect(global(r, "GatewayClass", "istio", "mine")).To(Equal([]string{"mine"}))
 		Expect(r.KubernetesResource("ConfigMap", "shop", "istio-ca-root-cert")).To(BeNil())
 		Expect(r.KubernetesResource("ConfigMap", "web", "istio-ca-root-cert")).NotTo(BeNil())
+		Expect(r.KubernetesResource("ConfigMap", "foreign", "istio-ca-root-cert")).NotTo(BeNil(), "another istiod would write it again for ever")
 		Expect(r.KubernetesResource("Secret", "shop", "d8-istio-sidecar-registry")).To(BeNil())
 		Expect(r.KubernetesResource("Secret", "d8-system", "istio-ca")).NotTo(BeNil(), "the CA outlives the module")
 		Expect(r.KubernetesResource("DestinationRule", "shop", "mine")).NotTo(BeNil())
 	})
 
 	It("deletes again what an istiod on its way out writes again", func() {
-		r := newRun(orphanRemoval(time.Millisecond), meshSettings).given(orphanObjects)
+		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), meshSettings).given(orphanObjects)
 		configMaps := schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 		written := 0
 		asAPIServer(r).PrependReactor("delete", "configmaps", func(action clienttesting.Action) (bool, runtime.Object, error) {
@@ -111,8 +129,26 @@ var _ = Describe("Switching the module off", func() {
 		Expect(errors.IsNotFound(err)).To(BeTrue())
 	})
 
+	It("ends when something comes back for ever, and says so", func() {
+		r := newRun(orphanRemoval(time.Millisecond, 50*time.Millisecond), meshSettings).given(orphanObjects)
+		asAPIServer(r).PrependReactor("delete", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, nil, nil
+		})
+		r.succeeds()
+		Expect(r.LoggerOutput().String()).To(ContainSubstring("still comes back"))
+	})
+
+	It("knows its roots by the values, too", func() {
+		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), meshSettings).given(orphanObjects)
+		Expect(asAPIServer(r).Resource(schema.GroupVersionResource{Version: "v1", Resource: "secrets"}).
+			Namespace("d8-system").Delete(context.Background(), "istio-ca", metav1.DeleteOptions{})).To(Succeed())
+		r.ValuesSet("istio.internal.ca.root", strings.ReplaceAll(pemOf("ours"), `\n`, "\n"))
+		r.succeeds()
+		Expect(r.KubernetesResource("ConfigMap", "shop", "istio-ca-root-cert")).To(BeNil())
+	})
+
 	It("does without the Gateway API", func() {
-		r := newRun(orphanRemoval(time.Millisecond), meshSettings).given(aMutatingWebhook("of-module", "heritage: deckhouse, module: istio", "d8-istio"))
+		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), meshSettings).given(aMutatingWebhook("of-module", "heritage: deckhouse, module: istio", "d8-istio"))
 		asAPIServer(r).PrependReactor("list", "gatewayclasses", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return true, nil, errors.NewNotFound(schema.GroupResource{Group: "gateway.networking.k8s.io", Resource: "gatewayclasses"}, "")
 		})
@@ -121,7 +157,7 @@ var _ = Describe("Switching the module off", func() {
 	})
 
 	It("says which object could not be deleted", func() {
-		r := newRun(orphanRemoval(time.Millisecond), meshSettings).given(orphanObjects)
+		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), meshSettings).given(orphanObjects)
 		asAPIServer(r).PrependReactor("delete", "gatewayclasses", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return true, nil, errors.NewForbidden(schema.GroupResource{Resource: "gatewayclasses"}, "istio", nil)
 		})

@@ -63,24 +63,37 @@ func (b Bundle) withDefaults() Bundle {
 // Check tells everything that is wrong with the bundle at now, each problem
 // beginning with the setting it concerns: key and certificate belong together,
 // the certificate is a CA and in force, and it verifies up to root through chain.
-func (b Bundle) Check(now time.Time) error {
+func (b Bundle) Check(now time.Time) error { return b.check(now, maxRoots) }
+
+// check is Check with another limit of roots.
+func (b Bundle) check(now time.Time, limit int) error {
+	given := b
 	b = b.withDefaults()
 	var problems []error
 	refuse := func(setting, format string, args ...any) {
 		problems = append(problems, fmt.Errorf("ca."+setting+": "+format, args...))
 	}
 
-	chain := parseAll(b.Chain, "chain", refuse)
-	roots := parseAll(b.Root, "root", refuse)
-	for _, root := range roots {
+	certificates := parseAll(b.Cert, "cert", refuse)
+	// Without a chain or root of its own the certificate stands for it, and has been judged.
+	chain, roots := certificates, certificates
+	if given.Chain != "" {
+		chain = parseAll(given.Chain, "chain", refuse)
+	}
+	if given.Root != "" {
+		roots = parseAll(given.Root, "root", refuse)
+	}
+	for index, root := range roots {
+		if given.Root == "" && index == 0 {
+			continue // the signer, judged below
+		}
 		if !root.BasicConstraintsValid || !root.IsCA {
 			refuse("root", "%q is not a CA certificate", root.Subject)
 		}
 	}
-	if len(roots) > maxRoots {
-		refuse("root", "holds %d certificates, more than %d", len(roots), maxRoots)
+	if len(roots) > limit {
+		refuse("root", "holds %d certificates, more than %d", len(roots), limit)
 	}
-	certificates := parseAll(b.Cert, "cert", refuse)
 	if b.Key == "" {
 		refuse("key", "is missing")
 	}

@@ -12,9 +12,11 @@ import (
 type Root struct {
 	// Certificate is one certificate in PEM, without text around it.
 	Certificate string `json:"certificate"`
-	// Since is when it was handed out first; zero when that is so long ago that everybody has it.
+	// Since is when it was in Secret cacerts first, a time to come if it is not yet; zero when that is so long ago that
+	// everybody has it.
 	Since time.Time `json:"since,omitzero"`
-	// Retired is when it was needed last; zero while the CA in use, or the one of the settings, needs it.
+	// Retired is when it was needed last, a time to come if Secret cacerts holds a CA that needs it; zero while the CA
+	// that is to sign, or the one of the settings, needs it.
 	Retired time.Time `json:"retired,omitzero"`
 }
 
@@ -33,6 +35,12 @@ func splitRoots(bundle string) []string {
 			roots = append(roots, root)
 		}
 	}
+}
+
+// Share tells whether two PEM bundles have a certificate in common.
+func Share(bundle, other string) bool {
+	roots := splitRoots(other)
+	return slices.ContainsFunc(splitRoots(bundle), func(root string) bool { return slices.Contains(roots, root) })
 }
 
 // joinRoots is the PEM bundle of roots in their order.

@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -22,7 +23,13 @@ const (
 	// what it had, or is contained in that: it must see the bundle in between, and the kubelet takes a minute or two to
 	// bring a changed Secret into its Pod.
 	settling = 5 * time.Minute
+	// maxTrusted is how many roots neighbours accept in public metadata: those of two CAs.
+	maxTrusted = 2 * maxRoots
 )
+
+// notYet is the date of what was decided and is not in Secret cacerts: when it
+// gets there, the time of that takes its place. Until then nothing is over.
+var notYet = time.Date(9999, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // Phase of a rotation.
 type Phase string
@@ -54,8 +61,22 @@ func (r Request) Known() bool { return r == Proceed || r == Emergency }
 type Trust struct {
 	// Roots are in the order in which they came.
 	Roots []Root `json:"roots"`
-	// Dropped is when a root ceased to be trusted last; zero when that does not matter any more.
+	// Dropped is when a root left Secret cacerts last, a time to come if it is still in there; zero when that does
+	// not matter any more.
 	Dropped time.Time `json:"dropped,omitzero"`
+}
+
+// Recall makes the best of a lost record: trusted is what was handed out last.
+// Nobody knows for how long, so roots that signing does not need begin anew.
+func Recall(signing Bundle, trusted string, now time.Time) Trust {
+	var trust Trust
+	for _, root := range everTrusted(trusted) {
+		if !sound(signing, []Root{root}, now) {
+			root.Since = now
+		}
+		trust.Roots = append(trust.Roots, root)
+	}
+	return trust
 }
 
 // State is the CA that signs and what the mesh trusts.
@@ -83,10 +104,13 @@ type Rotation struct {
 	State
 	// Phase is empty when no rotation is going on, and Due then zero.
 	Phase Phase
-	// Due is when the phase ends by itself.
+	// Due is when the phase ends by itself; zero while what it needs is not in Secret cacerts.
 	Due time.Time
-	// Request is what is still to be done of the request; empty when it is fulfilled or there was nothing to do.
+	// Request is what is still to be done of the request; empty when it is fulfilled.
 	Request Request
+	// Idle is true when there was nothing that a request could hasten. An
+	// emergency stays for the CA that is to come, a request to proceed is forgotten.
+	Idle bool
 }
 
 // Rotate brings state nearer to wanted, a sound bundle, without a moment in which
@@ -95,46 +119,58 @@ type Rotation struct {
 // are trusted already signs at once, and so does one that replaces a CA that is
 // not sound (any more): certificates of that verify nowhere.
 //
+// installed is what Secret cacerts holds, Root being all that is trusted. A
+// phase counts from when its beginning is there, for what was decided and never
+// applied (a Helm release that fails) reaches nobody; no request changes that.
+//
 // It is level-triggered: settings that change on the way only change what is wanted.
-func Rotate(state State, wanted Bundle, request Request, now time.Time) Rotation {
+func Rotate(state State, installed, wanted Bundle, request Request, now time.Time) Rotation {
 	wanted = wanted.withDefaults()
 	if state.Signing.IsZero() {
 		state = State{Signing: wanted}
 	}
-	roots := state.Roots
+	roots := slices.Clone(state.Roots)
 	own := everTrusted(state.Signing.Root)
 	if len(roots) == 0 || !sound(state.Signing, roots, now) && sound(state.Signing, own, now) {
 		roots = own // there is no record, or it is another CA's
 	}
-	dropped := state.Dropped
+	present := everTrusted(installed.Root)
+	roots, dropped := confirm(roots, state.Dropped, present, now)
 	if !now.Before(dropped.Add(settling)) {
 		dropped = time.Time{}
-		roots = handOut(roots, wanted, now)
+		roots = handOut(roots, wanted)
 	}
 	if !request.Known() {
 		request = ""
 	}
 
 	rotation := Rotation{State: State{Signing: state.Signing, Trust: Trust{Dropped: dropped}}, Request: request}
-	ready := readyAt(wanted, roots, now)
+	ready, handedOut := readyAt(wanted, roots, now), sound(wanted, present, now)
 	switch {
-	case state.Signing == wanted, !now.Before(ready):
+	case state.Signing == wanted, handedOut && !now.Before(ready):
 		rotation.Signing = wanted
 	case !sound(state.Signing, roots, now) && sound(wanted, roots, now):
 		rotation.Signing = wanted
-	case request != "" && sound(wanted, roots, now):
+	case request != "" && handedOut && sound(wanted, roots, now):
 		rotation.Signing = wanted
 		if request == Proceed {
 			rotation.Request = ""
 		}
 	default:
-		rotation.Phase, rotation.Due = Distributing, ready
+		rotation.Phase = Distributing
+		if handedOut {
+			rotation.Due = ready
+		}
 	}
 
-	roots = retire(roots, rotation.Signing, wanted, now)
-	rotation.Roots = drop(roots, rotation.Request, now)
+	signs := installed.Cert == rotation.Signing.Cert
+	roots = retire(roots, rotation.Signing, wanted, signs, now)
+	rotation.Roots = roots
+	if signs && slices.EqualFunc(present, roots, sameCertificate) {
+		rotation.Roots = drop(roots, rotation.Request, now)
+	}
 	if len(rotation.Roots) < len(roots) {
-		rotation.Dropped = now
+		rotation.Dropped = notYet
 	}
 	rotation.Roots = forget(rotation.Roots, now)
 	if rotation.Phase == "" {
@@ -144,10 +180,37 @@ func Rotate(state State, wanted Bundle, request Request, now time.Time) Rotation
 			}
 		}
 	}
+	if !rotation.Due.Before(notYet) {
+		rotation.Due = time.Time{}
+	}
 	if rotation.Phase == "" {
-		rotation.Request = ""
+		rotation.Idle = request != "" && rotation.Signing == state.Signing && len(rotation.Roots) == len(roots)
+		if !rotation.Idle || request != Emergency {
+			rotation.Request = ""
+		}
 	}
 	return rotation
+}
+
+func sameCertificate(a, b Root) bool { return a.Certificate == b.Certificate }
+
+// has tells whether a certificate is among roots.
+func has(roots []Root, certificate string) bool {
+	return slices.ContainsFunc(roots, func(root Root) bool { return root.Certificate == certificate })
+}
+
+// confirm dates what has reached Secret cacerts, which holds present.
+func confirm(roots []Root, dropped time.Time, present []Root, now time.Time) ([]Root, time.Time) {
+	for index, root := range roots {
+		if root.Since.Equal(notYet) && has(present, root.Certificate) {
+			roots[index].Since = now
+		}
+	}
+	remains := slices.ContainsFunc(present, func(root Root) bool { return !has(roots, root.Certificate) })
+	if dropped.Equal(notYet) && !remains {
+		dropped = now
+	}
+	return roots, dropped
 }
 
 // everTrusted are the roots of a bundle that everybody has.
@@ -159,15 +222,19 @@ func everTrusted(bundle string) []Root {
 	return roots
 }
 
-// handOut adds the roots of wanted that are not trusted yet.
-func handOut(roots []Root, wanted Bundle, now time.Time) []Root {
-	roots = slices.Clone(roots)
+// handOut adds the roots of wanted that are not trusted yet. When there are too
+// many, they wait until others have gone.
+func handOut(roots []Root, wanted Bundle) []Root {
+	more := slices.Clone(roots)
 	for _, certificate := range splitRoots(wanted.Root) {
-		if !slices.ContainsFunc(roots, func(root Root) bool { return root.Certificate == certificate }) {
-			roots = append(roots, Root{Certificate: certificate, Since: now})
+		if !has(more, certificate) {
+			more = append(more, Root{Certificate: certificate, Since: notYet})
 		}
 	}
-	return roots
+	if len(more) > maxTrusted {
+		return roots
+	}
+	return more
 }
 
 // readyAt is when everybody has roots that authority verifies up to.
@@ -182,24 +249,28 @@ func readyAt(authority Bundle, roots []Root, now time.Time) time.Time {
 			return time.Time{}
 		}
 	}
-	// Its root is not handed out yet: another one has just gone.
-	return now.Add(settling + Distribution)
+	// Its root is not handed out yet: another one has just gone, or there are too many.
+	return notYet
 }
 
+// sound tells whether authority is in force and verifies up to roots, however many.
 func sound(authority Bundle, roots []Root, now time.Time) bool {
 	authority.Root = joinRoots(roots)
-	return authority.Root != "" && authority.Check(now) == nil
+	return authority.Root != "" && authority.check(now, math.MaxInt) == nil
 }
 
-// retire notes since when a root is needed by neither of the two CAs.
-func retire(roots []Root, signing, wanted Bundle, now time.Time) []Root {
+// retire notes since when a root is needed by neither of the two CAs: since the
+// one that is to sign does so.
+func retire(roots []Root, signing, wanted Bundle, signs bool, now time.Time) []Root {
 	needed := append(splitRoots(signing.Root), splitRoots(wanted.Root)...)
 	for index, root := range roots {
 		switch {
 		case slices.Contains(needed, root.Certificate):
 			roots[index].Retired = time.Time{}
-		case root.Retired.IsZero():
+		case signs && (root.Retired.IsZero() || root.Retired.Equal(notYet)):
 			roots[index].Retired = now
+		case root.Retired.IsZero():
+			roots[index].Retired = notYet
 		}
 	}
 	return roots

@@ -2,7 +2,9 @@ package ca_test
 
 import (
 	"crypto/x509"
-	"slices"
+	"fmt"
+	"maps"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -17,17 +19,47 @@ func authority(t *testing.T, name string) ca.Bundle {
 	return ca.Bundle{Cert: made.pem, Key: made.keyPEM, Chain: made.pem, Root: made.pem}
 }
 
-// step is one run of the hook: what is set and asked at a time, and what must come of it.
+// inForce is what the templates make Secret cacerts of.
+func inForce(state ca.State) ca.Bundle {
+	bundle := state.Signing
+	bundle.Root = state.Trusted()
+	return bundle
+}
+
+// step is a minute of the hook: what is set and asked at a time, and what must come of it.
 type step struct {
 	at      time.Duration
 	wanted  string
 	request ca.Request
+	fails   bool // Helm, so that Secret cacerts stays as it is
 
 	signs   string
 	trusts  string // names of CAs in order
 	phase   ca.Phase
 	due     time.Duration // since the start; 0: none
 	remains ca.Request
+	idle    bool
+}
+
+// settle runs the hook until it has nothing to do: a change of Secret cacerts wakes it.
+func (s step) settle(t *testing.T, state ca.State, installed *ca.Bundle, wanted ca.Bundle, now time.Time) ca.Rotation {
+	t.Helper()
+	request, idle := s.request, false
+	for range 6 {
+		before := *installed
+		got := ca.Rotate(state, before, wanted, request, now)
+		if !s.fails {
+			*installed = inForce(got.State)
+		}
+		idle = idle || got.Idle
+		if *installed == before && reflect.DeepEqual(got.State, state) && got.Request == request {
+			got.Idle = idle
+			return got
+		}
+		state, request = got.State, got.Request
+	}
+	t.Fatalf("the hook does not come to rest: %+v", state)
+	return ca.Rotation{}
 }
 
 func TestRotate(t *testing.T) {
@@ -39,6 +71,16 @@ func TestRotate(t *testing.T) {
 	authorities["expires in 2 h"] = ca.Bundle{Cert: soon.pem, Key: soon.keyPEM, Chain: soon.pem, Root: soon.pem}
 	intermediate := issue(t, "intermediate of soon", soon, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(time.Hour) })
 	authorities["intermediate"] = ca.Bundle{Cert: intermediate.pem, Key: intermediate.keyPEM, Chain: intermediate.pem, Root: soon.pem}
+	roots := maps.Clone(authorities)
+	for name, count := range map[string]int{"A": 4, "B": 4, "C": 7} {
+		many := authorities[name]
+		for number := range count {
+			more := fmt.Sprintf("%s%d", strings.ToLower(name), number+1)
+			roots[more] = authority(t, more)
+			many.Root += roots[more].Root
+		}
+		authorities[fmt.Sprintf("%s and %d more", name, count)] = many
+	}
 	const h = time.Hour
 
 	for name, steps := range map[string][]step{
@@ -118,7 +160,52 @@ func TestRotate(t *testing.T) {
 		},
 		"a request without a rotation is forgotten": {
 			{wanted: "A", signs: "A", trusts: "A"},
-			{wanted: "A", request: ca.Emergency, signs: "A", trusts: "A"},
+			{wanted: "A", request: ca.Proceed, signs: "A", trusts: "A", idle: true},
+		},
+		"an emergency waits for the CA that is to come": {
+			{wanted: "A", signs: "A", trusts: "A"},
+			{wanted: "A", request: ca.Emergency, signs: "A", trusts: "A", remains: ca.Emergency, idle: true},
+			{at: h, wanted: "B", request: ca.Emergency, signs: "B", trusts: "A B", phase: ca.Retiring, due: h + 5*time.Minute, remains: ca.Emergency},
+			{at: h + 5*time.Minute, wanted: "B", request: ca.Emergency, signs: "B", trusts: "B"},
+		},
+		"a new root that is not installed is nobody's, however long that lasts": {
+			{wanted: "A", signs: "A", trusts: "A"},
+			{wanted: "B", fails: true, signs: "A", trusts: "A B", phase: ca.Distributing},
+			{at: 30 * h, wanted: "B", fails: true, signs: "A", trusts: "A B", phase: ca.Distributing},
+			{at: 60 * h, wanted: "B", fails: true, request: ca.Proceed, signs: "A", trusts: "A B", phase: ca.Distributing, remains: ca.Proceed},
+			{at: 60 * h, wanted: "B", fails: true, request: ca.Emergency, signs: "A", trusts: "A B", phase: ca.Distributing, remains: ca.Emergency},
+			{at: 60 * h, wanted: "B", signs: "A", trusts: "A B", phase: ca.Distributing, due: 85 * h},
+		},
+		"the former root stays as long as the former CA is installed": {
+			{wanted: "A", signs: "A", trusts: "A"},
+			{wanted: "B", signs: "A", trusts: "A B", phase: ca.Distributing, due: 25 * h},
+			{at: 25 * h, wanted: "B", fails: true, signs: "B", trusts: "A B", phase: ca.Retiring},
+			{at: 60 * h, wanted: "B", fails: true, signs: "B", trusts: "A B", phase: ca.Retiring},
+			{at: 60 * h, wanted: "B", fails: true, request: ca.Emergency, signs: "B", trusts: "A B", phase: ca.Retiring, remains: ca.Emergency},
+			{at: 60 * h, wanted: "B", signs: "B", trusts: "A B", phase: ca.Retiring, due: 85 * h},
+		},
+		"no root comes before the one that went is gone from what is installed": {
+			{wanted: "A", signs: "A", trusts: "A"},
+			{wanted: "B", signs: "A", trusts: "A B", phase: ca.Distributing, due: 25 * h},
+			{at: 25 * h, wanted: "B", signs: "B", trusts: "A B", phase: ca.Retiring, due: 50 * h},
+			{at: 50 * h, wanted: "B", fails: true, signs: "B", trusts: "B"},
+			{at: 60 * h, wanted: "C", fails: true, signs: "B", trusts: "B", phase: ca.Distributing},
+			{at: 61 * h, wanted: "C", signs: "B", trusts: "B", phase: ca.Distributing},
+			{at: 61*h + 5*time.Minute, wanted: "C", signs: "B", trusts: "B C", phase: ca.Distributing, due: 86*h + 5*time.Minute},
+		},
+		"a rotation between CAs with many roots each ends": {
+			{wanted: "A and 4 more", signs: "A and 4 more", trusts: "A a1 a2 a3 a4"},
+			{wanted: "B and 4 more", signs: "A and 4 more", trusts: "A a1 a2 a3 a4 B b1 b2 b3 b4", phase: ca.Distributing, due: 25 * h},
+			{at: h, wanted: "B and 4 more", request: ca.Emergency, signs: "B and 4 more", trusts: "A a1 a2 a3 a4 B b1 b2 b3 b4",
+				phase: ca.Retiring, due: h + 5*time.Minute, remains: ca.Emergency},
+			{at: 2 * h, wanted: "B and 4 more", request: ca.Emergency, signs: "B and 4 more", trusts: "B b1 b2 b3 b4"},
+		},
+		"roots that neighbours would refuse as too many wait for others to go": {
+			{wanted: "A and 4 more", signs: "A and 4 more", trusts: "A a1 a2 a3 a4"},
+			{wanted: "B and 4 more", signs: "A and 4 more", trusts: "A a1 a2 a3 a4 B b1 b2 b3 b4", phase: ca.Distributing, due: 25 * h},
+			{at: h, wanted: "C and 7 more", signs: "A and 4 more", trusts: "A a1 a2 a3 a4 B b1 b2 b3 b4", phase: ca.Distributing},
+			{at: 26 * h, wanted: "C and 7 more", signs: "A and 4 more", trusts: "A a1 a2 a3 a4", phase: ca.Distributing},
+			{at: 27 * h, wanted: "C and 7 more", signs: "A and 4 more", trusts: "A a1 a2 a3 a4 C c1 c2 c3 c4 c5 c6 c7", phase: ca.Distributing, due: 52 * h},
 		},
 		"a request that means nothing asks for nothing": {
 			{wanted: "A", signs: "A", trusts: "A"},
@@ -127,13 +214,16 @@ func TestRotate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now().Truncate(time.Second)
-			var state ca.State
+			var (
+				state     ca.State
+				installed ca.Bundle
+			)
 			for number, step := range steps {
 				now := start.Add(step.at)
-				got := ca.Rotate(state, authorities[step.wanted], step.request, now)
+				got := step.settle(t, state, &installed, authorities[step.wanted], now)
 				trusts := []string{}
 				for _, root := range strings.SplitAfter(got.Trusted(), "-----END CERTIFICATE-----\n") {
-					for name, authority := range authorities {
+					for name, authority := range roots {
 						if authority.Root == root && authority.Cert == root {
 							trusts = append(trusts, name)
 						}
@@ -145,8 +235,8 @@ func TestRotate(t *testing.T) {
 				if want := step.trusts; strings.Join(trusts, " ") != want {
 					t.Errorf("step %d: trusted are %q, want %q", number, trusts, want)
 				}
-				if got.Phase != step.phase || got.Request != step.remains {
-					t.Errorf("step %d: phase %q, request %q; want %q, %q", number, got.Phase, got.Request, step.phase, step.remains)
+				if got.Phase != step.phase || got.Request != step.remains || got.Idle != step.idle {
+					t.Errorf("step %d: phase %q, request %q, idle %v; want %q, %q, %v", number, got.Phase, got.Request, got.Idle, step.phase, step.remains, step.idle)
 				}
 				var due time.Time
 				if step.due != 0 {
@@ -154,9 +244,6 @@ func TestRotate(t *testing.T) {
 				}
 				if !got.Due.Equal(due) {
 					t.Errorf("step %d: due %s, want %s", number, got.Due, due)
-				}
-				if again := ca.Rotate(got.State, authorities[step.wanted], got.Request, now); !slices.Equal(again.Roots, got.Roots) || again.Signing != got.Signing {
-					t.Errorf("step %d: the same run again decides otherwise: %+v", number, again)
 				}
 				state = got.State
 			}
@@ -171,35 +258,49 @@ func TestTrustedRootsNeverJump(t *testing.T) {
 	start := time.Now().Truncate(time.Second)
 	// A fixed sequence without a pattern (the quadratic residues of a prime) in place of chance.
 	const prime = 10_007
-	state, now := ca.State{Signing: authorities[0]}, start
+	state, now, installed := ca.State{Signing: authorities[0]}, start, authorities[0]
 	// What istiod may have at a moment: the kubelet brings it any version of the last minutes, and it may skip some.
 	type version struct {
 		at     time.Time
 		bundle string
 	}
-	versions := []version{{start, authorities[0].Root}}
+	versions := []version{{start, installed.Root}}
+	switches := 0
 	for number := range 1500 {
 		choice := number * number % prime
 		now = now.Add(time.Duration(choice%240) * time.Minute / 8)
 		for len(versions) > 1 && now.Sub(versions[1].at) >= 5*time.Minute {
 			versions = versions[1:]
 		}
-		// Settings change rarely, the hook runs often.
-		rotation := ca.Rotate(state, authorities[(number/37*number/37)%prime%len(authorities)], requests[choice%len(requests)], now)
-		next := rotation.Trusted()
+		// Settings change rarely, the hook runs often, and Helm fails for hours.
+		rotation := ca.Rotate(state, installed, authorities[(number/37*number/37)%prime%len(authorities)], requests[choice%len(requests)], now)
+		state = rotation.State
+		if (number/11*number/11)%prime%3 == 0 {
+			continue
+		}
+		next := inForce(state)
 		for _, former := range versions {
-			if !strings.Contains(next, former.bundle) && !strings.Contains(former.bundle, next) {
+			if !strings.Contains(next.Root, former.bundle) && !strings.Contains(former.bundle, next.Root) {
 				t.Fatalf("run %d: trusted roots jump: %d bytes that neither contain nor are part of the %d of %s before",
-					number, len(next), len(former.bundle), now.Sub(former.at))
+					number, len(next.Root), len(former.bundle), now.Sub(former.at))
 			}
 		}
-		if err := (ca.Bundle{Cert: rotation.Signing.Cert, Key: rotation.Signing.Key, Root: rotation.Trusted()}).Check(start); err != nil {
+		if err := (ca.Bundle{Cert: next.Cert, Key: next.Key, Root: next.Root}).Check(start); err != nil {
 			t.Fatalf("run %d: what signs is not trusted: %v", number, err)
 		}
-		if next != versions[len(versions)-1].bundle {
-			versions = append(versions, version{now, next})
+		if next.Cert != installed.Cert {
+			switches++
+			if !strings.Contains(installed.Root, next.Cert) {
+				t.Fatalf("run %d: a CA signs whose root was not installed before", number)
+			}
 		}
-		state = rotation.State
+		if next.Root != versions[len(versions)-1].bundle {
+			versions = append(versions, version{now, next.Root})
+		}
+		installed = next
+	}
+	if switches < 10 {
+		t.Errorf("the CA changed %d times: too rarely to prove anything", switches)
 	}
 }
 
@@ -207,7 +308,7 @@ func TestTextAroundACertificateDoesNotMakeItAnother(t *testing.T) {
 	a := authority(t, "A")
 	commented := a
 	commented.Root = "# our root\n" + a.Root + "\n"
-	state := ca.Rotate(ca.State{Signing: a}, commented, "", time.Now())
+	state := ca.Rotate(ca.State{Signing: a}, a, commented, "", time.Now())
 	if state.Phase != "" || state.Trusted() != a.Root {
 		t.Errorf("phase %q, trusted\n%s", state.Phase, state.Trusted())
 	}
@@ -216,29 +317,72 @@ func TestTextAroundACertificateDoesNotMakeItAnother(t *testing.T) {
 func TestARecordOfAnotherCAIsNoRecord(t *testing.T) {
 	a, b, now := authority(t, "A"), authority(t, "B"), time.Now()
 	state := ca.State{Signing: a, Trust: ca.Trust{Roots: []ca.Root{{Certificate: b.Root}}}}
-	if got := ca.Rotate(state, a, "", now); got.Trusted() != a.Root {
+	if got := ca.Rotate(state, a, a, "", now); got.Trusted() != a.Root {
 		t.Errorf("the CA that signs is not trusted:\n%s", got.Trusted())
 	}
 }
 
 func TestSettled(t *testing.T) {
 	a, b, now := authority(t, "A"), authority(t, "B"), time.Now()
-	if !ca.Rotate(ca.State{}, a, "", now).Settled() {
+	installed := a
+	run := func(state ca.State, wanted ca.Bundle, at time.Duration) ca.State {
+		return step{}.settle(t, state, &installed, wanted, now.Add(at)).State
+	}
+	if !run(ca.State{}, a, 0).Settled() {
 		t.Error("a CA without a rotation is not settled")
 	}
-	begun := ca.Rotate(ca.State{Signing: a}, b, "", now)
+	begun := run(ca.State{Signing: a}, b, 0)
 	if begun.Settled() {
 		t.Error("a rotation that has begun is settled")
 	}
-	switched := ca.Rotate(begun.State, b, "", now.Add(ca.Distribution))
+	switched := run(begun, b, ca.Distribution)
 	if switched.Settled() {
 		t.Error("a rotation with a retired root is settled")
 	}
-	over := ca.Rotate(switched.State, b, "", now.Add(ca.Distribution+ca.Overlap))
+	over := run(switched, b, ca.Distribution+ca.Overlap)
 	if over.Settled() {
 		t.Error("a root that has just gone does not matter")
 	}
-	if !ca.Rotate(over.State, b, "", now.Add(ca.Distribution+ca.Overlap+time.Hour)).Settled() {
+	if !run(over, b, ca.Distribution+ca.Overlap+time.Hour).Settled() {
 		t.Error("a rotation that is over is not settled")
+	}
+}
+
+func TestNoRootGoesWhileAnEarlierReleaseIsInstalled(t *testing.T) {
+	a, b, now := authority(t, "A"), authority(t, "B"), time.Now()
+	state, installed := ca.State{Signing: a}, a
+	for _, at := range []time.Duration{0, ca.Distribution} {
+		state = step{}.settle(t, state, &installed, b, now.Add(at)).State
+	}
+	later, rolledBack := now.Add(ca.Distribution+ca.Overlap), installed
+	rolledBack.Root = a.Root
+	if got := ca.Rotate(state, rolledBack, b, "", later); got.Trusted() != a.Root+b.Root || got.Phase != ca.Retiring {
+		t.Errorf("phase %q, trusted\n%s", got.Phase, got.Trusted())
+	}
+	if got := ca.Rotate(state, installed, b, "", later); got.Trusted() != b.Root {
+		t.Errorf("phase %q, trusted\n%s", got.Phase, got.Trusted())
+	}
+}
+
+func TestALostRecordGivesNewRootsTimeAgain(t *testing.T) {
+	a, b, now := authority(t, "A"), authority(t, "B"), time.Now()
+	found := a
+	found.Root += b.Root
+	state := ca.State{Signing: found, Trust: ca.Recall(found, found.Root, now)}
+	if got := ca.Rotate(state, found, b, "", now); got.Signing != found || got.Phase != ca.Distributing || !got.Due.Equal(now.Add(ca.Distribution)) {
+		t.Errorf("phase %q until %s", got.Phase, got.Due)
+	}
+	if got := ca.Rotate(state, found, b, "", now.Add(ca.Distribution)); got.Signing != b {
+		t.Error("the new CA does not sign when its root has had time")
+	}
+	if got := ca.Recall(a, a.Root, now); !(ca.State{Signing: a, Trust: got}).Settled() {
+		t.Errorf("the signing CA's own root is as old as can be, not of %v", got)
+	}
+}
+
+func TestShare(t *testing.T) {
+	a, b := authority(t, "A").Root, authority(t, "B").Root
+	if !ca.Share("# ours\n"+a, b+a) || ca.Share(a, b) || ca.Share(a, "") || ca.Share("", "") {
+		t.Error("two bundles share what is in both, and nothing else")
 	}
 }

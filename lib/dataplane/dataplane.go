@@ -15,7 +15,7 @@ const None = "none"
 // first that applies in the order of Problems.
 type Problem string
 
-// Problems of Pods. All but the first are cured by restarting the Pod.
+// Problems of Pods with sidecars of the module. All but the first are cured by restarting the Pod.
 const (
 	// RevisionNotInstalled: the labels choose a revision that no istiod serves.
 	RevisionNotInstalled Problem = "RevisionNotInstalled"
@@ -65,7 +65,7 @@ type State struct {
 	Problem Problem
 }
 
-// States lists every Pod that has, or is to have, a sidecar.
+// States lists every Pod that has, or is to have, a sidecar of the module.
 func States(namespaces []injection.Namespace, pods []Pod, installed Installed) []State {
 	labels := make(map[string]injection.Namespace, len(namespaces))
 	for _, namespace := range namespaces {
@@ -82,7 +82,12 @@ func States(namespaces []injection.Namespace, pods []Pod, installed Installed) [
 			continue
 		}
 		desired := injection.Revision(namespace, pod.Pod)
-		if desired == "" && pod.Sidecar.Revision == "" {
+		if desired == injection.Default && installed.DefaultRevision != "" {
+			if desired = installed.DefaultRevision; injection.Refuses(pod.Pod, desired) {
+				desired = ""
+			}
+		}
+		if !ours(desired) && (pod.Sidecar.Revision == "" || pod.Foreign()) {
 			continue
 		}
 		states = append(states, state(pod, desired, installed))
@@ -90,15 +95,12 @@ func States(namespaces []injection.Namespace, pods []Pod, installed Installed) [
 	return states
 }
 
-// state judges one Pod; desired may be injection.Default or "".
+// state judges one Pod; desired may be "", and injection.Default when there is none.
 func state(pod Pod, desired string, installed Installed) State {
 	judged := State{
 		Namespace: pod.Namespace, Pod: pod.Name,
 		DesiredRevision: None, DesiredFullVersion: None,
 		Revision: None, FullVersion: None,
-	}
-	if desired == injection.Default && installed.DefaultRevision != "" {
-		desired = installed.DefaultRevision
 	}
 	available := false
 	if desired != "" {
@@ -112,7 +114,7 @@ func state(pod Pod, desired string, installed Installed) State {
 		judged.Revision, judged.FullVersion = pod.Sidecar.Revision, pod.FullVersion()
 	}
 	switch {
-	case desired != "" && !available:
+	case ours(desired) && !available:
 		judged.Problem = RevisionNotInstalled
 	case judged.Revision == None:
 		judged.Problem = SidecarMissing
@@ -123,6 +125,9 @@ func state(pod Pod, desired string, installed Installed) State {
 	}
 	return judged
 }
+
+// ours tells whether labels that choose a revision choose one of the module.
+func ours(revision string) bool { return revision == injection.Default || injection.Own(revision) }
 
 // older is false unless both versions are known.
 func older(has, wants string) bool {

@@ -46,6 +46,10 @@ func TestState(t *testing.T) {
 			State{DesiredRevision: "v1x29", DesiredFullVersion: "1.29.1", Revision: "v1x29", FullVersion: injection.Unknown}},
 		"the revision does not exist": {revision("v1x99"), injection.Sidecar{},
 			State{DesiredRevision: "v1x99", DesiredFullVersion: injection.Unknown, Revision: None, FullVersion: None, Problem: RevisionNotInstalled}},
+		"the labels choose somebody else's Istio": {revision("1-28-0"), sidecar("v1x27", "1.27.0"),
+			State{DesiredRevision: "1-28-0", DesiredFullVersion: injection.Unknown, Revision: "v1x27", FullVersion: "1.27.0", Problem: OtherRevision}},
+		"the sidecar is somebody else's": {enabled, sidecar("1-28-0", ""),
+			State{DesiredRevision: "v1x29", DesiredFullVersion: "1.29.1", Revision: "1-28-0", FullVersion: injection.Unknown, Problem: OtherRevision}},
 		"the revision of a running sidecar is gone": {revision("v1x25"), sidecar("v1x25", "1.25.2"),
 			State{DesiredRevision: "v1x25", DesiredFullVersion: injection.Unknown, Revision: "v1x25", FullVersion: "1.25.2", Problem: RevisionNotInstalled}},
 	} {
@@ -60,10 +64,13 @@ func TestState(t *testing.T) {
 }
 
 func TestPodsOfNoConcernHaveNoState(t *testing.T) {
-	namespaces := []injection.Namespace{{Name: "shop", Injection: label("enabled")}, {Name: "plain"}}
+	namespaces := []injection.Namespace{{Name: "shop", Injection: label("enabled")}, {Name: "plain"}, {Name: "foreign", Revision: label("1-28-0")}}
 	for name, pod := range map[string]Pod{
 		"neither has nor needs a sidecar":       {Pod: injection.Pod{Namespace: "plain", Name: "web"}},
 		"refuses the sidecar":                   {Pod: injection.Pod{Namespace: "shop", Name: "web", Inject: label("false")}},
+		"waits for somebody else's Istio":       {Pod: injection.Pod{Namespace: "foreign", Name: "web"}},
+		"is in the mesh of another Istio":       {Pod: injection.Pod{Namespace: "foreign", Name: "web"}, Sidecar: injection.Sidecar{Revision: "1-28-0"}},
+		"was in the mesh of another Istio":      {Pod: injection.Pod{Namespace: "plain", Name: "web"}, Sidecar: injection.Sidecar{Revision: "default"}},
 		"has finished":                          {Pod: injection.Pod{Namespace: "shop", Name: "job"}, Finished: true},
 		"is the module's own":                   {Pod: injection.Pod{Namespace: "shop", Name: "gateway"}, Own: true},
 		"is newer than the list of namespaces":  {Pod: injection.Pod{Namespace: "new", Name: "web", Inject: label("true")}},
@@ -81,5 +88,15 @@ func TestDefaultTagWithoutDefaultRevisionIsNotInstalled(t *testing.T) {
 	got := States([]injection.Namespace{{Name: "shop", Revision: label("default")}}, []Pod{{Pod: injection.Pod{Namespace: "shop", Name: "web"}}}, Installed{})
 	if len(got) != 1 || got[0].Problem != RevisionNotInstalled || got[0].DesiredRevision != injection.Default {
 		t.Errorf("got %+v", got)
+	}
+}
+
+func TestTheDefaultRevisionDecidesWhatAPodMeans(t *testing.T) {
+	namespaces := []injection.Namespace{{Name: "shop", Injection: label("enabled")}}
+	pods := []Pod{{Pod: injection.Pod{Namespace: "shop", Name: "web", Inject: label("no")}}}
+	for revision, want := range map[string]int{"v1x29": 1, "v1x25": 0} {
+		if got := States(namespaces, pods, Installed{DefaultRevision: revision}); len(got) != want {
+			t.Errorf("%s: got %+v", revision, got)
+		}
 	}
 }

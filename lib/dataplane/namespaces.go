@@ -8,8 +8,8 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/injection"
 )
 
-// Namespaces lists, sorted, those with Pods that have, or are to have, a sidecar,
-// and those whose labels announce such Pods. The module's own is not among them,
+// Namespaces lists, sorted, those with Pods that have, or are to have, a sidecar
+// of the module, and those whose labels announce such Pods. The module's own is not among them,
 // and none that is being deleted: nothing can be created there.
 func Namespaces(namespaces []injection.Namespace, pods []Pod) []string {
 	open := make(map[string]injection.Namespace, len(namespaces))
@@ -19,13 +19,14 @@ func Namespaces(namespaces []injection.Namespace, pods []Pod) []string {
 			continue
 		}
 		open[namespace.Name] = namespace
-		if injection.NamespaceRevision(namespace) != "" {
+		if ours(injection.NamespaceRevision(namespace)) {
 			found[namespace.Name] = true
 		}
 	}
 	for _, pod := range pods {
 		namespace, ok := open[pod.Namespace]
-		if ok && !pod.Finished && (pod.Sidecar.Revision != "" || injection.Revision(namespace, pod.Pod) != "") {
+		has := pod.Sidecar.Revision != "" && !pod.Foreign()
+		if ok && !pod.Finished && (has || ours(injection.Revision(namespace, pod.Pod))) {
 			found[namespace.Name] = true
 		}
 	}

@@ -4,6 +4,12 @@
 // chart), then istiod's own judgement (injectRequired in pkg/kube/inject).
 package injection
 
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
 // Default is the tag that stands for the mesh's default revision, as in
 // istio.io/rev=default.
 const Default = "default"
@@ -12,7 +18,17 @@ const (
 	yes     = "true"
 	no      = "false"
 	enabled = "enabled"
+
+	// revision1x25 reads what a Pod says otherwise than later versions.
+	revision1x25 = "v1x25"
 )
+
+// ownRevision is how the module names revisions.
+var ownRevision = regexp.MustCompile(`^v[0-9]+x[0-9]+$`)
+
+// Own tells whether a revision has a name as the module gives. Others belong to an
+// Istio that somebody installed beside it, or are typing errors.
+func Own(revision string) bool { return ownRevision.MatchString(revision) }
 
 // Namespace is what counts of a Namespace.
 type Namespace struct {
@@ -65,10 +81,17 @@ func NamespaceRevision(namespace Namespace) string {
 
 // Revision is the revision that is to inject a sidecar into pod when it is
 // created in namespace, Default for the mesh's default one, and "" for no sidecar.
+// Whoever knows what Default is asks Refuses again for that.
 func Revision(namespace Namespace, pod Pod) string {
-	if pod.HostNetwork || ignoredNamespaces[namespace.Name] || refuses(pod) {
+	chosen := chosen(namespace, pod)
+	if pod.HostNetwork || ignoredNamespaces[namespace.Name] || Refuses(pod, chosen) {
 		return ""
 	}
+	return chosen
+}
+
+// chosen is the revision whose webhooks select the Pod.
+func chosen(namespace Namespace, pod Pod) string {
 	if namespace.Injection != nil || namespace.Revision != nil {
 		return NamespaceRevision(namespace)
 	}
@@ -83,11 +106,16 @@ func Revision(namespace Namespace, pod Pod) string {
 	}
 }
 
-// refuses tells whether the Pod says no. The label goes before the annotation,
-// even if its value means nothing.
-func refuses(pod Pod) bool {
+// Refuses tells whether the Pod says no to a revision's istiod. The label goes
+// before the annotation, even if its value means nothing; then 1.25 injects no
+// sidecar, and later versions do as if nothing had been said.
+func Refuses(pod Pod, revision string) bool {
+	said := pod.InjectAnnotation
 	if pod.Inject != nil {
-		return *pod.Inject == no
+		said = *pod.Inject
 	}
-	return pod.InjectAnnotation == no
+	if revision == revision1x25 {
+		return said != "" && !slices.Contains([]string{"y", "yes", yes, "on"}, strings.ToLower(said))
+	}
+	return said == no
 }

@@ -29,6 +29,10 @@ func TestRevision(t *testing.T) {
 		"the label goes before the annotation":           {Namespace{Injection: label("enabled")}, Pod{Inject: label("true"), InjectAnnotation: "false"}, Default},
 		"an annotation alone calls no webhook":           {Namespace{}, Pod{InjectAnnotation: "true"}, ""},
 		"a label that means nothing leaves the default":  {Namespace{Injection: label("enabled")}, Pod{Inject: label("maybe"), InjectAnnotation: "false"}, Default},
+		"1.25 refuses what means nothing":                {Namespace{Revision: label("v1x25")}, Pod{Inject: label("maybe")}, ""},
+		"1.25 knows more ways to say yes":                {Namespace{Revision: label("v1x25")}, Pod{Inject: label("Yes"), InjectAnnotation: "false"}, "v1x25"},
+		"1.25 knows an empty label as none":              {Namespace{Revision: label("v1x25")}, Pod{Inject: label("")}, "v1x25"},
+		"1.25 reads the annotation alike":                {Namespace{Revision: label("v1x25")}, Pod{InjectAnnotation: "no"}, ""},
 		"the node's network is left alone":               {Namespace{Injection: label("enabled")}, Pod{HostNetwork: true}, ""},
 		"kube-system is left alone":                      {Namespace{Name: "kube-system", Injection: label("enabled")}, Pod{}, ""},
 	} {
@@ -56,5 +60,15 @@ func TestNamespaceRevision(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+func TestOwn(t *testing.T) {
+	for revision, want := range map[string]bool{
+		"v1x29": true, "v1x19": true, "default": false, "1-28-0": false, "v1x29-canary": false, "unknown": false, "": false,
+	} {
+		if Own(revision) != want {
+			t.Errorf("%q: got %v", revision, !want)
+		}
 	}
 }

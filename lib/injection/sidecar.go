@@ -21,6 +21,11 @@ type Sidecar struct {
 	Image string `json:"image,omitempty"`
 }
 
+// Foreign tells whether an istiod of somebody else's Istio injected it.
+func (s Sidecar) Foreign() bool {
+	return s.Revision != "" && s.Revision != Unknown && !Own(s.Revision)
+}
+
 var (
 	fullVersion = regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+$`)
 	imageTag    = regexp.MustCompile(`:([0-9]+\.[0-9]+\.[0-9]+)(?:-[A-Za-z0-9._-]+)?(?:@[a-z0-9]+:[0-9a-f]+)?$`)

@@ -24,3 +24,11 @@ func TestFullVersion(t *testing.T) {
 		})
 	}
 }
+
+func TestForeign(t *testing.T) {
+	for revision, want := range map[string]bool{"": false, "v1x29": false, Unknown: false, "1-28-0": true, Default: true} {
+		if got := (Sidecar{Revision: revision}).Foreign(); got != want {
+			t.Errorf("%q: got %v", revision, got)
+		}
+	}
+}

@@ -34,7 +34,7 @@ func TestObserve(t *testing.T) {
 	}{
 		"nobody uses anything": {[]injection.Namespace{namespace("shop", "")}, everyday, "", map[string]Use{}},
 		"a namespace by its label": {[]injection.Namespace{namespace("shop", "v1x27")}, everyday, "",
-			map[string]Use{"v1x27": {People: []string{"namespace shop"}}}},
+			map[string]Use{"v1x27": {People: []User{{Namespace: "shop"}}}}},
 		"a namespace that is being deleted does not count": {
 			[]injection.Namespace{{Name: "shop", Revision: label("v1x27"), Terminating: true}}, everyday, "", map[string]Use{}},
 		"a namespace with the default revision names none": {
@@ -43,17 +43,17 @@ func TestObserve(t *testing.T) {
 			map[string]Use{"v1x27": {Module: true}}},
 		"a Pod by the sidecar it runs, whatever the labels want now": {
 			[]injection.Namespace{namespace("shop", "v1x29")}, []Pod{pod("shop", "web", "v1x27")}, "",
-			map[string]Use{"v1x27": {People: []string{"Pod shop/web"}, Sidecars: true}, "v1x29": {People: []string{"namespace shop"}}}},
+			map[string]Use{"v1x27": {People: []User{{"shop", "web"}}}, "v1x29": {People: []User{{Namespace: "shop"}}}}},
 		"a Pod by its label in a namespace without labels": {
 			[]injection.Namespace{namespace("shop", "")}, []Pod{{Pod: injection.Pod{Namespace: "shop", Name: "web", Revision: label("v1x27")}}}, "",
-			map[string]Use{"v1x27": {People: []string{"Pod shop/web"}}}},
+			map[string]Use{"v1x27": {People: []User{{"shop", "web"}}}}},
 		"a Pod's label does not count where the namespace decides": {
 			[]injection.Namespace{namespace("shop", "v1x29")}, []Pod{{Pod: injection.Pod{Namespace: "shop", Name: "web", Revision: label("v1x27")}}}, "",
-			map[string]Use{"v1x29": {People: []string{"namespace shop"}}}},
+			map[string]Use{"v1x29": {People: []User{{Namespace: "shop"}}}}},
 		"a Pod is named once for sidecar and label": {
 			[]injection.Namespace{namespace("shop", "")},
 			[]Pod{{Pod: injection.Pod{Namespace: "shop", Name: "web", Revision: label("v1x27")}, Sidecar: injection.Sidecar{Revision: "v1x27"}}}, "",
-			map[string]Use{"v1x27": {People: []string{"Pod shop/web"}, Sidecars: true}}},
+			map[string]Use{"v1x27": {People: []User{{"shop", "web"}}}}},
 		"a finished Pod runs nothing": {
 			[]injection.Namespace{namespace("shop", "")},
 			[]Pod{{Pod: injection.Pod{Namespace: "shop", Name: "job"}, Sidecar: injection.Sidecar{Revision: "v1x27"}, Finished: true}}, "", map[string]Use{}},
@@ -77,6 +77,22 @@ func TestObserve(t *testing.T) {
 	}
 }
 
+func TestASidecarOfWhichNothingTellsTheRevisionMakesTheUsageUnknown(t *testing.T) {
+	namespaces, pods := []injection.Namespace{namespace("shop", "")}, []Pod{pod("shop", "web", injection.Unknown)}
+	usage := Observe(namespaces, pods, "")
+	if want := []User{{"shop", "web"}}; usage.Known || !reflect.DeepEqual(usage.Unclear, want) {
+		t.Errorf("known: %v, unclear: %v", usage.Known, usage.Unclear)
+	}
+	plan := Decide(Settings{GlobalVersion: "1.29"}, Present{Revisions: []string{"v1x27"}, Usage: usage})
+	if len(plan.Unclear) != 1 || plan.Unclear[0].Version.Version != "1.27" || !reflect.DeepEqual(plan.Unclear[0].Users, usage.Unclear) {
+		t.Errorf("got %+v", plan.Unclear)
+	}
+	pods[0].Finished = true
+	if usage := Observe(namespaces, pods, ""); !usage.Known {
+		t.Error("a Pod that has finished uses nothing")
+	}
+}
+
 func TestUsageOfAnEmptySnapshotIsUnknown(t *testing.T) {
 	some := []injection.Namespace{namespace("shop", "")}
 	for name, usage := range map[string]Usage{
@@ -94,7 +110,7 @@ func TestDecide(t *testing.T) {
 		t.Fatalf("the cases below are written for 1.29, 1.27 and 1.25, not for %v", newest)
 	}
 	usage := func(uses map[string]Use) Usage { return Usage{Known: true, Uses: uses} }
-	byPeople := Use{People: []string{"namespace shop"}}
+	byPeople := Use{People: []User{{Namespace: "shop"}}}
 	for name, test := range map[string]struct {
 		settings    Settings
 		present     Present
@@ -121,8 +137,10 @@ func TestDecide(t *testing.T) {
 			Settings{GlobalVersion: "1.29"}, Present{}, "v1x29", "v1x29", "", "", ""},
 		"a label alone installs nothing": {
 			Settings{GlobalVersion: "1.29"}, Present{Usage: usage(map[string]Use{"v1x27": byPeople})}, "v1x29", "v1x29", "", "", ""},
-		"a version whose sidecars run comes back": {
-			Settings{GlobalVersion: "1.29"}, Present{Usage: usage(map[string]Use{"v1x27": {People: []string{"Pod shop/web"}, Sidecars: true}})}, "v1x29 v1x27", "v1x29", "", "v1x27", ""},
+		"a sidecar alone installs nothing": {
+			Settings{GlobalVersion: "1.29"}, Present{Usage: usage(map[string]Use{"v1x27": {People: []User{{"shop", "web"}}}})}, "v1x29", "v1x29", "", "", ""},
+		"nothing goes while a sidecar may be of any revision": {
+			Settings{GlobalVersion: "1.29"}, Present{Revisions: []string{"v1x27"}, Usage: Usage{Unclear: []User{{"shop", "web"}}}}, "v1x29 v1x27", "v1x29", "", "", ""},
 		"an unknown global version keeps what is installed": {
 			Settings{GlobalVersion: "1.30"}, Present{Revisions: []string{"v1x27", "v1x25"}, GlobalRevision: "v1x27", Usage: usage(nil)}, "v1x27 v1x25", "v1x27",
 			"globalVersion: there is no Istio 1.30", "", ""},
@@ -167,15 +185,16 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-func TestNameIsBounded(t *testing.T) {
-	var users []string
-	for number := range 25 {
-		users = append(users, fmt.Sprintf("Pod shop/web-%02d", number))
-	}
-	if got := Name(users[:2]); got != "Pod shop/web-00, Pod shop/web-01" {
+func TestNameSaysNamespacesAndIsBounded(t *testing.T) {
+	users := []User{{Namespace: "shop"}, {"shop", "web-0"}, {"shop", "web-1"}}
+	if got := Name(users); got != "Pods in namespace shop, namespace shop" {
 		t.Error(got)
 	}
-	if got := Name(users); !strings.HasSuffix(got, "Pod shop/web-09 and 15 more") {
+	users = nil
+	for number := range 25 {
+		users = append(users, User{Namespace: fmt.Sprintf("shop-%02d", number)})
+	}
+	if got := Name(users); !strings.HasSuffix(got, "namespace shop-09 and 15 more") {
 		t.Error(got)
 	}
 }

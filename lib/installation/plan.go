@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/deckhouse-mesh/istio/lib/injection"
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
 )
 
@@ -20,7 +21,7 @@ type Settings struct {
 
 // Present is what there is in the cluster.
 type Present struct {
-	// Revisions whose istiod is installed.
+	// Revisions that the module has installed, by objects of its own: what people's Pods say is no proof.
 	Revisions []string
 	// GlobalRevision that the settings wanted so far; "" when there was none.
 	GlobalRevision string
@@ -39,22 +40,25 @@ type Plan struct {
 	Refused error
 	// Kept versions are not in the settings, but people use them.
 	Kept []Kept
+	// Unclear versions are not in the settings, and nobody can say whether the
+	// sidecars of Users are theirs.
+	Unclear []Kept
 	// Unavailable revisions are used, and this release of the module cannot install them.
 	Unavailable []Unavailable
 }
 
-// Kept is a version that stays because people use it.
+// Kept is a version that stays because people use it, or may use it.
 type Kept struct {
 	Version istioversion.Version
 	// Users are people's namespaces and Pods.
-	Users []string
+	Users []User
 }
 
 // Unavailable is a revision that people use and that cannot be installed.
 type Unavailable struct {
 	Revision string
 	// Users are people's namespaces and Pods.
-	Users []string
+	Users []User
 }
 
 // Decide makes the plan. Nothing that is installed goes unless the settings can
@@ -65,8 +69,8 @@ func Decide(settings Settings, present Present) Plan {
 		revision := version.Revision()
 		use := present.Usage.Uses[revision]
 		inUse := len(use.People) > 0 || use.Module
-		// A label alone installs nothing: whoever may label a namespace does not decide on control planes.
-		wasInstalled := slices.Contains(present.Revisions, revision) || use.Sidecars
+		// Labels and annotations alone install nothing: whoever may write them does not decide on control planes.
+		wasInstalled := slices.Contains(present.Revisions, revision)
 		switch {
 		case wanted[revision]:
 		case wasInstalled && inUse:
@@ -74,6 +78,9 @@ func Decide(settings Settings, present Present) Plan {
 				plan.Kept = append(plan.Kept, Kept{version, use.People})
 			}
 		case wasInstalled && (!present.Usage.Known || plan.Refused != nil):
+			if len(present.Usage.Unclear) > 0 {
+				plan.Unclear = append(plan.Unclear, Kept{version, present.Usage.Unclear})
+			}
 		default:
 			continue
 		}
@@ -117,7 +124,7 @@ func unavailable(present Present) []Unavailable {
 	var lost []Unavailable
 	for _, revision := range slices.Sorted(maps.Keys(present.Usage.Uses)) {
 		use := present.Usage.Uses[revision]
-		if _, known := istioversion.FindRevision(revision); known || !ownRevision.MatchString(revision) || len(use.People) == 0 {
+		if _, known := istioversion.FindRevision(revision); known || !injection.Own(revision) || len(use.People) == 0 {
 			continue
 		}
 		lost = append(lost, Unavailable{revision, use.People})
@@ -125,13 +132,25 @@ func unavailable(present Present) []Unavailable {
 	return lost
 }
 
-// named is how many users a message names.
+// named is how many namespaces a message names.
 const named = 10
 
-// Name lists the first users by name, and says how many more there are.
-func Name(users []string) string {
-	if len(users) <= named {
-		return strings.Join(users, ", ")
+// Name lists the first namespaces in which users are, and says how many more
+// there are. Pods, which come and go, are not named, so that what is said of them
+// stays the same.
+func Name(users []User) string {
+	var names []string
+	for _, user := range users {
+		name := "namespace " + user.Namespace
+		if user.Pod != "" {
+			name = "Pods in " + name
+		}
+		names = append(names, name)
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(users[:named], ", "), len(users)-named)
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) <= named {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:named], ", "), len(names)-named)
 }

@@ -3,8 +3,7 @@
 package installation
 
 import (
-	"fmt"
-	"regexp"
+	"cmp"
 	"slices"
 
 	"github.com/deckhouse-mesh/istio/lib/injection"
@@ -24,18 +23,27 @@ type Pod struct {
 
 // Use tells who uses a revision.
 type Use struct {
-	// People's namespaces and Pods, as a person would write them, sorted.
-	People []string
+	// People's namespaces and Pods, sorted.
+	People []User
 	// Module is true when the module itself does: the webhooks of the default
 	// revision point to it, or the gateway runs it. It moves on by itself.
 	Module bool
-	// Sidecars is true when one of the revision runs, so that it was installed.
-	Sidecars bool
+}
+
+// User of a revision is a person's Pod, or all of a namespace when Pod is "".
+type User struct {
+	Namespace, Pod string
+}
+
+func (u User) compare(other User) int {
+	return cmp.Or(cmp.Compare(u.Namespace, other.Namespace), cmp.Compare(u.Pod, other.Pod))
 }
 
 // Usage of all revisions. Unless it is known, nobody can be said not to use one.
 type Usage struct {
 	Known bool
+	// Unclear are Pods with a sidecar of which nothing tells the revision; with any, usage is not known.
+	Unclear []User
 	// Uses by the name of the revision.
 	Uses map[string]Use
 }
@@ -49,7 +57,7 @@ func Observe(namespaces []injection.Namespace, pods []Pod, defaultRevision strin
 	for _, namespace := range namespaces {
 		labels[namespace.Name] = namespace
 		if !namespace.Terminating {
-			usage.byPeople(injection.NamespaceRevision(namespace), "namespace "+namespace.Name)
+			usage.byPeople(injection.NamespaceRevision(namespace), User{Namespace: namespace.Name})
 		}
 	}
 	if defaultRevision != "" {
@@ -68,22 +76,22 @@ func Observe(namespaces []injection.Namespace, pods []Pod, defaultRevision strin
 		}
 	}
 	for revision, use := range usage.Uses {
-		slices.Sort(use.People)
+		slices.SortFunc(use.People, User.compare)
 		use.People = slices.Compact(use.People)
 		usage.Uses[revision] = use
 	}
+	usage.Known = usage.Known && len(usage.Unclear) == 0
 	return usage
 }
 
 // byPod notes what pod runs, and what it would get again. What it gets from its
 // namespace's label is the namespace's use.
-func (u Usage) byPod(namespace injection.Namespace, pod Pod) {
-	who := fmt.Sprintf("Pod %s/%s", pod.Namespace, pod.Name)
-	if running := pod.Sidecar.Revision; running != "" {
+func (u *Usage) byPod(namespace injection.Namespace, pod Pod) {
+	who := User{pod.Namespace, pod.Name}
+	if running := pod.Sidecar.Revision; running == injection.Unknown {
+		u.Unclear = append(u.Unclear, who)
+	} else {
 		u.byPeople(running, who)
-		use := u.Uses[running]
-		use.Sidecars = true
-		u.Uses[running] = use
 	}
 	if namespace.Injection == nil && namespace.Revision == nil {
 		u.byPeople(injection.Revision(namespace, pod.Pod), who)
@@ -91,7 +99,7 @@ func (u Usage) byPod(namespace injection.Namespace, pod Pod) {
 }
 
 // byPeople leaves out the default tag: whatever names it follows the module.
-func (u Usage) byPeople(revision, who string) {
+func (u *Usage) byPeople(revision string, who User) {
 	if revision == "" || revision == injection.Default {
 		return
 	}
@@ -100,12 +108,8 @@ func (u Usage) byPeople(revision, who string) {
 	u.Uses[revision] = use
 }
 
-func (u Usage) byModule(revision string) {
+func (u *Usage) byModule(revision string) {
 	use := u.Uses[revision]
 	use.Module = true
 	u.Uses[revision] = use
 }
-
-// ownRevision is how the module names revisions. Others belong to an Istio that
-// somebody installed beside it, or are typing errors.
-var ownRevision = regexp.MustCompile(`^v[0-9]+x[0-9]+$`)

@@ -8,8 +8,10 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/ca"
 )
 
 // Selectors of what istiod and the module write into people's namespaces.
@@ -23,14 +25,28 @@ const (
 // RegistrySecret holds the credentials that sidecars' images are pulled with.
 const RegistrySecret = "d8-istio-sidecar-registry"
 
+// rootsConfigMap holds the mesh's root certificates.
+const rootsConfigMap = "istio-ca-root-cert"
+
 // configMaps that istiod writes into every namespace: the mesh's root
 // certificates, and revoked certificates from 1.27 on.
-var configMaps = []string{"istio-ca-root-cert", "istio-ca-crl"}
+var configMaps = []string{rootsConfigMap, "istio-ca-crl"}
 
-// ConfigMap tells whether istiod wrote a ConfigMap.
-func ConfigMap(object metav1.Object) bool {
-	return slices.Contains(configMaps, object.GetName()) && object.GetLabels()["istio.io/config"] == "true"
+// ConfigMap tells whether an istiod of the module wrote a ConfigMap. Every istiod
+// writes such ones, so the root certificates in it tell, or those beside it in
+// the same namespace: one of them is among trusted, the mesh's own in PEM. all are
+// the ConfigMaps to judge.
+func ConfigMap(object *unstructured.Unstructured, all []unstructured.Unstructured, trusted string) bool {
+	return slices.Contains(configMaps, object.GetName()) && slices.ContainsFunc(all, func(other unstructured.Unstructured) bool {
+		if other.GetNamespace() != object.GetNamespace() || other.GetName() != rootsConfigMap || !ofIstiod(object) || !ofIstiod(&other) {
+			return false
+		}
+		roots, _, err := unstructured.NestedString(other.Object, "data", "root-cert.pem")
+		return err == nil && ca.Share(roots, trusted)
+	})
 }
+
+func ofIstiod(object metav1.Object) bool { return object.GetLabels()["istio.io/config"] == "true" }
 
 // Secret tells whether the module wrote a Secret into a person's namespace.
 func Secret(object metav1.Object) bool {

@@ -5,6 +5,9 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/deckhouse-mesh/istio/lib/ca"
 )
 
 var moduleLabels = map[string]string{"heritage": "deckhouse", "module": "istio"}
@@ -36,20 +39,61 @@ func TestWebhookConfigurations(t *testing.T) {
 	}
 }
 
+func TestConfigMap(t *testing.T) {
+	authority := func() string {
+		made, err := ca.Generate("cluster.local")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made.Root
+	}
+	ours, former, foreign := authority(), authority(), authority()
+	configMap := func(namespace, name, roots string, labels map[string]string) unstructured.Unstructured {
+		object := unstructured.Unstructured{Object: map[string]any{"data": map[string]any{"root-cert.pem": roots}}}
+		object.SetNamespace(namespace)
+		object.SetName(name)
+		object.SetLabels(labels)
+		return object
+	}
+	ofIstiod := map[string]string{"istio.io/config": "true"}
+	for name, test := range map[string]struct {
+		object, beside unstructured.Unstructured
+		want           bool
+	}{
+		"our istiod's root certificates":      {object: configMap("shop", "istio-ca-root-cert", ours, ofIstiod), want: true},
+		"those of before the last rotation":   {object: configMap("shop", "istio-ca-root-cert", former+ours, ofIstiod), want: true},
+		"another istiod's root certificates":  {object: configMap("shop", "istio-ca-root-cert", foreign, ofIstiod)},
+		"no root certificates":                {object: configMap("shop", "istio-ca-root-cert", "", ofIstiod)},
+		"a person's copy of the certificates": {object: configMap("shop", "istio-ca-root-cert", ours, nil)},
+		"a person's ConfigMap":                {object: configMap("shop", "mine", ours, ofIstiod)},
+		"our istiod's revoked certificates": {
+			configMap("shop", "istio-ca-crl", "", ofIstiod), configMap("shop", "istio-ca-root-cert", ours, ofIstiod), true},
+		"another istiod's revoked certificates": {
+			configMap("shop", "istio-ca-crl", "", ofIstiod), configMap("shop", "istio-ca-root-cert", foreign, ofIstiod), false},
+		"revoked certificates in another namespace": {
+			configMap("web", "istio-ca-crl", "", ofIstiod), configMap("shop", "istio-ca-root-cert", ours, ofIstiod), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := ConfigMap(&test.object, []unstructured.Unstructured{test.object, test.beside}, ours); got != test.want {
+				t.Errorf("got %v, want %v", got, test.want)
+			}
+		})
+	}
+	mine := configMap("shop", "istio-ca-root-cert", ours, ofIstiod)
+	if ConfigMap(&mine, []unstructured.Unstructured{mine}, "") {
+		t.Error("nothing is known to be the module's when its roots are unknown")
+	}
+}
+
 func TestNamespacedObjects(t *testing.T) {
-	istiodLabels := map[string]string{"istio.io/config": "true"}
 	for name, test := range map[string]struct {
 		object metav1.ObjectMeta
 		judge  func(metav1.Object) bool
 		want   bool
 	}{
-		"istiod's root certificates":             {metav1.ObjectMeta{Name: "istio-ca-root-cert", Labels: istiodLabels}, ConfigMap, true},
-		"istiod's revoked certificates":          {metav1.ObjectMeta{Name: "istio-ca-crl", Labels: istiodLabels}, ConfigMap, true},
-		"a person's ConfigMap of the same name":  {metav1.ObjectMeta{Name: "istio-ca-root-cert"}, ConfigMap, false},
-		"a person's ConfigMap of the same label": {metav1.ObjectMeta{Name: "mine", Labels: istiodLabels}, ConfigMap, false},
-		"the module's registry credentials":      {metav1.ObjectMeta{Name: RegistrySecret, Labels: moduleLabels}, Secret, true},
-		"a person's Secret of the same name":     {metav1.ObjectMeta{Name: RegistrySecret}, Secret, false},
-		"another Secret of the module":           {metav1.ObjectMeta{Name: "istio-ca", Labels: moduleLabels}, Secret, false},
+		"the module's registry credentials":  {metav1.ObjectMeta{Name: RegistrySecret, Labels: moduleLabels}, Secret, true},
+		"a person's Secret of the same name": {metav1.ObjectMeta{Name: RegistrySecret}, Secret, false},
+		"another Secret of the module":       {metav1.ObjectMeta{Name: "istio-ca", Labels: moduleLabels}, Secret, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := test.judge(&test.object); got != test.want {

@@ -73,6 +73,9 @@ func factsOf(t *testing.T, revision string, objects []*unstructured.Unstructured
 			for _, webhook := range convert[admissionv1.ValidatingWebhookConfiguration](t, object).Webhooks {
 				where := strings.TrimSuffix(name, "-"+moduleNamespace) + " " + webhook.Name
 				f.webhook(where, webhook.ClientConfig, webhook.Rules, webhook.NamespaceSelector, webhook.ObjectSelector)
+				for _, condition := range webhook.MatchConditions {
+					f.add("webhook", "%s if %s: %s", where, condition.Name, condition.Expression)
+				}
 				f.add("webhook", "%s failurePolicy=%s sideEffects=%s reviews=%v", where, *webhook.FailurePolicy, *webhook.SideEffects, webhook.AdmissionReviewVersions)
 			}
 		case kind == "Service" && name == "istiod-"+revision:

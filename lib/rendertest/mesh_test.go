@@ -132,6 +132,7 @@ func TestSidecarSettings(t *testing.T) {
 		wanted         any
 	}{
 		{"included ranges", "sidecar: {includeOutboundIPRanges: [10.0.0.0/8, 192.168.0.0/16]}", nil, "global.proxy.includeIPRanges", "10.0.0.0/8,192.168.0.0/16"},
+		{"everything in both families by default", "{}", nil, "global.proxy.includeIPRanges", "0.0.0.0/0,::/0"},
 		{"excluded ranges", "sidecar: {excludeOutboundIPRanges: [192.0.2.0/24]}", nil, "global.proxy.excludeIPRanges", "192.0.2.0/24"},
 		{"excluded inbound ports", "sidecar: {excludeInboundPorts: ['1', '2']}", nil, "global.proxy.excludeInboundPorts", "1,2"},
 		{"excluded outbound ports", "sidecar: {excludeOutboundPorts: ['3']}", nil, "global.proxy.excludeOutboundPorts", "3"},

@@ -127,7 +127,6 @@ var (
 		"Deployment/metadata-exporter",
 		"Gateway/ingressgateway",
 		"Ingress/metadata-exporter",
-		"PodDisruptionBudget/ingressgateway",
 		"PodDisruptionBudget/metadata-exporter",
 		"Role/metadata-exporter",
 		"RoleBinding/metadata-exporter",

@@ -1,7 +1,8 @@
 // Package rendertest renders the module's chart as addon-operator would, so
 // that tests can look at the objects a setting leads to. Three layers:
 // Settings checks what a person wrote against openapi/, Chart.Render turns
-// values into Objects, and Objects finds and strictly decodes them.
+// values into Objects, and Objects finds and strictly decodes them. Render is
+// the first two at once, and a Server tells what Kubernetes thinks of objects.
 package rendertest
 
 import (

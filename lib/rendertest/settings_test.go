@@ -75,7 +75,6 @@ func TestSettingsRefused(t *testing.T) {
 		{"an idle timeout without a unit", "dataPlane: {proxyConfig: {idleTimeout: '60'}}", "dataPlane.proxyConfig.idleTimeout"},
 		{"a root for tokens that is not PEM", "jwksResolverAdditionalRootCA: abc", "jwksResolverAdditionalRootCA"},
 		{"a provider without a name", "extensionProviders: [{prometheus: {}}]", "extensionProviders"},
-		{"a name without a provider", "extensionProviders: [{name: a}]", "extensionProviders"},
 		{"a place to sign in that nobody sends to", "auth: {externalAuthentication: {authSignInURL: 'https://a.example.com'}}", "auth.externalAuthentication.authSignInURL"},
 		{"an effect that does not exist", "tolerations: [{effect: Never}]", "effect"},
 	}

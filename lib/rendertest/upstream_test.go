@@ -15,7 +15,7 @@ import (
 
 // renderUpstream renders Istio's own chart of a revision, with values that say
 // what the module's defaults say: the same revision, namespace, domain,
-// cluster, images and ranges. What is left to differ is a decision of ours.
+// cluster and images. What is left to differ is a decision of ours.
 func renderUpstream(t *testing.T, revision, proxyImage string) []*unstructured.Unstructured {
 	t.Helper()
 	root, err := Root()
@@ -33,10 +33,9 @@ func renderUpstream(t *testing.T, revision, proxyImage string) []*unstructured.U
 			"istioNamespace": moduleNamespace,
 			"multiCluster":   map[string]any{"clusterName": "6a5ba9d4-0c5e-4b5e-9a41-0b2f5f1c2d3e"},
 			"proxy": map[string]any{
-				"clusterDomain":   "cluster-a.local",
-				"image":           proxyImage,
-				"includeIPRanges": "0.0.0.0/0",
-				"resources":       map[string]any{"limits": map[string]any{"cpu": "2", "memory": "1Gi"}},
+				"clusterDomain": "cluster-a.local",
+				"image":         proxyImage,
+				"resources":     map[string]any{"limits": map[string]any{"cpu": "2", "memory": "1Gi"}},
 			},
 			"proxy_init": map[string]any{"image": proxyImage},
 		},

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 // checked is the part of spec.settings that has rules beyond the schema's.
 type checked struct {
+	scheduling
 	GlobalVersion      string       `json:"globalVersion"`
 	AdditionalVersions []string     `json:"additionalVersions"`
 	Sidecar            sidecar      `json:"sidecar"`
@@ -29,6 +31,10 @@ type checked struct {
 	CA                 ca.Bundle    `json:"ca"`
 	Alliance           struct {
 		IngressGateway struct {
+			scheduling
+			ServiceAnnotations    map[string]string `json:"serviceAnnotations"`
+			GatewayPodAnnotations map[string]string `json:"gatewayPodAnnotations"`
+
 			Inlet    string `json:"inlet"`
 			NodePort struct {
 				Port int32 `json:"port"`
@@ -55,7 +61,7 @@ func Check(settings, previous map[string]any, now time.Time) []error {
 	}
 	read := defaults()
 	if err := json.Unmarshal(encoded, &read); err != nil {
-		return []error{fmt.Errorf("decode settings: %w", err)}
+		return []error{explainType(err)}
 	}
 	var problems []error
 	if !read.CA.IsZero() && !reflect.DeepEqual(settings["ca"], previous["ca"]) {
@@ -68,11 +74,15 @@ func Check(settings, previous map[string]any, now time.Time) []error {
 		problems = append(problems, fmt.Errorf("alliance.ingressGateway.nodePort.port: is %d, but alliance.ingressGateway.inlet is not %s",
 			gateway.NodePort.Port, ingressgateway.InletNodePort))
 	}
-	for index, gateway := range gateway.Advertise {
-		if err := gateway.Check(); err != nil {
+	for index, advertised := range gateway.Advertise {
+		if err := advertised.Check(); err != nil {
 			problems = append(problems, fmt.Errorf("alliance.ingressGateway.advertise[%d]: %w", index, err))
 		}
 	}
+	problems = append(problems, read.scheduling.check("")...)
+	problems = append(problems, gateway.scheduling.check("alliance.ingressGateway.")...)
+	problems = append(problems, checkAnnotations("alliance.ingressGateway.serviceAnnotations", gateway.ServiceAnnotations)...)
+	problems = append(problems, checkAnnotations("alliance.ingressGateway.gatewayPodAnnotations", gateway.GatewayPodAnnotations)...)
 	problems = append(problems, checkVersions(read.GlobalVersion, read.AdditionalVersions)...)
 	problems = append(problems, read.Sidecar.check()...)
 	problems = append(problems, read.Tracing.check()...)
@@ -81,6 +91,15 @@ func Check(settings, previous map[string]any, now time.Time) []error {
 	problems = append(problems, checkCertificates("jwksResolverAdditionalRootCA", read.JWKSRootCA)...)
 	problems = append(problems, checkProviders(read.ExtensionProviders)...)
 	return append(problems, read.Auth.check()...)
+}
+
+// explainType words the error of a setting that is of another type than the schema says.
+func explainType(err error) error {
+	var mistyped *json.UnmarshalTypeError
+	if errors.As(err, &mistyped) {
+		return fmt.Errorf("%s: cannot be a %s", mistyped.Field, mistyped.Value)
+	}
+	return fmt.Errorf("decode settings: %w", err)
 }
 
 // checkCA returns what is wrong with bundle, as Expired when that is nothing but the time.

@@ -2,6 +2,7 @@ package settings_test
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,10 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/ca"
 	"github.com/deckhouse-mesh/istio/lib/settings"
 )
+
+// foreign is what a person who sets something cannot know: types and functions
+// of Go, places in generated JSON, regular expressions.
+var foreign = regexp.MustCompile(`\b(json|proto|netip|time|url|checked|settings)[:.]|\(line|struct|regex|\[A-Za-z0-9`)
 
 func TestCheck(t *testing.T) {
 	one, err := ca.Generate("cluster-a.local")
@@ -45,7 +50,7 @@ func TestCheck(t *testing.T) {
 		"an address for nobody cannot":           {advertise("0.0.0.0"), "alliance.ingressGateway.advertise[0]: address 0.0.0.0"},
 		"a node port without its inlet is refused": {map[string]any{"alliance": map[string]any{"ingressGateway": map[string]any{
 			"nodePort": map[string]any{"port": 30443}}}}, "alliance.ingressGateway.nodePort.port: is 30443"},
-		"settings of the wrong type are an error":   {map[string]any{"ca": "x"}, "decode settings"},
+		"settings of the wrong type are an error":   {map[string]any{"ca": "x"}, "ca: cannot be a string"},
 		"unknown settings are the schema's concern": {map[string]any{"unknown": true}, ""},
 		"a known version is fine":                   {map[string]any{"globalVersion": "1.29", "additionalVersions": []any{"1.27"}}, ""},
 		"an unknown version is refused with those there are": {map[string]any{"globalVersion": "1.4"},
@@ -92,20 +97,54 @@ func TestCheck(t *testing.T) {
 			"jwksResolverAdditionalRootCA: certificate 1 cannot be read"},
 
 		"a provider as Istio describes it is fine": {yaml("extensionProviders: [{name: a, envoyExtAuthzHttp: {service: a.b.svc, port: 80}}, {name: b, prometheus: {}}]"), ""},
-		"a provider of an unknown kind":            {yaml("extensionProviders: [{name: a, envoyExtAuthz: {service: a.b.svc, port: 80}}]"), "extensionProviders[0]: is not as Istio"},
-		"a name without a provider":                {yaml("extensionProviders: [{name: a}]"), "extensionProviders[0]: \"a\" is a name without a provider"},
-		"two providers in one":                     {yaml("extensionProviders: [{name: a, prometheus: {}, stackdriver: {}}]"), "extensionProviders[0]"},
-		"the same name twice":                      {yaml("extensionProviders: [{name: a, prometheus: {}}, {name: a, prometheus: {}}]"), "extensionProviders[1]: the name \"a\" is taken"},
-		"the module's own name":                    {yaml("extensionProviders: [{name: d8-tracing, prometheus: {}}]"), "extensionProviders[0]: the name \"d8-tracing\" is taken"},
-		"a provider without a Service":             {yaml("extensionProviders: [{name: a, zipkin: {port: 9411}}]"), "extensionProviders[0]: zipkin.service: is missing"},
-		"a provider without a port":                {yaml("extensionProviders: [{name: a, zipkin: {service: a.b.svc}}]"), "extensionProviders[0]: zipkin.port: 0 is no TCP port"},
+		"a provider of an unknown kind":            {yaml("extensionProviders: [{name: a, envoyExtAuthz: {service: a.b.svc, port: 80}}]"), "extensionProviders[0]: \"a\" is not as Istio's MeshConfig.extensionProviders describes it: unknown field"},
+		"a name without a provider":                {yaml("extensionProviders: [{name: a}]"), "extensionProviders[0]: \"a\" has no provider: give exactly one provider"},
+		"two providers in one":                     {yaml("extensionProviders: [{name: a, prometheus: {}, stackdriver: {}}]"), "extensionProviders[0]: \"a\" has prometheus and stackdriver: give exactly one provider"},
+		"the same name twice":                      {yaml("extensionProviders: [{name: a, prometheus: {}}, {name: a, prometheus: {}}]"), "extensionProviders[1]: \"a\" is taken"},
+		"the module's own name":                    {yaml("extensionProviders: [{name: d8-tracing, prometheus: {}}]"), "extensionProviders[0]: \"d8-tracing\" is taken"},
+		"a provider without a Service":             {yaml("extensionProviders: [{name: a, zipkin: {port: 9411}}]"), "extensionProviders[0]: \"a\" is incomplete: zipkin.service: is missing"},
+		"a provider without a port":                {yaml("extensionProviders: [{name: a, zipkin: {service: a.b.svc}}]"), "extensionProviders[0]: \"a\" is incomplete: zipkin.port: 0 is no TCP port"},
+		"a provider that is null":                  {yaml("extensionProviders: [{name: a, prometheus: null}]"), "extensionProviders[0]: \"a\" has an empty provider"},
+
+		"sound placement is fine": {yaml("{nodeSelector: {node-role.deckhouse.io/system: '', a: b}, tolerations: [{operator: Exists}, " +
+			"{key: a, value: x}, {key: a, operator: Exists, effect: NoExecute, tolerationSeconds: 60}]}"), ""},
+		"a selector by what cannot be a label":  {yaml("nodeSelector: {'a b': c}"), "nodeSelector: \"a b\" is no key of a label"},
+		"a selector by what cannot be a value":  {yaml("nodeSelector: {a: b c}"), "nodeSelector: \"b c\", the value of \"a\", is no value of a label"},
+		"istiod's selector":                     {yaml("controlPlane: {nodeSelector: {'a b': c}}"), "controlPlane.nodeSelector: \"a b\""},
+		"the gateway's selector":                {yaml("alliance: {ingressGateway: {nodeSelector: {'a b': c}}}"), "alliance.ingressGateway.nodeSelector: \"a b\""},
+		"a toleration with a value of no use":   {yaml("tolerations: [{key: a}, {key: a, operator: Exists, value: x}]"), "tolerations[1]: value is \"x\", but operator Exists"},
+		"a toleration of every key by value":    {yaml("controlPlane: {tolerations: [{operator: Equal}]}"), "controlPlane.tolerations[0]: is without a key"},
+		"a toleration that says nothing":        {yaml("tolerations: [{}]"), "tolerations[0]: is without a key"},
+		"a toleration of what is no key":        {yaml("alliance: {ingressGateway: {tolerations: [{key: a b}]}}"), "alliance.ingressGateway.tolerations[0]: key \"a b\""},
+		"a toleration of what is no value":      {yaml("tolerations: [{key: a, value: b c}]"), "tolerations[0]: value \"b c\""},
+		"seconds without the effect they need":  {yaml("tolerations: [{key: a, tolerationSeconds: 5}]"), "tolerations[0]: tolerationSeconds is 5"},
+		"an annotation with capitals is fine":   {yaml("alliance: {ingressGateway: {serviceAnnotations: {Example.com/A: 'any text, at all'}}}"), ""},
+		"what cannot be a Pod's annotation":     {yaml("alliance: {ingressGateway: {gatewayPodAnnotations: {'a b': c}}}"), "alliance.ingressGateway.gatewayPodAnnotations: \"a b\""},
+		"what cannot be a Service's annotation": {yaml("alliance: {ingressGateway: {serviceAnnotations: {'a b': c}}}"), "alliance.ingressGateway.serviceAnnotations: \"a b\""},
+		"annotations that are too large": {yaml("alliance: {ingressGateway: {serviceAnnotations: {a: " + strings.Repeat("x", 256<<10) + "}}}"),
+			"alliance.ingressGateway.serviceAnnotations: is too large"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := errors.Join(settings.Check(test.settings, nil, time.Now())...)
 			if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
+			if err != nil && foreign.MatchString(err.Error()) {
+				t.Errorf("%v: says what only a programmer understands", err)
+			}
 		})
+	}
+}
+
+func TestABrokenCACertificateIsNotToldOfAChainAndARootThatNobodySet(t *testing.T) {
+	one, err := ca.Generate("cluster-a.local")
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := map[string]any{"cert": "-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----\n", "key": one.Key}
+	problem := errors.Join(settings.Check(map[string]any{"ca": broken}, nil, time.Now())...)
+	if problem == nil || !strings.HasPrefix(problem.Error(), "ca.cert: cannot be parsed") || strings.Contains(problem.Error(), "\n") {
+		t.Errorf("got %v, want one problem, of ca.cert", problem)
 	}
 }
 

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -12,7 +13,7 @@ func checkRanges(name string, ranges []string) []error {
 	var problems []error
 	for index, text := range ranges {
 		if _, err := netip.ParsePrefix(text); err != nil {
-			problems = append(problems, fmt.Errorf("%s[%d]: %q is no range of IP addresses such as 10.0.0.0/8: %w", name, index, text, err))
+			problems = append(problems, fmt.Errorf("%s[%d]: %q is no range of IP addresses such as 10.0.0.0/8 or fd00::/8", name, index, text))
 		}
 	}
 	return problems
@@ -44,7 +45,12 @@ func checkURL(name, text string) []error {
 	parsed, err := url.Parse(text)
 	switch {
 	case err != nil:
-		return []error{fmt.Errorf("%s: %w", name, err)}
+		// The library's own sentence repeats the text.
+		var reason *url.Error
+		if errors.As(err, &reason) {
+			err = reason.Err
+		}
+		return []error{fmt.Errorf("%s: %q is no URL: %w", name, text, err)}
 	case parsed.Host == "":
 		return []error{fmt.Errorf("%s: %q names no host", name, text)}
 	}

@@ -23,6 +23,7 @@ func (s sidecar) check() []error {
 }
 
 type controlPlane struct {
+	scheduling
 	ReplicasManagement struct {
 		Mode string `json:"mode"`
 		HPA  struct {
@@ -34,7 +35,7 @@ type controlPlane struct {
 }
 
 func (c controlPlane) check() []error {
-	problems := c.ResourcesManagement.check("controlPlane.resourcesManagement")
+	problems := append(c.scheduling.check("controlPlane."), c.ResourcesManagement.check("controlPlane.resourcesManagement")...)
 	if hpa := c.ReplicasManagement.HPA; hpa.MaxReplicas != 0 && hpa.MinReplicas > hpa.MaxReplicas {
 		problems = append(problems, fmt.Errorf("controlPlane.replicasManagement.hpa.minReplicas: %d is more than maxReplicas, which is %d",
 			hpa.MinReplicas, hpa.MaxReplicas))
@@ -54,7 +55,7 @@ type dataPlane struct {
 
 func (d dataPlane) check() []error {
 	if _, err := time.ParseDuration(d.ProxyConfig.IdleTimeout); err != nil {
-		return []error{fmt.Errorf("dataPlane.proxyConfig.idleTimeout: %q is no duration such as 30m: %w", d.ProxyConfig.IdleTimeout, err)}
+		return []error{fmt.Errorf("dataPlane.proxyConfig.idleTimeout: %q is no duration: give numbers with a unit, ms, s, m or h, such as 30m", d.ProxyConfig.IdleTimeout)}
 	}
 	return nil
 }

@@ -4,6 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -15,7 +19,7 @@ import (
 const TracingProvider = "d8-tracing"
 
 // provider is one of extensionProviders, as the person wrote it.
-type provider = json.RawMessage
+type provider = map[string]json.RawMessage
 
 // checkProviders refuses what istiod would not understand or not use. It reads
 // the whole mesh's configuration at once, so that one bad provider would keep
@@ -23,30 +27,62 @@ type provider = json.RawMessage
 func checkProviders(providers []provider) []error {
 	var problems []error
 	seen := map[string]bool{TracingProvider: true}
-	for index, text := range providers {
+	for index, written := range providers {
+		var name string
+		_ = json.Unmarshal(written["name"], &name) // what is no string is none
 		problem := func(format string, arguments ...any) {
-			problems = append(problems, fmt.Errorf("extensionProviders[%d]: "+format, append([]any{index}, arguments...)...))
+			problems = append(problems, fmt.Errorf("extensionProviders[%d]: %q "+format, append([]any{index, name}, arguments...)...))
 		}
-		read := &meshv1alpha1.MeshConfig_ExtensionProvider{}
-		if err := protojson.Unmarshal(text, read); err != nil {
-			problem("is not as Istio's MeshConfig.extensionProviders describes it: %w", err)
+		if seen[name] {
+			problem("is taken as a name: names are unique, and %s is the module's own", TracingProvider)
+		}
+		seen[name] = true
+		if count := kinds(written); len(count) != 1 {
+			has := "no provider"
+			if len(count) > 1 {
+				has = strings.Join(count, " and ")
+			}
+			problem("has %s: give exactly one provider, such as envoyExtAuthzHttp", has)
 			continue
 		}
-		if seen[read.GetName()] {
-			problem("the name %q is taken: names are unique, and %s is the module's own", read.GetName(), TracingProvider)
-		}
-		seen[read.GetName()] = true
-		kind := read.ProtoReflect().WhichOneof(read.ProtoReflect().Descriptor().Oneofs().ByName("provider"))
-		if kind == nil {
-			problem("%q is a name without a provider: add one, such as envoyExtAuthzHttp", read.GetName())
-			continue
-		}
-		for _, err := range checkService(read.ProtoReflect().Get(kind).Message()) {
-			problem("%s.%w", kind.JSONName(), err)
+		for _, err := range checkProvider(written) {
+			problem("%w", err)
 		}
 	}
 	return problems
 }
+
+// kinds are the providers that an entry has beside its name.
+func kinds(written provider) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(written)), func(key string) bool { return key == "name" })
+}
+
+// checkProvider looks at an entry with one provider.
+func checkProvider(written provider) []error {
+	encoded, err := json.Marshal(written)
+	if err != nil {
+		return []error{fmt.Errorf("cannot be read: %w", err)}
+	}
+	read := &meshv1alpha1.MeshConfig_ExtensionProvider{}
+	if err := protojson.Unmarshal(encoded, read); err != nil {
+		return []error{fmt.Errorf("is not as Istio's MeshConfig.extensionProviders describes it: %s", withoutPlace(err))}
+	}
+	message := read.ProtoReflect()
+	kind := message.WhichOneof(message.Descriptor().Oneofs().ByName("provider"))
+	if kind == nil {
+		return []error{errors.New("has an empty provider: give exactly one provider, such as envoyExtAuthzHttp")}
+	}
+	var problems []error
+	for _, err := range checkService(message.Get(kind).Message()) {
+		problems = append(problems, fmt.Errorf("is incomplete: %s.%w", kind.JSONName(), err))
+	}
+	return problems
+}
+
+// place is where in the JSON, which nobody wrote, the library found a mistake.
+var place = regexp.MustCompile(`^proto:[\s\x{a0}]*(syntax error )?(\(line \d+:\d+\): )?`)
+
+func withoutPlace(err error) string { return place.ReplaceAllString(err.Error(), "") }
 
 // checkService refuses a provider without the Service and port that its kind is reached at.
 func checkService(kind protoreflect.Message) []error {

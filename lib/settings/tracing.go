@@ -40,7 +40,7 @@ func (t tracing) checkCollector() error {
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("%q is no host and port: %w", address, err)
+		return fmt.Errorf("%q is no host and port, such as zipkin.tracing.svc:9411 or [2001:db8::7]:9411", address)
 	}
 	if err := checkPort(port); err != nil {
 		return err

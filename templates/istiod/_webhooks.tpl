@@ -12,6 +12,14 @@
 {{- end -}}
 
 {{- /*
+  Keeps a webhook out of the namespaces in which istiod injects nothing anyhow (IgnoredNamespaces in Istio's
+  pkg/kube/inject): one that cannot be reached would stop Pods there, too, and with them the cluster.
+*/ -}}
+{{- define "istio.not_in_system_namespaces" -}}
+{key: kubernetes.io/metadata.name, operator: NotIn, values: [kube-system, kube-public, kube-node-lease, local-path-storage]}
+{{- end -}}
+
+{{- /*
   One webhook that injects sidecars, to which selectors are added. The API server refuses two of the same name, therefore
   the prefix. Arguments: context, revision, prefix.
 */ -}}
@@ -42,6 +50,7 @@ admissionReviewVersions: [v1]
     matchExpressions:
       - {key: istio.io/rev, operator: In, values: [{{ index . 2 }}]}
       - {key: istio-injection, operator: DoesNotExist}
+      - {{ include "istio.not_in_system_namespaces" . }}
   objectSelector:
     matchExpressions:
       - {key: sidecar.istio.io/inject, operator: NotIn, values: ["false"]}
@@ -50,13 +59,18 @@ admissionReviewVersions: [v1]
     matchExpressions:
       - {key: istio.io/rev, operator: DoesNotExist}
       - {key: istio-injection, operator: DoesNotExist}
+      - {{ include "istio.not_in_system_namespaces" . }}
   objectSelector:
     matchExpressions:
       - {key: sidecar.istio.io/inject, operator: NotIn, values: ["false"]}
       - {key: istio.io/rev, operator: In, values: [{{ index . 2 }}]}
 {{- end -}}
 
-{{- /* The webhook that checks Istio's resources, to which a selector is added. Arguments: context, revision, name. */ -}}
+{{- /*
+  The webhook that checks Istio's resources, to which a selector is added. The module's own are left out: an istiod that
+  does not answer must not stop the module's upgrade, which may be what repairs it. Its label alone would not do, since
+  anybody may write it; only in the module's namespace nobody else writes. Arguments: context, revision, name.
+*/ -}}
 {{- define "istio.validation_webhook" -}}
 name: {{ index . 2 }}
 clientConfig:
@@ -71,6 +85,10 @@ rules:
     apiGroups: [security.istio.io, networking.istio.io, telemetry.istio.io, extensions.istio.io]
     apiVersions: ["*"]
     resources: ["*"]
+matchConditions:
+  - name: not-the-modules-own
+    expression: >-
+      request.namespace != "d8-istio" || object.metadata.?labels["module"].orValue("") != {{ (index . 0).Chart.Name | quote }}
 failurePolicy: Fail
 sideEffects: None
 admissionReviewVersions: [v1]

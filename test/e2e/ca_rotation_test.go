@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
 	"github.com/deckhouse-mesh/istio/test/mesh"
 )
 
@@ -36,7 +37,7 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := suite.b.certify(t, namespace)
+	before := suite.b.certify(t, defaultIstio(), namespace)
 
 	suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"ca": map[string]any{"cert": other.Cert, "key": other.Key}}})
 	t.Cleanup(func() {
@@ -50,7 +51,7 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 	if got := suite.b.caInUse(t); got.Cert != former.Cert || got.Key != former.Key {
 		t.Error("another CA signs before everybody knows its root")
 	}
-	between := suite.b.certify(t, namespace)
+	between := suite.b.certify(t, defaultIstio(), namespace)
 	if _, err := between.Verify(pool(t, former.Root), time.Now()); err != nil {
 		t.Errorf("a certificate in the first phase is not the former CA's: %v", err)
 	}
@@ -67,7 +68,7 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 	}
 	var after *mesh.Certificate
 	eventually(t, scheduled, "the new CA signs", func() string {
-		after = suite.b.certify(t, namespace)
+		after = suite.b.certify(t, defaultIstio(), namespace)
 		_, err := after.Verify(pool(t, other.Root), time.Now())
 		return want("", err)("")
 	})
@@ -102,12 +103,12 @@ func (c *cluster) caInUse(t *testing.T) ca.Bundle {
 	return ca.Bundle{Cert: string(secret.Data["ca-cert.pem"]), Key: string(secret.Data["ca-key.pem"]), Root: string(secret.Data["root-cert.pem"])}
 }
 
-// certify has istiod sign a certificate for the namespace's default ServiceAccount.
-func (c *cluster) certify(t *testing.T, namespace string) *mesh.Certificate {
+// certify has the version's istiod sign a certificate for the namespace's default ServiceAccount.
+func (c *cluster) certify(t *testing.T, version istioversion.Version, namespace string) *mesh.Certificate {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), prompt)
 	defer cancel()
-	certificate, err := mesh.SignCSR(ctx, c.secure(t, c.tokenFor(t, namespace, "default", tokenAudience)), mesh.Request{
+	certificate, err := mesh.SignCSR(ctx, c.secure(t, version, c.tokenFor(t, namespace, "default", tokenAudience)), mesh.Request{
 		Identity: c.spiffe(t, namespace, "default"), ClusterID: c.described(t).ClusterUUID, Validity: workloadTTL,
 	})
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
 	"github.com/deckhouse-mesh/istio/test/mesh"
 )
 
@@ -26,10 +27,10 @@ const (
 	workloadTTL = time.Hour
 )
 
-// secure is a connection to istiod's TLS port, verified with the cluster's CA.
-func (c *cluster) secure(t *testing.T, token string) *grpc.ClientConn {
+// secure is a connection to the TLS port of the version's istiod, verified with the cluster's CA.
+func (c *cluster) secure(t *testing.T, version istioversion.Version, token string) *grpc.ClientConn {
 	t.Helper()
-	revision := defaultIstio().Revision()
+	revision := version.Revision()
 	connection, err := mesh.DialSecure(mesh.Secure{
 		Address: c.described(t).Istiod[revision].XDS, ServerName: "istiod-" + revision + "." + moduleNamespace + ".svc",
 		Roots: c.roots(t), Token: token,
@@ -59,7 +60,7 @@ func TestAWorkloadsCertificateProvesItsServiceAccount(t *testing.T) {
 	suite.a.awaitMesh(t, defaultIstio())
 	namespace := suite.a.namespace(t)
 	own := suite.a.spiffe(t, namespace, "default")
-	connection := suite.a.secure(t, suite.a.tokenFor(t, namespace, "default", tokenAudience))
+	connection := suite.a.secure(t, defaultIstio(), suite.a.tokenFor(t, namespace, "default", tokenAudience))
 	for name, asked := range map[string]string{
 		"when it asks for its own identity":   own,
 		"when it asks for that of another":    suite.a.spiffe(t, "kube-system", "default"),
@@ -100,7 +101,7 @@ func TestNobodyGetsACertificateWithoutAProperToken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), prompt)
 			defer cancel()
-			_, err := mesh.SignCSR(ctx, suite.a.secure(t, token), mesh.Request{
+			_, err := mesh.SignCSR(ctx, suite.a.secure(t, defaultIstio(), token), mesh.Request{
 				Identity: suite.a.spiffe(t, namespace, "default"), Validity: workloadTTL,
 			})
 			var refusal interface{ GRPCStatus() *status.Status }
@@ -115,7 +116,7 @@ func TestASidecarIsToldOnlyWhatItsIdentityMayKnow(t *testing.T) {
 	suite.a.awaitMesh(t, defaultIstio())
 	namespace, other := suite.a.labelled(t, inMesh), suite.a.namespace(t)
 	pod := suite.a.run(t, newPod(namespace, "client", nil, nil))
-	connection := suite.a.secure(t, suite.a.tokenFor(t, namespace, "default", tokenAudience))
+	connection := suite.a.secure(t, defaultIstio(), suite.a.tokenFor(t, namespace, "default", tokenAudience))
 	impostor := suite.a.proxyOf(t, pod, defaultIstio())
 	impostor.Namespace = other
 	for name, test := range map[string]struct {

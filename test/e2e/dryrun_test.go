@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"testing"
 
@@ -12,10 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/restmapper"
-	"sigs.k8s.io/yaml"
 
 	"github.com/deckhouse-mesh/istio/lib/rendertest"
 )
@@ -33,24 +28,7 @@ var valuesNamespaces = []string{"shop", "warehouse"}
 // a running cluster of the module, its admission webhooks included.
 func TestTheAPIServerAcceptsEveryRenderedObject(t *testing.T) {
 	suite.a.awaitMesh(t, defaultIstio())
-	root, err := rendertest.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	chart, err := rendertest.LoadChart(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	schemas, err := rendertest.LoadSettings(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	groups, err := restmapper.GetAPIGroupResources(suite.a.typed.Discovery())
-	if err != nil {
-		t.Fatal(err)
-	}
-	mapper := restmapper.NewDiscoveryRESTMapper(groups)
-
+	server := rendertest.NewServer(suite.a.typed.Discovery(), suite.a.dynamic)
 	for _, namespace := range valuesNamespaces {
 		suite.a.ensureNamespace(t, namespace)
 	}
@@ -67,33 +45,22 @@ func TestTheAPIServerAcceptsEveryRenderedObject(t *testing.T) {
 		"with extension providers": "{extensionProviders: [{name: opa, envoyExtAuthzGrpc: {service: opa.policy.svc.cluster.local, port: 9191}}]}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			settings := map[string]any{}
-			if err := yaml.Unmarshal([]byte(document), &settings); err != nil {
-				t.Fatal(err)
-			}
-			values, err := schemas.Values(settings)
-			if err != nil {
-				t.Fatal(err)
-			}
-			values.Set([]any{"vertical-pod-autoscaler", "operator-prometheus"}, "global", "enabledModules")
-			rendered, err := chart.Render(values, optionalAPIs...)
+			rendered, err := rendertest.Render(document, func(v rendertest.Values) {
+				v.Set([]any{"vertical-pod-autoscaler", "operator-prometheus"}, "global", "enabledModules")
+			}, optionalAPIs...)
 			if err != nil {
 				t.Fatal(err)
 			}
 			asked, skipped := 0, map[string]int{}
 			for _, key := range rendered.Keys() {
 				object := rendered[key]
-				mapping, err := mapper.RESTMapping(object.GroupVersionKind().GroupKind(), object.GroupVersionKind().Version)
+				err := server.DryRun(t.Context(), object)
 				if meta.IsNoMatchError(err) && slices.Contains(notInLab, object.GetKind()) {
 					skipped[object.GetKind()]++
 					continue
 				}
-				if err != nil {
-					t.Errorf("%s: %v", key, err)
-					continue
-				}
 				asked++
-				if err := suite.a.dryRun(object, mapping); err != nil {
+				if err != nil {
 					t.Errorf("%s: %v", key, err)
 				}
 			}
@@ -103,21 +70,6 @@ func TestTheAPIServerAcceptsEveryRenderedObject(t *testing.T) {
 			}
 		})
 	}
-}
-
-// dryRun asks the API server whether it would accept the object.
-func (c *cluster) dryRun(object *unstructured.Unstructured, mapping *meta.RESTMapping) error {
-	var target dynamic.ResourceInterface = c.dynamic.Resource(mapping.Resource)
-	if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
-		if object.GetNamespace() == "" {
-			return errors.New("it has no namespace, and would land where Helm's release is")
-		}
-		target = c.dynamic.Resource(mapping.Resource).Namespace(object.GetNamespace())
-	}
-	_, err := target.Apply(context.Background(), object.GetName(), object, metav1.ApplyOptions{
-		FieldManager: "e2e", Force: true, DryRun: []string{metav1.DryRunAll},
-	})
-	return err
 }
 
 // ensureNamespace makes a namespace that the values name; it is removed after the test.

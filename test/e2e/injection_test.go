@@ -151,7 +151,7 @@ func TestWhatASidecarIntercepts(t *testing.T) {
 		namespace := suite.a.labelled(t, inMesh)
 		admitted := suite.a.awaitRevision(t, newPod(namespace, "app", nil, nil), defaultIstio().Revision())
 		if differs := want(interceptionIn(admitted))(interception{
-			inboundPorts: "*", excludedInboundPorts: ownPorts, outboundIPs: "0.0.0.0/0", outboundPort: sidecarPort,
+			inboundPorts: "*", excludedInboundPorts: ownPorts, outboundIPs: "0.0.0.0/0,::/0", outboundPort: sidecarPort,
 		}); differs != "" {
 			t.Error(differs)
 		}

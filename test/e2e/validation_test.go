@@ -29,6 +29,7 @@ func TestIstiodRefusesAVirtualServiceThatCannotWork(t *testing.T) {
 	for name, labels := range map[string]map[string]string{
 		"of no revision":         nil,
 		"of a definite revision": {"istio.io/rev": defaultIstio().Revision()},
+		"with our own label":     {"module": "istio"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			object := strings.ReplaceAll(name, " ", "-")

@@ -9,17 +9,11 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/restmapper"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
-	"sigs.k8s.io/yaml"
 
 	"github.com/deckhouse-mesh/istio/lib/rendertest"
 )
@@ -46,19 +40,14 @@ func TestEverySupportedKubernetesAcceptsWhatIsRendered(t *testing.T) {
 		t.Run(filepath.Base(filepath.Dir(server)), func(t *testing.T) {
 			client := start(t, root, server)
 			for name, settings := range settingsUnderTest {
-				t.Run(name, func(t *testing.T) { client.accepts(t, root, settings) })
+				t.Run(name, func(t *testing.T) { accepts(t, client, settings) })
 			}
 		})
 	}
 }
 
-// api is one running API server.
-type api struct {
-	objects dynamic.Interface
-	mapper  meta.RESTMapper
-}
-
-func start(t *testing.T, root, server string) api {
+// start runs an API server until the test is over.
+func start(t *testing.T, root, server string) *rendertest.Server {
 	t.Helper()
 	environment := &envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join(root, "crds"), filepath.Join(root, "crds", "istio")},
@@ -83,71 +72,36 @@ func start(t *testing.T, root, server string) api {
 	return client
 }
 
-func connect(config *rest.Config) (api, error) {
+func connect(config *rest.Config) (*rendertest.Server, error) {
 	// Dry runs check that the namespaces of objects exist.
 	typed, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return api{}, err
+		return nil, err
 	}
 	for _, name := range []string{"d8-istio", "d8-system", "shop"} {
 		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		if _, err := typed.CoreV1().Namespaces().Create(context.Background(), namespace, metav1.CreateOptions{}); err != nil {
-			return api{}, fmt.Errorf("create namespace %s: %w", name, err)
+			return nil, fmt.Errorf("create namespace %s: %w", name, err)
 		}
 	}
 	objects, err := dynamic.NewForConfig(config)
 	if err != nil {
-		return api{}, err
+		return nil, err
 	}
-	found, err := discovery.NewDiscoveryClientForConfig(config)
-	if err != nil {
-		return api{}, err
-	}
-	return api{objects, restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(found))}, nil
+	return rendertest.NewServer(typed.Discovery(), objects), nil
 }
 
 // accepts renders the module with settings and has the server check every object.
-func (a api) accepts(t *testing.T, root, settings string) {
+func accepts(t *testing.T, server *rendertest.Server, settings string) {
 	t.Helper()
-	chart, err := rendertest.LoadChart(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	schemas, err := rendertest.LoadSettings(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	decoded := map[string]any{}
-	if err := yaml.Unmarshal([]byte(settings), &decoded); err != nil {
-		t.Fatal(err)
-	}
-	values, err := schemas.Values(decoded)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rendered, err := chart.Render(values)
+	rendered, err := rendertest.Render(settings, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, key := range rendered.Keys() {
-		if err := a.dryRun(rendered[key]); err != nil {
+		if err := server.DryRun(t.Context(), rendered[key]); err != nil {
 			t.Errorf("%s: %v", key, err)
 		}
 	}
 	t.Logf("%d objects", len(rendered))
-}
-
-func (a api) dryRun(object *unstructured.Unstructured) error {
-	mapping, err := a.mapper.RESTMapping(object.GroupVersionKind().GroupKind(), object.GroupVersionKind().Version)
-	if err != nil {
-		return err
-	}
-	var target dynamic.ResourceInterface = a.objects.Resource(mapping.Resource)
-	if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
-		target = a.objects.Resource(mapping.Resource).Namespace(object.GetNamespace())
-	}
-	_, err = target.Apply(context.Background(), object.GetName(), object, metav1.ApplyOptions{
-		FieldManager: "test", Force: true, DryRun: []string{metav1.DryRunAll},
-	})
-	return err
 }

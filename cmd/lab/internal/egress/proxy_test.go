@@ -2,7 +2,6 @@ package egress
 
 import (
 	"bufio"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -20,6 +19,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/labtest"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/podnet"
 )
 
@@ -33,26 +33,12 @@ func start(t *testing.T) (proxy *Proxy, stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- proxy.Serve(ctx) }()
-	return proxy, func() {
-		cancel()
-		select {
-		case err := <-served:
-			if err != nil {
-				t.Error(err)
-			}
-		case <-time.After(deadline):
-			t.Error("the proxy does not stop")
-		}
-	}
+	return proxy, labtest.Run(t, proxy.Serve)
 }
 
 func serve(t *testing.T) *Proxy {
 	t.Helper()
-	proxy, stop := start(t)
-	t.Cleanup(stop)
+	proxy, _ := start(t)
 	return proxy
 }
 

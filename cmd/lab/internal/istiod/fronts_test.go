@@ -1,7 +1,6 @@
 package istiod
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -16,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/labtest"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/loopback"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/podnet"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
@@ -50,20 +50,8 @@ func newWorld(t *testing.T) *world {
 	w.fronts = NewFronts(Options{
 		Client: w.client, Namespace: namespace, Address: block.Address(3), Network: w.network, Changed: func() {},
 	})
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- w.fronts.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		select {
-		case err := <-ended:
-			if err != nil {
-				t.Error(err)
-			}
-		case <-time.After(deadline):
-			t.Error("the fronts do not stop")
-		}
-	})
+	labtest.Run(t, w.fronts.Run)
+	labtest.AwaitWatches(t, w.client, "services", "endpointslices")
 	return w
 }
 
@@ -110,7 +98,7 @@ func (w *world) pod(service, name string) {
 	}
 }
 
-// answer every connection with the text once it has said something.
+// answer every connection with the text once it has said all it has to say: closing before would reset it.
 func answer(listener net.Listener, text string) {
 	for {
 		connection, err := listener.Accept()
@@ -119,7 +107,7 @@ func answer(listener net.Listener, text string) {
 		}
 		go func() {
 			defer func() { _ = connection.Close() }()
-			_, _ = connection.Read(make([]byte, 16))
+			_, _ = io.Copy(io.Discard, connection)
 			_, _ = io.WriteString(connection, text)
 		}()
 	}
@@ -135,6 +123,7 @@ func say(address, text string) (string, error) {
 	if _, err := io.WriteString(connection, text); err != nil {
 		return "", err
 	}
+	_ = connection.(*net.TCPConn).CloseWrite() // fails when the connection is reset already, as reading tells
 	got, err := io.ReadAll(connection)
 	return string(got), err
 }

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/labtest"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/podnet"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
 )
@@ -56,23 +57,13 @@ func newWorld(t *testing.T) *world {
 		Network: podnet.New(netip.MustParsePrefix("10.100.0.0/16"), func(byte) netip.Addr { return netip.MustParseAddr("127.0.0.1") }),
 		Group:   process.NewGroup(w.dir), Changed: func() {},
 	})
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- kubelet.Run(ctx) }()
 	t.Cleanup(func() {
-		cancel()
-		select {
-		case err := <-ended:
-			if err != nil {
-				t.Error(err)
-			}
-		case <-time.After(testDeadline):
-			t.Error("the kubelet does not stop")
-		}
 		if left, err := process.Leftovers(w.dir); err != nil || len(left) > 0 {
 			t.Errorf("processes %v outlive the kubelet (%v)", left, err)
 		}
 	})
+	labtest.Run(t, kubelet.Run)
+	labtest.AwaitWatches(t, w.client, "pods", "configmaps", "secrets")
 	return w
 }
 

@@ -173,7 +173,7 @@ func (r *running) describe() state.Lab {
 			Name: c.plan.name, ClusterDomain: c.plan.domain, ClusterUUID: c.uuid,
 			APIServer: c.plane.URL(), Kubeconfig: c.plane.Kubeconfig(),
 			MetadataEndpoint: c.metadataEndpoint(), MetadataCA: r.publicCA(),
-			OperatorMetrics: "http://" + c.operator.address + "/metrics",
+			OperatorMetrics: c.operator.metrics(), HookMetrics: c.operator.hookMetrics(),
 		})
 	}
 	return lab

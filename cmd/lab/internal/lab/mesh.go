@@ -29,9 +29,11 @@ func (c *cluster) awaitMesh(ctx context.Context) error {
 			}
 			if message := c.moduleMessage(ctx); message != "" {
 				seen.missing = "ModuleConfig istio says: " + message
-				note(seen.missing)
+				if seen.vain = refusal(message); seen.vain == nil {
+					note(seen.missing)
+				}
 			}
-			return false, seen.missing, nil
+			return false, seen.missing, seen.vain
 		})
 	})
 	switch {

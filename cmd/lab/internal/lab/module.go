@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,6 +41,7 @@ func (c *cluster) awaitIdentity(ctx context.Context) error {
 
 // awaitModule waits until the module serves the cluster's metadata to neighbours.
 func (c *cluster) awaitModule(ctx context.Context, public *pki.Authority) error {
+	var refused error
 	err := c.reporter.Step(c.plan.name, "module installed", c.operator.log, func(note func(string)) error {
 		return poll(ctx, moduleTimeout, func(ctx context.Context) (bool, string, error) {
 			_, err := c.clients.Typed.AppsV1().Deployments(moduleNamespace).Get(ctx, exporter, metav1.GetOptions{})
@@ -47,12 +49,17 @@ func (c *cluster) awaitModule(ctx context.Context, public *pki.Authority) error 
 				return true, "", nil
 			}
 			if message := c.moduleMessage(ctx); message != "" {
-				note("ModuleConfig istio says: " + message)
-				return false, message, nil
+				if refused = refusal(message); refused == nil {
+					note("ModuleConfig istio says: " + message)
+				}
+				return false, message, refused
 			}
 			return notYet(err)
 		})
 	})
+	if refused != nil { // the log has nothing to add
+		return withLog(err, "")
+	}
 	if err != nil {
 		return err
 	}
@@ -91,6 +98,18 @@ func publicClient(public *pki.Authority) *http.Client {
 		Timeout:   5 * time.Second,
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}},
 	}
+}
+
+// refusedPrefix is how the operator's message on a ModuleConfig begins whose settings are not accepted.
+const refusedPrefix = "Invalid, "
+
+// refusal is the error that ends the wait for what refused settings would have
+// brought: only a person can change them. Other messages are of what is tried again.
+func refusal(message string) error {
+	if strings.HasPrefix(message, refusedPrefix) {
+		return fmt.Errorf("the settings are refused; ModuleConfig istio says: %s", message)
+	}
+	return nil
 }
 
 func (c *cluster) moduleMessage(ctx context.Context) string {

@@ -73,6 +73,10 @@ func startOperator(c *cluster, address netip.Addr) (*operator, error) {
 	return started, nil
 }
 
+// metrics is where addon-operator's own are, hookMetrics where those of the module's hooks are.
+func (o *operator) metrics() string     { return "http://" + o.address + "/metrics" }
+func (o *operator) hookMetrics() string { return o.metrics() + "/hooks" }
+
 func (o *operator) awaitReady(ctx context.Context, note func(string)) error {
 	client := &http.Client{Timeout: 5 * time.Second}
 	return poll(ctx, operatorTimeout, func(ctx context.Context) (bool, string, error) {

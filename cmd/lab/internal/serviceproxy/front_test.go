@@ -1,12 +1,13 @@
 package serviceproxy
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/labtest"
 )
 
 const deadline = 10 * time.Second
@@ -46,20 +47,7 @@ func serveOn(t *testing.T, listen func(netip.AddrPort) (*Front, error)) *Front {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- front.Serve(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		select {
-		case err := <-served:
-			if err != nil {
-				t.Error(err)
-			}
-		case <-time.After(deadline):
-			t.Error("the front does not stop")
-		}
-	})
+	labtest.Run(t, front.Serve)
 	return front
 }
 
@@ -130,23 +118,13 @@ func TestAConnectionEndsWhenTheFrontStops(t *testing.T) {
 		t.Fatal(err)
 	}
 	front.SetBackends([]netip.AddrPort{backend(t, "a")})
-	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- front.Serve(ctx) }()
+	stop := labtest.Run(t, front.Serve)
 	connection, err := net.Dial("tcp", front.Address().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = connection.Close() }()
-	cancel()
-	select {
-	case err := <-served:
-		if err != nil {
-			t.Fatal(err)
-		}
-	case <-time.After(deadline):
-		t.Fatal("an open connection keeps the front from stopping")
-	}
+	stop() // an open connection does not keep it from ending
 }
 
 func TestASplitFrontTellsTLSFromTheRest(t *testing.T) {

@@ -1,6 +1,7 @@
 package serviceproxy
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/labtest"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/podnet"
 )
 
@@ -30,10 +32,10 @@ func TestAFrontFollowsTheReadyEndpointsOfItsService(t *testing.T) {
 	}
 	client := fake.NewClientset(slice)
 	front := serve(t)
-	followed := make(chan error, 1)
-	go func() {
-		followed <- Follow(t.Context(), client, Service{Namespace: "d8-istio", Name: "exporter", Port: "https"}, network, front)
-	}()
+	labtest.Run(t, func(ctx context.Context) error {
+		return Follow(ctx, client, Service{Namespace: "d8-istio", Name: "exporter", Port: "https"}, network, front)
+	})
+	labtest.AwaitWatches(t, client, "endpointslices")
 	await(t, front, "127.7.8.10:8443", "127.7.8.12:8443")
 
 	slice.Endpoints = slice.Endpoints[2:3]

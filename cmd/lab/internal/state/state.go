@@ -40,8 +40,10 @@ type Cluster struct {
 	// MetadataEndpoint is what neighbours call; MetadataCA is the PEM file its certificate verifies with.
 	MetadataEndpoint string `json:"metadataEndpoint"`
 	MetadataCA       string `json:"metadataCA"`
-	// OperatorMetrics is the Prometheus endpoint of the module's operator.
+	// OperatorMetrics is the Prometheus endpoint of the module's operator: its queues, tasks, Helm runs.
 	OperatorMetrics string `json:"operatorMetrics"`
+	// HookMetrics is the operator's endpoint of what the hooks measure: d8_istio_….
+	HookMetrics string `json:"hookMetrics"`
 	// Istiod is where to reach istiod of each revision that is installed.
 	Istiod    map[string]Istiod `json:"istiod"`
 	Processes []Process         `json:"processes"`

@@ -28,7 +28,7 @@ import (
 const (
 	// resync is how often every ModuleConfig is judged again although it did not change.
 	resync = 10 * time.Minute
-	// reasonInvalid is the reason of the Warning Event on a ModuleConfig.
+	// reasonInvalid is the reason of the Warning Event on a ModuleConfig that is refused.
 	reasonInvalid = "InvalidSettings"
 )
 
@@ -47,7 +47,9 @@ type Options struct {
 	SetInvalid func(name string, invalid bool)
 	// InForce returns the settings that a module runs with, and false while it does not run.
 	InForce func(name string) (settings utils.Values, running bool)
-	// RemindInterval is how often settings in force are compared with those announced.
+	// LatestRun returns how a module that runs fares; the zero value while that is unknown.
+	LatestRun func(name string) Run
+	// RemindInterval is how often settings in force are compared with those announced, and their outcome is looked at.
 	RemindInterval time.Duration
 	Logger         *slog.Logger
 }
@@ -64,6 +66,7 @@ type Backend struct {
 	// announced is the effective spec that addon-operator has, as JSON.
 	announced map[string]string
 	reminders reminders
+	outcomes  map[string]outcome
 }
 
 // New returns a Backend; addon-operator starts it.
@@ -73,6 +76,7 @@ func New(options Options) *Backend {
 		lastGood:  &lastGoodStore{client: options.Kubernetes, namespace: options.Namespace},
 		announced: map[string]string{},
 		reminders: reminders{overdue: map[string]bool{}, sent: map[string]int{}},
+		outcomes:  map[string]outcome{},
 	}
 }
 
@@ -147,7 +151,7 @@ func (b *Backend) StartInformer(ctx context.Context, events chan config.Event) {
 		for name := range b.Schemas {
 			queue.Add(name)
 		}
-		go b.remind(ctx, events)
+		go b.remind(ctx, events, queue.Add)
 		for b.next(ctx, queue, informer.GetStore(), events) {
 		}
 	}()
@@ -187,17 +191,31 @@ func (b *Backend) reconcile(ctx context.Context, name string, object *unstructur
 		b.announced[name] = next
 		b.announce(ctx, events, name)
 	}
+	reason := reasonInvalid
 	b.SetInvalid(name, judged.status.Message != "")
+	if judged.status.Message == "" {
+		reason = reasonNotApplied
+		judged.status.Message = b.unapplied(name, judged.effective, current.Message)
+	}
 
-	errs := []error{b.lastGood.put(ctx, name, judged.lastGood)}
+	errs := []error{b.keep(ctx, name, judged.lastGood)}
 	if object != nil && judged.status != current {
 		if judged.status.Message != "" && judged.status.Message != current.Message {
-			b.Events.Event(object, corev1.EventTypeWarning, reasonInvalid, judged.status.Message)
-			b.Logger.Warn("ModuleConfig refused", slog.String("name", name), slog.String("message", judged.status.Message))
+			b.Events.Event(object, corev1.EventTypeWarning, reason, judged.status.Message)
+			b.Logger.Warn("ModuleConfig not in force", slog.String("name", name), slog.String("message", judged.status.Message))
 		}
 		errs = append(errs, b.writeStatus(ctx, name, judged.status))
 	}
 	return errors.Join(errs...)
+}
+
+// keep stores what to fall back to, if it may be kept already.
+func (b *Backend) keep(ctx context.Context, name string, spec *Spec) error {
+	stored, err := b.lastGood.get(ctx, name)
+	if err != nil || !b.mayKeep(name, spec, stored) {
+		return err
+	}
+	return b.lastGood.put(ctx, name, spec)
 }
 
 func (b *Backend) judge(ctx context.Context, name string, object *unstructured.Unstructured) (verdict, status, error) {

@@ -34,6 +34,7 @@ type cluster struct {
 	mu      sync.Mutex
 	invalid map[string]bool
 	inForce utils.Values
+	run     Run
 }
 
 func newCluster() *cluster {
@@ -59,6 +60,7 @@ func (c *cluster) backend(g Gomega) *Backend {
 			c.invalid[name] = invalid
 		},
 		InForce:        c.settingsInForce,
+		LatestRun:      c.latestRun,
 		RemindInterval: 10 * time.Millisecond,
 		Logger:         slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
@@ -69,6 +71,20 @@ func (c *cluster) settingsInForce(string) (utils.Values, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.inForce, c.inForce != nil
+}
+
+// latestRun is how addon-operator fares with the module.
+func (c *cluster) latestRun(string) Run {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.run
+}
+
+// fares says which settings addon-operator runs the module with, and how that goes.
+func (c *cluster) fares(settings utils.Values, run Run) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inForce, c.run = settings, run
 }
 
 // runsWith says which settings addon-operator runs the module with.

@@ -20,7 +20,9 @@ type reminders struct {
 // remind looks after what was announced until ctx ends. addon-operator resets
 // a module's settings when it has finished switching it off; a person who
 // switches it on again before that would get it with the defaults, for good.
-func (b *Backend) remind(ctx context.Context, events chan config.Event) {
+//
+// It also calls news with each module of whose settings another outcome is known.
+func (b *Backend) remind(ctx context.Context, events chan config.Event, news func(name string)) {
 	ticker := time.NewTicker(b.RemindInterval)
 	defer ticker.Stop()
 	for {
@@ -29,6 +31,9 @@ func (b *Backend) remind(ctx context.Context, events chan config.Event) {
 			return
 		case <-ticker.C:
 			b.remindOnce(ctx, events)
+			for _, name := range b.lookOnce() {
+				news(name)
+			}
 		}
 	}
 }
@@ -55,6 +60,19 @@ func (b *Backend) remindOnce(ctx context.Context, events chan config.Event) {
 		b.Logger.Warn("the module runs with other settings than those in its ModuleConfig, they are applied again", slog.String("name", name))
 		b.announce(ctx, events, name)
 	}
+}
+
+// lookOnce returns the modules of which there is news.
+func (b *Backend) lookOnce() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var news []string
+	for name := range b.Schemas {
+		if name != GlobalName && b.look(name) {
+			news = append(news, name)
+		}
+	}
+	return news
 }
 
 // differs is true for a module that runs with other settings than those announced.

@@ -74,7 +74,7 @@ func (w worker) run(ctx context.Context) (err error) {
 			return nil, false
 		}
 		return module.GetConfigValues(false), true
-	})
+	}, func(name string) moduleconfig.Run { return latestRun(running.Load(), name) })
 	if err != nil {
 		return err
 	}
@@ -149,7 +149,9 @@ func (w worker) stop(operator *addonoperator.AddonOperator) {
 const moduleName = "istio"
 
 // moduleConfigs returns the source of settings, and a function to call at the end.
-func (w worker) moduleConfigs(ctx context.Context, inForce func(name string) (utils.Values, bool)) (*moduleconfig.Backend, func(), error) {
+func (w worker) moduleConfigs(ctx context.Context, inForce func(name string) (utils.Values, bool),
+	latestRun func(name string) moduleconfig.Run,
+) (*moduleconfig.Backend, func(), error) {
 	crds, crdsErr := apiextensions.NewForConfig(w.config)
 	objects, objectsErr := dynamic.NewForConfig(w.config)
 	if err := errors.Join(crdsErr, objectsErr); err != nil {
@@ -184,6 +186,7 @@ func (w worker) moduleConfigs(ctx context.Context, inForce func(name string) (ut
 			w.metrics.operator.GaugeSet(invalidMetric, value, map[string]string{"name": name})
 		},
 		InForce:        inForce,
+		LatestRun:      latestRun,
 		RemindInterval: remindInterval,
 		Logger:         w.slogger,
 	}), broadcaster.Shutdown, nil

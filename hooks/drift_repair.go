@@ -1,0 +1,157 @@
+package hooks
+
+import (
+	"context"
+	"time"
+
+	sdk "github.com/deckhouse/module-sdk/pkg"
+	"github.com/deckhouse/module-sdk/pkg/metric/operation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/drift"
+	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+)
+
+const (
+	repairPath = "istio.internal.repair"
+	// repairAnnotation of namespace d8-istio shows internal.repair, so that the manifests differ when Helm is to restore something.
+	repairAnnotation = "istio.deckhouse.io/repair"
+
+	driftMetricsGroup = "drift_repair"
+	driftMetric       = "d8_istio_drifted_objects"
+)
+
+// driftRepair has Helm restore at once what somebody deleted or edited of the
+// control plane: while a webhook is missing, Pods start outside the mesh, and
+// nobody is told.
+func driftRepair() hookruntime.Hook {
+	return hookruntime.Hook{
+		Name: "drift_repair",
+		Config: sdk.HookConfig{
+			Queue: "/modules/istio/drift",
+			// Whoever writes an object again and again, against Helm, must not keep the operator busy.
+			Settings: &sdk.HookConfigSettings{ExecutionMinInterval: 15 * time.Second, ExecutionBurst: 50},
+			// What was edited while no operator ran.
+			Schedule: []sdk.ScheduleConfig{{Name: "every_five_minutes", Crontab: "*/5 * * * *"}},
+			Kubernetes: []sdk.KubernetesConfig{
+				writtenObjects("mutating_webhooks", "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"),
+				writtenObjects("validating_webhooks", "admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"),
+				inModuleNamespace(writtenObjects("deployments", "apps/v1", "Deployment")),
+				inModuleNamespace(writtenObjects("services", "v1", "Service")),
+				inModuleNamespace(writtenObjects("config_maps", "v1", "ConfigMap")),
+				inModuleNamespace(writtenObjects("secrets", "v1", "Secret")),
+				{
+					// What the process before asked for.
+					Name:                         "namespace",
+					APIVersion:                   "v1",
+					Kind:                         "Namespace",
+					NameSelector:                 named(v1alpha1.Namespace),
+					JqFilter:                     `.metadata.annotations["` + repairAnnotation + `"] // ""`,
+					ExecuteHookOnEvents:          &no,
+					ExecuteHookOnSynchronization: &no,
+				},
+			},
+		},
+		Run: runDriftRepair,
+	}
+}
+
+// writtenObjects subscribes to the module's objects of a kind; its snapshot is a
+// drift.Object. A restart with kubectl is no edit, and how many Pods there are is the
+// autoscaler's affair.
+func writtenObjects(binding, apiVersion, kind string) sdk.KubernetesConfig {
+	return sdk.KubernetesConfig{
+		Name:          binding,
+		APIVersion:    apiVersion,
+		Kind:          kind,
+		LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"heritage": "deckhouse", "module": "istio"}},
+		JqFilter: `{
+			kind: "` + kind + `",
+			name: .metadata.name,
+			writers: [.metadata.managedFields[]? | select((.subresource // "") == "") | {
+				manager: (.manager // ""),
+				label: (.fieldsV1["f:metadata"]["f:labels"]["f:heritage"] != null),
+				content: ([
+					.fieldsV1 | {"f:webhooks", "f:data", "f:binaryData", "f:spec"} | paths(. == {}) | select(
+						.[-1] != "."
+						and . != ["f:spec", "f:replicas"]
+						and . != ["f:spec", "f:template", "f:metadata", "f:annotations", "f:kubectl.kubernetes.io/restartedAt"]
+					)
+				] | length > 0),
+				time: (.time // "")
+			} | select(.label or .content) | if .label then .time = "" else . end]
+		}`,
+	}
+}
+
+func inModuleNamespace(binding sdk.KubernetesConfig) sdk.KubernetesConfig {
+	binding.NamespaceSelector = inNamespace(v1alpha1.Namespace)
+	return binding
+}
+
+func runDriftRepair(_ context.Context, in *sdk.HookInput) error {
+	wanted, err := wantedObjects(in)
+	if err != nil {
+		return err
+	}
+	var rendered []string
+	if err := settings(in, renderedPath, &rendered); err != nil {
+		return err
+	}
+	var present []drift.Object
+	for _, binding := range []string{"mutating_webhooks", "validating_webhooks", "deployments", "services", "config_maps", "secrets"} {
+		objects, err := snapshot[drift.Object](in, binding)
+		if err != nil {
+			return err
+		}
+		present = append(present, objects...)
+	}
+	former, err := formerRepair(in)
+	if err != nil {
+		return err
+	}
+	found := drift.Find(wanted, rendered, present)
+	repair := drift.Next(former, found, in.DC.GetClock().Now())
+	in.MetricsCollector.Expire(driftMetricsGroup)
+	for _, deviation := range found {
+		in.MetricsCollector.Set(driftMetric, 1, map[string]string{"object": deviation.Object, "by": deviation.By}, operation.WithGroup(driftMetricsGroup))
+		switch {
+		case repair == former: // said before
+		case deviation.Absent():
+			in.Logger.Warn("an object of the module was deleted, Helm makes it anew", "object", deviation.Object)
+		default:
+			in.Logger.Warn("an object of the module was edited, Helm restores it", "object", deviation.Object, "by", deviation.By)
+		}
+	}
+	in.Values.Set(repairPath, repair)
+	return nil
+}
+
+// formerRepair is what this process asked for, or the one before it.
+func formerRepair(in *sdk.HookInput) (string, error) {
+	if former := in.Values.Get(repairPath).String(); former != "" {
+		return former, nil
+	}
+	shown, err := snapshot[string](in, "namespace")
+	if err != nil || len(shown) == 0 {
+		return "", err
+	}
+	return shown[0], nil
+}
+
+// wantedObjects lists what the templates render of the values.
+func wantedObjects(in *sdk.HookInput) ([]string, error) {
+	var versions []installedVersion
+	if err := settings(in, versionsPath, &versions); err != nil {
+		return nil, err
+	}
+	release := drift.Release{DefaultRevision: in.Values.Get(defaultRevisionPath).String()}
+	for _, version := range versions {
+		release.Revisions = append(release.Revisions, version.Revision)
+	}
+	if err := settings(in, webhookRevisionsPath, &release.WebhookRevisions); err != nil {
+		return nil, err
+	}
+	return release.Objects(), nil
+}

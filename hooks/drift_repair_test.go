@@ -1,0 +1,177 @@
+package hooks
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+// controlPlane is what the values of driftSettings have Helm apply, by Kind/name.
+var controlPlane = []string{
+	"Secret/cacerts", "Deployment/istiod-v1x29", "Service/istiod-v1x29", "ConfigMap/istio-v1x29", "ConfigMap/istio-sidecar-injector-v1x29",
+	"MutatingWebhookConfiguration/istio-sidecar-injector-v1x29-d8-istio", "ValidatingWebhookConfiguration/istio-validator-v1x29-d8-istio",
+	"MutatingWebhookConfiguration/istio-revision-tag-default", "ValidatingWebhookConfiguration/istiod-default-validator",
+}
+
+const driftSettings = `
+istio:
+  internal:
+    versions: [{version: "1.29", revision: v1x29, fullVersion: 1.29.1, imageSuffix: V1x29x1}]
+    globalRevision: v1x29
+    defaultRevision: v1x29
+    webhookRevisions: [v1x29]
+`
+
+// helmEntry and the others are entries of metadata.managedFields.
+const (
+	helmEntry = `{manager: operator, operation: Update, time: "2026-11-22T11:00:00Z", fieldsV1: {f:metadata: {f:labels: {.: {}, f:heritage: {}}},
+  f:data: {f:mesh: {}}, f:spec: {f:replicas: {}}, f:webhooks: {'k:{"name":"a"}': {.: {}, f:failurePolicy: {}}}}}`
+	restartEntry = `{manager: kubectl-rollout, operation: Update, time: "2026-11-22T11:30:00Z", fieldsV1: {f:spec: {f:template: {f:metadata: {f:annotations: {.: {}, f:kubectl.kubernetes.io/restartedAt: {}}}}}}}`
+	scaleEntry   = `{manager: kubectl-edit, operation: Update, time: "2026-11-22T11:30:00Z", fieldsV1: {f:spec: {f:replicas: {}}}}`
+	statusEntry  = `{manager: kube-controller-manager, operation: Update, subresource: status, time: "2026-11-22T11:30:00Z", fieldsV1: {f:spec: {f:paused: {}}}}`
+	labelEntry   = `{manager: kubectl-label, operation: Update, time: "2026-11-22T11:30:00Z", fieldsV1: {f:metadata: {f:labels: {f:mine: {}}}}}`
+	pauseEntry   = `{manager: kubectl-rollout, operation: Update, time: "2026-11-22T11:30:00Z", fieldsV1: {f:spec: {f:paused: {}}}}`
+)
+
+func dataEdited(at string) string {
+	return fmt.Sprintf(`{manager: kubectl-edit, operation: Update, time: %q, fieldsV1: {f:data: {f:mesh: {}}}}`, at)
+}
+
+func policyEdited(at string) string {
+	return fmt.Sprintf(`{manager: kubectl-patch, operation: Update, time: %q, fieldsV1: {f:webhooks: {'k:{"name":"a"}': {f:failurePolicy: {}}}}}`, at)
+}
+
+var _ = Describe("Hook drift_repair", func() {
+	versions := map[string]string{
+		"Secret": "v1", "ConfigMap": "v1", "Service": "v1", "Deployment": "apps/v1",
+		"MutatingWebhookConfiguration": "admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration": "admissionregistration.k8s.io/v1",
+	}
+	// object is one of the module's, with entries of managedFields besides Helm's.
+	object := func(key string, entries ...string) string {
+		kind, name, _ := strings.Cut(key, "/")
+		namespace := "namespace: d8-istio, "
+		if strings.HasSuffix(kind, "WebhookConfiguration") {
+			namespace = ""
+		}
+		return fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata:\n  {%sname: %s, labels: {heritage: deckhouse, module: istio}, managedFields: [%s]}\n",
+			versions[kind], kind, namespace, name, strings.Join(append([]string{helmEntry}, entries...), ", "))
+	}
+	// with returns the control plane, one object replaced; none when it is "".
+	with := func(key, replacement string) []string {
+		var objects []string
+		for _, each := range controlPlane {
+			switch {
+			case each != key:
+				objects = append(objects, object(each))
+			case replacement != "":
+				objects = append(objects, replacement)
+			}
+		}
+		return objects
+	}
+	newDriftRun := func() *run {
+		GinkgoHelper()
+		r := newRun(driftRepair(), driftSettings)
+		r.ValuesSet(renderedPath, controlPlane)
+		return r
+	}
+	repair := func(r *run) string { return r.ValuesGet(repairPath).String() }
+	drifted := func(r *run) []string {
+		found := []string{}
+		for labels := range r.series(driftMetric, "object", "by") {
+			found = append(found, strings.TrimSpace(labels))
+		}
+		return found
+	}
+
+	It("asks for nothing while all is as Helm left it", func() {
+		r := newDriftRun().given(with("", "")...).succeeds()
+		Expect(repair(r)).To(BeEmpty())
+		Expect(drifted(r)).To(BeEmpty())
+		Expect(r.PatchedOperations()).To(BeEmpty())
+	})
+
+	It("misses nothing before the first installation", func() {
+		r := newRun(driftRepair(), driftSettings).given().succeeds()
+		Expect(repair(r)).To(BeEmpty())
+	})
+
+	for _, key := range controlPlane {
+		It("misses "+key, func() {
+			r := newDriftRun().given(with(key, "")...).succeeds()
+			Expect(repair(r)).To(Equal("2026-11-22T12:00:10Z"))
+			Expect(drifted(r)).To(ConsistOf(key))
+		})
+	}
+
+	It("asks again when the same object is deleted again, and not in between", func() {
+		r := newDriftRun().given(with("Secret/cacerts", "")...).succeeds()
+		first := repair(r)
+		r.clock.Advance(time.Minute)
+		Expect(repair(r.given(with("", "")...).succeeds())).To(Equal(first))
+		Expect(repair(r.given(with("Secret/cacerts", "")...).succeeds())).To(Equal("2026-11-22T12:01:10Z"))
+	})
+
+	It("misses an object that has lost the module's labels", func() {
+		const key = "ConfigMap/istio-v1x29"
+		r := newDriftRun().given(with(key, strings.ReplaceAll(object(key), "module: istio", "module: mine"))...).succeeds()
+		Expect(drifted(r)).To(ConsistOf(key))
+	})
+
+	It("asks once for an edit, and again for a later one", func() {
+		const key = "ConfigMap/istio-v1x29"
+		r := newDriftRun().given(with(key, object(key, dataEdited("2026-11-22T11:30:00Z")))...).succeeds()
+		first := repair(r)
+		Expect(first).To(HavePrefix("2026-11-22T12:00:10Z "))
+		Expect(drifted(r)).To(ConsistOf(key + " kubectl-edit"))
+		r.clock.Advance(time.Minute)
+		Expect(repair(r.succeeds())).To(Equal(first))
+		Expect(drifted(r)).To(ConsistOf(key + " kubectl-edit"))
+		r.given(with(key, object(key, dataEdited("2026-11-22T11:45:00Z")))...).succeeds()
+		Expect(repair(r)).To(HavePrefix("2026-11-22T12:01:10Z "))
+	})
+
+	It("sees an edited webhook", func() {
+		r := newDriftRun().given(with("MutatingWebhookConfiguration/istio-revision-tag-default",
+			object("MutatingWebhookConfiguration/istio-revision-tag-default", policyEdited("2026-11-22T11:30:00Z")))...).succeeds()
+		Expect(drifted(r)).To(ConsistOf("MutatingWebhookConfiguration/istio-revision-tag-default kubectl-patch"))
+	})
+
+	It("sees a paused istiod, but minds neither a restart, nor replicas, nor labels, nor what controllers say", func() {
+		const key = "Deployment/istiod-v1x29"
+		r := newDriftRun().given(with(key, object(key, restartEntry, scaleEntry, statusEntry, labelEntry))...).succeeds()
+		Expect(drifted(r)).To(BeEmpty())
+		r.given(with(key, object(key, restartEntry, pauseEntry))...).succeeds()
+		Expect(drifted(r)).To(ConsistOf(key + " kubectl-rollout"))
+	})
+
+	It("goes on from what the process before asked for", func() {
+		shown := "apiVersion: v1\nkind: Namespace\nmetadata: {name: d8-istio, annotations: {istio.deckhouse.io/repair: before}}\n"
+		r := newDriftRun().given(append(with("", ""), shown)...).succeeds()
+		Expect(repair(r)).To(Equal("before"))
+	})
+})
+
+var _ = Describe("Hook drift_baseline", func() {
+	It("notes what Helm has applied", func() {
+		r := newRun(driftBaseline(), driftSettings).given().succeeds()
+		Expect(r.ValuesGet(renderedPath).Value()).To(ConsistOf(asAny(controlPlane)...))
+	})
+
+	It("is forgotten when the module is switched off", func() {
+		r := newRun(webhookWithdrawal(), driftSettings)
+		r.ValuesSet(renderedPath, controlPlane)
+		Expect(r.given().succeeds().ValuesGet(renderedPath).Raw).To(MatchJSON(`[]`))
+	})
+})
+
+func asAny(texts []string) []any {
+	values := make([]any, len(texts))
+	for index, text := range texts {
+		values[index] = text
+	}
+	return values
+}

@@ -1,0 +1,60 @@
+package rendertest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/deckhouse-mesh/istio/lib/drift"
+)
+
+// TestWhatIsMissedIsRendered: an object that is looked for and never rendered
+// would have Helm run for nothing, again and again.
+func TestWhatIsMissedIsRendered(t *testing.T) {
+	m := load(t)
+	none := func(values Values) {
+		values.Set([]any{}, "istio", "internal", "webhookRevisions")
+		values.Set("", "istio", "internal", "defaultRevision")
+	}
+	for name, test := range map[string]struct {
+		release drift.Release
+		change  func(Values)
+	}{
+		"all of a control plane":            {drift.Release{Revisions: revisions, WebhookRevisions: revisions, DefaultRevision: "v1x29"}, nil},
+		"no webhooks before istiod's ready": {drift.Release{Revisions: revisions}, none},
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects := m.render(t, "{}", test.change)
+			wanted := map[string]bool{}
+			for _, key := range test.release.Objects() {
+				wanted[key] = true
+				object, ok := objects[key]
+				if !ok {
+					t.Errorf("%s is missed, and not rendered", key)
+					continue
+				}
+				labels := object.GetLabels()
+				if labels["heritage"] != "deckhouse" || labels["module"] != "istio" {
+					t.Errorf("%s is found by the labels of the module, and has %v", key, labels)
+				}
+			}
+			for key := range objects {
+				if strings.Contains(key, "WebhookConfiguration/") && !wanted[key] {
+					t.Errorf("%s is rendered, and nobody would miss it", key)
+				}
+			}
+		})
+	}
+}
+
+func TestARepairChangesTheManifests(t *testing.T) {
+	const annotation = "istio.deckhouse.io/repair"
+	m := load(t)
+	if shown, ok := m.render(t, "{}", nil)["Namespace/d8-istio"].GetAnnotations()[annotation]; ok {
+		t.Errorf("without any, the namespace shows %q", shown)
+	}
+	const repair = "2026-11-22T12:00:10Z 3fa9c1d2"
+	objects := m.render(t, "{}", func(values Values) { values.Set(repair, "istio", "internal", "repair") })
+	if shown := objects["Namespace/d8-istio"].GetAnnotations()[annotation]; shown != repair {
+		t.Errorf("the namespace shows %q, want %q", shown, repair)
+	}
+}

@@ -1,0 +1,90 @@
+package settings
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// scheduling says which nodes run Pods. The API server refuses a whole Pod
+// template for one mistake in it, and with it every other change of the module.
+type scheduling struct {
+	NodeSelector map[string]string   `json:"nodeSelector"`
+	Tolerations  []corev1.Toleration `json:"tolerations"`
+}
+
+// check looks at the settings below prefix, which is empty or ends in a dot.
+func (s scheduling) check(prefix string) []error {
+	return append(checkLabels(prefix+"nodeSelector", s.NodeSelector), checkTolerations(prefix+"tolerations", s.Tolerations)...)
+}
+
+const (
+	keyShape = "a name of at most 63 letters, digits, '-', '_' and '.' that begins and ends with a letter or digit, " +
+		"with or without a DNS name in lower case and a slash before it"
+	valueShape = "at most 63 letters, digits, '-', '_' and '.' that begin and end with a letter or digit, or nothing"
+)
+
+// checkLabels refuses what cannot be a label.
+func checkLabels(name string, labels map[string]string) []error {
+	var problems []error
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if !isKey(key) {
+			problems = append(problems, fmt.Errorf("%s: %q is no key of a label, which is %s", name, key, keyShape))
+		}
+		if !isLabelValue(labels[key]) {
+			problems = append(problems, fmt.Errorf("%s: %q, the value of %q, is no value of a label, which is %s", name, labels[key], key, valueShape))
+		}
+	}
+	return problems
+}
+
+// checkAnnotations refuses what cannot be annotations.
+func checkAnnotations(name string, annotations map[string]string) []error {
+	var problems []error
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		// Kubernetes does not mind capitals here.
+		if !isKey(strings.ToLower(key)) {
+			problems = append(problems, fmt.Errorf("%s: %q is no key of an annotation, which is %s", name, key, keyShape))
+		}
+	}
+	if apivalidation.ValidateAnnotationsSize(annotations) != nil {
+		problems = append(problems, fmt.Errorf("%s: is too large: keys and values may have %d bytes together", name, apivalidation.TotalAnnotationSizeLimitB))
+	}
+	return problems
+}
+
+// checkTolerations follows Kubernetes' own ValidateTolerations (pkg/apis/core/validation).
+func checkTolerations(name string, tolerations []corev1.Toleration) []error {
+	var problems []error
+	for index, toleration := range tolerations {
+		refuse := func(format string, arguments ...any) {
+			problems = append(problems, fmt.Errorf("%s[%d]: "+format, append([]any{name, index}, arguments...)...))
+		}
+		exists := toleration.Operator == corev1.TolerationOpExists
+		switch {
+		case toleration.Key == "" && !exists:
+			refuse("is without a key, which means every key: operator must be Exists")
+		case toleration.Key != "" && !isKey(toleration.Key):
+			refuse("key %q is no key of a taint, which is %s", toleration.Key, keyShape)
+		}
+		switch {
+		case exists && toleration.Value != "":
+			refuse("value is %q, but operator Exists compares no value: leave one of them out", toleration.Value)
+		case !exists && !isLabelValue(toleration.Value):
+			refuse("value %q is no value of a taint, which is %s", toleration.Value, valueShape)
+		}
+		if toleration.TolerationSeconds != nil && toleration.Effect != corev1.TaintEffectNoExecute {
+			refuse("tolerationSeconds is %d, but effect is not %s, the only one that knows it", *toleration.TolerationSeconds, corev1.TaintEffectNoExecute)
+		}
+	}
+	return problems
+}
+
+func isKey(text string) bool { return len(validation.IsQualifiedName(text)) == 0 }
+
+func isLabelValue(text string) bool { return len(validation.IsValidLabelValue(text)) == 0 }
