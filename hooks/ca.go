@@ -125,7 +125,7 @@ func runCertificateAuthority(_ context.Context, in *sdk.HookInput) error {
 		return err
 	}
 	if !reflect.DeepEqual(kept, wanted) {
-		keepCA(in, shown, wanted)
+		keepCA(in, shown, kept, wanted)
 	}
 	inForce := rotation.Signing
 	inForce.Root = rotation.Trusted()
@@ -242,17 +242,25 @@ func keptFrom(rotation ca.Rotation, request string) (keptCA, error) {
 	return kept, nil
 }
 
-// keepCA is keep for the CA, with the annotation.
-func keepCA(in *sdk.HookInput, shown bool, kept keptCA) {
+// keepCA is keep for the CA. It leaves alone what it does not mean to change: a
+// request that a person makes at this moment must not be lost.
+func keepCA(in *sdk.HookInput, shown bool, present, wanted keptCA) {
 	if !shown {
-		keep(in, shown, caSecret, kept.Data)
+		keep(in, shown, caSecret, wanted.Data)
 		return
 	}
-	secret := keptSecret(caSecret, kept.Data)
-	if kept.Request != "" {
-		secret.Annotations = map[string]string{caRequestAnnotation: kept.Request}
+	data := map[string]any{}
+	for key := range present.Data {
+		data[key] = nil
 	}
-	in.PatchCollector.CreateOrUpdate(secret)
+	for key, value := range wanted.Data {
+		data[key] = value
+	}
+	patch := map[string]any{"data": data}
+	if present.Request != "" && wanted.Request == "" {
+		patch["metadata"] = map[string]any{"annotations": map[string]any{caRequestAnnotation: nil}}
+	}
+	in.PatchCollector.PatchWithMerge(patch, "v1", "Secret", operatorNamespace, caSecret)
 }
 
 // caFromSecret reads the keys that istiod expects in a Secret cacerts.
