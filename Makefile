@@ -35,9 +35,10 @@ build: generate ## Build bin/{lab,operator,metadata-exporter}
 	@go build -o bin/metadata-exporter ./images/metadata-exporter/cmd/metadata-exporter
 
 .PHONY: tools
-tools: ## Build other people's programs for the lab (Kubernetes' control plane, istiod) once, into a cache
+tools: ## Build other people's programs for the lab (Kubernetes' control plane, istiod, Traefik) once, into a cache
 	@tools/kube/build.sh "$(CURDIR)/.cache/tools/kube"
 	@tools/istio/build.sh "$(CURDIR)/.cache/tools/istio"
+	@tools/traefik/build.sh "$(CURDIR)/.cache/tools/traefik"
 
 .PHONY: demo
 demo: build tools ## Show federation on two clusters; stays until Ctrl-C, DEMO_ONCE=1 ends by itself
@@ -50,6 +51,8 @@ test: test-unit test-e2e ## Run all tests
 test-unit: generate ## Run the tests that need no cluster
 	@echo "test: packages"
 	@go test -timeout 15m $(UNIT)
+	@echo "test: Istio's own validation of what the module generates"
+	@cd tools/istio-v1x29 && go test -count=1 .
 
 .PHONY: test-e2e
 test-e2e: build tools ## Run the end-to-end tests on a lab of two clusters

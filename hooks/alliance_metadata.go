@@ -30,7 +30,11 @@ type remotePublicMetadata struct {
 type trustedFederation struct {
 	Name        string `json:"name"`
 	TrustDomain string `json:"trustDomain"`
-	RootCA      string `json:"rootCA"`
+	// RootCA is what the peer says; not for the mesh, where it would count for every domain.
+	RootCA string `json:"rootCA"`
+	// Anchors stand for RootCA in the mesh: PEM certificates, one an entry,
+	// that count for TrustDomain only (package trustanchor).
+	Anchors []string `json:"anchors"`
 }
 
 // allianceMetadata turns the status of all neighbours into values: whose
@@ -48,7 +52,12 @@ func allianceMetadata() hookruntime.Hook {
 		Config: sdk.HookConfig{
 			OnBeforeHelm: &sdk.OrderedConfig{Order: 20},
 			Queue:        "/modules/istio/alliance-metadata",
-			Kubernetes:   []sdk.KubernetesConfig{binding},
+			// Anchors are renewed long before they end; months make no difference to hours.
+			Schedule: []sdk.ScheduleConfig{{Name: "renewal", Crontab: "23 */6 * * *"}},
+			Kubernetes: []sdk.KubernetesConfig{
+				binding,
+				secretBinding("anchors", operatorNamespace, anchorsSecret),
+			},
 		},
 		Run: runAllianceMetadata,
 	}
@@ -73,6 +82,9 @@ func runAllianceMetadata(_ context.Context, in *sdk.HookInput) error {
 				Name: resource.Name, TrustDomain: resource.Spec.TrustDomain, RootCA: public.RootCA,
 			})
 		}
+	}
+	if err := setAnchors(in, federations); err != nil {
+		return err
 	}
 	in.Values.Set(remotePublicMetadataPath, neighbours)
 	in.Values.Set(federationsPath, federations)

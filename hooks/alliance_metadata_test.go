@@ -24,9 +24,9 @@ var _ = Describe("Hook alliance_metadata", func() {
 			"uuid-c": {"kind": "IstioFederation", "name": "c", "clusterUUID": "uuid-c", "trustDomain": "c.local", "authnKeyPub": "key of c", "rootCA": "root of c"}
 		}`))
 		Expect(r.ValuesGet(federationsPath).Raw).To(MatchJSON(`[
-			{"name": "b", "trustDomain": "b.local", "rootCA": "root of b"},
-			{"name": "c", "trustDomain": "c.local", "rootCA": "root of c"}
-		]`))
+			{"name": "b", "trustDomain": "b.local", "rootCA": "root of b", "anchors": []},
+			{"name": "c", "trustDomain": "c.local", "rootCA": "root of c", "anchors": []}
+		]`), "what is no certificate is trusted for nothing")
 	})
 
 	It("lets go of a peer whose resource is deleted", func() {

@@ -31,7 +31,7 @@ const (
 // watcher of metadata-exporter (an annotation), by changes of a spec, and every
 // minute whatever happens. It alone runs in its queue: no peer can hold up
 // anything else of the module.
-func federationDiscovery(client discovery.Getter) hookruntime.Hook {
+func federationDiscovery(client peerClient) hookruntime.Hook {
 	visited := &visits{known: map[string]visitKey{}}
 	return hookruntime.Hook{
 		Name: "federation_discovery",
@@ -47,7 +47,10 @@ func federationDiscovery(client discovery.Getter) hookruntime.Hook {
 						metadata: {
 							name: .metadata.name, uid: .metadata.uid,
 							generation: .metadata.generation, creationTimestamp: .metadata.creationTimestamp,
-							annotations: {"` + v1alpha1.PokeAnnotation + `": (.metadata.annotations["` + v1alpha1.PokeAnnotation + `"] // "")}
+							annotations: {
+								"` + v1alpha1.PokeAnnotation + `": (.metadata.annotations["` + v1alpha1.PokeAnnotation + `"] // ""),
+								"` + v1alpha1.AcceptIdentityAnnotation + `": (.metadata.annotations["` + v1alpha1.AcceptIdentityAnnotation + `"] // "")
+							}
 						},
 						spec: .spec
 					}`,
@@ -58,6 +61,9 @@ func federationDiscovery(client discovery.Getter) hookruntime.Hook {
 			},
 		},
 		Run: func(ctx context.Context, in *sdk.HookInput) error {
+			if err := presentClientCertificate(in, client); err != nil {
+				return err
+			}
 			return runFederationDiscovery(ctx, in, client, visited)
 		},
 	}
@@ -164,7 +170,7 @@ func writeFederationStatus(in *sdk.HookInput, resource v1alpha1.IstioFederation,
 	}
 	in.PatchCollector.PatchWithJSON(patch, v1alpha1.APIVersion, v1alpha1.IstioFederationKind, "", resource.Name,
 		objectpatch.WithSubresource("status"), objectpatch.WithIgnoreMissingObject(true))
-	logTransition(in, resource, status)
+	sayTransition(in, resource, status)
 	return nil
 }
 
@@ -203,13 +209,16 @@ func contactPatch(status v1alpha1.IstioFederationStatus) map[string]any {
 	return map[string]any{"status": map[string]any{"metadataCache": times}}
 }
 
-func logTransition(in *sdk.HookInput, resource v1alpha1.IstioFederation, status v1alpha1.IstioFederationStatus) {
+// sayTransition logs that the join has become ready, or not ready, or not ready
+// for another reason, and leaves an Event that says so where people look.
+func sayTransition(in *sdk.HookInput, resource v1alpha1.IstioFederation, status v1alpha1.IstioFederationStatus) {
 	before := meta.FindStatusCondition(resource.Status.Conditions, v1alpha1.ConditionReady)
 	after := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
 	if after == nil || (before != nil && before.Status == after.Status && before.Reason == after.Reason) {
 		return
 	}
 	in.Logger.Info("federation changed", "name", resource.Name, "ready", string(after.Status), "reason", after.Reason, "message", after.Message)
+	in.PatchCollector.CreateIfNotExists(transitionEvent(resource, after, in.DC.GetClock().Now()))
 }
 
 func reportPeer(in *sdk.HookInput, name string, status v1alpha1.IstioFederationStatus, now time.Time) {

@@ -176,6 +176,53 @@ var _ = Describe("Hook federation_discovery", func() {
 		Expect(r.succeeds().PatchedOperations()).To(BeEmpty(), "the same failure again is not written again")
 	})
 
+	events := func(r *run) map[string]string {
+		GinkgoHelper()
+		found, err := r.KubeClient().Resource(eventsGVR).Namespace("default").List(context.Background(), listOptions)
+		Expect(err).NotTo(HaveOccurred())
+		reasons := map[string]string{}
+		for _, event := range found.Items {
+			Expect(event.Object).To(HaveKeyWithValue("involvedObject", And(HaveKeyWithValue("name", "cluster-b"), HaveKeyWithValue("uid", "uid-b"))))
+			reasons[event.Object["reason"].(string)] = event.Object["type"].(string)
+		}
+		return reasons
+	}
+
+	It("leaves an Event when the join becomes ready or not ready, and none in between", func() {
+		neighbour, r := joined()
+		Expect(events(r)).To(Equal(map[string]string{"Joined": "Normal"}))
+		neighbour.Close()
+		r.clock.Advance(time.Minute)
+		r.succeeds()
+		Expect(events(r)).To(Equal(map[string]string{"Joined": "Normal", "PeerUnreachable": "Warning"}))
+		for range 3 {
+			r.clock.Advance(time.Minute)
+			Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
+		}
+	})
+
+	It("holds another identity of a peer that nobody verifies until a person confirms it", func() {
+		neighbour := startPeer()
+		unverified := strings.Replace(neighbour.resource(""), "  metadata:\n    ca:", "  metadata:\n    insecureSkipVerify: true\n    ca:", 1)
+		r := newRun(federationDiscovery(peer.NewClient()), joinedSettings).given(unverified, ownKeypair()).succeeds()
+		Expect(ready(r)).To(HaveKeyWithValue("status", "True"))
+		public := neighbour.documents["/metadata/"+metadata.PublicPath].(metadata.Public)
+		public.ClusterUUID = "uuid-x"
+		neighbour.documents["/metadata/"+metadata.PublicPath] = public
+		r.clock.Advance(time.Minute)
+		r.succeeds()
+		Expect(ready(r)).To(And(HaveKeyWithValue("status", "False"), HaveKeyWithValue("reason", "IdentityChanged")))
+		_, fingerprint, found := strings.Cut(ready(r)["message"].(string), "istio.deckhouse.io/accept-identity=")
+		Expect(found).To(BeTrue())
+
+		resource := r.KubernetesGlobalResource("IstioFederation", "cluster-b")
+		resource.SetAnnotations(map[string]string{"istio.deckhouse.io/accept-identity": fingerprint})
+		_, err := r.KubeClient().Resource(federationsGVR).Update(context.Background(), resource, updateOptions)
+		Expect(err).NotTo(HaveOccurred())
+		r.succeeds()
+		Expect(ready(r)).To(HaveKeyWithValue("status", "True"), "at once, not only in the next minute")
+	})
+
 	It("says that federation is off, and asks again when it is back on", func() {
 		neighbour, r := joined()
 		r.ValuesSet("istio.federation.enabled", false)

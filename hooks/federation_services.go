@@ -2,7 +2,6 @@ package hooks
 
 import (
 	"context"
-	"fmt"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	objectpatch "github.com/deckhouse/module-sdk/pkg/object-patch"
@@ -15,6 +14,7 @@ import (
 // federationServices keeps a ServiceEntry and a DestinationRule for every
 // imported service, and writes only what differs from what is there.
 func federationServices() hookruntime.Hook {
+	told := &takenNames{told: map[string]bool{}}
 	return hookruntime.Hook{
 		Name: "federation_services",
 		Config: sdk.HookConfig{
@@ -34,7 +34,7 @@ func federationServices() hookruntime.Hook {
 				},
 			},
 		},
-		Run: runFederationServices,
+		Run: func(_ context.Context, in *sdk.HookInput) error { return runFederationServices(in, told) },
 	}
 }
 
@@ -55,7 +55,7 @@ func federationObjectsBinding(binding, kind string) sdk.KubernetesConfig {
 	}
 }
 
-func runFederationServices(_ context.Context, in *sdk.HookInput) error {
+func runFederationServices(in *sdk.HookInput, told *takenNames) error {
 	usable, err := namespaceUsable(in)
 	if err != nil || !usable {
 		return err
@@ -64,10 +64,7 @@ func runFederationServices(_ context.Context, in *sdk.HookInput) error {
 	if err != nil {
 		return err
 	}
-	wanted, err := federation.Objects(peers)
-	if err != nil {
-		return err
-	}
+	wanted := federation.Objects(peers)
 	var found []federation.Object
 	for _, binding := range []string{"service_entries", "destination_rules"} {
 		objects, err := snapshot[federation.Object](in, binding)
@@ -78,12 +75,8 @@ func runFederationServices(_ context.Context, in *sdk.HookInput) error {
 	}
 
 	changes := federation.Diff(wanted, found)
-	for _, object := range changes.Taken {
-		in.Logger.Error("an object of that name belongs to somebody else; rename or delete it",
-			"kind", object.Kind, "namespace", v1alpha1.Namespace, "name", object.Name, "wantedFor", object.Peer)
-		in.PatchCollector.CreateIfNotExists(warning(v1alpha1.IstioFederationKind, object.Peer, "NameTaken", fmt.Sprintf(
-			"A service is not imported: %s %s/%s was made by somebody else; rename or delete it.", object.Kind, v1alpha1.Namespace, object.Name),
-			in.DC.GetClock().Now()))
+	if err := told.say(in, changes.Taken); err != nil {
+		return err
 	}
 	for _, object := range changes.Create {
 		// The snapshot can be older than our last write: what exists by now is compared when its event arrives.

@@ -112,6 +112,8 @@ spec: {hosts: [www.example.com]}
 		events, err := r.KubeClient().Resource(eventsGVR).Namespace("default").List(GinkgoT().Context(), listOptions)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(events.Items).To(HaveLen(1))
+		Expect(events.Items[0].Object).To(HaveKeyWithValue("involvedObject", HaveKeyWithValue("uid", "uid-b")))
+		Expect(r.succeeds().PatchedOperations()).To(BeEmpty(), "it is not said again in every run")
 		Expect(events.Items[0].Object).To(And(HaveKeyWithValue("reason", "NameTaken"),
 			HaveKeyWithValue("involvedObject", HaveKeyWithValue("name", "b"))))
 	})

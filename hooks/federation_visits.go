@@ -24,6 +24,7 @@ type visits struct {
 
 type visitKey struct {
 	poke       string
+	accepted   string
 	generation int64
 	minute     time.Time
 	keyed      bool
@@ -39,6 +40,7 @@ func (v *visits) due(resource v1alpha1.IstioFederation, keyed bool, now time.Tim
 	last := v.known[string(resource.UID)]
 	next := last
 	next.generation, next.minute, next.keyed = resource.Generation, now.Truncate(time.Minute), keyed
+	next.accepted = resource.Annotations[v1alpha1.AcceptIdentityAnnotation]
 	if !last.slow || next.minute != last.minute {
 		next.poke = resource.Annotations[v1alpha1.PokeAnnotation]
 	}

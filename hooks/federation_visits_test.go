@@ -38,6 +38,12 @@ var _ = Describe("What federation_discovery remembers of its visits", func() {
 		Expect(asked(now.Add(time.Minute))).To(BeTrue())
 	})
 
+	It("asks once when a person has confirmed an identity", func() {
+		resource.Annotations = map[string]string{v1alpha1.AcceptIdentityAnnotation: "fingerprint"}
+		Expect(asked(now)).To(BeTrue())
+		Expect(asked(now)).To(BeFalse())
+	})
+
 	It("lets the news of a slow peer wait for the next minute", func() {
 		memory.took(resource, 2*time.Second)
 		poke("1")
@@ -76,7 +82,7 @@ var _ = Describe("Hook federation_switch", func() {
 		r := newRun(federationSwitch(), joinedSettings).given(withReady("Joined"))
 		r.ValuesSet("istio.federation.enabled", false)
 		r.succeeds()
-		Expect(r.PatchedOperations()).To(HaveLen(1))
+		Expect(r.PatchedOperations()).To(HaveLen(2), "the status and an Event")
 		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
 	})
 

@@ -14,9 +14,11 @@ func All() []hookruntime.Hook {
 	return []hookruntime.Hook{
 		ensureCRDs(moduleDir()),
 		certificateAuthority(),
+		clientCertificate(),
 		remoteAuthnKeypair(),
 		customCertificate(),
 		metadataExporterCertificate(),
+		ingressClientCertificate(),
 		istioVersions(),
 		istiodHealth(),
 		applicationNamespaces(),

@@ -102,7 +102,7 @@ func federationsBinding() sdk.KubernetesConfig {
 		APIVersion: v1alpha1.APIVersion,
 		Kind:       v1alpha1.IstioFederationKind,
 		JqFilter: `{
-			metadata: {name: .metadata.name, creationTimestamp: .metadata.creationTimestamp},
+			metadata: {name: .metadata.name, uid: .metadata.uid, creationTimestamp: .metadata.creationTimestamp},
 			spec: {trustDomain: .spec.trustDomain, import: (.spec.import // [])},
 			status: {metadataCache: {trustDomain: .status.metadataCache.trustDomain, public: .status.metadataCache.public, private: .status.metadataCache.private}}
 		}`,

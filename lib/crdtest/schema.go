@@ -3,9 +3,13 @@
 package crdtest
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -16,11 +20,12 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"sigs.k8s.io/yaml"
 )
 
-// Schema is the only version of one custom resource.
+// Schema is one version of one custom resource.
 type Schema struct {
 	Definition *apiextensionsv1.CustomResourceDefinition
 
@@ -29,9 +34,9 @@ type Schema struct {
 	rules      *cel.Validator
 }
 
-// Load reads a CustomResourceDefinition from a YAML file and checks it as the
-// API server does on creation: the schema is structural, its defaults are
-// valid, and its CEL rules compile and stay within their cost budget.
+// Load reads a CustomResourceDefinition with one version from a YAML file and
+// checks it as the API server does on creation: the schema is structural, its
+// defaults are valid, and its CEL rules compile and stay within their cost budget.
 func Load(path string) (*Schema, error) {
 	document, err := os.ReadFile(path)
 	if err != nil {
@@ -44,36 +49,74 @@ func Load(path string) (*Schema, error) {
 	if len(definition.Spec.Versions) != 1 {
 		return nil, fmt.Errorf("%s: %d versions, want one", path, len(definition.Spec.Versions))
 	}
+	return newSchema(path, definition, definition.Spec.Versions[0].Name)
+}
+
+// LoadVersion reads one version of the CustomResourceDefinition of that name
+// from a YAML file with many, and checks it like Load.
+func LoadVersion(path, name, version string) (*Schema, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(file))
+	for {
+		document, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("%s: there is no CustomResourceDefinition %s", path, name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", path, err)
+		}
+		definition := &apiextensionsv1.CustomResourceDefinition{}
+		if err := yaml.Unmarshal(document, definition); err != nil {
+			return nil, fmt.Errorf("parse %s: %w", path, err)
+		}
+		if definition.Name == name {
+			return newSchema(path+", "+name, definition, version)
+		}
+	}
+}
+
+func newSchema(source string, definition *apiextensionsv1.CustomResourceDefinition, version string) (*Schema, error) {
 	loaded := &Schema{Definition: definition.DeepCopy()}
+	definition.Spec.Versions = slices.DeleteFunc(definition.Spec.Versions, func(each apiextensionsv1.CustomResourceDefinitionVersion) bool {
+		return each.Name != version
+	})
+	if len(definition.Spec.Versions) != 1 {
+		return nil, fmt.Errorf("%s: there is no version %s", source, version)
+	}
 
 	apiextensionsv1.SetDefaults_CustomResourceDefinition(definition)
 	apiextensionsv1.SetDefaults_CustomResourceDefinitionSpec(&definition.Spec)
 	internal := &apiextensions.CustomResourceDefinition{}
-	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(definition, internal, nil); err != nil {
-		return nil, fmt.Errorf("convert %s: %w", path, err)
+	err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(definition, internal, nil)
+	if err != nil {
+		return nil, fmt.Errorf("convert %s: %w", source, err)
 	}
 	props := internal.Spec.Versions[0].Schema
 	if props == nil { // conversion moves the schema up when there is one version
 		props = internal.Spec.Validation
 	}
 	if loaded.structural, err = schema.NewStructural(props.OpenAPIV3Schema); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", source, err)
 	}
 	if errs := schema.ValidateStructural(nil, loaded.structural); len(errs) > 0 {
-		return nil, fmt.Errorf("%s is not structural: %w", path, errs.ToAggregate())
+		return nil, fmt.Errorf("%s is not structural: %w", source, errs.ToAggregate())
 	}
 	errs, err := defaulting.ValidateDefaults(context.Background(), nil, loaded.structural, true, true)
 	if err != nil {
-		return nil, fmt.Errorf("%s: check defaults: %w", path, err)
+		return nil, fmt.Errorf("%s: check defaults: %w", source, err)
 	}
 	if len(errs) > 0 {
-		return nil, fmt.Errorf("%s: defaults: %w", path, errs.ToAggregate())
+		return nil, fmt.Errorf("%s: defaults: %w", source, errs.ToAggregate())
 	}
 	if err := checkRules(loaded.structural); err != nil {
-		return nil, fmt.Errorf("%s: x-kubernetes-validations: %w", path, err)
+		return nil, fmt.Errorf("%s: x-kubernetes-validations: %w", source, err)
 	}
 	if loaded.openapi, _, err = validation.NewSchemaValidator(props.OpenAPIV3Schema); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", source, err)
 	}
 	loaded.rules = cel.NewValidator(loaded.structural, true, celconfig.PerCallLimit)
 	return loaded, nil

@@ -2,6 +2,7 @@ package crdtest
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -96,6 +97,9 @@ import: ["*.shop", "api-?.billing", "*"]`, ""},
 		{"a trust domain with an empty label", endpoint + "trustDomain: cluster-b..local", "DNS name"},
 		{"a trust domain with a label too long", endpoint + "trustDomain: " + strings.Repeat("a", 64) + ".local", "DNS name"},
 		{"a trust domain too long", endpoint + "trustDomain: " + strings.Repeat("a.", 126) + "aa", "spec.trustDomain"},
+		{"an IP address for a trust domain", endpoint + "trustDomain: 192.0.2.1", "must not end in a number"},
+		{"a number for a trust domain", endpoint + "trustDomain: '7'", "must not end in a number"},
+		{"a trust domain whose last part begins with a number", endpoint + "trustDomain: b.7x", ""},
 		{"a wildcard for a trust domain", endpoint + "trustDomain: '*.local'", "DNS name"},
 		{"a SPIFFE ID for a trust domain", endpoint + "trustDomain: spiffe://cluster-b.local", "DNS name"},
 		{"a CA that is not PEM", endpoint + "trustDomain: b\nmetadata: {ca: abc}", `at least one PEM block "CERTIFICATE"`},
@@ -162,15 +166,25 @@ func TestTypesFitTheSchema(t *testing.T) {
 			RejectedServices: []v1alpha1.RejectedService{{Hostname: "a.b.svc.evil", Reason: "ForeignDomain", Message: "not its own"}},
 			MetadataCache: v1alpha1.FederationCache{
 				Public: public, PublicLastFetchTimestamp: &now, PrivateLastFetchTimestamp: &now, PublicETag: `"a"`, PrivateETag: `"b"`,
-				Private: &metadata.Federation{
+				Private: &v1alpha1.CachedFederation{Federation: metadata.Federation{
 					IngressGateways: gateways,
 					PublicServices: []metadata.PublicService{{
-						Hostname: "a.b.svc.cluster-b.local",
-						Ports:    []metadata.ServicePort{{Name: "http", Port: 80, Protocol: "HTTP"}},
+						Hostname:        "a.b.svc.cluster-b.local",
+						Ports:           []metadata.ServicePort{{Name: "http", Port: 80, Protocol: "HTTP"}},
+						ServiceAccounts: []string{"b/a"},
 					}},
-				},
+				}},
 			},
 		},
+	}
+	large := federation
+	manyServices := make([]metadata.PublicService, 10_000)
+	for index := range manyServices {
+		manyServices[index] = metadata.PublicService{Hostname: fmt.Sprintf("a-%d.b.svc.cluster-b.local", index), Ports: []metadata.ServicePort{{Name: "http", Port: 80, Protocol: "HTTP"}}}
+	}
+	large.Status.MetadataCache.Private = &v1alpha1.CachedFederation{Federation: metadata.Federation{IngressGateways: gateways, PublicServices: manyServices}}
+	if err := load(t, "istiofederation").Validate(asMap(t, large)); err != nil {
+		t.Errorf("with 10,000 services: %v", err)
 	}
 	enabled := true
 	multicluster := v1alpha1.IstioMulticluster{

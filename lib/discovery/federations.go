@@ -14,6 +14,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/federation"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
+	"github.com/deckhouse-mesh/istio/lib/trustanchor"
 )
 
 const (
@@ -25,9 +26,12 @@ const (
 	parallelFetches = 16
 
 	maxPublicBytes = 256 << 10
-	// maxCacheBytes is how much of a peer's private metadata fits into a status:
+	// maxCacheBytes is how much of a peer's private metadata fits into a status, compressed where it is long:
 	// etcd takes 1.5 MiB for a whole object, and half a MiB is left for the rest of it.
 	maxCacheBytes = 1 << 20
+	// maxEndpointPorts bounds the ServiceEntries of one peer together: each has every port once for every gateway. A peer
+	// within all other bounds could otherwise fill this cluster's etcd. At some 40 bytes each it is about 20 MB.
+	maxEndpointPorts = 500_000
 )
 
 // Reasons of conditions besides those of Refusal and peer.Error.
@@ -35,6 +39,7 @@ const (
 	ReasonInvalidPublicMetadata  = "PeerPublicMetadataInvalid"
 	ReasonInvalidPrivateMetadata = "PeerPrivateMetadataInvalid"
 	ReasonTrustDomainMismatch    = "PeerTrustDomainMismatch"
+	ReasonRootsNotHonoured       = "PeerRootsNotHonoured"
 	ReasonOwnKeyMissing          = "OwnKeyMissing"
 	ReasonInternalError          = "InternalError"
 )
@@ -130,8 +135,8 @@ type visit struct {
 	rejected []v1alpha1.RejectedService
 	// rejectedTotal counts more than rejected can name.
 	rejectedTotal int
-	// gatewayProblem tells which gateways are not used.
-	gatewayProblem error
+	// rootProblem tells which of the peer's roots are not honoured, gatewayProblem which gateways are not used.
+	rootProblem, gatewayProblem error
 	// waited is how long the peer took to answer.
 	waited time.Duration
 }
@@ -188,6 +193,14 @@ func (v *visit) judgePublic(known identities) {
 			public.TrustDomain, v.federation.Spec.TrustDomain)}
 		return
 	}
+	roots, problem := trustanchor.Usable(public.RootCA, v.federation.Spec.TrustDomain, v.now)
+	if v.rootProblem = problem; len(roots) == 0 {
+		v.publicError = invalid(ReasonRootsNotHonoured, problem)
+		return
+	}
+	if v.publicError = held(v.federation, public, v.now); v.publicError != nil {
+		return
+	}
 	if refusal := known.claim(v.federation.Name, public.ClusterUUID); refusal != nil {
 		v.publicError = &judgement{refusal.Reason, refusal.Message}
 		return
@@ -216,7 +229,7 @@ func (v *visit) fetchPrivate(ctx context.Context, d Discoverer) {
 		v.privateError = &judgement{ReasonOwnKeyMissing, fmt.Sprintf("sign a token for the peer: %v", err)}
 		return
 	}
-	request := peer.Request{Path: metadata.FederationPath, Token: token}
+	request := peer.Request{Path: metadata.FederationPath, Token: token, MaxBytes: metadata.MaxFederationBytes}
 	// A document with rejected services is fetched whole: what was rejected is
 	// not in the cache, and the spec or this module may accept it by now.
 	if v.current && v.cache.Private != nil && len(v.rejected) == 0 {
@@ -247,23 +260,46 @@ func (v *visit) judgePrivate() {
 
 // accept puts what may be used of a peer's metadata into the cache and notes the rest.
 func (v *visit) accept(private *metadata.Federation) error {
+	tooLarge := func(bytes int) error {
+		return &judgement{string(peer.TooLarge), fmt.Sprintf(
+			"the peer publishes %d services in %d bytes; %d services in %d bytes fit. What was learned before stays in force: publish fewer services there.",
+			len(private.PublicServices), bytes, metadata.MaxServices, maxCacheBytes)}
+	}
+	if len(private.PublicServices) > metadata.MaxServices {
+		return tooLarge(len(v.privateAnswer.Body))
+	}
 	verdict := federation.Judge(private.PublicServices, v.federation.Spec.TrustDomain)
 	gateways, problem := metadata.UsableGateways(private.IngressGateways)
-	accepted := &metadata.Federation{IngressGateways: gateways, PublicServices: verdict.Accepted}
+	if ports := countPorts(verdict.Accepted) * len(gateways); ports > maxEndpointPorts {
+		return &judgement{string(peer.TooLarge), fmt.Sprintf(
+			"the peer publishes services whose ports, once for each of its %d gateways, are %d; %d are possible. What was learned before stays in force: publish fewer services or gateways there.",
+			len(gateways), ports, maxEndpointPorts)}
+	}
+	accepted := &v1alpha1.CachedFederation{Federation: metadata.Federation{IngressGateways: gateways, PublicServices: verdict.Accepted}}
 	if accepted.PublicServices == nil {
 		accepted.PublicServices = []metadata.PublicService{}
 	}
+	var last []metadata.PublicService
+	if v.cache.Private != nil {
+		last = v.cache.Private.PublicServices
+	}
+	federation.KeepServiceAccounts(accepted.PublicServices, last)
 	encoded, err := json.Marshal(accepted)
 	if err != nil {
 		return invalid(ReasonInvalidPrivateMetadata, err)
 	}
 	if len(encoded) > maxCacheBytes {
-		return &judgement{string(peer.TooLarge), fmt.Sprintf(
-			"the peer publishes %d services, %d bytes; %d bytes fit. What was learned before stays in force: publish fewer services there.",
-			len(accepted.PublicServices), len(encoded), maxCacheBytes)}
+		return tooLarge(len(encoded))
 	}
 	v.cache.Private, v.rejected, v.rejectedTotal, v.gatewayProblem = accepted, verdict.Rejected, verdict.RejectedTotal, problem
 	return nil
+}
+
+func countPorts(services []metadata.PublicService) (ports int) {
+	for _, service := range services {
+		ports += len(service.Ports)
+	}
+	return ports
 }
 
 // judgement is a refusal of what a peer said.

@@ -76,6 +76,8 @@ type world struct {
 	*fakePeers
 	keypair authn.Keypair
 	now     time.Time
+	// kept are the trust anchors issued so far.
+	kept string
 }
 
 func newWorld(t *testing.T) *world {
@@ -438,19 +440,6 @@ func TestAnAnswerThatPanicsCostsItsPeerAlone(t *testing.T) {
 	b.Status, c.Status = statuses["b"], statuses["c"]
 	w.wantCondition(b, v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonInternalError, "boom")
 	w.wantCondition(c, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
-}
-
-func TestMoreServicesThanFitIntoAnObjectAreRefusedWithTheReason(t *testing.T) {
-	w := newWorld(t)
-	var hostnames []string
-	for index := range 15000 {
-		hostnames = append(hostnames, fmt.Sprintf("a-service-with-a-longer-name-%d.namespace.svc.cluster-b.local", index))
-	}
-	b := w.visit(w.addPeer("b", hostnames...))[0]
-	w.wantCondition(b, v1alpha1.ConditionReady, metav1.ConditionFalse, string(peer.TooLarge), "15000 services")
-	if b.Status.MetadataCache.Private != nil {
-		t.Error("what does not fit is in the cache")
-	}
 }
 
 func TestABadGatewayIsDroppedAndTheOthersStand(t *testing.T) {

@@ -41,7 +41,11 @@ func (v *visit) status() v1alpha1.IstioFederationStatus {
 
 	set := conditionSetter(&status.Conditions, v.federation.Generation, v.now)
 	set(v1alpha1.ConditionAccepted, metav1.ConditionTrue, ReasonAccepted, "The spec contradicts neither this cluster nor another resource.")
-	v.setFetched(set, v1alpha1.ConditionPublicMetadata, v.publicError, "The peer's identity is known.")
+	identified := "The peer's identity is known."
+	if v.rootProblem != nil {
+		identified = fmt.Sprintf("The peer's identity is known; what is signed under some of its roots is not trusted: %v.", v.rootProblem)
+	}
+	v.setFetched(set, v1alpha1.ConditionPublicMetadata, v.publicError, identified)
 	if v.publicError == nil {
 		known := "The peer's gateways and published services are known."
 		before := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionPrivateMetadata)

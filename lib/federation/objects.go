@@ -1,16 +1,12 @@
 package federation
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-	networking "istio.io/api/networking/v1alpha3"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
@@ -51,70 +47,90 @@ type Peer struct {
 //
 // A peer without gateway addresses gets no objects: a host nobody can reach
 // is better unknown than hanging.
-func Objects(peers []Peer) ([]Object, error) {
+//
+// The objects are made as they stand in the API server, without a detour
+// through Istio's Go types, for there are twenty thousand of them at 10,000
+// services; tests hold them to Istio's schema and validation.
+func Objects(peers []Peer) []Object {
 	var objects []Object
 	for _, peer := range peers {
 		if len(peer.Gateways) == 0 {
 			continue
 		}
-		accepted := Judge(peer.Services, peer.TrustDomain).Accepted
-		for _, service := range Import(accepted, peer.Import) {
+		imported := Import(Judge(peer.Services, peer.TrustDomain).Accepted, peer.Import)
+		objects = slices.Grow(objects, 2*len(imported))
+		gateways := sortedGateways(peer.Gateways)
+		for _, service := range imported {
+			name, ids := objectName(peer.Name, service.Hostname), identities(service.ServiceAccounts, peer.TrustDomain)
 			for _, each := range []struct {
 				kind string
-				spec proto.Message
+				spec map[string]any
 			}{
-				{ServiceEntryKind, serviceEntry(service, peer.Gateways)},
-				{DestinationRuleKind, destinationRule(service)},
+				{ServiceEntryKind, serviceEntry(service, gateways, ids)},
+				{DestinationRuleKind, destinationRule(service, ids)},
 			} {
-				object, err := newObject(each.kind, peer.Name, service.Hostname, each.spec)
-				if err != nil {
-					return nil, err
-				}
-				objects = append(objects, object)
+				objects = append(objects, Object{Kind: each.kind, Name: name, Peer: peer.Name, Managed: true, Spec: each.spec})
 			}
 		}
 	}
-	return objects, nil
+	return objects
+}
+
+// sortedGateways makes the order of endpoints independent of the peer's.
+func sortedGateways(gateways []metadata.IngressGateway) []metadata.IngressGateway {
+	sorted := slices.SortedFunc(slices.Values(gateways), func(a, b metadata.IngressGateway) int {
+		return cmp.Or(strings.Compare(a.Address, b.Address), cmp.Compare(a.Port, b.Port))
+	})
+	return slices.Compact(sorted)
 }
 
 // serviceEntry sends the traffic for every port of the service to the peer's
 // gateways; there SNI tells which service and port is meant.
-func serviceEntry(service metadata.PublicService, gateways []metadata.IngressGateway) *networking.ServiceEntry {
-	entry := &networking.ServiceEntry{
-		Hosts:      []string{service.Hostname},
-		Location:   networking.ServiceEntry_MESH_INTERNAL,
-		Resolution: networking.ServiceEntry_STATIC,
-	}
+//
+// Where one gateway has a DNS name, all of them are resolved by DNS: Istio knows
+// one way for a ServiceEntry, an IP address resolves to itself, and proxies
+// resolve each address on its own, so that a name that fails costs only itself.
+func serviceEntry(service metadata.PublicService, gateways []metadata.IngressGateway, identities []any) map[string]any {
+	resolution := "STATIC"
+	ports := make([]any, 0, len(service.Ports))
 	for _, port := range service.Ports {
-		entry.Ports = append(entry.Ports, &networking.ServicePort{
-			Number: uint32(port.Port), Name: port.Name, Protocol: port.Protocol,
-		})
+		ports = append(ports, map[string]any{"name": port.Name, "number": float64(port.Port), "protocol": port.Protocol})
 	}
+	endpoints := make([]any, 0, len(gateways))
 	for _, gateway := range gateways {
 		if !gateway.IsIP() {
-			entry.Resolution = networking.ServiceEntry_DNS
+			resolution = "DNS"
 		}
-		endpoint := &networking.WorkloadEntry{Address: gateway.Address, Ports: map[string]uint32{}}
+		targets := make(map[string]any, len(service.Ports))
 		for _, port := range service.Ports {
-			endpoint.Ports[port.Name] = uint32(gateway.Port)
+			targets[port.Name] = float64(gateway.Port)
 		}
-		entry.Endpoints = append(entry.Endpoints, endpoint)
+		endpoints = append(endpoints, map[string]any{"address": gateway.Address, "ports": targets})
 	}
-	slices.SortFunc(entry.Endpoints, func(a, b *networking.WorkloadEntry) int {
-		return strings.Compare(fmt.Sprint(a.Address, a.Ports), fmt.Sprint(b.Address, b.Ports))
-	})
+	entry := map[string]any{
+		"hosts": []any{service.Hostname}, "location": "MESH_INTERNAL", "resolution": resolution,
+		"ports": ports, "endpoints": endpoints,
+	}
+	if identities != nil {
+		// The rule below goes before these; they hold where a person's own DestinationRule takes its place.
+		entry["subjectAltNames"] = identities
+	}
 	return entry
 }
 
 // destinationRule makes proxies use the mesh's mutual TLS towards the gateway,
-// with the SNI that an AUTO_PASSTHROUGH gateway routes by.
-func destinationRule(service metadata.PublicService) *networking.DestinationRule {
-	return &networking.DestinationRule{
-		Host: service.Hostname,
-		TrafficPolicy: &networking.TrafficPolicy{
-			Tls: &networking.ClientTLSSettings{Mode: networking.ClientTLSSettings_ISTIO_MUTUAL},
-		},
+// with the SNI that an AUTO_PASSTHROUGH gateway routes by, and believe nobody
+// there but the service's own identities.
+//
+// Of a peer that does not say which those are, every identity that the trusted
+// anchors allow is believed: Istio can match subject alternative names exactly
+// only, not "whatever is of this trust domain".
+func destinationRule(service metadata.PublicService, identities []any) map[string]any {
+	tls := map[string]any{"mode": "ISTIO_MUTUAL"}
+	if identities != nil {
+		tls["subjectAltNames"] = identities
 	}
+	return map[string]any{"host": service.Hostname, "trafficPolicy": map[string]any{"tls": tls}}
 }
 
 // Object is one ServiceEntry or DestinationRule, as wanted or as found.
@@ -127,18 +143,6 @@ type Object struct {
 	// Deleting is true for a found object that has a deletion timestamp.
 	Deleting bool           `json:"deleting,omitempty"`
 	Spec     map[string]any `json:"spec"`
-}
-
-func newObject(kind, peer, hostname string, spec proto.Message) (Object, error) {
-	encoded, err := protojson.Marshal(spec)
-	if err != nil {
-		return Object{}, fmt.Errorf("encode %s for %s: %w", kind, hostname, err)
-	}
-	object := Object{Kind: kind, Name: objectName(peer, hostname), Peer: peer, Managed: true}
-	if err := json.Unmarshal(encoded, &object.Spec); err != nil {
-		return Object{}, fmt.Errorf("decode %s for %s: %w", kind, hostname, err)
-	}
-	return object, nil
 }
 
 // objectName is "<service>.<namespace>.<peer>", which no two services share:

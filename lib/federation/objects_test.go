@@ -22,10 +22,7 @@ func ipGateway() []metadata.IngressGateway {
 
 func objectsOf(t *testing.T, peers ...federation.Peer) map[string]federation.Object {
 	t.Helper()
-	objects, err := federation.Objects(peers)
-	if err != nil {
-		t.Fatal(err)
-	}
+	objects := federation.Objects(peers)
 	byKey := map[string]federation.Object{}
 	for _, object := range objects {
 		byKey[object.Kind+" "+object.Name] = object
@@ -89,14 +86,6 @@ spec:
 	}
 }
 
-func TestAGatewayWithADNSNameIsResolvedByDNS(t *testing.T) {
-	mixed := append(ipGateway(), metadata.IngressGateway{Address: "gw.example.com", Port: 443})
-	entry := objectsOf(t, peerB(mixed, service("api.shop.svc."+domain)))["ServiceEntry api.shop.cluster-b"]
-	if entry.Spec["resolution"] != "DNS" {
-		t.Errorf("resolution %v", entry.Spec["resolution"])
-	}
-}
-
 func TestAPeerWithoutGatewaysGetsNoObjects(t *testing.T) {
 	if objects := objectsOf(t, peerB(nil, service("api.shop.svc."+domain))); len(objects) > 0 {
 		t.Errorf("got %v", objects)
@@ -128,10 +117,7 @@ func TestNamesOfObjectsNeverCollideAndFitIntoKubernetes(t *testing.T) {
 }
 
 func TestDiff(t *testing.T) {
-	wantedObjects, err := federation.Objects([]federation.Peer{peerB(ipGateway(), service("api.shop.svc."+domain))})
-	if err != nil {
-		t.Fatal(err)
-	}
+	wantedObjects := federation.Objects([]federation.Peer{peerB(ipGateway(), service("api.shop.svc."+domain))})
 	entry := wantedObjects[0]
 	changed := func(change func(*federation.Object)) []federation.Object {
 		object := entry
@@ -182,30 +168,5 @@ func TestAPatchLeavesNothingOfTheOldSpec(t *testing.T) {
 	}
 	if want := `{"metadata":{"annotations":{"federation.istio.deckhouse.io/peer":"b"}},"spec":{"exportTo":null,"hosts":["a"]}}`; string(encoded) != want {
 		t.Errorf("got %s, want %s", encoded, want)
-	}
-}
-
-func BenchmarkObjectsAndDiff(b *testing.B) {
-	for _, count := range []int{100, 1000, 10000} {
-		var services []metadata.PublicService
-		for index := range count {
-			services = append(services, service(fmt.Sprintf("api-%d.shop.svc.%s", index, domain)))
-		}
-		peers := []federation.Peer{peerB(ipGateway(), services...)}
-		found, err := federation.Objects(peers)
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Run(fmt.Sprintf("%d services", count), func(b *testing.B) {
-			for b.Loop() {
-				wanted, err := federation.Objects(peers)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if changes := federation.Diff(wanted, found); !changes.IsZero() {
-					b.Fatal(changes)
-				}
-			}
-		})
 	}
 }

@@ -5,10 +5,12 @@ package federation
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -23,6 +25,8 @@ const (
 	ReasonDuplicateHostname   = "DuplicateHostname"
 	ReasonInvalidPorts        = "InvalidPorts"
 	ReasonUnsupportedProtocol = "UnsupportedProtocol"
+	// ReasonInvalidServiceAccounts: an identity that no service account can have.
+	ReasonInvalidServiceAccounts = "InvalidServiceAccounts"
 )
 
 const (
@@ -71,8 +75,7 @@ func Judge(published []metadata.PublicService, trustDomain string) Verdict {
 		refuse := func(reason, format string, args ...any) {
 			total++
 			rejection := v1alpha1.RejectedService{
-				// A cut through a character would not survive JSON, and the status would never be equal to itself.
-				Hostname: strings.ToValidUTF8(service.Hostname[:min(len(service.Hostname), maxEchoedHostname)], ""),
+				Hostname: echo(service.Hostname),
 				Reason:   reason,
 				Message:  fmt.Sprintf(format, args...),
 			}
@@ -94,8 +97,12 @@ func Judge(published []metadata.PublicService, trustDomain string) Verdict {
 		seen[service.Hostname] = true
 
 		ports, ok := judgePorts(service.Ports, refuse)
+		if !ok {
+			continue
+		}
+		serviceAccounts, ok := judgeServiceAccounts(service.ServiceAccounts, refuse)
 		if ok {
-			accepted = append(accepted, metadata.PublicService{Hostname: service.Hostname, Ports: ports})
+			accepted = append(accepted, metadata.PublicService{Hostname: service.Hostname, Ports: ports, ServiceAccounts: serviceAccounts})
 		}
 	}
 	slices.SortStableFunc(accepted, func(a, b metadata.PublicService) int { return cmp.Compare(a.Hostname, b.Hostname) })
@@ -104,6 +111,20 @@ func Judge(published []metadata.PublicService, trustDomain string) Verdict {
 	}
 	rejected := slices.Concat(breaches, offered[:min(len(offered), MaxRejectedServices-len(breaches))])
 	return Verdict{Accepted: accepted, Rejected: rejected, RejectedTotal: total}
+}
+
+// echo is a peer's text as it may stand in a status: without what would move
+// the cursor or turn the direction of writing in a person's terminal, and not
+// cut through a character, which would not survive JSON, so that the status
+// would never be equal to itself.
+func echo(text string) string {
+	text = strings.ToValidUTF8(text[:min(len(text), maxEchoedHostname)], "")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, text)
 }
 
 // checkHostname holds a peer to its own domain (architecture, "Trust", rule 1).
@@ -120,6 +141,9 @@ func checkHostname(hostname, trustDomain string) (reason string, err error) {
 		if messages := validation.IsDNS1123Label(label); len(messages) > 0 {
 			return ReasonInvalidHostname, fmt.Errorf("%.80q: %s", label, strings.Join(messages, "; "))
 		}
+	}
+	if !metadata.IsHostname(trustDomain) {
+		return ReasonInvalidHostname, errors.New("ends in a number or has a part of more than 63 characters, which Istio takes for no host name")
 	}
 	if len(hostname) > maxHostnameLength {
 		return ReasonInvalidHostname, fmt.Errorf("has %d characters, more than %d", len(hostname), maxHostnameLength)

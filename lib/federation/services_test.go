@@ -62,6 +62,25 @@ func TestJudge(t *testing.T) {
 		"upper case is not": {
 			[]metadata.PublicService{service("A.app.svc." + domain)}, nil, []string{"A.app.svc." + domain + " InvalidHostname"},
 		},
+		"an internationalised name is not": {
+			[]metadata.PublicService{service("bücher.app.svc." + domain)}, nil, []string{"bücher.app.svc." + domain + " InvalidHostname"},
+		},
+		"the absolute form with a dot at the end is not": {
+			[]metadata.PublicService{service("a.app.svc." + domain + ".")}, nil, []string{"a.app.svc." + domain + ". HostnameOutsideTrustDomain"},
+		},
+		"the peer's domain in capitals is not": {
+			[]metadata.PublicService{service("a.app.svc." + strings.ToUpper(domain))}, nil, []string{"a.app.svc." + strings.ToUpper(domain) + " HostnameOutsideTrustDomain"},
+		},
+		"a third peer's domain is not": {
+			[]metadata.PublicService{service("a.app.svc.cluster-c.local")}, nil, []string{"a.app.svc.cluster-c.local HostnameOutsideTrustDomain"},
+		},
+		"a hostname with a port, a path or a space is not": {
+			[]metadata.PublicService{service("a.app.svc." + domain + ":80"), service("a b.app.svc." + domain), service("a/b.app.svc." + domain)}, nil,
+			[]string{"a.app.svc." + domain + ":80 HostnameOutsideTrustDomain", "a b.app.svc." + domain + " InvalidHostname", "a/b.app.svc." + domain + " InvalidHostname"},
+		},
+		"an empty hostname is not": {
+			[]metadata.PublicService{service("")}, nil, []string{" HostnameOutsideTrustDomain"},
+		},
 		"of a hostname published twice the first counts": {
 			[]metadata.PublicService{service("a.app.svc."+domain, port("one", 1, "TCP")), service("a.app.svc."+domain, port("two", 2, "TCP"))},
 			[]string{"a.app.svc." + domain}, []string{"a.app.svc." + domain + " DuplicateHostname"},
@@ -124,6 +143,21 @@ func TestAHostnameIsEchoedShortened(t *testing.T) {
 	rejected := federation.Judge([]metadata.PublicService{service(strings.Repeat("a", 1<<20))}, domain).Rejected
 	if len(rejected) != 1 || len(rejected[0].Hostname) > 1024 || len(rejected[0].Message) > 1024 {
 		t.Errorf("a megabyte came back as %d and %d bytes", len(rejected[0].Hostname), len(rejected[0].Message))
+	}
+}
+
+func TestAHostnameIsEchoedWithoutWhatATerminalWouldObey(t *testing.T) {
+	for published, echoed := range map[string]string{
+		"\x1b[2Jall is well\r\n": "?[2Jall is well??",
+		"a\u202egro.elpmaxe":     "a?gro.elpmaxe",
+		"b\u200bank.prod.svc.x":  "b?ank.prod.svc.x",
+		"\xff\xfebank":           "bank",
+		"bücher.example":         "bücher.example",
+	} {
+		rejected := federation.Judge([]metadata.PublicService{service(published)}, domain).Rejected
+		if len(rejected) != 1 || rejected[0].Hostname != echoed || strings.ContainsAny(rejected[0].Message, "\x1b\r\n\u202e") {
+			t.Errorf("%q is echoed as %+v", published, rejected)
+		}
 	}
 }
 
@@ -196,9 +230,10 @@ func FuzzJudge(f *testing.F) {
 				t.Errorf("%q was accepted", service.Hostname)
 			}
 		}
-		if _, err := federation.Objects([]federation.Peer{{Name: "b", TrustDomain: domain, Services: accepted,
-			Gateways: []metadata.IngressGateway{{Address: "192.0.2.1", Port: 15443}}}}); err != nil {
-			t.Error(err)
+		objects := federation.Objects([]federation.Peer{{Name: "b", TrustDomain: domain, Services: accepted,
+			Gateways: []metadata.IngressGateway{{Address: "192.0.2.1", Port: 15443}}}})
+		if len(objects) != 2*len(accepted) {
+			t.Errorf("%d objects for %d services", len(objects), len(accepted))
 		}
 	})
 }

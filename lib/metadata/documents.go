@@ -49,6 +49,12 @@ type PublicService struct {
 	// Hostname is "<name>.<namespace>.svc.<clusterDomain>".
 	Hostname string        `json:"hostname"`
 	Ports    []ServicePort `json:"ports"`
+	// ServiceAccounts are the identities that may answer for the service,
+	// "<namespace>/<name>" each: spiffe://<trust domain>/ns/<namespace>/sa/<name>
+	// of the cluster that publishes it; no other trust domain can be expressed.
+	// nil: the publisher does not say (Deckhouse's own module). Empty: it has no
+	// endpoints now, so that its identities are those last seen.
+	ServiceAccounts []string `json:"serviceAccounts,omitzero"`
 }
 
 // ServicePort is one port of a published Service.

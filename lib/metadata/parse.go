@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,8 +24,16 @@ const (
 	maxCertificateBytes  = 8 << 10
 	// MaxIngressGateways is how many of a peer's gateways are used, and how many of its own a cluster publishes.
 	MaxIngressGateways = 32
+	// MaxServices is how many published services of one peer are used.
+	MaxServices = 20_000
+	// MaxServiceAccounts is how many identities may answer for one service.
+	MaxServiceAccounts = 64
+	// MaxFederationBytes bounds a federation document after decompression.
+	MaxFederationBytes = 16 << 20
 	// maxObjects bounds the JSON objects in a document: a few bytes each on the wire are many in memory.
-	maxObjects = 100_000
+	maxObjects = 200_000
+	// maxValues bounds what stands in its lists and objects altogether: `null` and `0` are enough to make an element.
+	maxValues = 1_500_000
 )
 
 var clusterUUIDFormat = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
@@ -63,10 +72,14 @@ func ParsePublic(body []byte, now time.Time) (*Public, error) {
 }
 
 // CheckTrustDomain checks that name can be a cluster domain, and so a SPIFFE
-// trust domain: a lower-case DNS name of at most 253 characters.
+// trust domain: a lower-case DNS name of at most 253 characters that does not
+// end in a number.
 func CheckTrustDomain(name string) error {
 	if messages := validation.IsDNS1123Subdomain(name); len(messages) > 0 {
 		return fmt.Errorf("trust domain %.260q: %s", name, strings.Join(messages, "; "))
+	}
+	if !IsHostname(name) {
+		return fmt.Errorf("trust domain %.260q: its last part must not be a number, and no part longer than 63 characters", name)
 	}
 	return nil
 }
@@ -150,6 +163,9 @@ func ParseFederation(body []byte) (*Federation, error) {
 	if objects := bytes.Count(body, []byte{'{'}); objects > maxObjects {
 		return nil, fmt.Errorf("federation metadata has %d objects, more than %d", objects, maxObjects)
 	}
+	if values := bytes.Count(body, []byte{','}); values > maxValues {
+		return nil, fmt.Errorf("federation metadata has %d values, more than %d", values, maxValues)
+	}
 	var fields struct {
 		IngressGateways json.RawMessage `json:"ingressGateways"`
 		PublicServices  json.RawMessage `json:"publicServices"`
@@ -221,6 +237,17 @@ func UsableGateways(gateways []IngressGateway) ([]IngressGateway, error) {
 // IsIP tells an IP address from a DNS name.
 func (g IngressGateway) IsIP() bool { return net.ParseIP(g.Address) != nil }
 
+// IsHostname tells a DNS name from what resolvers read as an IP address in an
+// old notation ("192.0.513", "010.0.0.1"): no top-level domain is a number
+// (RFC 3696, section 2). Labels are as long as DNS and Istio allow.
+func IsHostname(name string) bool {
+	labels := strings.Split(name, ".")
+	if strings.Trim(labels[len(labels)-1], "0123456789") == "" {
+		return false
+	}
+	return !slices.ContainsFunc(labels, func(label string) bool { return len(label) > 63 })
+}
+
 // Check refuses what cannot be the address of another cluster's gateway: no IP
 // address and no DNS name, a port out of range, and addresses that are no single
 // host of another network (unspecified, link-local, multicast).
@@ -231,7 +258,7 @@ func (g IngressGateway) Check() error {
 	}
 	ip := net.ParseIP(g.Address)
 	if ip == nil {
-		if messages := validation.IsDNS1123Subdomain(g.Address); len(messages) > 0 {
+		if len(validation.IsDNS1123Subdomain(g.Address)) > 0 || !IsHostname(g.Address) {
 			return fmt.Errorf("address %.260q is neither an IP address nor a DNS name", g.Address)
 		}
 		return nil

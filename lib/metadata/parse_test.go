@@ -113,7 +113,12 @@ func TestParseFederation(t *testing.T) {
 		"missing services do not mean none":         {`{"ingressGateways":[]}`, "no publicServices"},
 		"lists must be lists":                       {`{"ingressGateways":[],"publicServices":{}}`, "publicServices"},
 		"a port that overflows is refused":          {`{"ingressGateways":[{"address":"192.0.2.1","port":99999999999}],"publicServices":[]}`, "ingressGateways"},
-		"a million empty objects are refused":       {`{"ingressGateways":[],"publicServices":[` + strings.TrimSuffix(strings.Repeat("{},", 1<<20), ",") + `]}`, "more than 100000"},
+		"a million empty objects are refused":       {`{"ingressGateways":[],"publicServices":[` + strings.TrimSuffix(strings.Repeat("{},", 1<<20), ",") + `]}`, "more than 200000"},
+		"millions of nulls are refused":             {`{"ingressGateways":[],"publicServices":[` + strings.Repeat("null,", 3<<20) + `null]}`, "more than 1500000"},
+		"millions of ports of one kind are refused": {`{"ingressGateways":[],"publicServices":[{"ports":[` + strings.Repeat("0,", 7<<20) + `0]}]}`, "more than 1500000"},
+		"of a key that is there twice one counts":   {`{"ingressGateways":[],"publicServices":7,"publicServices":[]}`, ""},
+		"a body that is no UTF-8 is no surprise":    {"{\"ingressGateways\":[],\"publicServices\":[{\"hostname\":\"\xff\xfe.b.svc.c\"}]}", ""},
+		"numbers too large for any number":          {`{"ingressGateways":[{"port":1e400}],"publicServices":[]}`, "ingressGateways"},
 		"what is not JSON is refused":               {`<html>`, "decode"},
 		"what nests without end is refused, safely": {strings.Repeat(`{"ingressGateways":[`, 20000), "decode"},
 	} {
@@ -139,6 +144,9 @@ func TestOfTheGatewaysTheUsableOnesStand(t *testing.T) {
 	}{
 		"a port above 65535 is refused":         {metadata.IngressGateway{Address: "192.0.2.1", Port: 70000}, "port 70000"},
 		"an address with a scheme is refused":   {metadata.IngressGateway{Address: "https://x", Port: 1}, "neither an IP address nor a DNS name"},
+		"an address of three parts is refused":  {metadata.IngressGateway{Address: "192.0.513", Port: 1}, "neither an IP address nor a DNS name"},
+		"an octal address is refused":           {metadata.IngressGateway{Address: "010.0.0.1", Port: 1}, "neither an IP address nor a DNS name"},
+		"a label too long for DNS is refused":   {metadata.IngressGateway{Address: strings.Repeat("a", 64) + ".example", Port: 1}, "neither an IP address nor a DNS name"},
 		"an empty address is refused":           {metadata.IngressGateway{Port: 1}, "neither an IP address nor a DNS name"},
 		"the unspecified address is refused":    {metadata.IngressGateway{Address: "0.0.0.0", Port: 1}, "cannot be reached"},
 		"a cloud's metadata address is refused": {metadata.IngressGateway{Address: "169.254.169.254", Port: 80}, "cannot be reached"},

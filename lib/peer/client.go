@@ -7,17 +7,15 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -70,22 +68,19 @@ type Response struct {
 }
 
 // Client fetches documents, with one connection pool for each way of trusting
-// a peer. It is safe for concurrent use.
+// a peer and each client certificate. It is safe for concurrent use.
 type Client struct {
-	now func() time.Time
+	now         func() time.Time
+	certificate atomic.Pointer[tls.Certificate]
 
 	mu         sync.Mutex
 	transports map[[sha256.Size]byte]*pooledTransport
-}
-
-type pooledTransport struct {
-	*http.Transport
-	lastUse time.Time
+	unwanted   unwanted
 }
 
 // NewClient returns a Client with empty connection pools.
 func NewClient() *Client {
-	return &Client{now: time.Now, transports: map[[sha256.Size]byte]*pooledTransport{}}
+	return &Client{now: time.Now, transports: map[[sha256.Size]byte]*pooledTransport{}, unwanted: unwanted{}}
 }
 
 // Get fetches one document. Every error is an *Error.
@@ -94,11 +89,6 @@ func (c *Client) Get(ctx context.Context, target Target, request Request) (*Resp
 	if err != nil {
 		return nil, &Error{Reason: InvalidEndpoint, URL: target.URL, Err: err}
 	}
-	transport, err := c.transport(target)
-	if err != nil {
-		return nil, &Error{Reason: TLS, URL: address, Err: err}
-	}
-
 	wait := min(request.Wait, MaxWait)
 	ctx, cancel := context.WithTimeout(ctx, wait+requestTimeout)
 	defer cancel()
@@ -119,14 +109,9 @@ func (c *Client) Get(ctx context.Context, target Target, request Request) (*Resp
 		}
 	}
 
-	httpClient := http.Client{
-		Transport: transport,
-		// A redirect would carry the token to an address nobody configured.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	httpResponse, err := httpClient.Do(httpRequest)
+	httpResponse, err := c.do(httpRequest, target)
 	if err != nil {
-		return nil, transportError(address, err)
+		return nil, err
 	}
 	defer httpResponse.Body.Close()
 	return readResponse(address, httpResponse, request)
@@ -184,62 +169,4 @@ func documentURL(endpoint, path string) (string, error) {
 		return "", fmt.Errorf("metadata endpoint %q is not an https URL with a host", endpoint)
 	}
 	return parsed.JoinPath(path).String(), nil
-}
-
-// transport returns the connection pool for target's trust settings and lets
-// go of pools that nobody used lately.
-func (c *Client) transport(target Target) (*http.Transport, error) {
-	key := sha256.Sum256([]byte(strconv.FormatBool(target.InsecureSkipVerify) + target.CA))
-
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := c.now()
-	for other, pooled := range c.transports {
-		if other != key && now.Sub(pooled.lastUse) > transportIdleFor {
-			pooled.CloseIdleConnections()
-			delete(c.transports, other)
-		}
-	}
-	if pooled, ok := c.transports[key]; ok {
-		pooled.lastUse = now
-		return pooled.Transport, nil
-	}
-
-	tlsConfig, err := clientTLS(target)
-	if err != nil {
-		return nil, err
-	}
-	pooled := &pooledTransport{lastUse: now, Transport: &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
-		TLSHandshakeTimeout:    5 * time.Second,
-		TLSClientConfig:        tlsConfig,
-		MaxIdleConnsPerHost:    2,
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-		ForceAttemptHTTP2:      true,
-		// A held answer is silent for a minute; pings tell a peer that waits from one that is gone.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
-	}}
-	c.transports[key] = pooled
-	return pooled.Transport, nil
-}
-
-func clientTLS(target Target) (*tls.Config, error) {
-	config := &tls.Config{
-		MinVersion:         tls.VersionTLS12,
-		InsecureSkipVerify: target.InsecureSkipVerify, //nolint:gosec // the person's own choice, spec.metadata.insecureSkipVerify
-	}
-	if target.CA == "" {
-		return config, nil
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	if !roots.AppendCertsFromPEM([]byte(target.CA)) {
-		return nil, errors.New("spec.metadata.ca holds no PEM certificate")
-	}
-	config.RootCAs = roots
-	return config, nil
 }

@@ -158,7 +158,7 @@ func TestTheDocumentDoesNotDependOnTheOrderOfItsInputs(t *testing.T) {
 		service(t, "metadata: {name: bad, namespace: one}\nspec: {ports: [{port: 2}]}"),
 	}
 	gateways := []metadata.IngressGateway{{Address: "10.0.0.2", Port: 15443}, {Address: "10.0.0.1", Port: 15443}, {Address: "10.0.0.2", Port: 15443}}
-	want, wantRejected := publicservices.Document(services, gateways, domain)
+	want, wantRejected := publicservices.Document(services, gateways, domain, nil)
 	if want.PublicServices[0].Hostname != "a.two.svc.cluster-b.local" || want.PublicServices[0].Ports[0].Port != 1 {
 		t.Errorf("services = %+v", want.PublicServices)
 	}
@@ -171,7 +171,7 @@ func TestTheDocumentDoesNotDependOnTheOrderOfItsInputs(t *testing.T) {
 	for range 20 {
 		rand.Shuffle(len(services), func(i, j int) { services[i], services[j] = services[j], services[i] })
 		rand.Shuffle(len(gateways), func(i, j int) { gateways[i], gateways[j] = gateways[j], gateways[i] })
-		got, rejected := publicservices.Document(services, gateways, domain)
+		got, rejected := publicservices.Document(services, gateways, domain, nil)
 		if !reflect.DeepEqual(got, want) || !reflect.DeepEqual(rejected, wantRejected) {
 			t.Fatalf("another order gives\n%+v %v, want\n%+v %v", got, rejected, want, wantRejected)
 		}
@@ -179,7 +179,7 @@ func TestTheDocumentDoesNotDependOnTheOrderOfItsInputs(t *testing.T) {
 }
 
 func TestNothingPublishedIsAnEmptyListAndNotNull(t *testing.T) {
-	document, _ := publicservices.Document(nil, nil, domain)
+	document, _ := publicservices.Document(nil, nil, domain, nil)
 	if document.PublicServices == nil || document.IngressGateways == nil {
 		t.Errorf("Document() = %#v", document)
 	}

@@ -57,6 +57,7 @@ func TestMetadataExporterStartsAsDocumented(t *testing.T) {
 		"--listen-address=[$(POD_IP)]:8443", "--telemetry-address=[$(POD_IP)]:8080", "--namespace=d8-istio",
 		"--cluster-domain=cluster-a.local", "--cluster-uuid=6a5ba9d4-0c5e-4b5e-9a41-0b2f5f1c2d3e",
 		"--authn-dir=/etc/metadata-exporter/authn", "--tls-dir=/etc/metadata-exporter/tls",
+		"--client-certificate-dir=/etc/metadata-exporter/client",
 	}
 	if !slices.Equal(container.Args, wanted) {
 		t.Errorf("arguments are %q, want %q", container.Args, wanted)

@@ -1,7 +1,9 @@
 package rendertest
 
 import (
+	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,6 +61,46 @@ extensionProviders: [{name: authz, envoyExtAuthzHttp: {service: authz.auth.svc.c
 			if !equal {
 				t.Errorf("%s of %s is not as the settings say: %v", what, revision, mesh)
 			}
+		}
+	}
+}
+
+// TestTrustInPeers: every version is given the anchors of every peer, one certificate an entry, and never a root.
+func TestTrustInPeers(t *testing.T) {
+	m := load(t)
+	peers := func(v Values) {
+		v.Set([]any{
+			map[string]any{"name": "b", "trustDomain": "cluster-b.local", "rootCA": "root of b", "anchors": []any{"first of b\n", "second of b\n"}},
+			map[string]any{"name": "c", "trustDomain": "cluster-c.local", "rootCA": "root of c", "anchors": []any{"of c\n"}},
+			map[string]any{"name": "d", "trustDomain": "cluster-d.local", "rootCA": "root of d", "anchors": []any{}},
+		}, "istio", "internal", "federations")
+	}
+	for _, test := range []struct {
+		name, settings string
+		change         func(Values)
+		wanted         []string
+	}{
+		{"of all peers", federation, peers, []string{"first of b\n[cluster-b.local]", "second of b\n[cluster-b.local]", "of c\n[cluster-c.local]"}},
+		{"of nobody without federation, whatever is known", "{}", peers, nil},
+		{"of nobody without peers", federation, func(v Values) { v.Set([]any{}, "istio", "internal", "federations") }, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			objects := m.render(t, test.settings, test.change)
+			for _, revision := range revisions {
+				var got []string
+				for _, anchor := range meshConfig(t, objects, revision).GetCaCertificates() {
+					got = append(got, fmt.Sprintf("%s%v", anchor.GetPem(), anchor.GetTrustDomains()))
+				}
+				if !slices.Equal(got, test.wanted) {
+					t.Errorf("%s trusts %q, want %q", revision, got, test.wanted)
+				}
+			}
+		})
+	}
+	before, after := m.render(t, federation, nil), m.render(t, federation, peers)
+	for _, revision := range revisions {
+		if name := "Deployment/istiod-" + revision; !reflect.DeepEqual(before[name], after[name]) {
+			t.Errorf("%s changes with the anchors, so istiod would restart", name)
 		}
 	}
 }

@@ -17,6 +17,8 @@ func TestMetadataExporterRights(t *testing.T) {
 	const federations = "cluster: deckhouse.io/istiofederations: list watch patch"
 	common := []string{
 		"cluster: /services: list watch",
+		"cluster: /pods: list watch",
+		"cluster: discovery.k8s.io/endpointslices: list watch",
 		"d8-istio: /configmaps metadata-exporter: get list watch",
 		"d8-istio: /secrets d8-remote-clusters-public-metadata: get list watch",
 	}

@@ -130,7 +130,7 @@ var (
 		"PodDisruptionBudget/metadata-exporter",
 		"Role/metadata-exporter",
 		"RoleBinding/metadata-exporter",
-		"Secret/d8-remote-authn-keypair",
+		"Secret/d8-remote-authn-keypair", "Secret/d8-remote-client-certificate",
 		"Secret/d8-remote-clusters-public-metadata",
 		"Secret/metadata-exporter-tls",
 		"Service/ingressgateway",

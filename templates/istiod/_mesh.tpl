@@ -33,7 +33,28 @@
   {{- if $providers -}}
     {{- $_ := set $mesh "extensionProviders" $providers -}}
   {{- end -}}
+  {{- $anchors := include "istio.federation_anchors" $context | fromJsonArray -}}
+  {{- if $anchors -}}
+    {{- $_ := set $mesh "caCertificates" $anchors -}}
+  {{- end -}}
   {{- $mesh | toYaml -}}
+{{- end -}}
+
+{{- /*
+  What federation peers' certificates are verified with, as a JSON list of MeshConfig's caCertificates, one certificate an
+  entry. The anchors bound a peer to its own trust domain themselves: Istio gives every proxy all of them, and reads
+  trustDomains only as whose identities may come in at all. docs/TRUST_ANCHORS.md
+*/ -}}
+{{- define "istio.federation_anchors" -}}
+  {{- $anchors := list -}}
+  {{- if .Values.istio.federation.enabled -}}
+    {{- range $federation := .Values.istio.internal.federations -}}
+      {{- range $anchor := $federation.anchors -}}
+        {{- $anchors = append $anchors (dict "pem" $anchor "trustDomains" (list $federation.trustDomain)) -}}
+      {{- end -}}
+    {{- end -}}
+  {{- end -}}
+  {{- $anchors | toJson -}}
 {{- end -}}
 
 {{- /* Name of the provider that stands for `tracing.collector`; lib/settings keeps people from giving it to one of theirs. */ -}}

@@ -25,3 +25,17 @@
     true
   {{- end -}}
 {{- end -}}
+
+{{- /*
+  How neighbours' client certificates get past the ingress controller: None, Header or Passthrough. In mode Header the
+  controller needs a certificate to prove itself with; as long as there is none, it passes nothing on.
+*/ -}}
+{{- define "istio.neighbours_certificates" -}}
+  {{- $way := .Values.istio.alliance.metadataEndpoint.clientCertificates -}}
+  {{- $ingress := .Values.istio.internal.ingressClientCertificate | default dict -}}
+  {{- if and (eq $way "Header") (not (and $ingress.ca $ingress.crt $ingress.key)) -}}
+    None
+  {{- else -}}
+    {{- $way -}}
+  {{- end -}}
+{{- end -}}

@@ -22,7 +22,7 @@ func TestDeletingAFederationRemovesWhatCameFromItAndNothingElse(t *testing.T) {
 	suite.a.federate(t, peer.federation("leaving"))
 	suite.a.awaitReady(t, "leaving", scheduled)
 	suite.a.awaitImported(t, peer.hostname(), prompt)
-	keptEntry := suite.a.awaitImported(t, kept, prompt)
+	keptEntry := suite.a.awaitSettled(t, kept)
 	eventually(t, prompt, "the peer's key and root are trusted", func() string {
 		if _, ok := suite.a.trustedPeers(t)["leaving"]; !ok {
 			return "they are not in the Secret"

@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"maps"
 	"net/http"
@@ -11,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -20,12 +23,14 @@ const hostileMemory = 600 << 10
 func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 	awaitJoined(t)
 	namespace := suite.b.namespace(t)
-	suite.a.awaitImported(t, suite.b.publish(t, namespace, "web"), prompt)
-	before := suite.a.entriesOf(t, namespace)
+	suite.a.awaitSettled(t, suite.b.publish(t, namespace, "web"))
+	before := suite.a.learnedFrom(t, suite.b)
+	entries := suite.a.entriesOf(t, namespace)
 	operator, exporter := suite.a.pid(t, "operator"), suite.a.pid(t, exporterName)
-	victimUUID := suite.b.described(t).ClusterUUID
+	victimUUID, ownUUID := suite.b.described(t).ClusterUUID, suite.a.described(t).ClusterUUID
+	victimRoot, ownRoot := suite.b.rootsPEM(t), suite.a.rootsPEM(t)
 
-	const tenMegabytes = 10 << 20
+	const tenMegabytes, twentyMegabytes = 10 << 20, 20 << 20
 	for name, test := range map[string]struct {
 		spoil func(*fakePeer)
 		// condition that must be False or carry the reason, and what its message must contain.
@@ -34,7 +39,7 @@ func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 		"html":        {func(p *fakePeer) { p.public = serveText("text/html", "<html>log in</html>") }, "Ready", "PeerMetadataNotJSON", ""},
 		"empty":       {func(p *fakePeer) { p.public = serveText("application/json", "") }, "Ready", "PeerMetadataNotJSON", ""},
 		"big-public":  {func(p *fakePeer) { p.public = servePadding(tenMegabytes) }, "Ready", "PeerMetadataTooLarge", ""},
-		"big-private": {func(p *fakePeer) { p.private = servePadding(tenMegabytes) }, "Ready", "PeerMetadataTooLarge", ""},
+		"big-private": {func(p *fakePeer) { p.private = servePadding(twentyMegabytes) }, "Ready", "PeerMetadataTooLarge", ""},
 		"bad-pem": {func(p *fakePeer) {
 			p.public = altered(p.public, func(d map[string]any) {
 				d["rootCA"] = "-----BEGIN CERTIFICATE-----\nbm9uc2Vuc2U=\n-----END CERTIFICATE-----\n"
@@ -44,12 +49,7 @@ func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 			p.public = altered(p.public, func(d map[string]any) { d["authnKeyPub"] = "no key" })
 		}, "Ready", "PeerPublicMetadataInvalid", "authnKeyPub"},
 		"foreign-hostname": {func(p *fakePeer) {
-			p.private = altered(p.private, func(d map[string]any) {
-				d["publicServices"] = []any{map[string]any{
-					"hostname": "web." + namespace + ".svc." + suite.b.described(t).ClusterDomain,
-					"ports":    []any{map[string]any{"name": "http", "port": 80, "protocol": "HTTP"}},
-				}}
-			})
+			p.private = altered(p.private, publishing("web."+namespace+".svc."+suite.b.described(t).ClusterDomain))
 		}, "ServicesAccepted", "HostnameOutsideTrustDomain", suite.b.described(t).ClusterDomain},
 		"taken-uuid": {func(p *fakePeer) {
 			p.public = altered(p.public, func(d map[string]any) { d["clusterUUID"] = victimUUID })
@@ -76,6 +76,51 @@ func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 			})
 		}, "ServicesAccepted", "SomeRejected", "129 ports"},
 		"absent": {func(p *fakePeer) { p.server.Close() }, "Ready", "PeerUnreachable", ""},
+		"own-uuid": {func(p *fakePeer) {
+			p.public = altered(p.public, func(d map[string]any) { d["clusterUUID"] = strings.ToUpper(ownUUID) })
+		}, "Ready", "ClusterUUIDIsOwn", ""},
+		"own-root": {func(p *fakePeer) {
+			p.public = altered(p.public, func(d map[string]any) { d["rootCA"] = ownRoot })
+		}, "Ready", "Joined", ""},
+		"taken-root": {func(p *fakePeer) {
+			p.public = altered(p.public, func(d map[string]any) { d["rootCA"] = victimRoot })
+		}, "Ready", "Joined", ""},
+		"redirect": {func(p *fakePeer) {
+			p.public = http.RedirectHandler(suite.a.described(t).APIServer+"/version", http.StatusFound).ServeHTTP
+		}, "Ready", "PeerUnexpectedStatus", "302"},
+		"bomb": {func(p *fakePeer) { p.private = serveBomb }, "Ready", "PeerMetadataTooLarge", ""},
+		"millions-of-nulls": {func(p *fakePeer) {
+			p.private = serveText("application/json", `{"ingressGateways":[],"publicServices":[`+strings.Repeat("null,", 3<<20)+`null]}`)
+		}, "Ready", "PeerPrivateMetadataInvalid", "values"},
+		"wildcard": {func(p *fakePeer) {
+			p.private = altered(p.private, publishing("*."+namespace+".svc."+suite.b.described(t).ClusterDomain))
+		}, "ServicesAccepted", "HostnameOutsideTrustDomain", "*."},
+		"own-hostname": {func(p *fakePeer) {
+			p.private = altered(p.private, publishing("kubernetes.default.svc."+suite.a.described(t).ClusterDomain))
+		}, "ServicesAccepted", "HostnameOutsideTrustDomain", "kubernetes.default"},
+		"capitals": {func(p *fakePeer) {
+			p.private = altered(p.private, publishing(strings.ToUpper(p.hostname())))
+		}, "ServicesAccepted", "HostnameOutsideTrustDomain", "API.SHOP"},
+		"escape-codes": {func(p *fakePeer) {
+			p.private = altered(p.private, publishing("\x1b[2Jall.is-well"))
+		}, "ServicesAccepted", "HostnameOutsideTrustDomain", "?[2Jall.is-well"},
+		"foreign-identities": {func(p *fakePeer) {
+			p.private = altered(p.private, func(d map[string]any) {
+				service := d["publicServices"].([]any)[0].(map[string]any)
+				service["serviceAccounts"] = []any{"spiffe://" + suite.b.described(t).ClusterDomain + "/ns/" + namespace + "/sa/default", "../" + namespace}
+			})
+		}, "ServicesAccepted", "SomeRejected", "service account"},
+		"metadata-service-gateway": {func(p *fakePeer) {
+			p.private = altered(p.private, func(d map[string]any) {
+				d["ingressGateways"] = []any{map[string]any{"address": "169.254.169.254", "port": 80}}
+			})
+		}, "Ready", "PeerHasNoIngressGateway", ""},
+		"restless": {func(p *fakePeer) {
+			var answers atomic.Int32
+			p.private = altered(p.private, func(d map[string]any) {
+				d["ingressGateways"] = []any{map[string]any{"address": "198.51.100.7", "port": 20000 + answers.Add(1)%1000}}
+			})
+		}, "Ready", "Joined", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -84,20 +129,24 @@ func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 			suite.a.federate(t, peer.federation(name))
 			eventually(t, scheduled, "the condition says what is wrong", func() string {
 				status, reason, message := suite.a.condition(name, test.condition)
-				if status != "False" || reason != test.reason || !strings.Contains(message, test.message) {
+				if (status == "False") == (test.reason == "Joined") || reason != test.reason || !strings.Contains(message, test.message) {
 					return fmt.Sprintf("%s=%s %s: %s", test.condition, status, reason, message)
 				}
 				return ""
 			})
-			if entry := suite.a.imported(t, peer.hostname()); entry != nil && test.condition == "Ready" {
+			if entry := suite.a.imported(t, peer.hostname()); entry != nil && test.condition == "Ready" && test.reason != "Joined" {
 				t.Errorf("a service of the peer is imported: %s", entry.GetName())
 			}
+			suite.a.holdToItsDomain(t, name, peer.trustDomain)
 		})
 	}
 	t.Cleanup(func() {
 		awaitJoined(t)
-		if after := suite.a.entriesOf(t, namespace); !maps.Equal(before, after) {
-			t.Errorf("ServiceEntries changed: %v became %v", before, after)
+		if after := suite.a.entriesOf(t, namespace); !maps.Equal(entries, after) {
+			t.Errorf("ServiceEntries changed: %v became %v", entries, after)
+		}
+		if after := suite.a.learnedFrom(t, suite.b); !maps.Equal(before, after) {
+			t.Errorf("what came from %s changed: %v became %v", suite.b.name, before, after)
 		}
 		if log, err := os.ReadFile(filepath.Join(suite.stateDir, suite.a.name, "logs", "operator.log")); err != nil {
 			t.Error(err)
@@ -114,6 +163,25 @@ func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 			}
 		}
 	})
+}
+
+// publishing makes a document publish one Service of that hostname.
+func publishing(hostname string) func(document map[string]any) {
+	return func(document map[string]any) {
+		document["publicServices"] = []any{map[string]any{
+			"hostname": hostname, "ports": []any{map[string]any{"name": "http", "port": 80, "protocol": "HTTP"}},
+		}}
+	}
+}
+
+// serveBomb answers with a gigabyte that travels as a megabyte.
+func serveBomb(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Encoding", "gzip")
+	zipped := gzip.NewWriter(w)
+	_, err := zipped.Write([]byte(`{"ingressGateways":"`))
+	for zeros := bytes.Repeat([]byte("0"), 1<<20); err == nil; {
+		_, err = zipped.Write(zeros)
+	}
 }
 
 // servePadding answers with JSON that long, as fast as the reader takes it.

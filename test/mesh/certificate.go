@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -79,11 +80,24 @@ func SignCSR(ctx context.Context, connection grpc.ClientConnInterface, wanted Re
 }
 
 func readChain(chain []string) (*Certificate, error) {
+	certificates, err := parseCertificates(chain)
+	if err != nil {
+		return nil, err
+	}
+	if len(certificates) < 2 {
+		return nil, errors.New("it does not come with its root")
+	}
+	last := len(certificates) - 1
+	return &Certificate{Leaf: certificates[0], Intermediates: certificates[1:last], Root: certificates[last]}, nil
+}
+
+// parseCertificates reads texts of one PEM certificate or more each.
+func parseCertificates(texts []string) ([]*x509.Certificate, error) {
 	var certificates []*x509.Certificate
-	for rest := []byte(strings.Join(chain, "\n")); ; {
+	for rest := []byte(strings.Join(texts, "\n")); ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
-			break
+			return certificates, nil
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
@@ -91,11 +105,6 @@ func readChain(chain []string) (*Certificate, error) {
 		}
 		certificates = append(certificates, certificate)
 	}
-	if len(certificates) < 2 {
-		return nil, errors.New("it does not come with its root")
-	}
-	last := len(certificates) - 1
-	return &Certificate{Leaf: certificates[0], Intermediates: certificates[1:last], Root: certificates[last]}, nil
 }
 
 // Verify that the certificate chains to one of the roots, and return the identities it proves.
@@ -115,4 +124,13 @@ func (c *Certificate) Verify(roots *x509.CertPool, now time.Time) ([]string, err
 		proven = append(proven, uri.String())
 	}
 	return proven, nil
+}
+
+// TLS is the certificate as a side of a handshake presents it.
+func (c *Certificate) TLS() tls.Certificate {
+	presented := tls.Certificate{PrivateKey: c.Key, Leaf: c.Leaf, Certificate: [][]byte{c.Leaf.Raw}}
+	for _, certificate := range c.Intermediates {
+		presented.Certificate = append(presented.Certificate, certificate.Raw)
+	}
+	return presented
 }

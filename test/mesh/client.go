@@ -13,7 +13,8 @@ import (
 
 // Client is one proxy's stream from istiod: state-of-the-world ADS, in which
 // the proxy subscribes to all clusters and listeners, and then to the endpoints
-// and routes that those name. It accepts whatever it understands.
+// and routes that those name; and to the roots to verify others with, as the
+// agent beside it does. It accepts whatever it understands.
 type Client struct {
 	proxy  string
 	stream grpc.BidiStreamingClient[discovery.DiscoveryRequest, discovery.DiscoveryResponse]
@@ -51,7 +52,7 @@ func Connect(connection grpc.ClientConnInterface, proxy Proxy) (*Client, error) 
 		proxy: node.GetCluster(), stream: stream, cancel: cancel, ended: make(chan struct{}),
 		subscriptions: map[string]*subscription{}, view: newView(), changed: make(chan struct{}),
 	}
-	for _, kind := range []string{clusterType, listenerType} {
+	for _, kind := range []string{clusterType, listenerType, rootsType} {
 		client.subscriptions[kind] = &subscription{}
 		if err := client.request(kind, node); err != nil {
 			cancel()

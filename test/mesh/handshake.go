@@ -82,14 +82,28 @@ func readHandshake(socket *core.TransportSocket) (Handshake, error) {
 		return Handshake{}, err
 	}
 	settings := upstream.GetCommonTlsContext()
-	handshake := Handshake{TLS: true, SNI: upstream.GetSni(), ALPN: settings.GetAlpnProtocols()}
+	names := readSecrets(settings)
+	return Handshake{
+		TLS: true, SNI: upstream.GetSni(), ALPN: settings.GetAlpnProtocols(),
+		Certificate: names.Certificate, Roots: names.Roots, Identities: names.Identities,
+	}, nil
+}
+
+// secretNames is the part of a TLS context that both sides of a handshake have.
+type secretNames struct {
+	Certificate, Roots string
+	Identities         []string
+}
+
+func readSecrets(settings *tlsv3.CommonTlsContext) secretNames {
+	var names secretNames
 	for _, certificate := range settings.GetTlsCertificateSdsSecretConfigs() {
-		handshake.Certificate = certificate.GetName()
+		names.Certificate = certificate.GetName()
 	}
 	combined := settings.GetCombinedValidationContext()
-	handshake.Roots = combined.GetValidationContextSdsSecretConfig().GetName()
-	handshake.Identities = identities(combined.GetDefaultValidationContext())
-	return handshake, nil
+	names.Roots = combined.GetValidationContextSdsSecretConfig().GetName()
+	names.Identities = identities(combined.GetDefaultValidationContext())
+	return names
 }
 
 func identities(validation *tlsv3.CertificateValidationContext) []string {
@@ -103,9 +117,13 @@ func identities(validation *tlsv3.CertificateValidationContext) []string {
 	return names
 }
 
+// pattern is an identity, or the beginning of one with a * behind it.
 func pattern(matcher *matcherv3.StringMatcher) string {
 	if exact := matcher.GetExact(); exact != "" {
 		return exact
+	}
+	if prefix := matcher.GetPrefix(); prefix != "" {
+		return prefix + "*"
 	}
 	return matcher.String()
 }

@@ -12,6 +12,7 @@ import (
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+	meshv1alpha1 "istio.io/api/mesh/v1alpha1"
 )
 
 // Types of resources, as xDS names them.
@@ -30,7 +31,9 @@ type View struct {
 	Routes    map[string]*routev3.RouteConfiguration
 
 	// routes are the names to ask RDS for.
-	routes   []string
+	routes []string
+	// roots are PEM texts; nil before istiod sent any.
+	roots    []string
 	received map[string]bool
 }
 
@@ -45,7 +48,7 @@ func newView() *View {
 func (v *View) clone() *View {
 	return &View{
 		Clusters: maps.Clone(v.Clusters), Endpoints: maps.Clone(v.Endpoints),
-		Listeners: maps.Clone(v.Listeners), Routes: maps.Clone(v.Routes), routes: v.routes, received: maps.Clone(v.received),
+		Listeners: maps.Clone(v.Listeners), Routes: maps.Clone(v.Routes), routes: v.routes, roots: v.roots, received: maps.Clone(v.received),
 	}
 }
 
@@ -67,6 +70,10 @@ func (v *View) merge(response *discovery.DiscoveryResponse) (err error) {
 		var some map[string]*routev3.RouteConfiguration
 		some, err = unpack(response.GetResources(), (*routev3.RouteConfiguration).GetName)
 		maps.Copy(v.Routes, some)
+	case rootsType:
+		var configs map[string]*meshv1alpha1.ProxyConfig
+		configs, err = unpack(response.GetResources(), func(*meshv1alpha1.ProxyConfig) string { return "" })
+		v.roots = rootsOf(configs[""])
 	default:
 		return fmt.Errorf("no view of %s", kind)
 	}

@@ -33,6 +33,11 @@ const (
 	// restarted watcher does not write the same twice.
 	PokeAnnotation = "istio.deckhouse.io/peer-metadata-revision"
 
+	// AcceptIdentityAnnotation is what a person writes on an IstioFederation to
+	// confirm that a known peer has another identity; its value is the
+	// fingerprint that the condition names.
+	AcceptIdentityAnnotation = "istio.deckhouse.io/accept-identity"
+
 	// PublicServiceLabel on a Service publishes it to federated clusters.
 	PublicServiceLabel = "federation.istio.deckhouse.io/public-service"
 
@@ -105,11 +110,11 @@ type RejectedService struct {
 // FederationCache is the last valid metadata of the peer.
 type FederationCache struct {
 	// TrustDomain is the spec.trustDomain that the cache was filled under; it counts for no other.
-	TrustDomain               string               `json:"trustDomain,omitempty"`
-	Public                    *metadata.Public     `json:"public,omitempty"`
-	Private                   *metadata.Federation `json:"private,omitempty"`
-	PublicLastFetchTimestamp  *metav1.Time         `json:"publicLastFetchTimestamp,omitempty"`
-	PrivateLastFetchTimestamp *metav1.Time         `json:"privateLastFetchTimestamp,omitempty"`
+	TrustDomain               string            `json:"trustDomain,omitempty"`
+	Public                    *metadata.Public  `json:"public,omitempty"`
+	Private                   *CachedFederation `json:"private,omitempty"`
+	PublicLastFetchTimestamp  *metav1.Time      `json:"publicLastFetchTimestamp,omitempty"`
+	PrivateLastFetchTimestamp *metav1.Time      `json:"privateLastFetchTimestamp,omitempty"`
 	// PublicETag and PrivateETag are what the next conditional request asks with.
 	PublicETag  string `json:"publicETag,omitempty"`
 	PrivateETag string `json:"privateETag,omitempty"`

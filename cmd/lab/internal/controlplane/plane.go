@@ -108,6 +108,12 @@ func (p *Plane) URL() string {
 // CAFile is the PEM file the API server's certificate verifies with.
 func (p *Plane) CAFile() string { return p.files.ca }
 
+// ServerCertificate is the pair of PEM files that the API server proves itself
+// with, at any port of its address.
+func (p *Plane) ServerCertificate() (certificate, key string) {
+	return p.files.server.certificate, p.files.server.key
+}
+
 // Kubeconfig of a cluster administrator.
 func (p *Plane) Kubeconfig() string { return filepath.Join(p.options.Dir, "kubeconfig") }
 

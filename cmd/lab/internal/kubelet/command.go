@@ -1,6 +1,7 @@
 package kubelet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -38,7 +39,7 @@ func (k *Kubelet) command(ctx context.Context, instance *instance, pod *corev1.P
 	}
 	kubeconfig := filepath.Join(instance.dir, container.Name+".kubeconfig")
 	if folder, ok := folders[tokenMount]; ok {
-		if err := k.writeKubeconfig(kubeconfig, pod, folder); err != nil {
+		if err := writeKubeconfig(kubeconfig, pod, cmp.Or(program.APIServer, k.options.APIServer), folder); err != nil {
 			return process.Command{}, err
 		}
 	}
@@ -82,12 +83,12 @@ func (k *Kubelet) logFile(pod *corev1.Pod, container string) string {
 	return filepath.Join(k.options.LogDir, pod.Name+"_"+container+".log")
 }
 
-// writeKubeconfig gives the process the Pod's own identity.
-func (k *Kubelet) writeKubeconfig(file string, pod *corev1.Pod, tokenFolder string) error {
+// writeKubeconfig gives the process the Pod's own identity, for the API at server.
+func writeKubeconfig(file string, pod *corev1.Pod, server, tokenFolder string) error {
 	const name = "pod"
 	config := clientcmdapi.NewConfig()
 	config.Clusters[name] = &clientcmdapi.Cluster{
-		Server: k.options.APIServer, CertificateAuthority: filepath.Join(tokenFolder, "ca.crt"),
+		Server: server, CertificateAuthority: filepath.Join(tokenFolder, "ca.crt"),
 	}
 	config.AuthInfos[name] = &clientcmdapi.AuthInfo{TokenFile: filepath.Join(tokenFolder, "token")}
 	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name, Namespace: pod.Namespace}

@@ -67,13 +67,16 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// apiServerAnnotation of a test's Pod: where its program finds the API.
+const apiServerAnnotation = "test/api-server"
+
 // programOf runs the file for containers named "server", and tells it where it is.
 func programOf(file string) func(*corev1.Pod, *corev1.Container) (Program, error) {
-	return func(_ *corev1.Pod, container *corev1.Container) (Program, error) {
+	return func(pod *corev1.Pod, container *corev1.Container) (Program, error) {
 		if container.Name != "server" {
 			return Program{}, fmt.Errorf("no program for container %q", container.Name)
 		}
-		return Program{Path: file, Process: "test-server", Args: func(place Place) []string {
+		return Program{Path: file, Process: "test-server", APIServer: pod.Annotations[apiServerAnnotation], Args: func(place Place) []string {
 			return []string{place.Address.String(), filepath.Base(place.Kubeconfig)}
 		}}, nil
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/controlplane"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/ingress"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/istiod"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kubelet"
@@ -44,12 +46,14 @@ type cluster struct {
 	reporter *progress.Reporter
 	changed  func()
 
-	block    *loopback.Block
-	network  *podnet.Network
-	plane    *controlplane.Plane
-	clients  *kube.Clients
-	node     *kubelet.Kubelet
+	block   *loopback.Block
+	network *podnet.Network
+	plane   *controlplane.Plane
+	clients *kube.Clients
+	node    *kubelet.Kubelet
+	// front is the load balancer before the ingress controller, view what the controller sees of the API.
 	front    *serviceproxy.Front
+	view     *ingress.View
 	istiods  *istiod.Fronts
 	operator *operator
 	uuid     string
@@ -92,6 +96,9 @@ func (c *cluster) start(ctx context.Context, public *pki.Authority, settings map
 	if c.front, err = c.listenFront(); err != nil {
 		return fmt.Errorf("%s: %w", c.plan.name, err)
 	}
+	if err := c.startView(); err != nil {
+		return fmt.Errorf("%s: %w", c.plan.name, err)
+	}
 	err = c.reporter.Step(c.plan.name, "cluster prepared", "", func(func(string)) error {
 		return c.prepare(ctx, public, settings)
 	})
@@ -127,13 +134,27 @@ func (c *cluster) prepare(ctx context.Context, public *pki.Authority, settings m
 	if err != nil {
 		return err
 	}
-	return seed{
+	err = seed{
 		plan: c.plan, version: server.GitVersion, crdFile: c.layout.ModuleConfigCRD(),
 		public: public, front: c.block.Address(frontHost), settings: settings,
 	}.apply(ctx, c.clients)
+	if err != nil {
+		return err
+	}
+	certificate, err := public.Issue(pki.Subject{
+		CommonName: "ingress controller of " + c.plan.name,
+		DNSNames:   []string{c.plan.publicHost(), "localhost"},
+		IPs:        []net.IP{c.block.Address(frontHost).AsSlice(), net.IPv4(127, 0, 0, 1)},
+		Server:     true,
+	})
+	if err != nil {
+		return err
+	}
+	return ingress.Apply(ctx, c.clients, certificate)
 }
 
-// metadataEndpoint is what neighbours call.
+// metadataEndpoint is what neighbours call: an address in the place of the
+// public name, for there is no DNS that would know the name.
 func (c *cluster) metadataEndpoint() string {
 	return "https://" + c.front.Address().String() + metadataPath
 }

@@ -36,7 +36,7 @@ func FindLayout(root string) (Layout, error) {
 		return Layout{}, fmt.Errorf("find the project: %w", err)
 	}
 	var missing []string
-	for _, file := range []string{layout.Operator(), layout.MetadataExporter(), layout.ModulesDir(), layout.GlobalHooksDir(), layout.ModuleConfigCRD(), layout.Istiod(istioversion.Default().Revision())} {
+	for _, file := range []string{layout.Operator(), layout.MetadataExporter(), layout.ModulesDir(), layout.GlobalHooksDir(), layout.ModuleConfigCRD(), layout.Istiod(istioversion.Default().Revision()), layout.Traefik()} {
 		if _, err := os.Stat(file); err != nil {
 			missing = append(missing, file)
 		}
@@ -69,6 +69,11 @@ func (l Layout) ModuleConfigCRD() string {
 // Istiod is the program of a revision, built by `make tools`.
 func (l Layout) Istiod(revision string) string {
 	return filepath.Join(l.Root, ".cache", "tools", "istio", revision, "pilot-discovery")
+}
+
+// Traefik is the ingress controller's program, built by `make tools`.
+func (l Layout) Traefik() string {
+	return filepath.Join(l.Root, ".cache", "tools", "traefik", "traefik")
 }
 
 // builtPrograms is the link that `make tools` leaves to the control plane it built.

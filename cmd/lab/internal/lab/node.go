@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/egress"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/ingress"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/istiod"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kubelet"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/serviceproxy"
@@ -24,6 +26,26 @@ func (c *cluster) startEgress() (selector string, err error) {
 	return proxy.WriteConfiguration(filepath.Join(c.dir, "egress"))
 }
 
+// startView opens the ingress controller's way to the API.
+func (c *cluster) startView() error {
+	front := c.front.Address().Addr().String()
+	certificate, err := tls.LoadX509KeyPair(c.plane.ServerCertificate())
+	if err != nil {
+		return fmt.Errorf("read the API server's certificate: %w", err)
+	}
+	view, err := ingress.ListenView(ingress.ViewOptions{
+		Address:   netip.AddrPortFrom(c.block.Address(controlPlaneHost), 0),
+		APIServer: c.plane.URL(), CAFile: c.plane.CAFile(), Certificate: certificate,
+		Network: c.network, Hosts: map[string]string{c.plan.publicHost(): front},
+	})
+	if err != nil {
+		return err
+	}
+	c.view = view
+	c.inBackground(view.Serve)
+	return nil
+}
+
 // startNode runs what stands in for the node and the cloud around it.
 func (c *cluster) startNode() {
 	node := kubelet.New(kubelet.Options{
@@ -36,16 +58,18 @@ func (c *cluster) startNode() {
 		Address: c.block.Address(istiodHost), Network: c.network, Changed: c.changed,
 	})
 	c.publish(func() { c.node, c.istiods = node, istiods })
-	service := serviceproxy.Service{Namespace: moduleNamespace, Name: exporter, Port: "https"}
+	service := serviceproxy.Service{Namespace: ingress.Namespace, Name: ingress.Name, Port: ingress.Port}
 	c.inBackground(c.node.Run)
 	c.inBackground(c.front.Serve)
 	c.inBackground(c.istiods.Run)
 	c.inBackground(func(ctx context.Context) error {
 		return serviceproxy.Follow(ctx, c.clients.Typed, service, c.network, c.front)
 	})
-	c.inBackground(func(ctx context.Context) error {
-		return serviceproxy.AssignAddresses(ctx, c.clients.Typed, moduleNamespace, c.plan.loadBalancerIP)
-	})
+	for namespace, address := range map[string]netip.Addr{moduleNamespace: c.plan.loadBalancerIP, ingress.Namespace: c.plan.ingressIP} {
+		c.inBackground(func(ctx context.Context) error {
+			return serviceproxy.AssignAddresses(ctx, c.clients.Typed, namespace, address)
+		})
+	}
 }
 
 // program of a container: those of the module that the lab can run.
@@ -55,6 +79,8 @@ func (c *cluster) program(pod *corev1.Pod, container *corev1.Container) (kubelet
 		return kubelet.Program{Path: c.layout.MetadataExporter()}, nil
 	case pod.Namespace == moduleNamespace && istiod.Is(pod, container):
 		return istiod.Program(pod, c.layout.Istiod)
+	case ingress.Is(pod, container):
+		return kubelet.Program{Path: c.layout.Traefik(), APIServer: c.view.URL()}, nil
 	}
 	return kubelet.Program{}, fmt.Errorf("the lab has no program for container %q; it does not run images", container.Name)
 }

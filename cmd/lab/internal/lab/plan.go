@@ -15,9 +15,10 @@ type plan struct {
 	domain        string
 	podSubnet     netip.Prefix
 	serviceSubnet netip.Prefix
-	// nodeIP and loadBalancerIP appear in statuses only; nothing listens there.
+	// nodeIP and the load balancers' addresses appear in statuses only; nothing listens there.
 	nodeIP         netip.Addr
 	loadBalancerIP netip.Addr
+	ingressIP      netip.Addr
 }
 
 func planClusters(n int) []plan {
@@ -32,6 +33,7 @@ func planClusters(n int) []plan {
 			nodeIP:        netip.AddrFrom4([4]byte{192, 168, byte(100 + i), 10}),
 			// TEST-NET-3 of RFC 5737.
 			loadBalancerIP: netip.AddrFrom4([4]byte{203, 0, 113, byte(10 + i)}),
+			ingressIP:      netip.AddrFrom4([4]byte{203, 0, 113, byte(100 + i)}),
 		})
 	}
 	return plans

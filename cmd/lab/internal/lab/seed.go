@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/ingress"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/pki"
 )
@@ -145,6 +146,7 @@ func (s seed) globalConfig() map[string]any {
 		"version": settingsVersion,
 		"settings": map[string]any{"modules": map[string]any{
 			"publicDomainTemplate": s.plan.publicDomainTemplate(),
+			"ingressClass":         ingress.Class,
 			"https": map[string]any{
 				"mode":              "CustomCertificate",
 				"customCertificate": map[string]any{"secretName": publicTLSSecret},

@@ -47,6 +47,8 @@ Kubernetes is accessed by the default rules of kubectl: KUBECONFIG, else the Pod
 	flags.StringVar(&options.clusterUUID, "cluster-uuid", "", "UUID of this cluster, the audience that neighbours' tokens must have")
 	flags.StringVar(&options.authnDir, "authn-dir", "/etc/metadata-exporter/authn", "directory with priv.pem, the Ed25519 key that signs this cluster's tokens")
 	flags.StringVar(&options.tlsDir, "tls-dir", "/etc/metadata-exporter/tls", "directory with tls.crt and tls.key of the listener, read again when they change")
+	flags.StringVar(&options.clientCertificateDir, "client-certificate-dir", "/etc/metadata-exporter/client", "directory with tls.crt and tls.key, which prove this cluster to its peers besides the token; read again when they change, may be missing")
+	flags.StringVar(&options.ingressClientCA, "ingress-client-ca", "", "PEM file with the authority of the ingress controller's client certificate; a connection with such a certificate may name its caller in the header ssl-client-cert")
 	flags.BoolVar(&options.watchPeers, "watch-peers", true, "hold long polls on the peers of IstioFederations and poke the resource on change")
 	flags.TextVar(&options.logLevel, "log-level", options.logLevel, "least level of log lines: debug, info, warn or error")
 	for _, required := range []string{"cluster-domain", "cluster-uuid"} {

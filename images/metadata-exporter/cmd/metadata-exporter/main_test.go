@@ -52,7 +52,7 @@ func TestTheFlagsAreTheDocumentedOnes(t *testing.T) {
 	flags := newCommand().Flags()
 	for _, name := range []string{
 		"listen-address", "telemetry-address", "namespace", "cluster-domain", "cluster-uuid",
-		"authn-dir", "tls-dir", "watch-peers", "log-level",
+		"authn-dir", "tls-dir", "client-certificate-dir", "ingress-client-ca", "watch-peers", "log-level",
 	} {
 		if flag := flags.Lookup(name); flag == nil || flag.Usage == "" {
 			t.Errorf("--%s is missing or not described", name)

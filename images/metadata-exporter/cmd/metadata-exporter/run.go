@@ -21,6 +21,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/tlsfiles"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
@@ -31,6 +32,8 @@ type options struct {
 	namespace                       string
 	clusterDomain, clusterUUID      string
 	authnDir, tlsDir                string
+	clientCertificateDir            string
+	ingressClientCA                 string
 	watchPeers                      bool
 	logLevel                        slog.Level
 }
@@ -65,7 +68,7 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("make a Kubernetes client: %w", err)
 	}
-	certificate, err := server.LoadCertificate(options.tlsDir, log)
+	certificate, err := tlsfiles.LoadCertificate("TLS certificate", options.tlsDir, log)
 	if err != nil {
 		return err
 	}
@@ -88,9 +91,13 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 		Metrics:    metrics,
 		Log:        log,
 	}
+	var ingressClients *tlsfiles.Roots
+	if options.ingressClientCA != "" {
+		ingressClients = tlsfiles.WatchRoots("authority of the ingress controller's client certificate", options.ingressClientCA, log)
+	}
 	handler := server.NewHandler(server.Options{
 		Documents: feed.Documents, Neighbours: feed.Neighbours, ClusterUUID: options.clusterUUID,
-		Ready: feed.Ready, Metrics: metrics, Log: log,
+		IngressClients: ingressClients, Ready: feed.Ready, Metrics: metrics, Log: log,
 	})
 
 	log.Info("starting", "clusterUUID", options.clusterUUID, "clusterDomain", options.clusterDomain,
@@ -103,8 +110,11 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 	})
 	if options.watchPeers {
 		watch := &watcher.Watcher{
-			Client:  dynamicClient,
-			Peers:   peer.NewClient(),
+			Client: dynamicClient,
+			Peers: watcher.Presenter{
+				Client:      peer.NewClient(),
+				Certificate: tlsfiles.WatchCertificate("client certificate", options.clientCertificateDir, log),
+			},
 			Token:   watcher.Signer{Dir: options.authnDir, ClusterUUID: options.clusterUUID}.FederationToken,
 			Metrics: metrics, Log: log, Timing: watcher.DefaultTiming(),
 		}

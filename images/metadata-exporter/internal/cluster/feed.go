@@ -40,20 +40,22 @@ type Feed struct {
 	Metrics    *telemetry.Metrics
 	Log        *slog.Logger
 
-	fed      atomic.Bool
-	reported reported
+	fed        atomic.Bool
+	reported   reported
+	identities *identities
 }
 
-// source is one informer and its name in messages.
+// source is one informer, its name in messages, and what its events do.
 type source struct {
 	name string
 	cache.SharedIndexInformer
+	handler cache.ResourceEventHandler
 }
 
 // Ready returns nil once everything was listed and turned into documents.
 func (f *Feed) Ready() error {
 	if !f.fed.Load() {
-		return errors.New("waiting for the first list of Services, ConfigMap and Secret from the API server")
+		return errors.New("waiting for the first list of Services, their endpoints, ConfigMap and Secret from the API server")
 	}
 	return nil
 }
@@ -67,15 +69,20 @@ func (f *Feed) Run(ctx context.Context) error {
 		default:
 		}
 	}
-	services := source{"Services", newServiceInformer(f.Client)}
-	configMap := source{"ConfigMap " + f.Namespace + "/" + ConfigMapName, newConfigMapInformer(f.Client, f.Namespace)}
-	secret := source{"Secret " + f.Namespace + "/" + SecretName, newSecretInformer(f.Client, f.Namespace)}
+	services := source{"Services", newServiceInformer(f.Client), every(changed)}
+	configMap := source{"ConfigMap " + f.Namespace + "/" + ConfigMapName, newConfigMapInformer(f.Client, f.Namespace), every(changed)}
+	secret := source{"Secret " + f.Namespace + "/" + SecretName, newSecretInformer(f.Client, f.Namespace), every(changed)}
+	endpointSliceInformer, podInformer := newEndpointSliceInformer(f.Client), newPodInformer(f.Client)
+	f.identities = newIdentities(endpointSliceInformer.GetIndexer(), podInformer.GetStore())
+	f.Documents.ServiceAccountsOf = f.identities.of
+	endpointSlices := source{"EndpointSlices", endpointSliceInformer, f.identities.endpointSliceEvents(changed)}
+	pods := source{"Pods", podInformer, f.identities.podEvents(changed)}
 
 	var running sync.WaitGroup
 	defer running.Wait()
 	synced := []cache.InformerSynced{}
-	for _, each := range []source{services, configMap, secret} {
-		if err := prepare(each.SharedIndexInformer, each.name, f.Log, changed); err != nil {
+	for _, each := range []source{services, configMap, secret, endpointSlices, pods} {
+		if err := prepare(each.SharedIndexInformer, each.name, f.Log, each.handler); err != nil {
 			return fmt.Errorf("prepare to watch %s: %w", each.name, err)
 		}
 		running.Go(func() { each.RunWithContext(ctx) })
@@ -115,6 +122,7 @@ func (f *Feed) feed(services, configMaps, secrets cache.Store) {
 		}
 	}
 	outcome, err := f.Documents.Update(f.configMap(configMaps), published)
+	f.identities.forgetOthers(published)
 	f.report(outcome, err)
 	f.fed.Store(true)
 }

@@ -285,7 +285,7 @@ func TestADroppedGatewayIsLoggedOnce(t *testing.T) {
 }
 
 func TestNotReadyUntilEverySourceWasListed(t *testing.T) {
-	for _, resource := range []string{"services", "configmaps", "secrets"} {
+	for _, resource := range []string{"services", "configmaps", "secrets", "endpointslices", "pods"} {
 		t.Run(resource, func(t *testing.T) {
 			client := fake.NewClientset(settings(t, gateways), service("web", "http"))
 			var (
@@ -322,6 +322,9 @@ func TestTheAPIServerIsAskedForNoMoreThanNeeded(t *testing.T) {
 		"services":   "labels=" + v1alpha1.PublicServiceLabel + " fields= namespace=",
 		"configmaps": "labels= fields=metadata.name=" + cluster.ConfigMapName + " namespace=" + namespace,
 		"secrets":    "labels= fields=metadata.name=" + cluster.SecretName + " namespace=" + namespace,
+
+		"endpointslices": "labels=" + v1alpha1.PublicServiceLabel + " fields= namespace=",
+		"pods":           "labels=security.istio.io/tlsMode=istio fields= namespace=",
 	}
 	for _, action := range f.client.Actions() {
 		var restrictions kubetesting.ListRestrictions

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	coreinformers "k8s.io/client-go/informers/core/v1"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/publicservices"
 )
 
 // newServiceInformer watches the labelled Services of all namespaces, stripped
@@ -38,8 +40,17 @@ func only(name string) func(*metav1.ListOptions) {
 	}
 }
 
-// prepare makes an informer keep little, report its failures and call changed for every event.
-func prepare(informer cache.SharedIndexInformer, resource string, log *slog.Logger, changed func()) error {
+// every calls changed for every event.
+func every(changed func()) cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(any) { changed() },
+		UpdateFunc: func(_, _ any) { changed() },
+		DeleteFunc: func(any) { changed() },
+	}
+}
+
+// prepare makes an informer keep little, report its failures and tell handler of its events.
+func prepare(informer cache.SharedIndexInformer, resource string, log *slog.Logger, handler cache.ResourceEventHandler) error {
 	if err := informer.SetTransform(strip); err != nil {
 		return err
 	}
@@ -51,29 +62,36 @@ func prepare(informer cache.SharedIndexInformer, resource string, log *slog.Logg
 	if err != nil {
 		return err
 	}
-	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { changed() },
-		UpdateFunc: func(_, _ any) { changed() },
-		DeleteFunc: func(any) { changed() },
-	})
+	_, err = informer.AddEventHandler(handler)
 	return err
 }
 
 // strip drops what nothing here reads.
 func strip(object any) (any, error) {
-	service, ok := object.(*corev1.Service)
-	if !ok {
-		if accessor, ok := object.(metav1.Object); ok {
-			accessor.SetManagedFields(nil)
-			accessor.SetAnnotations(nil)
-		}
-		return object, nil
+	switch object := object.(type) {
+	case *corev1.Service:
+		return stripService(object), nil
+	case *discoveryv1.EndpointSlice:
+		return stripEndpointSlice(object), nil
+	case *corev1.Pod:
+		return stripPod(object), nil
+	case metav1.Object:
+		object.SetManagedFields(nil)
+		object.SetAnnotations(nil)
 	}
-	return &corev1.Service{
+	return object, nil
+}
+
+func stripService(service *corev1.Service) *corev1.Service {
+	kept := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: service.Name, Namespace: service.Namespace, UID: service.UID,
 			ResourceVersion: service.ResourceVersion, DeletionTimestamp: service.DeletionTimestamp,
 		},
 		Spec: corev1.ServiceSpec{Type: service.Spec.Type, Ports: service.Spec.Ports},
-	}, nil
+	}
+	if accounts, ok := service.Annotations[publicservices.AccountsAnnotation]; ok {
+		kept.Annotations = map[string]string{publicservices.AccountsAnnotation: accounts}
+	}
+	return kept
 }

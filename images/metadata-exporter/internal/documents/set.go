@@ -20,6 +20,11 @@ type Set struct {
 	Federation   Document
 	Multicluster Document
 
+	// ServiceAccountsOf tells whose identities answer for a Service; without it
+	// the federation document does not say. To be set before the first Update,
+	// which calls it.
+	ServiceAccountsOf publicservices.ServiceAccountsOf
+
 	clusterDomain string
 	now           func() time.Time
 	settings      settings
@@ -66,7 +71,7 @@ func (s *Set) Update(configMap *corev1.ConfigMap, services []*corev1.Service) (O
 	}
 	publicErr := s.updatePublic(note)
 
-	document, rejections := publicservices.Document(services, s.settings.gateways, s.clusterDomain)
+	document, rejections := publicservices.Document(services, s.settings.gateways, s.clusterDomain, s.ServiceAccountsOf)
 	outcome.Rejections = rejections
 	if s.settings.gateways == nil {
 		return outcome, publicErr

@@ -4,6 +4,7 @@ package neighbours
 
 import (
 	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,8 +12,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/clientcert"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
 // SecretKey is the key of the Secret d8-remote-clusters-public-metadata that Set reads.
@@ -24,10 +28,13 @@ type Neighbour struct {
 	Kind, Name string
 	// Key verifies the cluster's tokens.
 	Key ed25519.PublicKey
+	// Roots issue the cluster's client certificate; none when it has none that can be used.
+	Roots []*x509.Certificate
 }
 
 func (n Neighbour) equal(other Neighbour) bool {
-	return n.Kind == other.Kind && n.Name == other.Name && n.Key.Equal(other.Key)
+	return n.Kind == other.Kind && n.Name == other.Name && n.Key.Equal(other.Key) &&
+		slices.EqualFunc(n.Roots, other.Roots, (*x509.Certificate).Equal)
 }
 
 // Registry is the current neighbours by clusterUUID, read by many, written by
@@ -38,14 +45,29 @@ type Registry struct {
 }
 
 type roster struct {
-	byUUID     map[string]Neighbour
+	byUUID map[string]Neighbour
+	// anchors are the roots of the neighbours of each kind.
+	anchors    map[string]*clientcert.Anchors
 	superseded chan struct{}
+}
+
+func newRoster(byUUID map[string]Neighbour) *roster {
+	made := &roster{byUUID: byUUID, anchors: map[string]*clientcert.Anchors{}, superseded: make(chan struct{})}
+	for clusterUUID, neighbour := range byUUID {
+		if made.anchors[neighbour.Kind] == nil {
+			made.anchors[neighbour.Kind] = &clientcert.Anchors{}
+		}
+		for _, root := range neighbour.Roots {
+			made.anchors[neighbour.Kind].Add(root, clusterUUID)
+		}
+	}
+	return made
 }
 
 // New makes a Registry without neighbours.
 func New() *Registry {
 	registry := &Registry{}
-	registry.current.Store(&roster{superseded: make(chan struct{})})
+	registry.current.Store(newRoster(nil))
 	return registry
 }
 
@@ -53,6 +75,14 @@ func New() *Registry {
 func (r *Registry) Lookup(clusterUUID string) (Neighbour, bool) {
 	neighbour, ok := r.current.Load().byUUID[clusterUUID]
 	return neighbour, ok
+}
+
+// Anchors are the roots of the neighbours that are joined by a resource of kind; their owners are clusterUUIDs.
+func (r *Registry) Anchors(kind string) *clientcert.Anchors {
+	if anchors := r.current.Load().anchors[kind]; anchors != nil {
+		return anchors
+	}
+	return &clientcert.Anchors{}
 }
 
 // Len counts the neighbours.
@@ -64,8 +94,9 @@ func (r *Registry) Changed() <-chan struct{} { return r.current.Load().supersede
 
 // Set takes over the neighbours in content, the JSON under SecretKey; empty
 // content means there are none. Content that cannot be decoded leaves everyone
-// as they are. A neighbour without a usable key is left out; err then names
-// each of them while the others are in force.
+// as they are. A neighbour without a usable key is left out, one without usable
+// roots proves itself by token only; err then names each of them while all else
+// is in force.
 func (r *Registry) Set(content []byte) (changed bool, err error) {
 	byUUID := map[string]Neighbour{}
 	if len(content) > 0 {
@@ -79,7 +110,7 @@ func (r *Registry) Set(content []byte) (changed bool, err error) {
 	if maps.EqualFunc(previous.byUUID, byUUID, Neighbour.equal) {
 		return false, err
 	}
-	r.current.Store(&roster{byUUID: byUUID, superseded: make(chan struct{})})
+	r.current.Store(newRoster(byUUID))
 	close(previous.superseded)
 	return true, err
 }
@@ -90,6 +121,7 @@ func parse(content []byte) (map[string]Neighbour, error) {
 		Kind        string `json:"kind"`
 		Name        string `json:"name"`
 		AuthnKeyPub string `json:"authnKeyPub"`
+		RootCA      string `json:"rootCA"`
 	}
 	if err := json.Unmarshal(content, &entries); err != nil {
 		return nil, fmt.Errorf("decode %s: %w", SecretKey, err)
@@ -98,12 +130,22 @@ func parse(content []byte) (map[string]Neighbour, error) {
 	var problems []error
 	for _, clusterUUID := range slices.Sorted(maps.Keys(entries)) {
 		entry := entries[clusterUUID]
+		refuse := func(err error) {
+			problems = append(problems, fmt.Errorf("%s %q (cluster %s): %w", entry.Kind, entry.Name, clusterUUID, err))
+		}
 		key, err := authn.ParsePublicKey(entry.AuthnKeyPub)
 		if err != nil {
-			problems = append(problems, fmt.Errorf("%s %q (cluster %s): %w", entry.Kind, entry.Name, clusterUUID, err))
+			refuse(err)
 			continue
 		}
-		byUUID[clusterUUID] = Neighbour{Kind: entry.Kind, Name: entry.Name, Key: key}
+		neighbour := Neighbour{Kind: entry.Kind, Name: entry.Name, Key: key}
+		if entry.RootCA != "" {
+			// Time is judged when a certificate is verified: no root is too old for the beginning of time.
+			if neighbour.Roots, err = metadata.ParseRoots(entry.RootCA, time.Time{}); err != nil {
+				refuse(fmt.Errorf("rootCA, so client certificates cannot be verified: %w", err))
+			}
+		}
+		byUUID[clusterUUID] = neighbour
 	}
 	return byUUID, errors.Join(problems...)
 }

@@ -4,75 +4,87 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"net/http"
-	"strings"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fields"
 	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/clientcert"
 )
 
 // audience is for whom a private document is: neighbours joined by a resource
-// of this kind, with a token of this scope.
+// of this kind, who prove it by a token of this scope or a client certificate.
 type audience struct{ kind, scope string }
 
-// grant is the permission to read one document. The zero grant is for
-// documents that anyone may read.
-type grant struct {
-	registry  *neighbours.Registry
-	subject   string
-	neighbour neighbours.Neighbour
+// refusal is why neither proof was accepted. Both messages go back to the
+// caller: they tell what is missing, and nothing of what is known here.
+type refusal struct{ token, certificate error }
+
+func (r *refusal) Error() string {
+	noToken, noCertificate := errors.Is(r.token, authn.ErrMissing), errors.Is(r.certificate, clientcert.ErrMissing)
+	switch {
+	case noToken && noCertificate:
+		return r.token.Error() + " and " + r.certificate.Error()
+	case noCertificate:
+		return r.token.Error()
+	default:
+		return r.token.Error() + "; " + r.certificate.Error()
+	}
 }
 
-// authenticate checks the caller's bearer token. A caller whose resource is of
-// another kind is as unknown as a stranger (contract, "Who is a neighbour").
+func (r *refusal) Unwrap() []error { return []error{r.token, r.certificate} }
+
+// authenticate finds out whether the caller is a neighbour who may read what is
+// for to. Either proof is enough; one that proves nothing does not spoil the
+// other. The token goes first, for it names the caller exactly: clusters may
+// share a root. A caller whose resource is of another kind is as unknown as a
+// stranger (contract, "Who is a neighbour").
 func (h *Handler) authenticate(r *http.Request, to audience) (grant, error) {
-	permission := grant{registry: h.neighbours}
+	byToken, tokenErr := h.authenticateToken(r, to)
+	if tokenErr == nil {
+		return byToken, nil
+	}
+	byCertificate, certificateErr := h.authenticateCertificate(r, to)
+	if certificateErr == nil {
+		return byCertificate, nil
+	}
+	return grant{}, &refusal{tokenErr, certificateErr}
+}
+
+func (h *Handler) authenticateToken(r *http.Request, to audience) (grant, error) {
+	permission := grant{registry: h.neighbours, kind: to.kind}
 	verifier := authn.Verifier{
 		Audience: h.clusterUUID,
 		Now:      h.now,
 		Key: func(subject string) (ed25519.PublicKey, bool) {
 			neighbour, known := h.neighbours.Lookup(subject)
-			permission.subject, permission.neighbour = subject, neighbour
+			permission.caller, permission.key = subject, neighbour.Key
 			return neighbour.Key, known && neighbour.Kind == to.kind
 		},
 	}
-	if _, err := verifier.Verify(bearerToken(r.Header), to.scope); err != nil {
+	if _, err := verifier.Verify(fields.BearerToken(r.Header), to.scope); err != nil {
 		return grant{}, err
 	}
 	return permission, nil
 }
 
-func bearerToken(header http.Header) string {
-	scheme, token, _ := strings.Cut(header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return ""
+func (h *Handler) authenticateCertificate(r *http.Request, to audience) (grant, error) {
+	chain, err := h.callersCertificate(r)
+	if err != nil {
+		return grant{}, err
 	}
-	return strings.TrimSpace(token)
+	caller, err := h.neighbours.Anchors(to.kind).Verify(chain, h.now())
+	if err != nil {
+		return grant{}, err
+	}
+	// Of clusters that share a root it may be any; the first stands for them.
+	return grant{registry: h.neighbours, kind: to.kind, caller: caller.Owners[0], anchors: caller.Anchors}, nil
 }
 
-// changed is closed when the permission may have ended; nil when it cannot.
-func (g grant) changed() <-chan struct{} {
-	if g.registry == nil {
-		return nil
-	}
-	return g.registry.Changed()
-}
-
-// stands is true while the caller is still the neighbour that was let in. The
-// token's life does not matter: it was valid when the request began.
-func (g grant) stands() bool {
-	if g.registry == nil {
-		return true
-	}
-	neighbour, known := g.registry.Lookup(g.subject)
-	return known && neighbour.Kind == g.neighbour.Kind && neighbour.Key.Equal(g.neighbour.Key)
-}
-
-// failureReasons are the label values of the metric for what authn can refuse.
+// failureReasons are the label values of the metric for what can be refused.
+// Those of a token come first: the metric has one for a caller that gave both.
 var failureReasons = []struct {
 	err    error
 	reason string
 }{
-	{authn.ErrMissing, "no-token"},
 	{authn.ErrMalformed, "malformed"},
 	{authn.ErrIssuer, "issuer"},
 	{authn.ErrAudience, "audience"},
@@ -82,6 +94,13 @@ var failureReasons = []struct {
 	{authn.ErrNotYetValid, "not-yet-valid"},
 	{authn.ErrExpired, "expired"},
 	{authn.ErrUnknownCaller, "unknown-caller"},
+	{clientcert.ErrMalformed, "certificate-malformed"},
+	{clientcert.ErrName, "certificate-name"},
+	{clientcert.ErrUse, "certificate-use"},
+	{clientcert.ErrNotYetValid, "certificate-not-yet-valid"},
+	{clientcert.ErrExpired, "certificate-expired"},
+	{clientcert.ErrUnknownCaller, "certificate-unknown-caller"},
+	{authn.ErrMissing, "no-token"},
 }
 
 func failureReason(err error) string {

@@ -1,14 +1,19 @@
 package server_test
 
 import (
+	"crypto/tls"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
+	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
@@ -33,16 +38,27 @@ func BenchmarkServingThePreparedDocument(b *testing.B) {
 }
 
 func BenchmarkTwoHundredWaiters(b *testing.B) {
+	const each = 10 // of one neighbour, for which there is a limit
 	for b.Loop() {
 		e := start(b)
-		header := e.waiting(50)
+		entries := map[string]any{}
+		var callers []fixture.Cluster
+		for index := range 200 / each {
+			caller := fixture.NewCluster(b, fmt.Sprint("uuid-", index), fmt.Sprintf("cluster-%d.local", index))
+			callers, entries[caller.UUID] = append(callers, caller), caller.Entry("IstioFederation")
+		}
+		e.setNeighbours(entries)
 		before := heap()
 		var all []<-chan answer
-		for index := range 200 {
-			all = append(all, e.hold(index+1, metadata.FederationPath, header...))
+		for _, caller := range callers {
+			header := append(bearer(caller.Token(b, e.own.UUID, authn.ScopePrivateFederation)),
+				"If-None-Match", e.documents.Federation.Current().ETag, "Prefer", "wait=50")
+			for range each {
+				all = append(all, e.hold(len(all)+1, metadata.FederationPath, header...))
+			}
 		}
 		// Both sides of the connection run in this process and are counted.
-		b.ReportMetric(float64(heap()-before)/200, "B/waiter")
+		b.ReportMetric(float64(heap()-before)/float64(len(all)), "B/waiter")
 		e.publish("web")
 		for _, answers := range all {
 			e.receive(answers)
@@ -56,4 +72,44 @@ func heap() int64 {
 	runtime.GC()
 	runtime.ReadMemStats(&stats)
 	return int64(stats.HeapInuse + stats.StackInuse)
+}
+
+// BenchmarkProvingIdentity is what a request for a private document costs besides the document.
+func BenchmarkProvingIdentity(b *testing.B) {
+	e := start(b)
+	handler := server.NewHandler(server.Options{
+		Documents: e.documents, Neighbours: e.neighbours, ClusterUUID: e.own.UUID,
+		IngressClients: e.ingressClients(), Ready: func() error { return nil }, Metrics: e.metrics, Log: fixture.Log(),
+	})
+	pair, ingress := e.federated.Root.Client(b, time.Now()), e.ingress.Client(b, time.Now())
+	stranger := e.unrelated.Root.Client(b, time.Now())
+	for _, proof := range []struct {
+		name       string
+		connection *tls.Certificate
+		header     []string
+		want       int
+	}{
+		{"token", nil, bearer(e.federated.Token(b, e.own.UUID, authn.ScopePrivateFederation)), http.StatusOK},
+		{"certificate", &pair, nil, http.StatusOK},
+		{"header", &ingress, header(pair), http.StatusOK},
+		{"stranger", &stranger, nil, http.StatusUnauthorized},
+	} {
+		b.Run(proof.name, func(b *testing.B) {
+			request := httptest.NewRequest(http.MethodGet, server.Prefix+metadata.FederationPath, nil)
+			for index := 0; index < len(proof.header); index += 2 {
+				request.Header.Add(proof.header[index], proof.header[index+1])
+			}
+			if proof.connection != nil {
+				request.TLS = &tls.ConnectionState{PeerCertificates: certtest.Parsed(b, *proof.connection)}
+			}
+			recorder := httptest.NewRecorder()
+			if handler.ServeHTTP(recorder, request); recorder.Code != proof.want {
+				b.Fatalf("%d %s", recorder.Code, recorder.Body)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				handler.ServeHTTP(discard{http.Header{}}, request)
+			}
+		})
+	}
 }

@@ -22,6 +22,8 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/tlsfiles"
+	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
 )
 
 // exporter is a server on a loopback port, with one federation and one multicluster neighbour.
@@ -34,11 +36,15 @@ type exporter struct {
 	url                               string
 	client                            *http.Client
 	tlsDir                            string
-	stop                              context.CancelFunc
-	stopped                           chan error
-	notReady                          error
-	services                          []*corev1.Service
-	configMap                         *corev1.ConfigMap
+	certificate                       string
+	// ingress issues the certificate of the ingress controller.
+	ingress   certtest.Authority
+	noIngress bool
+	stop      context.CancelFunc
+	stopped   chan error
+	notReady  error
+	services  []*corev1.Service
+	configMap *corev1.ConfigMap
 }
 
 // start runs an exporter that has all its documents, unless prepare says otherwise.
@@ -53,6 +59,7 @@ func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
 		neighbours: neighbours.New(),
 		metrics:    telemetry.NewMetrics(),
 		tlsDir:     tb.TempDir(),
+		ingress:    certtest.NewRoot(tb, "metadata-exporter-ingress", time.Now()),
 		stopped:    make(chan error, 1),
 	}
 	e.documents = documents.NewSet(e.own.Domain, time.Now)
@@ -73,24 +80,22 @@ func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
 
 	certificate, key := fixture.CertificatePEM(tb, "exporter", false)
 	e.writeCertificate(certificate, key)
-	loaded, err := server.LoadCertificate(e.tlsDir, fixture.Log())
+	loaded, err := tlsfiles.LoadCertificate("TLS certificate", e.tlsDir, fixture.Log())
 	e.check(err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	e.check(err)
 	e.url = "https://" + listener.Addr().String() + "/metadata/"
 	handler := server.NewHandler(server.Options{
 		Documents: e.documents, Neighbours: e.neighbours, ClusterUUID: e.own.UUID,
-		Ready: func() error { return e.notReady }, Metrics: e.metrics, Log: fixture.Log(),
+		IngressClients: e.ingressClients(),
+		Ready:          func() error { return e.notReady }, Metrics: e.metrics, Log: fixture.Log(),
 	})
 	e.trust(certificate)
 
 	ctx, cancel := context.WithCancel(context.Background())
 	e.stop = cancel
 	go func() { e.stopped <- server.Serve(ctx, listener, handler, loaded, fixture.Log()) }()
-	tb.Cleanup(func() {
-		e.client.CloseIdleConnections()
-		cancel()
-	})
+	tb.Cleanup(cancel)
 	return e
 }
 
@@ -107,11 +112,40 @@ func (e *exporter) writeCertificate(certificate, key string) {
 	e.check(os.WriteFile(filepath.Join(e.tlsDir, "tls.key"), []byte(key), 0o600))
 }
 
+func (e *exporter) ingressClients() *tlsfiles.Roots {
+	e.t.Helper()
+	if e.noIngress {
+		return nil
+	}
+	file := filepath.Join(e.t.TempDir(), "ca.crt")
+	e.check(os.WriteFile(file, []byte(e.ingress.PEM()), 0o600))
+	return tlsfiles.WatchRoots("ingress clients", file, fixture.Log())
+}
+
 // trust makes a client that trusts this certificate and no other.
 func (e *exporter) trust(certificate string) {
+	e.certificate = certificate
+	e.client = e.clientWith(nil)
+}
+
+// clientWith makes a client that shows this certificate, if any.
+func (e *exporter) clientWith(certificate *tls.Certificate) *http.Client {
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM([]byte(certificate))
-	e.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}}
+	roots.AppendCertsFromPEM([]byte(e.certificate))
+	config := &tls.Config{RootCAs: roots}
+	if certificate != nil {
+		config.Certificates = []tls.Certificate{*certificate}
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}}
+	e.t.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+// as is the exporter asked by a caller with this client certificate.
+func (e *exporter) as(certificate *tls.Certificate) *exporter {
+	caller := *e
+	caller.client = e.clientWith(certificate)
+	return &caller
 }
 
 func (e *exporter) update() {

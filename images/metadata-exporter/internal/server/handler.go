@@ -1,10 +1,11 @@
 // Package server answers neighbours: the prepared documents over TLS, with
-// conditional requests, long polls and tokens as the contract's section
+// conditional requests, long polls and proofs of identity as the contract's section
 // "Metadata" has them.
 package server
 
 import (
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -15,8 +16,10 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fields"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/tlsfiles"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
@@ -49,6 +52,9 @@ type Options struct {
 	Neighbours *neighbours.Registry
 	// ClusterUUID is the audience that tokens must have.
 	ClusterUUID string
+	// IngressClients are the authorities whose client certificates prove the
+	// ingress controller, which may then speak for its callers; nil when none may.
+	IngressClients *tlsfiles.Roots
 	// Ready returns nil once the documents are complete.
 	Ready   func() error
 	Metrics *telemetry.Metrics
@@ -59,14 +65,15 @@ type Options struct {
 
 // Handler serves the documents. Use NewHandler.
 type Handler struct {
-	routes      map[string]*route
-	neighbours  *neighbours.Registry
-	clusterUUID string
-	ready       func() error
-	metrics     *telemetry.Metrics
-	log         *slog.Logger
-	failures    *rate.Limiter
-	now         func() time.Time
+	routes         map[string]*route
+	neighbours     *neighbours.Registry
+	clusterUUID    string
+	ingressClients *tlsfiles.Roots
+	ready          func() error
+	metrics        *telemetry.Metrics
+	log            *slog.Logger
+	failures       *rate.Limiter
+	now            func() time.Time
 
 	stopping chan struct{}
 	stop     sync.Once
@@ -87,18 +94,22 @@ type route struct {
 // NewHandler makes a Handler.
 func NewHandler(options Options) *Handler {
 	handler := &Handler{
-		routes:      map[string]*route{},
-		neighbours:  options.Neighbours,
-		clusterUUID: options.ClusterUUID,
-		ready:       options.Ready,
-		metrics:     options.Metrics,
-		log:         options.Log,
-		failures:    rate.NewLimiter(rate.Every(10*time.Second), 10),
-		now:         options.Now,
-		stopping:    make(chan struct{}),
+		routes:         map[string]*route{},
+		neighbours:     options.Neighbours,
+		clusterUUID:    options.ClusterUUID,
+		ingressClients: options.IngressClients,
+		ready:          options.Ready,
+		metrics:        options.Metrics,
+		log:            options.Log,
+		failures:       rate.NewLimiter(rate.Every(10*time.Second), 10),
+		now:            options.Now,
+		stopping:       make(chan struct{}),
 
 		publicWaiters:  waiters{limit: maxPublicWaiters, limitOfOne: maxPublicWaitersOfOne},
 		privateWaiters: waiters{limit: maxPrivateWaiters, limitOfOne: maxPrivateWaitersOfOne},
+	}
+	if handler.now == nil {
+		handler.now = time.Now
 	}
 	set := options.Documents
 	for _, each := range []*route{
@@ -154,10 +165,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route *route) (c
 	}
 
 	revision := route.document.Current()
-	wait, mayWait := waitPreference(r.Header)
+	wait, mayWait := fields.Wait(r.Header)
 	conditional := len(r.Header.Values("If-None-Match")) > 0
 	if revision != nil && conditional && mayWait {
-		if !matches(r.Header, revision.ETag) {
+		if !fields.Matches(r.Header, revision.ETag) {
 			preferenceApplied(w, wait)
 		} else if release, ok := h.admit(r, route, permission); ok {
 			defer release()
@@ -191,7 +202,7 @@ func send(w http.ResponseWriter, r *http.Request, revision *documents.Revision) 
 	header.Set("ETag", revision.ETag)
 	header.Set("Cache-Control", "no-cache")
 	bound(w)
-	if matches(r.Header, revision.ETag) {
+	if fields.Matches(r.Header, revision.ETag) {
 		w.WriteHeader(http.StatusNotModified)
 		return http.StatusNotModified
 	}
@@ -225,7 +236,7 @@ func (h *Handler) unauthorized(w http.ResponseWriter, r *http.Request, route *ro
 		h.log.Info("refused a request", "document", route.path, "remote", r.RemoteAddr, "reason", reason)
 	}
 	challenge := `Bearer realm="istio-metadata"`
-	if reason != "no-token" {
+	if !errors.Is(cause, authn.ErrMissing) {
 		challenge += `, error="invalid_token", error_description="` + strings.ReplaceAll(cause.Error(), `"`, `'`) + `"`
 	}
 	w.Header().Del("Preference-Applied")

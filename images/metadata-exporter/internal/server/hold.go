@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fields"
 )
 
 // admit takes a place among the waiters, unless there are too many, of this
@@ -14,7 +15,7 @@ import (
 func (h *Handler) admit(r *http.Request, route *route, permission grant) (release func(), ok bool) {
 	places, caller := &h.publicWaiters, remoteHost(r)
 	if route.audience != nil {
-		places, caller = &h.privateWaiters, permission.subject
+		places, caller = &h.privateWaiters, permission.caller
 	}
 	if !places.take(caller) {
 		return nil, false
@@ -52,7 +53,7 @@ func (h *Handler) hold(r *http.Request, document *documents.Document, revision *
 		case <-permissionChanged:
 		case <-revision.Superseded():
 			revision = document.Current()
-			if revision == nil || !matches(r.Header, revision.ETag) {
+			if revision == nil || !fields.Matches(r.Header, revision.ETag) {
 				return revision, permission.stands()
 			}
 		case <-timer.C:

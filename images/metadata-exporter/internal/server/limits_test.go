@@ -19,7 +19,7 @@ func TestPlacesOfWaitersAreLimited(t *testing.T) {
 	private := &route{path: "private", audience: &audience{}}
 	admit := func(route *route, caller int) (func(), bool) {
 		r := &http.Request{RemoteAddr: fmt.Sprintf("[2001:db8::%x]:%d", caller, 1024+rand.IntN(60000))}
-		return handler.admit(r, route, grant{subject: fmt.Sprint("uuid-", caller)})
+		return handler.admit(r, route, grant{caller: fmt.Sprint("uuid-", caller)})
 	}
 	for name, test := range map[string]struct {
 		route      *route

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/tlsfiles"
 )
 
 // shutdownTimeout is what requests in flight get to finish after Stop answered the held ones.
@@ -16,12 +18,16 @@ const shutdownTimeout = 3 * time.Second
 
 // Serve answers on listener with TLS (HTTP/2 and HTTP/1.1) until ctx ends,
 // then lets requests in flight finish.
-func Serve(ctx context.Context, listener net.Listener, handler *Handler, certificate *Certificate, log *slog.Logger) error {
+func Serve(ctx context.Context, listener net.Listener, handler *Handler, certificate *tlsfiles.Certificate, log *slog.Logger) error {
 	server := &http.Server{
 		Handler: handler,
 		TLSConfig: &tls.Config{
 			MinVersion:     tls.VersionTLS12,
 			GetCertificate: certificate.Get,
+			// A neighbour may prove itself by its certificate, and need not: what it
+			// proves is judged for each request (authenticate.go).
+			ClientAuth:       tls.RequestClientCert,
+			VerifyConnection: refuseAbsurdChains,
 		},
 		ReadHeaderTimeout: 5 * time.Second,
 		// Neither ReadTimeout nor WriteTimeout: both would end a held request.

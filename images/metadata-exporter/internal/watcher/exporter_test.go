@@ -17,7 +17,9 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/tlsfiles"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
+	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
 
@@ -29,9 +31,22 @@ func newWatcherWithoutKey(peers watcher.Fetcher, client *fake.FakeDynamicClient)
 }
 
 // TestTwoExportersUnderstandEachOther joins the watcher of cluster A with the
-// server of cluster B through the real client, over TLS.
+// server of cluster B through the real client, over TLS. Either proof of A's
+// identity is enough; the other is then a stranger's.
 func TestTwoExportersUnderstandEachOther(t *testing.T) {
 	a := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
+	stranger := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
+	for name, proves := range map[string]struct{ token, certificate fixture.Cluster }{
+		"by token and certificate": {a, a},
+		"by token":                 {a, stranger},
+		"by certificate":           {stranger, a},
+	} {
+		t.Run(name, func(t *testing.T) { joinTwo(t, a, proves.token.Keys.Priv, proves.certificate) })
+	}
+}
+
+func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture.Cluster) {
+	t.Helper()
 	b := fixture.NewCluster(t, "uuid-b", "cluster-b.local")
 
 	configMap := &corev1.ConfigMap{Data: map[string]string{
@@ -58,7 +73,7 @@ func TestTwoExportersUnderstandEachOther(t *testing.T) {
 	certificate, key := fixture.CertificatePEM(t, "b", true)
 	writeFile(t, tlsDir, "tls.crt", certificate)
 	writeFile(t, tlsDir, "tls.key", key)
-	loaded, err := server.LoadCertificate(tlsDir, fixture.Log())
+	loaded, err := tlsfiles.LoadCertificate("TLS certificate", tlsDir, fixture.Log())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,10 +91,15 @@ func TestTwoExportersUnderstandEachOther(t *testing.T) {
 		"metadata": map[string]any{"ca": certificate},
 	}
 	authnDir := t.TempDir()
-	writeFile(t, authnDir, watcher.PrivateKeyFile, a.Keys.Priv)
+	writeFile(t, authnDir, watcher.PrivateKeyFile, tokenKey)
+	clientDir := t.TempDir()
+	pair := certified.Root.Client(t, time.Now())
+	writeFile(t, clientDir, "tls.crt", certtest.PEM(pair.Certificate...))
+	writeFile(t, clientDir, "tls.key", certtest.KeyPEM(t, pair.PrivateKey))
 	h := &home{t: t, client: newClient(object), metrics: telemetry.NewMetrics(), stopped: make(chan struct{})}
 	watch := &watcher.Watcher{
-		Client: h.client, Peers: peer.NewClient(), Metrics: h.metrics, Log: fixture.Log(), Timing: quick(),
+		Client: h.client, Metrics: h.metrics, Log: fixture.Log(), Timing: quick(),
+		Peers: watcher.Presenter{Client: peer.NewClient(), Certificate: tlsfiles.WatchCertificate("client certificate", clientDir, fixture.Log())},
 		Token: watcher.Signer{Dir: authnDir, ClusterUUID: a.UUID}.FederationToken,
 	}
 	watching, stop := context.WithCancel(context.Background())
@@ -93,12 +113,12 @@ func TestTwoExportersUnderstandEachOther(t *testing.T) {
 	}()
 
 	// B does not know A yet: only its public document can be seen.
-	stranger := h.waitAnnotation(func(value string) bool { return value != "" && !complete(value) })
+	alone := h.waitAnnotation(func(value string) bool { return value != "" && !complete(value) })
 	if _, err := registry.Set([]byte(fixture.JSON(t, map[string]any{a.UUID: a.Entry("IstioFederation")}))); err != nil {
 		t.Fatal(err)
 	}
 	joined := h.waitAnnotation(complete)
-	if joined == stranger {
+	if joined == alone {
 		t.Error("joining changed nothing")
 	}
 

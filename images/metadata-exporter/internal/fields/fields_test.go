@@ -1,7 +1,8 @@
-package server
+package fields
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,9 +37,9 @@ func TestWaitPreference(t *testing.T) {
 		"a longer name":                        {[]string{"waiting=10"}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, ok := waitPreference(http.Header{"Prefer": test.prefer})
+			got, ok := Wait(http.Header{"Prefer": test.prefer})
 			if got != test.want || ok != (test.want > 0) {
-				t.Errorf("waitPreference(%q) = %v, %v; want %v", test.prefer, got, ok, test.want)
+				t.Errorf("Wait(%q) = %v, %v; want %v", test.prefer, got, ok, test.want)
 			}
 		})
 	}
@@ -65,8 +66,8 @@ func TestIfNoneMatch(t *testing.T) {
 		"a star inside quotes is only text": {[]string{`"*"`}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := matches(http.Header{"If-None-Match": test.fields}, etag); got != test.want {
-				t.Errorf("matches(%q) = %v", test.fields, got)
+			if got := Matches(http.Header{"If-None-Match": test.fields}, etag); got != test.want {
+				t.Errorf("Matches(%q) = %v", test.fields, got)
 			}
 		})
 	}
@@ -77,9 +78,9 @@ func FuzzWaitPreferenceIsNeverLongerThanTheLongest(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, prefer string) {
-		wait, ok := waitPreference(http.Header{"Prefer": {prefer}})
+		wait, ok := Wait(http.Header{"Prefer": {prefer}})
 		if wait < 0 || wait > peer.MaxWait || ok != (wait > 0) || wait%time.Second != 0 {
-			t.Errorf("waitPreference(%q) = %v, %v", prefer, wait, ok)
+			t.Errorf("Wait(%q) = %v, %v", prefer, wait, ok)
 		}
 	})
 }
@@ -96,10 +97,10 @@ func FuzzIfNoneMatchFindsATagAddedToAnyWellFormedList(f *testing.F) {
 				quotes++
 			}
 		}
-		if quotes%2 == 0 && !matches(http.Header{"If-None-Match": {field + ", " + etag}}, etag) {
+		if quotes%2 == 0 && !Matches(http.Header{"If-None-Match": {field + ", " + etag}}, etag) {
 			t.Errorf("not found after %q", field)
 		}
-		if field != etag && field != "*" && len(field) < len(etag) && matches(http.Header{"If-None-Match": {field}}, etag) &&
+		if field != etag && field != "*" && len(field) < len(etag) && Matches(http.Header{"If-None-Match": {field}}, etag) &&
 			!containsStar(field) {
 			t.Errorf("%q matches %s", field, etag)
 		}
@@ -113,4 +114,19 @@ func containsStar(field string) bool {
 		}
 	}
 	return false
+}
+
+func FuzzBearerToken(f *testing.F) {
+	for _, seed := range []string{"", "Bearer", "Bearer ", "Bearer x", "bearer  x ", "Basic x", "Bearer x y", " Bearer x", "Bearer\tx"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, field string) {
+		token := BearerToken(http.Header{"Authorization": {field}})
+		if token == "" {
+			return
+		}
+		if !strings.Contains(field, token) || !strings.EqualFold(field[:6], "bearer") || strings.TrimSpace(token) != token {
+			t.Fatalf("%q has the token %q", field, token)
+		}
+	})
 }

@@ -1,4 +1,6 @@
-package server
+// Package fields reads the header fields of requests for documents. Anyone can
+// write them; what cannot be understood counts as not there.
+package fields
 
 import (
 	"net/http"
@@ -9,9 +11,9 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
 
-// matches evaluates If-None-Match (RFC 9110, section 13.1.2) for a document
+// Matches evaluates If-None-Match (RFC 9110, section 13.1.2) for a document
 // with this strong tag: "*" or any listed tag, weak or not, that is the same.
-func matches(header http.Header, etag string) bool {
+func Matches(header http.Header, etag string) bool {
 	for _, value := range header.Values("If-None-Match") {
 		for _, tag := range splitList(value, ',') {
 			if tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
@@ -22,10 +24,10 @@ func matches(header http.Header, etag string) bool {
 	return false
 }
 
-// waitPreference finds "wait=N" (RFC 7240, section 4.3; N in seconds) among
+// Wait finds "wait=N" (RFC 7240, section 4.3; N in seconds) among
 // the preferences. Only its first mention counts; N beyond peer.MaxWait is that.
 // What is no whole positive number is no preference.
-func waitPreference(header http.Header) (wait time.Duration, ok bool) {
+func Wait(header http.Header) (wait time.Duration, ok bool) {
 	for _, value := range header.Values("Prefer") {
 		for _, preference := range splitList(value, ',') {
 			// Parameters follow after ";"; wait has none.
@@ -42,6 +44,15 @@ func waitPreference(header http.Header) (wait time.Duration, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// BearerToken is the token in Authorization (RFC 6750, section 2.1); empty when there is none.
+func BearerToken(header http.Header) string {
+	scheme, token, _ := strings.Cut(header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
 }
 
 // splitList splits a header field at separators that are not inside quotes

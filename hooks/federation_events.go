@@ -1,0 +1,64 @@
+package hooks
+
+import (
+	"fmt"
+	"time"
+
+	sdk "github.com/deckhouse/module-sdk/pkg"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/federation"
+)
+
+// transitionEvent tells in `kubectl describe istiofederation` what has become of
+// the join. Each transition has an Event of its own; one that
+// is noticed again within a minute, because the snapshot was older than the last write, has not.
+func transitionEvent(resource v1alpha1.IstioFederation, ready *metav1.Condition, now time.Time) *corev1.Event {
+	event := warning(v1alpha1.IstioFederationKind, resource.Name, ready.Reason, ready.Message, now)
+	if ready.Status == metav1.ConditionTrue {
+		event.Type = corev1.EventTypeNormal
+	}
+	event.InvolvedObject.UID = resource.UID
+	event.Name += "." + now.UTC().Format("200601021504")
+	return event
+}
+
+// takenNames remembers which names were said to belong to somebody else, so that
+// each is said when it is found and not in every run. It is an economy: a process
+// that knows nothing says it once more. Only the hook's own queue uses it.
+type takenNames struct {
+	told map[string]bool
+}
+
+func (t *takenNames) say(in *sdk.HookInput, taken []federation.Object) error {
+	now := make(map[string]bool, len(taken))
+	var peers map[string]v1alpha1.IstioFederation
+	for _, object := range taken {
+		key := object.Kind + "/" + object.Name
+		now[key] = true
+		if t.told[key] {
+			continue
+		}
+		if peers == nil {
+			resources, err := snapshot[v1alpha1.IstioFederation](in, "federations")
+			if err != nil {
+				return err
+			}
+			peers = make(map[string]v1alpha1.IstioFederation, len(resources))
+			for _, resource := range resources {
+				peers[resource.Name] = resource
+			}
+		}
+		in.Logger.Error("an object of that name belongs to somebody else; rename or delete it",
+			"kind", object.Kind, "namespace", v1alpha1.Namespace, "name", object.Name, "wantedFor", object.Peer)
+		event := warning(v1alpha1.IstioFederationKind, object.Peer, "NameTaken", fmt.Sprintf(
+			"A service is not imported: %s %s/%s was made by somebody else; rename or delete it.", object.Kind, v1alpha1.Namespace, object.Name),
+			in.DC.GetClock().Now())
+		event.InvolvedObject.UID = peers[object.Peer].UID
+		in.PatchCollector.CreateIfNotExists(event)
+	}
+	t.told = now
+	return nil
+}

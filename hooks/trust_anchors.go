@@ -1,0 +1,78 @@
+package hooks
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	sdk "github.com/deckhouse/module-sdk/pkg"
+	"github.com/deckhouse/module-sdk/pkg/metric/operation"
+
+	"github.com/deckhouse-mesh/istio/lib/trustanchor"
+)
+
+const (
+	// anchorsSecret in the operator's namespace remembers the anchors, so that
+	// a restart does not change what every proxy trusts.
+	anchorsSecret    = "istio-trust-anchors"
+	anchorsSecretKey = "anchors.pem"
+
+	// ownRootsPath is what hook ca wrote: every root that this cluster itself goes by.
+	ownRootsPath = "istio.internal.ca.root"
+
+	anchorsMetricsGroup = "istio_trust_anchors"
+	anchorsMetric       = "d8_istio_federation_trust_anchors"
+)
+
+// setAnchors gives every accepted peer the anchors that stand for its roots.
+// Why a root is not honoured is said in the resource's status, by federation_discovery.
+func setAnchors(in *sdk.HookInput, federations []trustedFederation) error {
+	data, err := secret(in, "anchors")
+	if err != nil {
+		return err
+	}
+	kept := string(data[anchorsSecretKey])
+	remembered := kept
+	// The values know what was issued while the snapshot does not show it yet.
+	var last []trustedFederation
+	if err := settings(in, federationsPath, &last); err != nil {
+		return err
+	}
+	for _, federation := range last {
+		remembered += "\n" + strings.Join(federation.Anchors, "\n")
+	}
+
+	peers := make([]trustanchor.Peer, 0, len(federations))
+	for _, federation := range federations {
+		peers = append(peers, trustanchor.Peer{Name: federation.Name, TrustDomain: federation.TrustDomain, RootCA: federation.RootCA})
+	}
+	outcome, err := trustanchor.Reconcile(peers, in.Values.Get(ownRootsPath).String(), remembered, in.DC.GetClock().Now())
+	if err != nil {
+		return err
+	}
+	in.MetricsCollector.Expire(anchorsMetricsGroup)
+	for index := range federations {
+		anchors := outcome.Anchors[federations[index].Name]
+		federations[index].Anchors = anchors
+		in.MetricsCollector.Set(anchorsMetric, float64(len(anchors)), map[string]string{"name": federations[index].Name}, operation.WithGroup(anchorsMetricsGroup))
+	}
+	for _, name := range slices.Sorted(maps.Keys(outcome.Refused)) {
+		in.Logger.Warn("some of a peer's roots are not honoured", "peer", name, "error", outcome.Refused[name].Error())
+	}
+	if outcome.Issued > 0 {
+		in.Logger.Info("trust anchors were issued", "count", outcome.Issued)
+	}
+	keepAnchors(in, kept, outcome.Kept)
+	return nil
+}
+
+// keepAnchors makes the Secret what it should be; without anchors there is none.
+func keepAnchors(in *sdk.HookInput, kept, wanted string) {
+	shown := len(in.Snapshots.Get("anchors")) > 0
+	switch {
+	case wanted == "" && shown:
+		in.PatchCollector.DeleteInBackground("v1", "Secret", operatorNamespace, anchorsSecret)
+	case wanted != kept:
+		keep(in, shown, anchorsSecret, map[string][]byte{anchorsSecretKey: []byte(wanted)})
+	}
+}

@@ -1,0 +1,93 @@
+package v1alpha1_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+)
+
+func cacheOf(services int) v1alpha1.CachedFederation {
+	cache := v1alpha1.CachedFederation{Federation: metadata.Federation{
+		IngressGateways: []metadata.IngressGateway{{Address: "192.0.2.1", Port: 15443}}, PublicServices: []metadata.PublicService{},
+	}}
+	for index := range services {
+		cache.PublicServices = append(cache.PublicServices, metadata.PublicService{
+			Hostname:        fmt.Sprintf("api-%d.shop.svc.cluster-b.local", index),
+			Ports:           []metadata.ServicePort{{Name: "http", Port: 80, Protocol: "HTTP"}},
+			ServiceAccounts: []string{"shop/api"},
+		})
+	}
+	return cache
+}
+
+func TestAListOfOrdinarySizeIsWrittenAsTheContractHasIt(t *testing.T) {
+	encoded, err := json.Marshal(v1alpha1.FederationCache{Private: &v1alpha1.CachedFederation{Federation: cacheOf(1).Federation}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"private":{"ingressGateways":[{"address":"192.0.2.1","port":15443}],"publicServices":[{"hostname":"api-0.shop.svc.cluster-b.local",` +
+		`"ports":[{"name":"http","port":80,"protocol":"HTTP"}],"serviceAccounts":["shop/api"]}]}}`; string(encoded) != want {
+		t.Errorf("got  %s\nwant %s", encoded, want)
+	}
+}
+
+func TestAListOfAnySizeComesBackAsItWas(t *testing.T) {
+	for _, services := range []int{0, 1, 1000, 10_000, 20_000} {
+		t.Run(fmt.Sprint(services, " services"), func(t *testing.T) {
+			cache := cacheOf(services)
+			plain, err := json.Marshal(cache.PublicServices)
+			if err != nil {
+				t.Fatal(err)
+			}
+			encoded, err := json.Marshal(cache)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if compressed := strings.Contains(string(encoded), "publicServicesGzip"); compressed != (len(plain) > v1alpha1.MaxPlainServices) {
+				t.Errorf("%d bytes are compressed: %v", len(plain), compressed)
+			}
+			if len(encoded) > 1<<20 {
+				t.Errorf("%d bytes do not fit into a status", len(encoded))
+			}
+			var decoded v1alpha1.CachedFederation
+			if err := json.Unmarshal(encoded, &decoded); err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(cache, decoded) {
+				t.Error("the list came back changed")
+			}
+		})
+	}
+}
+
+func TestACompressedListThatIsBrokenIsAnError(t *testing.T) {
+	var bomb bytes.Buffer
+	writer := gzip.NewWriter(&bomb)
+	for range 65 {
+		if _, err := writer.Write(make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := writer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, compressed := range map[string][]byte{"not gzip": []byte("rubbish"), "a bomb": bomb.Bytes(), "cut off": bomb.Bytes()[:100]} {
+		t.Run(name, func(t *testing.T) {
+			document, err := json.Marshal(map[string]any{"publicServicesGzip": compressed})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var decoded v1alpha1.CachedFederation
+			if err := json.Unmarshal(document, &decoded); err == nil {
+				t.Errorf("decoded as %d services", len(decoded.PublicServices))
+			}
+		})
+	}
+}

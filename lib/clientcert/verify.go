@@ -1,0 +1,182 @@
+package clientcert
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"slices"
+	"time"
+)
+
+// What can be wrong with a client certificate. The messages go back to the
+// caller: each tells what to change, none tells what this cluster knows.
+var (
+	ErrMissing     = errors.New("no client certificate")
+	ErrMalformed   = errors.New("the client certificate cannot be read, or its chain is too long")
+	ErrName        = errors.New("the client certificate's subject is not CN=" + CommonName)
+	ErrUse         = errors.New("the client certificate is not one for client authentication")
+	ErrNotYetValid = errors.New("the client certificate is not valid yet: compare the clocks of both clusters")
+	ErrExpired     = errors.New("the client certificate has expired")
+	// ErrUnknownCaller covers an issuer nobody knows, one that is known but may
+	// not read this, and a chain that is incomplete: telling them apart would tell
+	// who is known.
+	ErrUnknownCaller = errors.New("the client certificate does not lead to the root of a neighbour of this cluster")
+)
+
+// Anchor is a neighbour's root: the SHA-256 of its public key, which outlives a
+// root that is issued anew.
+type Anchor [sha256.Size]byte
+
+// Caller is what a client certificate proves.
+type Caller struct {
+	// Anchors that the certificate leads to, at least one.
+	Anchors []Anchor
+	// Owners of these roots, sorted; clusters may share a root.
+	Owners []string
+}
+
+// Anchors are the roots of neighbours, each with its owner. The zero Anchors is
+// empty. Adding is for one goroutine, all else for many.
+type Anchors struct {
+	// bySubject keeps a caller from making this cluster try every neighbour's key.
+	bySubject map[string][]*anchored
+	keys      map[Anchor]bool
+}
+
+type anchored struct {
+	root   *x509.Certificate
+	owners []string
+}
+
+// Add makes owner one who may issue client certificates with root.
+func (a *Anchors) Add(root *x509.Certificate, owner string) {
+	if a.bySubject == nil {
+		a.bySubject, a.keys = map[string][]*anchored{}, map[Anchor]bool{}
+	}
+	a.keys[anchorOf(root)] = true
+	subject := string(root.RawSubject)
+	for _, known := range a.bySubject[subject] {
+		if known.root.Equal(root) {
+			if !slices.Contains(known.owners, owner) {
+				known.owners = append(known.owners, owner)
+			}
+			return
+		}
+	}
+	a.bySubject[subject] = append(a.bySubject[subject], &anchored{root, []string{owner}})
+}
+
+// Has is true while a root with this key is among the anchors.
+func (a *Anchors) Has(key Anchor) bool { return a.keys[key] }
+
+func anchorOf(root *x509.Certificate) Anchor { return sha256.Sum256(root.RawSubjectPublicKeyInfo) }
+
+// Verify checks that chain, leaf first, is a client certificate at now that
+// leads to one of the anchors. err is one of the Err variables.
+func (a *Anchors) Verify(chain []*x509.Certificate, now time.Time) (Caller, error) {
+	if err := checkLeaf(chain, now); err != nil {
+		return Caller{}, err
+	}
+	candidates := a.candidates(chain)
+	if len(candidates) == 0 {
+		return Caller{}, ErrUnknownCaller
+	}
+	options := x509.VerifyOptions{
+		Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(),
+		CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	for _, candidate := range candidates {
+		options.Roots.AddCert(candidate.root)
+	}
+	for _, intermediate := range chain[1:] {
+		options.Intermediates.AddCert(intermediate)
+	}
+	paths, err := chain[0].Verify(options)
+	if err != nil {
+		return Caller{}, ErrUnknownCaller
+	}
+	return proved(paths, candidates), nil
+}
+
+// checkLeaf checks what the certificate says of itself, which tells nothing of
+// what is known here.
+func checkLeaf(chain []*x509.Certificate, now time.Time) error {
+	if len(chain) == 0 {
+		return ErrMissing
+	}
+	if TooLong(chain) {
+		return ErrMalformed
+	}
+	leaf := chain[0]
+	switch {
+	case !isNamed(leaf):
+		return ErrName
+	case leaf.IsCA, !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth):
+		return ErrUse
+	case now.Before(leaf.NotBefore):
+		return ErrNotYetValid
+	case now.After(leaf.NotAfter):
+		return ErrExpired
+	}
+	return nil
+}
+
+// TooLong is true for a chain that no cluster needs, which is not worth keeping in memory.
+func TooLong(chain []*x509.Certificate) bool {
+	size := 0
+	for _, certificate := range chain {
+		size += len(certificate.Raw)
+	}
+	return len(chain) > MaxChainLength || size > MaxChainBytes
+}
+
+var commonNameType = asn1.ObjectIdentifier{2, 5, 4, 3}
+
+// isNamed is true when the subject has one common name, and it is CommonName.
+func isNamed(leaf *x509.Certificate) bool {
+	names := 0
+	for _, attribute := range leaf.Subject.Names {
+		if attribute.Type.Equal(commonNameType) {
+			if attribute.Value != CommonName {
+				return false
+			}
+			names++
+		}
+	}
+	return names == 1
+}
+
+// candidates are the anchors that can have issued one of chain's certificates:
+// the subject is the issuer's, and key identifiers, where both are there, agree.
+func (a *Anchors) candidates(chain []*x509.Certificate) []*anchored {
+	var found []*anchored
+	for _, certificate := range chain {
+		for _, candidate := range a.bySubject[string(certificate.RawIssuer)] {
+			wanted, offered := certificate.AuthorityKeyId, candidate.root.SubjectKeyId
+			fits := len(wanted) == 0 || len(offered) == 0 || bytes.Equal(wanted, offered)
+			if fits && !slices.Contains(found, candidate) {
+				found = append(found, candidate)
+			}
+		}
+	}
+	return found
+}
+
+func proved(paths [][]*x509.Certificate, candidates []*anchored) Caller {
+	var caller Caller
+	for _, path := range paths {
+		root := path[len(path)-1]
+		for _, candidate := range candidates {
+			if candidate.root.Equal(root) {
+				caller.Anchors = append(caller.Anchors, anchorOf(root))
+				caller.Owners = append(caller.Owners, candidate.owners...)
+			}
+		}
+	}
+	slices.SortFunc(caller.Anchors, func(a, b Anchor) int { return bytes.Compare(a[:], b[:]) })
+	slices.Sort(caller.Owners)
+	caller.Anchors, caller.Owners = slices.Compact(caller.Anchors), slices.Compact(caller.Owners)
+	return caller
+}

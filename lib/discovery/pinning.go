@@ -1,0 +1,104 @@
+package discovery
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+)
+
+// ReasonIdentityChanged: a peer whose endpoint nobody verifies shows another
+// identity than the one it was known by.
+const ReasonIdentityChanged = "IdentityChanged"
+
+// Fingerprint is what a person confirms a peer's identity by: it stands for its
+// clusterUUID, the key of its tokens, and its root certificates in any order.
+func Fingerprint(public *metadata.Public, now time.Time) string {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s\n%s\n", identity(public.ClusterUUID), strings.TrimSpace(public.AuthnKeyPub))
+	for _, root := range slices.Sorted(maps.Keys(rootsOf(public, now))) {
+		fmt.Fprintf(sum, "%s\n", root)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// held is why another identity is not accepted, or nil. An identity is trusted
+// on first use where the person has switched off the verification of the
+// endpoint's certificate, and pinned from then on; elsewhere TLS proves who
+// answers, and a peer may change its keys as it likes.
+func held(federation v1alpha1.IstioFederation, offered *metadata.Public, now time.Time) error {
+	known := federation.Status.MetadataCache.Public
+	if !federation.Spec.Metadata.InsecureSkipVerify || !cacheCounts(federation) {
+		return nil
+	}
+	changes := identityChanges(known, offered, now)
+	if len(changes) == 0 {
+		return nil
+	}
+	fingerprint := Fingerprint(offered, now)
+	if federation.Annotations[v1alpha1.AcceptIdentityAnnotation] == fingerprint {
+		return nil
+	}
+	return &judgement{ReasonIdentityChanged, fmt.Sprintf(
+		"the peer shows another identity, and with spec.metadata.insecureSkipVerify nothing proves that it is the same peer: %s. "+
+			"What was learned before stays in force. Compare with the peer's administrators; if it is genuine: kubectl annotate istiofederation %s --overwrite %s=%s",
+		strings.Join(changes, "; "), federation.Name, v1alpha1.AcceptIdentityAnnotation, fingerprint)}
+}
+
+// identityChanges says in what two identities differ. A root that has expired is part of neither.
+func identityChanges(known, offered *metadata.Public, now time.Time) []string {
+	var changes []string
+	if identity(known.ClusterUUID) != identity(offered.ClusterUUID) {
+		changes = append(changes, fmt.Sprintf("clusterUUID %s instead of %s", offered.ClusterUUID, known.ClusterUUID))
+	}
+	if strings.TrimSpace(known.AuthnKeyPub) != strings.TrimSpace(offered.AuthnKeyPub) {
+		changes = append(changes, "another authnKeyPub")
+	}
+	before, after := rootsOf(known, now), rootsOf(offered, now)
+	if added := without(after, before); added != "" {
+		changes = append(changes, "new in rootCA: "+added)
+	}
+	if gone := without(before, after); gone != "" {
+		changes = append(changes, "gone from rootCA: "+gone)
+	}
+	return changes
+}
+
+// rootsOf maps the SHA-256 of each root in force to its subject.
+func rootsOf(public *metadata.Public, now time.Time) map[string]string {
+	parsed, err := metadata.ParseRoots(public.RootCA, now)
+	if err != nil {
+		return nil // none is in force any more
+	}
+	roots := make(map[string]string, len(parsed))
+	for _, root := range parsed {
+		roots[digest(root)] = root.Subject.String()
+	}
+	return roots
+}
+
+func digest(certificate *x509.Certificate) string {
+	sum := sha256.Sum256(certificate.Raw)
+	return hex.EncodeToString(sum[:])
+}
+
+// without names what is in roots and not in others; of many, the first.
+func without(roots, others map[string]string) string {
+	var names []string
+	for _, sum := range slices.Sorted(maps.Keys(roots)) {
+		if _, both := others[sum]; !both {
+			names = append(names, fmt.Sprintf("%.60q (SHA-256 %s…)", roots[sum], sum[:16]))
+		}
+	}
+	if len(names) > 1 {
+		return fmt.Sprintf("%s and %d more", names[0], len(names)-1)
+	}
+	return strings.Join(names, "")
+}

@@ -1,0 +1,177 @@
+package discovery_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/ca"
+	"github.com/deckhouse-mesh/istio/lib/discovery"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+)
+
+func newRootPEM(t *testing.T) string {
+	t.Helper()
+	authority, err := ca.Generate("cluster-b.local")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return authority.Root
+}
+
+// identityChange is a way for a peer to show another identity.
+type identityChange struct {
+	change func(*testing.T, *metadata.Public)
+	says   string
+}
+
+var identityChanges = map[string]identityChange{
+	"another clusterUUID": {func(_ *testing.T, public *metadata.Public) { public.ClusterUUID = "uuid-x" }, "clusterUUID uuid-x instead of uuid-b"},
+	"another root":        {func(t *testing.T, public *metadata.Public) { public.RootCA = newRootPEM(t) }, "gone from rootCA"},
+	"a further root":      {func(t *testing.T, public *metadata.Public) { public.RootCA += newRootPEM(t) }, "new in rootCA"},
+	"another key for tokens": {func(t *testing.T, public *metadata.Public) {
+		keypair, err := authn.GenerateKeypair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		public.AuthnKeyPub = keypair.Pub
+	}, "authnKeyPub"},
+}
+
+func (w *world) changePublic(resource v1alpha1.IstioFederation, change func(*testing.T, *metadata.Public)) {
+	public := w.peerOf(resource).public.(metadata.Public)
+	change(w.T, &public)
+	w.peerOf(resource).public = public
+}
+
+func TestWithoutVerifiedTLSAnotherIdentityIsHeldUntilAPersonConfirmsIt(t *testing.T) {
+	for name, test := range identityChanges {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			b := w.addPeer("b", "api.shop.svc.cluster-b.local")
+			b.Spec.Metadata.InsecureSkipVerify = true
+			b = w.visit(b)[0]
+			w.wantCondition(b, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
+
+			w.changePublic(b, test.change)
+			private := w.peerOf(b).private.(metadata.Federation)
+			private.PublicServices = nil
+			w.peerOf(b).private = private
+			changed := w.visit(b)[0]
+			w.wantCondition(changed, v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonIdentityChanged, test.says)
+			if !reflect.DeepEqual(changed.Status.MetadataCache, b.Status.MetadataCache) {
+				t.Error("what was learned before did not stay")
+			}
+			if again := w.visit(changed)[0]; !reflect.DeepEqual(again.Status, changed.Status) {
+				t.Error("the second look at it changes the status")
+			}
+
+			changed.Annotations = map[string]string{v1alpha1.AcceptIdentityAnnotation: "of-somebody-else"}
+			w.wantCondition(w.visit(changed)[0], v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonIdentityChanged, "")
+
+			// As the message says.
+			message := meta.FindStatusCondition(changed.Status.Conditions, v1alpha1.ConditionReady).Message
+			command, setting, found := strings.Cut(message, "kubectl annotate istiofederation b --overwrite ")
+			key, fingerprint, _ := strings.Cut(setting, "=")
+			if !found || len(fingerprint) != 64 {
+				t.Fatalf("the message does not end in the command: %s", command)
+			}
+			changed.Annotations = map[string]string{key: fingerprint}
+			confirmed := w.visit(changed)[0]
+			w.wantCondition(confirmed, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "imported: 0")
+
+			// The confirmation is for this identity, not for the next one.
+			w.changePublic(confirmed, func(t *testing.T, public *metadata.Public) { public.RootCA = newRootPEM(t) })
+			w.wantCondition(w.visit(confirmed)[0], v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonIdentityChanged, "")
+		})
+	}
+}
+
+func TestOverVerifiedTLSAnotherIdentityIsAccepted(t *testing.T) {
+	for name, test := range identityChanges {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			b := w.visit(w.addPeer("b"))[0]
+			w.changePublic(b, test.change)
+			b = w.visit(b)[0]
+			w.wantCondition(b, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
+			if got, want := b.Status.MetadataCache.Public.ClusterUUID, w.peerOf(b).public.(metadata.Public).ClusterUUID; got != want {
+				t.Errorf("clusterUUID %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+func TestWhatIsTheSameIdentityIsNotHeld(t *testing.T) {
+	for name, change := range map[string]func(*testing.T, *metadata.Public){
+		"the UUID in capitals":                        func(_ *testing.T, public *metadata.Public) { public.ClusterUUID = strings.ToUpper(public.ClusterUUID) },
+		"roots with text around them":                 func(_ *testing.T, public *metadata.Public) { public.RootCA = "\n" + public.RootCA + "\n" },
+		"a root twice":                                func(_ *testing.T, public *metadata.Public) { public.RootCA += public.RootCA },
+		"a trust domain where there was none":         func(_ *testing.T, public *metadata.Public) { public.TrustDomain = "" },
+		"nothing but another order of the same roots": reverseRoots,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			b := w.addPeer("b")
+			b.Spec.Metadata.InsecureSkipVerify = true
+			w.changePublic(b, func(t *testing.T, public *metadata.Public) { public.RootCA += newRootPEM(t) })
+			b = w.visit(b)[0]
+			w.changePublic(b, change)
+			w.wantCondition(w.visit(b)[0], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
+		})
+	}
+}
+
+func reverseRoots(t *testing.T, public *metadata.Public) {
+	const end = "-----END CERTIFICATE-----\n"
+	first, second, ok := strings.Cut(public.RootCA, end)
+	if !ok {
+		t.Fatal("there are not two roots")
+	}
+	public.RootCA = second + first + end
+}
+
+func TestARootThatExpiresIsNoChangeOfIdentity(t *testing.T) {
+	w := newWorld(t)
+	b := w.addPeer("b")
+	b.Spec.Metadata.InsecureSkipVerify = true
+	w.changePublic(b, func(t *testing.T, public *metadata.Public) { public.RootCA += shortRoot(t, start.Add(time.Hour)) })
+	b = w.visit(b)[0]
+	w.now = start.Add(2 * time.Hour)
+	// Some other field, so that the document is judged anew; the roots are as before, but for time.
+	w.changePublic(b, func(_ *testing.T, public *metadata.Public) { public.TrustDomain = "" })
+	w.wantCondition(w.visit(b)[0], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
+}
+
+func TestTheFirstIdentityUnderAnotherTrustDomainIsTaken(t *testing.T) {
+	w := newWorld(t)
+	b := w.addPeer("b")
+	b.Spec.Metadata.InsecureSkipVerify = true
+	b = w.visit(b)[0]
+	b.Spec.TrustDomain, b.Generation = "cluster-x.local", 2
+	w.changePublic(b, func(t *testing.T, public *metadata.Public) {
+		public.TrustDomain, public.ClusterUUID, public.RootCA = "cluster-x.local", "uuid-x", newRootPEM(t)
+	})
+	w.wantCondition(w.visit(b)[0], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
+}
+
+func TestAPeerWhoseRootsCannotBeHonouredIsRefusedWithTheReason(t *testing.T) {
+	w := newWorld(t)
+	b := w.visit(w.addPeer("b"))[0]
+	future := w.visit(w.addPeer("c"))[0]
+	w.changePublic(b, func(t *testing.T, public *metadata.Public) { public.RootCA = constrainedRoot(t, "cluster-x.local") })
+	w.changePublic(future, func(t *testing.T, public *metadata.Public) { public.RootCA += constrainedRoot(t, "cluster-x.local") })
+	visited := w.visit(b, future)
+	w.wantCondition(visited[0], v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonRootsNotHonoured, "name constraints")
+	if !reflect.DeepEqual(visited[0].Status.MetadataCache, b.Status.MetadataCache) {
+		t.Error("what was learned before did not stay")
+	}
+	w.wantCondition(visited[1], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
+	w.wantCondition(visited[1], v1alpha1.ConditionPublicMetadata, metav1.ConditionTrue, discovery.ReasonFetched, "name constraints")
+}

@@ -1,0 +1,107 @@
+package peer
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestAnAnswerMadeToHurtIsBounded: in time, and in memory.
+func TestAnAnswerMadeToHurtIsBounded(t *testing.T) {
+	const patience, mostMemory = 2 * time.Second, 64 << 20
+	untilGone := func(w http.ResponseWriter, r *http.Request, piece string) {
+		pace := time.NewTicker(time.Millisecond)
+		defer pace.Stop()
+		for {
+			if _, err := io.WriteString(w, piece); err != nil {
+				return
+			}
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-pace.C:
+			case <-r.Context().Done():
+				return
+			}
+		}
+	}
+	for name, test := range map[string]struct {
+		handler http.HandlerFunc
+		want    Reason
+	}{
+		"a gigabyte, compressed": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			zipped := gzip.NewWriter(w)
+			_, _ = io.WriteString(zipped, `{"a":"`)
+			zeros := strings.Repeat("0", 1<<20)
+			for range 1 << 10 {
+				if _, err := io.WriteString(zipped, zeros); err != nil {
+					return
+				}
+			}
+		}, TooLarge},
+		"a compressed body that is not": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = io.WriteString(w, `{"a":1}`)
+		}, Unreachable},
+		"a body without end, drop by drop": {func(w http.ResponseWriter, r *http.Request) { untilGone(w, r, " ") }, Unreachable},
+		"no answer at all":                 {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, Unreachable},
+		"informational answers without end": {func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				w.WriteHeader(http.StatusEarlyHints)
+			}
+		}, Unreachable},
+		"a header of a megabyte": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("ETag", `"`+strings.Repeat("e", 1<<20)+`"`)
+			_, _ = io.WriteString(w, `{}`)
+		}, Unreachable},
+		"a redirect to a cloud's metadata service": {http.RedirectHandler("http://169.254.169.254/latest/meta-data/", http.StatusTemporaryRedirect).ServeHTTP, BadStatus},
+		"a redirect to itself":                     {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }, BadStatus},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, target := peerServer(t, test.handler)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			began := time.Now()
+			response, err := NewClient().Get(ctx, target, Request{Path: "x", Token: "secret"})
+			took := time.Since(began)
+			runtime.ReadMemStats(&after)
+			var failed *Error
+			if !errors.As(err, &failed) || failed.Reason != test.want {
+				t.Errorf("got %+v, %v, want reason %s", response, err, test.want)
+			}
+			if took > 2*patience {
+				t.Errorf("it took %s", took)
+			}
+			if grown := int64(after.HeapInuse) - int64(before.HeapInuse); grown > mostMemory {
+				t.Errorf("it took %d MiB", grown>>20)
+			}
+			if err != nil && strings.Contains(err.Error(), "secret") {
+				t.Errorf("the error tells the token: %v", err)
+			}
+		})
+	}
+}
+
+// TestARedirectGetsNoToken: not even to another address of the same peer.
+func TestARedirectGetsNoToken(t *testing.T) {
+	asked := make(chan string, 1)
+	elsewhere, _ := peerServer(t, func(_ http.ResponseWriter, r *http.Request) { asked <- r.Header.Get("Authorization") })
+	_, target := peerServer(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) })
+	target.InsecureSkipVerify = true
+	if _, err := NewClient().Get(t.Context(), target, Request{Path: "x", Token: "t"}); err == nil {
+		t.Error("the redirect counts as an answer")
+	}
+	select {
+	case header := <-asked:
+		t.Errorf("the other address was asked, with %q", header)
+	default:
+	}
+}

@@ -1,0 +1,147 @@
+package peer
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// pooledTransport is the connections to the peers that are trusted in one way.
+type pooledTransport struct {
+	*http.Transport
+	shown   *shown
+	lastUse time.Time
+}
+
+// do sends the request, a second time without the client certificate when the
+// peer may have refused it for that: showing one must not do harm where the
+// token alone would do. Every error is an *Error.
+func (c *Client) do(request *http.Request, target Target) (*http.Response, error) {
+	address := request.URL.String()
+	transport, err := c.transport(target, c.presented(target))
+	if err != nil {
+		return nil, &Error{Reason: TLS, URL: address, Err: err}
+	}
+	response, err := transport.send(request)
+	if transport.shown.refused(response, err) {
+		if plain, ok := c.doWithout(request, target); ok {
+			if err == nil {
+				_ = response.Body.Close()
+			}
+			return plain, nil
+		}
+	}
+	if err != nil {
+		return nil, transportError(address, err)
+	}
+	return response, nil
+}
+
+// doWithout sends the request without a client certificate; ok is false when
+// that is no better. A peer for which it is gets none for a while.
+func (c *Client) doWithout(request *http.Request, target Target) (_ *http.Response, ok bool) {
+	transport, err := c.transport(target, nil)
+	if err != nil {
+		return nil, false
+	}
+	response, err := transport.send(request.Clone(request.Context()))
+	if err != nil {
+		return nil, false
+	}
+	if response.StatusCode == http.StatusBadRequest {
+		_ = response.Body.Close()
+		return nil, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unwanted.add(target.URL, c.now())
+	return response, true
+}
+
+func (t *pooledTransport) send(request *http.Request) (*http.Response, error) {
+	httpClient := http.Client{
+		Transport: t.Transport,
+		// A redirect would carry the token to an address nobody configured.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return httpClient.Do(request)
+}
+
+// presented is the client certificate for target.
+func (c *Client) presented(target Target) *tls.Certificate {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unwanted.has(target.URL, c.now()) {
+		return nil
+	}
+	return c.certificate.Load()
+}
+
+// transport returns the connection pool for target's trust settings and this
+// client certificate, and lets go of pools that nobody used lately.
+func (c *Client) transport(target Target, certificate *tls.Certificate) (*pooledTransport, error) {
+	identity := strconv.FormatBool(target.InsecureSkipVerify) + target.CA
+	if certificate != nil && len(certificate.Certificate) > 0 {
+		identity += "\x00" + string(certificate.Certificate[0])
+	}
+	key := sha256.Sum256([]byte(identity))
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	for other, pooled := range c.transports {
+		if other != key && now.Sub(pooled.lastUse) > transportIdleFor {
+			pooled.CloseIdleConnections()
+			delete(c.transports, other)
+		}
+	}
+	if pooled, ok := c.transports[key]; ok {
+		pooled.lastUse = now
+		return pooled, nil
+	}
+
+	presents := &shown{certificate: certificate, now: c.now}
+	tlsConfig, err := clientTLS(target, presents)
+	if err != nil {
+		return nil, err
+	}
+	pooled := &pooledTransport{lastUse: now, shown: presents, Transport: &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    5 * time.Second,
+		TLSClientConfig:        tlsConfig,
+		MaxIdleConnsPerHost:    2,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		ForceAttemptHTTP2:      true,
+		// A held answer is silent for a minute; pings tell a peer that waits from one that is gone.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
+	}}
+	c.transports[key] = pooled
+	return pooled, nil
+}
+
+func clientTLS(target Target, presents *shown) (*tls.Config, error) {
+	config := &tls.Config{
+		MinVersion:           tls.VersionTLS12,
+		InsecureSkipVerify:   target.InsecureSkipVerify, //nolint:gosec // the person's own choice, spec.metadata.insecureSkipVerify
+		GetClientCertificate: presents.get,
+	}
+	if target.CA == "" {
+		return config, nil
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM([]byte(target.CA)) {
+		return nil, errors.New("spec.metadata.ca holds no PEM certificate")
+	}
+	config.RootCAs = roots
+	return config, nil
+}

@@ -1,0 +1,61 @@
+package publicservices
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+)
+
+// AccountsAnnotation on a Service is Istio's: names of further service accounts
+// of the Service's namespace, separated by commas, that may run it outside of Pods.
+const AccountsAnnotation = "alpha.istio.io/kubernetes-serviceaccounts"
+
+// ReasonTooManyServiceAccounts: the Pods of a Service use more service accounts than neighbours take.
+const ReasonTooManyServiceAccounts = "TooManyServiceAccounts"
+
+// ServiceAccountsOf tells which service accounts may answer for a Service,
+// "<namespace>/<name>" each: nil when that cannot be known, none when it has no
+// endpoints and never had (metadata.PublicService.ServiceAccounts).
+type ServiceAccountsOf func(service *corev1.Service) []string
+
+// Endpoint is what stands behind a Service.
+type Endpoint struct {
+	// IsPod is false for an address that somebody entered by hand.
+	IsPod bool
+	// ServiceAccount of the Pod, "<namespace>/<name>"; empty when the Pod is not
+	// in the mesh, where it has no identity and cannot be reached from a neighbour.
+	ServiceAccount string
+}
+
+// ServiceAccounts gathers the service accounts of a Service's endpoints, ready
+// or not: an identity must have travelled before the Pod gets its first
+// request. It is nil when the Service has an endpoint whose identity nobody here
+// knows: neighbours would refuse it.
+func ServiceAccounts(service *corev1.Service, endpoints []Endpoint) []string {
+	accounts := []string{}
+	for _, endpoint := range endpoints {
+		if !endpoint.IsPod {
+			return nil
+		}
+		if endpoint.ServiceAccount != "" {
+			accounts = append(accounts, endpoint.ServiceAccount)
+		}
+	}
+	for name := range strings.SplitSeq(service.Annotations[AccountsAnnotation], ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			accounts = append(accounts, service.Namespace+"/"+name)
+		}
+	}
+	slices.SortFunc(accounts, cmp.Compare)
+	return slices.Compact(accounts)
+}
+
+// addServiceAccounts completes a Service's published form; false when neighbours would refuse it.
+func addServiceAccounts(published *metadata.PublicService, accounts []string) bool {
+	published.ServiceAccounts = accounts
+	return len(accounts) <= metadata.MaxServiceAccounts
+}

@@ -1,0 +1,67 @@
+package publicservices_test
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/deckhouse-mesh/istio/lib/publicservices"
+)
+
+func TestServiceAccountsOfEndpoints(t *testing.T) {
+	pod := func(account string) publicservices.Endpoint {
+		return publicservices.Endpoint{IsPod: true, ServiceAccount: account}
+	}
+	for name, test := range map[string]struct {
+		annotation string
+		endpoints  []publicservices.Endpoint
+		want       []string
+	}{
+		"no endpoints are none, not unknown":             {"", nil, []string{}},
+		"each account once, sorted":                      {"", []publicservices.Endpoint{pod("shop/web"), pod("shop/api"), pod("shop/web")}, []string{"shop/api", "shop/web"}},
+		"a Pod outside of the mesh has no identity":      {"", []publicservices.Endpoint{pod("shop/web"), pod("")}, []string{"shop/web"}},
+		"an address by hand makes it unknown":            {"", []publicservices.Endpoint{pod("shop/web"), {}}, nil},
+		"virtual machines that the annotation speaks of": {"vm-a, vm-b,", []publicservices.Endpoint{pod("shop/web")}, []string{"shop/vm-a", "shop/vm-b", "shop/web"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			service := withSpec(t, "ports: [{name: http, port: 80}]")
+			service.Annotations = map[string]string{publicservices.AccountsAnnotation: test.annotation}
+			if got := publicservices.ServiceAccounts(service, test.endpoints); !reflect.DeepEqual(got, test.want) {
+				t.Errorf("got %#v, want %#v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestTheDocumentSaysWhoAnswersForAService(t *testing.T) {
+	services := []*corev1.Service{withSpec(t, "ports: [{name: http, port: 80}]")}
+	for name, test := range map[string]struct {
+		accounts  []string
+		published bool
+	}{
+		"unknown": {nil, true}, "none": {[]string{}, true}, "one": {[]string{"shop/web"}, true},
+		"more than neighbours take": {make([]string, 65), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for index := range test.accounts {
+				test.accounts[index] = fmt.Sprint("shop/web-", index)
+			}
+			document, rejections := publicservices.Document(services, nil, domain, func(*corev1.Service) []string { return test.accounts })
+			if got := len(document.PublicServices) == 1; got != test.published {
+				t.Fatalf("published: %v", got)
+			}
+			if test.published {
+				if got := document.PublicServices[0].ServiceAccounts; !reflect.DeepEqual(got, test.accounts) {
+					t.Errorf("got %#v, want %#v", got, test.accounts)
+				}
+				return
+			}
+			if len(rejections) != 1 || rejections[0].Reason != publicservices.ReasonTooManyServiceAccounts || !strings.Contains(rejections[0].String(), "65") {
+				t.Errorf("rejections %v", rejections)
+			}
+		})
+	}
+}

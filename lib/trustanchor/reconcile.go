@@ -1,0 +1,157 @@
+package trustanchor
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+)
+
+// Peer is whose roots are to be honoured.
+type Peer struct {
+	// Name of the IstioFederation.
+	Name        string
+	TrustDomain string
+	// RootCA is the peer's PEM bundle.
+	RootCA string
+}
+
+// Outcome is the anchors for all peers.
+type Outcome struct {
+	// Anchors by Peer.Name: one PEM certificate an entry, in a stable order.
+	Anchors map[string][]string
+	// Kept is every anchor in one PEM bundle: what to remember until next time.
+	Kept string
+	// Issued counts the anchors that are new.
+	Issued int
+	// Refused tells by Peer.Name which of its roots are not honoured, and why.
+	Refused map[string]error
+}
+
+// Reconcile makes the anchors that peers, oldest first, want beside own, the PEM
+// bundle of this cluster's roots. Those kept from last time are taken as they
+// are while they fit: an anchor changes only when the root, the trust domains
+// or time demand it. An anchor of a peer that is no longer there is not among
+// them any more.
+//
+// A root that several peers name has one anchor for all their domains; one that
+// is this cluster's own stands for itself, since it is trusted as it is.
+func Reconcile(peers []Peer, own, kept string, now time.Time) (Outcome, error) {
+	outcome := Outcome{Anchors: map[string][]string{}, Refused: map[string]error{}}
+	known := claims{}
+	known.own(parseBundle(own))
+	claimed := make([][]*x509.Certificate, len(peers))
+	for index, peer := range peers {
+		roots, problem := Usable(peer.RootCA, peer.TrustDomain, now)
+		outcome.refuse(peer.Name, problem)
+		for _, root := range roots {
+			known.keepLonger(root)
+		}
+		outcome.Anchors[peer.Name], claimed[index] = []string{}, roots
+	}
+	for index, peer := range peers {
+		for _, root := range claimed[index] {
+			outcome.refuse(peer.Name, known.add(root, peer, now))
+		}
+	}
+	return outcome, outcome.issue(known, parseBundle(kept), now)
+}
+
+func (o *Outcome) refuse(peer string, problem error) {
+	if problem != nil {
+		o.Refused[peer] = errors.Join(o.Refused[peer], problem)
+	}
+}
+
+// issue fills in the anchors for what is claimed, in a stable order.
+func (o *Outcome) issue(claimed claims, kept []*x509.Certificate, now time.Time) error {
+	var all []string
+	for _, identity := range slices.Sorted(maps.Keys(claimed)) {
+		claim := claimed[identity]
+		if len(claim.peers) == 0 {
+			continue
+		}
+		anchor := claim.root
+		if !claim.own {
+			if anchor = find(kept, claim.root, claim.trustDomains, now); anchor == nil {
+				var err error
+				if anchor, err = Issue(claim.root, claim.trustDomains, now); err != nil {
+					return err
+				}
+				o.Issued++
+			}
+			all = append(all, Encode(anchor))
+		}
+		for _, peer := range claim.peers {
+			o.Anchors[peer] = append(o.Anchors[peer], Encode(anchor))
+		}
+	}
+	slices.Sort(all)
+	o.Kept = strings.Join(all, "")
+	return nil
+}
+
+// Usable returns the roots of a PEM bundle that an anchor can be made over, in
+// a stable order, and what is wrong with the others. A root that is there twice
+// with one subject and key, renewed, counts once, with its longest life.
+func Usable(bundle, trustDomain string, now time.Time) ([]*x509.Certificate, error) {
+	parsed, err := metadata.ParseRoots(bundle, now)
+	if err != nil {
+		return nil, fmt.Errorf("root certificates of %q: %w", trustDomain, err)
+	}
+	var (
+		usable   []*x509.Certificate
+		problems []string
+	)
+	for _, root := range parsed {
+		if err := Check(root, trustDomain, now); err != nil {
+			problems = append(problems, err.Error())
+		} else {
+			usable = append(usable, root)
+		}
+	}
+	slices.SortFunc(usable, func(a, b *x509.Certificate) int {
+		return cmp.Or(bytes.Compare(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo), bytes.Compare(a.RawSubject, b.RawSubject),
+			b.NotAfter.Compare(a.NotAfter), bytes.Compare(a.Raw, b.Raw))
+	})
+	usable = slices.CompactFunc(usable, func(a, b *x509.Certificate) bool {
+		return bytes.Equal(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo) && bytes.Equal(a.RawSubject, b.RawSubject)
+	})
+	if len(problems) > 0 {
+		return usable, errors.New(strings.ReplaceAll(strings.Join(problems, "; "), "\n", ", "))
+	}
+	return usable, nil
+}
+
+func find(known []*x509.Certificate, root *x509.Certificate, trustDomains []string, now time.Time) *x509.Certificate {
+	var best *x509.Certificate
+	for _, anchor := range known {
+		if Fits(anchor, root, trustDomains, now) && (best == nil || anchor.NotAfter.After(best.NotAfter)) {
+			best = anchor
+		}
+	}
+	return best
+}
+
+// parseBundle leaves out what is no certificate: what is kept would be issued anew, and what is own is for hook ca to judge.
+func parseBundle(bundle string) []*x509.Certificate {
+	var known []*x509.Certificate
+	rest := []byte(bundle)
+	for {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return known
+		}
+		if anchor, err := x509.ParseCertificate(block.Bytes); err == nil {
+			known = append(known, anchor)
+		}
+	}
+}

@@ -1,0 +1,203 @@
+// Package trustanchor bounds the trust in a peer's root certificates. Istio
+// gives every proxy all roots for all trust domains, so a peer's root as it is
+// would be believed about everybody's identities. Instead of it, proxies get an
+// anchor: a certificate over the same subject and public key that carries a
+// critical X.509 name constraint, the peer's own trust domain.
+//
+// An anchor is issued by a key that is made for it, used once and dropped.
+// Nothing verifies it but its presence among the trusted certificates, so it
+// ends with the trust: a certificate issued by this cluster's own CA would go
+// on being valid for whoever presents it. Verifiers must therefore accept a
+// chain that ends in a trusted certificate which is not self-signed ("partial
+// chain"), as Go's crypto/x509 and Envoy do.
+//
+// There is one anchor for one root, whoever names it: verifiers such as Envoy's
+// take the first certificate of the right subject and key, and do not try
+// another when its constraint refuses the leaf. So two peers that name the same
+// root share an anchor for both of their domains, and over this cluster's own
+// root, which is trusted anyway, there is none (claims.go). Otherwise a peer could name
+// somebody else's root, no secret, and nobody would believe that cluster any more.
+//
+// Identities are URIs, and those are constrained. But Envoy, as Istio configures
+// it, compares the identity it expects with names of every type, so that a DNS
+// name or an e-mail address "spiffe://…" would pass for one. DNS names are
+// constrained to the one that Istio's own example of a plugged-in CA puts into
+// intermediates, "istiod.istio-system.svc", and nothing below it: "spiffe://…/x.svc"
+// ends in ".svc" too, and begins as a policy's "…/*" wants it. E-mail addresses are
+// constrained to a host that does not exist. A leaf without any name still
+// verifies; it names nobody.
+package trustanchor
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"time"
+)
+
+const (
+	// MaxLifetime of an anchor. It is issued anew when two thirds have passed.
+	MaxLifetime = 365 * 24 * time.Hour
+	// skew is how far an anchor is dated back for proxies whose clocks are behind.
+	skew = time.Hour
+
+	issuerName = "Bounded trust anchor, issued once"
+
+	// authorityName is what intermediates may be called.
+	authorityName = "istiod.istio-system.svc"
+	// noHost is a name that nobody has (RFC 2606, section 2).
+	noHost = "invalid"
+)
+
+// Issue makes the anchor for a root, which Check accepts for each of the trust
+// domains of the peers that it belongs to: valid from now on, not longer than
+// the root and MaxLifetime.
+func Issue(root *x509.Certificate, trustDomains []string, now time.Time) (*x509.Certificate, error) {
+	// The throw-away key: nobody keeps it, so nothing else is ever signed by it.
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make the key for the trust anchor of %q: %w", trustDomains, err)
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, fmt.Errorf("make the serial number for the trust anchor of %q: %w", trustDomains, err)
+	}
+	template := wanted(root, trustDomains)
+	template.SerialNumber = serial
+	template.NotBefore = later(root.NotBefore, now.Add(-skew).UTC().Truncate(time.Second))
+	template.NotAfter = earlier(root.NotAfter, now.Add(MaxLifetime).UTC().Truncate(time.Second))
+	issuer := &x509.Certificate{Subject: pkix.Name{CommonName: issuerName}, SubjectKeyId: serial.FillBytes(make([]byte, 20))}
+	der, err := x509.CreateCertificate(rand.Reader, template, issuer, root.PublicKey, key)
+	if err != nil {
+		return nil, fmt.Errorf("issue the trust anchor of %q over root %q: %w", trustDomains, root.Subject, err)
+	}
+	anchor, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("read back the trust anchor of %q over root %q: %w", trustDomains, root.Subject, err)
+	}
+	return anchor, nil
+}
+
+// wanted is what an anchor says apart from its serial number and its times.
+// What the root allows itself less of than a CA may, the anchor keeps.
+func wanted(root *x509.Certificate, trustDomains []string) *x509.Certificate {
+	below := make([]string, 0, len(trustDomains)+len(root.ExcludedURIDomains))
+	for _, trustDomain := range trustDomains {
+		below = append(below, "."+trustDomain)
+	}
+	return &x509.Certificate{
+		RawSubject:            root.RawSubject,
+		SubjectKeyId:          root.SubjectKeyId,
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		MaxPathLen:            root.MaxPathLen,
+		MaxPathLenZero:        root.MaxPathLenZero,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		ExtKeyUsage:           root.ExtKeyUsage,
+		UnknownExtKeyUsage:    root.UnknownExtKeyUsage,
+
+		PermittedDNSDomainsCritical: true, // the whole extension, not DNS names alone
+		PermittedURIDomains:         trustDomains,
+		// RFC 5280 reads the line above as these very hosts; Go reads it as the hosts and all below them.
+		ExcludedURIDomains: append(below, root.ExcludedURIDomains...),
+		// Whatever the root permits, which is the peer's word.
+		PermittedDNSDomains:     []string{authorityName},
+		ExcludedDNSDomains:      append([]string{"." + authorityName}, root.ExcludedDNSDomains...),
+		PermittedIPRanges:       root.PermittedIPRanges,
+		ExcludedIPRanges:        root.ExcludedIPRanges,
+		PermittedEmailAddresses: []string{noHost},
+		ExcludedEmailAddresses:  root.ExcludedEmailAddresses,
+	}
+}
+
+// Fits tells whether a kept anchor is the one that Issue would make, its serial
+// number and times aside, and whether it needs no renewal yet.
+func Fits(anchor, root *x509.Certificate, trustDomains []string, now time.Time) bool {
+	if !bytes.Equal(anchor.RawSubjectPublicKeyInfo, root.RawSubjectPublicKeyInfo) ||
+		!bytes.Equal(anchor.RawSubject, root.RawSubject) || !sameTerms(anchor, root, trustDomains) {
+		return false
+	}
+	if anchor.NotBefore.Before(root.NotBefore) || anchor.NotAfter.After(root.NotAfter) || anchor.NotBefore.After(now) {
+		return false
+	}
+	if anchor.NotAfter.Sub(anchor.NotBefore) > MaxLifetime+skew {
+		return false
+	}
+	return now.Before(RenewAt(anchor, root))
+}
+
+// terms is what binds an anchor, apart from its subject, key and times.
+type terms struct {
+	SubjectKeyID                                   string
+	IsCA, Constrained, Critical, PathLenZero       bool
+	PathLen                                        int
+	KeyUsage                                       x509.KeyUsage
+	ExtKeyUsage, DNS, NotDNS, URI, NotURI          string
+	IP, NotIP, Email, NotEmail, Unknown, Unhandled string
+}
+
+// sameTerms compares everything that Issue takes over from the root, and the bounds that it sets.
+func sameTerms(anchor, root *x509.Certificate, trustDomains []string) bool {
+	found, expected := termsOf(anchor), termsOf(wanted(root, trustDomains))
+	if expected.SubjectKeyID == "" {
+		found.SubjectKeyID = "" // x509.CreateCertificate has made one up
+	}
+	return found == expected
+}
+
+func termsOf(certificate *x509.Certificate) terms {
+	return terms{
+		SubjectKeyID: fmt.Sprintf("%x", certificate.SubjectKeyId),
+		IsCA:         certificate.IsCA,
+		Constrained:  certificate.BasicConstraintsValid,
+		Critical:     certificate.PermittedDNSDomainsCritical,
+		PathLen:      certificate.MaxPathLen,
+		PathLenZero:  certificate.MaxPathLenZero,
+		KeyUsage:     certificate.KeyUsage,
+		ExtKeyUsage:  fmt.Sprint(certificate.ExtKeyUsage),
+		Unknown:      fmt.Sprint(certificate.UnknownExtKeyUsage),
+		Unhandled:    fmt.Sprint(certificate.UnhandledCriticalExtensions),
+		DNS:          fmt.Sprintf("%q", certificate.PermittedDNSDomains),
+		NotDNS:       fmt.Sprintf("%q", certificate.ExcludedDNSDomains),
+		URI:          fmt.Sprintf("%q", certificate.PermittedURIDomains),
+		NotURI:       fmt.Sprintf("%q", certificate.ExcludedURIDomains),
+		IP:           fmt.Sprint(certificate.PermittedIPRanges),
+		NotIP:        fmt.Sprint(certificate.ExcludedIPRanges),
+		Email:        fmt.Sprintf("%q", certificate.PermittedEmailAddresses),
+		NotEmail:     fmt.Sprintf("%q", certificate.ExcludedEmailAddresses),
+	}
+}
+
+// RenewAt is when an anchor is due to be issued anew: after two thirds of its
+// life. One that ends with its root cannot be prolonged and is kept to its end.
+func RenewAt(anchor, root *x509.Certificate) time.Time {
+	if !anchor.NotAfter.Before(root.NotAfter) {
+		return anchor.NotAfter
+	}
+	return anchor.NotBefore.Add(anchor.NotAfter.Sub(anchor.NotBefore) * 2 / 3)
+}
+
+// Encode is the PEM form of an anchor.
+func Encode(anchor *x509.Certificate) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: anchor.Raw}))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// report is everything that was measured.
+type report struct {
+	machine   string
+	imports   []imported
+	published *published
+}
+
+// describeMachine tells what the figures were measured on.
+func describeMachine() string {
+	model, memory, load := "unknown CPU", "", ""
+	if content, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(content)) {
+			if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
+				model = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	if content, err := os.ReadFile("/proc/meminfo"); err == nil {
+		var kilobytes int
+		if _, err := fmt.Sscanf(string(content), "MemTotal: %d kB", &kilobytes); err == nil {
+			memory = fmt.Sprintf(", %d GiB", kilobytes>>20)
+		}
+	}
+	if content, err := os.ReadFile("/proc/loadavg"); err == nil {
+		load = ", load before " + strings.Join(strings.Fields(string(content))[:3], " ")
+	}
+	return fmt.Sprintf("%d x %s%s, %s %s/%s%s", runtime.NumCPU(), model, memory, runtime.Version(), runtime.GOOS, runtime.GOARCH, load)
+}
+
+func (r report) print(out io.Writer) {
+	fmt.Fprintf(out, "\nMachine: %s\n", r.machine)
+	if len(r.imports) > 0 {
+		r.printImports(out)
+	}
+	if r.published != nil {
+		r.published.print(out)
+	}
+}
+
+func (r report) printImports(out io.Writer) {
+	fmt.Fprint(out, "\nImporting: from a changed document at the peer to its ServiceEntry here\n")
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "services\tpeers\tp50\tp99\ttries\tcold start\toperator CPU of it\toperator CPU/change\tRSS\tpeak\texporter CPU/change\tRSS\tpeak\twrites/change\tbytes\t")
+	for _, row := range r.imports {
+		total := sum(row.typical())
+		fmt.Fprintf(table, "%d\t%d\t%s\t%s\t%d\t%s\t%s\t%s\t%.0f MiB\t%.0f MiB\t%s\t%.0f MiB\t%.0f MiB\t%d\t%d\t\n",
+			row.services, row.peers, short(percentile(row.changes, 50)), short(percentile(row.changes, 99)), len(row.changes),
+			short(row.coldStart), short(row.coldOperator.cpu),
+			short(row.operatorEach), row.operator.rss, row.operator.peak,
+			short(row.otherEach), row.exporter.rss, row.exporter.peak, total.count, total.bytes)
+	}
+	_ = table.Flush()
+	fmt.Fprintln(out, "What a typical change writes (states written x, bytes of their JSON):")
+	for _, row := range r.imports {
+		fmt.Fprintf(out, "  %d services of %d peers: %s\n", row.services, row.peers, describe(row.typical()))
+	}
+	r.printTargets(out)
+	r.printGrowth(out)
+}
+
+// printTargets compares with what the project promises at 1,000 services.
+func (r report) printTargets(out io.Writer) {
+	const promisedFor, p50, p99 = 1000, 500 * time.Millisecond, 2 * time.Second
+	for _, row := range r.imports {
+		if row.services != promisedFor {
+			continue
+		}
+		fmt.Fprintf(out, "Target at %d services of %d peers: p50 %s of at most %s (%s), p99 %s of at most %s (%s)\n", promisedFor, row.peers,
+			short(percentile(row.changes, 50)), short(p50), verdict(percentile(row.changes, 50) <= p50),
+			short(percentile(row.changes, 99)), short(p99), verdict(percentile(row.changes, 99) <= p99))
+	}
+}
+
+// printGrowth tells how much more a change costs among more services.
+func (r report) printGrowth(out io.Writer) {
+	for index, row := range r.imports {
+		if index == 0 || r.imports[index-1].peers != row.peers {
+			continue
+		}
+		first := index
+		for first > 0 && r.imports[first-1].peers == row.peers {
+			first--
+		}
+		base := r.imports[first]
+		fmt.Fprintf(out, "Ratio %d : %d services of %d peers (1 is a cost that does not grow): p50 x%.1f, operator CPU/change x%.1f, bytes written x%.1f, states written x%.1f\n",
+			row.services, base.services, row.peers, ratio(percentile(row.changes, 50), percentile(base.changes, 50)), ratio(row.operatorEach, base.operatorEach),
+			ratio(sum(row.typical()).bytes, sum(base.typical()).bytes), ratio(sum(row.typical()).count, sum(base.typical()).count))
+	}
+}
+
+func ratio[N ~int | ~int64](a, b N) float64 { return float64(a) / float64(max(b, 1)) }
+
+func describe(all map[string]writes) string {
+	var parts []string
+	for _, resource := range slices.Sorted(maps.Keys(all)) {
+		parts = append(parts, fmt.Sprintf("%s %dx %d", resource, all[resource].count, all[resource].bytes))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func verdict(met bool) string {
+	if met {
+		return "met"
+	}
+	return "missed"
+}

@@ -1,0 +1,346 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+)
+
+// ingressController is the name of its process.
+const ingressController = "traefik"
+
+// visitor calls a cluster's metadata endpoint from outside.
+type visitor struct {
+	// certificate that it shows when it is asked for one, nil for none.
+	certificate *tls.Certificate
+	token       string
+	// header of ingress-nginx that a caller may try to write itself.
+	header string
+	// byName calls by the public name instead of the address in lab.json.
+	byName bool
+}
+
+// get asks for a document and returns the status and the certificate of whoever terminates TLS.
+func (v visitor) get(t *testing.T, of *cluster, path string) (status int, server *x509.Certificate, err error) {
+	t.Helper()
+	described := of.described(t)
+	ca, err := os.ReadFile(described.MetadataCA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	endpoint, err := url.Parse(described.MetadataEndpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := endpoint.Host
+	if v.byName {
+		endpoint.Host = of.metadataIngress(t).Spec.Rules[0].Host
+	}
+	transport := &http.Transport{
+		ForceAttemptHTTP2: true,
+		TLSClientConfig: &tls.Config{
+			RootCAs: roots, MinVersion: tls.VersionTLS12,
+			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				if v.certificate == nil {
+					return &tls.Certificate{}, nil
+				}
+				return v.certificate, nil
+			},
+		},
+		// In the place of DNS.
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, front)
+		},
+	}
+	defer transport.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(context.Background(), prompt)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint.JoinPath(path).String(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.token != "" {
+		request.Header.Set("Authorization", "Bearer "+v.token)
+	}
+	if v.header != "" {
+		request.Header.Set("ssl-client-cert", v.header)
+		request.Header.Set("ssl-client-verify", "SUCCESS")
+	}
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	return response.StatusCode, response.TLS.PeerCertificates[0], nil
+}
+
+// awaitStatus waits until the visitor gets that status.
+func (v visitor) awaitStatus(t *testing.T, of *cluster, path string, want int) {
+	t.Helper()
+	eventually(t, restarted, fmt.Sprintf("%s answers %d", path, want), func() string {
+		if status, _, err := v.get(t, of, path); err != nil || status != want {
+			return fmt.Sprintf("status %d (%v)", status, err)
+		}
+		return ""
+	})
+}
+
+// metadataIngress is the Ingress that the templates rendered.
+func (c *cluster) metadataIngress(t *testing.T) *networkingv1.Ingress {
+	t.Helper()
+	ingress, err := c.typed.NetworkingV1().Ingresses(moduleNamespace).Get(context.Background(), exporterName, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ingress
+}
+
+// clientCertificate is what the cluster proves itself with to its neighbours.
+func (c *cluster) clientCertificate(t *testing.T) *tls.Certificate {
+	t.Helper()
+	secret, err := c.typed.CoreV1().Secrets(moduleNamespace).Get(context.Background(), "d8-remote-client-certificate", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(secret.Data["tls.crt"], secret.Data["tls.key"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &pair
+}
+
+// tokenForPeer is the other proof, with which it may read the peer's federation metadata.
+func (c *cluster) tokenForPeer(t *testing.T, peer *cluster) string {
+	t.Helper()
+	secret, err := c.typed.CoreV1().Secrets(moduleNamespace).Get(context.Background(), "d8-remote-authn-keypair", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := authn.ParsePrivateKey(string(secret.Data["priv.pem"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := authn.SignForPeer(key, c.described(t).ClusterUUID, peer.described(t).ClusterUUID, authn.ScopePrivateFederation, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// asHeader is the certificate as ingress-nginx writes it.
+func asHeader(certificate *tls.Certificate) string {
+	return url.PathEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]})))
+}
+
+func TestMetadataIsServedByTheIngressThatTheModuleRenders(t *testing.T) {
+	awaitJoined(t)
+	ingress := suite.b.metadataIngress(t)
+	eventually(t, prompt, "the controller publishes its address", func() string {
+		if ingress = suite.b.metadataIngress(t); len(ingress.Status.LoadBalancer.Ingress) != 1 || ingress.Status.LoadBalancer.Ingress[0].IP == "" {
+			return fmt.Sprintf("the status is %+v", ingress.Status)
+		}
+		return ""
+	})
+	secret, err := suite.b.typed.CoreV1().Secrets(moduleNamespace).Get(context.Background(), ingress.Spec.TLS[0].SecretName, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, _ := pem.Decode(secret.Data["tls.crt"])
+	for name, byName := range map[string]bool{"by its name": true, "by the address in lab.json": false} {
+		t.Run(name, func(t *testing.T) {
+			status, server, err := visitor{byName: byName}.get(t, suite.b, metadata.PublicPath)
+			if err != nil || status != http.StatusOK {
+				t.Fatalf("status %d (%v)", status, err)
+			}
+			if byName && !bytes.Equal(server.Raw, own.Bytes) {
+				t.Errorf("the certificate of %s is shown, not that of the Ingress", server.Subject)
+			}
+			if status, _, err := (visitor{byName: byName}).get(t, suite.b, "../elsewhere"); err != nil || status != http.StatusNotFound {
+				t.Errorf("a path that is not in the Ingress: status %d (%v)", status, err)
+			}
+		})
+	}
+	namespace := suite.b.namespace(t)
+	suite.a.awaitImported(t, suite.b.publish(t, namespace, "web"), prompt)
+	eventually(t, prompt, "the controller's log names the neighbour's request", func() string {
+		if !suite.b.hasRouted(t, ingress, "/metadata/"+metadata.FederationPath) {
+			return "no request of the Ingress' route was answered 200"
+		}
+		return ""
+	})
+}
+
+// hasRouted tells from its access log whether the controller answered a request for the path by the Ingress' rules.
+func (c *cluster) hasRouted(t *testing.T, ingress *networkingv1.Ingress, path string) bool {
+	t.Helper()
+	log := ""
+	for _, process := range c.described(t).Processes {
+		if process.Name == ingressController {
+			log = process.Log
+		}
+	}
+	content, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	route := ingress.Namespace + "-" + ingress.Name + "-"
+	for line := range bytes.Lines(content) {
+		var entry struct {
+			RouterName, RequestPath string
+			DownstreamStatus        int
+		}
+		if json.Unmarshal(line, &entry) == nil && strings.Contains(entry.RouterName, route) &&
+			entry.RequestPath == path && entry.DownstreamStatus == http.StatusOK {
+			return true
+		}
+	}
+	return false
+}
+
+func TestWhereTheControllerTerminatesTLSATokenCountsAndACertificateDoesNot(t *testing.T) {
+	awaitJoined(t)
+	certificate := suite.a.clientCertificate(t)
+	for name, test := range map[string]struct {
+		visitor visitor
+		want    int
+	}{
+		"a token":                                   {visitor{token: suite.a.tokenForPeer(t, suite.b)}, http.StatusOK},
+		"nothing":                                   {visitor{}, http.StatusUnauthorized},
+		"a certificate":                             {visitor{certificate: certificate}, http.StatusUnauthorized},
+		"a certificate in nginx's header":           {visitor{header: asHeader(certificate)}, http.StatusUnauthorized},
+		"a token for another cluster":               {visitor{token: suite.b.tokenForPeer(t, suite.a)}, http.StatusUnauthorized},
+		"a token, by the name, for another":         {visitor{byName: true, token: suite.b.tokenForPeer(t, suite.a)}, http.StatusUnauthorized},
+		"a token, by the name":                      {visitor{byName: true, token: suite.a.tokenForPeer(t, suite.b)}, http.StatusOK},
+		"a certificate and the name, with no token": {visitor{byName: true, certificate: certificate}, http.StatusUnauthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if status, _, err := test.visitor.get(t, suite.b, metadata.FederationPath); err != nil || status != test.want {
+				t.Errorf("status %d (%v), want %d", status, err, test.want)
+			}
+		})
+	}
+}
+
+func TestWhereTheControllerPassesTLSThroughACertificateIsProofEnough(t *testing.T) {
+	awaitJoined(t)
+	namespace := suite.b.namespace(t)
+	before := suite.b.publish(t, namespace, "before")
+	entry := suite.a.awaitImported(t, before, prompt)
+	certificate := suite.a.clientCertificate(t)
+	t.Cleanup(func() {
+		suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"alliance": nil}})
+		visitor{certificate: certificate}.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusUnauthorized)
+		awaitJoined(t)
+	})
+	suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"alliance": map[string]any{
+		"metadataEndpoint": map[string]any{"clientCertificates": "Passthrough"},
+	}}})
+	visitor{certificate: certificate}.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusOK)
+
+	stranger := certtest.NewRoot(t, "stranger", time.Now()).Client(t, time.Now())
+	own := suite.b.clientCertificate(t)
+	for name, test := range map[string]struct {
+		visitor visitor
+		path    string
+		want    int
+	}{
+		"the neighbour's, by the address":         {visitor{certificate: certificate}, metadata.FederationPath, http.StatusOK},
+		"the neighbour's, by the name":            {visitor{byName: true, certificate: certificate}, metadata.FederationPath, http.StatusOK},
+		"the neighbour's, for the other document": {visitor{certificate: certificate}, metadata.MulticlusterPath, http.StatusUnauthorized},
+		"a stranger's":                            {visitor{certificate: &stranger}, metadata.FederationPath, http.StatusUnauthorized},
+		"the cluster's own":                       {visitor{certificate: own}, metadata.FederationPath, http.StatusUnauthorized},
+		"the neighbour's, in a header only":       {visitor{header: asHeader(certificate)}, metadata.FederationPath, http.StatusUnauthorized},
+		"none":                                    {visitor{}, metadata.FederationPath, http.StatusUnauthorized},
+		"none, but the token":                     {visitor{token: suite.a.tokenForPeer(t, suite.b)}, metadata.FederationPath, http.StatusOK},
+		"none, for everybody's document":          {visitor{byName: true}, metadata.PublicPath, http.StatusOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if status, _, err := test.visitor.get(t, suite.b, test.path); err != nil || status != test.want {
+				t.Errorf("status %d (%v), want %d", status, err, test.want)
+			}
+		})
+	}
+	suite.a.awaitImported(t, suite.b.publish(t, namespace, "after"), scheduled)
+	awaitJoined(t)
+	if now := suite.a.imported(t, before); now == nil || now.GetUID() != entry.GetUID() || now.GetResourceVersion() != entry.GetResourceVersion() {
+		t.Errorf("the ServiceEntry from before did not stay as it was: %v", now)
+	}
+}
+
+func TestWhereALoadBalancerTerminatesTLSTheModuleAsksForNoCertificate(t *testing.T) {
+	awaitJoined(t)
+	t.Cleanup(func() {
+		suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"https": nil}})
+		eventually(t, restarted, "the Ingress names a certificate again", func() string {
+			if len(suite.b.metadataIngress(t).Spec.TLS) == 0 {
+				return "it has no tls"
+			}
+			return ""
+		})
+		awaitJoined(t)
+	})
+	suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"https": map[string]any{"mode": "OnlyInURI"}}})
+	eventually(t, restarted, "the load balancer's certificate is shown", func() string {
+		if ingress := suite.b.metadataIngress(t); len(ingress.Spec.TLS) != 0 {
+			return fmt.Sprintf("the Ingress has the tls %+v", ingress.Spec.TLS)
+		}
+		status, server, err := visitor{byName: true}.get(t, suite.b, metadata.PublicPath)
+		if err != nil || status != http.StatusOK || server.Subject.CommonName != "ingress controller of "+suite.b.name {
+			return fmt.Sprintf("status %d (%v), certificate of %v", status, err, server)
+		}
+		return ""
+	})
+	namespace := suite.b.namespace(t)
+	suite.a.awaitImported(t, suite.b.publish(t, namespace, "web"), scheduled)
+}
+
+func TestAKilledIngressControllerIsRestartedAndNothingIsLost(t *testing.T) {
+	awaitJoined(t)
+	namespace := suite.b.namespace(t)
+	suite.a.awaitImported(t, suite.b.publish(t, namespace, "web"), prompt)
+	before := suite.a.entriesOf(t, namespace)
+	pid := suite.b.pid(t, ingressController)
+	if pid == 0 {
+		t.Fatal("lab.json does not know the process")
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { awaitJoined(t) })
+	eventually(t, restarted, "it is started again", func() string {
+		if now := suite.b.pid(t, ingressController); now == pid || now == 0 {
+			return fmt.Sprintf("its pid is %d", now)
+		}
+		return ""
+	})
+	visitor{token: suite.a.tokenForPeer(t, suite.b)}.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusOK)
+	suite.a.awaitImported(t, suite.b.publish(t, namespace, "later"), scheduled)
+	for name, version := range before {
+		if now := suite.a.entriesOf(t, namespace)[name]; now != version {
+			t.Errorf("ServiceEntry %s was %s and is %q", name, version, now)
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package mesh
+
+import (
+	"crypto/ecdsa"
+	"crypto/x509"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+	meshv1alpha1 "istio.io/api/mesh/v1alpha1"
+)
+
+func TestRootsAreAskedForAndReplaced(t *testing.T) {
+	fake, connection := startIstiod(t)
+	client := connect(t, connection)
+	fake.next(t, rootsType)
+	fake.answer(t, clusterType, "1")
+	fake.answer(t, listenerType, "2")
+	view := await(t, client, func(*View) string { return "" })
+	if trusted, err := view.Trusted(); err == nil {
+		t.Errorf("without a word from istiod %d certificates are trusted", len(trusted))
+	}
+	own, peer := newAuthority(t).root, newAuthority(t).root
+	for nonce, roots := range map[string][]string{"3": {encode(own.Raw) + encode(peer.Raw)}, "4": {encode(own.Raw), encode(peer.Raw)}} {
+		fake.answer(t, rootsType, nonce, &meshv1alpha1.ProxyConfig{CaCertificatesPem: roots})
+		fake.next(t, rootsType)
+		view = await(t, client, func(view *View) string {
+			if trusted, err := view.Trusted(); err != nil || len(trusted) != 2 || !trusted[0].Equal(own) || !trusted[1].Equal(peer) {
+				return "both roots"
+			}
+			return ""
+		})
+	}
+	fake.answer(t, rootsType, "5", &meshv1alpha1.ProxyConfig{CaCertificatesPem: []string{encode(own.Raw)}})
+	await(t, client, func(view *View) string {
+		if trusted, err := view.Trusted(); err != nil || len(trusted) != 1 {
+			return "the peer's root to go"
+		}
+		return ""
+	})
+	if trusted, err := view.Trusted(); err != nil || len(trusted) != 2 {
+		t.Errorf("an older view has changed: %d (%v)", len(trusted), err)
+	}
+}
+
+func TestAnAcceptanceIsThatOfThePort(t *testing.T) {
+	mutual := func(trustDomain string) *listenerv3.FilterChain {
+		return &listenerv3.FilterChain{
+			FilterChainMatch: &listenerv3.FilterChainMatch{DestinationPort: wrapperspb.UInt32(9000)},
+			TransportSocket: socket(t, &tlsv3.DownstreamTlsContext{
+				RequireClientCertificate: wrapperspb.Bool(true),
+				CommonTlsContext: &tlsv3.CommonTlsContext{
+					AlpnProtocols:                  []string{"h2"},
+					TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{{Name: "default"}},
+					ValidationContextType: &tlsv3.CommonTlsContext_CombinedValidationContext{CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
+						ValidationContextSdsSecretConfig: &tlsv3.SdsSecretConfig{Name: "ROOTCA"},
+						DefaultValidationContext: &tlsv3.CertificateValidationContext{
+							MatchSubjectAltNames: []*matcherv3.StringMatcher{{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: "spiffe://" + trustDomain + "/"}}}, //nolint:staticcheck // what Istio sends
+						},
+					}},
+				},
+			}),
+		}
+	}
+	plaintext := on(t, httpChain(t, ""), 9000, "raw_buffer", false)
+	for name, test := range map[string]struct {
+		chains []*listenerv3.FilterChain
+		want   Acceptance
+		err    string
+	}{
+		"among plaintext": {[]*listenerv3.FilterChain{plaintext, mutual("cluster.local")},
+			Acceptance{ALPN: []string{"h2"}, Certificate: "default", Roots: "ROOTCA", Identities: []string{"spiffe://cluster.local/*"}}, ""},
+		"and one only":             {[]*listenerv3.FilterChain{mutual("cluster.local"), mutual("another.local")}, Acceptance{}, "in another"},
+		"which may have none":      {[]*listenerv3.FilterChain{plaintext}, Acceptance{}, "does not accept mutual TLS"},
+		"which may not even exist": {nil, Acceptance{}, "does not accept mutual TLS"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			view := newView()
+			view.Listeners[inboundListener] = &listenerv3.Listener{FilterChains: test.chains}
+			got, err := view.Acceptance(9000)
+			if !reflect.DeepEqual(got, test.want) || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
+				t.Errorf("acceptance %+v (%v), want %+v (%q)", got, err, test.want, test.err)
+			}
+		})
+	}
+}
+
+// TestAPeerIsVerifiedAsEnvoyDoes: what Go would not take for an identity, Envoy does.
+func TestAPeerIsVerifiedAsEnvoyDoes(t *testing.T) {
+	trusted := newAuthority(t)
+	leaf := func(template x509.Certificate) []*x509.Certificate {
+		der, err := trusted.sign(trusted.key.Public().(*ecdsa.PublicKey), &template)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []*x509.Certificate{parsed}
+	}
+	uri, err := url.Parse(identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	honest := leaf(x509.Certificate{URIs: []*url.URL{uri}})
+	for name, test := range map[string]struct {
+		presented []*x509.Certificate
+		roots     *x509.CertPool
+		wanted    []string
+		err       string
+	}{
+		"by an identity":                         {honest, trusted.pool(), []string{"spiffe://cluster.local/ns/shop/sa/api", identity}, ""},
+		"by the beginning of one":                {honest, trusted.pool(), []string{"spiffe://cluster.local/*"}, ""},
+		"by its chain alone":                     {honest, trusted.pool(), nil, ""},
+		"by a DNS name that reads like one":      {leaf(x509.Certificate{DNSNames: []string{identity}}), trusted.pool(), []string{identity}, ""},
+		"by an address that reads like one":      {leaf(x509.Certificate{EmailAddresses: []string{identity}}), trusted.pool(), []string{identity}, ""},
+		"not by another identity":                {honest, trusted.pool(), []string{identity + "2"}, "none of"},
+		"not by the beginning of another":        {honest, trusted.pool(), []string{"spiffe://another.local/*"}, "none of"},
+		"not without any name":                   {leaf(x509.Certificate{}), trusted.pool(), []string{identity}, "none of"},
+		"not by a chain that the roots disown":   {honest, newAuthority(t).pool(), []string{identity}, "unknown authority"},
+		"not when it does not show certificates": {nil, trusted.pool(), nil, "no certificate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			proven, err := VerifyPeer(test.presented, test.roots, test.wanted, time.Now())
+			if (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
+				t.Errorf("error %v, want %q", err, test.err)
+			}
+			if slices.Equal(test.presented, honest) && err == nil && !slices.Equal(proven, []string{identity}) {
+				t.Errorf("it has proven %v", proven)
+			}
+		})
+	}
+}
