@@ -12,7 +12,7 @@ export GOWORK := off
 export GOFLAGS := -mod=readonly -buildvcs=false
 
 # Programs that run in containers or clusters, beside the lab that runs them here.
-PROGRAMS := lab operator metadata-exporter
+PROGRAMS := lab operator metadata-exporter api-proxy
 DEMO_DIR ?= .cache/demo
 # Packages without the end-to-end tests, which need a lab.
 UNIT = $$(go list ./... | grep -v /test/e2e)
@@ -27,12 +27,13 @@ generate: ## Take the files of other Go modules that the module needs: library c
 	@go run ./tools/generate
 
 .PHONY: build
-build: generate ## Build bin/{lab,operator,metadata-exporter}
+build: generate ## Build bin/{lab,operator,metadata-exporter,api-proxy}
 	@mkdir -p bin
 	@echo "build: $(PROGRAMS) (a few minutes the first time)"
 	@go build -o bin/lab ./cmd/lab
 	@go build -o bin/operator ./cmd/operator
 	@go build -o bin/metadata-exporter ./images/metadata-exporter/cmd/metadata-exporter
+	@go build -o bin/api-proxy ./images/api-proxy/cmd/api-proxy
 
 .PHONY: tools
 tools: ## Build other people's programs for the lab (Kubernetes' control plane, istiod, Traefik) once, into a cache
@@ -65,7 +66,11 @@ test-kubernetes: generate tools ## Ask the oldest and the newest supported Kuber
 	@go test -tags kubernetes -count=1 -timeout 10m ./test/kubernetes/...
 
 .PHONY: bench
-bench: generate ## Run the benchmarks
+bench: build tools ## Measure federation at scale on labs (BENCH_SERVICES=100,1000 BENCH_PEERS=1 BENCH_PARTS=import,publish,serve)
+	@go run ./test/bench
+
+.PHONY: bench-go
+bench-go: generate ## Run the Go benchmarks
 	@go test -run '^$$' -bench . -benchmem $(UNIT) | grep -v 'no test files'
 
 .PHONY: lint

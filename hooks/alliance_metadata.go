@@ -6,7 +6,6 @@ import (
 	sdk "github.com/deckhouse/module-sdk/pkg"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
-	"github.com/deckhouse-mesh/istio/lib/discovery"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 )
 
@@ -56,6 +55,7 @@ func allianceMetadata() hookruntime.Hook {
 			Schedule: []sdk.ScheduleConfig{{Name: "renewal", Crontab: "23 */6 * * *"}},
 			Kubernetes: []sdk.KubernetesConfig{
 				binding,
+				multiclustersBinding(),
 				secretBinding("anchors", operatorNamespace, anchorsSecret),
 			},
 		},
@@ -67,7 +67,7 @@ func runAllianceMetadata(_ context.Context, in *sdk.HookInput) error {
 	neighbours := map[string]remotePublicMetadata{}
 	federations := []trustedFederation{}
 	if in.Values.Get(federationEnabledPath).Bool() {
-		accepted, err := acceptedFederations(in)
+		accepted, err := acceptedFederations(in, "multiclusters")
 		if err != nil {
 			return err
 		}
@@ -83,23 +83,15 @@ func runAllianceMetadata(_ context.Context, in *sdk.HookInput) error {
 			})
 		}
 	}
-	if err := setAnchors(in, federations); err != nil {
+	multiclusters, err := meshedClusters(in, neighbours)
+	if err != nil {
+		return err
+	}
+	if err := setAnchors(in, federations, multiclusters); err != nil {
 		return err
 	}
 	in.Values.Set(remotePublicMetadataPath, neighbours)
 	in.Values.Set(federationsPath, federations)
+	in.Values.Set(multiclustersPath, multiclusters)
 	return nil
-}
-
-// acceptedFederations reads the binding "federations" and leaves out what does not count.
-func acceptedFederations(in *sdk.HookInput) ([]v1alpha1.IstioFederation, error) {
-	this, err := self(in)
-	if err != nil {
-		return nil, err
-	}
-	resources, err := snapshot[v1alpha1.IstioFederation](in, "federations")
-	if err != nil {
-		return nil, err
-	}
-	return discovery.Accepted(this, resources), nil
 }

@@ -2,14 +2,11 @@ package hooks
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	"github.com/deckhouse/module-sdk/pkg/metric/operation"
-	objectpatch "github.com/deckhouse/module-sdk/pkg/object-patch"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 
@@ -57,6 +54,7 @@ func federationDiscovery(client peerClient) hookruntime.Hook {
 				},
 				// Apart, so that this hook's own writes do not wake it.
 				federationStatusesBinding(),
+				multiclusterIdentitiesBinding(),
 				secretBinding("keypair", operatorNamespace, authnSecret),
 			},
 		},
@@ -96,15 +94,18 @@ func runFederationDiscovery(ctx context.Context, in *sdk.HookInput, client disco
 	if err != nil {
 		return err
 	}
+	seen := make([]sighting, 0, len(federations))
 	for _, resource := range federations {
 		status := statuses[resource.Name]
 		if err := writeFederationStatus(in, resource, status); err != nil {
 			return err
 		}
-		visited.wrote(resource, status)
+		resource.Status = status
+		seen = append(seen, sightFederation(resource))
+		visited.wrote(seen[len(seen)-1])
 		reportPeer(in, resource.Name, status, now)
 	}
-	visited.forgetOthers(federations)
+	visited.forgetOthers(seen)
 	return nil
 }
 
@@ -119,15 +120,21 @@ func askPeers(ctx context.Context, in *sdk.HookInput, client discovery.Getter, f
 	}
 	asked := slices.Clone(federations)
 	for index := range asked {
-		if visited.stale(asked[index]) {
+		if visited.stale(sightFederation(asked[index])) {
 			// The snapshot does not have our last write yet, or it failed: ask without conditions and write all of it.
 			asked[index].Status.MetadataCache.PublicETag, asked[index].Status.MetadataCache.PrivateETag = "", ""
 		}
 	}
-	discoverer := discovery.Discoverer{Client: client, Self: this, PrivateKey: string(keypair["priv.pem"]), Now: now}
+	elsewhere, err := multiclusterClaims(in, this, "multicluster_identities")
+	if err != nil {
+		return nil, err
+	}
+	discoverer := discovery.Discoverer{Client: client, Self: this, PrivateKey: string(keypair["priv.pem"]), Now: now, Elsewhere: elsewhere}
 	return discoverer.Federations(ctx, asked, func(resource v1alpha1.IstioFederation) bool {
-		return visited.due(resource, len(keypair) > 0, now)
-	}, visited.took), nil
+		return visited.due(sightFederation(resource), len(keypair) > 0, now)
+	}, func(resource v1alpha1.IstioFederation, waited time.Duration) {
+		visited.took(sightFederation(resource), waited)
+	}), nil
 }
 
 // federationsWithStatus joins the two bindings.
@@ -158,67 +165,22 @@ func writeFederationStatus(in *sdk.HookInput, resource v1alpha1.IstioFederation,
 	if equality.Semantic.DeepEqual(resource.Status, status) {
 		return nil
 	}
+	of := statusOf{kind: v1alpha1.IstioFederationKind, name: resource.Name, uid: resource.UID}
 	if onlyContactChanged(resource.Status, status) {
-		// Once a minute for every peer: the times alone, not the whole cache.
-		in.PatchCollector.PatchWithMerge(contactPatch(status), v1alpha1.APIVersion, v1alpha1.IstioFederationKind, "", resource.Name,
-			objectpatch.WithSubresource("status"), objectpatch.WithIgnoreMissingObject(true))
+		of.writeContact(in, status.MetadataCache.PublicLastFetchTimestamp, status.MetadataCache.PrivateLastFetchTimestamp)
 		return nil
 	}
-	patch, err := statusReplacement(resource, status)
-	if err != nil {
+	if err := of.replace(in, status); err != nil {
 		return err
 	}
-	in.PatchCollector.PatchWithJSON(patch, v1alpha1.APIVersion, v1alpha1.IstioFederationKind, "", resource.Name,
-		objectpatch.WithSubresource("status"), objectpatch.WithIgnoreMissingObject(true))
-	sayTransition(in, resource, status)
+	of.sayTransition(in, resource.Status.Conditions, status.Conditions)
 	return nil
-}
-
-// statusReplacement sets the status as a whole, so that it is never a mixture
-// of two answers, on the very object it was made for: a namesake that replaced
-// it in the meantime is another peer.
-func statusReplacement(resource v1alpha1.IstioFederation, status v1alpha1.IstioFederationStatus) ([]map[string]any, error) {
-	var value map[string]any
-	encoded, err := json.Marshal(status)
-	if err == nil {
-		err = json.Unmarshal(encoded, &value)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("encode the status of IstioFederation %q: %w", resource.Name, err)
-	}
-	return []map[string]any{
-		{"op": "test", "path": "/metadata/uid", "value": string(resource.UID)},
-		{"op": "add", "path": "/status", "value": value},
-	}, nil
 }
 
 func onlyContactChanged(from, to v1alpha1.IstioFederationStatus) bool {
 	from.MetadataCache.PublicLastFetchTimestamp = to.MetadataCache.PublicLastFetchTimestamp
 	from.MetadataCache.PrivateLastFetchTimestamp = to.MetadataCache.PrivateLastFetchTimestamp
 	return equality.Semantic.DeepEqual(from, to)
-}
-
-func contactPatch(status v1alpha1.IstioFederationStatus) map[string]any {
-	times := map[string]any{}
-	if last := status.MetadataCache.PublicLastFetchTimestamp; last != nil {
-		times["publicLastFetchTimestamp"] = last.UTC().Format(time.RFC3339)
-	}
-	if last := status.MetadataCache.PrivateLastFetchTimestamp; last != nil {
-		times["privateLastFetchTimestamp"] = last.UTC().Format(time.RFC3339)
-	}
-	return map[string]any{"status": map[string]any{"metadataCache": times}}
-}
-
-// sayTransition logs that the join has become ready, or not ready, or not ready
-// for another reason, and leaves an Event that says so where people look.
-func sayTransition(in *sdk.HookInput, resource v1alpha1.IstioFederation, status v1alpha1.IstioFederationStatus) {
-	before := meta.FindStatusCondition(resource.Status.Conditions, v1alpha1.ConditionReady)
-	after := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
-	if after == nil || (before != nil && before.Status == after.Status && before.Reason == after.Reason) {
-		return
-	}
-	in.Logger.Info("federation changed", "name", resource.Name, "ready", string(after.Status), "reason", after.Reason, "message", after.Message)
-	in.PatchCollector.CreateIfNotExists(transitionEvent(resource, after, in.DC.GetClock().Now()))
 }
 
 func reportPeer(in *sdk.HookInput, name string, status v1alpha1.IstioFederationStatus, now time.Time) {

@@ -2,28 +2,12 @@ package hooks
 
 import (
 	"fmt"
-	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/federation"
 )
-
-// transitionEvent tells in `kubectl describe istiofederation` what has become of
-// the join. Each transition has an Event of its own; one that
-// is noticed again within a minute, because the snapshot was older than the last write, has not.
-func transitionEvent(resource v1alpha1.IstioFederation, ready *metav1.Condition, now time.Time) *corev1.Event {
-	event := warning(v1alpha1.IstioFederationKind, resource.Name, ready.Reason, ready.Message, now)
-	if ready.Status == metav1.ConditionTrue {
-		event.Type = corev1.EventTypeNormal
-	}
-	event.InvolvedObject.UID = resource.UID
-	event.Name += "." + now.UTC().Format("200601021504")
-	return event
-}
 
 // takenNames remembers which names were said to belong to somebody else, so that
 // each is said when it is found and not in every run. It is an economy: a process

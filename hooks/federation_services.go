@@ -23,6 +23,7 @@ func federationServices() hookruntime.Hook {
 			Queue:       "/modules/istio/federation-services",
 			Kubernetes: []sdk.KubernetesConfig{
 				federationsBinding(),
+				multiclusterIdentitiesBinding(),
 				federationObjectsBinding("service_entries", federation.ServiceEntryKind),
 				federationObjectsBinding("destination_rules", federation.DestinationRuleKind),
 				{
@@ -105,7 +106,7 @@ func federationPeers(in *sdk.HookInput) ([]federation.Peer, error) {
 	if !in.Values.Get(federationEnabledPath).Bool() {
 		return nil, nil
 	}
-	accepted, err := acceptedFederations(in)
+	accepted, err := acceptedFederations(in, "multicluster_identities")
 	if err != nil {
 		return nil, err
 	}

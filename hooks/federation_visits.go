@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -13,6 +14,31 @@ import (
 // slowPeer is how long a peer may take before news of it have to wait for the
 // minute's schedule: it must not hold up the others with every change.
 const slowPeer = time.Second
+
+// sighting is what a resource of either kind shows of its last visit.
+type sighting struct {
+	uid         string
+	generation  int64
+	annotations map[string]string
+	conditions  []metav1.Condition
+	etags       [2]string
+}
+
+func sightFederation(resource v1alpha1.IstioFederation) sighting {
+	return sighting{
+		uid: string(resource.UID), generation: resource.Generation, annotations: resource.Annotations,
+		conditions: resource.Status.Conditions,
+		etags:      [2]string{resource.Status.MetadataCache.PublicETag, resource.Status.MetadataCache.PrivateETag},
+	}
+}
+
+func sightMulticluster(resource v1alpha1.IstioMulticluster) sighting {
+	return sighting{
+		uid: string(resource.UID), generation: resource.Generation, annotations: resource.Annotations,
+		conditions: resource.Status.Conditions,
+		etags:      [2]string{resource.Status.MetadataCache.PublicETag, resource.Status.MetadataCache.PrivateETag},
+	}
+}
 
 // visits remembers what was asked and written last, so that one peer's news
 // does not mean asking all of them, and a snapshot that is older than the last
@@ -36,53 +62,51 @@ type visitKey struct {
 
 // due is true when the resource was poked or edited, was not asked in this
 // minute yet, or does not show what was written last.
-func (v *visits) due(resource v1alpha1.IstioFederation, keyed bool, now time.Time) bool {
-	last := v.known[string(resource.UID)]
+func (v *visits) due(resource sighting, keyed bool, now time.Time) bool {
+	last := v.known[resource.uid]
 	next := last
-	next.generation, next.minute, next.keyed = resource.Generation, now.Truncate(time.Minute), keyed
-	next.accepted = resource.Annotations[v1alpha1.AcceptIdentityAnnotation]
+	next.generation, next.minute, next.keyed = resource.generation, now.Truncate(time.Minute), keyed
+	next.accepted = resource.annotations[v1alpha1.AcceptIdentityAnnotation]
 	if !last.slow || next.minute != last.minute {
-		next.poke = resource.Annotations[v1alpha1.PokeAnnotation]
+		next.poke = resource.annotations[v1alpha1.PokeAnnotation]
 	}
-	v.known[string(resource.UID)] = next
-	return next != last || v.stale(resource) || !isVisited(resource.Status.Conditions)
+	v.known[resource.uid] = next
+	return next != last || v.stale(resource) || !isVisited(resource.conditions)
 }
 
 // stale is true when the snapshot of the resource does not show what was written last.
-func (v *visits) stale(resource v1alpha1.IstioFederation) bool {
-	last, known := v.known[string(resource.UID)]
-	return known && last.etags != [2]string{} && last.etags != etagsOf(resource.Status)
+func (v *visits) stale(resource sighting) bool {
+	last, known := v.known[resource.uid]
+	return known && last.etags != [2]string{} && last.etags != resource.etags
 }
 
 // took notes how long the peer kept this cluster waiting.
-func (v *visits) took(resource v1alpha1.IstioFederation, waited time.Duration) {
-	key := v.known[string(resource.UID)]
+func (v *visits) took(resource sighting, waited time.Duration) {
+	key := v.known[resource.uid]
 	key.slow = waited > slowPeer
-	v.known[string(resource.UID)] = key
+	v.known[resource.uid] = key
 }
 
 // wrote notes what the resource is going to show.
-func (v *visits) wrote(resource v1alpha1.IstioFederation, status v1alpha1.IstioFederationStatus) {
-	key := v.known[string(resource.UID)]
-	key.etags = etagsOf(status)
-	v.known[string(resource.UID)] = key
+func (v *visits) wrote(shows sighting) {
+	key := v.known[shows.uid]
+	key.etags = shows.etags
+	v.known[shows.uid] = key
 }
 
 // forgetOthers drops what is known of resources that are gone.
-func (v *visits) forgetOthers(present []v1alpha1.IstioFederation) {
+func (v *visits) forgetOthers(present []sighting) {
 	kept := make(map[string]visitKey, len(present))
 	for _, resource := range present {
-		kept[string(resource.UID)] = v.known[string(resource.UID)]
+		kept[resource.uid] = v.known[resource.uid]
 	}
 	v.known = kept
-}
-
-func etagsOf(status v1alpha1.IstioFederationStatus) [2]string {
-	return [2]string{status.MetadataCache.PublicETag, status.MetadataCache.PrivateETag}
 }
 
 // isVisited is false while the summary does not come from asking the peer.
 func isVisited(conditions []metav1.Condition) bool {
 	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
-	return ready != nil && ready.Reason != discovery.ReasonDisabled && ready.Reason != discovery.ReasonModuleDisabled
+	return ready != nil && !slices.Contains([]string{
+		discovery.ReasonDisabled, discovery.ReasonMulticlusterDisabled, discovery.ReasonModuleDisabled,
+	}, ready.Reason)
 }

@@ -15,7 +15,7 @@ var _ = Describe("What federation_discovery remembers of its visits", func() {
 		memory   *visits
 		resource v1alpha1.IstioFederation
 	)
-	asked := func(at time.Time) bool { return memory.due(resource, true, at) }
+	asked := func(at time.Time) bool { return memory.due(sightFederation(resource), true, at) }
 	BeforeEach(func() {
 		memory = &visits{known: map[string]visitKey{}}
 		resource = v1alpha1.IstioFederation{}
@@ -45,12 +45,12 @@ var _ = Describe("What federation_discovery remembers of its visits", func() {
 	})
 
 	It("lets the news of a slow peer wait for the next minute", func() {
-		memory.took(resource, 2*time.Second)
+		memory.took(sightFederation(resource), 2*time.Second)
 		poke("1")
 		Expect(asked(now)).To(BeFalse())
 		Expect(asked(now.Add(time.Minute))).To(BeTrue())
 		Expect(asked(now.Add(time.Minute))).To(BeFalse())
-		memory.took(resource, time.Millisecond)
+		memory.took(sightFederation(resource), time.Millisecond)
 		poke("2")
 		Expect(asked(now.Add(time.Minute))).To(BeTrue())
 	})
@@ -58,11 +58,13 @@ var _ = Describe("What federation_discovery remembers of its visits", func() {
 	It("asks again while the snapshot does not show what was written", func() {
 		written := resource.Status
 		written.MetadataCache.PrivateETag = `"new"`
-		memory.wrote(resource, written)
-		Expect(memory.stale(resource)).To(BeTrue())
+		shown := resource
+		shown.Status = written
+		memory.wrote(sightFederation(shown))
+		Expect(memory.stale(sightFederation(resource))).To(BeTrue())
 		Expect(asked(now)).To(BeTrue())
 		resource.Status = written
-		Expect(memory.stale(resource)).To(BeFalse())
+		Expect(memory.stale(sightFederation(resource))).To(BeFalse())
 		Expect(asked(now)).To(BeFalse())
 	})
 

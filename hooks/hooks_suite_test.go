@@ -46,6 +46,7 @@ func newRun(hook hookruntime.Hook, values string) *run {
 		framework.WithInitialValues(values),
 		framework.WithOpenAPIDir("../openapi"),
 		framework.WithCRD("deckhouse.io", "v1alpha1", "IstioFederation", false),
+		framework.WithCRD("deckhouse.io", "v1alpha1", "IstioMulticluster", false),
 		framework.WithCRD("networking.istio.io", "v1", "ServiceEntry", true),
 		framework.WithCRD("gateway.networking.k8s.io", "v1", "GatewayClass", false),
 		framework.WithCRD("networking.istio.io", "v1", "DestinationRule", true),

@@ -23,7 +23,8 @@ func ingressGatewayAddresses() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "ingressgateway_addresses",
 		Config: sdk.HookConfig{
-			OnBeforeHelm: &sdk.OrderedConfig{Order: 10},
+			// After alliance_metadata, which knows whether the gateway is wanted.
+			OnBeforeHelm: &sdk.OrderedConfig{Order: 25},
 			Queue:        "/modules/istio/ingressgateway",
 			Kubernetes: []sdk.KubernetesConfig{
 				{
@@ -68,7 +69,7 @@ func ingressGatewayAddresses() hookruntime.Hook {
 
 func runIngressGatewayAddresses(_ context.Context, in *sdk.HookInput) error {
 	addresses := []metadata.IngressGateway{}
-	if allianceEnabled(in) {
+	if gatewayWanted(in) {
 		var wanted ingressgateway.Settings
 		if err := settings(in, "istio.alliance.ingressGateway", &wanted); err != nil {
 			return err

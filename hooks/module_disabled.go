@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/discovery"
@@ -35,37 +36,50 @@ func runModuleDisabled(ctx context.Context, in *sdk.HookInput) error {
 	if err != nil {
 		return err
 	}
-	resources := client.Dynamic().Resource(schema.GroupVersionResource{
-		Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioFederationResource,
-	})
+	const message = "The module is switched off: set spec.enabled to true in ModuleConfig istio."
+	now := in.DC.GetClock().Now()
+	err = tellAll(ctx, client.Dynamic(), v1alpha1.IstioFederationKind, v1alpha1.IstioFederationResource,
+		func(resource v1alpha1.IstioFederation) (from, to any) {
+			return resource.Status, discovery.Switched(resource, discovery.ReasonModuleDisabled, message, now)
+		})
+	if err != nil {
+		return err
+	}
+	return tellAll(ctx, client.Dynamic(), v1alpha1.IstioMulticlusterKind, v1alpha1.IstioMulticlusterResource,
+		func(resource v1alpha1.IstioMulticluster) (from, to any) {
+			return resource.Status, discovery.SwitchedMulticluster(resource, discovery.ReasonModuleDisabled, message, now)
+		})
+}
+
+// tellAll writes into every resource of a kind the status that change wants.
+func tellAll[T any](ctx context.Context, client dynamic.Interface, kind, plural string, change func(T) (from, to any)) error {
+	resources := client.Resource(schema.GroupVersionResource{Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: plural})
 	list, err := resources.List(ctx, metav1.ListOptions{})
 	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("list IstioFederations: %w", err)
+		return fmt.Errorf("list resources of kind %s: %w", kind, err)
 	}
-	now := in.DC.GetClock().Now()
 	for _, item := range list.Items {
-		var resource v1alpha1.IstioFederation
+		var resource T
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(item.Object, &resource); err != nil {
-			return fmt.Errorf("decode IstioFederation %q: %w", item.GetName(), err)
+			return fmt.Errorf("decode %s %q: %w", kind, item.GetName(), err)
 		}
-		status := discovery.Switched(resource, discovery.ReasonModuleDisabled,
-			"The module is switched off: set spec.enabled to true in ModuleConfig istio.", now)
-		if equality.Semantic.DeepEqual(resource.Status, status) {
+		from, to := change(resource)
+		if equality.Semantic.DeepEqual(from, to) {
 			continue
 		}
-		patch, err := statusReplacement(resource, status)
+		patch, err := statusOf{kind: kind, name: item.GetName(), uid: item.GetUID()}.replacement(to)
 		if err != nil {
 			return err
 		}
 		encoded, err := json.Marshal(patch)
 		if err != nil {
-			return fmt.Errorf("encode the status of IstioFederation %q: %w", resource.Name, err)
+			return fmt.Errorf("encode the status of %s %q: %w", kind, item.GetName(), err)
 		}
-		if _, err := resources.Patch(ctx, resource.Name, types.JSONPatchType, encoded, metav1.PatchOptions{}, "status"); err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("tell in the status of IstioFederation %q that the module is off: %w", resource.Name, err)
+		if _, err := resources.Patch(ctx, item.GetName(), types.JSONPatchType, encoded, metav1.PatchOptions{}, "status"); err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("tell in the status of %s %q that the module is off: %w", kind, item.GetName(), err)
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	"github.com/deckhouse/module-sdk/pkg/metric/operation"
 
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/trustanchor"
 )
 
@@ -26,7 +27,7 @@ const (
 
 // setAnchors gives every accepted peer the anchors that stand for its roots.
 // Why a root is not honoured is said in the resource's status, by federation_discovery.
-func setAnchors(in *sdk.HookInput, federations []trustedFederation) error {
+func setAnchors(in *sdk.HookInput, federations []trustedFederation, multiclusters []meshedCluster) error {
 	data, err := secret(in, "anchors")
 	if err != nil {
 		return err
@@ -42,7 +43,18 @@ func setAnchors(in *sdk.HookInput, federations []trustedFederation) error {
 		remembered += "\n" + strings.Join(federation.Anchors, "\n")
 	}
 
-	peers := make([]trustanchor.Peer, 0, len(federations))
+	var lastMeshed []meshedCluster
+	if err := settings(in, multiclustersPath, &lastMeshed); err != nil {
+		return err
+	}
+	for _, cluster := range lastMeshed {
+		remembered += "\n" + strings.Join(cluster.Anchors, "\n")
+	}
+
+	peers := make([]trustanchor.Peer, 0, len(federations)+len(multiclusters))
+	for _, cluster := range multiclusters {
+		peers = append(peers, trustanchor.Peer{Name: meshedName(cluster.Name), TrustDomain: cluster.TrustDomain, RootCA: cluster.RootCA})
+	}
 	for _, federation := range federations {
 		peers = append(peers, trustanchor.Peer{Name: federation.Name, TrustDomain: federation.TrustDomain, RootCA: federation.RootCA})
 	}
@@ -59,12 +71,18 @@ func setAnchors(in *sdk.HookInput, federations []trustedFederation) error {
 	for _, name := range slices.Sorted(maps.Keys(outcome.Refused)) {
 		in.Logger.Warn("some of a peer's roots are not honoured", "peer", name, "error", outcome.Refused[name].Error())
 	}
+	for index := range multiclusters {
+		multiclusters[index].Anchors = outcome.Anchors[meshedName(multiclusters[index].Name)]
+	}
 	if outcome.Issued > 0 {
 		in.Logger.Info("trust anchors were issued", "count", outcome.Issued)
 	}
 	keepAnchors(in, kept, outcome.Kept)
 	return nil
 }
+
+// meshedName tells an IstioMulticluster from the IstioFederation of the same name, which has no slash in it.
+func meshedName(name string) string { return v1alpha1.IstioMulticlusterKind + "/" + name }
 
 // keepAnchors makes the Secret what it should be; without anchors there is none.
 func keepAnchors(in *sdk.HookInput, kept, wanted string) {

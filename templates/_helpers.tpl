@@ -105,6 +105,55 @@ resourcePolicy:
         memory: {{ index . 6 }}
 {{- end -}}
 
+{{- /*
+  Name of the Istio network of this cluster's Pods, as lib/metadata.NetworkName. It is there even where the cluster joins
+  no other: Pods learn it when they are injected, and need no restart when the cluster joins a mesh later.
+*/ -}}
+{{- define "istio.network_name" -}}
+  {{- $discovery := .Values.global.discovery -}}
+  {{- printf "network-%s-%s" ($discovery.clusterDomain | replace "." "-" | trunc 40 | trimAll "-") ($discovery.clusterUUID | sha256sum | trunc 8) -}}
+{{- end -}}
+
+{{- /*
+  Name of the Secret with the certificate that the world sees at one of our Ingresses; empty when there is none. A person's
+  own certificate that could not be read yet is none: the hook custom_certificate warns of it, and everything else goes on
+  without it. Arguments: context, name where the module makes the Secret.
+*/ -}}
+{{- define "istio.public_tls_secret" -}}
+  {{- $context := index . 0 -}}
+  {{- $custom := $context.Values.istio.internal.customCertificateData | default dict -}}
+  {{- $unread := not (and (index $custom "tls.crt") (index $custom "tls.key")) -}}
+  {{- if and (include "helm_lib_module_https_ingress_tls_enabled" $context) (not (and (eq (include "helm_lib_module_https_mode" $context) "CustomCertificate") $unread)) -}}
+    {{- include "helm_lib_module_https_secret_name" (list $context (index . 1)) -}}
+  {{- end -}}
+{{- end -}}
+
+{{- /* "true" when neighbours enter this cluster by its gateway; empty otherwise. */ -}}
+{{- define "istio.ingressgateway_wanted" -}}
+  {{- include "istio.check_settings" . -}}
+  {{- if or .Values.istio.federation.enabled (and .Values.istio.multicluster.enabled .Values.istio.internal.multiclusterWantsIngressGateway) -}}
+    true
+  {{- end -}}
+{{- end -}}
+
+{{- /*
+  Annotations of an Ingress that lead neighbours' client certificates to one of our listeners, in the way of
+  "istio.neighbours_certificates" (templates/metadata-exporter/ingress.yaml tells the three).
+*/ -}}
+{{- define "istio.neighbours_ingress_annotations" -}}
+nginx.ingress.kubernetes.io/backend-protocol: HTTPS
+  {{- $certificates := include "istio.neighbours_certificates" . }}
+  {{- if eq $certificates "Header" }}
+nginx.ingress.kubernetes.io/proxy-ssl-secret: d8-istio/metadata-exporter-ingress-client
+nginx.ingress.kubernetes.io/auth-tls-secret: d8-istio/metadata-exporter-ingress-client
+nginx.ingress.kubernetes.io/auth-tls-verify-client: optional_no_ca
+nginx.ingress.kubernetes.io/auth-tls-verify-depth: "8"
+nginx.ingress.kubernetes.io/auth-tls-pass-certificate-to-upstream: "true"
+  {{- else if eq $certificates "Passthrough" }}
+nginx.ingress.kubernetes.io/ssl-passthrough: "true"
+  {{- end }}
+{{- end -}}
+
 {{- /* How this cluster is called inside the mesh: domains may be shared (multicluster), the UUID is not. */ -}}
 {{- define "istio.cluster_id" -}}
   {{- .Values.global.discovery.clusterUUID -}}

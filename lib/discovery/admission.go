@@ -64,58 +64,17 @@ func RefusedSpecs(self Self, federations []v1alpha1.IstioFederation) map[string]
 	return refused
 }
 
-// identities knows which resource holds which cluster UUID.
-type identities struct {
-	self   Self
-	holder map[string]string
-}
-
-// newIdentities reads the holders from the caches of the resources whose spec
-// is not refused; where two claim the same, the older holds it.
-func newIdentities(self Self, federations []v1alpha1.IstioFederation, refused map[string]Refusal) identities {
-	known := identities{self: self, holder: map[string]string{}}
-	for _, federation := range ByAge(federations) {
-		if _, no := refused[federation.Name]; no || !cacheCounts(federation) {
-			continue
-		}
-		uuid := identity(federation.Status.MetadataCache.Public.ClusterUUID)
-		if _, taken := known.holder[uuid]; !taken {
-			known.holder[uuid] = federation.Name
-		}
-	}
-	return known
-}
-
-// claim records that the peer behind name says it is uuid, or tells why it cannot be.
-func (k identities) claim(name, uuid string) *Refusal {
-	owner, taken := k.holder[identity(uuid)]
-	switch {
-	case identity(uuid) == identity(k.self.ClusterUUID):
-		return &Refusal{ReasonClusterUUIDIsOwn, fmt.Sprintf(
-			"the peer says its clusterUUID is %s, which is this cluster's own: does spec.metadataEndpoint lead back here?", uuid)}
-	case taken && owner != name:
-		return &Refusal{ReasonClusterUUIDTaken, fmt.Sprintf(
-			"the peer says its clusterUUID is %s, which is that of IstioFederation %q: "+
-				"either both resources lead to the same cluster, or one of the peers lies.", uuid, owner)}
-	}
-	k.holder[identity(uuid)] = name
-	return nil
-}
-
-// identity is how clusterUUIDs are compared: without regard to case (RFC 9562, section 4).
-func identity(uuid string) string { return strings.ToLower(uuid) }
-
 // Accepted returns the resources that count and whose identity is known,
-// oldest first: what the rest of the module may act upon.
-func Accepted(self Self, federations []v1alpha1.IstioFederation) []v1alpha1.IstioFederation {
+// oldest first: what the rest of the module may act upon. elsewhere are the
+// identities that resources of the other kind hold.
+func Accepted(self Self, federations []v1alpha1.IstioFederation, elsewhere ...Claim) []v1alpha1.IstioFederation {
 	refused := RefusedSpecs(self, federations)
-	known := newIdentities(self, federations, refused)
+	known := newIdentities(self, append(Claims(self, federations), elsewhere...))
 	return slices.DeleteFunc(ByAge(federations), func(federation v1alpha1.IstioFederation) bool {
 		if _, no := refused[federation.Name]; no || !cacheCounts(federation) {
 			return true
 		}
-		uuid := identity(federation.Status.MetadataCache.Public.ClusterUUID)
-		return uuid == identity(self.ClusterUUID) || known.holder[uuid] != federation.Name
+		return !known.holds(federationOwner(federation.Name), federation.Status.MetadataCache.Public.ClusterUUID)
 	})
 }
 

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/federation"
@@ -56,6 +54,8 @@ type Discoverer struct {
 	// PrivateKey is the PEM Ed25519 key that signs this cluster's tokens.
 	PrivateKey string
 	Now        time.Time
+	// Elsewhere are the identities that resources of the other kind hold.
+	Elsewhere []Claim
 }
 
 // Federations asks the peers of those resources that due selects and returns
@@ -65,7 +65,7 @@ type Discoverer struct {
 // took, unless nil, is told how long each peer kept this cluster waiting.
 func (d Discoverer) Federations(ctx context.Context, federations []v1alpha1.IstioFederation, due func(v1alpha1.IstioFederation) bool, took func(v1alpha1.IstioFederation, time.Duration)) map[string]v1alpha1.IstioFederationStatus {
 	refused := RefusedSpecs(d.Self, federations)
-	known := newIdentities(d.Self, federations, refused)
+	known := newIdentities(d.Self, append(Claims(d.Self, federations), d.Elsewhere...))
 
 	var visits []*visit
 	statuses := make(map[string]v1alpha1.IstioFederationStatus, len(federations))
@@ -95,31 +95,6 @@ func (d Discoverer) Federations(ctx context.Context, federations []v1alpha1.Isti
 	return statuses
 }
 
-func inParallel(visits []*visit, do func(*visit)) {
-	var group errgroup.Group
-	group.SetLimit(parallelFetches)
-	for _, v := range visits {
-		group.Go(func() error {
-			begun := time.Now()
-			v.guard(func() { do(v) })
-			v.waited += time.Since(begun)
-			return nil
-		})
-	}
-	_ = group.Wait()
-}
-
-// guard turns a panic over one peer's answer into that peer's condition: it must not cost the others theirs.
-func (v *visit) guard(do func()) {
-	defer func() {
-		if panicked := recover(); panicked != nil {
-			v.publicError = &judgement{ReasonInternalError, fmt.Sprintf(
-				"the peer's answer made this module stumble, please report it: %v. What was learned before stays in force.", panicked)}
-		}
-	}()
-	do()
-}
-
 // visit is one round of questions to one peer.
 type visit struct {
 	federation v1alpha1.IstioFederation
@@ -139,6 +114,17 @@ type visit struct {
 	rootProblem, gatewayProblem error
 	// waited is how long the peer took to answer.
 	waited time.Duration
+}
+
+func (v *visit) waitedFor(duration time.Duration) { v.waited += duration }
+
+func (v *visit) guard(do func()) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			v.publicError = stumbled(panicked)
+		}
+	}()
+	do()
 }
 
 func newVisit(federation v1alpha1.IstioFederation, now time.Time) *visit {
@@ -198,10 +184,10 @@ func (v *visit) judgePublic(known identities) {
 		v.publicError = invalid(ReasonRootsNotHonoured, problem)
 		return
 	}
-	if v.publicError = held(v.federation, public, v.now); v.publicError != nil {
+	if v.publicError = v.pin().refuses(public, v.now); v.publicError != nil {
 		return
 	}
-	if refusal := known.claim(v.federation.Name, public.ClusterUUID); refusal != nil {
+	if refusal := known.claim(federationOwner(v.federation.Name), public.ClusterUUID); refusal != nil {
 		v.publicError = &judgement{refusal.Reason, refusal.Message}
 		return
 	}
@@ -213,6 +199,18 @@ func (v *visit) judgePublic(known identities) {
 	v.cache.Public = public
 	v.cache.PublicETag = currentETag(v.publicAnswer, v.cache.PublicETag)
 	v.cache.PublicLastFetchTimestamp = contact(v.cache.PublicLastFetchTimestamp, v.now)
+}
+
+// pin is what the resource knows of the peer's identity.
+func (v *visit) pin() pin {
+	pinned := pin{
+		owner: federationOwner(v.federation.Name), unverified: v.federation.Spec.Metadata.InsecureSkipVerify,
+		confirmed: v.federation.Annotations[v1alpha1.AcceptIdentityAnnotation],
+	}
+	if cacheCounts(v.federation) {
+		pinned.known = v.federation.Status.MetadataCache.Public
+	}
+	return pinned
 }
 
 func (v *visit) fetchPrivate(ctx context.Context, d Discoverer) {

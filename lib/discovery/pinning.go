@@ -29,27 +29,37 @@ func Fingerprint(public *metadata.Public, now time.Time) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// held is why another identity is not accepted, or nil. An identity is trusted
+// pin is what a resource says about the identity of its peer.
+type pin struct {
+	owner
+	// unverified: nothing proves who answers at the endpoint.
+	unverified bool
+	// known is the identity learned before; nil when there is none that counts.
+	known *metadata.Public
+	// confirmed is the fingerprint that a person wrote on the resource.
+	confirmed string
+}
+
+// refuses is why another identity is not accepted, or nil. An identity is trusted
 // on first use where the person has switched off the verification of the
 // endpoint's certificate, and pinned from then on; elsewhere TLS proves who
 // answers, and a peer may change its keys as it likes.
-func held(federation v1alpha1.IstioFederation, offered *metadata.Public, now time.Time) error {
-	known := federation.Status.MetadataCache.Public
-	if !federation.Spec.Metadata.InsecureSkipVerify || !cacheCounts(federation) {
+func (p pin) refuses(offered *metadata.Public, now time.Time) error {
+	if !p.unverified || p.known == nil {
 		return nil
 	}
-	changes := identityChanges(known, offered, now)
+	changes := identityChanges(p.known, offered, now)
 	if len(changes) == 0 {
 		return nil
 	}
 	fingerprint := Fingerprint(offered, now)
-	if federation.Annotations[v1alpha1.AcceptIdentityAnnotation] == fingerprint {
+	if p.confirmed == fingerprint {
 		return nil
 	}
 	return &judgement{ReasonIdentityChanged, fmt.Sprintf(
 		"the peer shows another identity, and with spec.metadata.insecureSkipVerify nothing proves that it is the same peer: %s. "+
-			"What was learned before stays in force. Compare with the peer's administrators; if it is genuine: kubectl annotate istiofederation %s --overwrite %s=%s",
-		strings.Join(changes, "; "), federation.Name, v1alpha1.AcceptIdentityAnnotation, fingerprint)}
+			"What was learned before stays in force. Compare with the peer's administrators; if it is genuine: kubectl annotate %s %s --overwrite %s=%s",
+		strings.Join(changes, "; "), strings.ToLower(p.kind), p.name, v1alpha1.AcceptIdentityAnnotation, fingerprint)}
 }
 
 // identityChanges says in what two identities differ. A root that has expired is part of neither.

@@ -45,7 +45,7 @@ func (v *visit) status() v1alpha1.IstioFederationStatus {
 	if v.rootProblem != nil {
 		identified = fmt.Sprintf("The peer's identity is known; what is signed under some of its roots is not trusted: %v.", v.rootProblem)
 	}
-	v.setFetched(set, v1alpha1.ConditionPublicMetadata, v.publicError, identified)
+	setFetched(set, v1alpha1.ConditionPublicMetadata, v.publicError, identified)
 	if v.publicError == nil {
 		known := "The peer's gateways and published services are known."
 		before := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionPrivateMetadata)
@@ -55,7 +55,7 @@ func (v *visit) status() v1alpha1.IstioFederationStatus {
 		if v.gatewayProblem != nil {
 			known = fmt.Sprintf("The peer's gateways and published services are known; some gateways are not used: %v.", v.gatewayProblem)
 		}
-		v.setFetched(set, v1alpha1.ConditionPrivateMetadata, v.privateError, known)
+		setFetched(set, v1alpha1.ConditionPrivateMetadata, v.privateError, known)
 	}
 	// Without an answer that was judged, what was said of the last one stays.
 	if v.cache.Private != nil && v.publicError == nil && v.privateError == nil {
@@ -103,7 +103,7 @@ func (v *visit) importable() int32 {
 	return int32(len(federation.Import(v.cache.Private.PublicServices, v.federation.Spec.Import)))
 }
 
-func (v *visit) setFetched(set setCondition, conditionType string, err error, success string) {
+func setFetched(set setCondition, conditionType string, err error, success string) {
 	if err == nil {
 		set(conditionType, metav1.ConditionTrue, ReasonFetched, success)
 		return

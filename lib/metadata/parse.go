@@ -192,28 +192,6 @@ func ParseFederation(body []byte) (*Federation, error) {
 	return &document, nil
 }
 
-// ParseMulticluster decodes and checks a multicluster document.
-func ParseMulticluster(body []byte) (*Multicluster, error) {
-	var document Multicluster
-	if err := json.Unmarshal(body, &document); err != nil {
-		return nil, fmt.Errorf("decode multicluster metadata: %w", err)
-	}
-	var problems []error
-	if _, problem := UsableGateways(document.IngressGateways); problem != nil {
-		problems = append(problems, problem)
-	}
-	if document.APIHost == "" {
-		problems = append(problems, errors.New("apiHost is missing"))
-	}
-	if document.NetworkName == "" {
-		problems = append(problems, errors.New("networkName is missing"))
-	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
-	}
-	return &document, nil
-}
-
 // UsableGateways returns the first MaxIngressGateways gateways that pass Check,
 // and what is wrong with the others (of many, the first few).
 func UsableGateways(gateways []IngressGateway) ([]IngressGateway, error) {

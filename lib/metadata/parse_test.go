@@ -204,18 +204,6 @@ func TestPEMComesBackWithoutWhatStoodAroundIt(t *testing.T) {
 	}
 }
 
-func TestParseMulticluster(t *testing.T) {
-	if _, err := metadata.ParseMulticluster([]byte(`{"ingressGateways":[],"apiHost":"api.example.com","networkName":"a"}`)); err != nil {
-		t.Error(err)
-	}
-	_, err := metadata.ParseMulticluster([]byte(`{"ingressGateways":[{"address":"","port":0}]}`))
-	for _, want := range []string{"apiHost", "networkName", "ingressGateways[0]"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v does not name %s", err, want)
-		}
-	}
-}
-
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"clusterUUID":"a","authnKeyPub":"-----BEGIN","rootCA":"x","ingressGateways":[{}],"publicServices":[{}]}`))
 	now := time.Now()

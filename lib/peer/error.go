@@ -57,14 +57,18 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	cause := ""
+	return fmt.Sprintf("GET %s: %s (%s)", e.URL, e.Cause(), hints[e.Reason])
+}
+
+// Cause is what went wrong, without what was asked for and what to do about it.
+func (e *Error) Cause() string {
 	switch {
 	case e.Err != nil:
-		cause = e.Err.Error()
+		return e.Err.Error()
 	case e.StatusCode != 0:
-		cause = fmt.Sprintf("%d %s", e.StatusCode, http.StatusText(e.StatusCode))
+		return fmt.Sprintf("%d %s", e.StatusCode, http.StatusText(e.StatusCode))
 	}
-	return fmt.Sprintf("GET %s: %s (%s)", e.URL, cause, hints[e.Reason])
+	return ""
 }
 
 func (e *Error) Unwrap() error { return e.Err }

@@ -14,7 +14,10 @@ import (
 // ServiceAccount: one more or one less is a decision, not an accident.
 func TestMetadataExporterRights(t *testing.T) {
 	m := load(t)
-	const federations = "cluster: deckhouse.io/istiofederations: list watch patch"
+	const (
+		federations   = "cluster: deckhouse.io/istiofederations: list watch patch"
+		multiclusters = "cluster: deckhouse.io/istiomulticlusters: list watch patch"
+	)
 	common := []string{
 		"cluster: /services: list watch",
 		"cluster: /pods: list watch",
@@ -29,8 +32,8 @@ func TestMetadataExporterRights(t *testing.T) {
 		watches        bool
 	}{
 		{"federation", federation, kubernetesAPIs, with(common, federations), true},
-		{"multicluster", multicluster, kubernetesAPIs, common, false},
-		{"both", federation + "\n" + multicluster, kubernetesAPIs, with(common, federations), true},
+		{"multicluster", multicluster, kubernetesAPIs, with(common, multiclusters), true},
+		{"both", federation + "\n" + multicluster, kubernetesAPIs, with(common, federations, multiclusters), true},
 		{"nothing can narrow the right to patch", federation, nil, common, false},
 	}
 	for _, test := range tests {

@@ -140,6 +140,19 @@ var (
 		"ValidatingAdmissionPolicy/metadata-exporter.istio.deckhouse.io",
 		"ValidatingAdmissionPolicyBinding/metadata-exporter.istio.deckhouse.io",
 	)
+	apiProxy = []string{
+		"ClusterRole/d8:istio:api-proxy",
+		"ClusterRoleBinding/d8:istio:api-proxy",
+		"Deployment/api-proxy",
+		"Ingress/api-proxy",
+		"PodDisruptionBudget/api-proxy",
+		"Role/api-proxy",
+		"RoleBinding/api-proxy",
+		"Secret/api-proxy-tls",
+		"Secret/istio-remote-secret-cluster-m",
+		"Service/api-proxy",
+		"ServiceAccount/api-proxy",
+	}
 )
 
 // prometheusRules has one object for each file of alerts.
@@ -222,8 +235,8 @@ func TestRenderedObjects(t *testing.T) {
 			nil, nil, with(always, "Telemetry/default", "ServiceEntry/tracing-collector"),
 		},
 		{"federation brings the exporter and the gateway", federation, nil, nil, alliance},
-		{"multicluster brings the exporter and the gateway", multicluster, nil, nil, alliance},
-		{"both together bring them once", federation + "\n" + multicluster, nil, nil, alliance},
+		{"multicluster brings the exporter, the gateway and the API proxy", multicluster, nil, nil, with(alliance, apiProxy...)},
+		{"both together bring them once", federation + "\n" + multicluster, nil, nil, with(alliance, apiProxy...)},
 		{
 			"without a public domain there is no Ingress", federation,
 			func(v Values) { v.Set("", "global", "modules", "publicDomainTemplate") }, nil,

@@ -32,6 +32,7 @@ func renderUpstream(t *testing.T, revision, proxyImage string) []*unstructured.U
 		"global": map[string]any{
 			"istioNamespace": moduleNamespace,
 			"multiCluster":   map[string]any{"clusterName": "6a5ba9d4-0c5e-4b5e-9a41-0b2f5f1c2d3e"},
+			"network":        "network-cluster-a-local-79846dd7",
 			"proxy": map[string]any{
 				"clusterDomain": "cluster-a.local",
 				"image":         proxyImage,

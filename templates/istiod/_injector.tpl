@@ -30,6 +30,7 @@
   {{- $_ := set $global "istioNamespace" "d8-istio" -}}
   {{- $_ := set $global.proxy_init "image" $image -}}
   {{- $_ := set $global.multiCluster "clusterName" (include "istio.cluster_id" $context) -}}
+  {{- $_ := set $global "network" (include "istio.network_name" $context) -}}
   {{- if ($settings.registry | default dict).dockercfg -}}
     {{- $_ := set $global "imagePullSecrets" (list "d8-istio-sidecar-registry") -}}
   {{- end -}}

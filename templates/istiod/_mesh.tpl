@@ -33,9 +33,12 @@
   {{- if $providers -}}
     {{- $_ := set $mesh "extensionProviders" $providers -}}
   {{- end -}}
-  {{- $anchors := include "istio.federation_anchors" $context | fromJsonArray -}}
+  {{- $anchors := concat (include "istio.federation_anchors" $context | fromJsonArray) (include "istio.multicluster_roots" $context | fromJsonArray) -}}
   {{- if $anchors -}}
     {{- $_ := set $mesh "caCertificates" $anchors -}}
+  {{- end -}}
+  {{- if and $settings.multicluster.enabled $settings.internal.clusterLocalHosts -}}
+    {{- $_ := set $mesh "serviceSettings" (list (dict "settings" (dict "clusterLocal" true) "hosts" $settings.internal.clusterLocalHosts)) -}}
   {{- end -}}
   {{- $mesh | toYaml -}}
 {{- end -}}

@@ -1,13 +1,6 @@
-{{- /*
-  Name of the Secret with the certificate that the world sees; empty when there is none. A person's own certificate that
-  could not be read yet is none: the hook custom_certificate warns of it, and everything else goes on without it.
-*/ -}}
+{{- /* Name of the Secret with the certificate that the world sees; empty when there is none. */ -}}
 {{- define "istio.metadata_exporter_public_tls_secret" -}}
-  {{- $custom := .Values.istio.internal.customCertificateData | default dict -}}
-  {{- $unread := not (and (index $custom "tls.crt") (index $custom "tls.key")) -}}
-  {{- if and (include "helm_lib_module_https_ingress_tls_enabled" .) (not (and (eq (include "helm_lib_module_https_mode" .) "CustomCertificate") $unread)) -}}
-    {{- include "helm_lib_module_https_secret_name" (list . "metadata-exporter-ingress-tls") -}}
-  {{- end -}}
+  {{- include "istio.public_tls_secret" (list . "metadata-exporter-ingress-tls") -}}
 {{- end -}}
 
 {{- /* Name of the Secret with the listener's certificate: the public one when there is one, else that of hook metadata_exporter_certificate. */ -}}
@@ -16,12 +9,12 @@
 {{- end -}}
 
 {{- /*
-  "true" when the exporter watches the peers of IstioFederations and pokes the resource; empty otherwise. It needs the
+  "true" when the exporter watches the peers of IstioFederations and IstioMulticlusters and pokes the resource; empty otherwise. It needs the
   right to patch them, which RBAC cannot narrow to one annotation. Where no ValidatingAdmissionPolicy can either, it does
   without: then the discovery hook's schedule finds what changed within a minute.
 */ -}}
 {{- define "istio.metadata_exporter_watches_peers" -}}
-  {{- if and .Values.istio.federation.enabled (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy") -}}
+  {{- if and (include "istio.alliance_enabled" .) (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy") -}}
     true
   {{- end -}}
 {{- end -}}

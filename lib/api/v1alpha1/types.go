@@ -33,10 +33,14 @@ const (
 	// restarted watcher does not write the same twice.
 	PokeAnnotation = "istio.deckhouse.io/peer-metadata-revision"
 
-	// AcceptIdentityAnnotation is what a person writes on an IstioFederation to
+	// AcceptIdentityAnnotation is what a person writes on a resource to
 	// confirm that a known peer has another identity; its value is the
 	// fingerprint that the condition names.
 	AcceptIdentityAnnotation = "istio.deckhouse.io/accept-identity"
+
+	// ClusterLocalLabel on a Service or a namespace keeps it out of the mesh over
+	// several clusters; any value.
+	ClusterLocalLabel = "multicluster.istio.deckhouse.io/cluster-local"
 
 	// PublicServiceLabel on a Service publishes it to federated clusters.
 	PublicServiceLabel = "federation.istio.deckhouse.io/public-service"
@@ -85,6 +89,8 @@ const (
 	ConditionPublicMetadata = "PublicMetadataFetched"
 	// ConditionPrivateMetadata: what the peer offers to this cluster was fetched and is valid.
 	ConditionPrivateMetadata = "PrivateMetadataFetched"
+	// ConditionAPI: the peer's API server answers this cluster through the peer's API proxy (IstioMulticluster only).
+	ConditionAPI = "APIReachable"
 	// ConditionServices: every published service could be accepted (IstioFederation only).
 	ConditionServices = "ServicesAccepted"
 )
@@ -134,6 +140,12 @@ type IstioMulticlusterSpec struct {
 	MetadataEndpoint     string      `json:"metadataEndpoint"`
 	EnableIngressGateway *bool       `json:"enableIngressGateway,omitempty"`
 	Metadata             MetadataTLS `json:"metadata,omitempty"`
+}
+
+// EntersByGateway is true when the neighbour's Pods are reached through its
+// ingress gateway, which is the default.
+func (s IstioMulticlusterSpec) EntersByGateway() bool {
+	return s.EnableIngressGateway == nil || *s.EnableIngressGateway
 }
 
 // IstioMulticlusterStatus is what the hooks learned and did.

@@ -29,7 +29,7 @@ func newCommand() *cobra.Command {
 		Short: "Serve this cluster's metadata to neighbouring clusters and watch theirs",
 		Long: `metadata-exporter answers neighbouring clusters over TLS, below /metadata/: who this cluster is,
 where its ingress gateways are and which Services it publishes. It also holds long polls on the
-neighbours named by IstioFederation resources and pokes the resource when something changed there.
+neighbours named by IstioFederation and IstioMulticluster resources and pokes the resource when something changed there.
 
 Kubernetes is accessed by the default rules of kubectl: KUBECONFIG, else the Pod's own ServiceAccount.`,
 		Args:          cobra.NoArgs,
@@ -49,7 +49,8 @@ Kubernetes is accessed by the default rules of kubectl: KUBECONFIG, else the Pod
 	flags.StringVar(&options.tlsDir, "tls-dir", "/etc/metadata-exporter/tls", "directory with tls.crt and tls.key of the listener, read again when they change")
 	flags.StringVar(&options.clientCertificateDir, "client-certificate-dir", "/etc/metadata-exporter/client", "directory with tls.crt and tls.key, which prove this cluster to its peers besides the token; read again when they change, may be missing")
 	flags.StringVar(&options.ingressClientCA, "ingress-client-ca", "", "PEM file with the authority of the ingress controller's client certificate; a connection with such a certificate may name its caller in the header ssl-client-cert")
-	flags.BoolVar(&options.watchPeers, "watch-peers", true, "hold long polls on the peers of IstioFederations and poke the resource on change")
+	flags.BoolVar(&options.watchPeers, "watch-peers", true, "hold long polls on the peers of the resources of --watch-kinds and poke the resource on change")
+	flags.StringSliceVar(&options.watchKinds, "watch-kinds", []string{"IstioFederation"}, "kinds of the resources whose peers are watched: IstioFederation, IstioMulticluster")
 	flags.TextVar(&options.logLevel, "log-level", options.logLevel, "least level of log lines: debug, info, warn or error")
 	for _, required := range []string{"cluster-domain", "cluster-uuid"} {
 		if err := command.MarkFlagRequired(required); err != nil {

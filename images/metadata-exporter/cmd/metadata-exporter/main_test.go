@@ -34,6 +34,7 @@ users: [{name: lab, user: {}}]
 		"a domain in capitals": {[]string{"--cluster-domain=Cluster", "--cluster-uuid=uuid-a"}, "--cluster-domain: trust domain"},
 		"an unknown log level": {append(identity, "--log-level=loud"), "unknown name"},
 		"an argument too much": {append(identity, "serve"), `unknown command "serve"`},
+		"an unknown kind":      {append(identity, "--watch-kinds=IstioFederation,Istio"), `--watch-kinds: "Istio" is not one of`},
 		"no TLS certificate":   {append(identity, "--tls-dir="+t.TempDir()), "read the TLS certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -52,7 +53,7 @@ func TestTheFlagsAreTheDocumentedOnes(t *testing.T) {
 	flags := newCommand().Flags()
 	for _, name := range []string{
 		"listen-address", "telemetry-address", "namespace", "cluster-domain", "cluster-uuid",
-		"authn-dir", "tls-dir", "client-certificate-dir", "ingress-client-ca", "watch-peers", "log-level",
+		"authn-dir", "tls-dir", "client-certificate-dir", "ingress-client-ca", "watch-peers", "watch-kinds", "log-level",
 	} {
 		if flag := flags.Lookup(name); flag == nil || flag.Usage == "" {
 			t.Errorf("--%s is missing or not described", name)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,10 +22,10 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/tlsfiles"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
+	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
 type options struct {
@@ -35,6 +36,7 @@ type options struct {
 	clientCertificateDir            string
 	ingressClientCA                 string
 	watchPeers                      bool
+	watchKinds                      []string
 	logLevel                        slog.Level
 }
 
@@ -45,7 +47,20 @@ func (o options) check() error {
 	if err := metadata.CheckTrustDomain(o.clusterDomain); err != nil {
 		return fmt.Errorf("--cluster-domain: %w", err)
 	}
+	known := []string{watcher.Federations.Name, watcher.Multiclusters.Name}
+	for _, kind := range o.watchKinds {
+		if !slices.Contains(known, kind) {
+			return fmt.Errorf("--watch-kinds: %q is not one of %v", kind, known)
+		}
+	}
 	return nil
+}
+
+// watchedKinds are the kinds of the resources whose peers are watched.
+func (o options) watchedKinds() []watcher.Kind {
+	return slices.DeleteFunc([]watcher.Kind{watcher.Federations, watcher.Multiclusters}, func(kind watcher.Kind) bool {
+		return !slices.Contains(o.watchKinds, kind.Name)
+	})
 }
 
 // run starts everything and returns when ctx has ended and all of it has stopped, or when a part fails.
@@ -109,16 +124,18 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 		return telemetry.Serve(ctx, telemetryListener, telemetry.Handler(metrics.Registry, feed.Ready), log)
 	})
 	if options.watchPeers {
-		watch := &watcher.Watcher{
-			Client: dynamicClient,
-			Peers: watcher.Presenter{
-				Client:      peer.NewClient(),
-				Certificate: tlsfiles.WatchCertificate("client certificate", options.clientCertificateDir, log),
-			},
-			Token:   watcher.Signer{Dir: options.authnDir, ClusterUUID: options.clusterUUID}.FederationToken,
-			Metrics: metrics, Log: log, Timing: watcher.DefaultTiming(),
+		peers := watcher.Presenter{
+			Client:      peer.NewClient(),
+			Certificate: tlsfiles.WatchCertificate("client certificate", options.clientCertificateDir, log),
 		}
-		group.Go(func() error { return watch.Run(ctx) })
+		for _, kind := range options.watchedKinds() {
+			watch := &watcher.Watcher{
+				Kind: kind, Client: dynamicClient, Peers: peers,
+				Token:   watcher.Signer{Dir: options.authnDir, ClusterUUID: options.clusterUUID}.Token,
+				Metrics: metrics, Log: log, Timing: watcher.DefaultTiming(),
+			}
+			group.Go(func() error { return watch.Run(ctx) })
+		}
 	}
 	err = group.Wait()
 	log.Info("stopped")

@@ -67,7 +67,7 @@ func (h *Handler) authenticateToken(r *http.Request, to audience) (grant, error)
 }
 
 func (h *Handler) authenticateCertificate(r *http.Request, to audience) (grant, error) {
-	chain, err := h.callersCertificate(r)
+	chain, err := clientcert.OfRequest(r, h.ingressClients.Current(), h.now())
 	if err != nil {
 		return grant{}, err
 	}

@@ -19,10 +19,10 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fields"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/tlsfiles"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
 const (

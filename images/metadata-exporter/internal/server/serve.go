@@ -10,7 +10,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/tlsfiles"
+	"github.com/deckhouse-mesh/istio/lib/clientcert"
+	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
 // shutdownTimeout is what requests in flight get to finish after Stop answered the held ones.
@@ -27,7 +28,7 @@ func Serve(ctx context.Context, listener net.Listener, handler *Handler, certifi
 			// A neighbour may prove itself by its certificate, and need not: what it
 			// proves is judged for each request (authenticate.go).
 			ClientAuth:       tls.RequestClientCert,
-			VerifyConnection: refuseAbsurdChains,
+			VerifyConnection: clientcert.RefuseAbsurdChains,
 		},
 		ReadHeaderTimeout: 5 * time.Second,
 		// Neither ReadTimeout nor WriteTimeout: both would end a held request.

@@ -17,16 +17,17 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/tlsfiles"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
 	"github.com/deckhouse-mesh/istio/lib/peer"
+	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
 func newWatcherWithoutKey(peers watcher.Fetcher, client *fake.FakeDynamicClient) *watcher.Watcher {
 	return &watcher.Watcher{
+		Kind:   watcher.Federations,
 		Client: client, Peers: peers, Metrics: telemetry.NewMetrics(), Log: fixture.Log(), Timing: quick(),
-		Token: watcher.Signer{Dir: "/nonexistent", ClusterUUID: "uuid-a"}.FederationToken,
+		Token: watcher.Signer{Dir: "/nonexistent", ClusterUUID: "uuid-a"}.Token,
 	}
 }
 
@@ -98,9 +99,10 @@ func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture
 	writeFile(t, clientDir, "tls.key", certtest.KeyPEM(t, pair.PrivateKey))
 	h := &home{t: t, client: newClient(object), metrics: telemetry.NewMetrics(), stopped: make(chan struct{})}
 	watch := &watcher.Watcher{
+		Kind:   watcher.Federations,
 		Client: h.client, Metrics: h.metrics, Log: fixture.Log(), Timing: quick(),
 		Peers: watcher.Presenter{Client: peer.NewClient(), Certificate: tlsfiles.WatchCertificate("client certificate", clientDir, fixture.Log())},
-		Token: watcher.Signer{Dir: authnDir, ClusterUUID: a.UUID}.FederationToken,
+		Token: watcher.Signer{Dir: authnDir, ClusterUUID: a.UUID}.Token,
 	}
 	watching, stop := context.WithCancel(context.Background())
 	h.stop = stop

@@ -156,7 +156,7 @@ func federation(annotation, clusterUUID, reason string) *unstructured.Unstructur
 
 func newClient(objects ...runtime.Object) *fake.FakeDynamicClient {
 	return fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
-		map[schema.GroupVersionResource]string{watcher.Resource: "IstioFederationList"}, objects...)
+		map[schema.GroupVersionResource]string{watcher.Federations.Resource: "IstioFederationList"}, objects...)
 }
 
 func quick() watcher.Timing {
@@ -172,8 +172,9 @@ func run(t *testing.T, peers watcher.Fetcher, timing watcher.Timing, client *fak
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &home{t: t, client: client, metrics: telemetry.NewMetrics(), stop: cancel, stopped: make(chan struct{})}
 	watch := &watcher.Watcher{
+		Kind:   watcher.Federations,
 		Client: client, Peers: peers, Metrics: h.metrics, Log: fixture.Log(), Timing: timing,
-		Token: func(clusterUUID string) (string, error) { return "token for " + clusterUUID, nil },
+		Token: func(clusterUUID, _ string) (string, error) { return "token for " + clusterUUID, nil },
 	}
 	go func() {
 		defer close(h.stopped)
@@ -198,7 +199,7 @@ func (h *home) end() {
 
 func (h *home) annotation() string {
 	h.t.Helper()
-	object, err := h.client.Resource(watcher.Resource).Get(context.Background(), "b", metav1.GetOptions{})
+	object, err := h.client.Resource(watcher.Federations.Resource).Get(context.Background(), "b", metav1.GetOptions{})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -229,7 +230,7 @@ func (h *home) patches() (count int) {
 
 func (h *home) update(object *unstructured.Unstructured) {
 	h.t.Helper()
-	if _, err := h.client.Resource(watcher.Resource).Update(context.Background(), object, metav1.UpdateOptions{}); err != nil {
+	if _, err := h.client.Resource(watcher.Federations.Resource).Update(context.Background(), object, metav1.UpdateOptions{}); err != nil {
 		h.t.Fatal(err)
 	}
 }
@@ -241,7 +242,7 @@ func (h *home) setStatus(status map[string]any) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	if _, err := h.client.Resource(watcher.Resource).Patch(context.Background(), "b", "application/merge-patch+json", patch, metav1.PatchOptions{}); err != nil {
+	if _, err := h.client.Resource(watcher.Federations.Resource).Patch(context.Background(), "b", "application/merge-patch+json", patch, metav1.PatchOptions{}); err != nil {
 		h.t.Fatal(err)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-// peerWatch is the work for one IstioFederation: a long poll on each of the
+// peerWatch is the work for one resource: a long poll on each of the
 // peer's documents, and one goroutine that pokes.
 type peerWatch struct {
 	*Watcher
@@ -41,12 +41,12 @@ func (w *Watcher) start(ctx context.Context, name string, to connection, stands 
 	ctx, cancel := context.WithCancel(ctx)
 	p := &peerWatch{
 		Watcher: w, name: name, connection: to, standing: stands,
-		log: w.Log.With("peer", name), cancel: cancel, wake: make(chan struct{}, 1),
+		log: w.Log.With("kind", w.Kind.Name, "peer", name), cancel: cancel, wake: make(chan struct{}, 1),
 	}
 	p.running.Go(func() { p.poke(ctx) })
 	p.running.Go(func() { p.poll(ctx, document{path: metadata.PublicPath, link: &p.public}) })
 	if to.clusterUUID != "" {
-		p.running.Go(func() { p.poll(ctx, document{path: metadata.FederationPath, link: &p.private, private: true}) })
+		p.running.Go(func() { p.poll(ctx, document{path: w.Kind.PrivatePath, link: &p.private, private: true}) })
 	}
 	return p
 }

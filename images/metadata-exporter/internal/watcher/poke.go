@@ -66,7 +66,7 @@ func (p *peerWatch) poke(ctx context.Context) {
 			retry.Reset()
 			nudges.wrote(next.cause, time.Now())
 			p.change(func() { p.wrote(next) })
-			p.Metrics.PeerPokes.WithLabelValues(p.name, next.cause).Inc()
+			p.Metrics.PeerPokes.WithLabelValues(p.Kind.label(p.name), next.cause).Inc()
 			p.log.Info("poked", "cause", next.cause, "revision", next.value)
 		}
 	}
@@ -123,11 +123,11 @@ func (p *peerWatch) write(ctx context.Context, value string) error {
 		"annotations": map[string]string{v1alpha1.PokeAnnotation: value},
 	}})
 	if err != nil {
-		return fmt.Errorf("encode the annotation for IstioFederation %q: %w", p.name, err)
+		return fmt.Errorf("encode the annotation for %s %q: %w", p.Kind.Name, p.name, err)
 	}
-	_, err = p.Client.Resource(Resource).Patch(ctx, p.name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
+	_, err = p.Client.Resource(p.Kind.Resource).Patch(ctx, p.name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
 	if err != nil {
-		return fmt.Errorf("annotate IstioFederation %q: %w", p.name, err)
+		return fmt.Errorf("annotate %s %q: %w", p.Kind.Name, p.name, err)
 	}
 	return nil
 }

@@ -81,7 +81,7 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 
 func (p *peerWatch) fetch(ctx context.Context, request peer.Request, private bool) (*peer.Response, error) {
 	if private {
-		token, err := p.Token(p.connection.clusterUUID)
+		token, err := p.Token(p.connection.clusterUUID, p.Kind.Scope)
 		if err != nil {
 			return nil, err
 		}
@@ -154,6 +154,6 @@ func (f *failureLog) answered() {
 
 func (f *failureLog) count(result string, connected float64) {
 	metrics := f.watch.Metrics
-	metrics.PeerConnected.WithLabelValues(f.watch.name, f.document.path).Set(connected)
-	metrics.PeerPolls.WithLabelValues(f.watch.name, f.document.path, result).Inc()
+	metrics.PeerConnected.WithLabelValues(f.watch.Kind.label(f.watch.name), f.document.path).Set(connected)
+	metrics.PeerPolls.WithLabelValues(f.watch.Kind.label(f.watch.name), f.document.path, result).Inc()
 }

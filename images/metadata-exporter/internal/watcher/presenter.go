@@ -3,8 +3,8 @@ package watcher
 import (
 	"context"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/tlsfiles"
 	"github.com/deckhouse-mesh/istio/lib/peer"
+	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
 // Presenter is a Fetcher that shows peers this cluster's client certificate,

@@ -26,7 +26,7 @@ type standing struct {
 	blamesPeer bool
 }
 
-// readResource takes from an IstioFederation what the watcher needs. A status
+// readResource takes from a resource what the watcher needs. A status
 // that is not as it should be reads as one that says nothing.
 func readResource(object *unstructured.Unstructured) (connection, standing) {
 	text := func(fields ...string) string {

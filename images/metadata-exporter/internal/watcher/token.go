@@ -27,8 +27,8 @@ type Signer struct {
 	ClusterUUID string
 }
 
-// FederationToken makes a token to read federation.json of the cluster with that UUID.
-func (s Signer) FederationToken(audience string) (string, error) {
+// Token makes a token of that scope for the cluster with that UUID.
+func (s Signer) Token(audience, scope string) (string, error) {
 	file := filepath.Join(s.Dir, PrivateKeyFile)
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -40,7 +40,7 @@ func (s Signer) FederationToken(audience string) (string, error) {
 	}
 	now := time.Now()
 	return authn.Sign(key, authn.Token{
-		Subject: s.ClusterUUID, Audience: audience, Scope: authn.ScopePrivateFederation,
+		Subject: s.ClusterUUID, Audience: audience, Scope: scope,
 		NotBefore: now, Expires: now.Add(tokenLifetime),
 	})
 }

@@ -1,6 +1,6 @@
-// Package watcher notices at once when a federated peer's metadata changes:
-// it holds long polls on each peer and pokes the IstioFederation, which wakes
-// the discovery hook. It judges nothing and stores nothing; while it does not
+// Package watcher notices at once when a peer's metadata changes: it holds long
+// polls on each peer and pokes the IstioFederation or IstioMulticluster, which
+// wakes the discovery hook. It judges nothing and stores nothing; while it does not
 // run, the hook's own schedule does the same work within a minute.
 package watcher
 
@@ -11,20 +11,13 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
-
-// Resource is what is watched and poked.
-var Resource = schema.GroupVersionResource{
-	Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioFederationResource,
-}
 
 // Fetcher fetches peers' documents; *peer.Client is one.
 type Fetcher interface {
@@ -55,12 +48,13 @@ func DefaultTiming() Timing {
 	}
 }
 
-// Watcher watches the peers of all IstioFederations.
+// Watcher watches the peers of all resources of one kind.
 type Watcher struct {
+	Kind   Kind
 	Client dynamic.Interface
 	Peers  Fetcher
-	// Token makes a token for private/federation.json of the cluster with that UUID.
-	Token   func(clusterUUID string) (string, error)
+	// Token makes a token of that scope for the cluster with that UUID.
+	Token   func(clusterUUID, scope string) (string, error)
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
 	Timing  Timing
@@ -74,17 +68,17 @@ type Watcher struct {
 // permission: the list is retried for as long as it takes.
 func (w *Watcher) Run(ctx context.Context) error {
 	w.peers = map[string]*peerWatch{}
-	informer := dynamicinformer.NewFilteredDynamicInformer(w.Client, Resource, "", 0, cache.Indexers{}, nil).Informer()
+	informer := dynamicinformer.NewFilteredDynamicInformer(w.Client, w.Kind.Resource, "", 0, cache.Indexers{}, nil).Informer()
 	if err := informer.SetTransform(strip); err != nil {
-		return fmt.Errorf("prepare to watch IstioFederations: %w", err)
+		return fmt.Errorf("prepare to watch resources of kind %s: %w", w.Kind.Name, err)
 	}
 	err := informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, _ *cache.Reflector, err error) {
 		if ctx.Err() == nil {
-			w.Log.Warn("list or watch failed; peers are polled as known so far, retrying", "resource", "IstioFederations", "error", err)
+			w.Log.Warn("list or watch failed; peers are polled as known so far, retrying", "kind", w.Kind.Name, "error", err)
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("prepare to watch IstioFederations: %w", err)
+		return fmt.Errorf("prepare to watch resources of kind %s: %w", w.Kind.Name, err)
 	}
 	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(object any) { w.observe(ctx, object) },
@@ -92,7 +86,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 		DeleteFunc: w.forget,
 	})
 	if err != nil {
-		return fmt.Errorf("prepare to watch IstioFederations: %w", err)
+		return fmt.Errorf("prepare to watch resources of kind %s: %w", w.Kind.Name, err)
 	}
 	informer.RunWithContext(ctx)
 	for _, watched := range w.peers {
@@ -116,7 +110,7 @@ func (w *Watcher) observe(ctx context.Context, object any) {
 	if known {
 		watched.stop()
 	}
-	w.Log.Info("watching peer", "peer", name, "endpoint", wanted.target.URL, "private", wanted.clusterUUID != "")
+	w.Log.Info("watching peer", "kind", w.Kind.Name, "peer", name, "endpoint", wanted.target.URL, "private", wanted.clusterUUID != "")
 	w.peers[name] = w.start(ctx, name, wanted, stands)
 }
 
@@ -132,7 +126,7 @@ func (w *Watcher) forget(object any) {
 	if watched, known := w.peers[name]; known {
 		watched.stop()
 		delete(w.peers, name)
-		w.Metrics.ForgetPeer(name)
-		w.Log.Info("no longer watching peer", "peer", name)
+		w.Metrics.ForgetPeer(w.Kind.label(name))
+		w.Log.Info("no longer watching peer", "kind", w.Kind.Name, "peer", name)
 	}
 }

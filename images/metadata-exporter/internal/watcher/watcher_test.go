@@ -218,7 +218,7 @@ func TestAnotherEndpointStartsOverAndADeletedResourceEnds(t *testing.T) {
 	b.waitHeld(t, endpoint, metadata.FederationPath, 0)
 	b.waitHeld(t, endpoint, metadata.PublicPath, 0)
 
-	if err := h.client.Resource(watcher.Resource).Delete(context.Background(), "b", metav1.DeleteOptions{}); err != nil {
+	if err := h.client.Resource(watcher.Federations.Resource).Delete(context.Background(), "b", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	b.waitHeld(t, moved, metadata.FederationPath, 0)

@@ -29,8 +29,11 @@ func WatchRoots(what, file string, log *slog.Logger) *Roots {
 	return &Roots{what: what, file: file, log: log, recheck: recheck{now: time.Now}, current: x509.NewCertPool()}
 }
 
-// Current returns the roots to trust now; never nil.
+// Current returns the roots to trust now; nil only of a nil Roots.
 func (r *Roots) Current() *x509.CertPool {
+	if r == nil {
+		return nil
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.recheck.due() {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
+	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
 )
 
 func write(t *testing.T, file, text string) {
@@ -18,6 +18,13 @@ func write(t *testing.T, file, text string) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// authority is a certificate of that common name, and its key.
+func authority(t *testing.T, name string) (certificate, key string) {
+	t.Helper()
+	made := certtest.NewRoot(t, name, time.Now())
+	return made.PEM(), made.KeyPEM(t)
 }
 
 func writePair(t *testing.T, dir, certificate, key string) {
@@ -37,10 +44,10 @@ func subject(certificate *Certificate) string {
 
 func TestACertificateFollowsItsFilesAndSurvivesBrokenOnes(t *testing.T) {
 	dir := t.TempDir()
-	first, firstKey := fixture.CertificatePEM(t, "first", false)
-	second, secondKey := fixture.CertificatePEM(t, "second", false)
+	first, firstKey := authority(t, "first")
+	second, secondKey := authority(t, "second")
 	writePair(t, dir, first, firstKey)
-	certificate, err := LoadCertificate("TLS certificate", dir, fixture.Log())
+	certificate, err := LoadCertificate("TLS certificate", dir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,13 +86,13 @@ func TestACertificateFollowsItsFilesAndSurvivesBrokenOnes(t *testing.T) {
 
 func TestACertificateThatMustBeThereIsThereOrAnError(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := LoadCertificate("TLS certificate", dir, fixture.Log()); err == nil || !strings.Contains(err.Error(), "read the TLS certificate") {
+	if _, err := LoadCertificate("TLS certificate", dir, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "read the TLS certificate") {
 		t.Errorf("no files: %v", err)
 	}
-	certificate, _ := fixture.CertificatePEM(t, "one", false)
-	_, otherKey := fixture.CertificatePEM(t, "other", false)
+	certificate, _ := authority(t, "one")
+	_, otherKey := authority(t, "other")
 	writePair(t, dir, certificate, otherKey)
-	if _, err := LoadCertificate("TLS certificate", dir, fixture.Log()); err == nil || !strings.Contains(err.Error(), "use the TLS certificate") {
+	if _, err := LoadCertificate("TLS certificate", dir, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "use the TLS certificate") {
 		t.Errorf("another's key: %v", err)
 	}
 }
@@ -96,7 +103,7 @@ func TestAnOptionalCertificateComesAndGoes(t *testing.T) {
 	certificate := WatchCertificate("client certificate", dir, slog.New(slog.NewTextHandler(&logs, nil)))
 	now := time.Now()
 	certificate.recheck.now = func() time.Time { return now }
-	text, key := fixture.CertificatePEM(t, "client", false)
+	text, key := authority(t, "client")
 
 	for _, step := range []struct {
 		name   string
@@ -131,11 +138,11 @@ func TestAnOptionalCertificateComesAndGoes(t *testing.T) {
 
 func TestRootsComeAndGoAndSurviveRubbish(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ca.crt")
-	roots := WatchRoots("roots", file, fixture.Log())
+	roots := WatchRoots("roots", file, slog.New(slog.DiscardHandler))
 	now := time.Now()
 	roots.recheck.now = func() time.Time { return now }
-	first, _ := fixture.CertificatePEM(t, "first", true)
-	second, _ := fixture.CertificatePEM(t, "second", true)
+	first, _ := authority(t, "first")
+	second, _ := authority(t, "second")
 	pool := func(texts ...string) *x509.CertPool {
 		wanted := x509.NewCertPool()
 		for _, text := range texts {

@@ -1,0 +1,62 @@
+package hooks
+
+import (
+	"context"
+
+	sdk "github.com/deckhouse/module-sdk/pkg"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/clusterlocal"
+	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+)
+
+const clusterLocalHostsPath = "istio.internal.clusterLocalHosts"
+
+// clusterLocalServices finds the Services and namespaces that people keep out of the mesh over several clusters.
+func clusterLocalServices() hookruntime.Hook {
+	return hookruntime.Hook{
+		Name: "cluster_local_services",
+		Config: sdk.HookConfig{
+			OnBeforeHelm: &sdk.OrderedConfig{Order: 10},
+			Queue:        "/modules/istio/cluster-local-services",
+			Kubernetes: []sdk.KubernetesConfig{
+				{
+					Name:          "services",
+					APIVersion:    "v1",
+					Kind:          "Service",
+					LabelSelector: labelled(v1alpha1.ClusterLocalLabel),
+					JqFilter:      `{namespace: .metadata.namespace, name: .metadata.name}`,
+				},
+				{
+					Name:          "namespaces",
+					APIVersion:    "v1",
+					Kind:          "Namespace",
+					LabelSelector: labelled(v1alpha1.ClusterLocalLabel),
+					JqFilter:      `.metadata.name`,
+				},
+			},
+		},
+		Run: runClusterLocalServices,
+	}
+}
+
+func runClusterLocalServices(_ context.Context, in *sdk.HookInput) error {
+	hosts := []string{}
+	if in.Values.Get(multiclusterEnabledPath).Bool() {
+		this, err := self(in)
+		if err != nil {
+			return err
+		}
+		services, err := snapshot[clusterlocal.Service](in, "services")
+		if err != nil {
+			return err
+		}
+		namespaces, err := snapshot[string](in, "namespaces")
+		if err != nil {
+			return err
+		}
+		hosts = clusterlocal.Hosts(services, namespaces, this.TrustDomain)
+	}
+	in.Values.Set(clusterLocalHostsPath, hosts)
+	return nil
+}

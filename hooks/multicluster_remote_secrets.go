@@ -1,0 +1,145 @@
+package hooks
+
+import (
+	"context"
+	"slices"
+
+	sdk "github.com/deckhouse/module-sdk/pkg"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/clientcert"
+	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/remotecluster"
+)
+
+const (
+	remoteKubeconfigsPath = "istio.internal.remoteKubeconfigs"
+	// replacedKubeconfigsPath lists which kubeconfigs took the place of others, and when.
+	replacedKubeconfigsPath = "istio.internal.replacedKubeconfigs"
+	remoteSecretPrefix      = "istio-remote-secret-"
+	remoteSecretLabel       = "istio/multiCluster"
+)
+
+// multiclusterRemoteSecrets makes the kubeconfigs with which istiod reads the
+// clusters of the same mesh; the templates render a Secret for each, and restart
+// those istiods that cannot bear that one is replaced. This happens only for a
+// reason (package remotecluster). A new process finds them in the Secrets.
+func multiclusterRemoteSecrets() hookruntime.Hook {
+	return hookruntime.Hook{
+		Name: "multicluster_remote_secrets",
+		Config: sdk.HookConfig{
+			// After the hooks remote_authn_keypair and client_certificate.
+			OnBeforeHelm: &sdk.OrderedConfig{Order: 30},
+			Queue:        "/modules/istio/multicluster-remote-secrets",
+			Schedule:     []sdk.ScheduleConfig{{Name: "renewal", Crontab: "37 * * * *"}},
+			Kubernetes: []sdk.KubernetesConfig{
+				multiclustersBinding(),
+				federationIdentitiesBinding(),
+				{
+					// What the module rendered; it follows from the values, hence no reason to run.
+					Name:                         "rendered",
+					APIVersion:                   "v1",
+					Kind:                         "Secret",
+					NamespaceSelector:            inNamespace(v1alpha1.Namespace),
+					LabelSelector:                labelled(remoteSecretLabel),
+					JqFilter:                     `{name: .metadata.name, data: (.data // {})}`,
+					ExecuteHookOnEvents:          &no,
+					ExecuteHookOnSynchronization: &no,
+				},
+			},
+		},
+		Run: runMulticlusterRemoteSecrets,
+	}
+}
+
+func runMulticlusterRemoteSecrets(_ context.Context, in *sdk.HookInput) error {
+	kubeconfigs, replaced := map[string]string{}, []string{}
+	if in.Values.Get(multiclusterEnabledPath).Bool() {
+		caller, err := caller(in)
+		if err != nil {
+			return err
+		}
+		if caller.PrivateKey == "" {
+			return nil // the schedule came before the first run of hook remote_authn_keypair
+		}
+		known, err := knownKubeconfigs(in)
+		if err != nil {
+			return err
+		}
+		accepted, err := acceptedMulticlusters(in, "federation_identities")
+		if err != nil {
+			return err
+		}
+		for _, resource := range accepted {
+			if !reachable(resource) {
+				continue
+			}
+			kubeconfig, err := remotecluster.Renew([]byte(known[resource.Name]), remotePeer(resource), caller, in.DC.GetClock().Now())
+			if err != nil {
+				return err
+			}
+			if string(kubeconfig) != known[resource.Name] {
+				in.Logger.Info("a kubeconfig for the API of a neighbour was made", "name", resource.Name)
+			}
+			kubeconfigs[resource.Name] = string(kubeconfig)
+			if serial := remotecluster.Replaced(kubeconfig); serial != "" {
+				replaced = append(replaced, resource.Name+" "+serial)
+			}
+		}
+	}
+	slices.Sort(replaced)
+	in.Values.Set(remoteKubeconfigsPath, kubeconfigs)
+	in.Values.Set(replacedKubeconfigsPath, replaced)
+	return nil
+}
+
+// reachable is true when istiod may learn of the peer's Pods: without a gateway
+// it would send requests to addresses that only the peer can reach.
+func reachable(resource v1alpha1.IstioMulticluster) bool {
+	private := resource.Status.MetadataCache.Private
+	return private != nil && (!resource.Spec.EntersByGateway() || len(private.IngressGateways) > 0)
+}
+
+func remotePeer(resource v1alpha1.IstioMulticluster) remotecluster.Peer {
+	return remotecluster.Peer{
+		Name:        resource.Name,
+		ClusterUUID: resource.Status.MetadataCache.Public.ClusterUUID,
+		APIHost:     resource.Status.MetadataCache.Private.APIHost,
+		CA:          resource.Spec.Metadata.CA, InsecureSkipVerify: resource.Spec.Metadata.InsecureSkipVerify,
+	}
+}
+
+// caller is this cluster, from the values; without a key before there is one.
+func caller(in *sdk.HookInput) (remotecluster.Caller, error) {
+	this, err := self(in)
+	if err != nil {
+		return remotecluster.Caller{}, err
+	}
+	var certificate clientcert.Certificate
+	if err := settings(in, clientCertificatePath, &certificate); err != nil {
+		return remotecluster.Caller{}, err
+	}
+	return remotecluster.Caller{
+		ClusterUUID: this.ClusterUUID, PrivateKey: in.Values.Get("istio.internal.remoteAuthnKeypair.priv").String(), Certificate: certificate,
+	}, nil
+}
+
+// knownKubeconfigs are those of the values, else those that were rendered, by the name of the resource.
+func knownKubeconfigs(in *sdk.HookInput) (map[string]string, error) {
+	known := map[string]string{}
+	rendered, err := snapshot[struct {
+		Name string     `json:"name"`
+		Data secretData `json:"data"`
+	}](in, "rendered")
+	if err != nil {
+		return nil, err
+	}
+	for _, found := range rendered {
+		for name, kubeconfig := range found.Data {
+			if found.Name == remoteSecretPrefix+name {
+				known[name] = string(kubeconfig)
+			}
+		}
+	}
+	return known, settings(in, remoteKubeconfigsPath, &known)
+}

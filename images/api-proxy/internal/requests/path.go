@@ -1,0 +1,106 @@
+package requests
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+)
+
+const (
+	maxPath = 1024
+	// A DNS subdomain has 253 characters, and so has every name, namespace and group here.
+	maxSegment = 253
+)
+
+var (
+	errPath = forbid(ReasonPath, http.StatusBadRequest,
+		"the path is not in its plain form: lowercase letters, digits, '-' and '.' between single slashes")
+	errUnknownPath = forbid(ReasonPath, http.StatusForbidden, "this path is not for neighbouring clusters")
+	errSubresource = forbid(ReasonSubresource, http.StatusForbidden, "subresources are not for neighbouring clusters")
+
+	apiVersion = regexp.MustCompile(`^v[0-9]+((alpha|beta)[0-9]+)?$`)
+)
+
+// split takes a request target apart. Only the origin form passes
+// (RFC 9112, section 3.2.1), so neither absolute URLs nor "*" do.
+func split(target string) (path, rawQuery string, refusal *Refusal) {
+	path, rawQuery, _ = strings.Cut(target, "?")
+	if len(path) > maxPath || !strings.HasPrefix(path, "/") {
+		return "", "", errPath
+	}
+	for segment := range strings.SplitSeq(path[1:], "/") {
+		if !plain(segment) {
+			return "", "", errPath
+		}
+	}
+	return path, rawQuery, nil
+}
+
+// plain tells whether a segment is a DNS subdomain. So it is not empty, "." or
+// "..", and has no escapes, backslashes, colons, semicolons or anything else
+// that two programs could read in two ways.
+func plain(segment string) bool {
+	if segment == "" || len(segment) > maxSegment {
+		return false
+	}
+	for i := range len(segment) {
+		c := segment[i]
+		alphanumeric := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
+		inner := i > 0 && i < len(segment)-1
+		switch {
+		case alphanumeric, c == '-' && inner:
+		case c == '.' && inner && segment[i-1] != '.':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// locate tells what of the API a path is, not whether it may be used.
+func locate(path string) (Request, *Refusal) {
+	segments := strings.Split(path[1:], "/")
+	request := Request{path: path}
+	var rest []string
+	switch root := segments[0]; {
+	case root == "version" && len(segments) == 1:
+		return request, nil
+	case root == "api":
+		if len(segments) > 1 {
+			request.Version, rest = segments[1], segments[2:]
+			if request.Version != "v1" {
+				return Request{}, errUnknownPath
+			}
+		}
+	case root == "apis":
+		if len(segments) > 1 {
+			request.Group = segments[1]
+		}
+		if len(segments) > 2 {
+			request.Version, rest = segments[2], segments[3:]
+			if !apiVersion.MatchString(request.Version) {
+				return Request{}, errUnknownPath
+			}
+		}
+	default:
+		return Request{}, errUnknownPath
+	}
+	return locateResource(request, rest)
+}
+
+func locateResource(request Request, rest []string) (Request, *Refusal) {
+	// "namespaces" is a scope when something follows the name of one, else a resource itself.
+	if len(rest) > 2 && rest[0] == "namespaces" {
+		request.Namespace, rest = rest[1], rest[2:]
+	}
+	switch len(rest) {
+	case 0:
+	case 1:
+		request.Resource = rest[0]
+	case 2:
+		request.Resource, request.Name = rest[0], rest[1]
+	default:
+		return Request{}, errSubresource
+	}
+	return request, nil
+}

@@ -1,0 +1,148 @@
+package requests
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	maxQuery = 4096
+	maxValue = 2048
+
+	// MaxWatch bounds the life of a watch, and so how long a credential can have
+	// expired before its holder has to show one again. A watch that asks for more,
+	// or does not say, gets this.
+	MaxWatch = 30 * time.Minute
+)
+
+// parameter tells whether a value makes sense for it.
+type parameter func(value string) bool
+
+// known are the parameters of each verb that clients of the API library send.
+// Anything else may mean something that was not thought of here, and is refused.
+var known = map[Verb]map[string]parameter{
+	Get: {"resourceVersion": revision, "timeout": duration},
+	List: {
+		"labelSelector": selector, "fieldSelector": selector, "limit": number, "continue": continuation,
+		"resourceVersion": revision, "resourceVersionMatch": oneOf("", "Exact", "NotOlderThan"),
+		"timeoutSeconds": number, "timeout": duration, "watch": flag, "allowWatchBookmarks": flag,
+	},
+	Watch: {
+		"labelSelector": selector, "fieldSelector": selector,
+		"resourceVersion": revision, "resourceVersionMatch": oneOf("", "NotOlderThan"),
+		"timeoutSeconds": number, "timeout": duration, "watch": flag, "allowWatchBookmarks": flag, "sendInitialEvents": flag,
+	},
+	Create:   {"timeout": duration},
+	Discover: {"timeout": duration},
+}
+
+func parseQuery(raw string) (url.Values, *Refusal) {
+	if len(raw) > maxQuery {
+		return nil, badQuery("the query is too long")
+	}
+	for i := range len(raw) {
+		if c := raw[i]; c <= ' ' || c >= 0x7f || c == '#' || c == '\\' {
+			return nil, badQuery("the query has characters that must be escaped")
+		}
+	}
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, badQuery("the query cannot be read")
+	}
+	for name, all := range values {
+		if len(all) != 1 {
+			return nil, badQuery("a parameter is there more than once")
+		}
+		for _, text := range []string{name, all[0]} {
+			if len(text) > maxValue || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+				return nil, badQuery("a parameter is too long, or not printable ASCII")
+			}
+		}
+	}
+	return values, nil
+}
+
+// allowParameters returns what is sent on.
+func allowParameters(verb Verb, values url.Values) (url.Values, *Refusal) {
+	allowed := url.Values{}
+	for name, value := range values {
+		valid, ok := known[verb][name]
+		if !ok {
+			return nil, badQuery("a parameter is not one of those that pass for the verb " + string(verb))
+		}
+		if !valid(value[0]) {
+			return nil, badQuery("the value of the parameter " + name + " is not possible")
+		}
+		allowed[name] = value
+	}
+	if verb == Watch {
+		allowed.Set("watch", "true")
+		seconds := int(MaxWatch / time.Second)
+		if asked, err := strconv.Atoi(allowed.Get("timeoutSeconds")); err == nil && asked > 0 && asked < seconds {
+			seconds = asked
+		}
+		allowed.Set("timeoutSeconds", strconv.Itoa(seconds))
+	}
+	return allowed, nil
+}
+
+func badQuery(message string) *Refusal { return forbid(ReasonQuery, http.StatusBadRequest, message) }
+
+// boolean reads a parameter that may be absent. The API server takes nearly
+// everything for true, even an empty value; here it must say so.
+func boolean(values url.Values, name string) (bool, *Refusal) {
+	if !values.Has(name) {
+		return false, nil
+	}
+	value := values.Get(name)
+	if !flag(value) {
+		return false, badQuery("the parameter " + name + " is neither true nor false")
+	}
+	return value == "true" || value == "1", nil
+}
+
+// selectedName is the name in a field selector that selects by nothing but a name.
+func selectedName(values url.Values) string {
+	name, found := strings.CutPrefix(values.Get("fieldSelector"), "metadata.name=")
+	if !found || !plain(name) {
+		return ""
+	}
+	return name
+}
+
+func oneOf(possible ...string) parameter {
+	return func(value string) bool { return slices.Contains(possible, value) }
+}
+
+func flag(value string) bool {
+	return value == "true" || value == "false" || value == "1" || value == "0"
+}
+
+func digits(value string) bool {
+	return !strings.ContainsFunc(value, func(r rune) bool { return r < '0' || r > '9' })
+}
+
+// number has at most nine digits, so it fits everywhere.
+func number(value string) bool { return value != "" && len(value) <= 9 && digits(value) }
+
+// revision is a resourceVersion: a number wherever etcd is the store. It can be empty.
+func revision(value string) bool { return len(value) <= 20 && digits(value) }
+
+// continuation is base64url, as the API server makes it.
+func continuation(value string) bool {
+	return !strings.ContainsFunc(value, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '-' && r != '_' && r != '='
+	})
+}
+
+// selector is left to the API server to read: it only narrows what is allowed anyway.
+func selector(value string) bool { return len(value) <= maxValue }
+
+func duration(value string) bool {
+	parsed, err := time.ParseDuration(value)
+	return err == nil && parsed >= 0
+}

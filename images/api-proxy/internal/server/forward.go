@@ -1,0 +1,183 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/requests"
+	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/upstream"
+)
+
+const (
+	// maxBody of a review, in bytes: a token has a few thousand.
+	maxBody = 64 << 10
+	// bodyTimeout is how long it may take to arrive.
+	bodyTimeout = 5 * time.Second
+	// writeTimeout is how long a peer may take to accept one piece of an answer.
+	writeTimeout = 30 * time.Second
+
+	// A piece of a list, and of a watch, which mostly are small and many.
+	listPiece, watchPiece = 64 << 10, 8 << 10
+)
+
+// passed are the headers of the API server's answer that the peer gets.
+// Everything else stays here: who served it, audit IDs, cookies, challenges.
+var passed = []string{"Content-Type", "Content-Encoding", "Content-Length", "Vary", "Cache-Control", "Retry-After"}
+
+// forward asks the API server and passes its answer on as it comes.
+func (e *exchange) forward(ctx context.Context) int {
+	outgoing := upstream.Request{
+		Request: e.asked, Peer: e.name,
+		Accept: e.r.Header.Get("Accept"), AcceptEncoding: e.r.Header.Get("Accept-Encoding"),
+	}
+	if e.asked.Verb == requests.Create {
+		var refusal *requests.Refusal
+		if outgoing.ContentType, outgoing.Body, refusal = readReview(e.w, e.r); refusal != nil {
+			return e.refuse(refusal)
+		}
+	}
+	began := time.Now()
+	response, err := e.Upstream.Do(ctx, outgoing)
+	if err != nil {
+		return e.unanswered(ctx, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	e.Metrics.UpstreamSeconds.WithLabelValues(string(e.asked.Verb)).Observe(time.Since(began).Seconds())
+	// Neither a redirect nor another protocol is an answer of this API.
+	if response.StatusCode < 200 || response.StatusCode >= 300 && response.StatusCode < 400 {
+		e.Metrics.UpstreamErrors.WithLabelValues("unexpected-answer").Inc()
+		return e.status(http.StatusBadGateway, "the API server gave an answer that the proxy does not pass on")
+	}
+	headersOfOurs(e.w)
+	for _, name := range passed {
+		if values := response.Header.Values(name); len(values) > 0 {
+			e.w.Header()[name] = values
+		}
+	}
+	e.w.WriteHeader(response.StatusCode)
+	return e.pass(ctx, response)
+}
+
+// pass sends the answer's body. A watch is flushed after every piece, and ends
+// like any watch does when it must end early; anything else that is cut short
+// is aborted, so that no one takes the half for the whole.
+func (e *exchange) pass(ctx context.Context, response *http.Response) int {
+	watching := e.asked.Verb == requests.Watch && response.StatusCode == http.StatusOK
+	writer := &patientWriter{ResponseWriter: e.w, control: http.NewResponseController(e.w)}
+	defer func() { e.Metrics.Sent.WithLabelValues(e.name).Add(float64(writer.sent)) }()
+
+	pool := &listPieces
+	if watching {
+		pool = &watchPieces
+		if writer.control.Flush() != nil { // its holder waits for the headers
+			return statusPeerGone
+		}
+	}
+	piece := pool.Get().(*[]byte) //nolint:forcetypeassert // pools hold nothing else
+	defer pool.Put(piece)
+
+	for {
+		count, readErr := response.Body.Read(*piece)
+		if count > 0 {
+			_, err := writer.Write((*piece)[:count])
+			if err == nil && watching {
+				err = writer.control.Flush()
+			}
+			if err != nil {
+				return statusPeerGone
+			}
+		}
+		switch {
+		case readErr == nil:
+		case errors.Is(readErr, io.EOF), watching:
+			return response.StatusCode
+		default:
+			e.Log.Debug("an answer was cut short", "peer", e.name, "resource", e.asked.Label(), "error", readErr, "cause", context.Cause(ctx))
+			panic(http.ErrAbortHandler)
+		}
+	}
+}
+
+// unanswered is for a request that got no answer from the API server.
+func (e *exchange) unanswered(ctx context.Context, err error) int {
+	cause := context.Cause(ctx)
+	switch {
+	case errors.Is(err, upstream.ErrCredentials):
+		e.Metrics.UpstreamErrors.WithLabelValues("credentials").Inc()
+		e.Log.Error("the API server refuses the token of the proxy's ServiceAccount", "error", err)
+		return e.later("", "the proxy cannot prove itself to its own API server")
+	case errors.Is(cause, errWithdrawn):
+		return e.unauthorized(errWithdrawn)
+	case errors.Is(cause, errStopping):
+		return e.later("", "this replica is stopping; another one answers")
+	case errors.Is(cause, errTooLong):
+		e.Metrics.UpstreamErrors.WithLabelValues("timeout").Inc()
+		return e.status(http.StatusGatewayTimeout, "the API server took too long")
+	case e.r.Context().Err() != nil:
+		return statusPeerGone
+	default:
+		e.Metrics.UpstreamErrors.WithLabelValues("unreachable").Inc()
+		e.Log.Error("the API server does not answer", "peer", e.name, "resource", e.asked.Label(), "error", err)
+		return e.later("", "the API server cannot be reached")
+	}
+}
+
+// readReview takes the body into memory, so that what is sent on has exactly
+// one length whatever the caller wrote about it.
+func readReview(w http.ResponseWriter, r *http.Request) (contentType string, body []byte, refusal *requests.Refusal) {
+	contentType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || contentType != runtime.ContentTypeJSON && contentType != runtime.ContentTypeProtobuf || r.Header.Get("Content-Encoding") != "" {
+		return "", nil, &requests.Refusal{
+			Reason: "body", Code: http.StatusUnsupportedMediaType, Message: "a review is plain JSON or Kubernetes' protobuf",
+		}
+	}
+	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		refusal = &requests.Refusal{Reason: "body", Code: http.StatusBadRequest, Message: "the body did not arrive in whole"}
+		if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+			refusal = &requests.Refusal{Reason: "body", Code: http.StatusRequestEntityTooLarge, Message: "a review has no more than 64 KiB"}
+		}
+		return "", nil, refusal
+	}
+	// ServeHTTP has set it, and nothing is to be read any more but the end of the connection.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	return contentType, body, nil
+}
+
+// patientWriter gives each piece writeTimeout: no peer keeps an answer, and
+// what is read ahead of it, for longer than that. The deadline is lifted in
+// between, since a watch is silent for as long as nothing happens.
+type patientWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	sent    int64
+}
+
+func (w *patientWriter) Write(piece []byte) (int, error) {
+	_ = w.control.SetWriteDeadline(time.Now().Add(writeTimeout)) // only recorders in tests do not support it
+	count, err := w.ResponseWriter.Write(piece)
+	w.sent += int64(count)
+	if err == nil {
+		_ = w.control.SetWriteDeadline(time.Time{})
+	}
+	return count, err
+}
+
+// Unwrap is for http.ResponseController.
+func (w *patientWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func newPieces(size int) sync.Pool {
+	return sync.Pool{New: func() any {
+		piece := make([]byte, size)
+		return &piece
+	}}
+}
+
+var listPieces, watchPieces = newPieces(listPiece), newPieces(watchPiece)

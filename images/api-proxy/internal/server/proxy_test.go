@@ -1,0 +1,230 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/callers"
+	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/fixture"
+	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/requests"
+	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/server"
+	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/upstream"
+	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
+)
+
+const (
+	here     = "uuid-here"
+	ownToken = "the-proxys-own-token"
+)
+
+// arrived is a request as the API server got it.
+type arrived struct {
+	method, target, host string
+	header               http.Header
+	body                 string
+	proto                int
+}
+
+// backend stands for the API server and records what arrives.
+type backend struct {
+	*httptest.Server
+	// answer is what it does; recorded before.
+	answer http.HandlerFunc
+
+	mu  sync.Mutex
+	got []arrived
+}
+
+func (b *backend) take() []arrived {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	got := b.got
+	b.got = nil
+	return got
+}
+
+func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	b.mu.Lock()
+	b.got = append(b.got, arrived{r.Method, r.RequestURI, r.Host, maps.Clone(r.Header), string(body), r.ProtoMajor})
+	b.mu.Unlock()
+	b.answer(w, r)
+}
+
+// proxy is one in front of a backend, with neighbour B known to it.
+type proxy struct {
+	address  string
+	backend  *backend
+	b        fixture.Cluster
+	registry *callers.Registry
+	metrics  *telemetry.Metrics
+	token    string // file
+	handler  *server.Handler
+	roots    fixture.Authority
+	logs     *lockedBuffer
+	stop     func()
+}
+
+type setup struct {
+	answer                                  http.HandlerFunc
+	maxRequests, maxWatches, maxConnections int
+	ready                                   func() error
+	now                                     func() time.Time
+}
+
+func start(tb testing.TB, s setup) *proxy {
+	tb.Helper()
+	if s.answer == nil {
+		s.answer = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"kind":"List","items":[]}`)
+		}
+	}
+	for _, limit := range []*int{&s.maxRequests, &s.maxWatches, &s.maxConnections} {
+		if *limit == 0 {
+			*limit = 1000
+		}
+	}
+	if s.ready == nil {
+		s.ready = func() error { return nil }
+	}
+	p := &proxy{
+		backend: &backend{answer: s.answer}, b: fixture.NewCluster(tb, "uuid-b"),
+		registry: callers.NewRegistry(), roots: fixture.NewAuthority(tb, "public"), logs: &lockedBuffer{},
+	}
+	p.trust(tb, p.b)
+	p.backend.Server = httptest.NewUnstartedServer(p.backend)
+	p.backend.EnableHTTP2 = true
+	p.backend.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	p.backend.StartTLS()
+	tb.Cleanup(p.backend.Close)
+
+	dir := tb.TempDir()
+	p.token = filepath.Join(dir, "token")
+	if err := os.WriteFile(p.token, []byte(ownToken+"\n"), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	fixture.WritePair(tb, dir, p.roots.Server(tb))
+	log := slog.New(slog.NewJSONHandler(p.logs, nil))
+	apiServer, err := upstream.New(&rest.Config{
+		Host: p.backend.URL, BearerTokenFile: p.token,
+		TLSClientConfig: rest.TLSClientConfig{CAData: pemOf(p.backend.Certificate().Raw)},
+	}, log, s.now)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	certificate, err := tlsfiles.LoadCertificate("TLS certificate", dir, log)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p.metrics = telemetry.NewMetrics(func() time.Time { return certificate.Current().Leaf.NotAfter })
+	p.handler = server.NewHandler(server.Options{
+		Identifier: callers.Identifier{Registry: p.registry, ClusterUUID: here},
+		Judge:      requests.Judge{Namespace: "d8-istio"}, Upstream: apiServer, Ready: s.ready,
+		MaxRequests: s.maxRequests, MaxWatches: s.maxWatches, Metrics: p.metrics, Log: log,
+	})
+	var listen net.ListenConfig
+	listener, err := listen.Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p.address = listener.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(ctx, listener, p.handler, certificate, s.maxConnections, log) }()
+	p.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			tb.Errorf("Serve() = %v", err)
+		}
+	})
+	tb.Cleanup(p.stop)
+	return p
+}
+
+// trust makes those clusters the only neighbours.
+func (p *proxy) trust(tb testing.TB, clusters ...fixture.Cluster) {
+	tb.Helper()
+	if _, err := p.registry.Set(fixture.Metadata(tb, clusters...)); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (p *proxy) tlsConfig(protocols ...string) *tls.Config {
+	return &tls.Config{RootCAs: p.roots.Pool(), MinVersion: tls.VersionTLS12, NextProtos: protocols}
+}
+
+// client speaks HTTP/2, or HTTP/1.1 only, and unpacks nothing.
+func (p *proxy) client(tb testing.TB, http2 bool) *http.Client {
+	tb.Helper()
+	transport := &http.Transport{TLSClientConfig: p.tlsConfig(), ForceAttemptHTTP2: http2, DisableCompression: true}
+	tb.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
+}
+
+// request is one of neighbour B, with its token.
+func (p *proxy) request(tb testing.TB, method, target, body string) *http.Request {
+	tb.Helper()
+	var reader io.Reader
+	if body != "" {
+		reader = bytes.NewReader([]byte(body))
+	}
+	r, err := http.NewRequestWithContext(tb.Context(), method, "https://"+p.address+target, reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+p.b.Token(tb, here, nil))
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	return r
+}
+
+// do sends a request and returns the answer with its body read.
+func do(tb testing.TB, client *http.Client, r *http.Request) (*http.Response, string) {
+	tb.Helper()
+	response, err := client.Do(r)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return response, string(body)
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.String()
+}

@@ -1,0 +1,86 @@
+// Package telemetry is what the proxy tells about itself: its metrics and the
+// listener for them and for the kubelet's probes.
+package telemetry
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+const namespace = "api_proxy"
+
+// Metrics of the proxy, all registered with Registry. A peer is named by its
+// IstioMulticluster resource, so there are few; verbs and resources are those of
+// the allow-list, or empty.
+type Metrics struct {
+	Registry *prometheus.Registry
+
+	// Requests counts answered requests, by peer, verb, resource and status code.
+	Requests *prometheus.CounterVec
+	// Refused counts what was not let through, by reason.
+	Refused *prometheus.CounterVec
+	// InFlight counts requests other than watches at the moment, and Watches those, by peer.
+	InFlight, Watches *prometheus.GaugeVec
+	// Withdrawn counts requests that ended because the peer lost its permission.
+	Withdrawn prometheus.Counter
+	// UpstreamSeconds is the time to the API server's first byte, by verb.
+	UpstreamSeconds *prometheus.HistogramVec
+	// UpstreamErrors counts requests that the API server did not answer, or with 401, by kind.
+	UpstreamErrors *prometheus.CounterVec
+	// Sent counts bytes of answers, by peer.
+	Sent *prometheus.CounterVec
+	// Neighbours counts the clusters that may use the proxy.
+	Neighbours prometheus.Gauge
+	// SourceInvalid is 1 while the Secret of neighbours cannot be used as a whole.
+	SourceInvalid prometheus.Gauge
+	// Connections counts those that are open, ConnectionsRefused those beyond the limit.
+	Connections        prometheus.Gauge
+	ConnectionsRefused prometheus.Counter
+}
+
+// NewMetrics makes the metrics with a registry of their own. notAfter tells when
+// the listener's certificate expires.
+func NewMetrics(notAfter func() time.Time) *Metrics {
+	gauge := func(name, help string) prometheus.GaugeOpts {
+		return prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}
+	}
+	counter := func(name, help string) prometheus.CounterOpts {
+		return prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}
+	}
+	m := &Metrics{
+		Registry: prometheus.NewRegistry(),
+		Requests: prometheus.NewCounterVec(
+			counter("requests_total", "Answered requests; code 499 is a peer that went away."), []string{"peer", "verb", "resource", "code"}),
+		Refused: prometheus.NewCounterVec(
+			counter("refused_total", "Requests that were not let through."), []string{"reason"}),
+		InFlight: prometheus.NewGaugeVec(
+			gauge("requests_in_flight", "Requests being answered, without watches."), []string{"peer"}),
+		Watches: prometheus.NewGaugeVec(
+			gauge("watches", "Watches being held."), []string{"peer"}),
+		Withdrawn: prometheus.NewCounter(
+			counter("withdrawn_total", "Requests that ended because the peer lost its permission.")),
+		UpstreamSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Name: "upstream_seconds", Help: "Time until the API server began to answer.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}, []string{"verb"}),
+		UpstreamErrors: prometheus.NewCounterVec(
+			counter("upstream_errors_total", "Requests that the API server did not answer, or where it refused the proxy's own credentials."), []string{"error"}),
+		Sent: prometheus.NewCounterVec(
+			counter("sent_bytes_total", "Bytes of answers."), []string{"peer"}),
+		Neighbours:    prometheus.NewGauge(gauge("neighbours", "Clusters that may use the proxy.")),
+		SourceInvalid: prometheus.NewGauge(gauge("source_invalid", "1 while the Secret of neighbours, or a part of it, cannot be used.")),
+		Connections:   prometheus.NewGauge(gauge("connections", "Open connections of peers.")),
+		ConnectionsRefused: prometheus.NewCounter(
+			counter("connections_refused_total", "Connections closed at once because there were too many.")),
+	}
+	m.Registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.Requests, m.Refused, m.InFlight, m.Watches, m.Withdrawn, m.UpstreamSeconds, m.UpstreamErrors, m.Sent,
+		m.Neighbours, m.SourceInvalid, m.Connections, m.ConnectionsRefused,
+		prometheus.NewGaugeFunc(gauge("certificate_not_after_seconds", "Unix time at which the listener's certificate expires."),
+			func() float64 { return float64(notAfter().Unix()) }),
+	)
+	return m
+}

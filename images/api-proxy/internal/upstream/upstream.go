@@ -1,0 +1,158 @@
+// Package upstream speaks to this cluster's API server with the proxy's own
+// rights. Nothing of a caller's request gets here but what is named in Request,
+// so there is nothing to strip and nothing to forget.
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/requests"
+)
+
+// ErrCredentials means that the API server does not take the proxy's own token.
+var ErrCredentials = errors.New("the API server refuses the proxy's own credentials")
+
+const (
+	// streamBuffer bounds what is read ahead of a caller that reads slowly, in
+	// bytes for each request.
+	streamBuffer = 512 << 10
+	// A connection that is dead without a word is found within their sum.
+	pingAfter, pingTimeout = 20 * time.Second, 10 * time.Second
+)
+
+// Request is what of a caller's request is sent on.
+type Request struct {
+	requests.Request
+	// Accept and AcceptEncoding are the caller's, unread: the answer passes as it
+	// is, protobuf and gzip included.
+	Accept, AcceptEncoding string
+	// ContentType and Body of a review.
+	ContentType string
+	Body        []byte
+	// Peer is named in the User-Agent, for the API server's own audit.
+	Peer string
+}
+
+// Server is this cluster's API server.
+type Server struct {
+	base      *url.URL
+	transport http.RoundTripper
+	token     *tokenFile
+	log       *slog.Logger
+}
+
+// New prepares to speak to the API server that config names.
+func New(config *rest.Config, log *slog.Logger, now func() time.Time) (*Server, error) {
+	if now == nil {
+		now = time.Now
+	}
+	base, _, err := rest.DefaultServerUrlFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("find the API server: %w", err)
+	}
+	server := &Server{base: base, log: log}
+	config = rest.CopyConfig(config)
+	if config.BearerTokenFile != "" {
+		if server.token, err = openTokenFile(config.BearerTokenFile, log, now); err != nil {
+			return nil, err
+		}
+		config.BearerToken, config.BearerTokenFile = "", ""
+	}
+	tlsConfig, err := rest.TLSConfigFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("prepare TLS to the API server: %w", err)
+	}
+	server.transport, err = rest.HTTPWrappersForConfig(config, newTransport(config, tlsConfig))
+	if err != nil {
+		return nil, fmt.Errorf("prepare credentials for the API server: %w", err)
+	}
+	return server, nil
+}
+
+func newTransport(config *rest.Config, tlsConfig *tls.Config) *http.Transport {
+	proxy := config.Proxy
+	if proxy == nil {
+		proxy = http.ProxyFromEnvironment
+	}
+	dial := config.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	}
+	return &http.Transport{
+		Proxy:               proxy,
+		DialContext:         dial,
+		TLSClientConfig:     tlsConfig,
+		TLSHandshakeTimeout: 10 * time.Second,
+		ForceAttemptHTTP2:   true,
+		HTTP2: &http.HTTP2Config{
+			SendPingTimeout: pingAfter, PingTimeout: pingTimeout, MaxReceiveBufferPerStream: streamBuffer, MaxReadFrameSize: 64 << 10,
+		},
+		MaxIdleConnsPerHost:    25,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		// The caller's Accept-Encoding decides, and its answer is not unpacked here.
+		DisableCompression: true,
+	}
+}
+
+// Do sends the request. The caller closes the answer's body. The answer never
+// has status 401, which would be about the proxy's credentials and not the
+// caller's: that is ErrCredentials.
+func (s *Server) Do(ctx context.Context, request Request) (*http.Response, error) {
+	for again := false; ; again = true {
+		token := ""
+		if s.token != nil {
+			token = s.token.token()
+		}
+		outgoing, err := s.outgoing(ctx, request, token)
+		if err != nil {
+			return nil, err
+		}
+		response, err := s.transport.RoundTrip(outgoing)
+		switch {
+		case err != nil:
+			return nil, err
+		case response.StatusCode != http.StatusUnauthorized:
+			return response, nil
+		}
+		_, _ = io.CopyN(io.Discard, response.Body, 4<<10)
+		_ = response.Body.Close()
+		if again || s.token == nil || !s.token.replaced(token) {
+			return nil, ErrCredentials
+		}
+	}
+}
+
+func (s *Server) outgoing(ctx context.Context, request Request, token string) (*http.Request, error) {
+	target := *s.base
+	target.Path = s.base.JoinPath(request.Path()).Path
+	target.RawQuery = request.Query.Encode()
+	outgoing, err := http.NewRequestWithContext(ctx, request.Method(), target.String(), bytes.NewReader(request.Body))
+	if err != nil {
+		return nil, fmt.Errorf("make the request for the API server: %w", err)
+	}
+	outgoing.Header = http.Header{"User-Agent": {"istio-api-proxy (neighbour " + request.Peer + ")"}}
+	for name, value := range map[string]string{
+		"Accept": request.Accept, "Accept-Encoding": request.AcceptEncoding, "Content-Type": request.ContentType,
+	} {
+		if value != "" {
+			outgoing.Header.Set(name, value)
+		}
+	}
+	if token != "" {
+		outgoing.Header.Set("Authorization", "Bearer "+token)
+	}
+	return outgoing, nil
+}

@@ -1,0 +1,72 @@
+package watcher_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic/fake"
+
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+)
+
+func TestAPeerOfTheSameMeshIsAskedForItsOwnDocumentAndItsResourceIsPoked(t *testing.T) {
+	b := newFakePeer()
+	b.etags[metadata.MulticlusterPath] = `"m1"`
+	resource := federation("", "uuid-b", "")
+	resource.SetKind(v1alpha1.IstioMulticlusterKind)
+	// The federation of the same name must stay as it is.
+	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
+		watcher.Federations.Resource: "IstioFederationList", watcher.Multiclusters.Resource: "IstioMulticlusterList",
+	}, resource, federation("", "uuid-b", ""))
+
+	metrics := telemetry.NewMetrics()
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan error, 1)
+	watch := &watcher.Watcher{
+		Kind: watcher.Multiclusters, Client: client, Peers: b, Metrics: metrics, Log: fixture.Log(), Timing: quick(),
+		Token: func(clusterUUID, scope string) (string, error) { return scope + " for " + clusterUUID, nil },
+	}
+	go func() { stopped <- watch.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-stopped; err != nil {
+			t.Errorf("Run() = %v", err)
+		}
+	})
+
+	fixture.Eventually(t, func() string {
+		object, err := client.Resource(watcher.Multiclusters.Resource).Get(ctx, "b", metav1.GetOptions{})
+		if err != nil {
+			return err.Error()
+		}
+		if value := object.GetAnnotations()[v1alpha1.PokeAnnotation]; !complete(value) {
+			return "the annotation is " + value
+		}
+		return ""
+	})
+	b.waitHeld(t, endpoint, metadata.MulticlusterPath, 1)
+	for _, request := range b.asked(metadata.MulticlusterPath) {
+		if request.Token != authn.ScopePrivateMulticluster+" for uuid-b" {
+			t.Errorf("asked with the token %q", request.Token)
+		}
+	}
+	if asked := b.asked(metadata.FederationPath); len(asked) > 0 {
+		t.Errorf("asked for the other kind's document: %+v", asked)
+	}
+	if got := testutil.ToFloat64(metrics.PeerConnected.WithLabelValues("IstioMulticluster/b", metadata.MulticlusterPath)); got != 1 {
+		t.Errorf("the metric of the peer says %v", got)
+	}
+	other, err := client.Resource(watcher.Federations.Resource).Get(ctx, "b", metav1.GetOptions{})
+	if err != nil || other.GetAnnotations()[v1alpha1.PokeAnnotation] != "" {
+		t.Errorf("the federation of the same name was poked: %v, %v", other.GetAnnotations(), err)
+	}
+}

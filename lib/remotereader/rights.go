@@ -1,0 +1,41 @@
+package remotereader
+
+import (
+	"slices"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+// ClusterRights are the rules of the proxy's ClusterRole: what it forwards, and nothing else.
+func ClusterRights() []rbacv1.PolicyRule {
+	rules := append(
+		rulesFor(readable, "get", "list", "watch"),
+		rulesFor(reviews, "create")...)
+	return append(rules, rbacv1.PolicyRule{
+		NonResourceURLs: []string{"/version", "/api", "/api/*", "/apis", "/apis/*"},
+		Verbs:           []string{"get"},
+	})
+}
+
+// rulesFor makes one rule a group, in the order in which groups first appear.
+func rulesFor(resources []Resource, verbs ...string) []rbacv1.PolicyRule {
+	var rules []rbacv1.PolicyRule
+	for _, resource := range resources {
+		at := slices.IndexFunc(rules, func(rule rbacv1.PolicyRule) bool { return rule.APIGroups[0] == resource.Group })
+		if at < 0 {
+			at = len(rules)
+			rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{resource.Group}, Verbs: verbs})
+		}
+		rules[at].Resources = append(rules[at].Resources, resource.Name)
+	}
+	return rules
+}
+
+// ControlPlaneRights are the rules of the proxy's Role in the namespace of the
+// control plane for what it forwards there.
+func ControlPlaneRights() []rbacv1.PolicyRule {
+	return []rbacv1.PolicyRule{{
+		APIGroups: []string{ConfigMaps.Group}, Resources: []string{ConfigMaps.Name},
+		ResourceNames: MeshConfigMaps(), Verbs: []string{"get", "list", "watch"},
+	}}
+}

@@ -1,0 +1,115 @@
+// Package remotereader is the one table of what the istiod of a neighbouring
+// cluster may ask of this cluster's API server: what it reads of a remote
+// cluster, and nothing besides. The API proxy allows by it, the proxy's
+// ClusterRole is compared with it, and tests walk through it.
+//
+// It was taken from Istio's sources (1.25, 1.27 and 1.29: the informers of
+// pilot/pkg/serviceregistry/kube/controller, pkg/kube/multicluster,
+// pkg/kube/kclient and pilot/pkg/credentials/kube that get a remote client).
+package remotereader
+
+import (
+	"regexp"
+	"slices"
+
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
+)
+
+// Resource is a resource of the API, in one or more versions of its group.
+type Resource struct {
+	// Group is empty for the core group.
+	Group string
+	// Versions of the group that some supported Istio asks for.
+	Versions []string
+	// Name in the plural, as in paths: "pods".
+	Name string
+	// Namespaced is false for resources of cluster scope.
+	Namespaced bool
+}
+
+// Is tells whether r is the resource in that group and version.
+func (r Resource) Is(group, version, name string) bool {
+	return r.Group == group && r.Name == name && slices.Contains(r.Versions, version)
+}
+
+var v1 = []string{"v1"}
+
+// readable can be asked for with get, list and watch.
+var readable = []Resource{
+	// The service registry.
+	{"", v1, "namespaces", false},
+	{"", v1, "nodes", false},
+	{"", v1, "pods", true},
+	{"", v1, "services", true},
+	{"discovery.k8s.io", v1, "endpointslices", true},
+	// Read before what depends on a definition, by its metadata.
+	{"apiextensions.k8s.io", v1, "customresourcedefinitions", false},
+	// VMs of the remote cluster; gateways of its network; what it exports to all clusters.
+	{"networking.istio.io", v1, "workloadentries", true},
+	{"gateway.networking.k8s.io", []string{"v1", "v1beta1"}, "gateways", true},
+	{"multicluster.x-k8s.io", []string{"v1alpha1"}, "serviceexports", true},
+	{"multicluster.x-k8s.io", []string{"v1alpha1"}, "serviceimports", true},
+}
+
+// reviews can be created, which stores nothing: the API server answers a question.
+var reviews = []Resource{
+	{"authentication.k8s.io", v1, "tokenreviews", false},
+	{"authorization.k8s.io", v1, "subjectaccessreviews", false},
+}
+
+// Secrets look empty: a list has none, and a watch never sees one. istiod does
+// not count a remote cluster as synced before it has listed them.
+var Secrets = Resource{"", v1, "secrets", true}
+
+// ConfigMaps can be read one by one, by the names that MeshConfigMap knows, in
+// the namespace of the control plane alone.
+var ConfigMaps = Resource{"", v1, "configmaps", true}
+
+// Readable are the resources for get, list and watch.
+func Readable() []Resource { return slices.Clone(readable) }
+
+// Reviews are the resources for create.
+func Reviews() []Resource { return slices.Clone(reviews) }
+
+// defaultMeshConfigMap is the mesh configuration of an istiod without a revision.
+const defaultMeshConfigMap = "istio"
+
+var revisionedMeshConfigMap = regexp.MustCompile(`^istio-v[0-9]{1,3}x[0-9]{1,3}$`)
+
+// Presence of a ConfigMap with mesh configuration.
+type Presence int
+
+const (
+	// NoMeshConfig is a ConfigMap that is something else.
+	NoMeshConfig Presence = iota
+	// ForeignMeshConfig belongs to a revision that this module never installs. An
+	// istiod of that revision asks for it, and it is known not to exist.
+	ForeignMeshConfig
+	// OwnMeshConfig belongs to a revision that this module may install.
+	OwnMeshConfig
+)
+
+// MeshConfigMap tells what a ConfigMap of the control plane's namespace is to
+// istiod: from 1.29 on it reads the one of a remote cluster that has the name
+// of its own, "istio-<revision>".
+func MeshConfigMap(name string) Presence {
+	switch {
+	case slices.Contains(meshConfigMaps, name):
+		return OwnMeshConfig
+	case revisionedMeshConfigMap.MatchString(name):
+		return ForeignMeshConfig
+	default:
+		return NoMeshConfig
+	}
+}
+
+// MeshConfigMaps are the names for which MeshConfigMap says OwnMeshConfig.
+func MeshConfigMaps() []string { return slices.Clone(meshConfigMaps) }
+
+var meshConfigMaps = func() []string {
+	names := []string{defaultMeshConfigMap}
+	for _, version := range istioversion.All() {
+		names = append(names, defaultMeshConfigMap+"-"+version.Revision())
+	}
+	return names
+}()
