@@ -215,7 +215,8 @@ func currentCA(in *sdk.HookInput, kept, installed ca.Bundle) (current ca.Bundle,
 	}
 	now := in.DC.GetClock().Now()
 	same := kept.Cert != "" && current.Cert == kept.Cert && current.Key == kept.Key
-	if kept.Check(now) == nil || same && current.Check(now) != nil {
+	keptIsSound, currentIsSound := kept.Check(now) == nil, current.Check(now) == nil
+	if keptIsSound || same && !currentIsSound {
 		return kept, true, nil
 	}
 	for _, candidate := range []ca.Bundle{kept, installed} {

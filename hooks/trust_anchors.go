@@ -33,14 +33,14 @@ func setAnchors(in *sdk.HookInput, federations []trustedFederation, multicluster
 		return err
 	}
 	kept := string(data[anchorsSecretKey])
-	remembered := kept
+	remembered := []string{kept}
 	// The values know what was issued while the snapshot does not show it yet.
 	var last []trustedFederation
 	if err := settings(in, federationsPath, &last); err != nil {
 		return err
 	}
 	for _, federation := range last {
-		remembered += "\n" + strings.Join(federation.Anchors, "\n")
+		remembered = append(remembered, federation.Anchors...)
 	}
 
 	var lastMeshed []meshedCluster
@@ -48,7 +48,7 @@ func setAnchors(in *sdk.HookInput, federations []trustedFederation, multicluster
 		return err
 	}
 	for _, cluster := range lastMeshed {
-		remembered += "\n" + strings.Join(cluster.Anchors, "\n")
+		remembered = append(remembered, cluster.Anchors...)
 	}
 
 	peers := make([]trustanchor.Peer, 0, len(federations)+len(multiclusters))
@@ -58,7 +58,7 @@ func setAnchors(in *sdk.HookInput, federations []trustedFederation, multicluster
 	for _, federation := range federations {
 		peers = append(peers, trustanchor.Peer{Name: federation.Name, TrustDomain: federation.TrustDomain, RootCA: federation.RootCA})
 	}
-	outcome, err := trustanchor.Reconcile(peers, in.Values.Get(ownRootsPath).String(), remembered, in.DC.GetClock().Now())
+	outcome, err := trustanchor.Reconcile(peers, in.Values.Get(ownRootsPath).String(), strings.Join(remembered, "\n"), in.DC.GetClock().Now())
 	if err != nil {
 		return err
 	}

@@ -239,6 +239,7 @@ func TestAPeerThatWasRemovedComesBackAsAStranger(t *testing.T) {
 		t.Errorf("after its resource was deleted: %+v", gone)
 	}
 	w.changePublic(c, func(t *testing.T, public *metadata.Public) {
+		t.Helper()
 		public.ClusterUUID, public.RootCA = "uuid-new", newRootPEM(t)
 	})
 	again := w.visit(joined[0], c)

@@ -39,10 +39,12 @@ func rootPEM(t *testing.T, change func(*x509.Certificate)) string {
 }
 
 func shortRoot(t *testing.T, until time.Time) string {
+	t.Helper()
 	return rootPEM(t, func(template *x509.Certificate) { template.NotAfter = until })
 }
 
 func constrainedRoot(t *testing.T, domain string) string {
+	t.Helper()
 	return rootPEM(t, func(template *x509.Certificate) { template.PermittedURIDomains = []string{domain} })
 }
 

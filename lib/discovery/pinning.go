@@ -14,7 +14,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-// ReasonIdentityChanged: a peer whose endpoint nobody verifies shows another
+// ReasonIdentityChanged means that a peer whose endpoint nobody verifies shows another
 // identity than the one it was known by.
 const ReasonIdentityChanged = "IdentityChanged"
 

@@ -33,9 +33,10 @@ type identityChange struct {
 
 var identityChanges = map[string]identityChange{
 	"another clusterUUID": {func(_ *testing.T, public *metadata.Public) { public.ClusterUUID = "uuid-x" }, "clusterUUID uuid-x instead of uuid-b"},
-	"another root":        {func(t *testing.T, public *metadata.Public) { public.RootCA = newRootPEM(t) }, "gone from rootCA"},
-	"a further root":      {func(t *testing.T, public *metadata.Public) { public.RootCA += newRootPEM(t) }, "new in rootCA"},
+	"another root":        {func(t *testing.T, public *metadata.Public) { t.Helper(); public.RootCA = newRootPEM(t) }, "gone from rootCA"},
+	"a further root":      {func(t *testing.T, public *metadata.Public) { t.Helper(); public.RootCA += newRootPEM(t) }, "new in rootCA"},
 	"another key for tokens": {func(t *testing.T, public *metadata.Public) {
+		t.Helper()
 		keypair, err := authn.GenerateKeypair()
 		if err != nil {
 			t.Fatal(err)
@@ -87,7 +88,7 @@ func TestWithoutVerifiedTLSAnotherIdentityIsHeldUntilAPersonConfirmsIt(t *testin
 			w.wantCondition(confirmed, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "imported: 0")
 
 			// The confirmation is for this identity, not for the next one.
-			w.changePublic(confirmed, func(t *testing.T, public *metadata.Public) { public.RootCA = newRootPEM(t) })
+			w.changePublic(confirmed, func(t *testing.T, public *metadata.Public) { t.Helper(); public.RootCA = newRootPEM(t) })
 			w.wantCondition(w.visit(confirmed)[0], v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonIdentityChanged, "")
 		})
 	}
@@ -120,7 +121,7 @@ func TestWhatIsTheSameIdentityIsNotHeld(t *testing.T) {
 			w := newWorld(t)
 			b := w.addPeer("b")
 			b.Spec.Metadata.InsecureSkipVerify = true
-			w.changePublic(b, func(t *testing.T, public *metadata.Public) { public.RootCA += newRootPEM(t) })
+			w.changePublic(b, func(t *testing.T, public *metadata.Public) { t.Helper(); public.RootCA += newRootPEM(t) })
 			b = w.visit(b)[0]
 			w.changePublic(b, change)
 			w.wantCondition(w.visit(b)[0], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
@@ -129,6 +130,7 @@ func TestWhatIsTheSameIdentityIsNotHeld(t *testing.T) {
 }
 
 func reverseRoots(t *testing.T, public *metadata.Public) {
+	t.Helper()
 	const end = "-----END CERTIFICATE-----\n"
 	first, second, ok := strings.Cut(public.RootCA, end)
 	if !ok {
@@ -141,7 +143,10 @@ func TestARootThatExpiresIsNoChangeOfIdentity(t *testing.T) {
 	w := newWorld(t)
 	b := w.addPeer("b")
 	b.Spec.Metadata.InsecureSkipVerify = true
-	w.changePublic(b, func(t *testing.T, public *metadata.Public) { public.RootCA += shortRoot(t, start.Add(time.Hour)) })
+	w.changePublic(b, func(t *testing.T, public *metadata.Public) {
+		t.Helper()
+		public.RootCA += shortRoot(t, start.Add(time.Hour))
+	})
 	b = w.visit(b)[0]
 	w.now = start.Add(2 * time.Hour)
 	// Some other field, so that the document is judged anew; the roots are as before, but for time.
@@ -156,6 +161,7 @@ func TestTheFirstIdentityUnderAnotherTrustDomainIsTaken(t *testing.T) {
 	b = w.visit(b)[0]
 	b.Spec.TrustDomain, b.Generation = "cluster-x.local", 2
 	w.changePublic(b, func(t *testing.T, public *metadata.Public) {
+		t.Helper()
 		public.TrustDomain, public.ClusterUUID, public.RootCA = "cluster-x.local", "uuid-x", newRootPEM(t)
 	})
 	w.wantCondition(w.visit(b)[0], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
@@ -165,8 +171,14 @@ func TestAPeerWhoseRootsCannotBeHonouredIsRefusedWithTheReason(t *testing.T) {
 	w := newWorld(t)
 	b := w.visit(w.addPeer("b"))[0]
 	future := w.visit(w.addPeer("c"))[0]
-	w.changePublic(b, func(t *testing.T, public *metadata.Public) { public.RootCA = constrainedRoot(t, "cluster-x.local") })
-	w.changePublic(future, func(t *testing.T, public *metadata.Public) { public.RootCA += constrainedRoot(t, "cluster-x.local") })
+	w.changePublic(b, func(t *testing.T, public *metadata.Public) {
+		t.Helper()
+		public.RootCA = constrainedRoot(t, "cluster-x.local")
+	})
+	w.changePublic(future, func(t *testing.T, public *metadata.Public) {
+		t.Helper()
+		public.RootCA += constrainedRoot(t, "cluster-x.local")
+	})
 	visited := w.visit(b, future)
 	w.wantCondition(visited[0], v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonRootsNotHonoured, "name constraints")
 	if !reflect.DeepEqual(visited[0].Status.MetadataCache, b.Status.MetadataCache) {

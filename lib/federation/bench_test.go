@@ -10,6 +10,7 @@ import (
 
 // forSizes runs a benchmark over so many published services.
 func forSizes(b *testing.B, run func(b *testing.B, services []metadata.PublicService)) {
+	b.Helper()
 	for _, count := range []int{100, 1000, 10_000} {
 		services := make([]metadata.PublicService, 0, count)
 		for index := range count {
@@ -23,6 +24,7 @@ func forSizes(b *testing.B, run func(b *testing.B, services []metadata.PublicSer
 
 func BenchmarkJudge(b *testing.B) {
 	forSizes(b, func(b *testing.B, services []metadata.PublicService) {
+		b.Helper()
 		for b.Loop() {
 			if verdict := federation.Judge(services, domain); len(verdict.Accepted) != len(services) {
 				b.Fatal(verdict.Rejected)
@@ -34,6 +36,7 @@ func BenchmarkJudge(b *testing.B) {
 func BenchmarkImport(b *testing.B) {
 	globs := []string{"db-*.shop", "*.bank", "api-*.shop"}
 	forSizes(b, func(b *testing.B, services []metadata.PublicService) {
+		b.Helper()
 		for b.Loop() {
 			if imported := federation.Import(services, globs); len(imported) != len(services) {
 				b.Fatal(len(imported))
@@ -44,6 +47,7 @@ func BenchmarkImport(b *testing.B) {
 
 func BenchmarkObjects(b *testing.B) {
 	forSizes(b, func(b *testing.B, services []metadata.PublicService) {
+		b.Helper()
 		peers := []federation.Peer{peerB(ipGateway(), services...)}
 		for b.Loop() {
 			if objects := federation.Objects(peers); len(objects) != 2*len(services) {
@@ -55,6 +59,7 @@ func BenchmarkObjects(b *testing.B) {
 
 func BenchmarkDiff(b *testing.B) {
 	forSizes(b, func(b *testing.B, services []metadata.PublicService) {
+		b.Helper()
 		found := federation.Objects([]federation.Peer{peerB(ipGateway(), services...)})
 		wanted := federation.Objects([]federation.Peer{peerB(ipGateway(), services[1:]...)})
 		for b.Loop() {

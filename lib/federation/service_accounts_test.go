@@ -61,7 +61,7 @@ func TestJudgeServiceAccounts(t *testing.T) {
 			if got := len(verdict.Accepted) == 1; got != test.accepted {
 				t.Fatalf("accepted: %v", got)
 			}
-			if test.accepted && !(len(verdict.Accepted[0].ServiceAccounts)+len(test.want) == 0 || reflect.DeepEqual(verdict.Accepted[0].ServiceAccounts, test.want)) {
+			if test.accepted && len(verdict.Accepted[0].ServiceAccounts)+len(test.want) > 0 && !reflect.DeepEqual(verdict.Accepted[0].ServiceAccounts, test.want) {
 				t.Errorf("got %v, want %v", verdict.Accepted[0].ServiceAccounts, test.want)
 			}
 			var said []string

@@ -14,7 +14,7 @@ import (
 // of the Service's namespace, separated by commas, that may run it outside of Pods.
 const AccountsAnnotation = "alpha.istio.io/kubernetes-serviceaccounts"
 
-// ReasonTooManyServiceAccounts: the Pods of a Service use more service accounts than neighbours take.
+// ReasonTooManyServiceAccounts means that the Pods of a Service use more service accounts than neighbours take.
 const ReasonTooManyServiceAccounts = "TooManyServiceAccounts"
 
 // ServiceAccountsOf tells which service accounts may answer for a Service,

@@ -79,8 +79,8 @@ func Check(settings, previous map[string]any, now time.Time) []error {
 			problems = append(problems, fmt.Errorf("alliance.ingressGateway.advertise[%d]: %w", index, err))
 		}
 	}
-	problems = append(problems, read.scheduling.check("")...)
-	problems = append(problems, gateway.scheduling.check("alliance.ingressGateway.")...)
+	problems = append(problems, read.check("")...)
+	problems = append(problems, gateway.check("alliance.ingressGateway.")...)
 	problems = append(problems, checkAnnotations("alliance.ingressGateway.serviceAnnotations", gateway.ServiceAnnotations)...)
 	problems = append(problems, checkAnnotations("alliance.ingressGateway.gatewayPodAnnotations", gateway.GatewayPodAnnotations)...)
 	problems = append(problems, checkVersions(read.GlobalVersion, read.AdditionalVersions)...)

@@ -62,6 +62,7 @@ func checkStrength(root *x509.Certificate) error {
 		return fmt.Errorf("it is signed with %s; use SHA-256 or better", root.SignatureAlgorithm)
 	case x509.UnknownSignatureAlgorithm:
 		return errors.New("its signature algorithm is not known here; use RSA, ECDSA or Ed25519 with SHA-256 or better")
+	default: // strong; the key says the rest
 	}
 	switch key := root.PublicKey.(type) {
 	case *rsa.PublicKey:

@@ -153,6 +153,7 @@ func TestAnAnchorChangesOnlyWhenSomethingDemandsIt(t *testing.T) {
 func TestARootThatCannotBeHonouredSaysWhy(t *testing.T) {
 	weak := func(key crypto.Signer, err error) func(t *testing.T) *x509.Certificate {
 		return func(t *testing.T) *x509.Certificate {
+			t.Helper()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -161,7 +162,7 @@ func TestARootThatCannotBeHonouredSaysWhy(t *testing.T) {
 		}
 	}
 	changed := func(change func(*x509.Certificate)) func(*testing.T) *x509.Certificate {
-		return func(t *testing.T) *x509.Certificate { return newRoot(t, "ECDSA P-256", change).certificate }
+		return func(t *testing.T) *x509.Certificate { t.Helper(); return newRoot(t, "ECDSA P-256", change).certificate }
 	}
 	p224, p224Err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	for name, test := range map[string]struct {

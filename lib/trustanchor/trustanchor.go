@@ -35,6 +35,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -153,7 +154,7 @@ func sameTerms(anchor, root *x509.Certificate, trustDomains []string) bool {
 
 func termsOf(certificate *x509.Certificate) terms {
 	return terms{
-		SubjectKeyID: fmt.Sprintf("%x", certificate.SubjectKeyId),
+		SubjectKeyID: hex.EncodeToString(certificate.SubjectKeyId),
 		IsCA:         certificate.IsCA,
 		Constrained:  certificate.BasicConstraintsValid,
 		Critical:     certificate.PermittedDNSDomainsCritical,

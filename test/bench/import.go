@@ -165,7 +165,7 @@ func (r *imported) change(ctx context.Context, account *ledger, operator, export
 		}
 		before := account.snapshot()
 		// The operator looks for work at intervals: a change must not always come at the same point of them.
-		if err := pause(ctx, rand.N(time.Second)); err != nil {
+		if err := pause(ctx, rand.N(time.Second)); err != nil { //nolint:gosec // nobody gains by guessing it
 			return err
 		}
 		waiting, cancel := context.WithTimeout(ctx, changeTimeout)

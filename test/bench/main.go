@@ -25,12 +25,13 @@ type plan struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	work := run
 	if len(os.Args) == 2 && os.Args[1] == loadArgument {
 		work = func(context.Context) error { return generateLoad(os.Stdin, os.Stdout) }
 	}
-	if err := work(ctx); err != nil {
+	err := work(ctx)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}

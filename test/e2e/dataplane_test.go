@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -90,7 +91,7 @@ func (c *cluster) gatewayAddresses(t *testing.T) []string {
 	}
 	var addresses []string
 	for _, ingress := range service.Status.LoadBalancer.Ingress {
-		addresses = append(addresses, net.JoinHostPort(ingress.IP, fmt.Sprint(gatewayPort)))
+		addresses = append(addresses, net.JoinHostPort(ingress.IP, strconv.Itoa(gatewayPort)))
 	}
 	if len(addresses) == 0 {
 		t.Fatalf("the gateway of %s has no address", c.name)

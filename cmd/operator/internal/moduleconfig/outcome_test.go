@@ -29,6 +29,7 @@ const helmSentence = "helm upgrade failed: DaemonSet is invalid; \tnodeSelector:
 
 // installed is a cluster that runs with inlet NodePort, which has been proven.
 func installed(t *testing.T, g Gomega) (*cluster, *Backend, chan config.Event) {
+	t.Helper()
 	c := newCluster()
 	c.apply(g, "istio", map[string]any{"enabled": true, "settings": inlet("NodePort")})
 	c.fares(inlet("NodePort"), succeeds)
