@@ -51,8 +51,8 @@ func allianceMetadata() hookruntime.Hook {
 		Config: sdk.HookConfig{
 			OnBeforeHelm: &sdk.OrderedConfig{Order: 20},
 			Queue:        "/modules/istio/alliance-metadata",
-			// Anchors are renewed long before they end; months make no difference to hours.
-			Schedule: []sdk.ScheduleConfig{{Name: "renewal", Crontab: "23 */6 * * *"}},
+			// The floor for when an event is missed: trust that was withdrawn must not last. It renews anchors, too.
+			Schedule: []sdk.ScheduleConfig{{Name: "every_minute", Crontab: "* * * * *"}},
 			Kubernetes: []sdk.KubernetesConfig{
 				binding,
 				multiclustersBinding(),

@@ -38,7 +38,7 @@ func TestTrustInAPeerComesAndGoesWithItsFederation(t *testing.T) {
 	everySidecar := func(what string, condition func(*mesh.View) string) {
 		t.Helper()
 		for revision, sidecar := range sidecars {
-			await(t, sidecar, revision+": "+what, condition)
+			awaitWithin(t, scheduled, sidecar, revision+": "+what, condition)
 		}
 	}
 
