@@ -24,22 +24,6 @@ type sighting struct {
 	etags       [2]string
 }
 
-func sightFederation(resource v1alpha1.IstioFederation) sighting {
-	return sighting{
-		uid: string(resource.UID), generation: resource.Generation, annotations: resource.Annotations,
-		conditions: resource.Status.Conditions,
-		etags:      [2]string{resource.Status.MetadataCache.PublicETag, resource.Status.MetadataCache.PrivateETag},
-	}
-}
-
-func sightMulticluster(resource v1alpha1.IstioMulticluster) sighting {
-	return sighting{
-		uid: string(resource.UID), generation: resource.Generation, annotations: resource.Annotations,
-		conditions: resource.Status.Conditions,
-		etags:      [2]string{resource.Status.MetadataCache.PublicETag, resource.Status.MetadataCache.PrivateETag},
-	}
-}
-
 // visits remembers what was asked and written last, so that one peer's news
 // does not mean asking all of them, and a snapshot that is older than the last
 // write is recognised. It is an economy: a process that knows nothing asks

@@ -15,7 +15,7 @@ var _ = Describe("What federation_discovery remembers of its visits", func() {
 		memory   *visits
 		resource v1alpha1.IstioFederation
 	)
-	asked := func(at time.Time) bool { return memory.due(sightFederation(resource), true, at) }
+	asked := func(at time.Time) bool { return memory.due(federationKind().sight(resource), true, at) }
 	BeforeEach(func() {
 		memory = &visits{known: map[string]visitKey{}}
 		resource = v1alpha1.IstioFederation{}
@@ -45,12 +45,12 @@ var _ = Describe("What federation_discovery remembers of its visits", func() {
 	})
 
 	It("lets the news of a slow peer wait for the next minute", func() {
-		memory.took(sightFederation(resource), 2*time.Second)
+		memory.took(federationKind().sight(resource), 2*time.Second)
 		poke("1")
 		Expect(asked(now)).To(BeFalse())
 		Expect(asked(now.Add(time.Minute))).To(BeTrue())
 		Expect(asked(now.Add(time.Minute))).To(BeFalse())
-		memory.took(sightFederation(resource), time.Millisecond)
+		memory.took(federationKind().sight(resource), time.Millisecond)
 		poke("2")
 		Expect(asked(now.Add(time.Minute))).To(BeTrue())
 	})
@@ -60,11 +60,11 @@ var _ = Describe("What federation_discovery remembers of its visits", func() {
 		written.MetadataCache.PrivateETag = `"new"`
 		shown := resource
 		shown.Status = written
-		memory.wrote(sightFederation(shown))
-		Expect(memory.stale(sightFederation(resource))).To(BeTrue())
+		memory.wrote(federationKind().sight(shown))
+		Expect(memory.stale(federationKind().sight(resource))).To(BeTrue())
 		Expect(asked(now)).To(BeTrue())
 		resource.Status = written
-		Expect(memory.stale(sightFederation(resource))).To(BeFalse())
+		Expect(memory.stale(federationKind().sight(resource))).To(BeFalse())
 		Expect(asked(now)).To(BeFalse())
 	})
 

@@ -1,0 +1,139 @@
+package hooks
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	sdk "github.com/deckhouse/module-sdk/pkg"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/discovery"
+	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+)
+
+// joinDiscovery is the hook that asks the peers of one kind, and the only judge
+// of their answers; it writes the outcome into status. It is woken by the
+// watcher of metadata-exporter (an annotation), by changes of a spec, and every
+// minute whatever happens. It alone runs in its queue: no peer can hold up
+// anything else of the module.
+func joinDiscovery[R, S any](name, queue string, kind joinKind[R, S], client peerClient) hookruntime.Hook {
+	visited := &visits{known: map[string]visitKey{}}
+	return hookruntime.Hook{
+		Name: name,
+		Config: sdk.HookConfig{
+			Queue:    queue,
+			Schedule: []sdk.ScheduleConfig{{Name: "every_minute", Crontab: "* * * * *"}},
+			Kubernetes: []sdk.KubernetesConfig{
+				{
+					Name:       kind.plural,
+					APIVersion: v1alpha1.APIVersion,
+					Kind:       kind.kind,
+					JqFilter: `{
+						metadata: {
+							name: .metadata.name, uid: .metadata.uid,
+							generation: .metadata.generation, creationTimestamp: .metadata.creationTimestamp,
+							annotations: {
+								"` + v1alpha1.PokeAnnotation + `": (.metadata.annotations["` + v1alpha1.PokeAnnotation + `"] // ""),
+								"` + v1alpha1.AcceptIdentityAnnotation + `": (.metadata.annotations["` + v1alpha1.AcceptIdentityAnnotation + `"] // "")
+							}
+						},
+						spec: .spec
+					}`,
+				},
+				// Apart, so that this hook's own writes do not wake it.
+				kind.statuses(),
+				kind.otherKind,
+				secretBinding("keypair", operatorNamespace, authnSecret),
+			},
+		},
+		Run: func(ctx context.Context, in *sdk.HookInput) error {
+			if err := presentClientCertificate(in, client); err != nil {
+				return err
+			}
+			return kind.discover(ctx, in, client, visited)
+		},
+	}
+}
+
+func (k joinKind[R, S]) discover(ctx context.Context, in *sdk.HookInput, client discovery.Getter, visited *visits) error {
+	resources, err := k.withStatus(in)
+	if err != nil {
+		return err
+	}
+	now := in.DC.GetClock().Now()
+	in.MetricsCollector.Expire(k.metricsGroup)
+	if !in.Values.Get(k.enabledPath).Bool() {
+		return k.sayDisabled(in, resources, now)
+	}
+
+	statuses, err := k.askPeers(ctx, in, client, resources, visited, now)
+	if err != nil {
+		return err
+	}
+	seen := make([]sighting, 0, len(resources))
+	for _, resource := range resources {
+		shows := k.show(&resource)
+		status := statuses[shows.meta.Name]
+		if err := k.writeStatus(in, resource, status); err != nil {
+			return err
+		}
+		*shows.status = status
+		seen = append(seen, k.sight(resource))
+		visited.wrote(seen[len(seen)-1])
+		k.report(in, shows.meta.Name, status, now)
+	}
+	visited.forgetOthers(seen)
+	return nil
+}
+
+func (k joinKind[R, S]) askPeers(ctx context.Context, in *sdk.HookInput, client discovery.Getter, resources []R, visited *visits, now time.Time) (map[string]S, error) {
+	this, err := self(in)
+	if err != nil {
+		return nil, err
+	}
+	keypair, err := secret(in, "keypair")
+	if err != nil {
+		return nil, err
+	}
+	elsewhere, err := k.claims(in, this, k.otherKind.Name)
+	if err != nil {
+		return nil, err
+	}
+	asked := slices.Clone(resources)
+	for index := range asked {
+		if visited.stale(k.sight(asked[index])) {
+			// The snapshot does not have our last write yet, or it failed: ask without conditions and write all of it.
+			shows := k.show(&asked[index])
+			*shows.publicETag, *shows.privateETag = "", ""
+		}
+	}
+	discoverer := discovery.Discoverer{Client: client, Self: this, PrivateKey: string(keypair["priv.pem"]), Now: now, Elsewhere: elsewhere}
+	return k.ask(discoverer, ctx, asked, func(resource R) bool {
+		return visited.due(k.sight(resource), len(keypair) > 0, now)
+	}, func(resource R, waited time.Duration) {
+		visited.took(k.sight(resource), waited)
+	}), nil
+}
+
+// withStatus joins the snapshot that wakes the hook with the one that does not.
+func (k joinKind[R, S]) withStatus(in *sdk.HookInput) ([]R, error) {
+	resources, err := snapshot[R](in, k.plural)
+	if err != nil {
+		return nil, err
+	}
+	found, err := snapshot[R](in, "statuses")
+	if err != nil {
+		return nil, err
+	}
+	byUID := make(map[string]S, len(found))
+	for index := range found {
+		shows := k.show(&found[index])
+		byUID[string(shows.meta.UID)] = *shows.status
+	}
+	for index := range resources {
+		shows := k.show(&resources[index])
+		*shows.status = byUID[string(shows.meta.UID)]
+	}
+	return resources, nil
+}

@@ -1,0 +1,72 @@
+package hooks
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	sdk "github.com/deckhouse/module-sdk/pkg"
+	objectpatch "github.com/deckhouse/module-sdk/pkg/object-patch"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+)
+
+// federationSwitch follows the setting federation.enabled.
+func federationSwitch() hookruntime.Hook { return joinSwitch("federation_switch", federationKind()) }
+
+// multiclusterSwitch follows the setting multicluster.enabled.
+func multiclusterSwitch() hookruntime.Hook {
+	return joinSwitch("multicluster_switch", multiclusterKind())
+}
+
+// joinSwitch follows the setting that enables a kind, which has no event of its
+// own: switched off, it says so in every resource; switched on, it wakes the
+// hook that asks the peers in a queue of its own.
+func joinSwitch[R, S any](name string, kind joinKind[R, S]) hookruntime.Hook {
+	resources := kind.statuses()
+	resources.Name = kind.plural
+	return hookruntime.Hook{
+		Name: name,
+		Config: sdk.HookConfig{
+			OnAfterHelm: &sdk.OrderedConfig{Order: 20},
+			Kubernetes:  []sdk.KubernetesConfig{resources},
+		},
+		Run: func(_ context.Context, in *sdk.HookInput) error { return kind.follow(in) },
+	}
+}
+
+func (k joinKind[R, S]) follow(in *sdk.HookInput) error {
+	resources, err := snapshot[R](in, k.plural)
+	if err != nil {
+		return err
+	}
+	if !in.Values.Get(k.enabledPath).Bool() {
+		return k.sayDisabled(in, resources, in.DC.GetClock().Now())
+	}
+	for _, resource := range resources {
+		shows := k.show(&resource)
+		ready := meta.FindStatusCondition(*shows.conditions, v1alpha1.ConditionReady)
+		if ready == nil || isVisited(*shows.conditions) {
+			continue
+		}
+		// The value differs from switch to switch, and not from run to run.
+		poke := "switched-on." + strconv.FormatInt(ready.LastTransitionTime.Unix(), 36)
+		in.PatchCollector.PatchWithMerge(
+			map[string]any{"metadata": map[string]any{"annotations": map[string]any{v1alpha1.PokeAnnotation: poke}}},
+			v1alpha1.APIVersion, k.kind, "", shows.meta.Name, objectpatch.WithIgnoreMissingObject(true))
+	}
+	return nil
+}
+
+// sayDisabled tells in every resource that nothing acts on it.
+func (k joinKind[R, S]) sayDisabled(in *sdk.HookInput, resources []R, now time.Time) error {
+	for _, resource := range resources {
+		status := k.switched(resource, k.disabledReason, k.disabledMessage, now)
+		if err := k.writeStatus(in, resource, status); err != nil {
+			return err
+		}
+	}
+	return nil
+}
