@@ -51,7 +51,8 @@ func allianceMetadata() hookruntime.Hook {
 		Config: sdk.HookConfig{
 			OnBeforeHelm: &sdk.OrderedConfig{Order: 20},
 			Queue:        "/modules/istio/alliance-metadata",
-			// The floor for when an event is missed: trust that was withdrawn must not last. It renews anchors, too.
+			// A floor under another operator than ours, whose queues may lose events (docs/DEVELOPMENT.md, "Queues"):
+			// trust that was withdrawn must not last. It renews anchors, too.
 			Schedule: []sdk.ScheduleConfig{{Name: "every_minute", Crontab: "* * * * *"}},
 			Kubernetes: []sdk.KubernetesConfig{
 				binding,

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
-	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -187,15 +186,10 @@ func (c *cluster) sidecar(t *testing.T, pod *corev1.Pod, version istioversion.Ve
 // await waits until the sidecar has been told what the condition wants.
 func await(t *testing.T, sidecar *mesh.Client, what string, condition func(*mesh.View) (missing string)) {
 	t.Helper()
-	awaitWithin(t, prompt, sidecar, what, condition)
-}
-
-func awaitWithin(t *testing.T, within time.Duration, sidecar *mesh.Client, what string, condition func(*mesh.View) (missing string)) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), within)
+	ctx, cancel := context.WithTimeout(context.Background(), prompt)
 	defer cancel()
 	if _, err := sidecar.Await(ctx, condition); err != nil {
-		t.Fatalf("not within %s: %s: %v", within, what, err)
+		t.Fatalf("not within %s: %s: %v", prompt, what, err)
 	}
 }
 

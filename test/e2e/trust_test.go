@@ -38,7 +38,7 @@ func TestTrustInAPeerComesAndGoesWithItsFederation(t *testing.T) {
 	everySidecar := func(what string, condition func(*mesh.View) string) {
 		t.Helper()
 		for revision, sidecar := range sidecars {
-			awaitWithin(t, scheduled, sidecar, revision+": "+what, condition)
+			await(t, sidecar, revision+": "+what, condition)
 		}
 	}
 

@@ -17,7 +17,6 @@ import (
 	addonmetrics "github.com/flant/addon-operator/pkg/metrics"
 	"github.com/flant/addon-operator/pkg/utils"
 	shellmetrics "github.com/flant/shell-operator/pkg/metrics"
-	"github.com/flant/shell-operator/pkg/task/queue"
 	corev1 "k8s.io/api/core/v1"
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset"
 	"k8s.io/client-go/dynamic"
@@ -47,9 +46,6 @@ const (
 	remindInterval = 3 * time.Second
 	// invalidMetric is 1 for each ModuleConfig that is refused.
 	invalidMetric = "istio_operator_module_config_invalid"
-	// queueInterval is how often an idle queue of hooks looks for work. A published
-	// Service passes two queues; shell-operator's own 250 ms were most of its way.
-	queueInterval = 25 * time.Millisecond
 )
 
 // worker is what the leader does.
@@ -84,7 +80,7 @@ func (w worker) run(ctx context.Context) (err error) {
 	}
 	defer stopEvents()
 
-	queue.DefaultWaitLoopCheckInterval, queue.DefaultDelayOnQueueIsEmpty = queueInterval, queueInterval
+	setUpQueues()
 	dependencies := hookruntime.NewDependencies()
 	dependencies.SetRESTConfig(w.config)
 	istiohooks.Register(dependencies)
