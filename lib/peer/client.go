@@ -76,11 +76,15 @@ type Client struct {
 	mu         sync.Mutex
 	transports map[[sha256.Size]byte]*pooledTransport
 	unwanted   unwanted
+	renewals   renewals
 }
 
 // NewClient returns a Client with empty connection pools.
 func NewClient() *Client {
-	return &Client{now: time.Now, transports: map[[sha256.Size]byte]*pooledTransport{}, unwanted: unwanted{}}
+	return &Client{
+		now: time.Now, transports: map[[sha256.Size]byte]*pooledTransport{},
+		unwanted: unwanted{}, renewals: renewals{hosts: map[string]renewal{}},
+	}
 }
 
 // Get fetches one document. Every error is an *Error.

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,18 +18,29 @@ type pooledTransport struct {
 	*http.Transport
 	shown   *shown
 	lastUse time.Time
+	// renewal is that of the one host that uses the pool; 0 for a pool that hosts share.
+	renewal uint64
 }
 
-// do sends the request, a second time without the client certificate when the
-// peer may have refused it for that: showing one must not do harm where the
-// token alone would do. Every error is an *Error.
+// do sends the request. It sends it a second time on a new connection when one
+// that was kept alive may lead to the wrong server, and without the client
+// certificate when the peer may have refused it for that: showing one must not
+// do harm where the token alone would do. Every error is an *Error.
 func (c *Client) do(request *http.Request, target Target) (*http.Response, error) {
 	address := request.URL.String()
-	transport, err := c.transport(target, c.presented(target))
+	transport, err := c.transport(target, request.URL.Host, c.presented(target))
 	if err != nil {
 		return nil, &Error{Reason: TLS, URL: address, Err: err}
 	}
-	response, err := transport.send(request)
+	response, reused, err := transport.send(request)
+	if err == nil && reused && misdirected(response) {
+		_ = response.Body.Close()
+		c.renew(request.URL.Host, transport)
+		if transport, err = c.transport(target, request.URL.Host, c.presented(target)); err != nil {
+			return nil, &Error{Reason: TLS, URL: address, Err: err}
+		}
+		response, _, err = transport.send(request.Clone(request.Context()))
+	}
 	if transport.shown.refused(response, err) {
 		if plain, ok := c.doWithout(request, target); ok {
 			if err == nil {
@@ -45,11 +58,11 @@ func (c *Client) do(request *http.Request, target Target) (*http.Response, error
 // doWithout sends the request without a client certificate; ok is false when
 // that is no better. A peer for which it is gets none for a while.
 func (c *Client) doWithout(request *http.Request, target Target) (_ *http.Response, ok bool) {
-	transport, err := c.transport(target, nil)
+	transport, err := c.transport(target, request.URL.Host, nil)
 	if err != nil {
 		return nil, false
 	}
-	response, err := transport.send(request.Clone(request.Context()))
+	response, _, err := transport.send(request.Clone(request.Context()))
 	if err != nil {
 		return nil, false
 	}
@@ -63,13 +76,18 @@ func (c *Client) doWithout(request *http.Request, target Target) (_ *http.Respon
 	return response, true
 }
 
-func (t *pooledTransport) send(request *http.Request) (*http.Response, error) {
+// send sends the request once; reused tells whether over a connection that had served another.
+func (t *pooledTransport) send(request *http.Request) (response *http.Response, reused bool, err error) {
+	var kept atomic.Bool
+	trace := &httptrace.ClientTrace{GotConn: func(connection httptrace.GotConnInfo) { kept.Store(connection.Reused) }}
+	request = request.WithContext(httptrace.WithClientTrace(request.Context(), trace))
 	httpClient := http.Client{
 		Transport: t.Transport,
 		// A redirect would carry the token to an address nobody configured.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return httpClient.Do(request)
+	response, err = httpClient.Do(request)
+	return response, kept.Load(), err
 }
 
 // presented is the client certificate for target.
@@ -82,17 +100,21 @@ func (c *Client) presented(target Target) *tls.Certificate {
 	return c.certificate.Load()
 }
 
-// transport returns the connection pool for target's trust settings and this
-// client certificate, and lets go of pools that nobody used lately.
-func (c *Client) transport(target Target, certificate *tls.Certificate) (*pooledTransport, error) {
+// transport returns the connection pool for target's trust settings, this client
+// certificate and the host's renewal, and lets go of pools that nobody used lately.
+func (c *Client) transport(target Target, host string, certificate *tls.Certificate) (*pooledTransport, error) {
 	identity := strconv.FormatBool(target.InsecureSkipVerify) + target.CA
 	if certificate != nil && len(certificate.Certificate) > 0 {
 		identity += "\x00" + string(certificate.Certificate[0])
 	}
-	key := sha256.Sum256([]byte(identity))
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	renewal := c.renewals.hosts[host].number
+	if renewal != 0 {
+		identity += "\x00renewal " + strconv.FormatUint(renewal, 10)
+	}
+	key := sha256.Sum256([]byte(identity))
 	now := c.now()
 	for other, pooled := range c.transports {
 		if other != key && now.Sub(pooled.lastUse) > transportIdleFor {
@@ -110,7 +132,7 @@ func (c *Client) transport(target Target, certificate *tls.Certificate) (*pooled
 	if err != nil {
 		return nil, err
 	}
-	pooled := &pooledTransport{lastUse: now, shown: presents, Transport: &http.Transport{
+	pooled := &pooledTransport{lastUse: now, shown: presents, renewal: renewal, Transport: &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 		TLSHandshakeTimeout:    5 * time.Second,
