@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -48,16 +49,37 @@ func (s *shown) get(request *tls.CertificateRequestInfo) (*tls.Certificate, erro
 }
 
 // refused is true when the peer may have answered as it did because of the
-// certificate it got: with a TLS alert, or with nginx's 400.
-func (s *shown) refused(response *http.Response, err error) bool {
+// certificate it got: with a TLS alert, or with nginx's 400. In TLS 1.3 a client
+// may send before it has read the alert; on a new connection it then sees no
+// more than that the peer has closed it.
+func (s *shown) refused(response *http.Response, reused bool, err error) bool {
 	if !s.asked.Load() {
 		return false
 	}
 	if err != nil {
 		var operation *net.OpError
-		return errors.As(err, &operation) && operation.Op == "remote error"
+		alert := errors.As(err, &operation) && operation.Op == "remote error"
+		return alert || !reused && closed(err)
 	}
 	return response.StatusCode == http.StatusBadRequest
+}
+
+// closed is true for the many errors of a connection that the peer closed
+// without an answer: true for all but those of other origin.
+func closed(err error) bool {
+	var (
+		operation    *net.OpError
+		timeout      net.Error
+		verification *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.As(err, &operation) && operation.Op == "dial",
+		errors.As(err, &timeout) && timeout.Timeout(),
+		errors.As(err, &verification),
+		errors.Is(err, context.Canceled):
+		return false
+	}
+	return true
 }
 
 // unwanted remembers which endpoints refuse the client certificate, and until when.

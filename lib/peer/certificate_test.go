@@ -90,6 +90,18 @@ func TestACertificateThatThePeerRefusesDoesNoHarm(t *testing.T) {
 		}
 		whoAsks(w, r)
 	}
+	hangUp := func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TLS.PeerCertificates) == 0 {
+			whoAsks(w, r)
+			return
+		}
+		connection, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_ = connection.Close()
+	}
 	alert := func(version uint16) func(*tls.Config) {
 		return func(config *tls.Config) {
 			config.ClientAuth, config.MaxVersion = tls.VerifyClientCertIfGiven, version
@@ -100,6 +112,7 @@ func TestACertificateThatThePeerRefusesDoesNoHarm(t *testing.T) {
 		"with nginx's answer 400":  askingServer(t, func(*tls.Config) {}, like400),
 		"with an alert of TLS 1.2": askingServer(t, alert(tls.VersionTLS12), whoAsks),
 		"with an alert of TLS 1.3": askingServer(t, alert(tls.VersionTLS13), whoAsks),
+		"by hanging up":            askingServer(t, func(config *tls.Config) { config.NextProtos = []string{"http/1.1"} }, hangUp),
 		"by not asking for it":     askingServer(t, func(config *tls.Config) { config.ClientAuth = tls.NoClientCert }, whoAsks),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -39,9 +39,9 @@ func (c *Client) do(request *http.Request, target Target) (*http.Response, error
 		if transport, err = c.transport(target, request.URL.Host, c.presented(target)); err != nil {
 			return nil, &Error{Reason: TLS, URL: address, Err: err}
 		}
-		response, _, err = transport.send(request.Clone(request.Context()))
+		response, reused, err = transport.send(request.Clone(request.Context()))
 	}
-	if transport.shown.refused(response, err) {
+	if transport.shown.refused(response, reused, err) {
 		if plain, ok := c.doWithout(request, target); ok {
 			if err == nil {
 				_ = response.Body.Close()
