@@ -4,9 +4,14 @@ package e2e
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"strconv"
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -31,6 +36,93 @@ func TestAnInvalidSettingIsNamedAndTheLastGoodOnesStayInForce(t *testing.T) {
 
 	suite.a.configure(t, "istio", repaired)
 	eventually(t, prompt, "the message is withdrawn", func() string { return suite.a.moduleMessage(t) })
+}
+
+// outsideNodePorts is a port that the settings may name, as some clusters give
+// it to Services, and that the lab's API server refuses: its range is the default one, 30000 to 32767.
+const outsideNodePorts = 8081
+
+// TestSettingsThatTheAPIServerRefusesAreReported: nothing but the API server
+// knows the range of node ports, so that these settings pass every check and
+// their Helm run fails.
+func TestSettingsThatTheAPIServerRefusesAreReported(t *testing.T) {
+	awaitJoined(t)
+	gateway := func(inlet, nodePort any) map[string]any {
+		return map[string]any{"settings": map[string]any{"alliance": map[string]any{
+			"ingressGateway": map[string]any{"inlet": inlet, "nodePort": nodePort},
+		}}}
+	}
+	before := suite.a.gatewaySettings(t)
+	refused, good := gateway("NodePort", map[string]any{"port": outsideNodePorts}), gateway(before["inlet"], before["nodePort"])
+	t.Cleanup(func() {
+		suite.a.configure(t, "istio", good)
+		awaitJoined(t)
+	})
+	service, pids := suite.a.gatewayService(t), suite.a.modulePIDs(t)
+
+	suite.a.configure(t, "istio", refused)
+	eventually(t, restarted, "the ModuleConfig's status says what the API server said", func() string {
+		message := suite.a.moduleMessage(t)
+		for _, part := range []string{"Not applied", strconv.Itoa(outsideNodePorts), "not in the valid range"} {
+			if !strings.Contains(message, part) {
+				return fmt.Sprintf("its message is %q, without %q", message, part)
+			}
+		}
+		return ""
+	})
+	// The module runs on with what it has: its objects, its processes, and its hooks.
+	if now := suite.a.gatewayService(t); !equality.Semantic.DeepEqual(service.Spec, now.Spec) {
+		t.Errorf("the gateway's Service was %+v and is %+v", service.Spec, now.Spec)
+	}
+	namespace := suite.b.namespace(t)
+	suite.a.awaitImported(t, suite.b.publish(t, namespace, "web"), prompt)
+	if now := suite.a.modulePIDs(t); !maps.Equal(pids, now) {
+		t.Errorf("the module's processes were %v and are %v", pids, now)
+	}
+	if message := suite.a.moduleMessage(t); !strings.HasPrefix(message, "Not applied") {
+		t.Errorf("while the settings stay, the message changed to %q", message)
+	}
+
+	suite.a.configure(t, "istio", good)
+	eventually(t, restarted, "the message is withdrawn", func() string { return suite.a.moduleMessage(t) })
+}
+
+// gatewaySettings are the settings alliance.ingressGateway of the ModuleConfig; nil for those it leaves out.
+func (c *cluster) gatewaySettings(t *testing.T) map[string]any {
+	t.Helper()
+	config, err := c.dynamic.Resource(moduleConfigs).Get(context.Background(), "istio", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, _, err := unstructured.NestedMap(config.Object, "spec", "settings", "alliance", "ingressGateway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return settings
+}
+
+func (c *cluster) gatewayService(t *testing.T) *corev1.Service {
+	t.Helper()
+	service, err := c.typed.CoreV1().Services(moduleNamespace).Get(context.Background(), "ingressgateway", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return service
+}
+
+// modulePIDs are the processes of the operator and of what it installed, by name.
+func (c *cluster) modulePIDs(t *testing.T) map[string]int {
+	t.Helper()
+	pids := map[string]int{}
+	for _, process := range c.described(t).Processes {
+		if process.Name == "operator" || process.Name == exporterName || strings.HasPrefix(process.Name, "istiod-") {
+			pids[process.Name] = process.PID
+		}
+	}
+	if len(pids) < 3 {
+		t.Fatalf("the lab tells of %v only", pids)
+	}
+	return pids
 }
 
 func (c *cluster) moduleMessage(t *testing.T) string {
