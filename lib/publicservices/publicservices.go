@@ -89,39 +89,3 @@ func obstacle(port corev1.ServicePort) string {
 	}
 	return udp
 }
-
-// Document makes the federation document. Equal inputs in any order give an
-// equal document: services are sorted by hostname, ports by number, gateways by
-// address and port without duplicates. Neither list is ever nil. Without
-// accountsOf the document does not say which identities answer for a Service.
-func Document(services []*corev1.Service, gateways []metadata.IngressGateway, clusterDomain string, accountsOf ServiceAccountsOf) (metadata.Federation, []Rejection) {
-	document := metadata.Federation{
-		IngressGateways: append([]metadata.IngressGateway{}, gateways...),
-		PublicServices:  make([]metadata.PublicService, 0, len(services)),
-	}
-	slices.SortFunc(document.IngressGateways, func(a, b metadata.IngressGateway) int {
-		return cmp.Or(cmp.Compare(a.Address, b.Address), cmp.Compare(a.Port, b.Port))
-	})
-	document.IngressGateways = slices.Compact(document.IngressGateways)
-
-	var rejections []Rejection
-	for _, service := range services {
-		published, ok, rejected := FromService(service, clusterDomain)
-		if ok && accountsOf != nil && !addServiceAccounts(&published, accountsOf(service)) {
-			ok, rejected = false, append(rejected, Rejection{
-				Namespace: service.Namespace, Name: service.Name, Reason: ReasonTooManyServiceAccounts,
-				Message: fmt.Sprintf("its Pods use %d service accounts, more than %d; let them share some, or publish several Services",
-					len(published.ServiceAccounts), metadata.MaxServiceAccounts),
-			})
-		}
-		if ok {
-			document.PublicServices = append(document.PublicServices, published)
-		}
-		rejections = append(rejections, rejected...)
-	}
-	slices.SortFunc(document.PublicServices, func(a, b metadata.PublicService) int { return cmp.Compare(a.Hostname, b.Hostname) })
-	slices.SortFunc(rejections, func(a, b Rejection) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Port, b.Port))
-	})
-	return document, rejections
-}

@@ -1,7 +1,6 @@
 package publicservices_test
 
 import (
-	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -147,40 +146,5 @@ func TestAServiceThatIsBeingDeletedIsNotPublishedAndNoProblem(t *testing.T) {
 	deleted.DeletionTimestamp = &metav1.Time{}
 	if _, ok, rejections := publicservices.FromService(deleted, domain); ok || len(rejections) != 0 {
 		t.Errorf("published = %v, rejections = %v", ok, rejections)
-	}
-}
-
-func TestTheDocumentDoesNotDependOnTheOrderOfItsInputs(t *testing.T) {
-	services := []*corev1.Service{
-		service(t, "metadata: {name: b, namespace: one}\nspec: {ports: [{name: tcp, port: 1}]}"),
-		service(t, "metadata: {name: a, namespace: two}\nspec: {ports: [{name: tcp, port: 2}, {name: http, port: 1}]}"),
-		service(t, "metadata: {name: bad, namespace: two}\nspec: {ports: [{port: 2}]}"),
-		service(t, "metadata: {name: bad, namespace: one}\nspec: {ports: [{port: 2}]}"),
-	}
-	gateways := []metadata.IngressGateway{{Address: "10.0.0.2", Port: 15443}, {Address: "10.0.0.1", Port: 15443}, {Address: "10.0.0.2", Port: 15443}}
-	want, wantRejected := publicservices.Document(services, gateways, domain, nil)
-	if want.PublicServices[0].Hostname != "a.two.svc.cluster-b.local" || want.PublicServices[0].Ports[0].Port != 1 {
-		t.Errorf("services = %+v", want.PublicServices)
-	}
-	if len(want.IngressGateways) != 2 || want.IngressGateways[0].Address != "10.0.0.1" {
-		t.Errorf("gateways = %+v", want.IngressGateways)
-	}
-	if len(wantRejected) != 2 || wantRejected[0].Namespace != "one" {
-		t.Errorf("rejections = %v", wantRejected)
-	}
-	for range 20 {
-		rand.Shuffle(len(services), func(i, j int) { services[i], services[j] = services[j], services[i] })
-		rand.Shuffle(len(gateways), func(i, j int) { gateways[i], gateways[j] = gateways[j], gateways[i] })
-		got, rejected := publicservices.Document(services, gateways, domain, nil)
-		if !reflect.DeepEqual(got, want) || !reflect.DeepEqual(rejected, wantRejected) {
-			t.Fatalf("another order gives\n%+v %v, want\n%+v %v", got, rejected, want, wantRejected)
-		}
-	}
-}
-
-func TestNothingPublishedIsAnEmptyListAndNotNull(t *testing.T) {
-	document, _ := publicservices.Document(nil, nil, domain, nil)
-	if document.PublicServices == nil || document.IngressGateways == nil {
-		t.Errorf("Document() = %#v", document)
 	}
 }

@@ -1,13 +1,10 @@
 package publicservices
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-
-	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
 // AccountsAnnotation on a Service is Istio's: names of further service accounts
@@ -20,7 +17,7 @@ const ReasonTooManyServiceAccounts = "TooManyServiceAccounts"
 // ServiceAccountsOf tells which service accounts may answer for a Service,
 // "<namespace>/<name>" each: nil when that cannot be known, none when it has no
 // endpoints and never had (metadata.PublicService.ServiceAccounts).
-type ServiceAccountsOf func(service *corev1.Service) []string
+type ServiceAccountsOf func(service *Candidate) []string
 
 // Endpoint is what stands behind a Service.
 type Endpoint struct {
@@ -35,7 +32,7 @@ type Endpoint struct {
 // or not: an identity must have travelled before the Pod gets its first
 // request. It is nil when the Service has an endpoint whose identity nobody here
 // knows: neighbours would refuse it.
-func ServiceAccounts(service *corev1.Service, endpoints []Endpoint) []string {
+func ServiceAccounts(service *Candidate, endpoints []Endpoint) []string {
 	accounts := []string{}
 	for _, endpoint := range endpoints {
 		if !endpoint.IsPod {
@@ -45,17 +42,18 @@ func ServiceAccounts(service *corev1.Service, endpoints []Endpoint) []string {
 			accounts = append(accounts, endpoint.ServiceAccount)
 		}
 	}
+	accounts = append(accounts, service.accounts...)
+	slices.Sort(accounts)
+	return slices.Compact(accounts)
+}
+
+// annotatedAccounts are the service accounts that AccountsAnnotation names.
+func annotatedAccounts(service *corev1.Service) []string {
+	var accounts []string
 	for name := range strings.SplitSeq(service.Annotations[AccountsAnnotation], ",") {
 		if name = strings.TrimSpace(name); name != "" {
 			accounts = append(accounts, service.Namespace+"/"+name)
 		}
 	}
-	slices.SortFunc(accounts, cmp.Compare)
-	return slices.Compact(accounts)
-}
-
-// addServiceAccounts completes a Service's published form; false when neighbours would refuse it.
-func addServiceAccounts(published *metadata.PublicService, accounts []string) bool {
-	published.ServiceAccounts = accounts
-	return len(accounts) <= metadata.MaxServiceAccounts
+	return accounts
 }

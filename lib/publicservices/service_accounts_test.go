@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/deckhouse-mesh/istio/lib/publicservices"
 )
 
@@ -29,7 +27,7 @@ func TestServiceAccountsOfEndpoints(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			service := withSpec(t, "ports: [{name: http, port: 80}]")
 			service.Annotations = map[string]string{publicservices.AccountsAnnotation: test.annotation}
-			if got := publicservices.ServiceAccounts(service, test.endpoints); !reflect.DeepEqual(got, test.want) {
+			if got := publicservices.ServiceAccounts(candidates(t, service)[0], test.endpoints); !reflect.DeepEqual(got, test.want) {
 				t.Errorf("got %#v, want %#v", got, test.want)
 			}
 		})
@@ -37,7 +35,7 @@ func TestServiceAccountsOfEndpoints(t *testing.T) {
 }
 
 func TestTheDocumentSaysWhoAnswersForAService(t *testing.T) {
-	services := []*corev1.Service{withSpec(t, "ports: [{name: http, port: 80}]")}
+	services := candidates(t, withSpec(t, "ports: [{name: http, port: 80}]"))
 	for name, test := range map[string]struct {
 		accounts  []string
 		published bool
@@ -49,7 +47,7 @@ func TestTheDocumentSaysWhoAnswersForAService(t *testing.T) {
 			for index := range test.accounts {
 				test.accounts[index] = fmt.Sprint("shop/web-", index)
 			}
-			document, rejections := publicservices.Document(services, nil, domain, func(*corev1.Service) []string { return test.accounts })
+			document, rejections := document(t, services, nil, func(*publicservices.Candidate) []string { return test.accounts })
 			if got := len(document.PublicServices) == 1; got != test.published {
 				t.Fatalf("published: %v", got)
 			}

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
@@ -75,9 +74,9 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	client, err := kubernetes.NewForConfig(config)
+	api, err := cluster.NewAPI(config, options.namespace)
 	if err != nil {
-		return fmt.Errorf("make a Kubernetes client: %w", err)
+		return err
 	}
 	dynamicClient, err := dynamic.NewForConfig(config)
 	if err != nil {
@@ -99,12 +98,13 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 
 	metrics := telemetry.NewMetrics()
 	feed := &cluster.Feed{
-		Client:     client,
-		Namespace:  options.namespace,
-		Documents:  documents.NewSet(options.clusterDomain, time.Now),
-		Neighbours: neighbours.New(),
-		Metrics:    metrics,
-		Log:        log,
+		API:           api,
+		Namespace:     options.namespace,
+		ClusterDomain: options.clusterDomain,
+		Documents:     documents.NewSet(options.clusterDomain, time.Now),
+		Neighbours:    neighbours.New(),
+		Metrics:       metrics,
+		Log:           log,
 	}
 	var ingressClients *tlsfiles.Roots
 	if options.ingressClientCA != "" {

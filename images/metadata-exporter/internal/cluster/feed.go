@@ -13,12 +13,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/lib/publicservices"
 )
 
 const (
@@ -33,8 +33,12 @@ const (
 
 // Feed keeps Documents and Neighbours as the API server has them.
 type Feed struct {
-	Client     kubernetes.Interface
-	Namespace  string
+	API API
+	// Namespace of the exporter and its objects.
+	Namespace string
+	// ClusterDomain ends the hostnames of published Services.
+	ClusterDomain string
+
 	Documents  *documents.Set
 	Neighbours *neighbours.Registry
 	Metrics    *telemetry.Metrics
@@ -43,12 +47,15 @@ type Feed struct {
 	fed        atomic.Bool
 	reported   reported
 	identities *identities
+	// judged is the Secret that the neighbours are made of.
+	judged *corev1.Secret
 }
 
 // source is one informer, its name in messages, and what its events do.
 type source struct {
 	name string
 	cache.SharedIndexInformer
+	strip   cache.TransformFunc
 	handler cache.ResourceEventHandler
 }
 
@@ -69,24 +76,25 @@ func (f *Feed) Run(ctx context.Context) error {
 		default:
 		}
 	}
-	services := source{"Services", newServiceInformer(f.Client), every(changed)}
-	configMap := source{"ConfigMap " + f.Namespace + "/" + ConfigMapName, newConfigMapInformer(f.Client, f.Namespace), every(changed)}
-	secret := source{"Secret " + f.Namespace + "/" + SecretName, newSecretInformer(f.Client, f.Namespace), every(changed)}
-	endpointSliceInformer, podInformer := newEndpointSliceInformer(f.Client), newPodInformer(f.Client)
-	f.identities = newIdentities(endpointSliceInformer.GetIndexer(), podInformer.GetStore())
+	podInformer := newPodInformer(f.API)
+	f.identities = newIdentities(podInformer.GetStore())
 	f.Documents.ServiceAccountsOf = f.identities.of
-	endpointSlices := source{"EndpointSlices", endpointSliceInformer, f.identities.endpointSliceEvents(changed)}
-	pods := source{"Pods", podInformer, f.identities.podEvents(changed)}
+	services := source{"Services", newServiceInformer(f.API), stripService(f.ClusterDomain), every(changed)}
+	configMap := source{"ConfigMap " + f.Namespace + "/" + ConfigMapName, newConfigMapInformer(f.API), stripWhole, every(changed)}
+	secret := source{"Secret " + f.Namespace + "/" + SecretName, newSecretInformer(f.API), stripWhole, every(changed)}
+	endpointSlices := source{"EndpointSlices", newEndpointSliceInformer(f.API), stripEndpointSlice, f.identities.endpointSliceEvents(changed)}
+	pods := source{"Pods", podInformer, stripPod, f.identities.podEvents(changed)}
 
 	var running sync.WaitGroup
 	defer running.Wait()
 	synced := []cache.InformerSynced{}
 	for _, each := range []source{services, configMap, secret, endpointSlices, pods} {
-		if err := prepare(each.SharedIndexInformer, each.name, f.Log, each.handler); err != nil {
+		hasSynced, err := prepare(each.SharedIndexInformer, each.name, each.strip, f.Log, each.handler)
+		if err != nil {
 			return fmt.Errorf("prepare to watch %s: %w", each.name, err)
 		}
 		running.Go(func() { each.RunWithContext(ctx) })
-		synced = append(synced, each.HasSynced)
+		synced = append(synced, hasSynced)
 	}
 	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
 		return nil
@@ -115,19 +123,26 @@ func (f *Feed) feed(services, configMaps, secrets cache.Store) {
 	f.feedNeighbours(f.secret(secrets))
 
 	list := services.List()
-	published := make([]*corev1.Service, 0, len(list))
+	candidates := make([]*publicservices.Candidate, 0, len(list))
 	for _, object := range list {
-		if service, ok := object.(*corev1.Service); ok {
-			published = append(published, service)
+		if service, ok := object.(*service); ok {
+			candidates = append(candidates, service.Candidate)
 		}
 	}
-	outcome, err := f.Documents.Update(f.configMap(configMaps), published)
-	f.identities.forgetOthers(published)
+	outcome, err := f.Documents.Update(f.configMap(configMaps), candidates)
+	f.identities.forgetOthers(candidates)
 	f.report(outcome, err)
 	f.fed.Store(true)
 }
 
+// feedNeighbours takes over the neighbours of a Secret, once: informers never
+// change an object, and reading the keys and roots of hundreds of neighbours
+// for each change of a Service would cost as much as the document.
 func (f *Feed) feedNeighbours(secret *corev1.Secret) {
+	if f.fed.Load() && secret == f.judged {
+		return
+	}
+	f.judged = secret
 	var (
 		content []byte
 		present = true

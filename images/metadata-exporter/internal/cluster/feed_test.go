@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
@@ -52,11 +53,26 @@ type feeding struct {
 	logs   *logBuffer
 }
 
+// fakeReader reads from the fake clientset, which cannot stream a first list.
+type fakeReader[L runtime.Object] struct{ cluster.Reader[L] }
+
+func (fakeReader[L]) IsWatchListSemanticsUnSupported() bool { return true }
+
+func apiOf(client *fake.Clientset) cluster.API {
+	return cluster.API{
+		Services:       fakeReader[*corev1.ServiceList]{client.CoreV1().Services("")},
+		EndpointSlices: fakeReader[*discoveryv1.EndpointSliceList]{client.DiscoveryV1().EndpointSlices("")},
+		Pods:           fakeReader[*corev1.PodList]{client.CoreV1().Pods("")},
+		ConfigMaps:     fakeReader[*corev1.ConfigMapList]{client.CoreV1().ConfigMaps(namespace)},
+		Secrets:        fakeReader[*corev1.SecretList]{client.CoreV1().Secrets(namespace)},
+	}
+}
+
 func start(t *testing.T, client *fake.Clientset) feeding {
 	t.Helper()
 	logs := &logBuffer{}
 	feed := &cluster.Feed{
-		Client: client, Namespace: namespace,
+		API: apiOf(client), Namespace: namespace, ClusterDomain: "cluster-a.local",
 		Documents:  documents.NewSet("cluster-a.local", time.Now),
 		Neighbours: neighbours.New(),
 		Metrics:    telemetry.NewMetrics(),

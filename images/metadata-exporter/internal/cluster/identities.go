@@ -1,7 +1,8 @@
 package cluster
 
 import (
-	corev1 "k8s.io/api/core/v1"
+	"sync"
+
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
@@ -12,18 +13,20 @@ import (
 // without endpoints keeps those last seen: unknown is not absent. That memory
 // ends with the process; what neighbours saw before, they remember themselves.
 type identities struct {
-	endpointSlices cache.Indexer
-	pods           cache.Store
+	pods cache.Store
 	// last is by the Service's UID: a namesake that replaced it is another Service.
 	last map[types.UID][]string
+
+	mu      sync.Mutex
+	backing backing
 }
 
-func newIdentities(endpointSlices cache.Indexer, pods cache.Store) *identities {
-	return &identities{endpointSlices: endpointSlices, pods: pods, last: map[types.UID][]string{}}
+func newIdentities(pods cache.Store) *identities {
+	return &identities{pods: pods, last: map[types.UID][]string{}, backing: newBacking()}
 }
 
 // of is a publicservices.ServiceAccountsOf. Only the feed's own goroutine calls it.
-func (i *identities) of(service *corev1.Service) []string {
+func (i *identities) of(service *publicservices.Candidate) []string {
 	accounts := publicservices.ServiceAccounts(service, i.endpointsOf(service))
 	switch {
 	case accounts == nil:
@@ -38,17 +41,11 @@ func (i *identities) of(service *corev1.Service) []string {
 	return accounts
 }
 
-func (i *identities) endpointsOf(service *corev1.Service) []publicservices.Endpoint {
-	found, err := i.endpointSlices.ByIndex(byService, service.Namespace+"/"+service.Name)
-	if err != nil { // there is no such index: a mistake in this package
-		panic(err)
-	}
+func (i *identities) endpointsOf(service *publicservices.Candidate) []publicservices.Endpoint {
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	var endpoints []publicservices.Endpoint
-	for _, object := range found {
-		slice, ok := object.(*endpointSlice)
-		if !ok {
-			continue
-		}
+	for _, slice := range i.backing.slices[types.NamespacedName{Namespace: service.Namespace, Name: service.Name}] {
 		if slice.foreign {
 			endpoints = append(endpoints, publicservices.Endpoint{})
 		}
@@ -56,7 +53,7 @@ func (i *identities) endpointsOf(service *corev1.Service) []publicservices.Endpo
 			endpoint := publicservices.Endpoint{IsPod: true}
 			if object, exists, _ := i.pods.GetByKey(slice.Namespace + "/" + name); exists {
 				if pod, ok := object.(*meshPod); ok {
-					endpoint.ServiceAccount = pod.Namespace + "/" + pod.serviceAccount
+					endpoint.ServiceAccount = pod.serviceAccount.Value()
 				}
 			}
 			endpoints = append(endpoints, endpoint)
@@ -65,16 +62,28 @@ func (i *identities) endpointsOf(service *corev1.Service) []publicservices.Endpo
 	return endpoints
 }
 
-// endpointSliceEvents calls changed when other Pods stand behind a Service.
+// endpointSliceEvents follows the EndpointSlices, and calls changed when other
+// Pods stand behind a Service.
 func (i *identities) endpointSliceEvents(changed func()) cache.ResourceEventHandler {
+	replace := func(before, after any) {
+		old, wasThere := before.(*endpointSlice)
+		now, isThere := after.(*endpointSlice)
+		i.mu.Lock()
+		if wasThere {
+			i.backing.remove(old)
+		}
+		if isThere {
+			i.backing.add(now)
+		}
+		i.mu.Unlock()
+		if !wasThere || !isThere || !sameEndpoints(old, now) {
+			changed()
+		}
+	}
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { changed() },
-		UpdateFunc: func(before, after any) {
-			if !sameEndpoints(before, after) {
-				changed()
-			}
-		},
-		DeleteFunc: func(any) { changed() },
+		AddFunc:    func(object any) { replace(nil, object) },
+		UpdateFunc: replace,
+		DeleteFunc: func(object any) { replace(lastSeen(object), nil) },
 	}
 }
 
@@ -95,13 +104,16 @@ func (i *identities) podEvents(changed func()) cache.ResourceEventHandler {
 				ifAwaited(now)
 			}
 		},
-		DeleteFunc: func(object any) {
-			if unseen, ok := object.(cache.DeletedFinalStateUnknown); ok {
-				object = unseen.Obj
-			}
-			ifAwaited(object)
-		},
+		DeleteFunc: func(object any) { ifAwaited(lastSeen(object)) },
 	}
+}
+
+// lastSeen is the deleted object as it was last known.
+func lastSeen(object any) any {
+	if unseen, ok := object.(cache.DeletedFinalStateUnknown); ok {
+		return unseen.Obj
+	}
+	return object
 }
 
 // awaited is true for a Pod that the endpoints of a published Service point to.
@@ -110,12 +122,13 @@ func (i *identities) awaited(object any) bool {
 	if !ok {
 		return false
 	}
-	found, err := i.endpointSlices.ByIndex(byPod, pod.Namespace+"/"+pod.Name)
-	return err == nil && len(found) > 0
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.backing.pods[pod.NamespacedName] > 0
 }
 
 // forgetOthers drops what is remembered of Services that are gone.
-func (i *identities) forgetOthers(present []*corev1.Service) {
+func (i *identities) forgetOthers(present []*publicservices.Candidate) {
 	if len(i.last) <= len(present) {
 		return // at most one entry a Service: there is little to drop
 	}

@@ -58,7 +58,7 @@ type Outcome struct {
 // Update prepares the documents from the ConfigMap (nil when it does not
 // exist) and the labelled Services. A document whose ingredients were never
 // there stays absent: an empty list would tell neighbours to delete everything.
-func (s *Set) Update(configMap *corev1.ConfigMap, services []*corev1.Service) (Outcome, error) {
+func (s *Set) Update(configMap *corev1.ConfigMap, services []*publicservices.Candidate) (Outcome, error) {
 	outcome := Outcome{ConfigMapMissing: configMap == nil}
 	if configMap != nil {
 		outcome.Problems = s.settings.update(configMap.Data, s.now())
@@ -71,15 +71,21 @@ func (s *Set) Update(configMap *corev1.ConfigMap, services []*corev1.Service) (O
 	}
 	publicErr := s.updatePublic(note)
 
-	document, rejections := publicservices.Document(services, s.settings.gateways, s.clusterDomain, s.ServiceAccountsOf)
-	outcome.Rejections = rejections
+	lastSize := 0
+	if last := s.Federation.Current(); last != nil {
+		lastSize = len(last.Body)
+	}
+	document, err := publicservices.NewDocument(services, s.settings.gateways, lastSize, s.ServiceAccountsOf)
+	if err != nil {
+		return outcome, errors.Join(publicErr, fmt.Errorf("encode %s: %w", metadata.FederationPath, err))
+	}
+	outcome.Rejections = document.Rejections
 	if s.settings.gateways == nil {
 		return outcome, publicErr
 	}
-	outcome.Services, outcome.Gateways = len(document.PublicServices), len(document.IngressGateways)
-	federationErr := set(&s.Federation, metadata.FederationPath, document, note)
-	multiclusterErr := s.updateMulticluster(document.IngressGateways, note)
-	return outcome, errors.Join(publicErr, federationErr, multiclusterErr)
+	outcome.Services, outcome.Gateways = document.Services, len(document.Gateways)
+	note(metadata.FederationPath, s.Federation.Set(document.Body))
+	return outcome, errors.Join(publicErr, s.updateMulticluster(document.Gateways, note))
 }
 
 func (s *Set) updateMulticluster(gateways []metadata.IngressGateway, note func(path string, changed bool)) error {

@@ -13,13 +13,15 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/publicservices"
 )
 
 const gateways = `[{"address":"10.0.0.1","port":15443}]`
 
 func configMap(data map[string]string) *corev1.ConfigMap { return &corev1.ConfigMap{Data: data} }
 
-func services(count int) []*corev1.Service {
+func services(tb testing.TB, count int) []*publicservices.Candidate {
+	tb.Helper()
 	var list []*corev1.Service
 	for index := range count {
 		list = append(list, &corev1.Service{
@@ -27,10 +29,10 @@ func services(count int) []*corev1.Service {
 			Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80, Protocol: corev1.ProtocolTCP}}},
 		})
 	}
-	return list
+	return fixture.Candidates(tb, "cluster-a.local", list...)
 }
 
-func update(t *testing.T, set *documents.Set, configMap *corev1.ConfigMap, list []*corev1.Service) documents.Outcome {
+func update(t *testing.T, set *documents.Set, configMap *corev1.ConfigMap, list []*publicservices.Candidate) documents.Outcome {
 	t.Helper()
 	outcome, err := set.Update(configMap, list)
 	if err != nil {
@@ -53,7 +55,7 @@ func TestDocumentsAreMadeOfTheConfigMapAndTheServices(t *testing.T) {
 		documents.PublicKey:          cluster.PublicJSON(t),
 		documents.IngressGatewaysKey: gateways,
 		documents.MulticlusterKey:    `{"apiHost":"istio-api-proxy.a.example.com","networkName":"network-a"}`,
-	}), services(1))
+	}), services(t, 1))
 
 	if got := body(&set.Public); got != cluster.PublicJSON(t) {
 		t.Errorf("public = %s", got)
@@ -74,7 +76,7 @@ func TestDocumentsAreMadeOfTheConfigMapAndTheServices(t *testing.T) {
 	}
 	if outcome = update(t, set, configMap(map[string]string{
 		documents.PublicKey: cluster.PublicJSON(t), documents.IngressGatewaysKey: " " + gateways,
-	}), services(1)); !slices.Equal(outcome.Changed, []string{metadata.MulticlusterPath}) || body(&set.Multicluster) != "absent" {
+	}), services(t, 1)); !slices.Equal(outcome.Changed, []string{metadata.MulticlusterPath}) || body(&set.Multicluster) != "absent" {
 		t.Errorf("without %s: %+v", documents.MulticlusterKey, outcome)
 	}
 }
@@ -98,7 +100,7 @@ func TestADocumentIsAbsentUntilItsIngredientsWereThere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := documents.NewSet(cluster.Domain, time.Now)
-			outcome := update(t, set, test.configMap, services(1))
+			outcome := update(t, set, test.configMap, services(t, 1))
 			if got := set.Public.Current() != nil; got != test.public {
 				t.Errorf("public is there: %v", got)
 			}
@@ -162,9 +164,9 @@ func TestTheLastGoodConfigMapStaysInForceWhileServicesChange(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := documents.NewSet(cluster.Domain, time.Now)
-			update(t, set, good, services(1))
+			update(t, set, good, services(t, 1))
 			public := set.Public.Current()
-			outcome := update(t, set, bad, services(2))
+			outcome := update(t, set, bad, services(t, 2))
 			if !slices.Equal(outcome.Changed, []string{metadata.FederationPath}) || outcome.Services != 2 {
 				t.Errorf("outcome = %+v", outcome)
 			}
@@ -182,7 +184,7 @@ func TestAnUpdateWithoutNewsChangesNothing(t *testing.T) {
 	cluster := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
 	set := documents.NewSet(cluster.Domain, time.Now)
 	good := configMap(map[string]string{documents.PublicKey: cluster.PublicJSON(t), documents.IngressGatewaysKey: gateways})
-	list := services(3)
+	list := services(t, 3)
 	update(t, set, good, list)
 	slices.Reverse(list)
 	if outcome := update(t, set, good, list); len(outcome.Changed) != 0 {
@@ -195,9 +197,9 @@ func TestARootThatExpiresLaterDoesNotTakeTheDocumentsAway(t *testing.T) {
 	now := time.Now()
 	set := documents.NewSet(cluster.Domain, func() time.Time { return now })
 	good := configMap(map[string]string{documents.PublicKey: cluster.PublicJSON(t), documents.IngressGatewaysKey: gateways})
-	update(t, set, good, services(1))
+	update(t, set, good, services(t, 1))
 	now = now.Add(24 * time.Hour)
-	outcome := update(t, set, good, services(2))
+	outcome := update(t, set, good, services(t, 2))
 	if !strings.Contains(fmt.Sprint(outcome.Problems[documents.PublicKey]), "expired") {
 		t.Errorf("problems = %v", outcome.Problems)
 	}
@@ -219,7 +221,7 @@ func TestTheTrustDomainIsTheClusterDomainWhereTheConfigMapNamesNone(t *testing.T
 
 func BenchmarkUpdateWithAThousandServices(b *testing.B) {
 	set := documents.NewSet("cluster-a.local", time.Now)
-	few, many := services(1000), services(1001)
+	few, many := services(b, 1000), services(b, 1001)
 	settings := configMap(map[string]string{documents.IngressGatewaysKey: gateways})
 	for index := 0; b.Loop(); index++ {
 		list := few

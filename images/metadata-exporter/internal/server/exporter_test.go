@@ -150,7 +150,7 @@ func (e *exporter) as(certificate *tls.Certificate) *exporter {
 
 func (e *exporter) update() {
 	e.t.Helper()
-	_, err := e.documents.Update(e.configMap, e.services)
+	_, err := e.documents.Update(e.configMap, fixture.Candidates(e.t, e.own.Domain, e.services...))
 	e.check(err)
 }
 

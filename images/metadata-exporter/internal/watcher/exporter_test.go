@@ -56,7 +56,7 @@ func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture
 	published := documents.NewSet(b.Domain, time.Now)
 	update := func(services ...*corev1.Service) {
 		t.Helper()
-		if _, err := published.Update(configMap, services); err != nil {
+		if _, err := published.Update(configMap, fixture.Candidates(t, b.Domain, services...)); err != nil {
 			t.Fatal(err)
 		}
 	}

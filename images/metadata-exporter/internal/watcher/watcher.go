@@ -12,7 +12,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
@@ -68,7 +67,7 @@ type Watcher struct {
 // permission: the list is retried for as long as it takes.
 func (w *Watcher) Run(ctx context.Context) error {
 	w.peers = map[string]*peerWatch{}
-	informer := dynamicinformer.NewFilteredDynamicInformer(w.Client, w.Kind.Resource, "", 0, cache.Indexers{}, nil).Informer()
+	informer := newInformer(w.Client, w.Kind.Resource)
 	if err := informer.SetTransform(strip); err != nil {
 		return fmt.Errorf("prepare to watch resources of kind %s: %w", w.Kind.Name, err)
 	}

@@ -1,0 +1,58 @@
+package publicservices
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+)
+
+// Candidate is a labelled Service reduced to what publishing it needs: a
+// publisher of ten thousand keeps this of each, and nothing of the Service. It
+// is immutable.
+type Candidate struct {
+	Namespace, Name string
+	// UID tells a Service from a namesake that takes its place.
+	UID types.UID
+
+	// hostname orders the document.
+	hostname string
+	// opening is the published form in JSON but for its closing brace, since the
+	// service accounts are not the Service's own and change without it; "" when
+	// the Service is not published.
+	opening string
+	// accounts are those that AccountsAnnotation names.
+	accounts   []string
+	rejections []Rejection
+}
+
+// NewCandidate judges a Service as FromService does.
+func NewCandidate(service *corev1.Service, clusterDomain string) (*Candidate, error) {
+	published, ok, rejections := FromService(service, clusterDomain)
+	candidate := &Candidate{
+		Namespace: service.Namespace, Name: service.Name, UID: service.UID,
+		accounts: annotatedAccounts(service), rejections: rejections,
+	}
+	if !ok {
+		return candidate, nil
+	}
+	encoded, err := json.Marshal(published)
+	if err != nil {
+		return nil, fmt.Errorf("encode Service %s/%s: %w", service.Namespace, service.Name, err)
+	}
+	candidate.hostname, candidate.opening = published.Hostname, string(bytes.TrimSuffix(encoded, []byte("}")))
+	return candidate, nil
+}
+
+// tooMany rejects the Service for its service accounts.
+func (c *Candidate) tooMany(accounts int) Rejection {
+	return Rejection{
+		Namespace: c.Namespace, Name: c.Name, Reason: ReasonTooManyServiceAccounts,
+		Message: fmt.Sprintf("its Pods use %d service accounts, more than %d; let them share some, or publish several Services",
+			accounts, metadata.MaxServiceAccounts),
+	}
+}
