@@ -44,6 +44,8 @@ type Verifier struct {
 	Now func() time.Time
 	// Key returns the public key of the cluster with the UUID subject, or false when it is no neighbour.
 	Key func(subject string) (ed25519.PublicKey, bool)
+	// Verified remembers whose signatures were good; nil means that each is checked each time.
+	Verified *VerifiedTokens
 }
 
 // Verify checks raw, a JWT without "Bearer ", and returns the clusterUUID of
@@ -59,7 +61,25 @@ func (v Verifier) Verify(raw, scope string) (subject string, err error) {
 	case len(raw) > maxTokenLength, strings.ContainsAny(raw, "\r\n"), v.Audience == "", scope == "":
 		return "", ErrMalformed
 	}
-	var got claims
+	got, remembered := v.Verified.recall(raw, v.Key)
+	var key ed25519.PublicKey
+	if !remembered {
+		if got, key, err = v.parse(raw); err != nil {
+			return "", err
+		}
+	}
+	// What a token claims is judged each time: for another path, at another time it may not hold.
+	if err := v.checkClaims(got, scope); err != nil {
+		return "", err
+	}
+	if !remembered {
+		v.Verified.remember(raw, got, key)
+	}
+	return got.Subject, nil
+}
+
+// parse checks the signature, and returns the claims and the key it was made with.
+func (v Verifier) parse(raw string) (got claims, key ed25519.PublicKey, err error) {
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding())
 	_, err = parser.ParseWithClaims(raw, &got, func(token *jwt.Token) (any, error) {
 		// An extension that must be understood (RFC 7515, section 4.1.11): none is.
@@ -69,19 +89,16 @@ func (v Verifier) Verify(raw, scope string) (subject string, err error) {
 		if got.Subject == "" {
 			return nil, ErrSubject
 		}
-		key, known := v.Key(got.Subject)
-		if !known || len(key) != ed25519.PublicKeySize {
+		known := false
+		if key, known = v.Key(got.Subject); !known || len(key) != ed25519.PublicKeySize {
 			return nil, ErrUnknownCaller
 		}
 		return key, nil
 	})
 	if err != nil {
-		return "", parseError(err)
+		return claims{}, nil, parseError(err)
 	}
-	if err := v.checkClaims(got, scope); err != nil {
-		return "", err
-	}
-	return got.Subject, nil
+	return got, key, nil
 }
 
 func parseError(err error) error {

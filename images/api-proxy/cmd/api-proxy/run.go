@@ -21,6 +21,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/server"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/upstream"
+	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
@@ -92,7 +93,10 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 		ingressClients = tlsfiles.WatchRoots("authority of the ingress controller's client certificate", options.ingressClientCA, log)
 	}
 	handler := server.NewHandler(server.Options{
-		Identifier:  callers.Identifier{Registry: feed.Neighbours, ClusterUUID: options.clusterUUID, IngressClients: ingressClients},
+		Identifier: callers.Identifier{
+			Registry: feed.Neighbours, ClusterUUID: options.clusterUUID, IngressClients: ingressClients,
+			Verified: authn.NewVerifiedTokens(nil),
+		},
 		Judge:       requests.Judge{Namespace: options.namespace},
 		Upstream:    apiServer,
 		Ready:       feed.Ready,

@@ -31,6 +31,9 @@ type Identifier struct {
 	// IngressClients are the authorities of the ingress controller's certificate;
 	// nil when no controller is to be believed.
 	IngressClients *tlsfiles.Roots
+	// Verified remembers the tokens that were accepted: an istiod shows the same one
+	// with each request. nil means that every signature is checked every time.
+	Verified *authn.VerifiedTokens
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 }
@@ -64,6 +67,7 @@ func (i Identifier) byToken(roster *roster, header http.Header) (*neighbour, err
 	verifier := authn.Verifier{
 		Audience: i.ClusterUUID,
 		Now:      i.Now,
+		Verified: i.Verified,
 		Key: func(subject string) (ed25519.PublicKey, bool) {
 			if known := roster.byUUID[subject]; known != nil && known.mayPass() {
 				return known.key, true

@@ -66,7 +66,7 @@ func TestWhoIsIdentified(t *testing.T) {
 	if _, err := registry.Set(fixture.JSON(t, entries)); err == nil || !strings.Contains(err.Error(), `"t" (cluster uuid-t) needs a token`) {
 		t.Fatalf("Set() = %v", err)
 	}
-	identifier := callers.Identifier{Registry: registry, ClusterUUID: here}
+	identifier := callers.Identifier{Registry: registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens(nil)}
 
 	token := func(of fixture.Cluster, change func(*authn.Token)) string {
 		return "Bearer " + of.Token(t, here, change)
@@ -228,24 +228,31 @@ func TestAPermissionEndsWithTheResourceItsKeyOrItsRoot(t *testing.T) {
 	for name, test := range map[string]struct {
 		next  map[string]any
 		ended bool
+		// refused is what becomes of the token, which was accepted before.
+		refused bool
 	}{
-		"nothing changes":         {map[string]any{b.UUID: good}, false},
-		"another cluster joins":   {map[string]any{b.UUID: good, other.UUID: other.Entry(multicluster(), "o")}, false},
-		"the resource is removed": {map[string]any{}, true},
-		"the key changes":         {map[string]any{b.UUID: with("authnKeyPub", other.Keys.Pub)}, true},
-		"the root changes":        {map[string]any{b.UUID: with("rootCA", other.Root.PEM)}, true},
-		"it becomes a federation": {map[string]any{b.UUID: with("kind", v1alpha1.IstioFederationKind)}, true},
+		"nothing changes":         {map[string]any{b.UUID: good}, false, false},
+		"another cluster joins":   {map[string]any{b.UUID: good, other.UUID: other.Entry(multicluster(), "o")}, false, false},
+		"the resource is removed": {map[string]any{}, true, true},
+		"the key changes":         {map[string]any{b.UUID: with("authnKeyPub", other.Keys.Pub)}, true, true},
+		"the root changes":        {map[string]any{b.UUID: with("rootCA", other.Root.PEM)}, true, false},
+		"it becomes a federation": {map[string]any{b.UUID: with("kind", v1alpha1.IstioFederationKind)}, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			registry := registry(t, map[string]any{b.UUID: good})
-			peer, err := callers.Identifier{Registry: registry, ClusterUUID: here}.Identify(ask(t, nil, "Bearer "+b.Token(t, here, nil)))
-			if err != nil {
-				t.Fatal(err)
+			identifier := callers.Identifier{Registry: registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens(nil)}
+			request := ask(t, nil, "Bearer "+b.Token(t, here, nil))
+			peer, err := identifier.Identify(request)
+			if err != nil || identifier.Verified.Len() != 1 {
+				t.Fatalf("Identify() = %v, %d tokens are remembered", err, identifier.Verified.Len())
 			}
 			before := peer.Changed()
 			changed, err := registry.Set(fixture.JSON(t, test.next))
 			if err != nil || changed != closed(before) || peer.Stands() == test.ended {
 				t.Errorf("Set() = %v, %v; told %v; stands %v", changed, err, closed(before), peer.Stands())
+			}
+			if _, err := identifier.Identify(request); test.refused != errors.Is(err, authn.ErrUnknownCaller) || !test.refused && err != nil {
+				t.Errorf("the remembered token: %v; refused should be %v", err, test.refused)
 			}
 		})
 	}

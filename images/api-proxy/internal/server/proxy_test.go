@@ -24,6 +24,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/server"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/upstream"
+	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
@@ -134,7 +135,7 @@ func start(tb testing.TB, s setup) *proxy {
 	}
 	p.metrics = telemetry.NewMetrics(func() time.Time { return certificate.Current().Leaf.NotAfter })
 	p.handler = server.NewHandler(server.Options{
-		Identifier: callers.Identifier{Registry: p.registry, ClusterUUID: here},
+		Identifier: callers.Identifier{Registry: p.registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens(nil)},
 		Judge:      requests.Judge{Namespace: "d8-istio"}, Upstream: apiServer, Ready: s.ready,
 		MaxRequests: s.maxRequests, MaxWatches: s.maxWatches, Metrics: p.metrics, Log: log,
 	})

@@ -54,6 +54,7 @@ func (h *Handler) authenticateToken(r *http.Request, to audience) (grant, error)
 	verifier := authn.Verifier{
 		Audience: h.clusterUUID,
 		Now:      h.now,
+		Verified: h.verified,
 		Key: func(subject string) (ed25519.PublicKey, bool) {
 			neighbour, known := h.neighbours.Lookup(subject)
 			permission.caller, permission.key = subject, neighbour.Key

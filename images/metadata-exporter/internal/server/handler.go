@@ -74,6 +74,8 @@ type Handler struct {
 	log            *slog.Logger
 	failures       *rate.Limiter
 	now            func() time.Time
+	// verified are the tokens of neighbours that ask again and again.
+	verified *authn.VerifiedTokens
 
 	stopping chan struct{}
 	stop     sync.Once
@@ -111,6 +113,7 @@ func NewHandler(options Options) *Handler {
 	if handler.now == nil {
 		handler.now = time.Now
 	}
+	handler.verified = authn.NewVerifiedTokens(handler.now)
 	set := options.Documents
 	for _, each := range []*route{
 		{path: metadata.PublicPath, document: &set.Public},
