@@ -40,7 +40,7 @@ func newUpCommand() *cobra.Command {
 	addStateDir(command, &flags.stateDir)
 	set := command.Flags()
 	set.IntVar(&flags.clusters, "clusters", 2, "how many clusters to start: cluster-a, cluster-b, …")
-	set.StringVar(&flags.mode, "mode", string(lab.Federation), "how to join them: federation")
+	set.StringVar(&flags.mode, "mode", string(lab.Federation), "how to join them: federation, multicluster (one mesh), or mixed (the last one is federated with the others, which are one mesh)")
 	set.StringVar(&flags.settings, "settings", "", "YAML file with spec.settings of the ModuleConfig istio, for every cluster")
 	set.StringVar(&flags.root, "root", "", "folder of the project (default: the parent of the folder that holds this program)")
 	set.BoolVar(&flags.detach, "detach", false, "return when all is up and leave the lab running in the background")
@@ -92,8 +92,8 @@ func (f upFlags) options() (lab.Options, error) {
 	if err != nil {
 		return lab.Options{}, usageError{fmt.Errorf("--mode: %w", err)}
 	}
-	if f.clusters < 1 || f.clusters > lab.MaxClusters {
-		return lab.Options{}, usageError{fmt.Errorf("--clusters: %d is not between 1 and %d", f.clusters, lab.MaxClusters)}
+	if err := mode.CheckSize(f.clusters); err != nil {
+		return lab.Options{}, usageError{fmt.Errorf("--clusters: %w", err)}
 	}
 	if f.settings != "" {
 		if f.settings, err = filepath.Abs(f.settings); err != nil {

@@ -8,26 +8,18 @@ package egress
 
 import (
 	"context"
-	"errors"
+	"crypto/tls"
 	"fmt"
-	"io"
-	"log"
 	"net"
-	"net/http"
 	"net/netip"
-	"strings"
-	"sync"
 	"time"
 
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/connect"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/podnet"
 )
 
-const (
-	// dialTimeout for a Pod; everything is on one machine.
-	dialTimeout = 2 * time.Second
-	// handshakeTimeout for a caller to say where it wants to go.
-	handshakeTimeout = 10 * time.Second
-)
+// dialTimeout for a Pod; everything is on one machine.
+const dialTimeout = 2 * time.Second
 
 // Proxy connects the API server to Pods, and to nothing else.
 type Proxy struct {
@@ -61,45 +53,11 @@ func (p *Proxy) Serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.handle(ctx, w, r) }),
-		TLSConfig:         configuration,
-		ReadHeaderTimeout: handshakeTimeout,
-		// What fails is told to the API server, which tells whoever asked it.
-		ErrorLog: log.New(io.Discard, "", 0),
+	server := connect.Server{Usage: "only CONNECT <Pod address>:<port>", Dial: p.dial}
+	if err := server.Serve(ctx, tls.NewListener(p.listener, configuration)); err != nil {
+		return fmt.Errorf("serve the proxy between API server and Pods: %w", err)
 	}
-	// A CONNECT takes over its connection, which HTTP/2 does not have.
-	server.Protocols = new(http.Protocols)
-	server.Protocols.SetHTTP1(true)
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer stop()
-	if err = server.ServeTLS(p.listener, "", ""); errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return fmt.Errorf("serve the proxy between API server and Pods: %w", err)
-}
-
-func (p *Proxy) handle(ctx context.Context, w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodConnect {
-		http.Error(w, "only CONNECT <Pod address>:<port>", http.StatusMethodNotAllowed)
-		return
-	}
-	client, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	defer func() { _ = client.Close() }()
-	pod, err := p.dial(ctx, r.Host)
-	if err != nil {
-		// The API server passes on the status line only: the reason goes there.
-		_, _ = fmt.Fprintf(client, "HTTP/1.1 502 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", oneLine(err.Error()))
-		return
-	}
-	defer func() { _ = pod.Close() }()
-	if _, err := io.WriteString(client, "HTTP/1.1 200 Connection Established\r\n\r\n"); err == nil {
-		tunnel(ctx, client, pod)
-	}
+	return nil
 }
 
 // dial the Pod whose status shows the address.
@@ -118,26 +76,4 @@ func (p *Proxy) dial(ctx context.Context, target string) (net.Conn, error) {
 		return nil, fmt.Errorf("the Pod at %s does not accept the connection: %w", target, err)
 	}
 	return connection, nil
-}
-
-// tunnel copies both ways until one side ends or the context does.
-func tunnel(ctx context.Context, a, b net.Conn) {
-	closeBoth := func() {
-		_ = a.Close()
-		_ = b.Close()
-	}
-	stop := context.AfterFunc(ctx, closeBoth)
-	defer stop()
-	var both sync.WaitGroup
-	for _, direction := range [][2]net.Conn{{a, b}, {b, a}} {
-		both.Go(func() {
-			defer closeBoth()
-			_, _ = io.Copy(direction[0], direction[1])
-		})
-	}
-	both.Wait()
-}
-
-func oneLine(text string) string {
-	return strings.NewReplacer("\r", " ", "\n", " ").Replace(text)
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
@@ -106,4 +107,9 @@ func configurationSecret(certificate pki.Pair) (map[string]any, error) {
 		"metadata": map[string]any{"namespace": Namespace, "name": Name},
 		"data":     map[string]any{"dynamic.yaml": base64.StdEncoding.EncodeToString(dynamic)},
 	}, nil
+}
+
+// IsPassedThrough tells whether connections to the Ingress end at what it leads to, not at the controller.
+func IsPassedThrough(ingress *networkingv1.Ingress) bool {
+	return ingress.Annotations[passthroughAnnotation] == passthrough
 }

@@ -10,6 +10,7 @@ import (
 
 const (
 	passthroughAnnotation = "nginx.ingress.kubernetes.io/ssl-passthrough"
+	passthrough           = "true"
 	// anyHost is the host of connections that name none.
 	anyHost = "*"
 )
@@ -20,6 +21,8 @@ type translator struct {
 	network *podnet.Network
 	// hosts are the addresses of public names.
 	hosts map[string]string
+	// nameless is the public name that connections which name none are for.
+	nameless string
 }
 
 // object translates an object, or all of a list, in place.
@@ -63,7 +66,8 @@ func (t translator) endpointSlice(slice map[string]any) {
 // ingress adds, for each rule of a public name, the same rule for the address
 // that the name leads to: there is no DNS here, so callers use the address. They
 // send it as the host of their requests. With ssl-passthrough only the TLS
-// handshake is looked at, which has no place for an address and so no host.
+// handshake is looked at, which has no place for an address and so no host: only
+// one Ingress can have those connections.
 func (t translator) ingress(ingress map[string]any) {
 	metadata, _ := ingress["metadata"].(map[string]any)
 	annotations, _ := metadata["annotations"].(map[string]any)
@@ -76,8 +80,13 @@ func (t translator) ingress(ingress map[string]any) {
 			continue
 		}
 		added := maps.Clone(rule)
-		if added["host"] = address; annotations[passthroughAnnotation] == "true" {
+		switch {
+		case annotations[passthroughAnnotation] != passthrough:
+			added["host"] = address
+		case name == t.nameless:
 			added["host"] = anyHost
+		default:
+			continue
 		}
 		rules = append(rules, added)
 	}

@@ -37,6 +37,8 @@ type ViewOptions struct {
 	Network     *podnet.Network
 	// Hosts are the addresses, without port, that public names lead to.
 	Hosts map[string]string
+	// Nameless is the one of Hosts that gets connections which are passed through and name no host.
+	Nameless string
 }
 
 // View is the cluster's API as somebody sees it who must reach the cluster's
@@ -68,7 +70,7 @@ func ListenView(options ViewOptions) (*View, error) {
 	}
 	view := &View{
 		listener:  listener,
-		translate: translator{network: options.Network, hosts: options.Hosts},
+		translate: translator{network: options.Network, hosts: options.Hosts, nameless: options.Nameless},
 		identity:  &tls.Config{Certificates: []tls.Certificate{options.Certificate}, MinVersion: tls.VersionTLS12},
 	}
 	view.proxy = &httputil.ReverseProxy{

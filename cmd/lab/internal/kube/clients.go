@@ -26,14 +26,15 @@ const (
 
 // Resources that the lab reads and writes.
 var (
-	ConfigMaps       = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
-	Namespaces       = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
-	Secrets          = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
-	Services         = schema.GroupVersionResource{Version: "v1", Resource: "services"}
-	CRDs             = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
-	ModuleConfigs    = schema.GroupVersionResource{Group: "deckhouse.io", Version: "v1alpha1", Resource: "moduleconfigs"}
-	IstioFederations = schema.GroupVersionResource{Group: "deckhouse.io", Version: "v1alpha1", Resource: "istiofederations"}
-	ServiceEntries   = schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1", Resource: "serviceentries"}
+	ConfigMaps         = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+	Namespaces         = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+	Secrets            = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+	Services           = schema.GroupVersionResource{Version: "v1", Resource: "services"}
+	CRDs               = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	ModuleConfigs      = schema.GroupVersionResource{Group: "deckhouse.io", Version: "v1alpha1", Resource: "moduleconfigs"}
+	IstioFederations   = schema.GroupVersionResource{Group: "deckhouse.io", Version: "v1alpha1", Resource: "istiofederations"}
+	IstioMulticlusters = schema.GroupVersionResource{Group: "deckhouse.io", Version: "v1alpha1", Resource: "istiomulticlusters"}
+	ServiceEntries     = schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1", Resource: "serviceentries"}
 )
 
 // Clients of one cluster.

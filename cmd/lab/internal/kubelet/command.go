@@ -59,6 +59,7 @@ func (k *Kubelet) command(ctx context.Context, instance *instance, pod *corev1.P
 		values[v.name] = v.value
 		env = append(env, v.name+"="+rewriter.rewrite(v.value))
 	}
+	env = append(env, program.Env...)
 	var args []string
 	if len(container.Command) > 1 {
 		args = append(args, container.Command[1:]...)

@@ -11,6 +11,8 @@ type Program struct {
 	// Args are added behind those of the container: what a program must be told
 	// because here it has no network and no file system to itself. May be nil.
 	Args func(Place) []string
+	// Env is added behind the container's environment, as "NAME=value"; may be nil.
+	Env []string
 	// APIServer is the URL at which the program finds the API; empty for the cluster's own.
 	APIServer string
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/progress"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/serviceproxy"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/wan"
 )
 
 const (
@@ -29,17 +29,22 @@ const (
 	frontHost        = 2
 	istiodHost       = 3
 	egressHost       = 4
+	apiFrontHost     = 5
+	wanHost          = 6
 
 	frontPort    = 8443
 	operatorPort = 9650
 
 	exporter     = "metadata-exporter"
+	apiProxy     = "api-proxy"
 	metadataPath = "/metadata/"
 )
 
 // cluster is one running cluster of a lab.
 type cluster struct {
+	mode     Mode
 	plan     plan
+	settings map[string]any
 	dir      string
 	layout   Layout
 	group    *process.Group
@@ -51,8 +56,15 @@ type cluster struct {
 	plane   *controlplane.Plane
 	clients *kube.Clients
 	node    *kubelet.Kubelet
-	// front is the load balancer before the ingress controller, view what the controller sees of the API.
+	// names are those of all clusters of the lab, link is what this one is reached
+	// by, wan how its programs reach the others'; nil when all go by addresses.
+	names *wan.Names
+	link  *wan.Link
+	wan   *wan.Proxy
+	// front is the load balancer before the ingress controller, apiFront that before the API proxy,
+	// view what the controller sees of the API.
 	front    *serviceproxy.Front
+	apiFront *apiFront
 	view     *ingress.View
 	istiods  *istiod.Fronts
 	operator *operator
@@ -69,7 +81,7 @@ type cluster struct {
 }
 
 // start brings the cluster up, the module's operator included.
-func (c *cluster) start(ctx context.Context, public *pki.Authority, settings map[string]any) error {
+func (c *cluster) start(ctx context.Context, public *pki.Authority) error {
 	c.backgroundCtx, c.cancel = context.WithCancel(context.Background())
 	var err error
 	if c.block, err = loopback.Claim(); err != nil {
@@ -93,14 +105,14 @@ func (c *cluster) start(ctx context.Context, public *pki.Authority, settings map
 	if c.clients, err = kube.New(plane.Kubeconfig()); err != nil {
 		return err
 	}
-	if c.front, err = c.listenFront(); err != nil {
+	if err := c.startWAN(); err != nil {
 		return fmt.Errorf("%s: %w", c.plan.name, err)
 	}
 	if err := c.startView(); err != nil {
 		return fmt.Errorf("%s: %w", c.plan.name, err)
 	}
 	err = c.reporter.Step(c.plan.name, "cluster prepared", "", func(func(string)) error {
-		return c.prepare(ctx, public, settings)
+		return c.prepare(ctx, public)
 	})
 	if err != nil {
 		return err
@@ -116,16 +128,7 @@ func (c *cluster) start(ctx context.Context, public *pki.Authority, settings map
 	})
 }
 
-func (c *cluster) listenFront() (*serviceproxy.Front, error) {
-	address := c.block.Address(frontHost)
-	port, err := loopback.Port(address, frontPort)
-	if err != nil {
-		return nil, err
-	}
-	return serviceproxy.Listen(netip.AddrPortFrom(address, uint16(port)))
-}
-
-func (c *cluster) prepare(ctx context.Context, public *pki.Authority, settings map[string]any) error {
+func (c *cluster) prepare(ctx context.Context, public *pki.Authority) error {
 	server, err := c.clients.Typed.Discovery().ServerVersion()
 	if err != nil {
 		return fmt.Errorf("ask the API server for its version: %w", err)
@@ -136,27 +139,16 @@ func (c *cluster) prepare(ctx context.Context, public *pki.Authority, settings m
 	}
 	err = seed{
 		plan: c.plan, version: server.GitVersion, crdFile: c.layout.ModuleConfigCRD(),
-		public: public, front: c.block.Address(frontHost), settings: settings,
+		public: public, fronts: c.fronts(), settings: c.settings,
 	}.apply(ctx, c.clients)
 	if err != nil {
 		return err
 	}
-	certificate, err := public.Issue(pki.Subject{
-		CommonName: "ingress controller of " + c.plan.name,
-		DNSNames:   []string{c.plan.publicHost(), "localhost"},
-		IPs:        []net.IP{c.block.Address(frontHost).AsSlice(), net.IPv4(127, 0, 0, 1)},
-		Server:     true,
-	})
+	certificate, err := public.Issue(publicSubject("ingress controller of "+c.plan.name, c.plan, c.fronts()))
 	if err != nil {
 		return err
 	}
 	return ingress.Apply(ctx, c.clients, certificate)
-}
-
-// metadataEndpoint is what neighbours call: an address in the place of the
-// public name, for there is no DNS that would know the name.
-func (c *cluster) metadataEndpoint() string {
-	return "https://" + c.front.Address().String() + metadataPath
 }
 
 // stop ends the operator, then the Pods, then the control plane.

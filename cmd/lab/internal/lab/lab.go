@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,6 +15,7 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/progress"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/wan"
 )
 
 // cleanupTimeout bounds the wait for processes that were killed.
@@ -35,7 +37,8 @@ type Options struct {
 // returns, or the context ends, or something of the lab itself breaks, stops
 // all of it and waits until no process is left.
 func Run(ctx context.Context, options Options, use func(ctx context.Context, lab state.Lab) error) (err error) {
-	settings, err := moduleSettings(options.Mode, options.SettingsFile)
+	plans := planClusters(options.Clusters, options.Mode)
+	settings, err := settingsOf(plans, options.SettingsFile)
 	if err != nil {
 		return err
 	}
@@ -47,7 +50,6 @@ func Run(ctx context.Context, options Options, use func(ctx context.Context, lab
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
-	plans := planClusters(options.Clusters)
 	if err := clean(options.StateDir); err != nil {
 		return err
 	}
@@ -66,8 +68,10 @@ func Run(ctx context.Context, options Options, use func(ctx context.Context, lab
 
 // running lab.
 type running struct {
-	options  Options
-	settings map[string]any
+	options Options
+	// settings of each cluster, by its name.
+	settings map[string]map[string]any
+	names    wan.Names
 	public   *pki.Authority
 	clusters []*cluster
 	file     *state.File
@@ -92,18 +96,19 @@ func (r *running) start(ctx context.Context, plans []plan) error {
 			return err
 		}
 		r.clusters = append(r.clusters, &cluster{
-			plan: plan, dir: dir, layout: r.options.Layout, group: group,
+			mode: r.options.Mode, plan: plan, settings: r.settings[plan.name], dir: dir, layout: r.options.Layout, group: group,
 			reporter: r.options.Reporter, changed: r.notifyChange, failed: r.failed,
+			names: &r.names, link: &wan.Link{},
 		})
 	}
 	err = r.forEach(ctx, func(ctx context.Context, c *cluster) error {
-		if err := c.start(ctx, r.public, r.settings); err != nil {
+		if err := c.start(ctx, r.public); err != nil {
 			return err
 		}
 		if err := c.awaitIdentity(ctx); err != nil {
 			return err
 		}
-		if !enabled(r.settings, r.options.Mode) {
+		if !slices.ContainsFunc(c.plan.needs, c.isOn) {
 			return nil
 		}
 		return c.awaitModule(ctx, r.public)
@@ -118,20 +123,40 @@ func (r *running) start(ctx context.Context, plans []plan) error {
 	if err := r.forEach(ctx, func(ctx context.Context, c *cluster) error { return c.awaitMesh(ctx) }); err != nil {
 		return err
 	}
+	if err := r.forEachJoin(ctx, Multicluster, func(ctx context.Context, c, peer *cluster) error { return c.awaitRead(ctx, peer) }); err != nil {
+		return err
+	}
 	r.options.Reporter.Printf("lab ready: %d clusters (%.1fs)", len(r.clusters), time.Since(begun).Seconds())
 	return nil
 }
 
 func (r *running) join(ctx context.Context) error {
-	if !enabled(r.settings, r.options.Mode) {
-		r.options.Reporter.Printf("the settings switch %s off: the clusters are not joined", r.options.Mode)
-		return nil
+	for _, kind := range []Mode{Federation, Multicluster} {
+		if slices.ContainsFunc(r.clusters, func(c *cluster) bool { return slices.Contains(c.plan.needs, kind) && !c.isOn(kind) }) {
+			r.options.Reporter.Printf("the settings switch %s off: the clusters are not joined by it", kind)
+		}
+		err := r.forEachJoin(ctx, kind, func(ctx context.Context, c, peer *cluster) error { return c.join(ctx, kind, peer, r.public) })
+		if err != nil {
+			return err
+		}
 	}
-	err := r.forEachPair(ctx, func(ctx context.Context, c, peer *cluster) error { return c.federate(ctx, peer, r.public) })
-	if err != nil {
-		return err
-	}
-	return r.forEachPair(ctx, func(ctx context.Context, c, peer *cluster) error { return c.awaitFederated(ctx, peer) })
+	return r.forEachPair(ctx, func(ctx context.Context, c, peer *cluster) error {
+		kind := c.plan.joinedBy(peer.plan)
+		if !c.isOn(kind) {
+			return nil
+		}
+		return c.awaitJoined(ctx, kind, peer)
+	})
+}
+
+// forEachJoin of that kind that the settings allow.
+func (r *running) forEachJoin(ctx context.Context, kind Mode, do func(ctx context.Context, c, peer *cluster) error) error {
+	return r.forEachPair(ctx, func(ctx context.Context, c, peer *cluster) error {
+		if c.plan.joinedBy(peer.plan) != kind || !c.isOn(kind) {
+			return nil
+		}
+		return do(ctx, c, peer)
+	})
 }
 
 // use writes lab.json, lets the lab be used and keeps lab.json true meanwhile.
@@ -172,7 +197,7 @@ func (r *running) describe() state.Lab {
 		lab.Clusters = append(lab.Clusters, state.Cluster{
 			Name: c.plan.name, ClusterDomain: c.plan.domain, ClusterUUID: c.uuid,
 			APIServer: c.plane.URL(), Kubeconfig: c.plane.Kubeconfig(),
-			MetadataEndpoint: c.metadataEndpoint(), MetadataCA: r.publicCA(),
+			MetadataEndpoint: c.metadataAddress(), MetadataCA: r.publicCA(), APIProxy: c.apiAddress(),
 			OperatorMetrics: c.operator.metrics(), HookMetrics: c.operator.hookMetrics(),
 		})
 	}
@@ -184,6 +209,7 @@ func (r *running) refresh() error {
 		for i, c := range r.clusters {
 			lab.Clusters[i].Processes = c.processes()
 			lab.Clusters[i].Istiod = c.istiodAddresses()
+			lab.Clusters[i].NetworkCut = c.link.IsCut()
 		}
 	})
 }

@@ -36,7 +36,7 @@ func FindLayout(root string) (Layout, error) {
 		return Layout{}, fmt.Errorf("find the project: %w", err)
 	}
 	var missing []string
-	for _, file := range []string{layout.Operator(), layout.MetadataExporter(), layout.ModulesDir(), layout.GlobalHooksDir(), layout.ModuleConfigCRD(), layout.Istiod(istioversion.Default().Revision()), layout.Traefik()} {
+	for _, file := range []string{layout.Operator(), layout.MetadataExporter(), layout.APIProxy(), layout.ModulesDir(), layout.GlobalHooksDir(), layout.ModuleConfigCRD(), layout.Istiod(istioversion.Default().Revision()), layout.Traefik()} {
 		if _, err := os.Stat(file); err != nil {
 			missing = append(missing, file)
 		}
@@ -54,6 +54,9 @@ func (l Layout) Operator() string { return filepath.Join(l.Bin, "operator") }
 
 // MetadataExporter is the program of the container of that name.
 func (l Layout) MetadataExporter() string { return filepath.Join(l.Bin, "metadata-exporter") }
+
+// APIProxy is the program of the container of that name.
+func (l Layout) APIProxy() string { return filepath.Join(l.Bin, "api-proxy") }
 
 // ModulesDir is what the operator is pointed at.
 func (l Layout) ModulesDir() string { return filepath.Join(l.Root, "modules") }

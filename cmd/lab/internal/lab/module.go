@@ -79,11 +79,11 @@ func (c *cluster) awaitModule(ctx context.Context, public *pki.Authority) error 
 	if err != nil {
 		return withLog(err, c.exporterLog())
 	}
-	err = c.reporter.Step(c.plan.name, "metadata served at "+c.metadataEndpoint(), c.exporterLog(), func(note func(string)) error {
+	err = c.reporter.Step(c.plan.name, "metadata served at "+c.metadataAddress(), c.exporterLog(), func(note func(string)) error {
 		client := publicClient(public)
 		defer client.CloseIdleConnections()
 		return poll(ctx, moduleTimeout, func(ctx context.Context) (bool, string, error) {
-			missing := get(ctx, client, c.metadataEndpoint()+"public/public.json")
+			missing := get(ctx, client, c.metadataAddress()+"public/public.json")
 			return missing == "", missing, nil
 		})
 	})

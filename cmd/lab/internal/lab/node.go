@@ -28,7 +28,6 @@ func (c *cluster) startEgress() (selector string, err error) {
 
 // startView opens the ingress controller's way to the API.
 func (c *cluster) startView() error {
-	front := c.front.Address().Addr().String()
 	certificate, err := tls.LoadX509KeyPair(c.plane.ServerCertificate())
 	if err != nil {
 		return fmt.Errorf("read the API server's certificate: %w", err)
@@ -36,7 +35,11 @@ func (c *cluster) startView() error {
 	view, err := ingress.ListenView(ingress.ViewOptions{
 		Address:   netip.AddrPortFrom(c.block.Address(controlPlaneHost), 0),
 		APIServer: c.plane.URL(), CAFile: c.plane.CAFile(), Certificate: certificate,
-		Network: c.network, Hosts: map[string]string{c.plan.publicHost(): front},
+		Network: c.network, Nameless: c.plan.publicHost(),
+		Hosts: map[string]string{
+			c.plan.publicHost(): c.front.Address().Addr().String(),
+			c.plan.apiHost():    c.apiFront.Address().Addr().String(),
+		},
 	})
 	if err != nil {
 		return err
@@ -58,13 +61,14 @@ func (c *cluster) startNode() {
 		Address: c.block.Address(istiodHost), Network: c.network, Changed: c.changed,
 	})
 	c.publish(func() { c.node, c.istiods = node, istiods })
-	service := serviceproxy.Service{Namespace: ingress.Namespace, Name: ingress.Name, Port: ingress.Port}
 	c.inBackground(c.node.Run)
 	c.inBackground(c.front.Serve)
 	c.inBackground(c.istiods.Run)
 	c.inBackground(func(ctx context.Context) error {
-		return serviceproxy.Follow(ctx, c.clients.Typed, service, c.network, c.front)
+		return serviceproxy.Follow(ctx, c.clients.Typed, ingressController, c.network, c.front.SetBackends)
 	})
+	c.inBackground(c.apiFront.Serve)
+	c.inBackground(func(ctx context.Context) error { return c.apiFront.follow(ctx, c.clients.Typed, c.network) })
 	for namespace, address := range map[string]netip.Addr{moduleNamespace: c.plan.loadBalancerIP, ingress.Namespace: c.plan.ingressIP} {
 		c.inBackground(func(ctx context.Context) error {
 			return serviceproxy.AssignAddresses(ctx, c.clients.Typed, namespace, address)
@@ -76,9 +80,13 @@ func (c *cluster) startNode() {
 func (c *cluster) program(pod *corev1.Pod, container *corev1.Container) (kubelet.Program, error) {
 	switch {
 	case container.Name == exporter:
-		return kubelet.Program{Path: c.layout.MetadataExporter()}, nil
+		return kubelet.Program{Path: c.layout.MetadataExporter(), Env: c.abroad()}, nil
+	case pod.Namespace == moduleNamespace && container.Name == apiProxy:
+		return kubelet.Program{Path: c.layout.APIProxy()}, nil
 	case pod.Namespace == moduleNamespace && istiod.Is(pod, container):
-		return istiod.Program(pod, c.layout.Istiod)
+		program, err := istiod.Program(pod, c.layout.Istiod)
+		program.Env = c.abroad()
+		return program, err
 	case ingress.Is(pod, container):
 		return kubelet.Program{Path: c.layout.Traefik(), APIServer: c.view.URL()}, nil
 	}

@@ -58,11 +58,11 @@ func startOperator(c *cluster, address netip.Addr) (*operator, error) {
 			"--listen-port", strconv.Itoa(port),
 			"--leader-elect=false",
 		},
-		Env: []string{
+		Env: append([]string{
 			"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir,
 			// Where the hooks find the module's crds/.
 			"ISTIO_MODULE_DIR=" + c.layout.Root,
-		},
+		}, c.abroad()...),
 		Dir: dir,
 		Log: started.log,
 	}

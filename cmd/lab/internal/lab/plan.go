@@ -11,8 +11,10 @@ const MaxClusters = 26
 // plan is what is settled about a cluster before it exists. Ranges differ
 // between the clusters of a lab, as those of real neighbours should.
 type plan struct {
-	name          string
-	domain        string
+	name   string
+	domain string
+	// needs are the settings that the joins of the cluster ask for, each of which is a Mode.
+	needs         []Mode
 	podSubnet     netip.Prefix
 	serviceSubnet netip.Prefix
 	// nodeIP and the load balancers' addresses appear in statuses only; nothing listens there.
@@ -21,13 +23,29 @@ type plan struct {
 	ingressIP      netip.Addr
 }
 
-func planClusters(n int) []plan {
+// meshDomain is that of all clusters of one mesh.
+const meshDomain = "cluster.local"
+
+// planClusters plans clusters that the mode can join: of one domain each for
+// federation, all of the same domain for a multicluster; mixed, the last one is
+// federated with the others, which are a multicluster.
+func planClusters(n int, mode Mode) []plan {
 	var plans []plan
 	for i := range n {
 		letter := string(rune('a' + i))
+		domain, needs := "cluster-"+letter+".local", []Mode{mode}
+		switch {
+		case mode == Multicluster:
+			domain = meshDomain
+		case mode == Mixed && i < n-1:
+			domain, needs = meshDomain, []Mode{Federation, Multicluster}
+		case mode == Mixed:
+			needs = []Mode{Federation}
+		}
 		plans = append(plans, plan{
 			name:          "cluster-" + letter,
-			domain:        "cluster-" + letter + ".local",
+			domain:        domain,
+			needs:         needs,
 			podSubnet:     netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(100 + i), 0, 0}), 16),
 			serviceSubnet: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(150 + i), 0, 0}), 16),
 			nodeIP:        netip.AddrFrom4([4]byte{192, 168, byte(100 + i), 10}),
@@ -39,8 +57,19 @@ func planClusters(n int) []plan {
 	return plans
 }
 
+// joinedBy is how the cluster and its peer are joined.
+func (p plan) joinedBy(peer plan) Mode {
+	if p.domain == peer.domain {
+		return Multicluster
+	}
+	return Federation
+}
+
 // publicHost is the name behind which the cluster serves its metadata.
 func (p plan) publicHost() string { return fmt.Sprintf("istio.%s.lab", p.name) }
 
-// publicDomainTemplate is Deckhouse's setting that yields publicHost.
+// apiHost is the name behind which the cluster serves its API to neighbours.
+func (p plan) apiHost() string { return fmt.Sprintf("istio-api-proxy.%s.lab", p.name) }
+
+// publicDomainTemplate is Deckhouse's setting that yields publicHost and apiHost.
 func (p plan) publicDomainTemplate() string { return fmt.Sprintf("%%s.%s.lab", p.name) }

@@ -36,11 +36,12 @@ const (
 // seed makes a fresh cluster what a cluster is before the module is installed:
 // made by kubeadm, with Deckhouse's namespace and ModuleConfigs.
 type seed struct {
-	plan     plan
-	version  string
-	crdFile  string
-	public   *pki.Authority
-	front    netip.Addr
+	plan    plan
+	version string
+	crdFile string
+	public  *pki.Authority
+	// fronts are the addresses at which the cluster is reached in the place of its public names.
+	fronts   []netip.Addr
 	settings map[string]any
 }
 
@@ -121,12 +122,7 @@ networking:
 }
 
 func (s seed) publicTLS() (map[string]any, error) {
-	pair, err := s.public.Issue(pki.Subject{
-		CommonName: s.plan.publicHost(),
-		DNSNames:   []string{s.plan.publicHost(), "localhost"},
-		IPs:        []net.IP{s.front.AsSlice(), net.IPv4(127, 0, 0, 1)},
-		Server:     true,
-	})
+	pair, err := s.public.Issue(publicSubject(s.plan.publicHost(), s.plan, s.fronts))
 	if err != nil {
 		return nil, err
 	}
@@ -139,6 +135,21 @@ func (s seed) publicTLS() (map[string]any, error) {
 			"ca.crt":  base64.StdEncoding.EncodeToString(s.public.PEM),
 		},
 	}, nil
+}
+
+// publicSubject is that of a certificate which is good for every public name
+// and address of the cluster.
+func publicSubject(commonName string, of plan, fronts []netip.Addr) pki.Subject {
+	subject := pki.Subject{
+		CommonName: commonName,
+		DNSNames:   []string{of.publicHost(), of.apiHost(), "localhost"},
+		IPs:        []net.IP{net.IPv4(127, 0, 0, 1)},
+		Server:     true,
+	}
+	for _, front := range fronts {
+		subject.IPs = append(subject.IPs, front.AsSlice())
+	}
+	return subject
 }
 
 func (s seed) globalConfig() map[string]any {

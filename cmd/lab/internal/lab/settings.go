@@ -14,23 +14,52 @@ type Mode string
 const (
 	Federation   Mode = "federation"
 	Multicluster Mode = "multicluster"
+	// Mixed is ours: the last cluster is federated with all others, which are a multicluster.
+	Mixed Mode = "mixed"
 )
+
+// minMixed is the smallest lab in which both kinds of joins exist.
+const minMixed = 3
 
 // ParseMode refuses what cannot be started.
 func ParseMode(text string) (Mode, error) {
 	switch mode := Mode(text); mode {
-	case Federation:
+	case Federation, Multicluster, Mixed:
 		return mode, nil
-	case Multicluster:
-		return "", fmt.Errorf("mode %q is not available yet: the module does not join clusters into one mesh so far; use --mode %s", mode, Federation)
 	}
-	return "", fmt.Errorf("mode %q is not known: use --mode %s", text, Federation)
+	return "", fmt.Errorf("mode %q is not known: use %s, %s or %s", text, Federation, Multicluster, Mixed)
 }
 
-// moduleSettings are spec.settings of ModuleConfig istio: those that the mode
-// needs, with the person's own over them.
-func moduleSettings(mode Mode, file string) (map[string]any, error) {
-	settings := map[string]any{string(mode): map[string]any{"enabled": true}}
+// CheckSize tells why so many clusters cannot be joined in the mode.
+func (m Mode) CheckSize(clusters int) error {
+	switch {
+	case clusters < 1 || clusters > MaxClusters:
+		return fmt.Errorf("%d is not between 1 and %d", clusters, MaxClusters)
+	case m == Mixed && clusters < minMixed:
+		return fmt.Errorf("mode %s needs %d clusters at least: two of one mesh, and one that is federated with them", m, minMixed)
+	}
+	return nil
+}
+
+// settingsOf the clusters, by their names.
+func settingsOf(plans []plan, file string) (map[string]map[string]any, error) {
+	settings := map[string]map[string]any{}
+	for _, plan := range plans {
+		var err error
+		if settings[plan.name], err = moduleSettings(plan.needs, file); err != nil {
+			return nil, err
+		}
+	}
+	return settings, nil
+}
+
+// moduleSettings are spec.settings of ModuleConfig istio: those that the joins
+// need, with the person's own over them.
+func moduleSettings(needs []Mode, file string) (map[string]any, error) {
+	settings := map[string]any{}
+	for _, need := range needs {
+		settings[string(need)] = map[string]any{"enabled": true}
+	}
 	if file == "" {
 		return settings, nil
 	}
@@ -59,7 +88,7 @@ func merge(base, over map[string]any) map[string]any {
 	return base
 }
 
-// enabled tells whether the settings switch the mode on.
+// enabled tells whether the settings switch that kind of join on.
 func enabled(settings map[string]any, mode Mode) bool {
 	section, _ := settings[string(mode)].(map[string]any)
 	on, _ := section["enabled"].(bool)

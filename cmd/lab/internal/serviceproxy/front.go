@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/wan"
 )
 
 // Front forwards connections to backends, which may change at any time.
@@ -19,6 +21,8 @@ type Front struct {
 	plain    pool
 	// encrypted gets the connections that begin as TLS does; nil when all are treated alike.
 	encrypted *pool
+	// link is what connections come by; nil for one that is never cut.
+	link *wan.Link
 }
 
 // Listen opens the front; Serve serves it.
@@ -28,6 +32,16 @@ func Listen(address netip.AddrPort) (*Front, error) {
 		return nil, fmt.Errorf("open the front of a Service: %w", err)
 	}
 	return &Front{listener: listener}, nil
+}
+
+// ListenBehind opens a front that is reached from other clusters by the link.
+func ListenBehind(link *wan.Link, address netip.AddrPort) (*Front, error) {
+	front, err := Listen(address)
+	if err != nil {
+		return nil, err
+	}
+	front.link = link
+	return front, nil
 }
 
 // ListenSplit opens a front with two sets of backends: one for connections that
@@ -97,6 +111,9 @@ func (f *Front) forward(ctx context.Context, client *net.TCPConn) {
 			backends = f.encrypted
 		}
 	}
+	if err := f.link.Wait(ctx); err != nil {
+		return
+	}
 	backend := backends.dial(ctx)
 	if backend == nil {
 		// A Service without endpoints refuses: reset instead of an orderly end.
@@ -112,8 +129,8 @@ func (f *Front) forward(ctx context.Context, client *net.TCPConn) {
 	}
 
 	var both sync.WaitGroup
-	both.Go(func() { pipe(backend, client) })
-	both.Go(func() { pipe(client, backend) })
+	both.Go(func() { f.pipe(ctx, backend, client) })
+	both.Go(func() { f.pipe(ctx, client, backend) })
 	both.Wait()
 }
 
@@ -128,8 +145,12 @@ func firstByte(client net.Conn) (byte, error) {
 
 // pipe copies one direction and passes its end on. A direction that broke
 // takes the other one with it, as when a Pod dies.
-func pipe(to, from *net.TCPConn) {
-	if _, err := io.Copy(to, from); err != nil {
+func (f *Front) pipe(ctx context.Context, to, from *net.TCPConn) {
+	var received io.Reader = from
+	if f.link != nil {
+		received = f.link.Reader(ctx, from)
+	}
+	if _, err := io.Copy(to, received); err != nil {
 		_ = to.SetLinger(0)
 		_ = to.Close()
 		_ = from.Close()

@@ -23,15 +23,15 @@ type Service struct {
 	Port string
 }
 
-// Follow keeps the front's backends equal to the ready endpoints of the
-// Service, as the cluster's EndpointSlices list them, until the context ends.
-func Follow(ctx context.Context, client kubernetes.Interface, service Service, network *podnet.Network, front *Front) error {
+// Follow tells set the ready endpoints of the Service, as the cluster's
+// EndpointSlices list them, whenever they may have changed, until the context ends.
+func Follow(ctx context.Context, client kubernetes.Interface, service Service, network *podnet.Network, set func([]netip.AddrPort)) error {
 	selector := labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: service.Name})
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0,
 		informers.WithNamespace(service.Namespace),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = selector.String() }))
 	slices := factory.Discovery().V1().EndpointSlices()
-	update := func(any) { front.SetBackends(backendsOf(slices.Lister(), service, network)) }
+	update := func(any) { set(backendsOf(slices.Lister(), service, network)) }
 	_, err := slices.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: update, UpdateFunc: func(_, object any) { update(object) }, DeleteFunc: update,
 	})

@@ -33,7 +33,7 @@ func TestAFrontFollowsTheReadyEndpointsOfItsService(t *testing.T) {
 	client := fake.NewClientset(slice)
 	front := serve(t)
 	labtest.Run(t, func(ctx context.Context) error {
-		return Follow(ctx, client, Service{Namespace: "d8-istio", Name: "exporter", Port: "https"}, network, front)
+		return Follow(ctx, client, Service{Namespace: "d8-istio", Name: "exporter", Port: "https"}, network, front.SetBackends)
 	})
 	labtest.AwaitWatches(t, client, "endpointslices")
 	await(t, front, "127.7.8.10:8443", "127.7.8.12:8443")

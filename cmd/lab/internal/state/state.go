@@ -40,6 +40,11 @@ type Cluster struct {
 	// MetadataEndpoint is what neighbours call; MetadataCA is the PEM file its certificate verifies with.
 	MetadataEndpoint string `json:"metadataEndpoint"`
 	MetadataCA       string `json:"metadataCA"`
+	// APIProxy is the URL of the cluster's API as neighbours see it, whose certificate verifies with
+	// MetadataCA too; empty unless the cluster is part of a multicluster.
+	APIProxy string `json:"apiProxy,omitempty"`
+	// NetworkCut tells that nothing passes between this cluster and the others.
+	NetworkCut bool `json:"networkCut,omitempty"`
 	// OperatorMetrics is the Prometheus endpoint of the module's operator: its queues, tasks, Helm runs.
 	OperatorMetrics string `json:"operatorMetrics"`
 	// HookMetrics is the operator's endpoint of what the hooks measure: d8_istio_….
