@@ -14,8 +14,8 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/connect"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/podnet"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/tunnel"
 )
 
 // dialTimeout for a Pod; everything is on one machine.
@@ -53,7 +53,7 @@ func (p *Proxy) Serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	server := connect.Server{Usage: "only CONNECT <Pod address>:<port>", Dial: p.dial}
+	server := tunnel.Server{Usage: "only CONNECT <Pod address>:<port>", Dial: p.dial}
 	if err := server.Serve(ctx, tls.NewListener(p.listener, configuration)); err != nil {
 		return fmt.Errorf("serve the proxy between API server and Pods: %w", err)
 	}

@@ -16,7 +16,8 @@ func testTranslator() translator {
 		network: podnet.New(netip.MustParsePrefix("10.100.0.0/16"), func(host byte) netip.Addr {
 			return netip.AddrFrom4([4]byte{127, 7, 8, host})
 		}),
-		hosts: map[string]string{"istio.cluster-a.lab": "127.7.8.2"},
+		hosts:    map[string]string{"istio.cluster-a.lab": "127.7.8.2", "istio-api-proxy.cluster-a.lab": "127.7.8.5"},
+		nameless: "istio.cluster-a.lab",
 	}
 }
 
@@ -40,6 +41,14 @@ func TestTranslation(t *testing.T) {
 		"a connection that is passed through names no address": {
 			`{kind: Ingress, metadata: {annotations: {nginx.ingress.kubernetes.io/ssl-passthrough: "true"}}, spec: {rules: [{host: istio.cluster-a.lab}]}}`,
 			`{kind: Ingress, metadata: {annotations: {nginx.ingress.kubernetes.io/ssl-passthrough: "true"}}, spec: {rules: [{host: istio.cluster-a.lab}, {host: "*"}]}}`,
+		},
+		"each public name has an address of its own": {
+			`{kind: Ingress, spec: {rules: [{host: istio-api-proxy.cluster-a.lab}]}}`,
+			`{kind: Ingress, spec: {rules: [{host: istio-api-proxy.cluster-a.lab}, {host: 127.7.8.5}]}}`,
+		},
+		"connections without a name are one Ingress' only": {
+			`{kind: Ingress, metadata: {annotations: {nginx.ingress.kubernetes.io/ssl-passthrough: "true"}}, spec: {rules: [{host: istio-api-proxy.cluster-a.lab}]}}`,
+			`{kind: Ingress, metadata: {annotations: {nginx.ingress.kubernetes.io/ssl-passthrough: "true"}}, spec: {rules: [{host: istio-api-proxy.cluster-a.lab}]}}`,
 		},
 		"a name that leads elsewhere has no address here": {
 			`{kind: Ingress, spec: {rules: [{host: kiali.cluster-a.lab}, {http: {paths: []}}]}}`,

@@ -10,15 +10,24 @@ import (
 
 func TestModuleSettings(t *testing.T) {
 	for name, test := range map[string]struct {
+		needs  []Mode
 		file   string
 		want   map[string]any
 		joined bool
 	}{
-		"without a file the mode is on": {
-			want: map[string]any{"federation": map[string]any{"enabled": true}}, joined: true,
+		"without a file the join is on": {
+			needs: []Mode{Federation}, want: map[string]any{"federation": map[string]any{"enabled": true}}, joined: true,
 		},
-		"a file adds to what the mode needs": {
-			file: "alliance: {ingressGateway: {inlet: NodePort}}\nfederation: {}\n",
+		"without a file both joins are on": {
+			needs: []Mode{Federation, Multicluster}, joined: true,
+			want: map[string]any{"federation": map[string]any{"enabled": true}, "multicluster": map[string]any{"enabled": true}},
+		},
+		"a cluster of a mesh is not federated": {
+			needs: []Mode{Multicluster}, want: map[string]any{"multicluster": map[string]any{"enabled": true}},
+		},
+		"a file adds to what the join needs": {
+			needs: []Mode{Federation},
+			file:  "alliance: {ingressGateway: {inlet: NodePort}}\nfederation: {}\n",
 			want: map[string]any{
 				"federation": map[string]any{"enabled": true},
 				"alliance":   map[string]any{"ingressGateway": map[string]any{"inlet": "NodePort"}},
@@ -26,8 +35,9 @@ func TestModuleSettings(t *testing.T) {
 			joined: true,
 		},
 		"a file has the last word": {
-			file: "federation: {enabled: false}\n",
-			want: map[string]any{"federation": map[string]any{"enabled": false}},
+			needs: []Mode{Federation},
+			file:  "federation: {enabled: false}\n",
+			want:  map[string]any{"federation": map[string]any{"enabled": false}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -38,7 +48,7 @@ func TestModuleSettings(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			got, err := moduleSettings(Federation, file)
+			got, err := moduleSettings(test.needs, file)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -57,13 +67,13 @@ func TestSettingsThatAreNotAMapAreRefusedByName(t *testing.T) {
 	if err := os.WriteFile(file, []byte("- a list\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := moduleSettings(Federation, file); err == nil || !strings.Contains(err.Error(), file) {
+	if _, err := moduleSettings([]Mode{Federation}, file); err == nil || !strings.Contains(err.Error(), file) {
 		t.Fatalf("error %v does not name the file", err)
 	}
 }
 
 func TestParseMode(t *testing.T) {
-	for text, want := range map[string]string{"federation": "", "multicluster": "not available yet", "mesh": "not known"} {
+	for text, want := range map[string]string{"federation": "", "multicluster": "", "mixed": "", "mesh": "not known"} {
 		_, err := ParseMode(text)
 		if (err == nil) != (want == "") || (err != nil && !strings.Contains(err.Error(), want)) {
 			t.Errorf("ParseMode(%q): %v, want %q", text, err, want)
@@ -71,10 +81,67 @@ func TestParseMode(t *testing.T) {
 	}
 }
 
+func TestTheSizeOfALabFitsItsMode(t *testing.T) {
+	for name, test := range map[string]struct {
+		mode     Mode
+		clusters int
+		want     string
+	}{
+		"one cluster, to look at the module alone":    {Federation, 1, ""},
+		"as many as there are letters":                {Multicluster, MaxClusters, ""},
+		"none":                                        {Federation, 0, "between 1 and"},
+		"more than there are letters":                 {Multicluster, MaxClusters + 1, "between 1 and"},
+		"two cannot be joined in two ways":            {Mixed, 2, "3 clusters at least"},
+		"two of one mesh and one federated with them": {Mixed, 3, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := test.mode.CheckSize(test.clusters)
+			if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("error %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestHowClustersAreJoined(t *testing.T) {
+	for name, test := range map[string]struct {
+		mode    Mode
+		domains []string
+		needs   [][]Mode
+		// joins of the first cluster with the others.
+		joins []Mode
+	}{
+		"federated, each has a domain": {
+			Federation, []string{"cluster-a.local", "cluster-b.local", "cluster-c.local"},
+			[][]Mode{{Federation}, {Federation}, {Federation}}, []Mode{Federation, Federation},
+		},
+		"in one mesh, all have the same": {
+			Multicluster, []string{"cluster.local", "cluster.local", "cluster.local"},
+			[][]Mode{{Multicluster}, {Multicluster}, {Multicluster}}, []Mode{Multicluster, Multicluster},
+		},
+		"mixed, the last one is a stranger to the mesh": {
+			Mixed, []string{"cluster.local", "cluster.local", "cluster-c.local"},
+			[][]Mode{{Federation, Multicluster}, {Federation, Multicluster}, {Federation}}, []Mode{Multicluster, Federation},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plans := planClusters(3, test.mode)
+			for i, plan := range plans {
+				if plan.domain != test.domains[i] || !reflect.DeepEqual(plan.needs, test.needs[i]) {
+					t.Errorf("%s has domain %s and needs %v", plan.name, plan.domain, plan.needs)
+				}
+				if i > 0 && (plans[0].joinedBy(plan) != test.joins[i-1] || plan.joinedBy(plans[0]) != test.joins[i-1]) {
+					t.Errorf("%s and %s are joined by %s", plans[0].name, plan.name, plans[0].joinedBy(plan))
+				}
+			}
+		})
+	}
+}
+
 func TestClustersOfALabShareNoRange(t *testing.T) {
-	plans := planClusters(MaxClusters)
+	plans := planClusters(MaxClusters, Multicluster)
 	for i, a := range plans {
-		if !a.nodeIP.IsPrivate() || a.domain != a.name+".local" {
+		if !a.nodeIP.IsPrivate() {
 			t.Errorf("plan %+v", a)
 		}
 		for _, b := range plans[i+1:] {

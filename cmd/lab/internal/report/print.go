@@ -35,6 +35,13 @@ func (c *Cluster) print(w *writer, now time.Time) {
 			}
 		})
 	}
+	if len(c.Multiclusters) > 0 {
+		w.table("  MULTICLUSTER\tREADY\tREASON\tNETWORK\tLAST CONTACT", func(row func(string, ...any)) {
+			for _, m := range c.Multiclusters {
+				row("  %s\t%s\t%s\t%s\t%s", m.Name, m.Ready, orDash(m.Reason), orDash(m.NetworkName), ago(m.LastContact, now))
+			}
+		})
+	}
 	for _, check := range c.Checks {
 		if check.OK {
 			w.printf("  √ %s\n", check.Name)

@@ -33,14 +33,17 @@ type Lab struct {
 
 // Cluster is the report on one cluster.
 type Cluster struct {
-	Name          string       `json:"name"`
-	APIServer     string       `json:"apiServer"`
-	ClusterDomain string       `json:"clusterDomain"`
-	ClusterUUID   string       `json:"clusterUUID"`
-	Kubeconfig    string       `json:"kubeconfig"`
-	Processes     []Process    `json:"processes"`
-	Federations   []Federation `json:"federations"`
-	Checks        []Check      `json:"checks"`
+	Name          string `json:"name"`
+	APIServer     string `json:"apiServer"`
+	ClusterDomain string `json:"clusterDomain"`
+	ClusterUUID   string `json:"clusterUUID"`
+	Kubeconfig    string `json:"kubeconfig"`
+	// NetworkCut is whether the cluster has been cut off from the others.
+	NetworkCut    bool           `json:"networkCut"`
+	Processes     []Process      `json:"processes"`
+	Federations   []Federation   `json:"federations"`
+	Multiclusters []Multicluster `json:"multiclusters"`
+	Checks        []Check        `json:"checks"`
 }
 
 // Process is one program of a cluster.
@@ -107,7 +110,13 @@ func newCluster(ctx context.Context, described state.Cluster, now time.Time) Clu
 	cluster := Cluster{
 		Name: described.Name, APIServer: described.APIServer, ClusterDomain: described.ClusterDomain,
 		ClusterUUID: described.ClusterUUID, Kubeconfig: described.Kubeconfig,
-		Processes: []Process{}, Federations: []Federation{},
+		NetworkCut: described.NetworkCut, Processes: []Process{}, Federations: []Federation{}, Multiclusters: []Multicluster{},
+	}
+	if described.NetworkCut {
+		cluster.Checks = append(cluster.Checks, Check{
+			Name: "the network to the other clusters is whole", Message: "it has been cut",
+			Hint: "`lab network restore --cluster " + described.Name + "` ends that",
+		})
 	}
 	for _, p := range described.Processes {
 		cluster.Processes = append(cluster.Processes, newProcess(p, process.Alive(p.PID), now))
@@ -115,7 +124,7 @@ func newCluster(ctx context.Context, described state.Cluster, now time.Time) Clu
 	cluster.Checks = append(cluster.Checks, processChecks(cluster.Processes)...)
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	cluster.Checks = append(cluster.Checks, cluster.ask(ctx)...)
+	cluster.Checks = append(cluster.Checks, cluster.ask(ctx, described.Istiod)...)
 	return cluster
 }
 
@@ -150,7 +159,7 @@ func processChecks(processes []Process) []Check {
 }
 
 // ask asks the API server about the module.
-func (c *Cluster) ask(ctx context.Context) []Check {
+func (c *Cluster) ask(ctx context.Context, istiods map[string]state.Istiod) []Check {
 	answers := Check{Name: "the API server answers", OK: true}
 	clients, err := kube.New(c.Kubeconfig)
 	if err == nil {
@@ -176,7 +185,7 @@ func (c *Cluster) ask(ctx context.Context) []Check {
 		c.Federations = append(c.Federations, federation)
 		checks = append(checks, c.federationCheck(federation))
 	}
-	return checks
+	return append(checks, c.askMulticlusters(ctx, clients, istiods)...)
 }
 
 func settingsCheck(config *unstructured.Unstructured) Check {

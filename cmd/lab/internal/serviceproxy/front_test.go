@@ -1,13 +1,16 @@
 package serviceproxy
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/labtest"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/wan"
 )
 
 const deadline = 10 * time.Second
@@ -157,5 +160,35 @@ func TestAClientThatSaysNothingDoesNotKeepASplitFrontFromStopping(t *testing.T) 
 	})
 	if silent != nil {
 		_ = silent.Close()
+	}
+}
+
+func TestAFrontBehindACutLinkIsSilent(t *testing.T) {
+	link := &wan.Link{}
+	front := serveOn(t, func(address netip.AddrPort) (*Front, error) { return ListenBehind(link, address) })
+	front.SetBackends([]netip.AddrPort{backend(t, "a")})
+	if answer, err := ask(t, front); err != nil || answer != "a:hello" {
+		t.Fatalf("before the cut: answer %q, %v", answer, err)
+	}
+	link.Cut()
+	connection, err := net.Dial("tcp", front.Address().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = connection.Close() }()
+	if _, err := io.WriteString(connection, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	if err := connection.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	_ = connection.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if _, err := connection.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("across the cut link a read ends with %v", err)
+	}
+	link.Restore()
+	_ = connection.SetReadDeadline(time.Now().Add(deadline))
+	if _, err := connection.Read(make([]byte, 1)); err != nil {
+		t.Errorf("what was sent before has no answer when the link is restored: %v", err)
 	}
 }

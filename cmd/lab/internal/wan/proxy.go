@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/connect"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/tunnel"
 )
 
 const (
@@ -42,7 +42,7 @@ func (p *Proxy) Environment() []string {
 
 // Serve until the context ends, which also ends every connection.
 func (p *Proxy) Serve(ctx context.Context) error {
-	server := connect.Server{Usage: "only CONNECT <public name of a cluster>:" + httpsPort, Dial: p.dial}
+	server := tunnel.Server{Usage: "only CONNECT <public name of a cluster>:" + httpsPort, Dial: p.dial}
 	if err := server.Serve(ctx, listener{Listener: p.listener, ctx: ctx, link: p.link}); err != nil {
 		return fmt.Errorf("serve the way to the other clusters: %w", err)
 	}

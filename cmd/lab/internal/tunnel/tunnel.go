@@ -1,6 +1,6 @@
-// Package connect answers HTTP CONNECT: it joins a caller with where it wants
+// Package tunnel answers HTTP CONNECT: it joins a caller with where it wants
 // to go, and copies between the two.
-package connect
+package tunnel
 
 import (
 	"context"
@@ -64,12 +64,12 @@ func (s Server) handle(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	}
 	defer func() { _ = target.Close() }()
 	if _, err := io.WriteString(caller, "HTTP/1.1 200 Connection Established\r\n\r\n"); err == nil {
-		tunnel(ctx, caller, target)
+		join(ctx, caller, target)
 	}
 }
 
-// tunnel copies both ways until one side ends or the context does.
-func tunnel(ctx context.Context, a, b net.Conn) {
+// join copies both ways until one side ends or the context does.
+func join(ctx context.Context, a, b net.Conn) {
 	closeBoth := func() {
 		_ = a.Close()
 		_ = b.Close()

@@ -1,0 +1,95 @@
+package report
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/istiod"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
+)
+
+// Multicluster is what the cluster says of one neighbour in the same mesh.
+type Multicluster struct {
+	Name        string `json:"name"`
+	Ready       string `json:"ready"`
+	Reason      string `json:"reason"`
+	Message     string `json:"message"`
+	NetworkName string `json:"networkName,omitempty"`
+	// LastContact is when the neighbour's public metadata was last fetched, empty for never.
+	LastContact string `json:"lastContact,omitempty"`
+}
+
+// askMulticlusters asks the API server about the clusters of the same mesh, and every istiod whether it has read them.
+func (c *Cluster) askMulticlusters(ctx context.Context, clients *kube.Clients, istiods map[string]state.Istiod) []Check {
+	list, err := clients.Dynamic.Resource(kube.IstioMulticlusters).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return []Check{{
+			Name: "the module's resources are installed", Message: err.Error(),
+			Hint: "is module istio enabled? the operator's log says what it waits for",
+		}}
+	}
+	client := &http.Client{Timeout: requestTimeout}
+	defer client.CloseIdleConnections()
+	var checks []Check
+	for i := range list.Items {
+		multicluster := newMulticluster(&list.Items[i])
+		c.Multiclusters = append(c.Multiclusters, multicluster)
+		checks = append(checks, c.multiclusterCheck(multicluster))
+		for _, revision := range slices.Sorted(maps.Keys(istiods)) {
+			status, err := istiod.RemoteCluster(ctx, client, istiods[revision].Debug, multicluster.Name)
+			checks = append(checks, readCheck(revision, multicluster.Name, status, err))
+		}
+	}
+	return checks
+}
+
+func newMulticluster(resource *unstructured.Unstructured) Multicluster {
+	condition, _ := kube.Condition(resource, "Ready")
+	multicluster := Multicluster{
+		Name: resource.GetName(), Ready: "Unknown",
+		Reason: kube.String(condition, "reason"), Message: kube.String(condition, "message"),
+	}
+	if status := kube.String(condition, "status"); status != "" {
+		multicluster.Ready = status
+	}
+	multicluster.NetworkName, _, _ = unstructured.NestedString(resource.Object, "status", "metadataCache", "private", "networkName")
+	multicluster.LastContact, _, _ = unstructured.NestedString(resource.Object, "status", "metadataCache", "publicLastFetchTimestamp")
+	return multicluster
+}
+
+func (c *Cluster) multiclusterCheck(multicluster Multicluster) Check {
+	check := Check{Name: multicluster.Name + " is part of the mesh", OK: multicluster.Ready == "True"}
+	if !check.OK {
+		check.Message = strings.Trim(multicluster.Reason+": "+multicluster.Message, ": ")
+		if check.Message == "" {
+			check.Message = "the module has not looked at it yet"
+		}
+		check.Hint = fmt.Sprintf("kubectl --kubeconfig %s describe istiomulticluster %s", c.Kubeconfig, multicluster.Name)
+	}
+	return check
+}
+
+// readCheck tells whether istiod has read the remote cluster; status and err are what it said.
+func readCheck(revision, name, status string, err error) Check {
+	check := Check{Name: istiod.Prefix + revision + " reads " + name, OK: err == nil && status == istiod.Synced}
+	switch {
+	case check.OK:
+		return check
+	case err != nil:
+		check.Message = err.Error()
+	case status == "":
+		check.Message = "it does not know the cluster"
+	default:
+		check.Message = "it says that the cluster is " + status
+	}
+	check.Hint = "is there a Secret d8-istio/istio-remote-secret-" + name + "? The logs of this istiod and of the neighbour's api-proxy say what was refused"
+	return check
+}

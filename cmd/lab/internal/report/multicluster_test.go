@@ -1,0 +1,67 @@
+package report
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+func TestMulticlusterChecks(t *testing.T) {
+	for name, test := range map[string]struct {
+		status  map[string]any
+		ok      bool
+		message string
+	}{
+		"ready is as expected": {
+			map[string]any{
+				"conditions":    []any{map[string]any{"type": "Ready", "status": "True", "reason": "Joined"}},
+				"metadataCache": map[string]any{"private": map[string]any{"networkName": "network-b"}},
+			}, true, "",
+		},
+		"not ready shows the reason": {
+			map[string]any{"conditions": []any{map[string]any{"type": "Ready", "status": "False", "reason": "PeerAPIUnreachable", "message": "no answer"}}},
+			false, "PeerAPIUnreachable: no answer",
+		},
+		"no condition yet is said to be unexplored": {map[string]any{}, false, "the module has not looked at it yet"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			resource := &unstructured.Unstructured{Object: map[string]any{"status": test.status}}
+			resource.SetName("cluster-b")
+			cluster := Cluster{Kubeconfig: "/lab/kubeconfig"}
+			seen := newMulticluster(resource)
+			check := cluster.multiclusterCheck(seen)
+			if check.OK != test.ok || check.Message != test.message {
+				t.Fatalf("check %+v", check)
+			}
+			if check.OK && seen.NetworkName != "network-b" {
+				t.Errorf("its network is %q", seen.NetworkName)
+			}
+			if !check.OK && !strings.Contains(check.Hint, "/lab/kubeconfig") {
+				t.Fatalf("hint %q does not lead to the cluster", check.Hint)
+			}
+		})
+	}
+}
+
+func TestWhetherIstiodReadsARemoteClusterIsToldWithItsOwnWord(t *testing.T) {
+	for name, test := range map[string]struct {
+		status string
+		err    error
+		ok     bool
+		want   string
+	}{
+		"it has read it":         {"synced", nil, true, ""},
+		"it cannot":              {"timeout", nil, false, "timeout"},
+		"it does not know it":    {"", nil, false, "does not know"},
+		"it does not say a word": {"", errors.New("connection refused"), false, "connection refused"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			check := readCheck("v1x29", "cluster-b", test.status, test.err)
+			if check.OK != test.ok || !strings.Contains(check.Message, test.want) || (check.Hint == "") != test.ok {
+				t.Errorf("check %+v", check)
+			}
+		})
+	}
+}
