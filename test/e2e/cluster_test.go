@@ -45,15 +45,16 @@ var (
 	crds             = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 )
 
-// cluster of the shared lab.
+// cluster of a lab.
 type cluster struct {
-	name    string
-	typed   kubernetes.Interface
-	dynamic dynamic.Interface
+	// stateDir of the lab.
+	stateDir, name string
+	typed          kubernetes.Interface
+	dynamic        dynamic.Interface
 }
 
-func newCluster(name string) (*cluster, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(suite.stateDir, name, "kubeconfig"))
+func newCluster(stateDir, name string) (*cluster, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(stateDir, name, "kubeconfig"))
 	if err != nil {
 		return nil, err
 	}
@@ -67,13 +68,13 @@ func newCluster(name string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cluster{name: name, typed: typed, dynamic: dyn}, nil
+	return &cluster{stateDir: stateDir, name: name, typed: typed, dynamic: dyn}, nil
 }
 
 // described is what lab.json says of the cluster now.
 func (c *cluster) described(t *testing.T) clusterDescription {
 	t.Helper()
-	described, err := readLab(suite.stateDir)
+	described, err := readLab(c.stateDir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,9 +114,14 @@ func eventually(t *testing.T, timeout time.Duration, what string, condition func
 	}
 }
 
-// condition of an IstioFederation as "status/reason: message".
+// condition of an IstioFederation.
 func (c *cluster) condition(name, kind string) (status, reason, message string) {
-	resource, err := c.dynamic.Resource(federations).Get(context.Background(), name, metav1.GetOptions{})
+	return c.conditionOf(federations, name, kind)
+}
+
+// conditionOf an IstioFederation or IstioMulticluster.
+func (c *cluster) conditionOf(of schema.GroupVersionResource, name, kind string) (status, reason, message string) {
+	resource, err := c.dynamic.Resource(of).Get(context.Background(), name, metav1.GetOptions{})
 	if err != nil {
 		return "", "", err.Error()
 	}

@@ -132,8 +132,8 @@ func (c *cluster) clientCertificate(t *testing.T) *tls.Certificate {
 	return &pair
 }
 
-// tokenForPeer is the other proof, with which it may read the peer's federation metadata.
-func (c *cluster) tokenForPeer(t *testing.T, peer *cluster) string {
+// tokenForPeer is the other proof, for what the scope says.
+func (c *cluster) tokenForPeer(t *testing.T, peer *cluster, scope string) string {
 	t.Helper()
 	secret, err := c.typed.CoreV1().Secrets(moduleNamespace).Get(context.Background(), "d8-remote-authn-keypair", metav1.GetOptions{})
 	if err != nil {
@@ -143,7 +143,7 @@ func (c *cluster) tokenForPeer(t *testing.T, peer *cluster) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := authn.SignForPeer(key, c.described(t).ClusterUUID, peer.described(t).ClusterUUID, authn.ScopePrivateFederation, time.Now())
+	token, err := authn.SignForPeer(key, c.described(t).ClusterUUID, peer.described(t).ClusterUUID, scope, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,13 +227,13 @@ func TestWhereTheControllerTerminatesTLSATokenCountsAndACertificateDoesNot(t *te
 		visitor visitor
 		want    int
 	}{
-		"a token":                                   {visitor{token: suite.a.tokenForPeer(t, suite.b)}, http.StatusOK},
+		"a token":                                   {visitor{token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}, http.StatusOK},
 		"nothing":                                   {visitor{}, http.StatusUnauthorized},
 		"a certificate":                             {visitor{certificate: certificate}, http.StatusUnauthorized},
 		"a certificate in nginx's header":           {visitor{header: asHeader(certificate)}, http.StatusUnauthorized},
-		"a token for another cluster":               {visitor{token: suite.b.tokenForPeer(t, suite.a)}, http.StatusUnauthorized},
-		"a token, by the name, for another":         {visitor{byName: true, token: suite.b.tokenForPeer(t, suite.a)}, http.StatusUnauthorized},
-		"a token, by the name":                      {visitor{byName: true, token: suite.a.tokenForPeer(t, suite.b)}, http.StatusOK},
+		"a token for another cluster":               {visitor{token: suite.b.tokenForPeer(t, suite.a, authn.ScopePrivateFederation)}, http.StatusUnauthorized},
+		"a token, by the name, for another":         {visitor{byName: true, token: suite.b.tokenForPeer(t, suite.a, authn.ScopePrivateFederation)}, http.StatusUnauthorized},
+		"a token, by the name":                      {visitor{byName: true, token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}, http.StatusOK},
 		"a certificate and the name, with no token": {visitor{byName: true, certificate: certificate}, http.StatusUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -274,7 +274,7 @@ func TestWhereTheControllerPassesTLSThroughACertificateIsProofEnough(t *testing.
 		"the cluster's own":                       {visitor{certificate: own}, metadata.FederationPath, http.StatusUnauthorized},
 		"the neighbour's, in a header only":       {visitor{header: asHeader(certificate)}, metadata.FederationPath, http.StatusUnauthorized},
 		"none":                                    {visitor{}, metadata.FederationPath, http.StatusUnauthorized},
-		"none, but the token":                     {visitor{token: suite.a.tokenForPeer(t, suite.b)}, metadata.FederationPath, http.StatusOK},
+		"none, but the token":                     {visitor{token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}, metadata.FederationPath, http.StatusOK},
 		"none, for everybody's document":          {visitor{byName: true}, metadata.PublicPath, http.StatusOK},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -336,7 +336,7 @@ func TestAKilledIngressControllerIsRestartedAndNothingIsLost(t *testing.T) {
 		}
 		return ""
 	})
-	visitor{token: suite.a.tokenForPeer(t, suite.b)}.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusOK)
+	visitor{token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusOK)
 	suite.a.awaitImported(t, suite.b.publish(t, namespace, "later"), scheduled)
 	for name, version := range before {
 		if now := suite.a.entriesOf(t, namespace)[name]; now != version {

@@ -107,7 +107,8 @@ func TestALabThatCannotBeSaysSoAtOnce(t *testing.T) {
 		args []string
 		want string
 	}{
-		"a mode that is still to come": {[]string{"--mode", "multicluster"}, "not available yet"},
+		"a mode that does not exist":   {[]string{"--mode", "mesh"}, "mixed"},
+		"too few clusters to be mixed": {[]string{"--mode", "mixed"}, "3 clusters at least"},
 		"no clusters":                  {[]string{"--clusters", "0"}, "--clusters"},
 		"settings that do not exist":   {[]string{"--settings", "/does/not/exist"}, "/does/not/exist"},
 		"an unknown flag":              {[]string{"--colour"}, "--colour"},

@@ -48,6 +48,13 @@ func runSuite(m *testing.M) (code int, err error) {
 			fmt.Fprintln(os.Stderr, "e2e: the lab's logs are kept in", suite.stateDir)
 		}()
 	}
+	defer func() {
+		started.mu.Lock()
+		defer started.mu.Unlock()
+		if stopped := stopMeshLab(code != 0); stopped != nil {
+			code, err = 1, stopped
+		}
+	}()
 	described, err := readLab(suite.stateDir)
 	if err != nil {
 		return 1, err
@@ -55,10 +62,10 @@ func runSuite(m *testing.M) (code int, err error) {
 	if len(described.Clusters) < 2 {
 		return 1, fmt.Errorf("the lab in %s has %d clusters, the tests need two", suite.stateDir, len(described.Clusters))
 	}
-	if suite.a, err = newCluster(described.Clusters[0].Name); err != nil {
+	if suite.a, err = newCluster(suite.stateDir, described.Clusters[0].Name); err != nil {
 		return 1, err
 	}
-	if suite.b, err = newCluster(described.Clusters[1].Name); err != nil {
+	if suite.b, err = newCluster(suite.stateDir, described.Clusters[1].Name); err != nil {
 		return 1, err
 	}
 	return m.Run(), nil
@@ -79,6 +86,7 @@ func lab(args ...string) error {
 
 // labDescription is the part of lab.json that tests rely on.
 type labDescription struct {
+	Mode     string               `json:"mode"`
 	Clusters []clusterDescription `json:"clusters"`
 }
 
@@ -89,6 +97,8 @@ type clusterDescription struct {
 	APIServer        string `json:"apiServer"`
 	MetadataEndpoint string `json:"metadataEndpoint"`
 	MetadataCA       string `json:"metadataCA"`
+	// APIProxy is empty unless the cluster is part of a mesh of several.
+	APIProxy string `json:"apiProxy"`
 	// Istiod of each installed revision.
 	Istiod map[string]struct {
 		XDS   string `json:"xds"`

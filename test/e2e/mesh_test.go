@@ -158,7 +158,20 @@ func (c *cluster) proxyOf(t *testing.T, pod *corev1.Pod, version istioversion.Ve
 	return mesh.Proxy{
 		IP: pod.Status.PodIP, Pod: pod.Name, Namespace: pod.Namespace, ServiceAccount: pod.Spec.ServiceAccountName,
 		Labels: pod.Labels, ClusterDomain: described.ClusterDomain, ClusterID: described.ClusterUUID, Version: version.Full(),
+		Metadata: networkOf(pod),
 	}
+}
+
+// networkOf the Pod is what its sidecar says of itself when it was told.
+func networkOf(pod *corev1.Pod) map[string]any {
+	if sidecar := sidecarIn(pod); sidecar != nil {
+		for _, variable := range sidecar.Env {
+			if variable.Name == "ISTIO_META_NETWORK" {
+				return map[string]any{"NETWORK": variable.Value}
+			}
+		}
+	}
+	return nil
 }
 
 // sidecar of the Pod, connected to istiod of the version.
