@@ -42,21 +42,31 @@ func everywhere(t *testing.T, clusters ...*cluster) (namespace string) {
 	return namespace
 }
 
+// readyInLab has the lab say that a Pod is ready, of which it runs nothing.
+var readyInLab = map[string]string{"lab.istio.deckhouse.io/ready": "true"}
+
 // application runs a Service with one Pod, which has a sidecar, and returns where the Pod listens.
 func (c *cluster) application(t *testing.T, namespace, name string) (endpoint string) {
 	t.Helper()
 	c.awaitMesh(t, defaultIstio())
 	c.serve(t, namespace, name)
-	c.awaitRevision(t, newPod(namespace, name, nil, nil), defaultIstio().Revision())
-	return endpointOf(c.run(t, newPod(namespace, name, nil, nil)))
+	return endpointOf(c.meshedPod(t, namespace, name, name))
+}
+
+// meshedPod runs a Pod of the application, which has a sidecar and is ready.
+func (c *cluster) meshedPod(t *testing.T, namespace, app, name string) *corev1.Pod {
+	t.Helper()
+	pod := newPod(namespace, app, nil, readyInLab)
+	pod.Name = name
+	c.awaitRevision(t, pod, defaultIstio().Revision())
+	return c.run(t, pod)
 }
 
 // client is the sidecar of a Pod that calls others.
 func (c *cluster) client(t *testing.T, namespace string) *mesh.Client {
 	t.Helper()
 	c.awaitMesh(t, defaultIstio())
-	c.awaitRevision(t, newPod(namespace, "client", nil, nil), defaultIstio().Revision())
-	return c.sidecar(t, c.run(t, newPod(namespace, "client", nil, nil)), defaultIstio())
+	return c.sidecar(t, c.meshedPod(t, namespace, "client", "client"), defaultIstio())
 }
 
 // gatewayOf the peer, where its network is entered, as this cluster was told.
@@ -205,9 +215,7 @@ func TestMulticlusterANeighbourThatIsCutOffIsNotForgottenAndComesBack(t *testing
 		})
 	}
 	await(t, client, "unreachable is not gone", both)
-	late := newPod(namespace, "api", nil, nil)
-	late.Name = "api-late"
-	second := endpointOf(a.run(t, late))
+	second := endpointOf(a.meshedPod(t, namespace, "api", "api-late"))
 	await(t, client, "this cluster's own changes arrive meanwhile", sendsTo(host, own, second, a.gatewayOf(t, b)))
 	restore()
 	a.awaitMeshed(t, b)

@@ -282,6 +282,18 @@ func TestPodsTheLabCannotRunStayPendingAndSayWhy(t *testing.T) {
 	}
 }
 
+func TestAPodTheLabCannotRunIsSaidToBeReadyOnDemand(t *testing.T) {
+	w := newWorld(t)
+	pod := newPod()
+	pod.Spec.Containers[0].Name = "application"
+	pod.Annotations = map[string]string{ReadyAnnotation: "true"}
+	w.create(settings("hello"), pod)
+	found := w.await("ready", func(p *corev1.Pod) bool { return p != nil && ready(p) })
+	if found.Status.Phase != corev1.PodRunning || found.Status.PodIP == "" || found.Status.Reason != NotInLab {
+		t.Errorf("status %+v", found.Status)
+	}
+}
+
 func TestAPodTheLabCannotRunIsDeletedAtOnceAndItsAddressGivenBack(t *testing.T) {
 	w := newWorld(t)
 	pod := newPod()

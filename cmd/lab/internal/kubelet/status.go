@@ -13,6 +13,10 @@ import (
 // NotInLab is the reason in the status of Pods that the lab has no program for.
 const NotInLab = "NotInLab"
 
+// ReadyAnnotation on a Pod, "true", has it said to be ready although nothing of it runs: istiod
+// learns of Pods when they are ready, and may miss endpoints whose Pods never are.
+const ReadyAnnotation = "lab.istio.deckhouse.io/ready"
+
 // observation of one container, from which its status is written.
 type observation struct {
 	process        process.Status
@@ -53,24 +57,30 @@ func podStatus(pod *corev1.Pod, address podnet.Address, observed map[string]obse
 }
 
 // unrunnableStatus is the status of a Pod that the lab has no program for. It
-// has an address, so that what lists Pods by address knows it, as not ready.
+// has an address, so that what lists Pods by address knows it, as not ready
+// unless the Pod asks for the opposite.
 func unrunnableStatus(pod *corev1.Pod, address podnet.Address, why string, now metav1.Time) corev1.PodStatus {
 	status := *pod.Status.DeepCopy()
 	status.PodIP = address.Shown.String()
 	status.PodIPs = []corev1.PodIP{{IP: status.PodIP}}
+	ready := pod.Annotations[ReadyAnnotation] == "true"
 	status.Phase = corev1.PodPending
+	state := corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: NotInLab, Message: why}}
+	if ready {
+		status.Phase = corev1.PodRunning
+		state = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: pod.CreationTimestamp}}
+	}
 	status.Reason, status.Message = NotInLab, why
 	status.ContainerStatuses = nil
 	for i := range pod.Spec.Containers {
 		spec := &pod.Spec.Containers[i]
 		status.ContainerStatuses = append(status.ContainerStatuses, corev1.ContainerStatus{
-			Name: spec.Name, Image: spec.Image, Started: new(bool),
-			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: NotInLab, Message: why}},
+			Name: spec.Name, Image: spec.Image, Ready: ready, Started: &ready, State: state,
 		})
 	}
 	setCondition(&status, corev1.PodScheduled, true, "", "", now)
-	setCondition(&status, corev1.ContainersReady, false, NotInLab, why, now)
-	setCondition(&status, corev1.PodReady, false, NotInLab, why, now)
+	setCondition(&status, corev1.ContainersReady, ready, NotInLab, why, now)
+	setCondition(&status, corev1.PodReady, ready, NotInLab, why, now)
 	return status
 }
 
