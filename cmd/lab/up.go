@@ -40,7 +40,7 @@ func newUpCommand() *cobra.Command {
 	addStateDir(command, &flags.stateDir)
 	set := command.Flags()
 	set.IntVar(&flags.clusters, "clusters", 2, "how many clusters to start: cluster-a, cluster-b, …")
-	set.StringVar(&flags.mode, "mode", string(lab.Federation), "how to join them: federation, multicluster (one mesh), or mixed (the last one is federated with the others, which are one mesh)")
+	set.StringVar(&flags.mode, "mode", string(lab.Federation), "how to join them: federation, multicluster (one mesh), or mixed (the last one is federated with the first, which is one mesh with the others)")
 	set.StringVar(&flags.settings, "settings", "", "YAML file with spec.settings of the ModuleConfig istio, for every cluster")
 	set.StringVar(&flags.root, "root", "", "folder of the project (default: the parent of the folder that holds this program)")
 	set.BoolVar(&flags.detach, "detach", false, "return when all is up and leave the lab running in the background")

@@ -141,8 +141,8 @@ func (r *running) join(ctx context.Context) error {
 		}
 	}
 	return r.forEachPair(ctx, func(ctx context.Context, c, peer *cluster) error {
-		kind := c.plan.joinedBy(peer.plan)
-		if !c.isOn(kind) {
+		kind, joined := c.plan.joins[peer.plan.name]
+		if !joined || !c.isOn(kind) {
 			return nil
 		}
 		return c.awaitJoined(ctx, kind, peer)
@@ -152,7 +152,7 @@ func (r *running) join(ctx context.Context) error {
 // forEachJoin of that kind that the settings allow.
 func (r *running) forEachJoin(ctx context.Context, kind Mode, do func(ctx context.Context, c, peer *cluster) error) error {
 	return r.forEachPair(ctx, func(ctx context.Context, c, peer *cluster) error {
-		if c.plan.joinedBy(peer.plan) != kind || !c.isOn(kind) {
+		if c.plan.joins[peer.plan.name] != kind || !c.isOn(kind) {
 			return nil
 		}
 		return do(ctx, c, peer)

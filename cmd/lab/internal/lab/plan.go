@@ -13,7 +13,9 @@ const MaxClusters = 26
 type plan struct {
 	name   string
 	domain string
-	// needs are the settings that the joins of the cluster ask for, each of which is a Mode.
+	// joins are those with other clusters, by their names: Federation or Multicluster.
+	joins map[string]Mode
+	// needs are the kinds of joins that the cluster's settings are to switch on.
 	needs         []Mode
 	podSubnet     netip.Prefix
 	serviceSubnet netip.Prefix
@@ -28,7 +30,8 @@ const meshDomain = "cluster.local"
 
 // planClusters plans clusters that the mode can join: of one domain each for
 // federation, all of the same domain for a multicluster; mixed, the last one is
-// federated with the others, which are a multicluster.
+// federated with the others, which are a multicluster. It is so by way of the
+// first: a cluster has one IstioFederation for a trust domain.
 func planClusters(n int, mode Mode) []plan {
 	var plans []plan
 	for i := range n {
@@ -54,15 +57,19 @@ func planClusters(n int, mode Mode) []plan {
 			ingressIP:      netip.AddrFrom4([4]byte{203, 0, 113, byte(100 + i)}),
 		})
 	}
-	return plans
-}
-
-// joinedBy is how the cluster and its peer are joined.
-func (p plan) joinedBy(peer plan) Mode {
-	if p.domain == peer.domain {
-		return Multicluster
+	for i := range plans {
+		plans[i].joins = map[string]Mode{}
+		for j, peer := range plans {
+			switch {
+			case i == j:
+			case plans[i].domain == peer.domain:
+				plans[i].joins[peer.name] = Multicluster
+			case mode == Federation || i == 0 || j == 0:
+				plans[i].joins[peer.name] = Federation
+			}
+		}
 	}
-	return Federation
+	return plans
 }
 
 // publicHost is the name behind which the cluster serves its metadata.

@@ -108,20 +108,30 @@ func TestHowClustersAreJoined(t *testing.T) {
 		mode    Mode
 		domains []string
 		needs   [][]Mode
-		// joins of the first cluster with the others.
-		joins []Mode
+		joins   []map[string]Mode
 	}{
 		"federated, each has a domain": {
 			Federation, []string{"cluster-a.local", "cluster-b.local", "cluster-c.local"},
-			[][]Mode{{Federation}, {Federation}, {Federation}}, []Mode{Federation, Federation},
+			[][]Mode{{Federation}, {Federation}, {Federation}},
+			[]map[string]Mode{
+				{"cluster-b": Federation, "cluster-c": Federation}, {"cluster-a": Federation, "cluster-c": Federation},
+				{"cluster-a": Federation, "cluster-b": Federation},
+			},
 		},
 		"in one mesh, all have the same": {
 			Multicluster, []string{"cluster.local", "cluster.local", "cluster.local"},
-			[][]Mode{{Multicluster}, {Multicluster}, {Multicluster}}, []Mode{Multicluster, Multicluster},
+			[][]Mode{{Multicluster}, {Multicluster}, {Multicluster}},
+			[]map[string]Mode{
+				{"cluster-b": Multicluster, "cluster-c": Multicluster}, {"cluster-a": Multicluster, "cluster-c": Multicluster},
+				{"cluster-a": Multicluster, "cluster-b": Multicluster},
+			},
 		},
-		"mixed, the last one is a stranger to the mesh": {
+		"mixed, the last one is federated with the mesh by way of its first cluster": {
 			Mixed, []string{"cluster.local", "cluster.local", "cluster-c.local"},
-			[][]Mode{{Federation, Multicluster}, {Federation, Multicluster}, {Federation}}, []Mode{Multicluster, Federation},
+			[][]Mode{{Federation, Multicluster}, {Federation, Multicluster}, {Federation}},
+			[]map[string]Mode{
+				{"cluster-b": Multicluster, "cluster-c": Federation}, {"cluster-a": Multicluster}, {"cluster-a": Federation},
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -130,8 +140,8 @@ func TestHowClustersAreJoined(t *testing.T) {
 				if plan.domain != test.domains[i] || !reflect.DeepEqual(plan.needs, test.needs[i]) {
 					t.Errorf("%s has domain %s and needs %v", plan.name, plan.domain, plan.needs)
 				}
-				if i > 0 && (plans[0].joinedBy(plan) != test.joins[i-1] || plan.joinedBy(plans[0]) != test.joins[i-1]) {
-					t.Errorf("%s and %s are joined by %s", plans[0].name, plan.name, plans[0].joinedBy(plan))
+				if !reflect.DeepEqual(plan.joins, test.joins[i]) {
+					t.Errorf("%s is joined by %v", plan.name, plan.joins)
 				}
 			}
 		})
