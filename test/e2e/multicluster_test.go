@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
@@ -72,7 +73,13 @@ func (c *cluster) client(t *testing.T, namespace string) *mesh.Client {
 // gatewayOf the peer, where its network is entered, as this cluster was told.
 func (c *cluster) gatewayOf(t *testing.T, peer *cluster) string {
 	t.Helper()
-	resource, err := c.dynamic.Resource(multiclusters).Get(context.Background(), peer.name, metav1.GetOptions{})
+	return c.toldGateway(t, multiclusters, peer)
+}
+
+// toldGateway is the peer's only one, as the status of the resource for the peer says.
+func (c *cluster) toldGateway(t *testing.T, of schema.GroupVersionResource, peer *cluster) string {
+	t.Helper()
+	resource, err := c.dynamic.Resource(of).Get(context.Background(), peer.name, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,16 +129,6 @@ func TestMulticlusterEveryIstiodReadsTheOthersThroughTheirAPIProxies(t *testing.
 func TestMulticlusterTheAPIProxyIsReachedAtTheAddressOfTheLab(t *testing.T) {
 	l := meshed(t, multiclusterMode)
 	caller, callee := l.clusters[0], l.clusters[1]
-	described := callee.described(t)
-	ca, err := os.ReadFile(described.MetadataCA)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
-	t.Cleanup(transport.CloseIdleConnections)
-	client := &http.Client{Transport: transport, Timeout: prompt}
 	for name, test := range map[string]struct {
 		path, token string
 		want        int
@@ -143,23 +140,54 @@ func TestMulticlusterTheAPIProxyIsReachedAtTheAddressOfTheLab(t *testing.T) {
 		"a token for another one is refused": {"/api/v1/services", caller.tokenForPeer(t, l.clusters[2], authn.ScopeAPI), http.StatusUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, described.APIProxy+test.path, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if test.token != "" {
-				request.Header.Set("Authorization", "Bearer "+test.token)
-			}
-			response, err := client.Do(request)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = response.Body.Close() }()
-			if response.StatusCode != test.want {
-				t.Errorf("status %d, want %d", response.StatusCode, test.want)
+			if status, err := askAPI(t, callee, test.path, test.token, nil); err != nil || status != test.want {
+				t.Errorf("status %d (%v), want %d", status, err, test.want)
 			}
 		})
 	}
+}
+
+// askAPI asks for the path at the cluster's API proxy, by the address in lab.json; token and certificate may be missing.
+func askAPI(t *testing.T, of *cluster, path, token string, certificate *tls.Certificate) (status int, err error) {
+	t.Helper()
+	described := of.described(t)
+	ca, err := os.ReadFile(described.MetadataCA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	configuration := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
+	configuration.RootCAs.AppendCertsFromPEM(ca)
+	if certificate != nil {
+		configuration.Certificates = []tls.Certificate{*certificate}
+	}
+	transport := &http.Transport{TLSClientConfig: configuration, ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, described.APIProxy+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := (&http.Client{Transport: transport, Timeout: prompt}).Do(request)
+	if err != nil {
+		return 0, err
+	}
+	return response.StatusCode, response.Body.Close()
+}
+
+func TestMulticlusterAClientCertificateOpensTheAPIProxyWhereTLSIsPassedThrough(t *testing.T) {
+	l := meshed(t, multiclusterMode)
+	caller, callee := l.clusters[0], l.clusters[1]
+	certificate := caller.clientCertificate(t)
+	t.Cleanup(func() { l.awaitJoined(t) })
+	callee.reconfigure(t, map[string]any{"alliance": map[string]any{
+		"metadataEndpoint": map[string]any{"clientCertificates": "Passthrough"},
+	}})
+	eventually(t, restarted, "the certificate alone is enough", func() string {
+		return want(askAPI(t, callee, "/version", "", certificate))(http.StatusOK)
+	})
+	caller.awaitMeshed(t, callee)
 }
 
 func TestMulticlusterAServiceInSeveralClustersIsOne(t *testing.T) {
@@ -233,12 +261,6 @@ func TestMulticlusterAndFederationAreThereTogether(t *testing.T) {
 
 	published := stranger.publish(t, namespace, "shop")
 	a.awaitImported(t, published, prompt)
-	await(t, client, "the federated Service is called, too", func(view *mesh.View) string {
-		endpoints, err := view.EndpointsOf(mesh.Outbound(80, "", published))
-		if err == nil && len(endpoints) == 0 {
-			return "it has no endpoints"
-		}
-		return want(len(endpoints), err)(1)
-	})
+	await(t, client, "the federated Service is entered by the stranger's gateway", sendsTo(published, a.toldGateway(t, federations, stranger)))
 	await(t, client, "the mesh stays as it was", sendsTo(host, own, a.gatewayOf(t, b)))
 }
