@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -199,10 +200,15 @@ func (c *cluster) sidecar(t *testing.T, pod *corev1.Pod, version istioversion.Ve
 // await waits until the sidecar has been told what the condition wants.
 func await(t *testing.T, sidecar *mesh.Client, what string, condition func(*mesh.View) (missing string)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), prompt)
+	awaitWithin(t, prompt, sidecar, what, condition)
+}
+
+func awaitWithin(t *testing.T, within time.Duration, sidecar *mesh.Client, what string, condition func(*mesh.View) (missing string)) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	if _, err := sidecar.Await(ctx, condition); err != nil {
-		t.Fatalf("not within %s: %s: %v", prompt, what, err)
+		t.Fatalf("not within %s: %s: %v", within, what, err)
 	}
 }
 
