@@ -20,7 +20,7 @@ LINT := go tool -modfile=tools/lint/go.mod golangci-lint
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: generate
 generate: ## Take the files of other Go modules that the module needs: library chart, CRDs
@@ -46,7 +46,7 @@ demo: build tools ## Show federation on two clusters; stays until Ctrl-C, DEMO_O
 	@exec bin/lab demo --state-dir "$(DEMO_DIR)" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
 
 .PHONY: test
-test: test-unit test-e2e ## Run all tests
+test: test-unit test-api-proxy test-e2e ## Run all tests
 
 .PHONY: test-unit
 test-unit: generate ## Run the tests that need no cluster
@@ -54,6 +54,13 @@ test-unit: generate ## Run the tests that need no cluster
 	@go test -timeout 15m $(UNIT)
 	@echo "test: Istio's own validation of what the module generates"
 	@cd tools/istio-v1x29 && go test -count=1 .
+
+.PHONY: test-api-proxy
+test-api-proxy: generate tools ## Ask the API proxy for everything that a real API server has
+	@echo "test: the API proxy in front of a real API server"
+	@mkdir -p bin
+	@go build -o bin/api-proxy ./images/api-proxy/cmd/api-proxy
+	@go test -tags apiserver -count=1 -timeout 5m ./test/guarded/...
 
 .PHONY: test-e2e
 test-e2e: build tools ## Run the end-to-end tests on a lab of two clusters

@@ -19,7 +19,7 @@ const (
 	Forwarded Outcome = "forwarded"
 	// Empty is an answer of the proxy itself: there is nothing.
 	Empty Outcome = "empty"
-	// Refused is 401, 403, 404, 405 or 400, by the proxy.
+	// Refused is 401, 403, 404 or 400, by the proxy.
 	Refused Outcome = "refused"
 )
 

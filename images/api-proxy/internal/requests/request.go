@@ -81,7 +81,8 @@ func (j Judge) Judge(method, target string) (Request, *Refusal) {
 	switch method {
 	case http.MethodGet, http.MethodPost:
 	default:
-		return Request{}, forbid(ReasonVerb, http.StatusMethodNotAllowed, "only GET, and POST of reviews, pass the API proxy")
+		// As RBAC would say it: 405 is of resources that have no such verb for anyone.
+		return Request{}, forbid(ReasonVerb, http.StatusForbidden, "only GET, and POST of reviews, pass the API proxy")
 	}
 	query, refusal := parseQuery(rawQuery)
 	if refusal != nil {

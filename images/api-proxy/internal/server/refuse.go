@@ -22,7 +22,6 @@ var statusReasons = map[int]metav1.StatusReason{
 	http.StatusUnauthorized:          metav1.StatusReasonUnauthorized,
 	http.StatusForbidden:             metav1.StatusReasonForbidden,
 	http.StatusNotFound:              metav1.StatusReasonNotFound,
-	http.StatusMethodNotAllowed:      metav1.StatusReasonMethodNotAllowed,
 	http.StatusNotAcceptable:         metav1.StatusReasonNotAcceptable,
 	http.StatusLengthRequired:        metav1.StatusReasonBadRequest,
 	http.StatusRequestEntityTooLarge: metav1.StatusReasonRequestEntityTooLarge,
@@ -36,9 +35,6 @@ var statusReasons = map[int]metav1.StatusReason{
 // refuse is for what a known neighbour may not do.
 func (e *exchange) refuse(refusal *requests.Refusal) int {
 	e.note(string(refusal.Reason), refusal.Code)
-	if refusal.Code == http.StatusMethodNotAllowed {
-		e.w.Header().Set("Allow", "GET, POST")
-	}
 	return e.status(refusal.Code, refusal.Message)
 }
 

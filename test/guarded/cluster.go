@@ -1,0 +1,94 @@
+package guarded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+)
+
+const (
+	// Namespace of the control plane, where the proxy looks for its neighbours.
+	Namespace = "d8-istio"
+	// Shop is a namespace with something to read.
+	Shop = "shop"
+	// UUID of the cluster, the audience of its neighbour's tokens.
+	UUID = "11111111-1111-4111-8111-111111111111"
+
+	assetsVariable = "KUBEBUILDER_ASSETS"
+)
+
+// Cluster is an API server with the CRDs that neighbours may read of, and its etcd.
+type Cluster struct {
+	// Admin may do everything.
+	Admin  *rest.Config
+	Client kubernetes.Interface
+
+	dir         string
+	environment *envtest.Environment
+}
+
+// StartCluster starts an API server; root is the project's root folder. The
+// caller stops it.
+func StartCluster(ctx context.Context, root string) (_ *Cluster, err error) {
+	dir, err := os.MkdirTemp("", "istio-guarded-")
+	if err != nil {
+		return nil, fmt.Errorf("make a folder for the API server: %w", err)
+	}
+	c := &Cluster{dir: dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.Stop())
+		}
+	}()
+	policy := filepath.Join(dir, "audit-policy.yaml")
+	if err := os.WriteFile(policy, []byte(auditPolicy), 0o600); err != nil {
+		return nil, fmt.Errorf("write the audit policy: %w", err)
+	}
+	assets := os.Getenv(assetsVariable)
+	if assets == "" {
+		assets = filepath.Join(root, ".cache", "tools", "kube")
+	}
+	c.environment = &envtest.Environment{
+		CRDDirectoryPaths:     []string{filepath.Join(root, "crds"), filepath.Join(root, "crds", "istio")},
+		ErrorIfCRDPathMissing: true,
+		CRDs:                  foreignDefinitions(),
+	}
+	c.environment.ControlPlane.Etcd = &envtest.Etcd{Path: filepath.Join(assets, "etcd")}
+	c.environment.ControlPlane.APIServer = &envtest.APIServer{Path: filepath.Join(assets, "kube-apiserver")}
+	c.environment.ControlPlane.APIServer.Configure().
+		Set("audit-policy-file", policy).
+		Set("audit-log-path", c.auditLog())
+	if c.Admin, err = c.environment.Start(); err != nil {
+		return nil, fmt.Errorf("start an API server from %s (`make tools` builds it): %w", assets, err)
+	}
+	c.Admin.QPS = -1
+	if c.Client, err = kubernetes.NewForConfig(c.Admin); err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
+	for _, name := range []string{Namespace, Shop} {
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		if _, err := c.Client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
+			return nil, fmt.Errorf("create namespace %s: %w", name, err)
+		}
+	}
+	return c, nil
+}
+
+// Stop ends the API server and removes what it left.
+func (c *Cluster) Stop() error {
+	var problem error
+	if c.environment != nil {
+		if err := c.environment.Stop(); err != nil {
+			problem = fmt.Errorf("stop the API server: %w", err)
+		}
+	}
+	return errors.Join(problem, os.RemoveAll(c.dir))
+}
