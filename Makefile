@@ -73,7 +73,8 @@ test-kubernetes: generate tools ## Ask the oldest and the newest supported Kuber
 	@go test -tags kubernetes -count=1 -timeout 10m ./test/kubernetes/...
 
 .PHONY: bench
-bench: build tools ## Measure federation at scale on labs (BENCH_SERVICES=100,1000 BENCH_PEERS=1 BENCH_PARTS=import,publish,serve)
+bench: build tools ## Measure federation and the API proxy at scale (BENCH_SERVICES=100,1000 BENCH_PEERS=1 BENCH_PARTS=import,publish,serve,proxy)
+	@tools/kubectl/build.sh "$(CURDIR)/.cache/tools/kubectl"
 	@go run ./test/bench
 
 .PHONY: bench-go

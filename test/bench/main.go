@@ -19,7 +19,9 @@ type plan struct {
 	tries int
 	// published and waiters are the exporter's load: labelled Services, and long polls of as many peers.
 	published, waiters int
-	// parts to run: import, publish, serve.
+	// pods are the objects of a list, and watches those that a proxy holds, in the part proxy.
+	pods, watches int
+	// parts to run: import, publish, serve, proxy.
 	parts map[string]bool
 }
 
@@ -61,6 +63,11 @@ func run(ctx context.Context) error {
 			return fmt.Errorf("the exporter with %d Services and %d waiting peers: %w", todo.published, todo.waiters, err)
 		}
 	}
+	if todo.parts["proxy"] {
+		if report.proxied, err = measureProxy(ctx, todo); err != nil {
+			return fmt.Errorf("the API proxy before %d Pods: %w", todo.pods, err)
+		}
+	}
 	report.print(os.Stdout)
 	return nil
 }
@@ -85,18 +92,19 @@ func readPlan(getenv func(string) string) (plan, error) {
 	todo := plan{
 		services: numbers("BENCH_SERVICES", "100,1000,10000"), peers: numbers("BENCH_PEERS", "1,10"),
 		tries: numbers("BENCH_TRIES", "20")[0], published: numbers("BENCH_PUBLISHED", "10000")[0],
-		waiters: numbers("BENCH_WAITERS", "200")[0], parts: map[string]bool{},
+		waiters: numbers("BENCH_WAITERS", "200")[0],
+		pods:    numbers("BENCH_PODS", "5000")[0], watches: numbers("BENCH_WATCHES", "100")[0], parts: map[string]bool{},
 	}
 	parts := getenv("BENCH_PARTS")
 	if parts == "" {
-		parts = "import,publish,serve"
+		parts = "import,publish,serve,proxy"
 	}
 	for part := range strings.SplitSeq(parts, ",") {
 		switch part {
-		case "import", "publish", "serve":
+		case "import", "publish", "serve", "proxy":
 			todo.parts[part] = true
 		default:
-			problem = fmt.Errorf("BENCH_PARTS=%s: %q is none of import, publish, serve", parts, part)
+			problem = fmt.Errorf("BENCH_PARTS=%s: %q is none of import, publish, serve, proxy", parts, part)
 		}
 	}
 	return todo, problem

@@ -17,11 +17,11 @@ func TestPlansAreReadFromTheEnvironment(t *testing.T) {
 	}{
 		"nothing means everything": {nil, plan{
 			services: []int{100, 1000, 10_000}, peers: []int{1, 10}, tries: 20, published: 10_000, waiters: 200,
-			parts: map[string]bool{"import": true, "publish": true, "serve": true},
+			pods: 5000, watches: 100, parts: map[string]bool{"import": true, "publish": true, "serve": true, "proxy": true},
 		}, ""},
 		"sizes and parts can be chosen": {
-			map[string]string{"BENCH_SERVICES": "5, 7", "BENCH_PEERS": "3", "BENCH_TRIES": "2", "BENCH_PUBLISHED": "9", "BENCH_WAITERS": "4", "BENCH_PARTS": "serve"},
-			plan{services: []int{5, 7}, peers: []int{3}, tries: 2, published: 9, waiters: 4, parts: map[string]bool{"serve": true}}, "",
+			map[string]string{"BENCH_SERVICES": "5, 7", "BENCH_PEERS": "3", "BENCH_TRIES": "2", "BENCH_PUBLISHED": "9", "BENCH_WAITERS": "4", "BENCH_PODS": "6", "BENCH_WATCHES": "8", "BENCH_PARTS": "serve,proxy"},
+			plan{services: []int{5, 7}, peers: []int{3}, tries: 2, published: 9, waiters: 4, pods: 6, watches: 8, parts: map[string]bool{"serve": true, "proxy": true}}, "",
 		},
 		"a word is no number":        {map[string]string{"BENCH_SERVICES": "many"}, plan{}, "BENCH_SERVICES"},
 		"no peers at all are none":   {map[string]string{"BENCH_PEERS": "0"}, plan{}, "BENCH_PEERS"},

@@ -17,6 +17,7 @@ type report struct {
 	machine   string
 	imports   []imported
 	published *published
+	proxied   *proxied
 }
 
 // describeMachine tells what the figures were measured on.
@@ -50,6 +51,7 @@ func (r report) print(out io.Writer) {
 	if r.published != nil {
 		r.published.print(out)
 	}
+	r.proxied.print(out)
 }
 
 func (r report) printImports(out io.Writer) {

@@ -73,9 +73,9 @@ func (e *exchange) pass(ctx context.Context, response *http.Response) int {
 	writer := &patientWriter{ResponseWriter: e.w, control: http.NewResponseController(e.w)}
 	defer func() { e.Metrics.Sent.WithLabelValues(e.name).Add(float64(writer.sent)) }()
 
-	pool := &listPieces
+	pool, read := &listPieces, readFull
 	if watching {
-		pool = &watchPieces
+		pool, read = &watchPieces, io.Reader.Read
 		if writer.control.Flush() != nil { // its holder waits for the headers
 			return statusPeerGone
 		}
@@ -84,7 +84,7 @@ func (e *exchange) pass(ctx context.Context, response *http.Response) int {
 	defer pool.Put(piece)
 
 	for {
-		count, readErr := response.Body.Read(*piece)
+		count, readErr := read(response.Body, *piece)
 		if count > 0 {
 			_, err := writer.Write((*piece)[:count])
 			if err == nil && watching {
@@ -103,6 +103,17 @@ func (e *exchange) pass(ctx context.Context, response *http.Response) int {
 			panic(http.ErrAbortHandler)
 		}
 	}
+}
+
+// readFull gathers a piece. The API server encodes a list object by object, in
+// frames of few KiB: passing on each as it comes costs thrice the CPU time.
+func readFull(from io.Reader, piece []byte) (count int, err error) {
+	for count < len(piece) && err == nil {
+		var more int
+		more, err = from.Read(piece[count:])
+		count += more
+	}
+	return count, err
 }
 
 // unanswered is for a request that got no answer from the API server.
