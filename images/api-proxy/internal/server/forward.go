@@ -106,7 +106,7 @@ func (e *exchange) pass(ctx context.Context, response *http.Response) int {
 }
 
 // readFull gathers a piece. The API server encodes a list object by object, in
-// frames of few KiB: passing on each as it comes costs thrice the CPU time.
+// frames of few KiB; to pass on each as it comes costs a third more CPU time.
 func readFull(from io.Reader, piece []byte) (count int, err error) {
 	for count < len(piece) && err == nil {
 		var more int
