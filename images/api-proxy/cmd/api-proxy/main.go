@@ -48,7 +48,7 @@ Kubernetes is accessed by the default rules of kubectl: KUBECONFIG, else the Pod
 	flags.StringVar(&options.ingressClientCA, "ingress-client-ca", "", "PEM file with the authority of the ingress controller's client certificate; a connection with such a certificate may name its caller in the header ssl-client-cert")
 	flags.IntVar(&options.maxRequests, "max-requests-per-peer", 100, "requests, without watches, that one neighbour can have going at a time")
 	flags.IntVar(&options.maxWatches, "max-watches-per-peer", 300, "watches that one neighbour can hold at a time; an istiod holds about ten")
-	flags.IntVar(&options.maxConnections, "max-connections", 1000, "connections of all neighbours at a time; more are closed at once")
+	flags.IntVar(&options.maxConnections, "max-connections", 1000, "connections at a time; beyond that, those on which no neighbour asks are closed to make room")
 	flags.TextVar(&options.logLevel, "log-level", options.logLevel, "least level of log lines: debug, info, warn or error")
 	if err := command.MarkFlagRequired("cluster-uuid"); err != nil {
 		panic(err) // only for a flag that is not defined above

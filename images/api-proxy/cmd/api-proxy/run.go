@@ -100,7 +100,7 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 		Judge:       requests.Judge{Namespace: options.namespace},
 		Upstream:    apiServer,
 		Ready:       feed.Ready,
-		MaxRequests: options.maxRequests, MaxWatches: options.maxWatches,
+		MaxRequests: options.maxRequests, MaxWatches: options.maxWatches, WriteTimeout: server.WriteTimeout,
 		Metrics: metrics, Log: log,
 	})
 

@@ -20,8 +20,8 @@ const (
 	maxBody = 64 << 10
 	// bodyTimeout is how long it may take to arrive.
 	bodyTimeout = 5 * time.Second
-	// writeTimeout is how long a peer may take to accept one piece of an answer.
-	writeTimeout = 30 * time.Second
+	// WriteTimeout is how long a peer may take to accept one piece of an answer.
+	WriteTimeout = 30 * time.Second
 
 	// A piece of a list, and of a watch, which mostly are small and many.
 	listPiece, watchPiece = 64 << 10, 8 << 10
@@ -70,7 +70,7 @@ func (e *exchange) forward(ctx context.Context) int {
 // is aborted, so that no one takes the half for the whole.
 func (e *exchange) pass(ctx context.Context, response *http.Response) int {
 	watching := e.asked.Verb == requests.Watch && response.StatusCode == http.StatusOK
-	writer := &patientWriter{ResponseWriter: e.w, control: http.NewResponseController(e.w)}
+	writer := e.patientWriter()
 	defer func() { e.Metrics.Sent.WithLabelValues(e.name).Add(float64(writer.sent)) }()
 
 	pool, read := &listPieces, readFull
@@ -162,17 +162,22 @@ func readReview(w http.ResponseWriter, r *http.Request) (contentType string, bod
 	return contentType, body, nil
 }
 
-// patientWriter gives each piece writeTimeout: no peer keeps an answer, and
+func (e *exchange) patientWriter() *patientWriter {
+	return &patientWriter{ResponseWriter: e.w, control: http.NewResponseController(e.w), patience: e.WriteTimeout}
+}
+
+// patientWriter gives each piece its time: no peer keeps an answer, and
 // what is read ahead of it, for longer than that. The deadline is lifted in
 // between, since a watch is silent for as long as nothing happens.
 type patientWriter struct {
 	http.ResponseWriter
-	control *http.ResponseController
-	sent    int64
+	control  *http.ResponseController
+	patience time.Duration
+	sent     int64
 }
 
 func (w *patientWriter) Write(piece []byte) (int, error) {
-	_ = w.control.SetWriteDeadline(time.Now().Add(writeTimeout)) // only recorders in tests do not support it
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.patience)) // only recorders in tests do not support it
 	count, err := w.ResponseWriter.Write(piece)
 	w.sent += int64(count)
 	if err == nil {

@@ -51,8 +51,10 @@ type Options struct {
 	Ready func() error
 	// MaxRequests and MaxWatches are what one neighbour can have going at a time.
 	MaxRequests, MaxWatches int
-	Metrics                 *telemetry.Metrics
-	Log                     *slog.Logger
+	// WriteTimeout is how long a peer may take to accept one piece of an answer.
+	WriteTimeout time.Duration
+	Metrics      *telemetry.Metrics
+	Log          *slog.Logger
 }
 
 // Handler is the proxy. Use NewHandler.
@@ -130,8 +132,10 @@ func (e *exchange) serve() int {
 	}
 	peer, err := e.Identifier.Identify(e.r)
 	if err != nil {
+		strangerAsks(e.r.Context())
 		return e.unauthorized(err)
 	}
+	defer neighbourAsks(e.r.Context())()
 	e.peer, e.name = peer, peer.Name()
 
 	if upgrades(e.r) {
@@ -205,7 +209,7 @@ func (e *exchange) whileAllowed() (context.Context, context.CancelFunc) {
 
 func (e *exchange) answerEmpty(ctx context.Context) int {
 	headersOfOurs(e.w)
-	writer := &patientWriter{ResponseWriter: e.w, control: http.NewResponseController(e.w)}
+	writer := e.patientWriter()
 	code, err := empty.Answer(ctx, writer, e.asked, e.r.Header.Get("Accept"))
 	e.Metrics.Sent.WithLabelValues(e.name).Add(float64(writer.sent))
 	switch {

@@ -84,6 +84,7 @@ type proxy struct {
 type setup struct {
 	answer                                  http.HandlerFunc
 	maxRequests, maxWatches, maxConnections int
+	writeTimeout                            time.Duration
 	ready                                   func() error
 	now                                     func() time.Time
 }
@@ -100,6 +101,9 @@ func start(tb testing.TB, s setup) *proxy {
 		if *limit == 0 {
 			*limit = 1000
 		}
+	}
+	if s.writeTimeout == 0 {
+		s.writeTimeout = server.WriteTimeout
 	}
 	if s.ready == nil {
 		s.ready = func() error { return nil }
@@ -137,7 +141,7 @@ func start(tb testing.TB, s setup) *proxy {
 	p.handler = server.NewHandler(server.Options{
 		Identifier: callers.Identifier{Registry: p.registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens(nil)},
 		Judge:      requests.Judge{Namespace: "d8-istio"}, Upstream: apiServer, Ready: s.ready,
-		MaxRequests: s.maxRequests, MaxWatches: s.maxWatches, Metrics: p.metrics, Log: log,
+		MaxRequests: s.maxRequests, MaxWatches: s.maxWatches, WriteTimeout: s.writeTimeout, Metrics: p.metrics, Log: log,
 	})
 	var listen net.ListenConfig
 	listener, err := listen.Listen(tb.Context(), "tcp", "127.0.0.1:0")

@@ -96,7 +96,7 @@ func (e *exchange) status(code int, message string) int {
 	if e.r.ContentLength != 0 && e.r.ProtoMajor == 1 {
 		header.Set("Connection", "close")
 	}
-	writer := &patientWriter{ResponseWriter: e.w, control: http.NewResponseController(e.w)}
+	writer := e.patientWriter()
 	writer.WriteHeader(code)
 	_, _ = writer.Write(body)
 	return code

@@ -24,11 +24,12 @@ const (
 )
 
 // Serve answers on listener with TLS, HTTP/2 and HTTP/1.1, on at most
-// maxConnections at a time, until ctx ends. Then it accepts nothing more, ends
+// maxConnections at a time, where those that serve nobody make room, until ctx ends. Then it accepts nothing more, ends
 // the watches and lets other requests finish.
 func Serve(ctx context.Context, listener net.Listener, handler *Handler, certificate *tlsfiles.Certificate, maxConnections int, log *slog.Logger) error {
 	server := &http.Server{
 		Handler:                      handler,
+		ConnContext:                  withConnection,
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is refused like the rest
 		TLSConfig: &tls.Config{
 			MinVersion:     tls.VersionTLS12,
@@ -46,7 +47,7 @@ func Serve(ctx context.Context, listener net.Listener, handler *Handler, certifi
 			MaxConcurrentStreams: 250,
 			// Callers send next to nothing.
 			MaxReceiveBufferPerStream: maxBody, MaxReceiveBufferPerConnection: 4 * maxBody, MaxReadFrameSize: 16 << 10,
-			SendPingTimeout: 20 * time.Second, PingTimeout: 10 * time.Second, WriteByteTimeout: writeTimeout,
+			SendPingTimeout: 20 * time.Second, PingTimeout: 10 * time.Second, WriteByteTimeout: handler.WriteTimeout,
 		},
 		// Scanners and probes without TLS are not worth a line by default.
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -62,7 +63,7 @@ func Serve(ctx context.Context, listener net.Listener, handler *Handler, certifi
 			_ = server.Close()
 		}
 	}()
-	limited := limitConnections(listener, maxConnections, handler.Metrics)
+	limited := limitConnections(listener, maxConnections, strangerTimeout, handler.Metrics)
 	if err := server.ServeTLS(limited, "", ""); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve neighbours on %s: %w", listener.Addr(), err)
 	}

@@ -73,7 +73,7 @@ func NewMetrics(notAfter func() time.Time) *Metrics {
 		SourceInvalid: prometheus.NewGauge(gauge("source_invalid", "1 while the Secret of neighbours, or a part of it, cannot be used.")),
 		Connections:   prometheus.NewGauge(gauge("connections", "Open connections of peers.")),
 		ConnectionsRefused: prometheus.NewCounter(
-			counter("connections_refused_total", "Connections closed at once because there were too many.")),
+			counter("connections_refused_total", "Connections closed because there were too many: new ones, or idle ones to make room for them.")),
 	}
 	m.Registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

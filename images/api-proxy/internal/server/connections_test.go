@@ -1,0 +1,84 @@
+package server_test
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/fixture"
+)
+
+// ended tells whether the proxy has closed a connection, and waits for it.
+func ended(t *testing.T, connection net.Conn) bool {
+	t.Helper()
+	_ = connection.SetReadDeadline(time.Now().Add(fixture.Deadline))
+	_, err := io.Copy(io.Discard, connection)
+	return !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+func TestStrangersConnectionsKeepNoNeighbourOut(t *testing.T) {
+	p := start(t, setup{maxConnections: 3})
+	strangers := []*tls.Conn{p.dial(t, "http/1.1"), p.dial(t, "h2"), p.dial(t, "http/1.1")}
+	client := p.client(t, true)
+	if response, body := do(t, client, p.request(t, http.MethodGet, "/api/v1/pods", "")); response.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s", response.StatusCode, body)
+	}
+	if !ended(t, strangers[0]) {
+		t.Error("the oldest connection of a stranger was kept")
+	}
+	p.dial(t, "http/1.1") // and takes the place of another stranger, not of the neighbour's
+	if !ended(t, strangers[1]) {
+		t.Error("the next stranger's connection was kept")
+	}
+	if got := p.backend.take(); len(got) != 1 {
+		t.Errorf("%d requests arrived", len(got))
+	}
+}
+
+func TestIdleConnectionsMakeRoomAndBusyOnesDoNot(t *testing.T) {
+	source := newEvents()
+	p := start(t, setup{maxConnections: 2, answer: source.answer})
+	busy, idle := p.client(t, true), p.client(t, true)
+	lines := watch(t, busy, p.request(t, http.MethodGet, podWatch, ""))
+	source.waitOpen(t, 1)
+	for range 3 { // each client has a connection of its own, which has answered and is idle
+		if response, body := do(t, idle, p.request(t, http.MethodGet, "/api/v1/pods", "")); response.StatusCode != http.StatusOK {
+			t.Fatalf("%d %s", response.StatusCode, body)
+		}
+		idle = p.client(t, true)
+	}
+	second := watch(t, idle, p.request(t, http.MethodGet, podWatch, ""))
+	source.waitOpen(t, 2)
+	dialer := tls.Dialer{Config: p.tlsConfig("http/1.1")}
+	if third, err := dialer.DialContext(t.Context(), "tcp", p.address); err == nil {
+		_ = third.Close()
+		t.Error("a connection was accepted although each place is in use")
+	}
+	for range 2 {
+		source.send <- "still here"
+	}
+	for _, each := range []<-chan string{lines, second} {
+		if line, more := next(t, each); line != "still here" || !more {
+			t.Errorf("a watch ended, or said %q", line)
+		}
+	}
+}
+
+// TestAStrangerMayRetryOnItsConnection: what is refused is the request.
+func TestAStrangerMayRetryOnItsConnection(t *testing.T) {
+	p := start(t, setup{})
+	client := p.client(t, true)
+	r := p.request(t, http.MethodGet, "/api/v1/pods", "")
+	r.Header.Del("Authorization")
+	if response, body := do(t, client, r); response.StatusCode != http.StatusUnauthorized {
+		t.Fatalf("%d %s", response.StatusCode, body)
+	}
+	if response, body := do(t, client, p.request(t, http.MethodGet, "/api/v1/pods", "")); response.StatusCode != http.StatusOK {
+		t.Errorf("%d %s", response.StatusCode, body)
+	}
+}
