@@ -3,11 +3,15 @@ package requests
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/deckhouse-mesh/istio/lib/remotereader"
 )
 
 var judge = Judge{Namespace: "d8-istio"}
@@ -183,7 +187,10 @@ func FuzzJudgeAgreesWithTheAPIServer(f *testing.F) {
 		"/api/v1/pods?watch=true", "/api/v1/namespaces/x/pods/y", "/api/v1/namespaces", "/api/v1/namespaces/x", "/apis/apps/v1",
 		"/api/v1/namespaces/d8-istio/configmaps?fieldSelector=metadata.name%3Distio", "/api/v1/watch/secrets", "/version",
 		"/apis/authentication.k8s.io/v1/tokenreviews", "/api/v1/nodes/n?resourceVersion=1", "//x", "/api/v1/%2e%2e/secrets",
-		"/api/v1/secrets?watch=1&sendInitialEvents=true", "/api/v1/namespaces/namespaces/pods/namespaces", "/api/v1/namespaces/x/namespaces/y",
+		"/api/v1/secrets?watch=1&sendInitialEvents=true", "/api/v1/watch/namespaces/x/secrets/y", "/api/v1/pods?watch", "/api/v1/pods?watch=0&watch=1",
+		"/api/v1/namespaces/x/pods/y/exec?command=sh", "/api/v1/services?labelSelector=a%2C%21b", "/api/v1/pods?fieldSelector=metadata.name%3D..%2Fx",
+		"/apis/networking.istio.io/v1/namespaces/x/workloadentries?limit=5&continue=YQ", "/api/v1/namespaces/d8-istio/configmaps?fieldSelector=metadata.name%3Distio-v1x77&watch=1",
+		"/api/v1/namespaces/namespaces/pods/namespaces", "/api/v1/namespaces/x/namespaces/y",
 	} {
 		for _, method := range []string{"GET", "POST", "DELETE"} {
 			f.Add(method, seed)
@@ -219,9 +226,26 @@ func FuzzJudgeAgreesWithTheAPIServer(f *testing.F) {
 			info.Resource != got.Resource || info.Subresource != "" || info.Namespace != namespace || info.Name != name {
 			t.Fatalf("%s %q is %+v here and %+v to the API server", method, target, got, info)
 		}
-		if info.Resource == "secrets" && !got.Empty {
-			t.Fatalf("%s %q would be forwarded", method, target)
+		if !got.Empty && !permitted(info) {
+			t.Fatalf("%s %q would be forwarded, and is %+v to the API server", method, target, info)
 		}
+		if got.Empty && info.Resource != "secrets" && info.Resource != "configmaps" {
+			t.Fatalf("%s %q would be answered with nothing", method, target)
+		}
+	})
+}
+
+// permitted tells whether the proxy's own roles allow what the API server makes
+// of a request: they are the allow-list in words that are not this package's.
+func permitted(info *request.RequestInfo) bool {
+	rules := remotereader.ClusterRights()
+	if info.Namespace == judge.Namespace {
+		rules = append(rules, remotereader.ControlPlaneRights()...)
+	}
+	return slices.ContainsFunc(rules, func(rule rbacv1.PolicyRule) bool {
+		return slices.Contains(rule.Verbs, info.Verb) && slices.Contains(rule.APIGroups, info.APIGroup) &&
+			slices.Contains(rule.Resources, info.Resource) && info.Subresource == "" &&
+			(len(rule.ResourceNames) == 0 || slices.Contains(rule.ResourceNames, info.Name))
 	})
 }
 

@@ -25,9 +25,9 @@ import (
 var ErrCredentials = errors.New("the API server refuses the proxy's own credentials")
 
 const (
-	// streamBuffer bounds what is read ahead of a caller that reads slowly, in
-	// bytes for each request.
-	streamBuffer = 512 << 10
+	// What is read ahead of a caller that reads slowly, in bytes: for each list,
+	// and for each watch, of which a caller may hold many and read none.
+	listBuffer, watchBuffer = 512 << 10, 64 << 10
 	// A connection that is dead without a word is found within their sum.
 	pingAfter, pingTimeout = 20 * time.Second, 10 * time.Second
 )
@@ -47,10 +47,11 @@ type Request struct {
 
 // Server is this cluster's API server.
 type Server struct {
-	base      *url.URL
-	transport http.RoundTripper
-	token     *tokenFile
-	log       *slog.Logger
+	base *url.URL
+	// watches have connections of their own, with small buffers.
+	requests, watches http.RoundTripper
+	token             *tokenFile
+	log               *slog.Logger
 }
 
 // New prepares to speak to the API server that config names.
@@ -74,14 +75,16 @@ func New(config *rest.Config, log *slog.Logger, now func() time.Time) (*Server, 
 	if err != nil {
 		return nil, fmt.Errorf("prepare TLS to the API server: %w", err)
 	}
-	server.transport, err = rest.HTTPWrappersForConfig(config, newTransport(config, tlsConfig))
-	if err != nil {
-		return nil, fmt.Errorf("prepare credentials for the API server: %w", err)
+	for transport, buffer := range map[*http.RoundTripper]int{&server.requests: listBuffer, &server.watches: watchBuffer} {
+		*transport, err = rest.HTTPWrappersForConfig(config, newTransport(config, tlsConfig.Clone(), buffer))
+		if err != nil {
+			return nil, fmt.Errorf("prepare credentials for the API server: %w", err)
+		}
 	}
 	return server, nil
 }
 
-func newTransport(config *rest.Config, tlsConfig *tls.Config) *http.Transport {
+func newTransport(config *rest.Config, tlsConfig *tls.Config, streamBuffer int) *http.Transport {
 	proxy := config.Proxy
 	if proxy == nil {
 		proxy = http.ProxyFromEnvironment
@@ -120,7 +123,11 @@ func (s *Server) Do(ctx context.Context, request Request) (*http.Response, error
 		if err != nil {
 			return nil, err
 		}
-		response, err := s.transport.RoundTrip(outgoing)
+		transport := s.requests
+		if request.Verb == requests.Watch {
+			transport = s.watches
+		}
+		response, err := transport.RoundTrip(outgoing)
 		switch {
 		case err != nil:
 			return nil, err
