@@ -22,6 +22,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/upstream"
 	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/probes"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
@@ -112,7 +113,7 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 		return server.Serve(ctx, listener, handler, certificate, options.maxConnections, log)
 	})
 	group.Go(func() error {
-		return telemetry.Serve(ctx, telemetryListener, telemetry.Handler(metrics.Registry, feed.Ready), log)
+		return probes.Serve(ctx, telemetryListener, probes.Handler(metrics.Registry, feed.Ready), log)
 	})
 	err = group.Wait()
 	log.Info("stopped")

@@ -1,5 +1,4 @@
-// Package telemetry is what the proxy tells about itself: its metrics and the
-// listener for them and for the kubelet's probes.
+// Package telemetry is the metrics of the proxy.
 package telemetry
 
 import (

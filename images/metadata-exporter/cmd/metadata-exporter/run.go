@@ -24,6 +24,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
+	"github.com/deckhouse-mesh/istio/lib/probes"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
@@ -121,7 +122,7 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 	group.Go(func() error { return feed.Run(ctx) })
 	group.Go(func() error { return server.Serve(ctx, documentListener, handler, certificate, log) })
 	group.Go(func() error {
-		return telemetry.Serve(ctx, telemetryListener, telemetry.Handler(metrics.Registry, feed.Ready), log)
+		return probes.Serve(ctx, telemetryListener, probes.Handler(metrics.Registry, feed.Ready), log)
 	})
 	if options.watchPeers {
 		peers := watcher.Presenter{

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/lib/probes"
 )
 
 func TestProbesAndMetrics(t *testing.T) {
@@ -26,7 +27,7 @@ func TestProbesAndMetrics(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- telemetry.Serve(ctx, listener, telemetry.Handler(metrics.Registry, func() error { return ready }), slog.New(slog.DiscardHandler))
+		done <- probes.Serve(ctx, listener, probes.Handler(metrics.Registry, func() error { return ready }), slog.New(slog.DiscardHandler))
 	}()
 	for path, want := range map[string]struct {
 		code int

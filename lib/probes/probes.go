@@ -1,4 +1,6 @@
-package telemetry
+// Package probes serves what a kubelet and a Prometheus ask a program for: its
+// probes and its metrics.
+package probes
 
 import (
 	"context"
@@ -46,7 +48,7 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve telemetry on %s: %w", listener.Addr(), err)
+		return fmt.Errorf("serve probes and metrics on %s: %w", listener.Addr(), err)
 	}
 	return nil
 }

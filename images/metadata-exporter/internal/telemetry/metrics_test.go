@@ -12,6 +12,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/lib/probes"
 )
 
 func TestProbesAndMetrics(t *testing.T) {
@@ -25,8 +26,8 @@ func TestProbesAndMetrics(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	stopped := make(chan error, 1)
-	handler := telemetry.Handler(metrics.Registry, func() error { return notReady })
-	go func() { stopped <- telemetry.Serve(ctx, listener, handler, fixture.Log()) }()
+	handler := probes.Handler(metrics.Registry, func() error { return notReady })
+	go func() { stopped <- probes.Serve(ctx, listener, handler, fixture.Log()) }()
 
 	get := func(path string) (int, string) {
 		t.Helper()
