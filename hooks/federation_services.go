@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"slices"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	objectpatch "github.com/deckhouse/module-sdk/pkg/object-patch"
@@ -13,30 +14,40 @@ import (
 
 // federationServices keeps a ServiceEntry and a DestinationRule for every
 // imported service, and writes only what differs from what is there.
-func federationServices() hookruntime.Hook {
+//
+// In a process of one run it reads what is there from snapshots; where the
+// process lives on, upkeep watches that (residentServices).
+func federationServices(resident *residentServices) hookruntime.Hook {
 	told := &takenNames{told: map[string]bool{}}
-	return hookruntime.Hook{
-		Name: "federation_services",
-		Config: sdk.HookConfig{
-			// For the settings: switching federation off has no event of its own.
-			OnAfterHelm: &sdk.OrderedConfig{Order: 10},
-			Queue:       "/modules/istio/federation-services",
-			Kubernetes: []sdk.KubernetesConfig{
-				federationsBinding(),
-				multiclusterIdentitiesBinding(),
-				federationObjectsBinding("service_entries", federation.ServiceEntryKind),
-				federationObjectsBinding("destination_rules", federation.DestinationRuleKind),
-				{
-					Name:         "namespace",
-					APIVersion:   "v1",
-					Kind:         "Namespace",
-					NameSelector: named(v1alpha1.Namespace),
-					JqFilter:     `{terminating: (.metadata.deletionTimestamp != null)}`,
-				},
-			},
+	what := []sdk.KubernetesConfig{
+		federationsBinding(),
+		multiclusterIdentitiesBinding(),
+		{
+			Name:         "namespace",
+			APIVersion:   "v1",
+			Kind:         "Namespace",
+			NameSelector: named(v1alpha1.Namespace),
+			JqFilter:     `{terminating: (.metadata.deletionTimestamp != null)}`,
 		},
-		Run: func(_ context.Context, in *sdk.HookInput) error { return runFederationServices(in, told) },
 	}
+	config := sdk.HookConfig{
+		// For the settings: switching federation off has no event of its own.
+		OnAfterHelm: &sdk.OrderedConfig{Order: 10},
+		Queue:       "/modules/istio/federation-services",
+	}
+	hook := hookruntime.Hook{
+		Name:     "federation_services",
+		Config:   config,
+		Run:      func(_ context.Context, in *sdk.HookInput) error { return runFederationServices(in, told) },
+		Resident: &hookruntime.Resident{Config: config, Run: resident.run},
+	}
+	hook.Config.Kubernetes = append(slices.Clone(what),
+		federationObjectsBinding("service_entries", federation.ServiceEntryKind),
+		federationObjectsBinding("destination_rules", federation.DestinationRuleKind))
+	hook.Resident.Config.Kubernetes = what
+	// The floor, should an event be missed.
+	hook.Resident.Config.Schedule = []sdk.ScheduleConfig{{Name: "every_minute", Crontab: "* * * * *"}}
+	return hook
 }
 
 func federationObjectsBinding(binding, kind string) sdk.KubernetesConfig {
@@ -61,7 +72,7 @@ func runFederationServices(in *sdk.HookInput, told *takenNames) error {
 	if err != nil || !usable {
 		return err
 	}
-	peers, err := federationPeers(in)
+	peers, err := federationPeers(in, snapshot[v1alpha1.IstioFederation])
 	if err != nil {
 		return err
 	}
@@ -101,12 +112,16 @@ func runFederationServices(in *sdk.HookInput, told *takenNames) error {
 	return nil
 }
 
-// federationPeers lists the accepted neighbours; nobody while federation is off.
-func federationPeers(in *sdk.HookInput) ([]federation.Peer, error) {
+// federationPeers lists the accepted neighbours of whom is known what they offer; nobody while federation is off.
+func federationPeers(in *sdk.HookInput, read func(in *sdk.HookInput, binding string) ([]v1alpha1.IstioFederation, error)) ([]federation.Peer, error) {
 	if !in.Values.Get(federationEnabledPath).Bool() {
 		return nil, nil
 	}
-	accepted, err := acceptedFederations(in, "multicluster_identities")
+	resources, err := read(in, "federations")
+	if err != nil {
+		return nil, err
+	}
+	accepted, err := acceptedOf(in, resources, "multicluster_identities")
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func All() []hookruntime.Hook {
 		clusterLocalServices(),
 		allianceMetadata(),
 		multiclusterRemoteSecrets(),
-		federationServices(),
+		federationServices(untilTheEnd()),
 		webhookWithdrawal(),
 		orphanRemoval(time.Second, 30*time.Second),
 		moduleDisabled(),

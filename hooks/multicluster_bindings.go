@@ -79,11 +79,16 @@ func federationClaims(in *sdk.HookInput, this discovery.Self, binding string) ([
 
 // acceptedFederations reads the binding "federations" and leaves out what does not count; multiclusters is the binding with the identities of the other kind.
 func acceptedFederations(in *sdk.HookInput, multiclusters string) ([]v1alpha1.IstioFederation, error) {
-	this, err := self(in)
+	resources, err := snapshot[v1alpha1.IstioFederation](in, "federations")
 	if err != nil {
 		return nil, err
 	}
-	resources, err := snapshot[v1alpha1.IstioFederation](in, "federations")
+	return acceptedOf(in, resources, multiclusters)
+}
+
+// acceptedOf leaves out of IstioFederations what does not count.
+func acceptedOf(in *sdk.HookInput, resources []v1alpha1.IstioFederation, multiclusters string) ([]v1alpha1.IstioFederation, error) {
+	this, err := self(in)
 	if err != nil {
 		return nil, err
 	}

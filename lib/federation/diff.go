@@ -85,34 +85,40 @@ func (c Changes) IsZero() bool {
 	return len(c.Create)+len(c.Update)+len(c.Delete) == 0
 }
 
-type objectKey struct{ kind, name string }
+// Key tells objects of the module's namespace apart.
+type Key struct{ Kind, Name string }
 
-// Diff compares wanted with found. Objects without the module's label are
-// somebody else's and never touched; those on their way out are left alone
-// until they are gone. All lists are sorted, so equal input gives equal output.
+// Key of the object.
+func (o Object) Key() Key { return Key{o.Kind, o.Name} }
+
+// Diff compares wanted with found as Decide says. All lists are sorted, so
+// equal input gives equal output.
 func Diff(wanted, found []Object) Changes {
-	foundByKey := make(map[objectKey]Object, len(found))
+	foundByKey := make(map[Key]Object, len(found))
 	for _, object := range found {
-		foundByKey[objectKey{object.Kind, object.Name}] = object
+		foundByKey[object.Key()] = object
 	}
 	var changes Changes
-	wantedKeys := make(map[objectKey]struct{}, len(wanted))
+	wantedKeys := make(map[Key]struct{}, len(wanted))
 	for _, object := range wanted {
-		key := objectKey{object.Kind, object.Name}
-		wantedKeys[key] = struct{}{}
-		existing, exists := foundByKey[key]
-		switch {
-		case !exists:
+		wantedKeys[object.Key()] = struct{}{}
+		var presence *Presence
+		existing, exists := foundByKey[object.Key()]
+		if exists {
+			presence = &existing.Presence
+		}
+		switch Decide(true, presence, func() bool { return existing.Peer == object.Peer && equal(existing.Spec, object.Spec) }) {
+		case Create:
 			changes.Create = append(changes.Create, object)
-		case existing.Deleting:
-		case !existing.Managed:
+		case Taken:
 			changes.Taken = append(changes.Taken, object)
-		case existing.Peer != object.Peer || !equal(existing.Spec, object.Spec):
+		case Bring:
 			changes.Update = append(changes.Update, Update{Wanted: object, Found: existing})
+		case Leave, Remove:
 		}
 	}
 	for _, object := range found {
-		if _, isWanted := wantedKeys[objectKey{object.Kind, object.Name}]; object.Managed && !object.Deleting && !isWanted {
+		if _, isWanted := wantedKeys[object.Key()]; !isWanted && Decide(false, &object.Presence, nil) == Remove {
 			changes.Delete = append(changes.Delete, object)
 		}
 	}

@@ -61,19 +61,20 @@ func Objects(peers []Peer) []Object {
 		objects = slices.Grow(objects, 2*len(imported))
 		gateways := sortedGateways(peer.Gateways)
 		for _, service := range imported {
-			name, ids := objectName(peer.Name, service.Hostname), identities(service.ServiceAccounts, peer.TrustDomain)
-			for _, each := range []struct {
-				kind string
-				spec map[string]any
-			}{
-				{ServiceEntryKind, serviceEntry(service, gateways, ids)},
-				{DestinationRuleKind, destinationRule(service, ids)},
-			} {
-				objects = append(objects, Object{Kind: each.kind, Name: name, Peer: peer.Name, Managed: true, Spec: each.spec})
-			}
+			objects = append(objects, objectsOf(peer, service, gateways)...)
 		}
 	}
 	return objects
+}
+
+// objectsOf makes the objects of one service; gateways are sorted.
+func objectsOf(peer Peer, service metadata.PublicService, gateways []metadata.IngressGateway) []Object {
+	name, ids := objectName(peer.Name, service.Hostname), identities(service.ServiceAccounts, peer.TrustDomain)
+	ours := Presence{Peer: peer.Name, Managed: true}
+	return []Object{
+		{Kind: ServiceEntryKind, Name: name, Presence: ours, Spec: serviceEntry(service, gateways, ids)},
+		{Kind: DestinationRuleKind, Name: name, Presence: ours, Spec: destinationRule(service, ids)},
+	}
 }
 
 // sortedGateways makes the order of endpoints independent of the peer's.
@@ -137,12 +138,22 @@ func destinationRule(service metadata.PublicService, identities []any) map[strin
 type Object struct {
 	Kind string `json:"kind"`
 	Name string `json:"name"`
-	// Peer is the value of PeerAnnotation; Managed is true when ManagedByLabel is right.
-	Peer    string `json:"peer"`
-	Managed bool   `json:"managed"`
-	// Deleting is true for a found object that has a deletion timestamp.
-	Deleting bool           `json:"deleting,omitempty"`
-	Spec     map[string]any `json:"spec"`
+	Presence
+	Spec map[string]any `json:"spec"`
+}
+
+// Read is an object as it was found.
+func Read(found *unstructured.Unstructured) Object {
+	spec, _, _ := unstructured.NestedFieldNoCopy(found.Object, "spec")
+	content, _ := spec.(map[string]any)
+	return Object{
+		Kind: found.GetKind(), Name: found.GetName(), Spec: content,
+		Presence: Presence{
+			Peer:     found.GetAnnotations()[PeerAnnotation],
+			Managed:  found.GetLabels()[ManagedByLabel] == ManagedByValue,
+			Deleting: found.GetDeletionTimestamp() != nil,
+		},
+	}
 }
 
 // objectName is "<service>.<namespace>.<peer>", which no two services share:

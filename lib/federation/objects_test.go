@@ -155,8 +155,8 @@ func TestDiff(t *testing.T) {
 
 func TestAPatchLeavesNothingOfTheOldSpec(t *testing.T) {
 	update := federation.Update{
-		Wanted: federation.Object{Peer: "b", Spec: map[string]any{"hosts": []any{"a"}}},
-		Found:  federation.Object{Peer: "x", Spec: map[string]any{"hosts": []any{"z"}, "exportTo": []any{"."}}},
+		Wanted: federation.Object{Presence: federation.Presence{Peer: "b"}, Spec: map[string]any{"hosts": []any{"a"}}},
+		Found:  federation.Object{Presence: federation.Presence{Peer: "x"}, Spec: map[string]any{"hosts": []any{"z"}, "exportTo": []any{"."}}},
 	}
 	patch, err := update.Patch()
 	if err != nil {

@@ -27,6 +27,26 @@ type Hook struct {
 	// Deckhouse keeps those of module-sdk that belong to no group. Set all of them
 	// every time, with zero for what is over.
 	Run func(ctx context.Context, in *pkg.HookInput) error
+
+	// Resident, unless nil, takes the place of Config and Run where the process
+	// lives on between runs (addon-operator): there a hook may watch by itself and
+	// remember, for what would cost too much to read and compare in every run. It
+	// has to come to the same as Run.
+	Resident *Resident
+}
+
+// Resident is how a hook runs in a process that lives on between its runs.
+type Resident struct {
+	Config pkg.HookConfig
+	Run    func(ctx context.Context, in *pkg.HookInput) error
+}
+
+// resident is the hook as it runs in a process that lives on.
+func (h Hook) resident() Hook {
+	if h.Resident == nil {
+		return h
+	}
+	return Hook{Name: h.Name, Config: h.Resident.Config, Run: h.Resident.Run}
 }
 
 var hookName = regexp.MustCompile(`^[a-z0-9]+(_[a-z0-9]+)*$`)
@@ -35,6 +55,11 @@ var hookName = regexp.MustCompile(`^[a-z0-9]+(_[a-z0-9]+)*$`)
 // runtimes: a field one of them ignores is an error, not a surprise.
 func (h Hook) Validate() error {
 	var errs []error
+	if h.Resident != nil {
+		if err := h.resident().Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("resident: %w", err))
+		}
+	}
 	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
 	if !hookName.MatchString(h.Name) {

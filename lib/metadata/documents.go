@@ -3,6 +3,8 @@
 // The format is the contract's section "Metadata"; unknown fields are ignored.
 package metadata
 
+import "slices"
+
 // Paths of the documents, relative to a metadata endpoint that ends in a slash.
 const (
 	PublicPath       = "public/public.json"
@@ -55,6 +57,13 @@ type PublicService struct {
 	// nil: the publisher does not say (Deckhouse's own module). Empty: it has no
 	// endpoints now, so that its identities are those last seen.
 	ServiceAccounts []string `json:"serviceAccounts,omitzero"`
+}
+
+// Equal tells whether both are the same service, with the same ports and
+// service accounts in the same order; to say none is not to say nothing.
+func (s PublicService) Equal(other PublicService) bool {
+	return s.Hostname == other.Hostname && slices.Equal(s.Ports, other.Ports) &&
+		(s.ServiceAccounts == nil) == (other.ServiceAccounts == nil) && slices.Equal(s.ServiceAccounts, other.ServiceAccounts)
 }
 
 // ServicePort is one port of a published Service.

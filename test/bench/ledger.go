@@ -37,6 +37,11 @@ var (
 	}
 )
 
+// settleTimeout is when a benchmark gives up waiting for silence. istiod, which
+// writes into each ServiceEntry the addresses that it makes up, can take longer
+// after a cold start than the module itself.
+const settleTimeout = 15 * time.Minute
+
 // leaderAnnotation marks a ConfigMap that is a lease.
 const leaderAnnotation = "control-plane.alpha.kubernetes.io/leader"
 
@@ -168,12 +173,12 @@ func (l *ledger) arrival(ctx context.Context, host string) (at time.Time, err er
 
 // settle waits until nothing was written for that long.
 func (l *ledger) settle(ctx context.Context, quiet time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	begun := time.Now()
 	err := l.await(ctx, func() bool { return time.Since(l.last) >= quiet && time.Since(begun) >= quiet })
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("for two minutes there was always something written within %s: %v", quiet, l.snapshot())
+		err = fmt.Errorf("for %s there was always something written within %s: %v", settleTimeout, quiet, l.snapshot())
 	}
 	return err
 }

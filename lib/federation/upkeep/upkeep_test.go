@@ -1,0 +1,314 @@
+package upkeep_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	k8stesting "k8s.io/client-go/testing"
+
+	"github.com/deckhouse-mesh/istio/lib/federation"
+	"github.com/deckhouse-mesh/istio/lib/federation/upkeep"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+)
+
+var (
+	networking       = schema.GroupVersion{Group: "networking.istio.io", Version: "v1"}
+	serviceEntries   = networking.WithResource("serviceentries")
+	destinationRules = networking.WithResource("destinationrules")
+)
+
+// log keeps what is said of failed attempts.
+type log struct {
+	mu   sync.Mutex
+	said []string
+}
+
+func (l *log) Error(message string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.said = append(l.said, message+" "+fmt.Sprint(args...))
+}
+
+func (l *log) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]string{}, l.said...)
+}
+
+type world struct {
+	*WithT
+	client *dynamicfake.FakeDynamicClient
+	upkeep *upkeep.Upkeep
+	log    *log
+}
+
+// given starts upkeep in a cluster with those objects; it ends with the test.
+func given(t *testing.T, objects ...runtime.Object) world {
+	t.Helper()
+	g := NewWithT(t)
+	g.SetDefaultEventuallyTimeout(10 * time.Second)
+	client := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
+		serviceEntries: "ServiceEntryList", destinationRules: "DestinationRuleList",
+	}, objects...)
+	w := world{g, client, nil, &log{}}
+	w.upkeep = upkeep.New(client, w.log)
+	ctx, cancel := context.WithCancel(context.Background())
+	over := make(chan struct{})
+	go func() { defer close(over); w.upkeep.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-over })
+	g.Expect(w.upkeep.Synced(ctx)).To(Succeed())
+	return w
+}
+
+func peer(name string, services ...string) federation.Peer {
+	peer := federation.Peer{Name: name, TrustDomain: name + ".local", Gateways: []metadata.IngressGateway{{Address: "192.0.2.1", Port: 15443}}}
+	for _, service := range services {
+		peer.Services = append(peer.Services, metadata.PublicService{
+			Hostname: service + ".shop.svc." + name + ".local", Ports: []metadata.ServicePort{{Name: "http", Port: 80, Protocol: "HTTP"}},
+		})
+	}
+	return peer
+}
+
+func (w world) want(peers ...federation.Peer) {
+	_, _, err := w.upkeep.Want(peers)
+	w.Expect(err).NotTo(HaveOccurred())
+}
+
+func (w world) entries() dynamic.ResourceInterface {
+	return w.client.Resource(serviceEntries).Namespace("d8-istio")
+}
+
+// hosts by name of the ServiceEntries that are there.
+func (w world) hosts() map[string]string {
+	list, err := w.entries().List(context.Background(), metav1.ListOptions{})
+	w.Expect(err).NotTo(HaveOccurred())
+	hosts := map[string]string{}
+	for _, item := range list.Items {
+		all, _, _ := unstructured.NestedStringSlice(item.Object, "spec", "hosts")
+		hosts[item.GetName()] = all[0]
+	}
+	return hosts
+}
+
+func (w world) names() (names []string) {
+	for name := range w.hosts() {
+		names = append(names, name)
+	}
+	return names
+}
+
+// written counts the requests that change something.
+func (w world) written() (count int) {
+	for _, action := range w.client.Actions() {
+		if verb := action.GetVerb(); verb != "list" && verb != "watch" && verb != "get" {
+			count++
+		}
+	}
+	return count
+}
+
+func TestWhatPeersOfferIsWritten(t *testing.T) {
+	w := given(t)
+	w.want(peer("b", "api", "db"), peer("c", "api"))
+	w.Eventually(w.hosts).Should(Equal(map[string]string{
+		"api.shop.b": "api.shop.svc.b.local", "db.shop.b": "db.shop.svc.b.local", "api.shop.c": "api.shop.svc.c.local",
+	}))
+	w.Eventually(w.written).Should(Equal(6), "an object for each kind")
+
+	w.want(peer("b", "api", "new"), peer("c", "api"))
+	w.Eventually(w.names).Should(ConsistOf("api.shop.b", "new.shop.b", "api.shop.c"))
+	w.Eventually(w.written).Should(Equal(10))
+	w.upkeep.Compare()
+	w.want(peer("b", "api", "new"), peer("c", "api"))
+	w.Consistently(w.written, 200*time.Millisecond).Should(Equal(10), "equal is silent")
+
+	w.want()
+	w.Eventually(w.names).Should(BeEmpty())
+}
+
+func TestWhatIsThereFromBeforeIsLeftAloneWhenItIsRight(t *testing.T) {
+	right := federation.Objects([]federation.Peer{peer("b", "api")})
+	stray := federation.Objects([]federation.Peer{peer("gone", "api")})
+	var present []runtime.Object
+	for _, object := range append(right, stray...) {
+		present = append(present, object.Unstructured())
+	}
+	w := given(t, present...)
+	w.Consistently(w.written, 100*time.Millisecond).Should(BeZero(), "before anything is said to be wanted")
+	w.want(peer("b", "api"))
+	w.Eventually(w.names).Should(ConsistOf("api.shop.b"))
+	w.Eventually(w.written).Should(Equal(2), "nothing but the two that nobody wants")
+}
+
+func TestWhatSomebodyDoesIsUndone(t *testing.T) {
+	ctx := context.Background()
+	for name, do := range map[string]func(w world) error{
+		"deleting": func(w world) error {
+			return w.entries().Delete(ctx, "api.shop.b", metav1.DeleteOptions{})
+		},
+		"editing the spec": func(w world) error {
+			_, err := w.entries().Patch(ctx, "api.shop.b", "application/merge-patch+json", []byte(`{"spec":{"hosts":["evil.example"],"exportTo":["."]}}`), metav1.PatchOptions{})
+			return err
+		},
+		"claiming it for another peer": func(w world) error {
+			_, err := w.entries().Patch(ctx, "api.shop.b", "application/merge-patch+json", []byte(`{"metadata":{"annotations":{"federation.istio.deckhouse.io/peer":"c"}}}`), metav1.PatchOptions{})
+			return err
+		},
+		"making one for a service that is not there": func(w world) error {
+			_, err := w.entries().Create(ctx, federation.Objects([]federation.Peer{peer("b", "more")})[0].Unstructured(), metav1.CreateOptions{})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := given(t)
+			w.want(peer("b", "api"))
+			w.Eventually(w.written).Should(Equal(2))
+			w.Expect(do(w)).To(Succeed())
+			w.Eventually(w.written).Should(Equal(4))
+			w.Eventually(w.hosts).Should(Equal(map[string]string{"api.shop.b": "api.shop.svc.b.local"}))
+			entry, err := w.entries().Get(ctx, "api.shop.b", metav1.GetOptions{})
+			w.Expect(err).NotTo(HaveOccurred())
+			w.Expect(readBack(federation.Read(entry))).To(Equal(readBack(federation.Objects([]federation.Peer{peer("b", "api")})[0])))
+		})
+	}
+}
+
+// readBack is an object as the API server would return it.
+func readBack(object federation.Object) federation.Object {
+	encoded, err := object.Unstructured().MarshalJSON()
+	if err != nil {
+		panic(err)
+	}
+	read := &unstructured.Unstructured{}
+	if err := read.UnmarshalJSON(encoded); err != nil {
+		panic(err)
+	}
+	return federation.Read(read)
+}
+
+func TestANamesakeOfSomebodyElseIsNotTouchedAndIsNamed(t *testing.T) {
+	person := federation.Objects([]federation.Peer{peer("b", "api")})[0].Unstructured()
+	person.SetLabels(nil)
+	w := given(t, person)
+	w.want(peer("b", "api", "db"))
+	taken := func() (names []string) {
+		for _, object := range w.upkeep.Troubles().Taken {
+			names = append(names, object.Kind+" "+object.Name+" for "+object.Peer)
+		}
+		return names
+	}
+	w.Expect(taken()).To(ConsistOf("ServiceEntry api.shop.b for b"), "at once")
+	w.Eventually(w.written).Should(Equal(3), "the three that are free")
+	w.Expect(w.entries().Delete(context.Background(), "api.shop.b", metav1.DeleteOptions{})).To(Succeed())
+	w.Eventually(w.written).Should(Equal(5), "the person's deletion, and what it made room for")
+	w.Eventually(taken).Should(BeEmpty())
+}
+
+func TestOneThatFailsHoldsUpNobodyAndIsTriedAgain(t *testing.T) {
+	w := given(t)
+	var mu sync.Mutex
+	broken := true
+	w.client.PrependReactor("create", "serviceentries", func(action k8stesting.Action) (bool, runtime.Object, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		name := action.(k8stesting.CreateAction).GetObject().(*unstructured.Unstructured).GetName()
+		if broken && name == "bad.shop.b" {
+			return true, nil, errors.New("denied by a webhook")
+		}
+		return false, nil, nil
+	})
+	w.want(peer("b", "api", "bad", "db"))
+	w.Eventually(w.names).Should(ConsistOf("api.shop.b", "db.shop.b"))
+	w.Eventually(func() map[string]int { return w.upkeep.Troubles().Unwritten }).Should(Equal(map[string]int{"b": 1}))
+	w.Expect(w.log.all()).To(ContainElement(And(ContainSubstring("bad.shop.b"), ContainSubstring("denied by a webhook"))))
+	mu.Lock()
+	broken = false
+	mu.Unlock()
+	w.Eventually(w.names).Should(ConsistOf("api.shop.b", "bad.shop.b", "db.shop.b"))
+	w.Eventually(func() map[string]int { return w.upkeep.Troubles().Unwritten }).Should(BeEmpty())
+}
+
+func TestWithoutItsNamespaceNothingIsWritten(t *testing.T) {
+	w := given(t)
+	w.client.PrependReactor("create", "*", func(k8stesting.Action) (bool, runtime.Object, error) {
+		err := apierrors.NewForbidden(serviceEntries.GroupResource(), "x", errors.New("is being terminated"))
+		err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+		return true, nil, err
+	})
+	w.want(peer("b", "api"))
+	w.Eventually(w.written).Should(Equal(2))
+	w.Consistently(w.written, 600*time.Millisecond).Should(Equal(2), "not again while it goes")
+	w.Expect(w.log.all()).To(BeEmpty())
+	w.upkeep.Rest()
+	w.client.ReactionChain = w.client.ReactionChain[1:]
+	w.upkeep.Compare()
+	w.Consistently(w.written, 200*time.Millisecond).Should(Equal(2), "it rests")
+	w.want(peer("b", "api"))
+	w.Eventually(w.names).Should(ConsistOf("api.shop.b"))
+}
+
+// meeting is a client whose requests to create wait for each other.
+type meeting struct {
+	dynamic.Interface
+	together *sync.WaitGroup
+}
+
+// IsWatchListSemanticsUnSupported is what the fake client says, too.
+func (m meeting) IsWatchListSemanticsUnSupported() bool { return true }
+
+func (m meeting) Resource(resource schema.GroupVersionResource) dynamic.NamespaceableResourceInterface {
+	return meetingResource{m.Interface.Resource(resource), m.together}
+}
+
+type meetingResource struct {
+	dynamic.NamespaceableResourceInterface
+	together *sync.WaitGroup
+}
+
+func (m meetingResource) Namespace(name string) dynamic.ResourceInterface {
+	return meetingNamespace{m.NamespaceableResourceInterface.Namespace(name), m.together}
+}
+
+type meetingNamespace struct {
+	dynamic.ResourceInterface
+	together *sync.WaitGroup
+}
+
+func (m meetingNamespace) Create(ctx context.Context, object *unstructured.Unstructured, options metav1.CreateOptions, subresources ...string) (*unstructured.Unstructured, error) {
+	m.together.Done()
+	m.together.Wait()
+	return m.ResourceInterface.Create(ctx, object, options, subresources...)
+}
+
+func TestObjectsAreWrittenAtOnceAndNotOneAfterTheOther(t *testing.T) {
+	g := NewWithT(t)
+	together := &sync.WaitGroup{}
+	together.Add(8) // four services; written one by one, the first would wait for ever
+	client := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
+		serviceEntries: "ServiceEntryList", destinationRules: "DestinationRuleList",
+	})
+	upkeep := upkeep.New(meeting{client, together}, &log{})
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	go upkeep.Run(ctx)
+	g.Expect(upkeep.Synced(ctx)).To(Succeed())
+	_, _, err := upkeep.Want([]federation.Peer{peer("b", "a", "b", "c", "d")})
+	g.Expect(err).NotTo(HaveOccurred())
+	all := make(chan struct{})
+	go func() { defer close(all); together.Wait() }()
+	g.Eventually(all, 10*time.Second).Should(BeClosed())
+}
