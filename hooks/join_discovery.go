@@ -18,7 +18,7 @@ import (
 // minute whatever happens. It alone runs in its queue: no peer can hold up
 // anything else of the module.
 func joinDiscovery[R, S any](name, queue string, kind joinKind[R, S], client peerClient) hookruntime.Hook {
-	visited := &visits{known: map[string]visitKey{}}
+	visited, remembered := &visits{known: map[string]visitKey{}}, &decodedJoins[R]{}
 	return hookruntime.Hook{
 		Name: name,
 		Config: sdk.HookConfig{
@@ -51,13 +51,13 @@ func joinDiscovery[R, S any](name, queue string, kind joinKind[R, S], client pee
 			if err := presentClientCertificate(in, client); err != nil {
 				return err
 			}
-			return kind.discover(ctx, in, client, visited)
+			return kind.discover(ctx, in, client, visited, remembered)
 		},
 	}
 }
 
-func (k joinKind[R, S]) discover(ctx context.Context, in *sdk.HookInput, client discovery.Getter, visited *visits) error {
-	resources, err := k.withStatus(in)
+func (k joinKind[R, S]) discover(ctx context.Context, in *sdk.HookInput, client discovery.Getter, visited *visits, remembered *decodedJoins[R]) error {
+	resources, err := k.withStatus(in, remembered)
 	if err != nil {
 		return err
 	}
@@ -116,13 +116,18 @@ func (k joinKind[R, S]) askPeers(ctx context.Context, in *sdk.HookInput, client 
 	}), nil
 }
 
+// decodedJoins remembers what the two bindings were decoded to.
+type decodedJoins[R any] struct {
+	resources, statuses decodings[R]
+}
+
 // withStatus joins the snapshot that wakes the hook with the one that does not.
-func (k joinKind[R, S]) withStatus(in *sdk.HookInput) ([]R, error) {
-	resources, err := snapshot[R](in, k.plural)
+func (k joinKind[R, S]) withStatus(in *sdk.HookInput, remembered *decodedJoins[R]) ([]R, error) {
+	resources, err := remembered.resources.snapshot(in, k.plural)
 	if err != nil {
 		return nil, err
 	}
-	found, err := snapshot[R](in, "statuses")
+	found, err := remembered.statuses.snapshot(in, "statuses")
 	if err != nil {
 		return nil, err
 	}

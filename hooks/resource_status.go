@@ -35,17 +35,13 @@ func (o statusOf) replace(in *sdk.HookInput, status any) error {
 // replacement is a JSON patch for the very object that the status was made for:
 // a namesake that replaced it in the meantime is another peer.
 func (o statusOf) replacement(status any) ([]map[string]any, error) {
-	var value map[string]any
 	encoded, err := json.Marshal(status)
-	if err == nil {
-		err = json.Unmarshal(encoded, &value)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("encode the status of %s %q: %w", o.kind, o.name, err)
 	}
 	return []map[string]any{
 		{"op": "test", "path": "/metadata/uid", "value": string(o.uid)},
-		{"op": "add", "path": "/status", "value": value},
+		{"op": "add", "path": "/status", "value": json.RawMessage(encoded)},
 	}, nil
 }
 
