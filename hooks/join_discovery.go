@@ -45,6 +45,7 @@ func joinDiscovery[R, S any](name, queue string, kind joinKind[R, S], client pee
 				kind.statuses(),
 				kind.otherKind,
 				secretBinding("keypair", operatorNamespace, authnSecret),
+				apiServersBinding(),
 			},
 		},
 		Run: func(ctx context.Context, in *sdk.HookInput) error {
@@ -90,6 +91,9 @@ func (k joinKind[R, S]) discover(ctx context.Context, in *sdk.HookInput, client 
 func (k joinKind[R, S]) askPeers(ctx context.Context, in *sdk.HookInput, client discovery.Getter, resources []R, visited *visits, now time.Time) (map[string]S, error) {
 	this, err := self(in)
 	if err != nil {
+		return nil, err
+	}
+	if this.Network, err = ownNetwork(in); err != nil {
 		return nil, err
 	}
 	keypair, err := secret(in, "keypair")

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
 // Reasons why a resource or a peer's identity is refused.
@@ -24,6 +25,8 @@ const (
 type Self struct {
 	TrustDomain string
 	ClusterUUID string
+	// Network is where no peer's gateway can be.
+	Network metadata.Network
 }
 
 // Refusal is why something does not count, in the terms of a condition.

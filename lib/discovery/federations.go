@@ -76,7 +76,7 @@ func (d Discoverer) Federations(ctx context.Context, federations []v1alpha1.Isti
 		}
 		statuses[federation.Name] = federation.Status
 		if due(federation) {
-			visits = append(visits, newVisit(federation, d.Now))
+			visits = append(visits, newVisit(federation, d))
 		}
 	}
 
@@ -100,6 +100,8 @@ type visit struct {
 	federation v1alpha1.IstioFederation
 	now        time.Time
 	timeout    time.Duration
+	// own is where no gateway of the peer can be.
+	own metadata.Network
 	// current is true when the cache was filled under the spec of today.
 	current bool
 
@@ -127,10 +129,11 @@ func (v *visit) guard(do func()) {
 	do()
 }
 
-func newVisit(federation v1alpha1.IstioFederation, now time.Time) *visit {
+func newVisit(federation v1alpha1.IstioFederation, d Discoverer) *visit {
 	v := &visit{
 		federation: federation,
-		now:        now,
+		now:        d.Now,
+		own:        d.Self.Network,
 		timeout:    fetchTimeout,
 		current:    federation.Status.ObservedGeneration == federation.Generation && cacheCounts(federation),
 		cache:      federation.Status.MetadataCache,
@@ -252,8 +255,21 @@ func (v *visit) judgePrivate() {
 		}
 	}
 	v.privateAnswer.Body = nil
+	v.withdrawOwn()
 	v.cache.PrivateETag = currentETag(v.privateAnswer, v.cache.PrivateETag)
 	v.cache.PrivateLastFetchTimestamp = contact(v.cache.PrivateLastFetchTimestamp, v.now)
+}
+
+// withdrawOwn takes gateways out of the cache that were learned before it was
+// known that they are this cluster's own addresses.
+func (v *visit) withdrawOwn() {
+	usable, problem := metadata.UsableGateways(v.cache.Private.IngressGateways, v.own)
+	if problem == nil {
+		return
+	}
+	private := *v.cache.Private
+	private.IngressGateways = usable
+	v.cache.Private, v.gatewayProblem = &private, problem
 }
 
 // accept puts what may be used of a peer's metadata into the cache and notes the rest.
@@ -267,7 +283,7 @@ func (v *visit) accept(private *metadata.Federation) error {
 		return tooLarge(len(v.privateAnswer.Body))
 	}
 	verdict := federation.Judge(private.PublicServices, v.federation.Spec.TrustDomain)
-	gateways, problem := metadata.UsableGateways(private.IngressGateways)
+	gateways, problem := metadata.UsableGateways(private.IngressGateways, v.own)
 	if ports := countPorts(verdict.Accepted) * len(gateways); ports > maxEndpointPorts {
 		return &judgement{string(peer.TooLarge), fmt.Sprintf(
 			"the peer publishes services whose ports, once for each of its %d gateways, are %d; %d are possible. What was learned before stays in force: publish fewer services or gateways there.",

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strings"
 	"sync"
@@ -26,7 +27,10 @@ import (
 )
 
 var (
-	self  = discovery.Self{TrustDomain: "cluster-a.local", ClusterUUID: "uuid-a"}
+	self = discovery.Self{TrustDomain: "cluster-a.local", ClusterUUID: "uuid-a", Network: metadata.Network{
+		Pods: []netip.Prefix{netip.MustParsePrefix("10.111.0.0/16")}, Services: []netip.Prefix{netip.MustParsePrefix("10.222.0.0/16")},
+		APIServers: []netip.Addr{netip.MustParseAddr("192.168.0.10")},
+	}}
 	start = time.Date(2026, 11, 22, 12, 0, 10, 0, time.UTC)
 )
 

@@ -175,6 +175,10 @@ func TestWhateverAPeerSaysNothingOutsideItsOwnDomainChanges(t *testing.T) {
 		"ten thousand gateways":                          gateways(many...),
 		"the honest peer's gateway":                      gateways(metadata.IngressGateway{Address: "192.0.2.1", Port: 15443}),
 		"a cloud's metadata service as its gateway":      gateways(metadata.IngressGateway{Address: "169.254.169.254", Port: 80}),
+		"a Pod of this cluster as its gateway":           gateways(metadata.IngressGateway{Address: "10.111.0.7", Port: 15443}),
+		"a Service of this cluster as its gateway":       gateways(metadata.IngressGateway{Address: "10.222.0.1", Port: 443}),
+		"this cluster's API server as its gateway":       gateways(metadata.IngressGateway{Address: "::ffff:192.168.0.10", Port: 6443}),
+		"loopback as its gateway":                        gateways(metadata.IngressGateway{Address: "127.0.0.1", Port: 15000}, metadata.IngressGateway{Address: "::1", Port: 15000}),
 		"gateways in notations of old":                   gateways(metadata.IngressGateway{Address: "0x7f.1", Port: 80}, metadata.IngressGateway{Address: "2130706433", Port: 80}, metadata.IngressGateway{Address: "::ffff:169.254.169.254", Port: 80}),
 		"a gateway on a port out of range":               gateways(metadata.IngressGateway{Address: "198.51.100.1", Port: 1 << 30}),
 		"a gateway whose name is the honest peer's host": gateways(metadata.IngressGateway{Address: "api.shop.svc.cluster-b.local", Port: 80}),
@@ -208,6 +212,46 @@ func TestWhateverAPeerSaysNothingOutsideItsOwnDomainChanges(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestGatewaysInsideThisClusterAreNamedAndTheOthersStand(t *testing.T) {
+	good := metadata.IngressGateway{Address: "198.51.100.7", Port: 15443}
+	for name, test := range map[string]struct{ address, says string }{
+		"a Pod":          {"10.111.0.7", "this cluster's own range of Pods"},
+		"a Service":      {"10.222.0.1", "this cluster's own range of Services"},
+		"the API server": {"192.168.0.10", "this cluster's own API server"},
+		"loopback":       {"127.0.0.1", "cannot be reached from another cluster"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			c := w.addPeer("c", "api.shop.svc.cluster-c.local")
+			private := w.peerOf(c).private.(metadata.Federation)
+			private.IngressGateways = []metadata.IngressGateway{{Address: test.address, Port: 15443}, good}
+			w.peerOf(c).private = private
+			joined := w.visit(c)
+			for range 2 { // the second answer is a 304
+				w.wantCondition(joined[0], v1alpha1.ConditionPrivateMetadata, metav1.ConditionTrue, discovery.ReasonFetched, test.says)
+				if used := joined[0].Status.MetadataCache.Private.IngressGateways; !reflect.DeepEqual(used, []metadata.IngressGateway{good}) {
+					t.Errorf("used: %v", used)
+				}
+				joined = w.visit(joined...)
+			}
+		})
+	}
+}
+
+func TestAGatewayThatIsKnownAsThisClustersOwnLaterIsWithdrawn(t *testing.T) {
+	w := newWorld(t)
+	joined := w.visit(w.addPeer("c", "api.shop.svc.cluster-c.local"))
+	cached := *joined[0].Status.MetadataCache.Private
+	cached.IngressGateways = append([]metadata.IngressGateway{{Address: "10.111.0.7", Port: 15443}}, cached.IngressGateways...)
+	want := cached.IngressGateways[1:]
+	joined[0].Status.MetadataCache.Private = &cached
+	after := w.visit(joined...)
+	if used := after[0].Status.MetadataCache.Private.IngressGateways; !reflect.DeepEqual(used, want) {
+		t.Errorf("used: %v, want %v", used, want)
+	}
+	w.wantCondition(after[0], v1alpha1.ConditionPrivateMetadata, metav1.ConditionTrue, discovery.ReasonFetched, "range of Pods")
 }
 
 // TestAPeerMayNameTheRootOfAnother: the other's leaves are believed as before (package trustanchor), and nothing else of it changes.

@@ -36,7 +36,7 @@ func (d Discoverer) Multiclusters(ctx context.Context, multiclusters []v1alpha1.
 		}
 		statuses[multicluster.Name] = multicluster.Status
 		if due(multicluster) {
-			visits = append(visits, newMeshVisit(multicluster, d.Now))
+			visits = append(visits, newMeshVisit(multicluster, d))
 		}
 	}
 
@@ -64,6 +64,8 @@ type meshVisit struct {
 	resource v1alpha1.IstioMulticluster
 	now      time.Time
 	timeout  time.Duration
+	// own is where no gateway of the peer can be.
+	own metadata.Network
 	// current is true when the cache was filled under the spec of today.
 	current bool
 
@@ -79,9 +81,9 @@ type meshVisit struct {
 	waited time.Duration
 }
 
-func newMeshVisit(resource v1alpha1.IstioMulticluster, now time.Time) *meshVisit {
+func newMeshVisit(resource v1alpha1.IstioMulticluster, d Discoverer) *meshVisit {
 	v := &meshVisit{
-		resource: resource, now: now, timeout: fetchTimeout,
+		resource: resource, now: d.Now, own: d.Self.Network, timeout: fetchTimeout,
 		current: resource.Status.ObservedGeneration == resource.Generation,
 		cache:   resource.Status.MetadataCache,
 	}
@@ -198,8 +200,13 @@ func (v *meshVisit) judgePrivate(taken networks) {
 			v.privateError = invalid(ReasonInvalidPrivateMetadata, err)
 			return
 		}
-		parsed.IngressGateways, v.gatewayProblem = metadata.UsableGateways(parsed.IngressGateways)
 		private = parsed
+	}
+	// Of a known answer, too: an address may have become known as this cluster's own since.
+	if usable, problem := metadata.UsableGateways(private.IngressGateways, v.own); problem != nil {
+		judged := *private
+		judged.IngressGateways = usable
+		private, v.gatewayProblem = &judged, problem
 	}
 	if refusal := taken.claim(v.resource, private.NetworkName); refusal != nil {
 		v.privateError = &judgement{refusal.Reason, refusal.Message}

@@ -62,7 +62,7 @@ func TestABadGatewayDoesNotSpoilAMulticlusterDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if usable, problem := metadata.UsableGateways(document.IngressGateways); len(usable) != 1 || problem == nil {
+	if usable, problem := metadata.UsableGateways(document.IngressGateways, metadata.Network{}); len(usable) != 1 || problem == nil {
 		t.Errorf("usable %v, %v", usable, problem)
 	}
 }

@@ -192,9 +192,9 @@ func ParseFederation(body []byte) (*Federation, error) {
 	return &document, nil
 }
 
-// UsableGateways returns the first MaxIngressGateways gateways that pass Check,
-// and what is wrong with the others (of many, the first few).
-func UsableGateways(gateways []IngressGateway) ([]IngressGateway, error) {
+// UsableGateways returns the first MaxIngressGateways gateways that pass Check
+// and are none of this cluster's own addresses, and what is wrong with the others (of many, the first few).
+func UsableGateways(gateways []IngressGateway, own Network) ([]IngressGateway, error) {
 	const named = 3
 	usable := []IngressGateway{}
 	var problems []error
@@ -203,7 +203,11 @@ func UsableGateways(gateways []IngressGateway) ([]IngressGateway, error) {
 			problems = append(problems, fmt.Errorf("%d ingressGateways, the first %d are used", len(gateways), MaxIngressGateways))
 			break
 		}
-		if err := gateway.Check(); err == nil {
+		err := gateway.Check()
+		if err == nil {
+			err = own.Refuses(gateway)
+		}
+		if err == nil {
 			usable = append(usable, gateway)
 		} else if len(problems) < named {
 			problems = append(problems, fmt.Errorf("ingressGateways[%d]: %w", index, err))
@@ -228,8 +232,8 @@ func IsHostname(name string) bool {
 
 // Check refuses what cannot be the address of another cluster's gateway: no IP
 // address and no DNS name, a port out of range, and addresses that are no single
-// host of another network (unspecified, link-local, multicast).
-// Loopback passes: whatever answers there must still prove the peer's identity by mutual TLS.
+// host of another network (unspecified, link-local, multicast). Loopback passes:
+// it is refused where a peer announces it as its gateway (Network).
 func (g IngressGateway) Check() error {
 	if messages := validation.IsValidPortNum(int(g.Port)); len(messages) > 0 {
 		return fmt.Errorf("port %d: %s", g.Port, strings.Join(messages, "; "))

@@ -149,10 +149,13 @@ func TestOfTheGatewaysTheUsableOnesStand(t *testing.T) {
 		"a label too long for DNS is refused":   {metadata.IngressGateway{Address: strings.Repeat("a", 64) + ".example", Port: 1}, "neither an IP address nor a DNS name"},
 		"an empty address is refused":           {metadata.IngressGateway{Port: 1}, "neither an IP address nor a DNS name"},
 		"the unspecified address is refused":    {metadata.IngressGateway{Address: "0.0.0.0", Port: 1}, "cannot be reached"},
+		"a loopback address is refused":         {metadata.IngressGateway{Address: "127.0.0.1", Port: 1}, "cannot be reached"},
+		"loopback of IPv6 is refused":           {metadata.IngressGateway{Address: "::1", Port: 1}, "cannot be reached"},
+		"a multicast address is refused":        {metadata.IngressGateway{Address: "ff02::1", Port: 1}, "cannot be reached"},
 		"a cloud's metadata address is refused": {metadata.IngressGateway{Address: "169.254.169.254", Port: 80}, "cannot be reached"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			usable, err := metadata.UsableGateways([]metadata.IngressGateway{test.gateway, good})
+			usable, err := metadata.UsableGateways([]metadata.IngressGateway{test.gateway, good}, metadata.Network{})
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "ingressGateways[0]") {
 				t.Errorf("error %v, want one that names %q", err, test.want)
 			}
@@ -165,7 +168,7 @@ func TestOfTheGatewaysTheUsableOnesStand(t *testing.T) {
 	for index := range many {
 		many[index] = good
 	}
-	if usable, err := metadata.UsableGateways(many); len(usable) != metadata.MaxIngressGateways || err == nil {
+	if usable, err := metadata.UsableGateways(many, metadata.Network{}); len(usable) != metadata.MaxIngressGateways || err == nil {
 		t.Errorf("%d of a thousand are used, error %v", len(usable), err)
 	}
 }
@@ -212,7 +215,7 @@ func FuzzParse(f *testing.F) {
 			t.Error("a public document without clusterUUID was accepted")
 		}
 		if document, err := metadata.ParseFederation(body); err == nil {
-			usable, _ := metadata.UsableGateways(document.IngressGateways)
+			usable, _ := metadata.UsableGateways(document.IngressGateways, metadata.Network{})
 			for _, gateway := range usable {
 				if gateway.Check() != nil {
 					t.Errorf("gateway %+v was accepted", gateway)

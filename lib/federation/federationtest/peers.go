@@ -46,7 +46,7 @@ func randomPeer(random *rand.Rand, index int) (federation.Peer, error) {
 	if err != nil {
 		return federation.Peer{}, fmt.Errorf("parse a peer's document: %w", err)
 	}
-	gateways, _ := metadata.UsableGateways(parsed.IngressGateways)
+	gateways, _ := metadata.UsableGateways(parsed.IngressGateways, metadata.Network{})
 	name := oneOf(random, fmt.Sprint("b", index), domainName(random, 253), domainName(random, 60))
 	return federation.Peer{Name: name, TrustDomain: domain, Gateways: gateways, Services: parsed.PublicServices}, nil
 }

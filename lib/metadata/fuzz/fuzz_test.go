@@ -116,7 +116,7 @@ func FuzzParseMulticluster(f *testing.F) {
 
 func checkUsable(t *testing.T, gateways []metadata.IngressGateway) {
 	t.Helper()
-	usable, _ := metadata.UsableGateways(gateways)
+	usable, _ := metadata.UsableGateways(gateways, metadata.Network{})
 	if len(usable) > metadata.MaxIngressGateways {
 		t.Fatalf("%d gateways are used", len(usable))
 	}

@@ -1,0 +1,53 @@
+package metadata
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Network is this cluster's own addresses, where no other cluster's gateway can
+// be. What is not known refuses nothing; loopback is always refused.
+type Network struct {
+	Pods, Services []netip.Prefix
+	APIServers     []netip.Addr
+}
+
+// ParsePrefixes reads ranges as Kubernetes writes them: CIDRs between commas.
+func ParsePrefixes(text string) ([]netip.Prefix, error) {
+	var prefixes []netip.Prefix
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		prefix, err := netip.ParsePrefix(part)
+		if err != nil {
+			return nil, fmt.Errorf("parse address range %.80q: %w", part, err)
+		}
+		prefixes = append(prefixes, prefix.Masked())
+	}
+	return prefixes, nil
+}
+
+// Refuses tells why a gateway that passed Check is not one of another cluster.
+// What a DNS name resolves to is not looked at: it can change at any time.
+func (n Network) Refuses(gateway IngressGateway) error {
+	address, err := netip.ParseAddr(gateway.Address)
+	if err != nil {
+		return nil //nolint:nilerr // a DNS name
+	}
+	address = address.Unmap()
+	within := func(prefix netip.Prefix) bool { return prefix.Contains(address) }
+	switch {
+	case address.IsLoopback():
+		return fmt.Errorf("address %s is whoever calls it, and cannot be reached from another cluster", gateway.Address)
+	case slices.Contains(n.APIServers, address):
+		return fmt.Errorf("address %s is this cluster's own API server", gateway.Address)
+	case slices.ContainsFunc(n.Pods, within):
+		return fmt.Errorf("address %s is in this cluster's own range of Pods", gateway.Address)
+	case slices.ContainsFunc(n.Services, within):
+		return fmt.Errorf("address %s is in this cluster's own range of Services", gateway.Address)
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package metadata_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+)
+
+func TestWhichGatewaysAreThisClustersOwn(t *testing.T) {
+	parse := func(text string) []netip.Prefix {
+		prefixes, err := metadata.ParsePrefixes(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return prefixes
+	}
+	own := metadata.Network{
+		Pods: parse("10.111.0.0/16, fd00:111::/48"), Services: parse("10.222.0.0/16"),
+		APIServers: []netip.Addr{netip.MustParseAddr("192.168.0.10")},
+	}
+	for name, test := range map[string]struct{ address, says string }{
+		"a Pod":                              {"10.111.3.4", "range of Pods"},
+		"a Pod of the other family":          {"fd00:111::5", "range of Pods"},
+		"a Pod, written as IPv6":             {"::ffff:10.111.3.4", "range of Pods"},
+		"a Service":                          {"10.222.0.1", "range of Services"},
+		"the API server":                     {"192.168.0.10", "API server"},
+		"the API server, written as IPv6":    {"::ffff:192.168.0.10", "API server"},
+		"the neighbour of a range":           {"10.112.0.0", ""},
+		"another host of the nodes' network": {"192.168.0.11", ""},
+		"a DNS name":                         {"gateway.example.com", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := own.Refuses(metadata.IngressGateway{Address: test.address, Port: 15443})
+			if (err == nil) != (test.says == "") || (err != nil && !strings.Contains(err.Error(), test.says)) {
+				t.Errorf("refused with %v, want %q", err, test.says)
+			}
+			if err := (metadata.Network{}).Refuses(metadata.IngressGateway{Address: test.address, Port: 15443}); err != nil {
+				t.Errorf("refused though nothing is known: %v", err)
+			}
+		})
+	}
+}
+
+func TestParsePrefixesNamesWhatIsNone(t *testing.T) {
+	if _, err := metadata.ParsePrefixes("10.0.0.0/16,elsewhere"); err == nil || !strings.Contains(err.Error(), `"elsewhere"`) {
+		t.Error(err)
+	}
+	if prefixes, err := metadata.ParsePrefixes(""); err != nil || len(prefixes) != 0 {
+		t.Error(prefixes, err)
+	}
+}
