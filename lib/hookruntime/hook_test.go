@@ -34,8 +34,12 @@ func TestValidate(t *testing.T) {
 		"accepts namespaces selected by name and label": {func(h *Hook) {
 			h.Config.Kubernetes[0].NamespaceSelector = &pkg.NamespaceSelector{NameSelector: &pkg.NameSelector{}, LabelSelector: &metav1.LabelSelector{}}
 		}, ""},
-		"refuses a name that is no file name": {func(h *Hook) { h.Name = "Services.go" }, "use the file name"},
-		"refuses a hook that does nothing":    {func(h *Hook) { h.Run = nil }, "Run is missing"},
+		"refuses a name that is no file name":              {func(h *Hook) { h.Name = "Services.go" }, "use the file name"},
+		"accepts another form for a process that lives on": {func(h *Hook) { h.Resident = &Resident{Config: h.Config, Run: h.Run} }, ""},
+		"refuses a form for a process that lives on that would not do elsewhere": {func(h *Hook) {
+			h.Resident = &Resident{Config: pkg.HookConfig{Kubernetes: []pkg.KubernetesConfig{{Name: "services"}}}, Run: h.Run}
+		}, "resident: "},
+		"refuses a hook that does nothing": {func(h *Hook) { h.Run = nil }, "Run is missing"},
 		"refuses snapshots at startup": {func(h *Hook) {
 			h.Config.OnStartup = &pkg.OrderedConfig{Order: 1}
 		}, "exclude each other"},
