@@ -312,3 +312,31 @@ func TestObjectsAreWrittenAtOnceAndNotOneAfterTheOther(t *testing.T) {
 	go func() { defer close(all); together.Wait() }()
 	g.Eventually(all, 10*time.Second).Should(BeClosed())
 }
+
+func TestAnotherWriterOfTheSameObjectIsNoTrouble(t *testing.T) {
+	w := given(t)
+	w.want(peer("b", "api"))
+	w.Eventually(w.names).Should(ConsistOf("api.shop.b"))
+	var mu sync.Mutex
+	conflicts := 2
+	w.client.PrependReactor("patch", "serviceentries", func(k8stesting.Action) (bool, runtime.Object, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if conflicts == 0 {
+			return false, nil, nil
+		}
+		conflicts--
+		return true, nil, apierrors.NewConflict(serviceEntries.GroupResource(), "api.shop.b", errors.New("the object has been modified"))
+	})
+	changed := peer("b", "api")
+	changed.Services[0].Ports[0].Port = 81
+	w.want(changed)
+	w.Eventually(func() int64 {
+		entry, err := w.entries().Get(context.Background(), "api.shop.b", metav1.GetOptions{})
+		w.Expect(err).NotTo(HaveOccurred())
+		ports, _, _ := unstructured.NestedSlice(entry.Object, "spec", "ports")
+		number, _ := ports[0].(map[string]any)["number"].(int64)
+		return number
+	}).Should(Equal(int64(81)))
+	w.Expect(w.log.all()).To(BeEmpty())
+}

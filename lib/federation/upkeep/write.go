@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/federation"
@@ -59,7 +60,12 @@ func (u *Upkeep) take(ctx context.Context, step federation.Step, key federation.
 	case federation.Create:
 		return u.create(ctx, key, object)
 	case federation.Bring:
-		return u.bring(ctx, key, object)
+		// istiod writes into the status of the same objects.
+		err := retry.RetryOnConflict(retry.DefaultBackoff, func() (err error) {
+			step, err = u.bring(ctx, key, object)
+			return err
+		})
+		return step, err
 	case federation.Remove:
 		background := metav1.DeletePropagationBackground
 		err := of(u.client, key.Kind).Delete(ctx, key.Name, metav1.DeleteOptions{
