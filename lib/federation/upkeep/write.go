@@ -34,11 +34,12 @@ func (u *Upkeep) attempt(ctx context.Context, key federation.Key) {
 	u.mu.Unlock()
 
 	step, err := u.take(ctx, step, key, object, existing)
-	if namespaceGoes(err) {
-		err = nil // and everything in it; the hook is told so, too
-	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if namespaceGoes(err) {
+		// And everything in it. Whoever says next what is wanted has it all compared.
+		u.resting, err = true, nil
+	}
 	u.note(key, step, object)
 	if err == nil {
 		delete(u.unwritten, key)
