@@ -11,9 +11,13 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/discovery"
 )
 
-// slowPeer is how long a peer may take before news of it have to wait for the
-// minute's schedule: it must not hold up the others with every change.
-const slowPeer = time.Second
+const (
+	// A peer that took longer than slowPeer patience times in a row must not hold
+	// up the others with every change: news of it wait for the minute's schedule.
+	// Once is a long document on a busy machine.
+	slowPeer = time.Second
+	patience = 2
+)
 
 // sighting is what a resource of either kind shows of its last visit.
 type sighting struct {
@@ -41,7 +45,8 @@ type visitKey struct {
 
 	// etags of the last write; empty when nothing was written yet.
 	etags [2]string
-	slow  bool
+	// slow counts the visits in a row that took longer than slowPeer, up to patience.
+	slow int
 }
 
 // due is true when the resource was poked or edited, was not asked in this
@@ -51,7 +56,7 @@ func (v *visits) due(resource sighting, keyed bool, now time.Time) bool {
 	next := last
 	next.generation, next.minute, next.keyed = resource.generation, now.Truncate(time.Minute), keyed
 	next.accepted = resource.annotations[v1alpha1.AcceptIdentityAnnotation]
-	if !last.slow || next.minute != last.minute {
+	if last.slow < patience || next.minute != last.minute {
 		next.poke = resource.annotations[v1alpha1.PokeAnnotation]
 	}
 	v.known[resource.uid] = next
@@ -67,7 +72,11 @@ func (v *visits) stale(resource sighting) bool {
 // took notes how long the peer kept this cluster waiting.
 func (v *visits) took(resource sighting, waited time.Duration) {
 	key := v.known[resource.uid]
-	key.slow = waited > slowPeer
+	if waited <= slowPeer {
+		key.slow = 0
+	} else {
+		key.slow = min(key.slow+1, patience)
+	}
 	v.known[resource.uid] = key
 }
 

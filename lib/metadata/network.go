@@ -8,7 +8,8 @@ import (
 )
 
 // Network is this cluster's own addresses, where no other cluster's gateway can
-// be. What is not known refuses nothing; loopback is always refused.
+// be. What is not known refuses nothing. Loopback is not among them: whatever
+// answers there must prove the peer's identity by mutual TLS, as anywhere.
 type Network struct {
 	Pods, Services []netip.Prefix
 	APIServers     []netip.Addr
@@ -40,8 +41,6 @@ func (n Network) Refuses(gateway IngressGateway) error {
 	address = address.Unmap()
 	within := func(prefix netip.Prefix) bool { return prefix.Contains(address) }
 	switch {
-	case address.IsLoopback():
-		return fmt.Errorf("address %s is whoever calls it, and cannot be reached from another cluster", gateway.Address)
 	case slices.Contains(n.APIServers, address):
 		return fmt.Errorf("address %s is this cluster's own API server", gateway.Address)
 	case slices.ContainsFunc(n.Pods, within):

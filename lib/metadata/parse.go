@@ -233,7 +233,7 @@ func IsHostname(name string) bool {
 // Check refuses what cannot be the address of another cluster's gateway: no IP
 // address and no DNS name, a port out of range, and addresses that are no single
 // host of another network (unspecified, link-local, multicast). Loopback passes:
-// it is refused where a peer announces it as its gateway (Network).
+// whatever answers there must still prove the peer's identity by mutual TLS.
 func (g IngressGateway) Check() error {
 	if messages := validation.IsValidPortNum(int(g.Port)); len(messages) > 0 {
 		return fmt.Errorf("port %d: %s", g.Port, strings.Join(messages, "; "))

@@ -149,8 +149,6 @@ func TestOfTheGatewaysTheUsableOnesStand(t *testing.T) {
 		"a label too long for DNS is refused":   {metadata.IngressGateway{Address: strings.Repeat("a", 64) + ".example", Port: 1}, "neither an IP address nor a DNS name"},
 		"an empty address is refused":           {metadata.IngressGateway{Port: 1}, "neither an IP address nor a DNS name"},
 		"the unspecified address is refused":    {metadata.IngressGateway{Address: "0.0.0.0", Port: 1}, "cannot be reached"},
-		"a loopback address is refused":         {metadata.IngressGateway{Address: "127.0.0.1", Port: 1}, "cannot be reached"},
-		"loopback of IPv6 is refused":           {metadata.IngressGateway{Address: "::1", Port: 1}, "cannot be reached"},
 		"a multicast address is refused":        {metadata.IngressGateway{Address: "ff02::1", Port: 1}, "cannot be reached"},
 		"a cloud's metadata address is refused": {metadata.IngressGateway{Address: "169.254.169.254", Port: 80}, "cannot be reached"},
 	} {
