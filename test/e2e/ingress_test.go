@@ -248,7 +248,7 @@ func TestWhereTheControllerPassesTLSThroughACertificateIsProofEnough(t *testing.
 	awaitJoined(t)
 	namespace := suite.b.namespace(t)
 	before := suite.b.publish(t, namespace, "before")
-	entry := suite.a.awaitImported(t, before, prompt)
+	entry := suite.a.awaitSettled(t, before)
 	certificate := suite.a.clientCertificate(t)
 	t.Cleanup(func() {
 		suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"alliance": nil}})
@@ -320,7 +320,7 @@ func TestWhereALoadBalancerTerminatesTLSTheModuleAsksForNoCertificate(t *testing
 func TestAKilledIngressControllerIsRestartedAndNothingIsLost(t *testing.T) {
 	awaitJoined(t)
 	namespace := suite.b.namespace(t)
-	suite.a.awaitImported(t, suite.b.publish(t, namespace, "web"), prompt)
+	suite.a.awaitSettled(t, suite.b.publish(t, namespace, "web"))
 	before := suite.a.entriesOf(t, namespace)
 	pid := suite.b.pid(t, ingressController)
 	if pid == 0 {

@@ -15,7 +15,7 @@ func TestAnUnreachablePeerLosesNothingIsNamedAndRecovers(t *testing.T) {
 	awaitJoined(t)
 	namespace := suite.b.namespace(t)
 	hostname := suite.b.publish(t, namespace, "web")
-	suite.a.awaitImported(t, hostname, prompt)
+	suite.a.awaitSettled(t, hostname)
 	before := suite.a.entriesOf(t, namespace)
 	t.Cleanup(func() {
 		suite.b.scaleExporter(t, 1)
@@ -45,7 +45,7 @@ func TestKilledProcessesOfTheModuleAreRestartedAndNothingIsLost(t *testing.T) {
 	awaitJoined(t)
 	namespace := suite.b.namespace(t)
 	hostname := suite.b.publish(t, namespace, "web")
-	suite.a.awaitImported(t, hostname, prompt)
+	suite.a.awaitSettled(t, hostname)
 	before := suite.a.entriesOf(t, namespace)
 	for _, victim := range []struct {
 		cluster *cluster
