@@ -65,7 +65,7 @@ test-api-proxy: generate tools ## Ask the API proxy for everything that a real A
 .PHONY: test-e2e
 test-e2e: build tools ## Run the end-to-end tests on a lab of two clusters
 	@echo "test: end to end, on a lab of two clusters"
-	@go test -tags e2e -count=1 -timeout 25m -v ./test/e2e/...
+	@go test -tags e2e -count=1 -timeout 45m -v ./test/e2e/...
 
 .PHONY: test-kubernetes
 test-kubernetes: generate tools ## Ask the oldest and the newest supported Kubernetes to accept what is rendered (builds two API servers)

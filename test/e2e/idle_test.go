@@ -18,7 +18,10 @@ const (
 	quiet = 10 * time.Second
 )
 
+// TestWhenNothingChangesNothingIsWritten has the suite's lab to itself, after
+// the tests that change things in it and beside those in labs of their own.
 func TestWhenNothingChangesNothingIsWritten(t *testing.T) {
+	t.Parallel()
 	awaitJoined(t)
 	namespace := suite.b.namespace(t)
 	suite.a.awaitImported(t, suite.b.publish(t, namespace, "web"), prompt)

@@ -16,6 +16,7 @@ import (
 )
 
 func TestNothingOutlivesALab(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		signal syscall.Signal
 		exit   int
