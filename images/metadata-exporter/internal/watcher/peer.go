@@ -4,12 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
 // peerWatch is the work for one resource: a long poll on each of the
-// peer's documents, and one goroutine that pokes.
+// peer's documents, and pokes when there is a reason for one.
 type peerWatch struct {
 	*Watcher
 	name       string
@@ -18,8 +19,8 @@ type peerWatch struct {
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup
-	// wake tells the poking goroutine that something below has changed.
-	wake chan struct{}
+	// poking is woken when something below has changed.
+	poking onDemand
 
 	mu              sync.Mutex
 	standing        standing
@@ -41,9 +42,11 @@ func (w *Watcher) start(ctx context.Context, name string, to connection, stands 
 	ctx, cancel := context.WithCancel(ctx)
 	p := &peerWatch{
 		Watcher: w, name: name, connection: to, standing: stands,
-		log: w.Log.With("kind", w.Kind.Name, "peer", name), cancel: cancel, wake: make(chan struct{}, 1),
+		log: w.Log.With("kind", w.Kind.Name, "peer", name), cancel: cancel,
 	}
-	p.running.Go(func() { p.poke(ctx) })
+	poker := newPoker(p)
+	p.poking.work = func() time.Duration { return poker.poke(ctx) }
+	p.poking.wake()
 	p.running.Go(func() { p.poll(ctx, document{path: metadata.PublicPath, link: &p.public}) })
 	if to.clusterUUID != "" {
 		p.running.Go(func() { p.poll(ctx, document{path: w.Kind.PrivatePath, link: &p.private, private: true}) })
@@ -55,6 +58,7 @@ func (w *Watcher) start(ctx context.Context, name string, to connection, stands 
 func (p *peerWatch) stop() {
 	p.cancel()
 	p.running.Wait()
+	p.poking.end()
 }
 
 // observe takes in what the resource says now.
@@ -62,13 +66,10 @@ func (p *peerWatch) observe(stands standing) {
 	p.change(func() { p.standing = stands })
 }
 
-// change runs what changes the guarded state, and wakes the poking goroutine.
+// change runs what changes the guarded state, and has it looked at for a reason to poke.
 func (p *peerWatch) change(apply func()) {
 	p.mu.Lock()
 	apply()
 	p.mu.Unlock()
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
+	p.poking.wake()
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/time/rate"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,48 +29,44 @@ const (
 	causeNudge   = "nudge"
 )
 
-// poke writes the annotation whenever there is a reason to, until ctx ends.
-func (p *peerWatch) poke(ctx context.Context) {
-	var (
-		limiter = rate.NewLimiter(rate.Every(pokeInterval), pokeBurst)
-		retry   = newBackOff(p.Timing.RetryMin, p.Timing.RetryMax)
-		nudges  = nudges{first: p.Timing.Nudge, longest: p.Timing.NudgeMax}
-		again   = time.NewTimer(0)
-	)
-	defer again.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-p.wake:
-		case <-again.C:
-		}
-		next := p.decide(&nudges, time.Now())
-		if next.later > 0 {
-			again.Reset(next.later)
-		}
-		if next.value == "" {
-			continue
-		}
-		if limiter.Wait(ctx) != nil {
-			return
-		}
-		err := p.write(ctx, next.value)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case apierrors.IsNotFound(err): // deleted; the informer will tell
-		case err != nil:
-			p.log.Warn("cannot poke the resource; retrying, and the discovery hook runs every minute", "error", err)
-			again.Reset(retry.NextBackOff())
-		default:
-			retry.Reset()
-			nudges.wrote(next.cause, time.Now())
-			p.change(func() { p.wrote(next) })
-			p.Metrics.PeerPokes.WithLabelValues(p.Kind.label(p.name), next.cause).Inc()
-			p.log.Info("poked", "cause", next.cause, "revision", next.value)
-		}
+// poker paces the pokes of one resource.
+type poker struct {
+	*peerWatch
+	limiter *rate.Limiter
+	retry   *backoff.ExponentialBackOff
+	nudges  nudges
+}
+
+func newPoker(of *peerWatch) *poker {
+	return &poker{
+		peerWatch: of,
+		limiter:   rate.NewLimiter(rate.Every(pokeInterval), pokeBurst),
+		retry:     newBackOff(of.Timing.RetryMin, of.Timing.RetryMax),
+		nudges:    nudges{first: of.Timing.Nudge, longest: of.Timing.NudgeMax},
 	}
+}
+
+// poke writes the annotation if there is a reason to, and says after what time
+// there may be one though nothing has changed; 0 when there will be none.
+func (p *poker) poke(ctx context.Context) (again time.Duration) {
+	next := p.decide(&p.nudges, time.Now())
+	if next.value == "" || p.limiter.Wait(ctx) != nil {
+		return next.later
+	}
+	err := p.write(ctx, next.value)
+	switch {
+	case ctx.Err() != nil || apierrors.IsNotFound(err): // deleted; the informer will tell
+		return 0
+	case err != nil:
+		p.log.Warn("cannot poke the resource; retrying, and the discovery hook runs every minute", "error", err)
+		return p.retry.NextBackOff()
+	}
+	p.retry.Reset()
+	p.nudges.wrote(next.cause, time.Now())
+	p.change(func() { p.wrote(next) })
+	p.Metrics.PeerPokes.WithLabelValues(p.Kind.label(p.name), next.cause).Inc()
+	p.log.Info("poked", "cause", next.cause, "revision", next.value)
+	return 0
 }
 
 // decision is what to do about the annotation.

@@ -26,25 +26,53 @@ type standing struct {
 	blamesPeer bool
 }
 
+// resource is what is kept of a resource: what the watcher needs, and the
+// version by which an informer tells an update from a repetition. The whole of
+// it can be megabytes, of a peer's published services.
+type resource struct {
+	name, version string
+	connection    connection
+	standing      standing
+}
+
+var _ metav1.ObjectMetaAccessor = (*resource)(nil)
+
+// GetObjectMeta implements metav1.ObjectMetaAccessor.
+func (r *resource) GetObjectMeta() metav1.Object {
+	return &metav1.ObjectMeta{Name: r.name, ResourceVersion: r.version}
+}
+
+// strip is the informer's transformation, which it may apply to its own results, too.
+func strip(object any) (any, error) {
+	if whole, ok := object.(*unstructured.Unstructured); ok {
+		return readResource(whole), nil
+	}
+	return object, nil
+}
+
 // readResource takes from a resource what the watcher needs. A status
 // that is not as it should be reads as one that says nothing.
-func readResource(object *unstructured.Unstructured) (connection, standing) {
+func readResource(object *unstructured.Unstructured) *resource {
 	text := func(fields ...string) string {
 		value, _, _ := unstructured.NestedString(object.Object, fields...)
 		return value
 	}
 	insecure, _, _ := unstructured.NestedBool(object.Object, "spec", "metadata", "insecureSkipVerify")
-	return connection{
+	return &resource{
+		name: object.GetName(), version: object.GetResourceVersion(),
+		connection: connection{
 			target: peer.Target{
 				URL:                text("spec", "metadataEndpoint"),
 				CA:                 text("spec", "metadata", "ca"),
 				InsecureSkipVerify: insecure,
 			},
 			clusterUUID: text("status", "metadataCache", "public", "clusterUUID"),
-		}, standing{
+		},
+		standing: standing{
 			annotation: object.GetAnnotations()[v1alpha1.PokeAnnotation],
 			blamesPeer: blamesPeer(object),
-		}
+		},
+	}
 }
 
 // blamesPeer looks for a condition Ready that is not True for one of the
@@ -59,17 +87,4 @@ func blamesPeer(object *unstructured.Unstructured) bool {
 		}
 	}
 	return false
-}
-
-// strip drops from the informer's cache what readResource does not read; a
-// peer's published services can be megabytes.
-func strip(object any) (any, error) {
-	resource, ok := object.(*unstructured.Unstructured)
-	if !ok {
-		return object, nil
-	}
-	resource.SetManagedFields(nil)
-	unstructured.RemoveNestedField(resource.Object, "status", "metadataCache", "private")
-	unstructured.RemoveNestedField(resource.Object, "status", "rejectedServices")
-	return resource, nil
 }

@@ -9,21 +9,22 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
 
-func resource(t *testing.T, manifest string) *unstructured.Unstructured {
+func manifest(t *testing.T, text string) *unstructured.Unstructured {
 	t.Helper()
 	object := map[string]any{}
-	if err := yaml.Unmarshal([]byte(manifest), &object); err != nil {
+	if err := yaml.Unmarshal([]byte(text), &object); err != nil {
 		t.Fatal(err)
 	}
 	return &unstructured.Unstructured{Object: object}
 }
 
 func TestWhatTheWatcherReadsOfAResource(t *testing.T) {
-	object := resource(t, `
+	object := manifest(t, `
 apiVersion: deckhouse.io/v1alpha1
 kind: IstioFederation
 metadata:
   name: b
+  resourceVersion: "7"
   annotations: {istio.deckhouse.io/peer-metadata-revision: x.y}
   managedFields: [{manager: kubectl}]
 spec:
@@ -42,19 +43,25 @@ status:
 	if err != nil {
 		t.Fatal(err)
 	}
-	to, stands := readResource(stripped.(*unstructured.Unstructured))
+	kept, ok := stripped.(*resource)
+	if !ok {
+		t.Fatalf("the informer keeps a %T", stripped)
+	}
 	wantTo := connection{
 		target:      peer.Target{URL: "https://istio.b.example.com/metadata/", CA: "PEM", InsecureSkipVerify: true},
 		clusterUUID: "uuid-b",
 	}
-	if to != wantTo {
-		t.Errorf("connection = %+v, want %+v", to, wantTo)
+	if kept.connection != wantTo {
+		t.Errorf("connection = %+v, want %+v", kept.connection, wantTo)
 	}
-	if want := (standing{annotation: "x.y", blamesPeer: true}); stands != want {
-		t.Errorf("standing = %+v, want %+v", stands, want)
+	if want := (standing{annotation: "x.y", blamesPeer: true}); kept.standing != want {
+		t.Errorf("standing = %+v, want %+v", kept.standing, want)
 	}
-	if _, found, _ := unstructured.NestedMap(object.Object, "status", "metadataCache", "private"); found || object.GetManagedFields() != nil {
-		t.Error("the cache keeps what nobody reads")
+	if meta := kept.GetObjectMeta(); meta.GetName() != "b" || meta.GetResourceVersion() != "7" {
+		t.Errorf("the informer sees %+v", meta)
+	}
+	if again, err := strip(stripped); err != nil || again != stripped {
+		t.Errorf("stripped twice it is %+v, %v", again, err)
 	}
 }
 
@@ -75,7 +82,7 @@ func TestWhenAResourceBlamesItsPeer(t *testing.T) {
 		"a condition that is no condition": {`{conditions: [text]}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, got := readResource(resource(t, "status: "+test.status)); got.blamesPeer != test.want {
+			if got := readResource(manifest(t, "status: "+test.status)).standing; got.blamesPeer != test.want {
 				t.Errorf("blamesPeer = %v", got.blamesPeer)
 			}
 		})

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/cache"
 
@@ -95,12 +94,11 @@ func (w *Watcher) Run(ctx context.Context) error {
 }
 
 func (w *Watcher) observe(ctx context.Context, object any) {
-	resource, ok := object.(*unstructured.Unstructured)
+	found, ok := object.(*resource)
 	if !ok || ctx.Err() != nil {
 		return
 	}
-	name := resource.GetName()
-	wanted, stands := readResource(resource)
+	name, wanted, stands := found.name, found.connection, found.standing
 	watched, known := w.peers[name]
 	if known && watched.connection == wanted {
 		watched.observe(stands)
@@ -117,11 +115,11 @@ func (w *Watcher) forget(object any) {
 	if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
 		object = tombstone.Obj
 	}
-	resource, ok := object.(*unstructured.Unstructured)
+	gone, ok := object.(*resource)
 	if !ok {
 		return
 	}
-	name := resource.GetName()
+	name := gone.name
 	if watched, known := w.peers[name]; known {
 		watched.stop()
 		delete(w.peers, name)
