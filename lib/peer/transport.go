@@ -81,12 +81,9 @@ func (t *pooledTransport) send(request *http.Request) (response *http.Response, 
 	var kept atomic.Bool
 	trace := &httptrace.ClientTrace{GotConn: func(connection httptrace.GotConnInfo) { kept.Store(connection.Reused) }}
 	request = request.WithContext(httptrace.WithClientTrace(request.Context(), trace))
-	httpClient := http.Client{
-		Transport: t.Transport,
-		// A redirect would carry the token to an address nobody configured.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	response, err = httpClient.Do(request)
+	// No http.Client: following a redirect would carry the token to an address
+	// nobody configured, and a held request keeps what else it does for as long as it is held.
+	response, err = t.RoundTrip(request)
 	return response, kept.Load(), err
 }
 

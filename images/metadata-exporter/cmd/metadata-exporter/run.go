@@ -18,6 +18,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/cluster"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/garbage"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
@@ -123,6 +124,10 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 	group.Go(func() error { return server.Serve(ctx, documentListener, handler, certificate, log) })
 	group.Go(func() error {
 		return probes.Serve(ctx, telemetryListener, probes.Handler(metrics.Registry, feed.Ready), log)
+	})
+	group.Go(func() error {
+		garbage.Collect(ctx)
+		return nil
 	})
 	if options.watchPeers {
 		peers := watcher.Presenter{

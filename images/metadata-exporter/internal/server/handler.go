@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,6 +35,9 @@ const (
 	retryAfter   = "5"
 	// statusClientGone is how a caller that went away is counted; it gets no answer.
 	statusClientGone = 499
+
+	// frameSize is the most that goes into one frame of HTTP/2; with its header it fills 8 KiB.
+	frameSize = 8<<10 - 9
 
 	// Documents anyone may read can be held for this many callers at once, the
 	// others for so many more. Beyond, callers are answered at once.
@@ -213,10 +217,25 @@ func send(w http.ResponseWriter, r *http.Request, revision *documents.Revision) 
 	header.Set("Content-Length", strconv.Itoa(len(revision.Body)))
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodGet {
-		// A caller that does not take its answer is no concern of ours.
-		_, _ = w.Write(revision.Body)
+		write(w, r, revision.Body)
 	}
 	return http.StatusOK
+}
+
+// write sends the body. Each HTTP/2 connection keeps a buffer as large as the
+// largest frame that was ever sent over it, and how large a frame may be is the
+// caller's choice, up to 16 MiB: that is for as long as it waits for the next
+// document, hence the small pieces.
+func write(w http.ResponseWriter, r *http.Request, body []byte) {
+	largest := len(body)
+	if r.ProtoMajor == 2 {
+		largest = frameSize
+	}
+	for piece := range slices.Chunk(body, max(largest, 1)) {
+		if _, err := w.Write(piece); err != nil {
+			return // A caller that does not take its answer is no concern of ours.
+		}
+	}
 }
 
 // bound gives sending the answer writeTimeout from now. The server itself has

@@ -20,16 +20,18 @@ const shutdownTimeout = 3 * time.Second
 // Serve answers on listener with TLS (HTTP/2 and HTTP/1.1) until ctx ends,
 // then lets requests in flight finish.
 func Serve(ctx context.Context, listener net.Listener, handler *Handler, certificate *tlsfiles.Certificate, log *slog.Logger) error {
+	tlsConfig := &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: certificate.Get,
+		// A neighbour may prove itself by its certificate, and need not: what it
+		// proves is judged for each request (authenticate.go).
+		ClientAuth:       tls.RequestClientCert,
+		VerifyConnection: clientcert.RefuseAbsurdChains,
+		NextProtos:       []string{"h2", "http/1.1"},
+	}
 	server := &http.Server{
-		Handler: handler,
-		TLSConfig: &tls.Config{
-			MinVersion:     tls.VersionTLS12,
-			GetCertificate: certificate.Get,
-			// A neighbour may prove itself by its certificate, and need not: what it
-			// proves is judged for each request (authenticate.go).
-			ClientAuth:       tls.RequestClientCert,
-			VerifyConnection: clientcert.RefuseAbsurdChains,
-		},
+		Handler:           handler,
+		TLSConfig:         tlsConfig.Clone(),
 		ReadHeaderTimeout: 5 * time.Second,
 		// Neither ReadTimeout nor WriteTimeout: both would end a held request.
 		// Bodies are refused unread, and Handler bounds the sending of each answer.
@@ -50,7 +52,7 @@ func Serve(ctx context.Context, listener net.Listener, handler *Handler, certifi
 			_ = server.Close()
 		}
 	}()
-	if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(newHandshakes(listener, tlsConfig)); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve documents on %s: %w", listener.Addr(), err)
 	}
 	<-stopped
