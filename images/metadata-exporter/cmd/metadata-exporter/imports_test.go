@@ -18,7 +18,7 @@ func TestTheProgramHasNoClientsItDoesNotUse(t *testing.T) {
 	for line := range bytes.Lines(output) {
 		listed++
 		switch name := string(bytes.TrimSpace(line)); name {
-		case "k8s.io/client-go/kubernetes", "k8s.io/client-go/kubernetes/scheme", "k8s.io/client-go/informers", "k8s.io/client-go/dynamic/dynamicinformer":
+		case "k8s.io/client-go/kubernetes", "k8s.io/client-go/kubernetes/scheme", "k8s.io/client-go/informers", "k8s.io/client-go/dynamic/dynamicinformer", "k8s.io/client-go/gentype":
 			t.Errorf("%s is linked", name)
 		}
 	}

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -11,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/gentype"
 	"k8s.io/client-go/rest"
 )
 
@@ -34,20 +34,21 @@ type API struct {
 }
 
 // NewAPI makes an API of the five resources it has. client-go's clientset would
-// bring every kind of Kubernetes along, with 8 MiB of resident memory.
+// bring every kind of Kubernetes along, with 8 MiB of resident memory, and its
+// generic client (package gentype) what fakes need, one more.
 func NewAPI(config *rest.Config, namespace string) (API, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, discoveryv1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return API{}, fmt.Errorf("register the kinds that are read: %w", err)
-		}
-	}
-	// For the options of lists and watches, which have no version of their own.
-	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
+	scheme.AddKnownTypes(corev1.SchemeGroupVersion,
+		&corev1.Service{}, &corev1.ServiceList{}, &corev1.Pod{}, &corev1.PodList{},
+		&corev1.ConfigMap{}, &corev1.ConfigMapList{}, &corev1.Secret{}, &corev1.SecretList{})
+	scheme.AddKnownTypes(discoveryv1.SchemeGroupVersion, &discoveryv1.EndpointSlice{}, &discoveryv1.EndpointSliceList{})
+	metav1.AddToGroupVersion(scheme, corev1.SchemeGroupVersion)
+	metav1.AddToGroupVersion(scheme, discoveryv1.SchemeGroupVersion)
 	codecs, parameters := serializer.NewCodecFactory(scheme), runtime.NewParameterCodec(scheme)
 	connect := func(version schema.GroupVersion, path string) (rest.Interface, error) {
 		of := rest.CopyConfig(config)
 		of.GroupVersion, of.APIPath = &version, path
+		of.ContentType, of.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON
 		of.NegotiatedSerializer = rest.CodecFactoryForGeneratedClient(scheme, codecs).WithoutConversion()
 		client, err := rest.RESTClientFor(of)
 		if err != nil {
@@ -63,18 +64,42 @@ func NewAPI(config *rest.Config, namespace string) (API, error) {
 	if err != nil {
 		return API{}, err
 	}
+	everywhere := metav1.NamespaceAll
 	return API{
-		Services: gentype.NewClientWithList("services", core, parameters, metav1.NamespaceAll, made[corev1.Service],
-			made[corev1.ServiceList], gentype.PrefersProtobuf[*corev1.Service]()),
-		EndpointSlices: gentype.NewClientWithList("endpointslices", discovery, parameters, metav1.NamespaceAll, made[discoveryv1.EndpointSlice],
-			made[discoveryv1.EndpointSliceList], gentype.PrefersProtobuf[*discoveryv1.EndpointSlice]()),
-		Pods: gentype.NewClientWithList("pods", core, parameters, metav1.NamespaceAll, made[corev1.Pod],
-			made[corev1.PodList], gentype.PrefersProtobuf[*corev1.Pod]()),
-		ConfigMaps: gentype.NewClientWithList("configmaps", core, parameters, namespace, made[corev1.ConfigMap],
-			made[corev1.ConfigMapList], gentype.PrefersProtobuf[*corev1.ConfigMap]()),
-		Secrets: gentype.NewClientWithList("secrets", core, parameters, namespace, made[corev1.Secret],
-			made[corev1.SecretList], gentype.PrefersProtobuf[*corev1.Secret]()),
+		Services:       &reader[corev1.ServiceList, *corev1.ServiceList]{core, parameters, "services", everywhere},
+		EndpointSlices: &reader[discoveryv1.EndpointSliceList, *discoveryv1.EndpointSliceList]{discovery, parameters, "endpointslices", everywhere},
+		Pods:           &reader[corev1.PodList, *corev1.PodList]{core, parameters, "pods", everywhere},
+		ConfigMaps:     &reader[corev1.ConfigMapList, *corev1.ConfigMapList]{core, parameters, "configmaps", namespace},
+		Secrets:        &reader[corev1.SecretList, *corev1.SecretList]{core, parameters, "secrets", namespace},
 	}, nil
 }
 
-func made[T any]() *T { return new(T) }
+// reader is a Reader of lists of type T.
+type reader[T any, L interface {
+	*T
+	runtime.Object
+}] struct {
+	client     rest.Interface
+	parameters runtime.ParameterCodec
+	// resource is its name in URLs; namespace is empty for all.
+	resource, namespace string
+}
+
+func (r *reader[T, L]) List(ctx context.Context, options metav1.ListOptions) (L, error) {
+	list := L(new(T))
+	return list, r.get(options).Do(ctx).Into(list)
+}
+
+func (r *reader[T, L]) Watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+	options.Watch = true
+	return r.get(options).Watch(ctx)
+}
+
+func (r *reader[T, L]) get(options metav1.ListOptions) *rest.Request {
+	request := r.client.Get().NamespaceIfScoped(r.namespace, r.namespace != metav1.NamespaceAll).
+		Resource(r.resource).VersionedParams(&options, r.parameters)
+	if options.TimeoutSeconds != nil {
+		request.Timeout(time.Duration(*options.TimeoutSeconds) * time.Second)
+	}
+	return request
+}
