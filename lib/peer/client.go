@@ -105,6 +105,9 @@ func (c *Client) Get(ctx context.Context, target Target, request Request) (*Resp
 	httpRequest.Header.Set("User-Agent", "istio-module")
 	if request.Token != "" {
 		httpRequest.Header.Set("Authorization", "Bearer "+request.Token)
+	} else if user := httpRequest.URL.User; user != nil {
+		password, _ := user.Password()
+		httpRequest.SetBasicAuth(user.Username(), password)
 	}
 	if request.IfNoneMatch != "" {
 		httpRequest.Header.Set("If-None-Match", request.IfNoneMatch)

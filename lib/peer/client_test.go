@@ -39,6 +39,22 @@ func TestGetReturnsTheDocumentAndItsETag(t *testing.T) {
 	}
 }
 
+func TestTheUserOfAnEndpointIsForPublicDocuments(t *testing.T) {
+	_, target := peerServer(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"authorization": %q}`, r.Header.Get("Authorization"))
+	})
+	target.URL = strings.Replace(target.URL, "https://", "https://me:secret@", 1)
+	for want, token := range map[string]string{"Basic bWU6c2VjcmV0": "", "Bearer t": "t"} {
+		response, err := NewClient().Get(context.Background(), target, Request{Path: "x", Token: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(response.Body); got != fmt.Sprintf(`{"authorization": %q}`, want) {
+			t.Errorf("with token %q the peer got %s", token, got)
+		}
+	}
+}
+
 func TestGetAsksConditionallyAndForHoldingTheAnswer(t *testing.T) {
 	_, target := peerServer(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("If-None-Match") != `"1"` || r.Header.Get("Prefer") != "wait=55" {

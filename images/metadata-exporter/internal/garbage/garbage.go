@@ -13,51 +13,50 @@ import (
 const (
 	// lookEvery is how often a rest is looked for.
 	lookEvery = 2 * time.Second
-	// restsBelow is how many bytes a second may be allocated at rest. What two
-	// hundred peers' polls need is less, preparing or sending documents far more.
-	restsBelow = 1 << 20
-	// worthwhile is the share of the live heap that garbage must have, as its inverse.
-	worthwhile = 16
+	// restsBelow is how many bytes are allocated at most between two looks at
+	// rest. What two hundred peers' polls need is less, preparing a document far more.
+	restsBelow = 2 << 20
+	// worthwhile is how many bytes must have been allocated since the last
+	// collection for another one: at rest that is about half a minute.
+	worthwhile = 4 << 20
 )
-
-// heap is what Go's runtime says of its heap.
-type heap struct {
-	// allocated bytes since the start; objects are those there now, garbage
-	// among them, and live those that the last collection left.
-	allocated, objects, live uint64
-}
 
 // Collect collects garbage whenever there is some and the program rests, until ctx ends.
 func Collect(ctx context.Context) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
-	before := read()
+	var seen allocated
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		now := read()
-		if due(before, now) {
+		if seen.due(read()) {
 			debug.FreeOSMemory()
-			now = read()
 		}
-		before = now
 	}
 }
 
-// due is true when little was allocated since before, and enough of what is
-// there is garbage.
-func due(before, now heap) bool {
-	rests := now.allocated-before.allocated < uint64(restsBelow*lookEvery/time.Second)
-	return rests && now.objects > now.live+now.live/worthwhile
+// allocated is how many bytes had ever been allocated.
+type allocated struct {
+	// lastLook and lastCollection are when that was.
+	lastLook, lastCollection uint64
 }
 
-func read() heap {
-	samples := []metrics.Sample{
-		{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"},
+// due is true when it is time to collect: now is what has ever been allocated.
+func (a *allocated) due(now uint64) bool {
+	rests := now-a.lastLook < restsBelow
+	a.lastLook = now
+	if !rests || now-a.lastCollection < worthwhile {
+		return false
 	}
+	a.lastCollection = now
+	return true
+}
+
+func read() uint64 {
+	samples := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(samples)
-	return heap{samples[0].Value.Uint64(), samples[1].Value.Uint64(), samples[2].Value.Uint64()}
+	return samples[0].Value.Uint64()
 }

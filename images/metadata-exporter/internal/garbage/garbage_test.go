@@ -6,35 +6,37 @@ import (
 )
 
 func TestWhenGarbageIsCollected(t *testing.T) {
-	const mega = 1 << 20
-	for name, test := range map[string]struct {
-		before, now heap
-		want        bool
+	const kilo, mega = 1 << 10, 1 << 20
+	var seen allocated
+	for _, step := range []struct {
+		name string
+		// more is what is allocated from one look to the next.
+		more uint64
+		want bool
 	}{
-		"at rest, a quarter of the heap is garbage": {heap{allocated: 900 * mega}, heap{900*mega + 1000, 40 * mega, 32 * mega}, true},
-		"polls alone are a rest":                    {heap{allocated: 900 * mega}, heap{901 * mega, 40 * mega, 32 * mega}, true},
-		"a document was prepared meanwhile":         {heap{allocated: 900 * mega}, heap{902 * mega, 40 * mega, 32 * mega}, false},
-		"at rest, there is next to no garbage":      {heap{allocated: 900 * mega}, heap{900*mega + 1000, 33 * mega, 32 * mega}, false},
-		"nothing was ever collected":                {heap{allocated: 3 * mega}, heap{3 * mega, 3 * mega, 0}, true},
+		{"the program starts", 20 * mega, false},
+		{"the first rest", 100 * kilo, true},
+		{"it rests on", 100 * kilo, false},
+		{"a document is prepared", 5 * mega, false},
+		{"another one right after it", 5 * mega, false},
+		{"a rest again", 100 * kilo, true},
+		{"many polls, as much as a rest may have", 2*mega - 1, false},
+		{"and again", 2*mega - 1, false},
+		{"and again, and it has become worthwhile", 2*mega - 1, true},
+		{"little work", 2 * mega, false},
+		{"a rest with little garbage", 100 * kilo, false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			if got := due(test.before, test.now); got != test.want {
-				t.Errorf("due() = %v", got)
-			}
-		})
+		if got := seen.due(seen.lastLook + step.more); got != step.want {
+			t.Errorf("%s: due() = %v", step.name, got)
+		}
 	}
 }
 
-func TestWhatIsReadOfTheHeap(t *testing.T) {
-	runtime.GC()
+func TestWhatWasAllocatedIsRead(t *testing.T) {
 	before := read()
-	if before.live == 0 || before.objects == 0 || before.allocated < before.objects {
-		t.Errorf("the heap is %+v", before)
-	}
 	kept := make([]byte, 8<<20)
-	after := read()
-	if after.allocated-before.allocated < uint64(len(kept)) {
-		t.Errorf("8 MiB more: %+v, before %+v", after, before)
+	if more := read() - before; more < uint64(len(kept)) {
+		t.Errorf("8 MiB more are %d bytes more", more)
 	}
 	runtime.KeepAlive(kept)
 }

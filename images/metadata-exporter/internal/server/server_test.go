@@ -35,6 +35,21 @@ func TestAPublicDocumentIsServedToAnyone(t *testing.T) {
 	}
 }
 
+func TestADocumentOfManyFramesArrivesWhole(t *testing.T) {
+	e := start(t)
+	for index := range 400 {
+		e.publish(fmt.Sprintf("api-%03d", index))
+	}
+	want := string(e.documents.Federation.Current().Body)
+	if len(want) < 32<<10 {
+		t.Fatalf("the document has %d bytes only", len(want))
+	}
+	got := e.ask(http.MethodGet, metadata.FederationPath, bearer(e.federated.Token(t, e.own.UUID, authn.ScopePrivateFederation))...)
+	if got.code != http.StatusOK || got.proto != "HTTP/2.0" || got.body != want {
+		t.Errorf("got %d by %s, %d bytes of %d", got.code, got.proto, len(got.body), len(want))
+	}
+}
+
 func TestADocumentTheCallerHasIsNotSentAgain(t *testing.T) {
 	e := start(t)
 	etag := e.documents.Public.Current().ETag
