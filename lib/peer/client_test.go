@@ -55,6 +55,15 @@ func TestTheUserOfAnEndpointIsForPublicDocuments(t *testing.T) {
 	}
 }
 
+func TestAPeerWithoutTLSIsNamed(t *testing.T) {
+	plain := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(plain.Close)
+	_, err := NewClient().Get(context.Background(), Target{URL: strings.Replace(plain.URL, "http://", "https://", 1)}, Request{Path: "x"})
+	if !errors.Is(err, http.ErrSchemeMismatch) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestGetAsksConditionallyAndForHoldingTheAnswer(t *testing.T) {
 	_, target := peerServer(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("If-None-Match") != `"1"` || r.Header.Get("Prefer") != "wait=55" {

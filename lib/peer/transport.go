@@ -84,6 +84,10 @@ func (t *pooledTransport) send(request *http.Request) (response *http.Response, 
 	// No http.Client: following a redirect would carry the token to an address
 	// nobody configured, and a held request keeps what else it does for as long as it is held.
 	response, err = t.RoundTrip(request)
+	var record tls.RecordHeaderError
+	if errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/" {
+		err = http.ErrSchemeMismatch
+	}
 	return response, kept.Load(), err
 }
 
