@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// headerTableSize is what a connection may remember of header fields that were sent, in bytes.
+const headerTableSize = 512
+
 // pooledTransport is the connections to the peers that are trusted in one way.
 type pooledTransport struct {
 	*http.Transport
@@ -142,8 +145,12 @@ func (c *Client) transport(target Target, host string, certificate *tls.Certific
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 		ForceAttemptHTTP2:      true,
-		// A held answer is silent for a minute; pings tell a peer that waits from one that is gone.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
+		HTTP2: &http.HTTP2Config{
+			// A held answer is silent for a minute; pings tell a peer that waits from one that is gone.
+			SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second,
+			// A table of header fields sent before would fill up with tokens, which never come again: here and there.
+			MaxEncoderHeaderTableSize: headerTableSize,
+		},
 	}}
 	c.transports[key] = pooled
 	return pooled, nil
