@@ -143,6 +143,10 @@ func readResponse(address string, httpResponse *http.Response, request Request) 
 		maxBytes = DefaultMaxBytes
 	}
 	body, err := io.ReadAll(io.LimitReader(httpResponse.Body, maxBytes+1))
+	if err == nil {
+		// A server may see that this side gives up, and end its answer properly, before the connection is closed here.
+		err = httpResponse.Request.Context().Err()
+	}
 	if err != nil {
 		return nil, transportError(address, err)
 	}
