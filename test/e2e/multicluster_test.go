@@ -150,19 +150,9 @@ func TestMulticlusterTheAPIProxyIsReachedAtTheAddressOfTheLab(t *testing.T) {
 // askAPI asks for the path at the cluster's API proxy, by the address in lab.json; token and certificate may be missing.
 func askAPI(t *testing.T, of *cluster, path, token string, certificate *tls.Certificate) (status int, err error) {
 	t.Helper()
-	described := of.described(t)
-	ca, err := os.ReadFile(described.MetadataCA)
-	if err != nil {
-		t.Fatal(err)
-	}
-	configuration := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
-	configuration.RootCAs.AppendCertsFromPEM(ca)
-	if certificate != nil {
-		configuration.Certificates = []tls.Certificate{*certificate}
-	}
-	transport := &http.Transport{TLSClientConfig: configuration, ForceAttemptHTTP2: true}
+	transport := of.transport(t, certificate)
 	defer transport.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, described.APIProxy+path, nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, of.described(t).APIProxy+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,6 +164,21 @@ func askAPI(t *testing.T, of *cluster, path, token string, certificate *tls.Cert
 		return 0, err
 	}
 	return response.StatusCode, response.Body.Close()
+}
+
+// transport to the cluster's API proxy, with a certificate or without.
+func (c *cluster) transport(t *testing.T, certificate *tls.Certificate) *http.Transport {
+	t.Helper()
+	ca, err := os.ReadFile(c.described(t).MetadataCA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	configuration := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
+	configuration.RootCAs.AppendCertsFromPEM(ca)
+	if certificate != nil {
+		configuration.Certificates = []tls.Certificate{*certificate}
+	}
+	return &http.Transport{TLSClientConfig: configuration, ForceAttemptHTTP2: true}
 }
 
 func TestMulticlusterAClientCertificateOpensTheAPIProxyWhereTLSIsPassedThrough(t *testing.T) {

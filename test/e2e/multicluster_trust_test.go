@@ -1,0 +1,193 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peer"
+	"github.com/deckhouse-mesh/istio/test/mesh"
+)
+
+// TestMulticlusterTrustIsMutualOrNone: whoever deletes its IstioMulticluster parts at once, and lets nobody in; the
+// other one keeps what it knows and says what it waits for. The pairs part at the same time, to save it.
+func TestMulticlusterTrustIsMutualOrNone(t *testing.T) {
+	l := meshed(t, multiclusterMode)
+	first, second, third := l.clusters[0], l.clusters[1], l.clusters[2]
+	t.Cleanup(func() { l.awaitJoined(t) })
+	for _, test := range []struct {
+		name          string
+		stays, leaves *cluster
+	}{
+		{"the second cluster parts from the first", first, second},
+		{"the first cluster parts from the third", third, first},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			partAndComeBack(t, test.stays, test.leaves)
+		})
+	}
+}
+
+func partAndComeBack(t *testing.T, stays, leaves *cluster) {
+	namespace := everywhere(t, stays, leaves)
+	endpoints := map[*cluster]string{stays: stays.application(t, namespace, "api"), leaves: leaves.application(t, namespace, "api")}
+	host := stays.hostname(t, namespace, "api")
+	inStaying, inLeaving := stays.client(t, namespace), leaves.client(t, namespace)
+	staysShares := sendsTo(host, endpoints[stays], stays.gatewayOf(t, leaves))
+	leavesShares := sendsTo(host, endpoints[leaves], leaves.gatewayOf(t, stays))
+	await(t, inStaying, "the Service has endpoints in both clusters", staysShares)
+	await(t, inLeaving, "the Service has endpoints in both clusters", leavesShares)
+	await(t, inLeaving, "both clusters' identities can be verified", trusts(stays.rootsPEM(t), true))
+	watch := leaves.holdWatch(t, stays.tokenForPeer(t, leaves, authn.ScopeAPI))
+
+	comeBack := leaves.part(t, stays)
+	select {
+	case ended := <-watch:
+		if ended != nil {
+			t.Errorf("the watch that %s held has broken off: %v", stays.name, ended)
+		}
+	case <-time.After(prompt):
+		t.Fatalf("the watch that %s holds goes on", stays.name)
+	}
+	eventually(t, prompt, leaves.name+"'s API proxy refuses "+stays.name, func() string {
+		return want(askAPI(t, leaves, "/api/v1/services", stays.tokenForPeer(t, leaves, authn.ScopeAPI), nil))(http.StatusUnauthorized)
+	})
+	visitor{token: stays.tokenForPeer(t, leaves, authn.ScopePrivateMulticluster)}.
+		awaitStatus(t, leaves, metadata.MulticlusterPath, http.StatusUnauthorized)
+	await(t, inLeaving, "the neighbour's endpoints are gone", sendsTo(host, endpoints[leaves]))
+	await(t, inLeaving, "the neighbour's identities cannot be verified", trusts(stays.rootsPEM(t), false))
+	leaves.awaitForgottenCluster(t, stays)
+
+	eventually(t, scheduled, stays.name+" says what it waits for", func() string {
+		_, reason, _ := stays.conditionOf(multiclusters, leaves.name, v1alpha1.ConditionReady)
+		return want(reason, nil)(string(peer.Unauthorized))
+	})
+	await(t, inStaying, "what is known of who refuses is kept", staysShares)
+	await(t, inStaying, "and it is trusted as long as the resource is there", trusts(leaves.rootsPEM(t), true))
+
+	comeBack()
+	leaves.awaitMeshed(t, stays)
+	stays.awaitMeshed(t, leaves)
+	awaitWithin(t, scheduled, inLeaving, "the neighbour's endpoints are back", leavesShares)
+	await(t, inLeaving, "the neighbour's identities can be verified again", trusts(stays.rootsPEM(t), true))
+	// What was refused in between is read again: news come through.
+	leaves.application(t, namespace, "later")
+	awaitWithin(t, scheduled, inStaying, "a Service that was made since arrives",
+		sendsTo(stays.hostname(t, namespace, "later"), stays.gatewayOf(t, leaves)))
+}
+
+// part deletes the IstioMulticluster for the peer and returns what restores it, which also happens when the test ends.
+func (c *cluster) part(t *testing.T, from *cluster) (comeBack func()) {
+	t.Helper()
+	resources := c.dynamic.Resource(multiclusters)
+	kept, err := resources.Get(context.Background(), from.name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": kept.GetAPIVersion(), "kind": kept.GetKind(),
+		"metadata": map[string]any{"name": kept.GetName()}, "spec": kept.Object["spec"],
+	}}
+	if err := resources.Delete(context.Background(), from.name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	restored := false
+	comeBack = func() {
+		if restored {
+			return
+		}
+		restored = true
+		if _, err := resources.Create(context.Background(), again, metav1.CreateOptions{}); err != nil {
+			t.Errorf("restore IstioMulticluster %s of %s: %v", from.name, c.name, err)
+		}
+	}
+	t.Cleanup(comeBack)
+	return comeBack
+}
+
+// holdWatch opens a watch of Services at the cluster's API proxy; how it ends is told: nil for an end like any other's.
+func (c *cluster) holdWatch(t *testing.T, token string) (ended <-chan error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), scheduled)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.described(t).APIProxy+"/api/v1/services?watch=true", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	transport := c.transport(t, nil)
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("the watch is answered with %s", response.Status)
+	}
+	result := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(io.Discard, response.Body)
+		result <- err
+	}()
+	t.Cleanup(func() {
+		cancel()
+		_ = response.Body.Close()
+		transport.CloseIdleConnections()
+	})
+	return result
+}
+
+// awaitForgottenCluster waits until the cluster has no credentials for the peer any more, and its istiods do not know it.
+func (c *cluster) awaitForgottenCluster(t *testing.T, peer *cluster) {
+	t.Helper()
+	eventually(t, prompt, c.name+" has forgotten "+peer.name, func() string {
+		_, err := c.typed.CoreV1().Secrets(moduleNamespace).Get(context.Background(), "istio-remote-secret-"+peer.name, metav1.GetOptions{})
+		if !apierrors.IsNotFound(err) {
+			return fmt.Sprintf("the Secret is there (%v)", err)
+		}
+		for revision, istiod := range c.described(t).Istiod {
+			if status, err := remoteCluster(istiod.Debug, peer.name); err != nil || status != "" {
+				return fmt.Sprintf("istiod %s has it as %q (%v)", revision, status, err)
+			}
+		}
+		return ""
+	})
+}
+
+// trusts is the condition that a sidecar is, or is not, given an anchor for each of these roots' keys.
+func trusts(roots string, wanted bool) func(*mesh.View) string {
+	return func(view *mesh.View) string {
+		trusted, err := view.Trusted()
+		if err != nil {
+			return err.Error()
+		}
+		for block, rest := pem.Decode([]byte(roots)); block != nil; block, rest = pem.Decode(rest) {
+			root, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return err.Error()
+			}
+			found := false
+			for _, anchor := range trusted {
+				found = found || bytes.Equal(anchor.RawSubjectPublicKeyInfo, root.RawSubjectPublicKeyInfo)
+			}
+			if found != wanted {
+				return fmt.Sprintf("of %d certificates one is for the key of %s: %t", len(trusted), root.Subject, found)
+			}
+		}
+		return ""
+	}
+}
