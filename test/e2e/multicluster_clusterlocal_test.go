@@ -1,0 +1,90 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/test/mesh"
+)
+
+func TestMulticlusterALabelledServiceStaysInItsCluster(t *testing.T) {
+	l := meshed(t, multiclusterMode)
+	a, b := l.clusters[0], l.clusters[1]
+	namespace := everywhere(t, a, b)
+	inA, inB := a.application(t, namespace, "db"), b.application(t, namespace, "db")
+	host, fromA, fromB := a.hostname(t, namespace, "db"), a.client(t, namespace), b.client(t, namespace)
+	sharedInA, sharedInB := sendsTo(host, inA, a.gatewayOf(t, b)), sendsTo(host, inB, b.gatewayOf(t, a))
+	await(t, fromA, "the Service has endpoints in both clusters", sharedInA)
+	await(t, fromB, "the Service has endpoints in both clusters", sharedInB)
+
+	b.keepServiceIn(t, namespace, "db", true)
+	await(t, fromA, "b's endpoints are not shown to a", sendsTo(host, inA))
+	await(t, fromB, "b calls its own", sendsTo(host, inB))
+	late := endpointOf(b.meshedPod(t, namespace, "db", "db-late"))
+	await(t, fromB, "b's new endpoint is known in b", sendsTo(host, inB, late))
+	a.serviceFor(t, namespace, "marker", "db")
+	b.serviceFor(t, namespace, "marker", "db")
+	await(t, fromA, "a has heard of b since, but not of the labelled Service",
+		all(sendsTo(a.hostname(t, namespace, "marker"), inA, a.gatewayOf(t, b)), sendsTo(host, inA)))
+
+	b.keepServiceIn(t, namespace, "db", false)
+	await(t, fromA, "b's endpoints are shown to a again", sharedInA)
+	await(t, fromB, "b calls both again", sendsTo(host, inB, late, b.gatewayOf(t, a)))
+}
+
+func TestMulticlusterALabelledNamespaceStaysInItsCluster(t *testing.T) {
+	l := meshed(t, multiclusterMode)
+	a, b := l.clusters[0], l.clusters[1]
+	namespace := everywhere(t, a, b)
+	inA, inB := a.application(t, namespace, "db"), b.application(t, namespace, "db")
+	host, fromA, fromB := a.hostname(t, namespace, "db"), a.client(t, namespace), b.client(t, namespace)
+	sharedInA, sharedInB := sendsTo(host, inA, a.gatewayOf(t, b)), sendsTo(host, inB, b.gatewayOf(t, a))
+	await(t, fromA, "the Service has endpoints in both clusters", sharedInA)
+	await(t, fromB, "the Service has endpoints in both clusters", sharedInB)
+
+	label := map[string]string{v1alpha1.ClusterLocalLabel: "true"}
+	b.relabel(t, namespace, label)
+	await(t, fromB, "b calls its own", sendsTo(host, inB))
+	await(t, fromA, "a, where nothing is labelled, calls both", sharedInA)
+	a.relabel(t, namespace, label)
+	await(t, fromA, "labelled in every cluster, it is kept apart everywhere", sendsTo(host, inA))
+
+	for _, c := range []*cluster{a, b} {
+		c.relabel(t, namespace, map[string]string{v1alpha1.ClusterLocalLabel: ""})
+	}
+	await(t, fromA, "a calls both again", sharedInA)
+	await(t, fromB, "b calls both again", sharedInB)
+}
+
+// keepServiceIn labels the Service so that it stays in its cluster, or takes the label away.
+func (c *cluster) keepServiceIn(t *testing.T, namespace, name string, kept bool) {
+	t.Helper()
+	value := "null"
+	if kept {
+		value = `""`
+	}
+	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%s}}}`, v1alpha1.ClusterLocalLabel, value)
+	_, err := c.typed.CoreV1().Services(namespace).Patch(context.Background(), name, types.MergePatchType, patch, metav1.PatchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// all is the condition that each of several holds, all of the same view.
+func all(conditions ...func(*mesh.View) string) func(*mesh.View) string {
+	return func(view *mesh.View) string {
+		for _, condition := range conditions {
+			if missing := condition(view); missing != "" {
+				return missing
+			}
+		}
+		return ""
+	}
+}
