@@ -19,7 +19,6 @@ func TestTheTable(t *testing.T) {
 		"cluster apiextensions.k8s.io/v1 customresourcedefinitions",
 		"namespaced networking.istio.io/v1 workloadentries",
 		"namespaced gateway.networking.k8s.io/v1 gateways", "namespaced gateway.networking.k8s.io/v1beta1 gateways",
-		"namespaced multicluster.x-k8s.io/v1alpha1 serviceexports", "namespaced multicluster.x-k8s.io/v1alpha1 serviceimports",
 	}
 	if got := lines(remotereader.Readable()); !slices.Equal(got, wanted) {
 		t.Errorf("readable are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(wanted, "\n"))

@@ -5,7 +5,20 @@
 //
 // It was taken from Istio's sources (1.25, 1.27 and 1.29: the informers of
 // pilot/pkg/serviceregistry/kube/controller, pkg/kube/multicluster,
-// pkg/kube/kclient and pilot/pkg/credentials/kube that get a remote client).
+// pkg/kube/kclient and pilot/pkg/credentials/kube that get a remote client), and
+// compared with what the three ask for in the lab:
+//
+//   - Each lists and watches everything readable, and Secrets; of ConfigMaps only
+//     1.29 does, for its mesh configuration. gateways are asked for where the
+//     Gateway API is installed: v1beta1 by 1.25 and 1.27, v1 by 1.29.
+//   - None gets a single object or a discovery document. Neighbours may count on
+//     both, and neither tells more than the lists do. The module's own check of a
+//     neighbour's API asks for /version.
+//   - Reviews are asked for only when a proxy of this cluster connects to the
+//     neighbour's istiod: it has its token reviewed here, and, for a gateway with
+//     certificates of its own, whether it may read them.
+//   - Not there is the multi-cluster services API: istiod asks for it with
+//     ENABLE_MCS_SERVICE_DISCOVERY only, an experiment that the module leaves off.
 package remotereader
 
 import (
@@ -44,11 +57,9 @@ var readable = []Resource{
 	{"discovery.k8s.io", v1, "endpointslices", true},
 	// Read before what depends on a definition, by its metadata.
 	{"apiextensions.k8s.io", v1, "customresourcedefinitions", false},
-	// VMs of the remote cluster; gateways of its network; what it exports to all clusters.
+	// VMs of the remote cluster; gateways of its network.
 	{"networking.istio.io", v1, "workloadentries", true},
 	{"gateway.networking.k8s.io", []string{"v1", "v1beta1"}, "gateways", true},
-	{"multicluster.x-k8s.io", []string{"v1alpha1"}, "serviceexports", true},
-	{"multicluster.x-k8s.io", []string{"v1alpha1"}, "serviceimports", true},
 }
 
 // reviews can be created, which stores nothing: the API server answers a question.

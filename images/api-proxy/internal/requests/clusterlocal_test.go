@@ -10,14 +10,14 @@ func TestServicesThatAPersonKeptOutAreNotListed(t *testing.T) {
 	const kept = "!multicluster.istio.deckhouse.io/cluster-local"
 	for target, want := range map[string]string{
 		"/api/v1/services": kept,
-		"/api/v1/namespaces/shop/services?watch=true":                             kept,
-		"/apis/discovery.k8s.io/v1/endpointslices?watch=true":                     kept,
-		"/api/v1/services?labelSelector=" + url.QueryEscape("app in (a,b),!c"):    kept + ",app in (a,b),!c",
-		"/api/v1/services?labelSelector=":                                         kept,
-		"/api/v1/pods?labelSelector=a":                                            "a",
-		"/api/v1/namespaces":                                                      "",
-		"/api/v1/namespaces/shop/services/web":                                    "",
-		"/apis/multicluster.x-k8s.io/v1alpha1/serviceexports?labelSelector=a%3Db": "a=b",
+		"/api/v1/namespaces/shop/services?watch=true":                          kept,
+		"/apis/discovery.k8s.io/v1/endpointslices?watch=true":                  kept,
+		"/api/v1/services?labelSelector=" + url.QueryEscape("app in (a,b),!c"): kept + ",app in (a,b),!c",
+		"/api/v1/services?labelSelector=":                                      kept,
+		"/api/v1/pods?labelSelector=a":                                         "a",
+		"/api/v1/namespaces":                                                   "",
+		"/api/v1/namespaces/shop/services/web":                                 "",
+		"/apis/networking.istio.io/v1/workloadentries?labelSelector=a%3Db":     "a=b",
 	} {
 		request, refusal := judge.Judge(http.MethodGet, target)
 		if refusal != nil {
