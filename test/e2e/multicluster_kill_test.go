@@ -66,6 +66,26 @@ func TestMulticlusterTheMeshIsWholeAfterAKill(t *testing.T) {
 	}
 }
 
+// TestMulticlusterAnIstiodThatStartsWhileANeighbourIsAwayReadsItLater: it cannot know what the one before it had
+// learned, but it serves its own cluster meanwhile, and reads the neighbour as soon as that is there.
+func TestMulticlusterAnIstiodThatStartsWhileANeighbourIsAwayReadsItLater(t *testing.T) {
+	l := meshed(t, multiclusterMode)
+	a, b, c := l.clusters[0], l.clusters[1], l.clusters[2]
+	namespace := everywhere(t, a, b, c)
+	own := a.application(t, namespace, "api")
+	b.application(t, namespace, "api")
+	c.application(t, namespace, "api")
+	host, pod := a.hostname(t, namespace, "api"), a.meshedPod(t, namespace, "client", "client")
+	awaited := sendsTo(host, own, a.gatewayOf(t, b), a.gatewayOf(t, c))
+	a.awaitTold(t, pod, "the Service has endpoints in all clusters", awaited)
+
+	restore := l.cut(t, b)
+	a.kill(t, istiodOf(defaultIstio()))
+	a.awaitTold(t, pod, "this cluster and the other neighbour are served without the one that is away", sendsTo(host, own, a.gatewayOf(t, c)))
+	restore()
+	a.awaitTold(t, pod, "the neighbour is read when it is back", awaited)
+}
+
 // kill the process without a word, and wait until the lab has started it again.
 func (c *cluster) kill(t *testing.T, name string) {
 	t.Helper()
