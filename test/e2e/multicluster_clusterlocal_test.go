@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,7 +25,7 @@ func TestMulticlusterALabelledServiceStaysInItsCluster(t *testing.T) {
 	await(t, fromA, "the Service has endpoints in both clusters", sharedInA)
 	await(t, fromB, "the Service has endpoints in both clusters", sharedInB)
 
-	b.keepServiceIn(t, namespace, "db", true)
+	letOut := b.keepIn(t, host)
 	await(t, fromA, "b's endpoints are not shown to a", sendsTo(host, inA))
 	await(t, fromB, "b calls its own", sendsTo(host, inB))
 	late := endpointOf(b.meshedPod(t, namespace, "db", "db-late"))
@@ -34,7 +35,7 @@ func TestMulticlusterALabelledServiceStaysInItsCluster(t *testing.T) {
 	await(t, fromA, "a has heard of b since, but not of the labelled Service",
 		all(sendsTo(a.hostname(t, namespace, "marker"), inA, a.gatewayOf(t, b)), sendsTo(host, inA)))
 
-	b.keepServiceIn(t, namespace, "db", false)
+	letOut()
 	await(t, fromA, "b's endpoints are shown to a again", sharedInA)
 	await(t, fromB, "b calls both again", sendsTo(host, inB, late, b.gatewayOf(t, a)))
 }
@@ -63,18 +64,21 @@ func TestMulticlusterALabelledNamespaceStaysInItsCluster(t *testing.T) {
 	await(t, fromB, "b calls both again", sharedInB)
 }
 
-// keepServiceIn labels the Service so that it stays in its cluster, or takes the label away.
-func (c *cluster) keepServiceIn(t *testing.T, namespace, name string, kept bool) {
+// keepIn labels the Service of that hostname so that it stays in its cluster, and returns what takes the label away.
+func (c *cluster) keepIn(t *testing.T, host string) (letOut func()) {
 	t.Helper()
-	value := "null"
-	if kept {
-		value = `""`
+	name, rest, _ := strings.Cut(host, ".")
+	namespace, _, _ := strings.Cut(rest, ".")
+	label := func(value string) {
+		t.Helper()
+		patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%s}}}`, v1alpha1.ClusterLocalLabel, value)
+		services := c.typed.CoreV1().Services(namespace)
+		if _, err := services.Patch(context.Background(), name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%s}}}`, v1alpha1.ClusterLocalLabel, value)
-	_, err := c.typed.CoreV1().Services(namespace).Patch(context.Background(), name, types.MergePatchType, patch, metav1.PatchOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	label(`""`)
+	return func() { label("null") }
 }
 
 // all is the condition that each of several holds, all of the same view.

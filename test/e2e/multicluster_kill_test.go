@@ -96,9 +96,21 @@ func (c *cluster) kill(t *testing.T, name string) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, restarted, name+" of "+c.name+" is started again", func() string {
-		if now := c.pid(t, name); now == pid || now == 0 {
-			return fmt.Sprintf("its pid is %d", now)
+	c.awaitAnother(t, name, pid)
+}
+
+// awaitAnother waits until another process has that name, and the one with the pid is gone.
+func (c *cluster) awaitAnother(t *testing.T, name string, pid int) {
+	t.Helper()
+	eventually(t, restarted, "there is another process "+name+" of "+c.name, func() string {
+		var present []int
+		for _, process := range c.described(t).Processes {
+			if process.Name == name && process.PID != 0 {
+				present = append(present, process.PID)
+			}
+		}
+		if len(present) == 0 || slices.Contains(present, pid) {
+			return fmt.Sprintf("of that name are %v", present)
 		}
 		return ""
 	})

@@ -44,7 +44,9 @@ func TestMulticlusterTrustIsMutualOrNone(t *testing.T) {
 	}
 }
 
+// partAndComeBack has a cluster leave the other, and looks at both sides until they are one mesh again.
 func partAndComeBack(t *testing.T, stays, leaves *cluster) {
+	t.Helper()
 	namespace := everywhere(t, stays, leaves)
 	endpoints := map[*cluster]string{stays: stays.application(t, namespace, "api"), leaves: leaves.application(t, namespace, "api")}
 	host := stays.hostname(t, namespace, "api")

@@ -22,8 +22,6 @@ import (
 	"github.com/deckhouse-mesh/istio/test/mesh"
 )
 
-const apiProxyName = "api-proxy"
-
 // TestMulticlusterEveryVersionOfIstiodReadsNeighbours installs all versions beside each other in one cluster.
 func TestMulticlusterEveryVersionOfIstiodReadsNeighbours(t *testing.T) {
 	l := meshed(t, multiclusterMode)
@@ -35,7 +33,7 @@ func TestMulticlusterEveryVersionOfIstiodReadsNeighbours(t *testing.T) {
 	shared := sendsTo(host, own, a.gatewayOf(t, b))
 	pod := a.meshedPod(t, namespace, "client", "client")
 
-	logs := map[*cluster]int64{b: b.logged(t, apiProxyName), c: c.logged(t, apiProxyName)}
+	logs := map[*cluster]string{b: b.apiProxyLog(t), c: c.apiProxyLog(t)}
 	var additional []any
 	for _, version := range istioversion.All() {
 		if version != defaultIstio() {
@@ -59,61 +57,53 @@ func TestMulticlusterEveryVersionOfIstiodReadsNeighbours(t *testing.T) {
 	a.awaitMeshed(t, c)
 
 	t.Run("and is refused nothing", func(t *testing.T) {
-		for peer, offset := range logs {
-			for _, line := range peer.refusedByProxy(t, offset, a.name) {
+		for peer, before := range logs {
+			for _, line := range peer.refusedSince(t, before) {
 				t.Errorf("the API proxy of %s: %s", peer.name, line)
 			}
 		}
 	})
 	t.Run("and again when a kubeconfig was replaced", func(t *testing.T) {
-		pids, keepOwn := map[istioversion.Version]int{}, []func(){}
-		for _, version := range istioversion.All() {
-			pids[version] = a.pid(t, istiodOf(version))
-			if !readsAnew(version) {
-				continue
-			}
-			sidecar := a.sidecar(t, pod, version)
-			await(t, sidecar, "istiod "+version.Version+" knows the endpoints of both clusters", shared)
-			keepOwn = append(keepOwn, never(t, sidecar, "istiod "+version.Version+" loses an endpoint of its own cluster", loses(host, own)))
-		}
-		unready := a.watchReadiness(t, istiodOf(defaultIstio()))
-		before := a.remoteSecret(t, b)
-		a.believeBesides(t, b, c.rootsPEM(t))
-		eventually(t, prompt, "the kubeconfig is replaced", func() string {
-			if bytes.Equal(a.remoteSecret(t, b), before) {
-				return "it is as it was"
-			}
-			return ""
-		})
-		for _, version := range istioversion.All() {
+		pids, keepOwn := a.istiodPIDs(t), []func(){}
+		for version := range pids {
 			if readsAnew(version) {
-				continue
+				sidecar := a.sidecar(t, pod, version)
+				await(t, sidecar, "istiod "+version.Version+" knows the endpoints of both clusters", shared)
+				keepOwn = append(keepOwn, never(t, sidecar, "istiod "+version.Version+" loses an endpoint of its own cluster", loses(host, own)))
 			}
-			eventually(t, restarted, "istiod "+version.Version+" is another one", func() string {
-				if now := a.pid(t, istiodOf(version)); now == pids[version] || now == 0 {
-					return fmt.Sprintf("its pid is %d", now)
-				}
-				return ""
-			})
 		}
-		a.awaitMeshed(t, b)
+		keepReady := a.alwaysReady(t, istiodOf(defaultIstio()))
+
+		a.believeBesides(t, b, c.rootsPEM(t))
 		a.awaitMeshed(t, c)
 		news := b.serviceFor(t, namespace, "news", "api")
-		for _, version := range istioversion.All() {
+		for version, pid := range pids {
 			awaitWithin(t, scheduled, a.sidecar(t, pod, version), "istiod "+version.Version+" reads the neighbour",
 				all(shared, sendsTo(news, a.gatewayOf(t, b))))
-			if now := a.pid(t, istiodOf(version)); readsAnew(version) && now != pids[version] {
-				t.Errorf("istiod %s was restarted: its pid was %d and is %d", version.Version, pids[version], now)
+			if now := a.pid(t, istiodOf(version)); readsAnew(version) && now != pid {
+				t.Errorf("istiod %s was restarted: its pid was %d and is %d", version.Version, pid, now)
 			}
 		}
-		for _, ended := range keepOwn {
-			ended()
+		for _, kept := range keepOwn {
+			kept()
 		}
-		unready()
+		keepReady()
 	})
 }
 
 func istiodOf(version istioversion.Version) string { return "istiod-" + version.Revision() }
+
+// istiodPIDs are the processes of the installed versions.
+func (c *cluster) istiodPIDs(t *testing.T) map[istioversion.Version]int {
+	t.Helper()
+	pids := map[istioversion.Version]int{}
+	for _, version := range istioversion.All() {
+		if pid := c.pid(t, istiodOf(version)); pid != 0 {
+			pids[version] = pid
+		}
+	}
+	return pids
+}
 
 // readsAnew tells which versions read a neighbour anew when its kubeconfig is replaced; the others have to be restarted.
 func readsAnew(version istioversion.Version) bool {
@@ -151,8 +141,8 @@ func never(t *testing.T, sidecar *mesh.Client, what string, condition func(*mesh
 	}
 }
 
-// watchReadiness until it is told to end, and fail when the Deployment had no ready Pod meanwhile.
-func (c *cluster) watchReadiness(t *testing.T, deployment string) (end func()) {
+// alwaysReady watches the Deployment until it is told to end, and fails when it had no ready Pod meanwhile.
+func (c *cluster) alwaysReady(t *testing.T, deployment string) (end func()) {
 	t.Helper()
 	deployments := c.typed.AppsV1().Deployments(moduleNamespace)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -182,8 +172,8 @@ func (c *cluster) watchReadiness(t *testing.T, deployment string) (end func()) {
 	}
 }
 
-// remoteSecret is the kubeconfig with which the cluster's istiods read the peer.
-func (c *cluster) remoteSecret(t *testing.T, peer *cluster) []byte {
+// remoteKubeconfig is what the cluster's istiods read the peer with.
+func (c *cluster) remoteKubeconfig(t *testing.T, peer *cluster) []byte {
 	t.Helper()
 	secret, err := c.typed.CoreV1().Secrets(moduleNamespace).Get(context.Background(), "istio-remote-secret-"+peer.name, metav1.GetOptions{})
 	if err != nil {
@@ -193,7 +183,8 @@ func (c *cluster) remoteSecret(t *testing.T, peer *cluster) []byte {
 }
 
 // believeBesides adds authorities to those that the peer's HTTPS certificate is verified with, as one does before the
-// peer changes its own. After the test they are again what they were.
+// peer changes its own, and waits until every istiod reads the peer with a kubeconfig that has them. After the test all
+// is again as it was.
 func (c *cluster) believeBesides(t *testing.T, peer *cluster, roots string) {
 	t.Helper()
 	resource, err := c.dynamic.Resource(multiclusters).Get(context.Background(), peer.name, metav1.GetOptions{})
@@ -202,67 +193,61 @@ func (c *cluster) believeBesides(t *testing.T, peer *cluster, roots string) {
 	}
 	present, _, _ := unstructured.NestedString(resource.Object, "spec", "metadata", "ca")
 	believe := func(bundle string) {
+		t.Helper()
+		before, pids := c.remoteKubeconfig(t, peer), c.istiodPIDs(t)
 		patch, err := json.Marshal(map[string]any{"spec": map[string]any{"metadata": map[string]any{"ca": bundle}}})
-		if err == nil {
-			_, err = c.dynamic.Resource(multiclusters).Patch(context.Background(), peer.name, types.MergePatchType, patch, metav1.PatchOptions{})
-		}
 		if err != nil {
-			t.Errorf("change the authorities in IstioMulticluster %s of %s: %v", peer.name, c.name, err)
+			t.Fatal(err)
 		}
-	}
-	t.Cleanup(func() {
-		replaced := c.remoteSecret(t, peer)
-		believe(present)
-		eventually(t, prompt, "the kubeconfig is replaced again", func() string {
-			if bytes.Equal(c.remoteSecret(t, peer), replaced) {
+		_, err = c.dynamic.Resource(multiclusters).Patch(context.Background(), peer.name, types.MergePatchType, patch, metav1.PatchOptions{})
+		if err != nil {
+			t.Fatalf("change the authorities in IstioMulticluster %s of %s: %v", peer.name, c.name, err)
+		}
+		eventually(t, prompt, "the kubeconfig for "+peer.name+" is replaced", func() string {
+			if bytes.Equal(c.remoteKubeconfig(t, peer), before) {
 				return "it is as it was"
 			}
 			return ""
 		})
+		for version, pid := range pids {
+			if !readsAnew(version) {
+				c.awaitAnother(t, istiodOf(version), pid)
+			}
+		}
 		c.awaitMeshed(t, peer)
-	})
+	}
+	t.Cleanup(func() { believe(present) })
 	believe(present + "\n" + roots)
 }
 
-// logFile of a process of the cluster.
-func (c *cluster) logFile(t *testing.T, process string) string {
+// apiProxyLog is what the cluster's API proxy has logged by now.
+func (c *cluster) apiProxyLog(t *testing.T) string {
 	t.Helper()
-	for _, found := range c.described(t).Processes {
-		if found.Name == process {
-			return found.Log
+	for _, process := range c.described(t).Processes {
+		if process.Name == "api-proxy" {
+			log, err := os.ReadFile(process.Log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(log)
 		}
 	}
-	t.Fatalf("lab.json has no process %s of %s", process, c.name)
+	t.Fatalf("lab.json has no API proxy of %s", c.name)
 	return ""
 }
 
-// logged is how many bytes of log the process has written.
-func (c *cluster) logged(t *testing.T, process string) int64 {
+// refusedSince are the lines about refused requests, whoever asked, that the API proxy has added to its log.
+func (c *cluster) refusedSince(t *testing.T, before string) []string {
 	t.Helper()
-	file, err := os.Stat(c.logFile(t, process))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return file.Size()
-}
-
-// refusedByProxy are the audit lines since the offset about requests of the peer.
-func (c *cluster) refusedByProxy(t *testing.T, offset int64, peer string) []string {
-	t.Helper()
-	log, err := os.ReadFile(c.logFile(t, apiProxyName))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var refused []string
-	for line := range strings.Lines(string(log[offset:])) {
+	for line := range strings.Lines(strings.TrimPrefix(c.apiProxyLog(t), before)) {
 		var entry struct {
 			Message string `json:"msg"`
-			Peer    string `json:"peer"`
 		}
 		if err := json.Unmarshal([]byte(line), &entry); err != nil {
 			t.Errorf("the log of the API proxy of %s has a line that is no JSON: %s", c.name, line)
 		}
-		if entry.Message == "refused a request" && entry.Peer == peer {
+		if entry.Message == "refused a request" {
 			refused = append(refused, strings.TrimSpace(line))
 		}
 	}
