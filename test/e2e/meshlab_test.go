@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -76,7 +77,7 @@ func openMeshLab(mode string) (*meshLab, error) {
 		if opened.stateDir, err = os.MkdirTemp("", "istio-e2e-"+mode+"-"); err != nil {
 			return nil, err
 		}
-		err := lab("up", "--clusters", fmt.Sprint(meshLabSize), "--mode", mode, "--state-dir", opened.stateDir, "--detach")
+		err := lab("up", "--clusters", strconv.Itoa(meshLabSize), "--mode", mode, "--state-dir", opened.stateDir, "--detach")
 		if err != nil {
 			return nil, fmt.Errorf("start the lab of mode %s, whose logs are in %s: %w", mode, opened.stateDir, err)
 		}
