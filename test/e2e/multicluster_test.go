@@ -107,7 +107,7 @@ func sendsTo(host string, addresses ...string) func(*mesh.View) string {
 	return func(view *mesh.View) string { return want(view.EndpointsOf(mesh.Outbound(80, "", host)))(addresses) }
 }
 
-func TestMulticlusterEveryIstiodReadsTheOthersThroughTheirAPIProxies(t *testing.T) {
+func multiclusterEveryIstiodReadsTheOthersThroughTheirAPIProxies(t *testing.T) {
 	l := meshed(t, multiclusterMode)
 	for _, c := range l.clusters {
 		for _, peer := range l.clusters {
@@ -126,7 +126,7 @@ func TestMulticlusterEveryIstiodReadsTheOthersThroughTheirAPIProxies(t *testing.
 	}
 }
 
-func TestMulticlusterTheAPIProxyIsReachedAtTheAddressOfTheLab(t *testing.T) {
+func multiclusterTheAPIProxyIsReachedAtTheAddressOfTheLab(t *testing.T) {
 	l := meshed(t, multiclusterMode)
 	caller, callee := l.clusters[0], l.clusters[1]
 	for name, test := range map[string]struct {
@@ -181,7 +181,7 @@ func (c *cluster) transport(t *testing.T, certificate *tls.Certificate) *http.Tr
 	return &http.Transport{TLSClientConfig: configuration, ForceAttemptHTTP2: true}
 }
 
-func TestMulticlusterAClientCertificateOpensTheAPIProxyWhereTLSIsPassedThrough(t *testing.T) {
+func multiclusterAClientCertificateOpensTheAPIProxyWhereTLSIsPassedThrough(t *testing.T) {
 	l := meshed(t, multiclusterMode)
 	caller, callee := l.clusters[0], l.clusters[1]
 	certificate := caller.clientCertificate(t)
@@ -195,7 +195,7 @@ func TestMulticlusterAClientCertificateOpensTheAPIProxyWhereTLSIsPassedThrough(t
 	caller.awaitMeshed(t, callee)
 }
 
-func TestMulticlusterAServiceInSeveralClustersIsOne(t *testing.T) {
+func multiclusterAServiceInSeveralClustersIsOne(t *testing.T) {
 	l := meshed(t, multiclusterMode)
 	a, b, c := l.clusters[0], l.clusters[1], l.clusters[2]
 	namespace := everywhere(t, a, b, c)
@@ -210,7 +210,7 @@ func TestMulticlusterAServiceInSeveralClustersIsOne(t *testing.T) {
 		sendsTo(host, endpoints[c], c.gatewayOf(t, a), c.gatewayOf(t, b)))
 }
 
-func TestMulticlusterAFlatNeighbourIsReachedAtItsPods(t *testing.T) {
+func multiclusterAFlatNeighbourIsReachedAtItsPods(t *testing.T) {
 	l := meshed(t, multiclusterMode)
 	a, b, c := l.clusters[0], l.clusters[1], l.clusters[2]
 	namespace := everywhere(t, a, b, c)
@@ -227,7 +227,7 @@ func TestMulticlusterAFlatNeighbourIsReachedAtItsPods(t *testing.T) {
 	awaitWithin(t, scheduled, client, "both neighbours are entered by their gateways again", byGateways)
 }
 
-func TestMulticlusterANeighbourThatIsCutOffIsNotForgottenAndComesBack(t *testing.T) {
+func multiclusterANeighbourThatIsCutOffIsNotForgottenAndComesBack(t *testing.T) {
 	l := meshed(t, multiclusterMode)
 	a, b := l.clusters[0], l.clusters[1]
 	namespace := everywhere(t, a, b)

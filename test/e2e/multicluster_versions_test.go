@@ -22,8 +22,8 @@ import (
 	"github.com/deckhouse-mesh/istio/test/mesh"
 )
 
-// TestMulticlusterEveryVersionOfIstiodReadsNeighbours installs all versions beside each other in one cluster.
-func TestMulticlusterEveryVersionOfIstiodReadsNeighbours(t *testing.T) {
+// multiclusterEveryVersionOfIstiodReadsNeighbours installs all versions beside each other in one cluster.
+func multiclusterEveryVersionOfIstiodReadsNeighbours(t *testing.T) {
 	l := meshed(t, multiclusterMode)
 	a, b, c := l.clusters[0], l.clusters[1], l.clusters[2]
 	namespace := everywhere(t, a, b, c)

@@ -4,9 +4,7 @@ package e2e
 
 import "testing"
 
-// In a file that comes last: the mode of its lab is another one, and a lab runs until a test wants one of another mode.
-
-func TestMulticlusterAndFederationAreThereTogether(t *testing.T) {
+func multiclusterAndFederationAreThereTogether(t *testing.T) {
 	l := meshed(t, mixedMode)
 	a, b, stranger := l.clusters[0], l.clusters[1], l.clusters[2]
 	namespace := everywhere(t, a, b, stranger)
