@@ -7,7 +7,14 @@ import (
 
 // ETag is the strong entity tag (RFC 9110, section 8.8.3), quotes included, of
 // a document with these bytes. Equal bytes have equal tags in every replica.
-func ETag(body []byte) string {
-	sum := sha256.Sum256(body)
-	return `"` + hex.EncodeToString(sum[:16]) + `"`
+func ETag(body []byte) string { return ETagCovering(body, "") }
+
+// ETagCovering is an ETag of a document with these bytes that is another, too,
+// when covered is: the ETag of another document, of which whoever waits for this
+// one to change is to hear as well. Equal tags still mean equal bytes.
+func ETagCovering(body []byte, covered string) string {
+	hash := sha256.New()
+	hash.Write([]byte(covered)) // a hash never fails
+	hash.Write(body)
+	return `"` + hex.EncodeToString(hash.Sum(nil)[:16]) + `"`
 }

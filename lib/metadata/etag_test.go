@@ -19,3 +19,20 @@ func TestETagIsStrongQuotedAndDependsOnTheBytesOnly(t *testing.T) {
 		t.Errorf("other bytes have the same tag %s", other)
 	}
 }
+
+func TestATagThatCoversAnotherDocumentDependsOnBoth(t *testing.T) {
+	body, covered := []byte(`{"a":1}`), metadata.ETag([]byte(`{"b":1}`))
+	tag := metadata.ETagCovering(body, covered)
+	if again := metadata.ETagCovering(body, covered); again != tag {
+		t.Errorf("the same bytes beside the same document have tags %s and %s", tag, again)
+	}
+	for name, other := range map[string]string{
+		"the document alone":                   metadata.ETag(body),
+		"other bytes beside the same document": metadata.ETagCovering([]byte(`{"a":2}`), covered),
+		"the same bytes beside another":        metadata.ETagCovering(body, metadata.ETag([]byte(`{"b":2}`))),
+	} {
+		if other == tag {
+			t.Errorf("%s has the same tag", name)
+		}
+	}
+}

@@ -14,7 +14,7 @@ import (
 type Revision struct {
 	// Body must not be changed.
 	Body []byte
-	// ETag of Body, strong and quoted.
+	// ETag of Body, and of the document it was set beside; strong and quoted.
 	ETag string
 	// Number counts the revisions of the document from 1.
 	Number uint64
@@ -40,15 +40,28 @@ func (d *Document) Current() *Revision { return d.current.Load() }
 
 // Set replaces the revision and wakes whoever waits for that; a body equal to
 // the current one changes nothing. The caller gives body away.
-func (d *Document) Set(body []byte) (changed bool) {
+func (d *Document) Set(body []byte) (changed bool) { return d.set(body, metadata.ETag(body)) }
+
+// SetBeside is Set for a document that tells of another one, too: its revision,
+// and so its ETag, is a new one also when other has changed since. A neighbour
+// needs to wait for one document only to hear of both.
+func (d *Document) SetBeside(other *Document, body []byte) (changed bool) {
+	covered := ""
+	if revision := other.Current(); revision != nil {
+		covered = revision.ETag
+	}
+	return d.set(body, metadata.ETagCovering(body, covered))
+}
+
+func (d *Document) set(body []byte, etag string) (changed bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	previous := d.current.Load()
-	if previous != nil && bytes.Equal(previous.Body, body) {
+	if previous != nil && previous.ETag == etag && bytes.Equal(previous.Body, body) {
 		return false
 	}
 	d.last++
-	d.current.Store(&Revision{Body: body, ETag: metadata.ETag(body), Number: d.last, superseded: make(chan struct{})})
+	d.current.Store(&Revision{Body: body, ETag: etag, Number: d.last, superseded: make(chan struct{})})
 	if previous != nil {
 		close(previous.superseded)
 	}

@@ -57,3 +57,26 @@ func TestOneChangeWakesAllReaders(t *testing.T) {
 	document.Set([]byte("two"))
 	woken.Wait()
 }
+
+func TestADocumentBesideAnotherTellsOfThatOneToo(t *testing.T) {
+	var public, private documents.Document
+	private.SetBeside(&public, []byte("one"))
+	alone := private.Current()
+	public.Set([]byte("public"))
+	if !private.SetBeside(&public, []byte("one")) || !closed(alone.Superseded()) || private.Current().ETag == alone.ETag {
+		t.Errorf("the other one has come: %+v after %+v", private.Current(), alone)
+	}
+	first := private.Current()
+	if private.SetBeside(&public, []byte("one")) || private.Current() != first {
+		t.Error("two documents as they were made a new revision")
+	}
+	public.Set([]byte("other"))
+	if !private.SetBeside(&public, []byte("one")) || !closed(first.Superseded()) || private.Current().ETag == first.ETag {
+		t.Errorf("the other one has changed: %+v after %+v", private.Current(), first)
+	}
+	public.Set([]byte("public"))
+	private.SetBeside(&public, []byte("one"))
+	if private.Current().ETag != first.ETag {
+		t.Error("the tag tells of more than the two documents, such as how often they changed")
+	}
+}

@@ -13,7 +13,8 @@ import (
 )
 
 // Set is every document of this cluster. Its readers need no lock; Update must
-// be called by one goroutine at a time.
+// be called by one goroutine at a time. The revisions of Federation and
+// Multicluster tell of changes of Public, too.
 type Set struct {
 	Public       Document
 	SPIFFEBundle Document
@@ -84,7 +85,7 @@ func (s *Set) Update(configMap *corev1.ConfigMap, services []*publicservices.Can
 		return outcome, publicErr
 	}
 	outcome.Services, outcome.Gateways = document.Services, len(document.Gateways)
-	note(metadata.FederationPath, s.Federation.Set(document.Body))
+	note(metadata.FederationPath, s.Federation.SetBeside(&s.Public, document.Body))
 	return outcome, errors.Join(publicErr, s.updateMulticluster(document.Gateways, note))
 }
 
@@ -95,7 +96,12 @@ func (s *Set) updateMulticluster(gateways []metadata.IngressGateway, note func(p
 	}
 	multicluster := *s.settings.multicluster
 	multicluster.IngressGateways = gateways
-	return set(&s.Multicluster, metadata.MulticlusterPath, multicluster, note)
+	body, err := json.Marshal(multicluster)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", metadata.MulticlusterPath, err)
+	}
+	note(metadata.MulticlusterPath, s.Multicluster.SetBeside(&s.Public, body))
+	return nil
 }
 
 func (s *Set) updatePublic(note func(path string, changed bool)) error {
@@ -106,9 +112,11 @@ func (s *Set) updatePublic(note func(path string, changed bool)) error {
 	if public.TrustDomain == "" {
 		public.TrustDomain = s.clusterDomain
 	}
-	if err := set(&s.Public, metadata.PublicPath, public, note); err != nil {
-		return err
+	body, err := json.Marshal(public)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", metadata.PublicPath, err)
 	}
+	note(metadata.PublicPath, s.Public.Set(body))
 	if s.SPIFFEBundle.Current() != nil && s.bundledRoots == public.RootCA {
 		return nil
 	}
@@ -118,14 +126,5 @@ func (s *Set) updatePublic(note func(path string, changed bool)) error {
 	}
 	s.bundledRoots = public.RootCA
 	note(metadata.SPIFFEBundlePath, s.SPIFFEBundle.Set(bundle))
-	return nil
-}
-
-func set(document *Document, path string, content any, note func(path string, changed bool)) error {
-	body, err := json.Marshal(content)
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", path, err)
-	}
-	note(path, document.Set(body))
 	return nil
 }

@@ -192,6 +192,43 @@ func TestAnUpdateWithoutNewsChangesNothing(t *testing.T) {
 	}
 }
 
+func TestPrivateTagsTellOfThePublicDocumentTooAndAlikeInEveryReplica(t *testing.T) {
+	before, after := fixture.NewCluster(t, "uuid-a", "cluster-a.local"), fixture.NewCluster(t, "uuid-a", "cluster-a.local")
+	settings := func(of fixture.Cluster) *corev1.ConfigMap {
+		return configMap(map[string]string{
+			documents.PublicKey: of.PublicJSON(t), documents.IngressGatewaysKey: gateways,
+			documents.MulticlusterKey: `{"apiHost":"istio-api-proxy.a.example.com","networkName":"network-a"}`,
+		})
+	}
+	set := documents.NewSet(before.Domain, time.Now)
+	update(t, set, settings(before), services(t, 1))
+	public, federation, multicluster := set.Public.Current(), set.Federation.Current(), set.Multicluster.Current()
+	if public.ETag != metadata.ETag(public.Body) {
+		t.Error("the public document's tag is not that of its bytes alone")
+	}
+
+	outcome := update(t, set, settings(after), services(t, 1))
+	for _, path := range []string{metadata.PublicPath, metadata.FederationPath, metadata.MulticlusterPath} {
+		if !slices.Contains(outcome.Changed, path) {
+			t.Errorf("%s has no new revision: %v", path, outcome.Changed)
+		}
+	}
+	for _, each := range []struct {
+		document *documents.Document
+		before   *documents.Revision
+	}{{&set.Federation, federation}, {&set.Multicluster, multicluster}} {
+		if now := each.document.Current(); string(now.Body) != string(each.before.Body) || now.ETag == each.before.ETag {
+			t.Errorf("%s with tag %s after %s with tag %s", now.Body, now.ETag, each.before.Body, each.before.ETag)
+		}
+	}
+
+	restarted := documents.NewSet(after.Domain, time.Now)
+	update(t, restarted, settings(after), services(t, 1))
+	if restarted.Federation.Current().ETag != set.Federation.Current().ETag || restarted.Multicluster.Current().ETag != set.Multicluster.Current().ETag {
+		t.Error("another replica has other tags for the same documents")
+	}
+}
+
 func TestARootThatExpiresLaterDoesNotTakeTheDocumentsAway(t *testing.T) {
 	cluster := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
 	now := time.Now()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
@@ -34,6 +35,35 @@ func TestAHeldRequestIsAnsweredAsSoonAsTheDocumentChanges(t *testing.T) {
 	}
 	if late := time.Since(changed); late > 2*time.Second {
 		t.Errorf("answered %s after the change", late)
+	}
+}
+
+func TestAHeldRequestForAPrivateDocumentIsAnsweredWhenThePublicOneChanges(t *testing.T) {
+	for name, test := range map[string]struct {
+		path   string
+		header func(*exporter) []string
+	}{
+		"a federation neighbour": {metadata.FederationPath, func(e *exporter) []string { return e.waiting(50) }},
+		"a multicluster neighbour": {metadata.MulticlusterPath, func(e *exporter) []string {
+			return append(bearer(e.meshed.Token(e.t, e.own.UUID, authn.ScopePrivateMulticluster)),
+				"If-None-Match", e.documents.Multicluster.Current().ETag, "Prefer", "wait=50")
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := start(t)
+			header := test.header(e)
+			before := e.ask(http.MethodGet, test.path, header[:2]...)
+			answers := e.hold(1, test.path, header...)
+			e.configMap.Data[documents.PublicKey] = e.unrelated.PublicJSON(t)
+			e.update()
+			got := e.receive(answers)
+			if got.code != http.StatusOK || got.body != before.body || got.header.Get("ETag") == before.header.Get("ETag") {
+				t.Errorf("got %+v after %+v", got, before)
+			}
+			if public := e.ask(http.MethodGet, metadata.PublicPath); public.body != e.unrelated.PublicJSON(t) {
+				t.Errorf("told of a public document that is not there yet: %+v", public)
+			}
+		})
 	}
 }
 
