@@ -45,6 +45,8 @@ type fakePeer struct {
 	public, private any
 	publicErr       error
 	privateErr      error
+	// covered is the tag of another document of which the private one's tells, too.
+	covered string
 }
 
 func (f *fakePeers) Get(_ context.Context, target peer.Target, request peer.Request) (*peer.Response, error) {
@@ -69,6 +71,9 @@ func (f *fakePeers) Get(_ context.Context, target peer.Target, request peer.Requ
 		}
 	}
 	etag := metadata.ETag(body)
+	if request.Path == metadata.FederationPath {
+		etag = metadata.ETagCovering(body, known.covered)
+	}
 	if request.IfNoneMatch == etag {
 		return &peer.Response{NotModified: true, ETag: etag}, nil
 	}
@@ -215,6 +220,23 @@ func TestNothingNewChangesNothing(t *testing.T) {
 	third.Status.MetadataCache.PrivateLastFetchTimestamp = first.Status.MetadataCache.PrivateLastFetchTimestamp
 	if !reflect.DeepEqual(first.Status, third.Status) {
 		t.Errorf("a minute later:\n%+v\n%+v", first.Status, third.Status)
+	}
+}
+
+func TestAnotherTagOfTheSameDocumentIsAllThatIsNews(t *testing.T) {
+	w := newWorld(t)
+	first := w.visit(w.addPeer("b", "api.shop.svc.cluster-b.local"))[0]
+	w.peerOf(first).covered = `"another"`
+	second := w.visit(first)[0]
+	if second.Status.MetadataCache.PrivateETag == first.Status.MetadataCache.PrivateETag {
+		t.Fatal("the tag is not news")
+	}
+	if third := w.visit(second)[0]; !reflect.DeepEqual(second.Status, third.Status) {
+		t.Errorf("once the tag is known:\n%+v\n%+v", second.Status, third.Status)
+	}
+	second.Status.MetadataCache.PrivateETag = first.Status.MetadataCache.PrivateETag
+	if !equality.Semantic.DeepEqual(first.Status, second.Status) {
+		t.Errorf("besides the tag:\n%+v\n%+v", first.Status, second.Status)
 	}
 }
 
