@@ -30,7 +30,8 @@ type Metrics struct {
 	// AuthenticationFailures counts 401 answers, by path and reason.
 	AuthenticationFailures *prometheus.CounterVec
 
-	// PeerConnected is 1 while the last poll of a peer's document was answered, by peer and document.
+	// PeerConnected is 1 while the last poll of a peer's document was answered, by peer and document. A
+	// document that is not polled at the moment has no series.
 	PeerConnected *prometheus.GaugeVec
 	// PeerPolls counts polls, by peer, document and result.
 	PeerPolls *prometheus.CounterVec
@@ -63,7 +64,7 @@ func NewMetrics() *Metrics {
 		Waiters:                gauge("waiters", "Requests held until a document changes.", "path"),
 		AuthenticationFailures: counter("authentication_failures_total", "Requests answered with 401.", "path", "reason"),
 
-		PeerConnected: gauge("peer_connected", "1 while the last poll of the peer's document was answered.", "peer", "document"),
+		PeerConnected: gauge("peer_connected", "1 while the last poll of the peer's document was answered. The public one is polled only while the private one is not to be had.", "peer", "document"),
 		PeerPolls:     counter("peer_polls_total", "Polls of a peer's document by result.", "peer", "document", "result"),
 		PeerPokes:     counter("peer_pokes_total", "Annotations written to wake the discovery hook.", "peer", "cause"),
 	}
@@ -74,6 +75,11 @@ func NewMetrics() *Metrics {
 		m.PeerConnected, m.PeerPolls, m.PeerPokes,
 	)
 	return m
+}
+
+// ForgetConnection drops the series of a peer's document that is not polled any more.
+func (m *Metrics) ForgetConnection(name, document string) {
+	m.PeerConnected.DeleteLabelValues(name, document)
 }
 
 // ForgetPeer drops the series of a peer that is no more.

@@ -128,11 +128,24 @@ func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture
 		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop"},
 		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
 	})
-	changed := time.Now()
-	h.waitAnnotation(func(value string) bool { return value != joined && complete(value) })
-	if took := time.Since(changed); took > 2*time.Second {
-		t.Errorf("the poke came %s after the change", took)
+	poked := h.pokedWithin(2*time.Second, joined)
+
+	// Another key of B is told by the wait for its private document.
+	rotated := fixture.NewCluster(t, b.UUID, b.Domain)
+	configMap.Data[documents.PublicKey] = rotated.PublicJSON(t)
+	update()
+	h.pokedWithin(2*time.Second, poked)
+}
+
+// pokedWithin waits for another annotation than before and returns it.
+func (h *home) pokedWithin(limit time.Duration, before string) string {
+	h.t.Helper()
+	began := time.Now()
+	value := h.waitAnnotation(func(now string) bool { return now != before && complete(now) })
+	if took := time.Since(began); took > limit {
+		h.t.Errorf("the poke came %s after the change", took)
 	}
+	return value
 }
 
 func writeFile(t *testing.T, dir, name, text string) {

@@ -48,7 +48,7 @@ func TestAPeerOfTheSameMeshIsAskedForItsOwnDocumentAndItsResourceIsPoked(t *test
 		if err != nil {
 			return err.Error()
 		}
-		if value := object.GetAnnotations()[v1alpha1.PokeAnnotation]; !complete(value) {
+		if value := object.GetAnnotations()[v1alpha1.PokeAnnotation]; !watchesPrivate(value) {
 			return "the annotation is " + value
 		}
 		return ""

@@ -9,8 +9,13 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-// peerWatch is the work for one resource: a long poll on each of the
-// peer's documents, and pokes when there is a reason for one.
+// peerWatch is the work for one resource: a long poll on one of the peer's
+// documents, and pokes when there is a reason for one.
+//
+// That is the private one, whose ETag tells of changes of both (of peers of
+// this module; of others' public documents the discovery hook's schedule
+// tells). The public one stands in while the private one cannot be had: a peer
+// that comes back as another, with another key, cannot say so otherwise.
 type peerWatch struct {
 	*Watcher
 	name       string
@@ -47,11 +52,16 @@ func (w *Watcher) start(ctx context.Context, name string, to connection, stands 
 	poker := newPoker(p)
 	p.poking.work = func() time.Duration { return poker.poke(ctx) }
 	p.poking.wake()
-	p.running.Go(func() { p.poll(ctx, document{path: metadata.PublicPath, link: &p.public}) })
+	watched := p.publicDocument()
 	if to.clusterUUID != "" {
-		p.running.Go(func() { p.poll(ctx, document{path: w.Kind.PrivatePath, link: &p.private, private: true}) })
+		watched = document{path: w.Kind.PrivatePath, link: &p.private, private: true, instead: &fallback{watch: p}}
 	}
+	p.running.Go(func() { p.poll(ctx, watched) })
 	return p
+}
+
+func (p *peerWatch) publicDocument() document {
+	return document{path: metadata.PublicPath, link: &p.public}
 }
 
 // stop ends the work and waits until it has ended.

@@ -26,6 +26,8 @@ type document struct {
 	path    string
 	link    *link
 	private bool
+	// instead is what to go by while this document cannot be had; nil for nothing.
+	instead *fallback
 }
 
 // poll keeps the document's link up to date until ctx ends.
@@ -40,6 +42,7 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 		retry    = newBackOff(p.Timing.RetryMin, p.Timing.RetryMax)
 		request  = peer.Request{Path: of.path}
 	)
+	defer of.instead.end()
 	for limiter.Wait(ctx) == nil {
 		began := time.Now()
 		response, err := p.fetch(ctx, request, of.private)
@@ -49,6 +52,7 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 		if err != nil {
 			p.change(func() { of.link.answered = false })
 			failures.failed(err)
+			of.instead.begin(ctx)
 			request.Wait = 0
 			if !sleep(ctx, p.delay(retry, err)) {
 				return
@@ -57,6 +61,7 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 		}
 		retry.Reset()
 		failures.answered()
+		of.instead.end()
 		if !response.NotModified {
 			etag = response.ETag
 			if etag == "" { // the peer has no tags; its bytes tell

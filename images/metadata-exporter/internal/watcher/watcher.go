@@ -1,5 +1,5 @@
-// Package watcher notices at once when a peer's metadata changes: it holds long
-// polls on each peer and pokes the IstioFederation or IstioMulticluster, which
+// Package watcher notices at once when a peer's metadata changes: it holds a long
+// poll on each peer and pokes the IstioFederation or IstioMulticluster, which
 // wakes the discovery hook. It judges nothing and stores nothing; while it does not
 // run, the hook's own schedule does the same work within a minute.
 package watcher
