@@ -56,7 +56,8 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 		t.Errorf("a certificate in the first phase is not the former CA's: %v", err)
 	}
 	known := suite.b.roots(t) // as workloads know them now
-	eventually(t, scheduled, "the neighbour knows both roots", func() string { return suite.a.knowsRoots(suite.b.name, former.Root, other.Root) })
+	// The neighbour waits for the private document only, which tells of the public one.
+	eventually(t, prompt, "the neighbour knows both roots", func() string { return suite.a.knowsRoots(suite.b.name, former.Root, other.Root) })
 
 	// Then a person says: now.
 	request, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{rotationRequest: ca.Proceed}}})

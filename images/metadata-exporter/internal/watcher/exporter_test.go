@@ -124,16 +124,17 @@ func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture
 		t.Error("joining changed nothing")
 	}
 
-	update(&corev1.Service{
+	web := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop"},
 		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
-	})
+	}
+	update(web)
 	poked := h.pokedWithin(2*time.Second, joined)
 
 	// Another key of B is told by the wait for its private document.
 	rotated := fixture.NewCluster(t, b.UUID, b.Domain)
 	configMap.Data[documents.PublicKey] = rotated.PublicJSON(t)
-	update()
+	update(web)
 	h.pokedWithin(2*time.Second, poked)
 }
 
