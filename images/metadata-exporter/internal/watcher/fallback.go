@@ -31,7 +31,4 @@ func (f *fallback) end() {
 	f.cancel()
 	f.cancel = nil
 	f.running.Wait()
-	public := f.watch.publicDocument()
-	f.watch.change(func() { public.link.answered = false })
-	f.watch.Metrics.ForgetConnection(f.watch.Kind.label(f.watch.name), public.path)
 }

@@ -42,6 +42,7 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 		retry    = newBackOff(p.Timing.RetryMin, p.Timing.RetryMax)
 		request  = peer.Request{Path: of.path}
 	)
+	defer p.unwatched(of)
 	defer of.instead.end()
 	for limiter.Wait(ctx) == nil {
 		began := time.Now()
@@ -82,6 +83,12 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 			return
 		}
 	}
+}
+
+// unwatched takes in that the document is not polled any more. What was seen of it stays known.
+func (p *peerWatch) unwatched(of document) {
+	p.change(func() { of.link.answered = false })
+	p.Metrics.ForgetConnection(p.Kind.label(p.name), of.path)
 }
 
 func (p *peerWatch) fetch(ctx context.Context, request peer.Request, private bool) (*peer.Response, error) {

@@ -119,6 +119,9 @@ func TestOnlyThePublicDocumentIsWatchedUntilThePeersUUIDIsKnown(t *testing.T) {
 	b.waitHeld(t, endpoint, metadata.FederationPath, 1)
 	b.waitHeld(t, endpoint, metadata.PublicPath, 0)
 	h.waitAnnotation(complete)
+	if series := testutil.CollectAndCount(h.metrics.PeerConnected); series != 1 {
+		t.Errorf("%d series for one poll", series)
+	}
 }
 
 func TestAPeerThatRefusesThisClusterIsStillWatchedForItsPublicDocument(t *testing.T) {
