@@ -150,16 +150,25 @@ func (c *countedConn) change(by func()) {
 	}
 }
 
+// becomeStranger gives the connection a stranger's time. That it is over, and
+// still this connection's, is found out and acted on under one lock: neither
+// does it end what has moved on, nor does a request come in between. The caller
+// holds listener.mu.
 func (c *countedConn) becomeStranger() {
 	c.move(&c.listener.strangers)
-	c.deadline = time.AfterFunc(c.listener.patience, func() {
+	var deadline *time.Timer
+	deadline = time.AfterFunc(c.listener.patience, func() {
 		c.listener.mu.Lock()
-		stranger := c.in == &c.listener.strangers
+		over := c.deadline == deadline
+		if over {
+			c.gone()
+		}
 		c.listener.mu.Unlock()
-		if stranger {
-			_ = c.Close()
+		if over {
+			_ = c.Conn.Close()
 		}
 	})
+	c.deadline = deadline
 }
 
 // move to the end of another list, or to none.

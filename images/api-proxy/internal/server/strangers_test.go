@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -67,5 +68,94 @@ func TestHowLongAConnectionIsKept(t *testing.T) {
 				t.Errorf("after all: %d open, %d strangers, %d idle", counted.open, counted.strangers.Len(), counted.idle.Len())
 			}
 		})
+	}
+}
+
+// expiring is a stranger's connection whose time is just over, with the lock of
+// its listener held: its timer has gone off, and can do nothing yet.
+func expiring(t *testing.T) (*limitedListener, *countedConn, *recordedConn) {
+	t.Helper()
+	listener := &limitedListener{limit: 2, patience: time.Nanosecond, metrics: telemetry.NewMetrics(time.Now)}
+	recorded := &recordedConn{closed: make(chan struct{})}
+	listener.mu.Lock()
+	listener.open++
+	listener.metrics.Connections.Inc()
+	c := &countedConn{Conn: recorded, listener: listener}
+	c.becomeStranger()
+	fixture.Eventually(t, func() string {
+		if c.deadline.Stop() {
+			c.becomeStranger()
+			return "the timer has not gone off"
+		}
+		return ""
+	})
+	listener.patience = time.Hour
+	return listener, c, recorded
+}
+
+// recordedConn tells whether it was closed.
+type recordedConn struct {
+	net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (c *recordedConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return nil
+}
+
+// isClosed waits no longer than a timer that has gone off needs to do its work.
+func (c *recordedConn) isClosed() bool {
+	select {
+	case <-c.closed:
+		return true
+	case <-time.After(100 * time.Millisecond):
+		return false
+	}
+}
+
+// TestATimerOfThePastEndsNothing: its time was over when a neighbour asked, and
+// then again a stranger, whose own time has just begun.
+func TestATimerOfThePastEndsNothing(t *testing.T) {
+	listener, c, recorded := expiring(t)
+	c.move(nil)
+	c.becomeStranger()
+	listener.mu.Unlock()
+	if recorded.isClosed() {
+		t.Error("the timer of before has closed it")
+	}
+	_ = c.Close()
+}
+
+// TestANeighboursRequestIsCountedOrItsConnectionGone: whichever comes first, the
+// request or the end of the stranger's time, decides alone.
+func TestANeighboursRequestIsCountedOrItsConnectionGone(t *testing.T) {
+	for range 10 { // which one comes first is not for the test to say
+		listener, c, recorded := expiring(t)
+		asked := make(chan struct{})
+		go func() {
+			defer close(asked)
+			neighbourAsks(context.WithValue(context.Background(), connectionKey{}, c))
+		}()
+		// Both wait for the lock. Whom sync.Mutex has woken in vain and kept for a
+		// millisecond is not overtaken any more: the request then comes right
+		// after the timer's first look.
+		for range 2 {
+			<-time.After(5 * time.Millisecond)
+			listener.mu.Unlock()
+			listener.mu.Lock()
+		}
+		<-time.After(5 * time.Millisecond)
+		listener.mu.Unlock()
+		<-asked
+		closed := recorded.isClosed()
+		listener.mu.Lock()
+		counted := c.underWay
+		listener.mu.Unlock()
+		if closed == (counted == 1) {
+			t.Fatalf("closed: %v, with %d requests of neighbours", closed, counted)
+		}
+		_ = c.Close()
 	}
 }
