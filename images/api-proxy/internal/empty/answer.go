@@ -21,7 +21,9 @@ import (
 const bookmarkEvery = 45 * time.Second
 
 // Answer writes the answer to a request that is Empty and returns its status
-// code. A watch is held until ctx or its time ends. Errors are those of writing.
+// code. A watch is held until ctx or its time ends. Errors are those of writing:
+// w bounds how long a write takes, and a flush, which it has to implement as
+// FlushError.
 func Answer(ctx context.Context, w http.ResponseWriter, request requests.Request, accept string) (code int, err error) {
 	kind, known := kinds[request.Resource]
 	if !known {

@@ -3,6 +3,7 @@ package server_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -19,8 +20,9 @@ import (
 // frames speaks HTTP/2 by hand, without reading.
 type frames struct {
 	*http2.Framer
-	block   strings.Builder
-	encoder *hpack.Encoder
+	connection net.Conn
+	block      strings.Builder
+	encoder    *hpack.Encoder
 }
 
 func (p *proxy) frames(t *testing.T) *frames {
@@ -29,7 +31,7 @@ func (p *proxy) frames(t *testing.T) *frames {
 	if _, err := io.WriteString(connection, http2.ClientPreface); err != nil {
 		t.Fatal(err)
 	}
-	f := &frames{Framer: http2.NewFramer(connection, connection)}
+	f := &frames{Framer: http2.NewFramer(connection, connection), connection: connection}
 	f.encoder = hpack.NewEncoder(&f.block)
 	if err := f.WriteSettings(); err != nil {
 		t.Fatal(err)

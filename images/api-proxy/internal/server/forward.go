@@ -20,8 +20,6 @@ const (
 	maxBody = 64 << 10
 	// bodyTimeout is how long it may take to arrive.
 	bodyTimeout = 5 * time.Second
-	// WriteTimeout is how long a peer may take to accept one piece of an answer.
-	WriteTimeout = 30 * time.Second
 
 	// A piece of a list, and of a watch, which mostly are small and many.
 	listPiece, watchPiece = 64 << 10, 8 << 10
@@ -70,13 +68,15 @@ func (e *exchange) forward(ctx context.Context) int {
 // is aborted, so that no one takes the half for the whole.
 func (e *exchange) pass(ctx context.Context, response *http.Response) int {
 	watching := e.asked.Verb == requests.Watch && response.StatusCode == http.StatusOK
-	writer := e.patientWriter()
+	writer := e.patientWriter(ctx)
+	defer writer.finish()
 	defer func() { e.Metrics.Sent.WithLabelValues(e.name).Add(float64(writer.sent)) }()
 
+	send := func(piece []byte) error { _, err := writer.Write(piece); return err }
 	pool, read := &listPieces, readFull
 	if watching {
-		pool, read = &watchPieces, io.Reader.Read
-		if writer.control.Flush() != nil { // its holder waits for the headers
+		pool, read, send = &watchPieces, io.Reader.Read, writer.writeAndFlush
+		if writer.FlushError() != nil { // its holder waits for the headers
 			return statusPeerGone
 		}
 	}
@@ -86,11 +86,10 @@ func (e *exchange) pass(ctx context.Context, response *http.Response) int {
 	for {
 		count, readErr := read(response.Body, *piece)
 		if count > 0 {
-			_, err := writer.Write((*piece)[:count])
-			if err == nil && watching {
-				err = writer.control.Flush()
-			}
-			if err != nil {
+			switch err := send((*piece)[:count]); {
+			case errors.Is(err, errOver):
+				readErr = err
+			case err != nil:
 				return statusPeerGone
 			}
 		}
@@ -161,33 +160,6 @@ func readReview(w http.ResponseWriter, r *http.Request) (contentType string, bod
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return contentType, body, nil
 }
-
-func (e *exchange) patientWriter() *patientWriter {
-	return &patientWriter{ResponseWriter: e.w, control: http.NewResponseController(e.w), patience: e.WriteTimeout}
-}
-
-// patientWriter gives each piece its time: no peer keeps an answer, and
-// what is read ahead of it, for longer than that. The deadline is lifted in
-// between, since a watch is silent for as long as nothing happens.
-type patientWriter struct {
-	http.ResponseWriter
-	control  *http.ResponseController
-	patience time.Duration
-	sent     int64
-}
-
-func (w *patientWriter) Write(piece []byte) (int, error) {
-	_ = w.control.SetWriteDeadline(time.Now().Add(w.patience)) // only recorders in tests do not support it
-	count, err := w.ResponseWriter.Write(piece)
-	w.sent += int64(count)
-	if err == nil {
-		_ = w.control.SetWriteDeadline(time.Time{})
-	}
-	return count, err
-}
-
-// Unwrap is for http.ResponseController.
-func (w *patientWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func newPieces(size int) sync.Pool {
 	return sync.Pool{New: func() any {

@@ -209,12 +209,15 @@ func (e *exchange) whileAllowed() (context.Context, context.CancelFunc) {
 
 func (e *exchange) answerEmpty(ctx context.Context) int {
 	headersOfOurs(e.w)
-	writer := e.patientWriter()
+	writer := e.patientWriter(ctx)
+	defer writer.finish()
 	code, err := empty.Answer(ctx, writer, e.asked, e.r.Header.Get("Accept"))
 	e.Metrics.Sent.WithLabelValues(e.name).Add(float64(writer.sent))
 	switch {
 	case code == http.StatusNotAcceptable:
 		return e.refuse(&requests.Refusal{Reason: "accept", Code: code, Message: "only JSON and Kubernetes' protobuf can be sent"})
+	case errors.Is(err, errOver) && e.asked.Verb == requests.Watch:
+		return code // it ends like any watch
 	case err != nil && code == 0:
 		e.Log.Error("cannot answer", "peer", e.name, "resource", e.asked.Label(), "error", err)
 		return e.status(http.StatusInternalServerError, "the proxy cannot make this answer")

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -96,7 +97,8 @@ func (e *exchange) status(code int, message string) int {
 	if e.r.ContentLength != 0 && e.r.ProtoMajor == 1 {
 		header.Set("Connection", "close")
 	}
-	writer := e.patientWriter()
+	writer := e.patientWriter(context.WithoutCancel(e.r.Context())) // whoever has sent all it wanted may still read
+	defer writer.finish()
 	writer.WriteHeader(code)
 	_, _ = writer.Write(body)
 	return code
