@@ -1,7 +1,6 @@
 package hooks
 
 import (
-	"fmt"
 	"net/netip"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
@@ -26,7 +25,7 @@ func apiServersBinding() sdk.KubernetesConfig {
 }
 
 // ownNetwork is where no neighbour's gateway can be, as far as it is known. The
-// hook needs apiServersBinding. A range that cannot be read is logged and left
+// hook needs apiServersBinding. What cannot be read is logged and left
 // out: neighbours must not be lost for it.
 func ownNetwork(in *sdk.HookInput) (metadata.Network, error) {
 	var network metadata.Network
@@ -47,8 +46,10 @@ func ownNetwork(in *sdk.HookInput) (metadata.Network, error) {
 	for _, addresses := range slices {
 		for _, text := range addresses {
 			address, err := netip.ParseAddr(text)
-			if err != nil {
-				return network, fmt.Errorf("read this cluster's EndpointSlice default/kubernetes: %w", err)
+			if err != nil { // an FQDN, or written by hand
+				in.Logger.Error("an address of this cluster's API server cannot be read, neighbours' gateways are not compared with it",
+					"endpointSlice", "default/kubernetes", "error", err.Error())
+				continue
 			}
 			network.APIServers = append(network.APIServers, address.Unmap())
 		}

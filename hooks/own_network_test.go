@@ -49,6 +49,19 @@ istio: {internal: {}}
 		Expect(refused(network, "192.168.0.12")).To(Succeed())
 	})
 
+	It("are those that can be read, where one cannot", func() {
+		const byHand = `
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {namespace: default, name: kubernetes}
+addressType: FQDN
+endpoints: [{addresses: [api.example.com, 192.168.0.10]}]
+`
+		network := known(ranges, byHand)
+		Expect(refused(network, "192.168.0.10")).NotTo(Succeed())
+		Expect(refused(network, "10.111.2.3")).NotTo(Succeed())
+	})
+
 	It("refuse nothing while they are not known", func() {
 		Expect(refused(known("istio: {internal: {}}"), "10.111.2.3")).To(Succeed())
 	})

@@ -257,6 +257,10 @@ func (v *visit) judgePrivate() {
 	v.privateAnswer.Body = nil
 	v.withdrawOwn()
 	v.cache.PrivateETag = currentETag(v.privateAnswer, v.cache.PrivateETag)
+	if v.gatewayProblem != nil {
+		// What was left out is not in the cache, and may be usable next time: then the document is fetched whole.
+		v.cache.PrivateETag = ""
+	}
 	v.cache.PrivateLastFetchTimestamp = contact(v.cache.PrivateLastFetchTimestamp, v.now)
 }
 

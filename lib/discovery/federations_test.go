@@ -87,6 +87,8 @@ type world struct {
 	now     time.Time
 	// kept are the trust anchors issued so far.
 	kept string
+	// network of this cluster, as far as it is known.
+	network metadata.Network
 }
 
 func newWorld(t *testing.T) *world {
@@ -95,7 +97,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{T: t, fakePeers: &fakePeers{peers: map[string]*fakePeer{}}, keypair: keypair, now: start}
+	return &world{T: t, fakePeers: &fakePeers{peers: map[string]*fakePeer{}}, keypair: keypair, now: start, network: self.Network}
 }
 
 // addPeer starts cluster-<name> and returns the resource that leads to it.
@@ -129,7 +131,9 @@ func (w *world) peerOf(resource v1alpha1.IstioFederation) *fakePeer {
 
 // visit asks all peers and returns the resources with their new status.
 func (w *world) visit(resources ...v1alpha1.IstioFederation) []v1alpha1.IstioFederation {
-	discoverer := discovery.Discoverer{Client: w.fakePeers, Self: self, PrivateKey: w.keypair.Priv, Now: w.now}
+	this := self
+	this.Network = w.network
+	discoverer := discovery.Discoverer{Client: w.fakePeers, Self: this, PrivateKey: w.keypair.Priv, Now: w.now}
 	statuses := discoverer.Federations(context.Background(), resources, func(v1alpha1.IstioFederation) bool { return true }, nil)
 	visited := append([]v1alpha1.IstioFederation{}, resources...)
 	for index := range visited {

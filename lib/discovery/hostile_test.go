@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
@@ -228,7 +229,7 @@ func TestGatewaysInsideThisClusterAreNamedAndTheOthersStand(t *testing.T) {
 			private.IngressGateways = []metadata.IngressGateway{{Address: test.address, Port: 15443}, good}
 			w.peerOf(c).private = private
 			joined := w.visit(c)
-			for range 2 { // the second answer is a 304
+			for range 2 { // it is the same answer, and what was left out of it is said again
 				w.wantCondition(joined[0], v1alpha1.ConditionPrivateMetadata, metav1.ConditionTrue, discovery.ReasonFetched, test.says)
 				if used := joined[0].Status.MetadataCache.Private.IngressGateways; !reflect.DeepEqual(used, []metadata.IngressGateway{good}) {
 					t.Errorf("used: %v", used)
@@ -251,6 +252,28 @@ func TestAGatewayThatIsKnownAsThisClustersOwnLaterIsWithdrawn(t *testing.T) {
 		t.Errorf("used: %v, want %v", used, want)
 	}
 	w.wantCondition(after[0], v1alpha1.ConditionPrivateMetadata, metav1.ConditionTrue, discovery.ReasonFetched, "range of Pods")
+}
+
+func TestAGatewayThatTurnsOutNotToBeThisClustersOwnIsUsedAgain(t *testing.T) {
+	w := newWorld(t)
+	c := w.addPeer("c", "api.shop.svc.cluster-c.local")
+	gateways := []metadata.IngressGateway{{Address: "192.168.0.10", Port: 15443}, {Address: "198.51.100.7", Port: 15443}}
+	private := w.peerOf(c).private.(metadata.Federation)
+	private.IngressGateways = gateways
+	w.peerOf(c).private = private
+	joined := w.visit(c)
+	if used := joined[0].Status.MetadataCache.Private.IngressGateways; !reflect.DeepEqual(used, gateways[1:]) {
+		t.Errorf("used: %v", used)
+	}
+	w.network.APIServers = nil
+	after := w.visit(joined...)
+	if used := after[0].Status.MetadataCache.Private.IngressGateways; !reflect.DeepEqual(used, gateways) {
+		t.Errorf("used when the API server has moved: %v", used)
+	}
+	condition := meta.FindStatusCondition(after[0].Status.Conditions, v1alpha1.ConditionPrivateMetadata)
+	if condition == nil || strings.Contains(condition.Message, "not used") {
+		t.Errorf("still said: %+v", condition)
+	}
 }
 
 // TestAPeerMayNameTheRootOfAnother: the other's leaves are believed as before (package trustanchor), and nothing else of it changes.

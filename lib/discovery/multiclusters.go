@@ -214,6 +214,10 @@ func (v *meshVisit) judgePrivate(taken networks) {
 	}
 	v.cache.Private = private
 	v.cache.PrivateETag = currentETag(v.privateAnswer, v.cache.PrivateETag)
+	if v.gatewayProblem != nil {
+		// What was left out is not in the cache, and may be usable next time: then the document is fetched whole.
+		v.cache.PrivateETag = ""
+	}
 	v.cache.PrivateLastFetchTimestamp = contact(v.cache.PrivateLastFetchTimestamp, v.now)
 }
 
