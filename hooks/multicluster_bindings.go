@@ -8,16 +8,19 @@ import (
 )
 
 // multiclustersBinding subscribes to what decisions about IstioMulticlusters need
-// besides conditions and timestamps, which change too often to act upon.
+// besides timestamps and most conditions, which change too often to act upon.
 func multiclustersBinding() sdk.KubernetesConfig {
 	return sdk.KubernetesConfig{
 		Name:       "multiclusters",
 		APIVersion: v1alpha1.APIVersion,
 		Kind:       v1alpha1.IstioMulticlusterKind,
 		JqFilter: `{
-			metadata: {name: .metadata.name, creationTimestamp: .metadata.creationTimestamp},
+			metadata: {name: .metadata.name, generation: .metadata.generation, creationTimestamp: .metadata.creationTimestamp},
 			spec: .spec,
-			status: {metadataCache: {public: .status.metadataCache.public, private: .status.metadataCache.private}}
+			status: {
+				metadataCache: {public: .status.metadataCache.public, private: .status.metadataCache.private},
+				conditions: [.status.conditions[]? | select(.type == "` + v1alpha1.ConditionPublicMetadata + `") | {type, status, observedGeneration}]
+			}
 		}`,
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/clientcert"
@@ -54,6 +56,12 @@ func multiclusterRemoteSecrets() hookruntime.Hook {
 
 func runMulticlusterRemoteSecrets(_ context.Context, in *sdk.HookInput) error {
 	kubeconfigs, replaced := map[string]string{}, []string{}
+	keep := func(name, kubeconfig string) {
+		kubeconfigs[name] = kubeconfig
+		if serial := remotecluster.Replaced([]byte(kubeconfig)); serial != "" {
+			replaced = append(replaced, name+" "+serial)
+		}
+	}
 	if in.Values.Get(multiclusterEnabledPath).Bool() {
 		caller, err := caller(in)
 		if err != nil {
@@ -74,6 +82,10 @@ func runMulticlusterRemoteSecrets(_ context.Context, in *sdk.HookInput) error {
 			if !reachable(resource) {
 				continue
 			}
+			if known[resource.Name] != "" && doubtful(resource) {
+				keep(resource.Name, known[resource.Name])
+				continue
+			}
 			kubeconfig, err := remotecluster.Renew([]byte(known[resource.Name]), remotePeer(resource), caller, in.DC.GetClock().Now())
 			if err != nil {
 				return err
@@ -81,10 +93,7 @@ func runMulticlusterRemoteSecrets(_ context.Context, in *sdk.HookInput) error {
 			if string(kubeconfig) != known[resource.Name] {
 				in.Logger.Info("a kubeconfig for the API of a neighbour was made", "name", resource.Name)
 			}
-			kubeconfigs[resource.Name] = string(kubeconfig)
-			if serial := remotecluster.Replaced(kubeconfig); serial != "" {
-				replaced = append(replaced, resource.Name+" "+serial)
-			}
+			keep(resource.Name, string(kubeconfig))
 		}
 	}
 	slices.Sort(replaced)
@@ -98,6 +107,14 @@ func runMulticlusterRemoteSecrets(_ context.Context, in *sdk.HookInput) error {
 func reachable(resource v1alpha1.IstioMulticluster) bool {
 	private := resource.Status.MetadataCache.Private
 	return private != nil && (!resource.Spec.EntersByGateway() || len(private.IngressGateways) > 0)
+}
+
+// doubtful is true while the peer has not answered under the spec of today: a
+// changed spec.metadata may be wrong, and istiod would lose for it what it reads
+// with the kubeconfig it has.
+func doubtful(resource v1alpha1.IstioMulticluster) bool {
+	fetched := meta.FindStatusCondition(resource.Status.Conditions, v1alpha1.ConditionPublicMetadata)
+	return fetched != nil && (fetched.Status != metav1.ConditionTrue || fetched.ObservedGeneration != resource.Generation)
 }
 
 func remotePeer(resource v1alpha1.IstioMulticluster) remotecluster.Peer {

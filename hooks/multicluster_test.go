@@ -267,6 +267,22 @@ var _ = Describe("Hook multicluster_remote_secrets", func() {
 		Expect(kubeconfigs(keyed().given(before).succeeds())).To(BeEmpty())
 	})
 
+	It("puts changed TLS settings into it when the peer has answered under them, and not before", func() {
+		const trusted, changed = "  metadata: {ca: one}", "  metadata: {ca: other}"
+		answered := func(spec, status string, observed int) string {
+			manifest := strings.Replace(aMulticluster("b", spec), "generation: 1", "generation: 2", 1)
+			return strings.Replace(manifest, "status:\n", fmt.Sprintf(
+				"status:\n  conditions: [{type: PublicMetadataFetched, status: %q, observedGeneration: %d}]\n", status, observed), 1)
+		}
+		r := keyed().given(answered(trusted, "True", 2)).succeeds()
+		first := kubeconfigs(r)
+		Expect(first).To(HaveKey("b"))
+		for _, doubted := range []string{answered(changed, "True", 1), answered(changed, "False", 2)} {
+			Expect(kubeconfigs(r.given(doubted).succeeds())).To(Equal(first))
+		}
+		Expect(kubeconfigs(r.given(answered(changed, "True", 2)).succeeds())).NotTo(Equal(first))
+	})
+
 	It("removes it with the resource, and all when multicluster is switched off", func() {
 		r := keyed().given(aMulticluster("b", ""), aMulticluster("c", "")).succeeds()
 		Expect(kubeconfigs(r.given(aMulticluster("c", "")).succeeds())).To(And(HaveKey("c"), HaveLen(1)))

@@ -134,7 +134,7 @@ func TestHowManyTokensAreRememberedIsBounded(t *testing.T) {
 	r := rememberOne(t)
 	for index := range 1100 {
 		claims := goodClaims()
-		claims["jti"] = fmt.Sprint(index)
+		claims["jti"] = strconv.Itoa(index)
 		raw := signClaims(t, r.caller, claims, nil)
 		if _, err := r.verifier.Verify(raw, authn.ScopePrivateFederation); err != nil {
 			t.Fatal(err)

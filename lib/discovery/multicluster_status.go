@@ -16,6 +16,7 @@ import (
 // Reasons of conditions that only IstioMulticlusters have.
 const (
 	ReasonAPIAnswers           = "Answers"
+	ReasonAPINotAsked          = "NotAsked"
 	ReasonAPIUnreachable       = "PeerAPIUnreachable"
 	ReasonAPINotTrusted        = "PeerAPICertificateNotTrusted"
 	ReasonAPIRefuses           = "PeerAPIRefusesThisCluster"
@@ -72,7 +73,10 @@ func (v *meshVisit) status() v1alpha1.IstioMulticlusterStatus {
 	switch {
 	case v.apiError != nil:
 		set(v1alpha1.ConditionAPI, metav1.ConditionFalse, reasonOf(v.apiError), v.apiError.Error())
-	case v.asked:
+	case !v.asked:
+		set(v1alpha1.ConditionAPI, metav1.ConditionUnknown, ReasonAPINotAsked,
+			"The peer's API server is asked when the peer has said who it is and where its API is; istiod goes on with what it has read.")
+	default:
 		set(v1alpha1.ConditionAPI, metav1.ConditionTrue, ReasonAPIAnswers, "The peer's API server answers this cluster through the peer's API proxy.")
 	}
 	state, reason, message := v.summary()

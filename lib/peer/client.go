@@ -135,7 +135,7 @@ func readResponse(address string, httpResponse *http.Response, request Request) 
 		response.NotModified = true
 		return response, nil
 	case httpResponse.StatusCode != http.StatusOK:
-		return nil, &Error{Reason: statusReason(httpResponse.StatusCode), URL: address, StatusCode: httpResponse.StatusCode}
+		return nil, &Error{Reason: statusReason(httpResponse.StatusCode, request.Token != ""), URL: address, StatusCode: httpResponse.StatusCode}
 	}
 
 	maxBytes := request.MaxBytes

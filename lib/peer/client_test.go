@@ -110,7 +110,7 @@ func TestGetTellsWhyThereIsNoDocument(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, target := peerServer(t, test.handler)
-			_, err := NewClient().Get(context.Background(), target, Request{Path: "public/public.json"})
+			_, err := NewClient().Get(context.Background(), target, Request{Path: "private/federation.json", Token: "token"})
 			var failed *Error
 			if !errors.As(err, &failed) || failed.Reason != test.want {
 				t.Fatalf("got %v, want reason %s", err, test.want)
@@ -119,6 +119,17 @@ func TestGetTellsWhyThereIsNoDocument(t *testing.T) {
 				t.Errorf("%q does not name the address and what to do", err)
 			}
 		})
+	}
+}
+
+func TestWhoRefusesWhatAnybodyMayReadIsSomebodyElse(t *testing.T) {
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+		_, target := peerServer(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+		_, err := NewClient().Get(context.Background(), target, Request{Path: "public/public.json"})
+		var failed *Error
+		if !errors.As(err, &failed) || failed.Reason != BadStatus || !strings.Contains(err.Error(), "not to a login") {
+			t.Errorf("%d: %v", status, err)
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ const (
 	Unauthorized Reason = "PeerRefusesThisCluster"
 	// NotFound: 404; the address leads to something else, or the peer has the feature off.
 	NotFound Reason = "PeerMetadataNotFound"
-	// BadStatus: any other status but 200 and 304.
+	// BadStatus: any other status but 200 and 304; also 401 or 403 for a document that anybody may read.
 	BadStatus Reason = "PeerUnexpectedStatus"
 	// TooLarge: the body exceeds the bound.
 	TooLarge Reason = "PeerMetadataTooLarge"
@@ -39,7 +39,7 @@ var hints = map[Reason]string{
 	TLS:             "set spec.metadata.ca to the CA of the peer's HTTPS certificate",
 	Unauthorized:    "create the resource for this cluster in the peer; it takes effect within a minute",
 	NotFound:        "check that spec.metadataEndpoint ends in /metadata/ and that the peer has this kind of joining enabled",
-	BadStatus:       "look at the logs of the peer's ingress controller and metadata-exporter",
+	BadStatus:       "check that the address leads to the peer's metadata-exporter and not to a login, and look at the logs of the peer's ingress controller and metadata-exporter",
 	TooLarge:        "the peer publishes more than this cluster accepts, or the address leads to something else",
 	NotJSON:         "check that spec.metadataEndpoint leads to the peer's metadata-exporter and not to a login or error page",
 	InvalidEndpoint: "correct spec.metadataEndpoint",
@@ -73,10 +73,15 @@ func (e *Error) Cause() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-func statusReason(code int) Reason {
+// statusReason judges a status; proved is true when the request proved who asks.
+// Who refuses a document that is for anybody is no metadata-exporter.
+func statusReason(code int, proved bool) Reason {
 	switch code {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return Unauthorized
+		if proved {
+			return Unauthorized
+		}
+		return BadStatus
 	case http.StatusNotFound:
 		return NotFound
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

@@ -75,7 +75,8 @@ func NewDocument(candidates []*Candidate, gateways []metadata.IngressGateway, la
 			return Document{}, err
 		}
 	}
-	made.Body = append(body, "]}"...)
+	body = append(body, "]}"...)
+	made.Body = body
 	slices.SortFunc(made.Rejections, func(a, b Rejection) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Port, b.Port))
 	})
