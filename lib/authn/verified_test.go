@@ -3,7 +3,7 @@ package authn_test
 import (
 	"crypto/ed25519"
 	"errors"
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"

@@ -89,7 +89,7 @@ func (v Verifier) parse(raw string) (got claims, key ed25519.PublicKey, err erro
 		if got.Subject == "" {
 			return nil, ErrSubject
 		}
-		known := false
+		var known bool
 		if key, known = v.Key(got.Subject); !known || len(key) != ed25519.PublicKeySize {
 			return nil, ErrUnknownCaller
 		}

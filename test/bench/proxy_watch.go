@@ -163,7 +163,7 @@ func (w way) hold(ctx context.Context, count int) (row held, err error) {
 		}
 		defer watching.Stop()
 		draining.Go(func() {
-			for range watching.ResultChan() { //nolint:revive // until the watch ends
+			for range watching.ResultChan() {
 			}
 		})
 	}

@@ -61,7 +61,7 @@ func TestHowLongAConnectionIsKept(t *testing.T) {
 				t.Errorf("kept: %v (%v), want %v", kept, err, test.kept)
 			}
 			_ = accepted.Close()
-			counted := listener.(*limitedListener) //nolint:forcetypeassert // it is
+			counted := listener.(*limitedListener)
 			counted.mu.Lock()
 			defer counted.mu.Unlock()
 			if counted.open != 0 || counted.strangers.Len()+counted.idle.Len() != 0 {

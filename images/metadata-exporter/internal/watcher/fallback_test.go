@@ -36,7 +36,7 @@ func TestThePublicDocumentStandsInWhileThePrivateOneCannotBeHad(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newFakePeer()
 			h := run(t, b, quick(), newClient(federation("", "uuid-b", "")))
-			value := h.waitAnnotation(watchesPrivate)
+			h.waitAnnotation(watchesPrivate)
 			connected := func() float64 {
 				return testutil.ToFloat64(h.metrics.PeerConnected.WithLabelValues("b", metadata.FederationPath))
 			}
@@ -52,15 +52,14 @@ func TestThePublicDocumentStandsInWhileThePrivateOneCannotBeHad(t *testing.T) {
 				// It came back as another, and is noticed at once.
 				before := h.waitAnnotation(complete)
 				b.set(func() { b.etags[metadata.PublicPath] = fmt.Sprintf(`"p-%d"`, round) })
-				value = h.waitAnnotation(func(now string) bool { return now != before && complete(now) })
+				known := h.waitAnnotation(func(now string) bool { return now != before && complete(now) })
 				b.waitHeld(t, endpoint, metadata.PublicPath, 1)
 
 				b.set(func() {
 					delete(b.errors, metadata.FederationPath)
 					b.etags[metadata.FederationPath] = fmt.Sprintf(`"f-%d"`, round)
 				})
-				before = value
-				value = h.waitAnnotation(func(now string) bool { return now != before && complete(now) })
+				h.waitAnnotation(func(now string) bool { return now != known && complete(now) })
 			}
 			b.waitHeld(t, endpoint, metadata.FederationPath, 1)
 			b.waitHeld(t, endpoint, metadata.PublicPath, 0)
