@@ -31,8 +31,9 @@ const (
 	lastRetry  = time.Minute
 )
 
-// Logger is what the package says of failed attempts.
+// Logger is what the package says of failed attempts, and of when it rests.
 type Logger interface {
+	Info(message string, args ...any)
 	Error(message string, args ...any)
 }
 
@@ -46,11 +47,15 @@ type Upkeep struct {
 	mu sync.Mutex
 	// resting is true while nothing is to be done, whatever is wanted.
 	resting bool
-	plans   federation.Plans
-	wanted  map[federation.Key]wanted
+	// told counts what was said from outside, with Want and Rest: an answer to a
+	// request that was decided before the last of it says nothing about now.
+	told   uint64
+	plans  federation.Plans
+	wanted map[federation.Key]wanted
 	// unwritten is why the last attempt at an object failed; taken are wanted objects whose name is somebody else's.
-	unwritten map[federation.Key]error
-	taken     map[federation.Key]federation.Object
+	unwritten  map[federation.Key]error
+	taken      map[federation.Key]federation.Object
+	complaints complaints
 }
 
 // wanted is an object as it should be, in as little memory as may be.
@@ -121,6 +126,7 @@ func (u *Upkeep) Synced(ctx context.Context) error {
 func (u *Upkeep) Want(peers []federation.Peer) (changed, gone int, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.told++
 	objects, keys := u.plans.Next(peers)
 	touched := make(map[federation.Key]bool, len(objects)+len(keys))
 	for _, key := range keys {
@@ -151,7 +157,7 @@ func (u *Upkeep) Want(peers []federation.Peer) (changed, gone int, err error) {
 	}
 	if u.resting {
 		u.resting = false
-		u.compare()
+		u.all(u.consider) // at once, whatever failed before the rest
 		return changed, gone, errors.Join(errs...)
 	}
 	for key := range touched {
@@ -165,25 +171,32 @@ func (u *Upkeep) Want(peers []federation.Peer) (changed, gone int, err error) {
 func (u *Upkeep) Rest() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.told++
 	u.resting = true
 }
 
 // Compare looks at everything once, which is for a schedule: should an event
-// ever be missed, the difference does not last. It reads memory only.
+// ever be missed, the difference does not last. It reads memory only. An object
+// that could not be written waits for its next attempt all the same.
 func (u *Upkeep) Compare() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.compare()
+	u.all(func(key federation.Key) {
+		if u.unwritten[key] == nil {
+			u.consider(key)
+		}
+	})
 }
 
-func (u *Upkeep) compare() {
+// all calls look for everything that is wanted or there; u.mu is held.
+func (u *Upkeep) all(look func(federation.Key)) {
 	for key := range u.wanted {
-		u.consider(key)
+		look(key)
 	}
 	for kind, watched := range u.watches {
 		for _, name := range watched.store.ListKeys() {
 			if _, itemName, err := cache.SplitMetaNamespaceKey(name); err == nil {
-				u.consider(federation.Key{Kind: kind, Name: itemName})
+				look(federation.Key{Kind: kind, Name: itemName})
 			}
 		}
 	}

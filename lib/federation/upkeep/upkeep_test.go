@@ -30,10 +30,22 @@ var (
 	destinationRules = networking.WithResource("destinationrules")
 )
 
-// log keeps what is said of failed attempts.
+// log keeps what is said: of failed attempts, and for information.
 type log struct {
-	mu   sync.Mutex
-	said []string
+	mu             sync.Mutex
+	said, informed []string
+}
+
+func (l *log) Info(message string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.informed = append(l.informed, message+" "+fmt.Sprint(args...))
+}
+
+func (l *log) infos() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]string{}, l.informed...)
 }
 
 func (l *log) Error(message string, args ...any) {
@@ -253,6 +265,7 @@ func TestWithoutItsNamespaceNothingIsWritten(t *testing.T) {
 	w.Eventually(w.written).Should(BeNumerically(">=", 1))
 	w.Consistently(w.written, 600*time.Millisecond).Should(BeNumerically("<=", 2), "not again while it goes")
 	w.Expect(w.log.all()).To(BeEmpty())
+	w.Expect(w.log.infos()).To(ConsistOf(ContainSubstring("the namespace is not there")), "said once")
 	before := w.written()
 	w.client.ReactionChain = w.client.ReactionChain[1:]
 	w.upkeep.Compare()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,7 +23,9 @@ func (u *Upkeep) write(ctx context.Context) {
 		if over {
 			return
 		}
-		u.attempt(ctx, key)
+		if ctx.Err() == nil { // what is left in the queue at the end stays undone
+			u.attempt(ctx, key)
+		}
 		u.queue.Done(key)
 	}
 }
@@ -31,16 +34,23 @@ func (u *Upkeep) write(ctx context.Context) {
 func (u *Upkeep) attempt(ctx context.Context, key federation.Key) {
 	u.mu.Lock()
 	step, object, existing := u.decide(key)
+	told := u.told
 	u.mu.Unlock()
 
 	step, err := u.take(ctx, step, key, object, existing)
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if namespaceGoes(err) {
+	if namespaceGoes(err) && told == u.told {
 		// And everything in it. Whoever says next what is wanted has it all compared.
+		if !u.resting {
+			u.logger.Info("the namespace is not there or being deleted, so no federated services are written until it is there again",
+				"namespace", v1alpha1.Namespace)
+		}
 		u.resting, err = true, nil
 	}
-	u.note(key, step, object)
+	if u.isStillWanted(key, object) {
+		u.note(key, step, object)
+	} // else it was considered again when that changed
 	if err == nil {
 		delete(u.unwritten, key)
 		u.queue.Forget(key)
@@ -49,10 +59,23 @@ func (u *Upkeep) attempt(ctx context.Context, key federation.Key) {
 	if ctx.Err() != nil {
 		return
 	}
+	before := u.unwritten[key]
 	u.unwritten[key] = err
-	u.logger.Error("could not write what a peer's service wants, will try again", "do", string(step), "kind", key.Kind,
-		"namespace", v1alpha1.Namespace, "name", key.Name, "peer", object.peer, "error", err.Error())
+	if u.complaints.name(before, err, time.Now()) {
+		u.logger.Error("could not write what a peer's service wants, will try again", "do", string(step), "kind", key.Kind,
+			"namespace", v1alpha1.Namespace, "name", key.Name, "peer", object.peer, "error", err.Error())
+	}
+	if u.complaints.sumUp(time.Now()) {
+		u.logger.Error("could not write what peers' services want, will try again", "objects", len(u.unwritten),
+			"namespace", v1alpha1.Namespace, "forExample", key.Kind+" "+key.Name, "error", err.Error())
+	}
 	u.queue.AddRateLimited(key)
+}
+
+// isStillWanted is true when an object is still wanted, or not wanted, as it was decided about; u.mu is held.
+func (u *Upkeep) isStillWanted(key federation.Key, decided wanted) bool {
+	now := u.wanted[key]
+	return now.peer == decided.peer && now.sum == decided.sum
 }
 
 // take a step, and return which one it came to.
