@@ -1,7 +1,9 @@
 package hooks
 
 import (
+	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/flant/shell-operator/pkg/filter/jq"
 	. "github.com/onsi/ginkgo/v2"
@@ -13,8 +15,13 @@ import (
 
 var _ = Describe("The filters of bindings", func() {
 	It("are understood by addon-operator, too", func() {
-		for _, hook := range All() {
-			for _, binding := range hook.Config.Kubernetes {
+		all, _ := Resident(context.Background())
+		for _, hook := range all {
+			bindings := hook.Config.Kubernetes
+			if hook.Resident != nil {
+				bindings = append(slices.Clone(bindings), hook.Resident.Config.Kubernetes...)
+			}
+			for _, binding := range bindings {
 				if binding.JqFilter == "" {
 					continue
 				}

@@ -10,7 +10,7 @@ import (
 // what has not changed since the last run is not decoded again: a peer's ten
 // thousand services take a tenth of a second. What comes out is shared between
 // runs and must not be changed. It is an economy: a process that knows nothing
-// decodes everything. Only the hook's own queue uses it, one run at a time.
+// decodes everything. It is not safe for concurrent use.
 type decodings[T any] struct{ known map[string]T }
 
 // snapshot is as the function of that name.

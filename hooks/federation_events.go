@@ -11,7 +11,7 @@ import (
 
 // takenNames remembers which names were said to belong to somebody else, so that
 // each is said when it is found and not in every run. It is an economy: a process
-// that knows nothing says it once more. Only the hook's own queue uses it.
+// that knows nothing says it once more. It is not safe for concurrent use.
 type takenNames struct {
 	told map[string]bool
 }

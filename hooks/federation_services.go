@@ -8,6 +8,7 @@ import (
 	objectpatch "github.com/deckhouse/module-sdk/pkg/object-patch"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/discovery"
 	"github.com/deckhouse-mesh/istio/lib/federation"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 )
@@ -16,7 +17,7 @@ import (
 // imported service, and writes only what differs from what is there.
 //
 // In a process of one run it reads what is there from snapshots; where the
-// process lives on, upkeep watches that (residentServices).
+// process lives on, upkeep watches that: resident, nil where it does not.
 func federationServices(resident *residentServices) hookruntime.Hook {
 	told := &takenNames{told: map[string]bool{}}
 	what := []sdk.KubernetesConfig{
@@ -30,24 +31,46 @@ func federationServices(resident *residentServices) hookruntime.Hook {
 			JqFilter:     `{terminating: (.metadata.deletionTimestamp != null)}`,
 		},
 	}
-	config := sdk.HookConfig{
-		// For the settings: switching federation off has no event of its own.
-		OnAfterHelm: &sdk.OrderedConfig{Order: 10},
-		Queue:       "/modules/istio/federation-services",
-	}
+	const queue = "/modules/istio/federation-services"
 	hook := hookruntime.Hook{
-		Name:     "federation_services",
-		Config:   config,
-		Run:      func(_ context.Context, in *sdk.HookInput) error { return runFederationServices(in, told) },
-		Resident: &hookruntime.Resident{Config: config, Run: resident.run},
+		Name: "federation_services",
+		Config: sdk.HookConfig{
+			// For the settings: switching federation off has no event of its own.
+			OnAfterHelm: &sdk.OrderedConfig{Order: 10},
+			Queue:       queue,
+			Kubernetes: append(slices.Clone(what),
+				federationObjectsBinding("service_entries", federation.ServiceEntryKind),
+				federationObjectsBinding("destination_rules", federation.DestinationRuleKind)),
+		},
+		Run: func(_ context.Context, in *sdk.HookInput) error { return runFederationServices(in, told) },
 	}
-	hook.Config.Kubernetes = append(slices.Clone(what),
-		federationObjectsBinding("service_entries", federation.ServiceEntryKind),
-		federationObjectsBinding("destination_rules", federation.DestinationRuleKind))
-	hook.Resident.Config.Kubernetes = what
-	// The floor, should an event be missed.
-	hook.Resident.Config.Schedule = []sdk.ScheduleConfig{{Name: "every_minute", Crontab: "* * * * *"}}
+	if resident == nil {
+		return hook
+	}
+	// A run after Helm would be in another queue, and beside one in this. The
+	// settings are heard of by what federation_switch has every resource say.
+	switched := slices.Clone(what)
+	switched[0] = switchedFederationsBinding()
+	hook.Resident = &hookruntime.Resident{
+		Config: sdk.HookConfig{
+			Queue:      queue,
+			Kubernetes: switched,
+			// The floor, should an event be missed.
+			Schedule: []sdk.ScheduleConfig{{Name: "every_minute", Crontab: "* * * * *"}},
+		},
+		Run: resident.run,
+	}
 	return hook
+}
+
+// switchedFederationsBinding is federationsBinding that has an event, too, when
+// federation is switched: off, federation_switch says so in every resource; on,
+// it has them visited, whereupon their status says something else.
+func switchedFederationsBinding() sdk.KubernetesConfig {
+	binding := federationsBinding()
+	binding.JqFilter += ` + {switchedOff: ([.status.conditions[]? | select(.type == "` + v1alpha1.ConditionReady +
+		`" and .reason == "` + discovery.ReasonDisabled + `")] | length > 0)}`
+	return binding
 }
 
 func federationObjectsBinding(binding, kind string) sdk.KubernetesConfig {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
@@ -26,23 +27,39 @@ const (
 
 // residentServices is federation_services in a process that lives on: the hook
 // says what is wanted, and package upkeep writes it. The hook is not woken by
-// what was written.
+// what was written. It is safe for concurrent use: hooks of two queues use it.
 type residentServices struct {
 	// connect makes the client to write with.
 	connect func(sdk.DependencyContainer) (dynamic.Interface, error)
-	// lifetime ends when the process does.
+	// lifetime ends when this process may not touch the cluster any more.
 	lifetime context.Context //nolint:containedctx // it outlives every run
+	// running are the upkeeps that have not come to their end.
+	running sync.WaitGroup
 
+	mu sync.Mutex
+	// over is true from before the module's release is deleted until there is one again.
+	over bool
+	// upkeep is nil while none runs; stop ends it and waits for that.
 	upkeep  *upkeep.Upkeep
+	stop    func()
 	told    takenNames
 	decoded decodings[v1alpha1.IstioFederation]
 	// compared is the minute in which everything was compared last.
 	compared time.Time
 }
 
-// untilTheEnd serves as long as the process lives.
-func untilTheEnd() *residentServices {
-	return &residentServices{connect: unlimited, lifetime: context.Background()}
+// servicesUntil serves until lifetime ends.
+func servicesUntil(lifetime context.Context) *residentServices {
+	return &residentServices{connect: unlimited, lifetime: lifetime}
+}
+
+// wait until nothing is written any more, once the lifetime has ended.
+func (r *residentServices) wait() {
+	<-r.lifetime.Done()
+	// A run that began before the end has started what it starts; none after it does.
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.running.Wait()
 }
 
 // unlimited is a client that does not hold back requests: upkeep bounds how many there are at once.
@@ -60,6 +77,11 @@ func unlimited(dc sdk.DependencyContainer) (dynamic.Interface, error) {
 }
 
 func (r *residentServices) run(ctx context.Context, in *sdk.HookInput) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		return nil
+	}
 	usable, err := namespaceUsable(in)
 	if err != nil {
 		return err
@@ -93,17 +115,53 @@ func (r *residentServices) run(ctx context.Context, in *sdk.HookInput) error {
 
 // start watching, once; the first run waits until all is known.
 func (r *residentServices) start(ctx context.Context, in *sdk.HookInput) error {
+	if r.lifetime.Err() != nil {
+		return fmt.Errorf("start the upkeep of ServiceEntries: this process is about to end: %w", context.Cause(r.lifetime))
+	}
 	if r.upkeep == nil {
 		client, err := r.connect(in.DC)
 		if err != nil {
 			return err
 		}
-		r.upkeep = upkeep.New(client, in.Logger)
-		go r.upkeep.Run(r.lifetime)
+		r.begin(upkeep.New(client, in.Logger))
 	}
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
+	defer context.AfterFunc(r.lifetime, cancel)()
 	return r.upkeep.Synced(ctx)
+}
+
+// begin the upkeep; r.mu is held.
+func (r *residentServices) begin(services *upkeep.Upkeep) {
+	ctx, cancel := context.WithCancel(r.lifetime)
+	ended := make(chan struct{})
+	r.running.Go(func() {
+		defer close(ended)
+		services.Run(ctx)
+	})
+	r.upkeep, r.stop = services, func() {
+		cancel()
+		<-ended
+	}
+}
+
+// end the upkeep, and have no run start another until resume.
+func (r *residentServices) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
+	if r.upkeep != nil {
+		r.stop()
+	}
+	r.upkeep, r.stop = nil, nil
+	r.told, r.decoded, r.compared = takenNames{}, decodings[v1alpha1.IstioFederation]{}, time.Time{}
+}
+
+// resume has the next run start what is not running.
+func (r *residentServices) resume() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = false
 }
 
 // report what cannot be as it is wanted.

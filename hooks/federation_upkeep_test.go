@@ -16,15 +16,26 @@ import (
 // resident is federation_services as it runs in the operator, on the cluster of the run that is made with it.
 func resident() (hook hookruntime.Hook, on func(*run) *run) {
 	GinkgoHelper()
-	ctx, cancel := context.WithCancel(context.Background())
-	DeferCleanup(cancel)
-	var of *run
-	services := &residentServices{lifetime: ctx, connect: func(sdk.DependencyContainer) (dynamic.Interface, error) {
-		return of.KubeClient(), nil
+	services, of := residentOn(context.Background())
+	return residentForm(services), func(r *run) *run { *of = r; return r }
+}
+
+// residentOn serves the cluster of the run that is put into on, until the spec is over.
+func residentOn(ctx context.Context) (services *residentServices, on **run) {
+	GinkgoHelper()
+	ctx, cancel := context.WithCancel(ctx)
+	on = new(*run)
+	services = &residentServices{lifetime: ctx, connect: func(sdk.DependencyContainer) (dynamic.Interface, error) {
+		return (*on).KubeClient(), nil
 	}}
+	DeferCleanup(func() { cancel(); services.wait() })
+	return services, on
+}
+
+// residentForm is the hook as addon-operator runs it.
+func residentForm(services *residentServices) hookruntime.Hook {
 	whole := federationServices(services)
-	hook = hookruntime.Hook{Name: whole.Name, Config: whole.Resident.Config, Run: whole.Resident.Run}
-	return hook, func(r *run) *run { of = r; return r }
+	return hookruntime.Hook{Name: whole.Name, Config: whole.Resident.Config, Run: whole.Resident.Run}
 }
 
 var _ = Describe("Hook federation_services in the operator", func() {

@@ -3,14 +3,25 @@
 package hooks
 
 import (
+	"context"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
 
-// All returns every hook of the module.
-func All() []hookruntime.Hook {
+// All returns every hook of the module for processes that do one run each.
+func All() []hookruntime.Hook { return with(nil) }
+
+// Resident returns every hook of the module for a process that lives on between
+// their runs. What they do between runs ends with lifetime; wait returns when it has.
+func Resident(lifetime context.Context) (hooks []hookruntime.Hook, wait func()) {
+	services := servicesUntil(lifetime)
+	return append(with(services), federationServicesResume(services), federationServicesEnd(services)), services.wait
+}
+
+// with the services of a process that lives on, nil for one that does not.
+func with(services *residentServices) []hookruntime.Hook {
 	return []hookruntime.Hook{
 		ensureCRDs(moduleDir()),
 		certificateAuthority(),
@@ -35,7 +46,7 @@ func All() []hookruntime.Hook {
 		clusterLocalServices(),
 		allianceMetadata(),
 		multiclusterRemoteSecrets(),
-		federationServices(untilTheEnd()),
+		federationServices(services),
 		webhookWithdrawal(),
 		orphanRemoval(time.Second, 30*time.Second),
 		moduleDisabled(),

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -97,7 +98,9 @@ func aSecret(namespace, name string, data map[string]string) string {
 var _ = Describe("The hooks of the module", func() {
 	It("are valid in both runtimes and have names of their own", func() {
 		names := map[string]bool{}
-		for _, hook := range All() {
+		all, _ := Resident(context.Background()) // a superset of All
+		Expect(len(all)).To(BeNumerically(">", len(All())))
+		for _, hook := range all {
 			Expect(hook.Validate()).To(Succeed(), hook.Name)
 			Expect(names).NotTo(HaveKey(hook.Name))
 			names[hook.Name] = true

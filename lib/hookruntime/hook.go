@@ -35,7 +35,10 @@ type Hook struct {
 	Resident *Resident
 }
 
-// Resident is how a hook runs in a process that lives on between its runs.
+// Resident is how a hook runs in a process that lives on between its runs. It
+// runs in one queue, so that of what it remembers nothing is overtaken:
+// addon-operator runs Kubernetes and Schedule bindings in the hook's own queue,
+// at the same time as all others in the queue "main".
 type Resident struct {
 	Config pkg.HookConfig
 	Run    func(ctx context.Context, in *pkg.HookInput) error
@@ -49,6 +52,17 @@ func (h Hook) resident() Hook {
 	return Hook{Name: h.Name, Config: h.Resident.Config, Run: h.Resident.Run}
 }
 
+// mainQueue is addon-operator's name for the queue of everything that is not given another.
+const mainQueue = "main"
+
+// runsInTwoQueues is true when addon-operator may start a run while another goes on.
+func runsInTwoQueues(config pkg.HookConfig) bool {
+	own := config.Queue != "" && config.Queue != mainQueue && len(config.Kubernetes)+len(config.Schedule) > 0
+	inMain := config.OnStartup != nil || config.OnBeforeHelm != nil || config.OnAfterHelm != nil ||
+		config.OnBeforeDeleteHelm != nil || config.OnAfterDeleteHelm != nil
+	return own && inMain
+}
+
 var hookName = regexp.MustCompile(`^[a-z0-9]+(_[a-z0-9]+)*$`)
 
 // Validate returns everything that would keep h from behaving the same in both
@@ -58,6 +72,10 @@ func (h Hook) Validate() error {
 	if h.Resident != nil {
 		if err := h.resident().Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("resident: %w", err))
+		}
+		if runsInTwoQueues(h.Resident.Config) {
+			errs = append(errs, fmt.Errorf("resident: OnStartup and the bindings around Helm run in the queue %q, Kubernetes and Schedule in %q: keep to one queue, "+
+				"as two runs at a time would overtake each other in what the process remembers", mainQueue, h.Resident.Config.Queue))
 		}
 	}
 	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }

@@ -39,6 +39,21 @@ func TestValidate(t *testing.T) {
 		"refuses a form for a process that lives on that would not do elsewhere": {func(h *Hook) {
 			h.Resident = &Resident{Config: pkg.HookConfig{Kubernetes: []pkg.KubernetesConfig{{Name: "services"}}}, Run: h.Run}
 		}, "resident: "},
+		"refuses a form for a process that lives on that runs in two queues at once": {func(h *Hook) {
+			config := h.Config
+			config.OnAfterHelm = &pkg.OrderedConfig{Order: 1}
+			h.Resident = &Resident{Config: config, Run: h.Run}
+		}, `the queue "main", Kubernetes and Schedule in "/modules/example"`},
+		"refuses a form for a process that lives on that is told of the release's end besides": {func(h *Hook) {
+			config := h.Config
+			config.OnBeforeDeleteHelm = &pkg.OrderedConfig{Order: 1}
+			h.Resident = &Resident{Config: config, Run: h.Run}
+		}, "keep to one queue"},
+		"accepts a form for a process that lives on with all its bindings in the main queue": {func(h *Hook) {
+			config := h.Config
+			config.OnAfterHelm, config.Queue = &pkg.OrderedConfig{Order: 1}, ""
+			h.Resident = &Resident{Config: config, Run: h.Run}
+		}, ""},
 		"refuses a hook that does nothing": {func(h *Hook) { h.Run = nil }, "Run is missing"},
 		"refuses snapshots at startup": {func(h *Hook) {
 			h.Config.OnStartup = &pkg.OrderedConfig{Order: 1}

@@ -3,6 +3,8 @@
 package hooks
 
 import (
+	"context"
+
 	"github.com/deckhouse/module-sdk/pkg"
 
 	modulehooks "github.com/deckhouse-mesh/istio/hooks"
@@ -10,7 +12,10 @@ import (
 )
 
 // Register registers every hook of the module with the addon-operator linked
-// into this program. Call it once, before the operator starts.
-func Register(dc pkg.DependencyContainer) {
-	hookruntime.RegisterWithAddonOperator("110-istio", modulehooks.All(), dc)
+// into this program. Call it once, before the operator starts. What hooks do
+// between their runs ends with lifetime; wait returns when it has.
+func Register(lifetime context.Context, dc pkg.DependencyContainer) (wait func()) {
+	hooks, wait := modulehooks.Resident(lifetime)
+	hookruntime.RegisterWithAddonOperator("110-istio", hooks, dc)
+	return wait
 }

@@ -83,7 +83,13 @@ func (w worker) run(ctx context.Context) (err error) {
 	setUpQueues()
 	dependencies := hookruntime.NewDependencies()
 	dependencies.SetRESTConfig(w.config)
-	istiohooks.Register(dependencies)
+	// What they do between runs ends before the Lease is given back, whatever way this run ends.
+	lifetime, endHooks := context.WithCancel(ctx)
+	waitForHooks := istiohooks.Register(lifetime, dependencies)
+	defer func() {
+		endHooks()
+		waitForHooks()
+	}()
 	globalhooks.Register(globalhooks.Options{
 		ClusterDomain: w.opts.ClusterDomain,
 		ImageRegistry: w.opts.ImageRegistry,
