@@ -118,7 +118,7 @@ func runFederationServices(in *sdk.HookInput, told *takenNames) error {
 		in.PatchCollector.CreateIfNotExists(object.Unstructured())
 	}
 	for _, object := range changes.Update {
-		patch, err := object.Patch()
+		patch, err := object.Patch("")
 		if err != nil {
 			return err
 		}

@@ -26,8 +26,9 @@ type Update struct {
 }
 
 // Patch is the RFC 7396 merge patch that makes the spec what is wanted and
-// names the peer; other people's labels and annotations stay.
-func (u Update) Patch() (map[string]any, error) {
+// names the peer; other people's labels and annotations stay. With a
+// resourceVersion the API server refuses it when the object is another by then.
+func (u Update) Patch(resourceVersion string) (map[string]any, error) {
 	found, err := json.Marshal(u.Found.Spec)
 	if err != nil {
 		return nil, fmt.Errorf("encode the spec of %s %q: %w", u.Found.Kind, u.Found.Name, err)
@@ -40,10 +41,11 @@ func (u Update) Patch() (map[string]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compare specs of %s %q: %w", u.Wanted.Kind, u.Wanted.Name, err)
 	}
-	return map[string]any{
-		"metadata": map[string]any{"annotations": map[string]any{PeerAnnotation: u.Wanted.Peer}},
-		"spec":     json.RawMessage(difference),
-	}, nil
+	metadata := map[string]any{"annotations": map[string]any{PeerAnnotation: u.Wanted.Peer}}
+	if resourceVersion != "" {
+		metadata["resourceVersion"] = resourceVersion
+	}
+	return map[string]any{"metadata": metadata, "spec": json.RawMessage(difference)}, nil
 }
 
 // equal compares two JSON values as encoding/json decodes them, which

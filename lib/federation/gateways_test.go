@@ -96,7 +96,7 @@ func TestWhatChangesAtThePeerChangesTheObject(t *testing.T) {
 // mergePatch applies an update's patch to the object that was found, as the API server does (RFC 7396).
 func mergePatch(t *testing.T, update federation.Update) map[string]any {
 	t.Helper()
-	patch, err := update.Patch()
+	patch, err := update.Patch("")
 	if err != nil {
 		t.Fatal(err)
 	}

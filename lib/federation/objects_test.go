@@ -158,7 +158,7 @@ func TestAPatchLeavesNothingOfTheOldSpec(t *testing.T) {
 		Wanted: federation.Object{Presence: federation.Presence{Peer: "b"}, Spec: map[string]any{"hosts": []any{"a"}}},
 		Found:  federation.Object{Presence: federation.Presence{Peer: "x"}, Spec: map[string]any{"hosts": []any{"z"}, "exportTo": []any{"."}}},
 	}
-	patch, err := update.Patch()
+	patch, err := update.Patch("")
 	if err != nil {
 		t.Fatal(err)
 	}

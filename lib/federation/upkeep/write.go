@@ -3,6 +3,7 @@ package upkeep
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -138,12 +139,11 @@ func (u *Upkeep) bring(ctx context.Context, key federation.Key, object wanted) (
 	if err != nil {
 		return step, err
 	}
-	patch, err := federation.Update{Wanted: whole, Found: now}.Patch()
+	// Of what somebody makes of it in between, nothing is seen: then the API server refuses.
+	patch, err := federation.Update{Wanted: whole, Found: now}.Patch(live.GetResourceVersion())
 	if err != nil {
 		return step, err
 	}
-	// Of what somebody has made of it in between, nothing was seen.
-	patch["metadata"].(map[string]any)["resourceVersion"] = live.GetResourceVersion()
 	encoded, err := json.Marshal(patch)
 	if err != nil {
 		return step, fmt.Errorf("encode the patch: %w", err)
@@ -167,6 +167,6 @@ func namespaceGoes(err error) bool {
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return true
 	}
-	status, ok := err.(apierrors.APIStatus) //nolint:errorlint // the client's own, not wrapped
-	return ok && apierrors.IsNotFound(err) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces"
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && apierrors.IsNotFound(err) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces"
 }
