@@ -26,7 +26,7 @@ var _ = Describe("Hook application_namespaces", func() {
 		r := newRun(applicationNamespaces(), meshSettings).given(`
 apiVersion: v1
 kind: Namespace
-metadata: {name: shop, labels: {istio-injection: enabled}, deletionTimestamp: "2026-11-22T12:00:00Z", finalizers: [example.com/wait]}
+metadata: {name: shop, labels: {istio-injection: enabled}, deletionTimestamp: "2030-11-22T12:00:00Z", finalizers: [example.com/wait]}
 `).succeeds()
 		Expect(r.ValuesGet(applicationNamespacesPath).Raw).To(MatchJSON(`[]`))
 	})

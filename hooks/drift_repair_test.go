@@ -27,13 +27,13 @@ istio:
 
 // helmEntry and the others are entries of metadata.managedFields.
 const (
-	helmEntry = `{manager: operator, operation: Update, time: "2026-11-22T11:00:00Z", fieldsV1: {f:metadata: {f:labels: {.: {}, f:heritage: {}}},
+	helmEntry = `{manager: operator, operation: Update, time: "2030-11-22T11:00:00Z", fieldsV1: {f:metadata: {f:labels: {.: {}, f:heritage: {}}},
   f:data: {f:mesh: {}}, f:spec: {f:replicas: {}}, f:webhooks: {'k:{"name":"a"}': {.: {}, f:failurePolicy: {}}}}}`
-	restartEntry = `{manager: kubectl-rollout, operation: Update, time: "2026-11-22T11:30:00Z", fieldsV1: {f:spec: {f:template: {f:metadata: {f:annotations: {.: {}, f:kubectl.kubernetes.io/restartedAt: {}}}}}}}`
-	scaleEntry   = `{manager: kubectl-edit, operation: Update, time: "2026-11-22T11:30:00Z", fieldsV1: {f:spec: {f:replicas: {}}}}`
-	statusEntry  = `{manager: kube-controller-manager, operation: Update, subresource: status, time: "2026-11-22T11:30:00Z", fieldsV1: {f:spec: {f:paused: {}}}}`
-	labelEntry   = `{manager: kubectl-label, operation: Update, time: "2026-11-22T11:30:00Z", fieldsV1: {f:metadata: {f:labels: {f:mine: {}}}}}`
-	pauseEntry   = `{manager: kubectl-rollout, operation: Update, time: "2026-11-22T11:30:00Z", fieldsV1: {f:spec: {f:paused: {}}}}`
+	restartEntry = `{manager: kubectl-rollout, operation: Update, time: "2030-11-22T11:30:00Z", fieldsV1: {f:spec: {f:template: {f:metadata: {f:annotations: {.: {}, f:kubectl.kubernetes.io/restartedAt: {}}}}}}}`
+	scaleEntry   = `{manager: kubectl-edit, operation: Update, time: "2030-11-22T11:30:00Z", fieldsV1: {f:spec: {f:replicas: {}}}}`
+	statusEntry  = `{manager: kube-controller-manager, operation: Update, subresource: status, time: "2030-11-22T11:30:00Z", fieldsV1: {f:spec: {f:paused: {}}}}`
+	labelEntry   = `{manager: kubectl-label, operation: Update, time: "2030-11-22T11:30:00Z", fieldsV1: {f:metadata: {f:labels: {f:mine: {}}}}}`
+	pauseEntry   = `{manager: kubectl-rollout, operation: Update, time: "2030-11-22T11:30:00Z", fieldsV1: {f:spec: {f:paused: {}}}}`
 )
 
 func dataEdited(at string) string {
@@ -102,7 +102,7 @@ var _ = Describe("Hook drift_repair", func() {
 	for _, key := range controlPlane {
 		It("misses "+key, func() {
 			r := newDriftRun().given(with(key, "")...).succeeds()
-			Expect(repair(r)).To(Equal("2026-11-22T12:00:10Z"))
+			Expect(repair(r)).To(Equal("2030-11-22T12:00:10Z"))
 			Expect(drifted(r)).To(ConsistOf(key))
 		})
 	}
@@ -112,7 +112,7 @@ var _ = Describe("Hook drift_repair", func() {
 		first := repair(r)
 		r.clock.Advance(time.Minute)
 		Expect(repair(r.given(with("", "")...).succeeds())).To(Equal(first))
-		Expect(repair(r.given(with("Secret/cacerts", "")...).succeeds())).To(Equal("2026-11-22T12:01:10Z"))
+		Expect(repair(r.given(with("Secret/cacerts", "")...).succeeds())).To(Equal("2030-11-22T12:01:10Z"))
 	})
 
 	It("misses an object that has lost the module's labels", func() {
@@ -123,20 +123,20 @@ var _ = Describe("Hook drift_repair", func() {
 
 	It("asks once for an edit, and again for a later one", func() {
 		const key = "ConfigMap/istio-v1x29"
-		r := newDriftRun().given(with(key, object(key, dataEdited("2026-11-22T11:30:00Z")))...).succeeds()
+		r := newDriftRun().given(with(key, object(key, dataEdited("2030-11-22T11:30:00Z")))...).succeeds()
 		first := repair(r)
-		Expect(first).To(HavePrefix("2026-11-22T12:00:10Z "))
+		Expect(first).To(HavePrefix("2030-11-22T12:00:10Z "))
 		Expect(drifted(r)).To(ConsistOf(key + " kubectl-edit"))
 		r.clock.Advance(time.Minute)
 		Expect(repair(r.succeeds())).To(Equal(first))
 		Expect(drifted(r)).To(ConsistOf(key + " kubectl-edit"))
-		r.given(with(key, object(key, dataEdited("2026-11-22T11:45:00Z")))...).succeeds()
-		Expect(repair(r)).To(HavePrefix("2026-11-22T12:01:10Z "))
+		r.given(with(key, object(key, dataEdited("2030-11-22T11:45:00Z")))...).succeeds()
+		Expect(repair(r)).To(HavePrefix("2030-11-22T12:01:10Z "))
 	})
 
 	It("sees an edited webhook", func() {
 		r := newDriftRun().given(with("MutatingWebhookConfiguration/istio-revision-tag-default",
-			object("MutatingWebhookConfiguration/istio-revision-tag-default", policyEdited("2026-11-22T11:30:00Z")))...).succeeds()
+			object("MutatingWebhookConfiguration/istio-revision-tag-default", policyEdited("2030-11-22T11:30:00Z")))...).succeeds()
 		Expect(drifted(r)).To(ConsistOf("MutatingWebhookConfiguration/istio-revision-tag-default kubectl-patch"))
 	})
 

@@ -69,7 +69,7 @@ metadata:
   name: cluster-b
   uid: uid-b
   generation: 1
-  creationTimestamp: "2026-11-22T11:00:00Z"
+  creationTimestamp: "2030-11-22T11:00:00Z"
 %s
 spec:
   trustDomain: cluster-b.local
@@ -145,7 +145,7 @@ var _ = Describe("Hook federation_discovery", func() {
 		patch, err := json.Marshal(r.PatchedOperations()[0].MergePatch)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(patch).To(MatchJSON(`{"status": {"metadataCache": {
-			"publicLastFetchTimestamp": "2026-11-22T12:01:10Z", "privateLastFetchTimestamp": "2026-11-22T12:01:10Z"}}}`))
+			"publicLastFetchTimestamp": "2030-11-22T12:01:10Z", "privateLastFetchTimestamp": "2030-11-22T12:01:10Z"}}}`))
 	})
 
 	It("asks at once when the watcher pokes", func() {

@@ -20,7 +20,7 @@ func aFederation(name string, services ...string) string {
 	return fmt.Sprintf(`
 apiVersion: deckhouse.io/v1alpha1
 kind: IstioFederation
-metadata: {name: %[1]s, uid: uid-%[1]s, generation: 1, creationTimestamp: "2026-11-22T11:00:00Z"}
+metadata: {name: %[1]s, uid: uid-%[1]s, generation: 1, creationTimestamp: "2030-11-22T11:00:00Z"}
 spec: {trustDomain: %[1]s.local, metadataEndpoint: "https://%[1]s.example.com/metadata/"}
 status:
   observedGeneration: 1
@@ -129,7 +129,7 @@ spec: {hosts: [www.example.com]}
 	It("waits for the namespace", func() {
 		r := newRun(federationServices(nil), joinedSettings).given(aFederation("b", "api.shop")).succeeds()
 		Expect(r.PatchedOperations()).To(BeEmpty())
-		r.given(strings.Replace(moduleNamespace, "name: d8-istio", `name: d8-istio, deletionTimestamp: "2026-11-22T11:00:00Z", finalizers: [x]`, 1),
+		r.given(strings.Replace(moduleNamespace, "name: d8-istio", `name: d8-istio, deletionTimestamp: "2030-11-22T11:00:00Z", finalizers: [x]`, 1),
 			aFederation("b", "api.shop")).succeeds()
 		Expect(r.PatchedOperations()).To(BeEmpty())
 	})

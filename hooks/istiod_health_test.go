@@ -64,7 +64,7 @@ var _ = Describe("Hook istiod_health", func() {
 		r := newHealthRun(`
 apiVersion: v1
 kind: Pod
-metadata: {namespace: d8-istio, name: istiod-0, labels: {app: istiod, istio.io/rev: v1x29}, deletionTimestamp: "2026-11-22T12:00:00Z", finalizers: [example.com/wait]}
+metadata: {namespace: d8-istio, name: istiod-0, labels: {app: istiod, istio.io/rev: v1x29}, deletionTimestamp: "2030-11-22T12:00:00Z", finalizers: [example.com/wait]}
 status: {conditions: [{type: Ready, status: "True"}]}
 `)
 		expectWebhooks(r.succeeds(), `[]`, "")

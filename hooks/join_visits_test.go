@@ -84,7 +84,7 @@ var _ = Describe("What federation_discovery remembers of its visits", func() {
 
 var _ = Describe("Hook federation_switch", func() {
 	withReady := func(reason string) string {
-		return aFederation("b", "api.shop") + `  conditions: [{type: Ready, status: "False", reason: ` + reason + `, message: m, lastTransitionTime: "2026-11-22T11:30:00Z"}]
+		return aFederation("b", "api.shop") + `  conditions: [{type: Ready, status: "False", reason: ` + reason + `, message: m, lastTransitionTime: "2030-11-22T11:30:00Z"}]
 `
 	}
 

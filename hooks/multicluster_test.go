@@ -32,7 +32,7 @@ func aMulticluster(name, spec string) string {
 	return fmt.Sprintf(`
 apiVersion: deckhouse.io/v1alpha1
 kind: IstioMulticluster
-metadata: {name: %[1]s, uid: uid-%[1]s, generation: 1, creationTimestamp: "2026-11-22T11:00:00Z"}
+metadata: {name: %[1]s, uid: uid-%[1]s, generation: 1, creationTimestamp: "2030-11-22T11:00:00Z"}
 spec:
   metadataEndpoint: https://istio.%[1]s.example.com/metadata/
 %[2]s
@@ -64,7 +64,7 @@ func (p *aPeer) multicluster() string {
 	return fmt.Sprintf(`
 apiVersion: deckhouse.io/v1alpha1
 kind: IstioMulticluster
-metadata: {name: b, uid: uid-b, generation: 1, creationTimestamp: "2026-11-22T11:00:00Z"}
+metadata: {name: b, uid: uid-b, generation: 1, creationTimestamp: "2030-11-22T11:00:00Z"}
 spec:
   metadataEndpoint: %s/metadata/
   metadata:

@@ -31,7 +31,8 @@ var (
 		Pods: []netip.Prefix{netip.MustParsePrefix("10.111.0.0/16")}, Services: []netip.Prefix{netip.MustParsePrefix("10.222.0.0/16")},
 		APIServers: []netip.Addr{netip.MustParseAddr("192.168.0.10")},
 	}}
-	start = time.Date(2026, 11, 22, 12, 0, 10, 0, time.UTC)
+	// CAs that are made in a test are valid from the minutes before it.
+	start = time.Now().UTC().Truncate(time.Minute).Add(10 * time.Second)
 )
 
 // fakePeers answers like metadata-exporters, by URL of the endpoint.

@@ -74,7 +74,7 @@ func (p *proxy) waitNoWatch(t *testing.T) {
 func (p *proxy) narrowClient(t *testing.T, http2 bool) *http.Client {
 	t.Helper()
 	client := p.client(t, http2)
-	transport := client.Transport.(*http.Transport) //nolint:forcetypeassert // it is
+	transport := client.Transport.(*http.Transport)
 	transport.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: 64 << 10}
 	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		dialer := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) (err error) {
@@ -98,8 +98,8 @@ func TestAWatchThatNobodyReadsIsCutOff(t *testing.T) {
 		end      func(*testing.T, *proxy, *torrent)
 	}{
 		"the time to take a piece is over": {100 * time.Millisecond, func(*testing.T, *proxy, *torrent) {}},
-		"the permission is withdrawn":      {0, func(t *testing.T, p *proxy, s *torrent) { s.waitStuck(t); p.trust(t) }},
-		"the proxy stops":                  {0, func(t *testing.T, p *proxy, s *torrent) { s.waitStuck(t); p.handler.Stop() }},
+		"the permission is withdrawn":      {0, func(t *testing.T, p *proxy, s *torrent) { t.Helper(); s.waitStuck(t); p.trust(t) }},
+		"the proxy stops":                  {0, func(t *testing.T, p *proxy, s *torrent) { t.Helper(); s.waitStuck(t); p.handler.Stop() }},
 	} {
 		for protocol, http2 := range map[string]bool{"HTTP/2": true, "HTTP/1.1": false} {
 			t.Run(name+", "+protocol, func(t *testing.T) {
