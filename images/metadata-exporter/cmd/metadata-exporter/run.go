@@ -126,7 +126,7 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 		return probes.Serve(ctx, telemetryListener, probes.Handler(metrics.Registry, feed.Ready), log)
 	})
 	group.Go(func() error {
-		garbage.Collect(ctx)
+		garbage.Collect(ctx, handler.Requests)
 		return nil
 	})
 	if options.watchPeers {

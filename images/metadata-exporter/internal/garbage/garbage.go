@@ -1,6 +1,8 @@
-// Package garbage gives memory back while the exporter rests. Go's collector
-// runs when the heap has grown, so what the last burst of work left behind stays
-// until the next one, though peers may wait for minutes in between.
+// Package garbage lets the exporter be small while it rests and quick while it
+// is busy. Go's collector runs when the heap has grown by a fixed share: a small
+// share (GOGC) costs nothing while peers wait and half the requests a second
+// when many ask; and what a burst leaves behind stays until the next one, though
+// peers may wait for minutes in between.
 package garbage
 
 import (
@@ -11,47 +13,69 @@ import (
 )
 
 const (
-	// lookEvery is how often a rest is looked for.
-	lookEvery = 2 * time.Second
+	// lookEvery is how often the program is looked at.
+	lookEvery = time.Second
 	// restsBelow is how many bytes are allocated at most between two looks at
 	// rest. What two hundred peers' polls need is less, preparing a document far more.
-	restsBelow = 2 << 20
+	restsBelow = 1 << 20
 	// worthwhile is how many bytes must have been allocated since the last
 	// collection for another one: at rest that is about half a minute.
 	worthwhile = 4 << 20
+	// busyFrom is how many requests between two looks mean that collecting often
+	// would cost them. Hundreds of peers that read a changed document are less, and
+	// so is what preparing documents allocates in any number: the heap must not
+	// spread for that, for it would keep the holes.
+	busyFrom = 2000
+	// busyPercent is Go's own share.
+	busyPercent = 100
 )
 
-// Collect collects garbage whenever there is some and the program rests, until ctx ends.
-func Collect(ctx context.Context) {
+// Collect looks after the collector until ctx ends: the share that GOGC sets
+// holds but while the program is busy, and at rest all garbage is collected and
+// given back. A program without GOGC, or with more than Go's own, keeps that.
+// requests tells how many there have ever been.
+func Collect(ctx context.Context, requests func() uint64) {
+	calm := debug.SetGCPercent(busyPercent)
+	debug.SetGCPercent(calm)
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
-	var seen allocated
+	seen := looks{requests: requests()}
 	for {
 		select {
 		case <-ctx.Done():
+			debug.SetGCPercent(calm)
 			return
 		case <-ticker.C:
 		}
-		if seen.due(read()) {
+		wasBusy := seen.busy
+		due := seen.due(read(), requests())
+		if seen.busy != wasBusy && calm >= 0 && calm < busyPercent {
+			debug.SetGCPercent(map[bool]int{true: busyPercent, false: calm}[seen.busy])
+		}
+		if due {
 			debug.FreeOSMemory()
 		}
 	}
 }
 
-// allocated is how many bytes had ever been allocated.
-type allocated struct {
-	// lastLook and lastCollection are when that was.
-	lastLook, lastCollection uint64
+// looks are what was seen so far.
+type looks struct {
+	// allocated is how many bytes had ever been allocated at the last look,
+	// collected at the last collection, and requests how many there had been.
+	allocated, collected, requests uint64
+	// busy is true from a look at a busy program to one at another.
+	busy bool
 }
 
-// due is true when it is time to collect: now is what has ever been allocated.
-func (a *allocated) due(now uint64) bool {
-	rests := now-a.lastLook < restsBelow
-	a.lastLook = now
-	if !rests || now-a.lastCollection < worthwhile {
+// due is true when it is time to collect; allocated and requests are what there have ever been.
+func (l *looks) due(allocated, requests uint64) bool {
+	rests := allocated-l.allocated < restsBelow
+	l.busy = requests-l.requests >= busyFrom
+	l.allocated, l.requests = allocated, requests
+	if !rests || allocated-l.collected < worthwhile {
 		return false
 	}
-	a.lastCollection = now
+	l.collected = allocated
 	return true
 }
 

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -84,6 +85,8 @@ type Handler struct {
 	stopping chan struct{}
 	stop     sync.Once
 
+	requests atomic.Uint64
+
 	publicWaiters, privateWaiters waiters
 }
 
@@ -135,8 +138,12 @@ func NewHandler(options Options) *Handler {
 // Stop answers held requests at once and holds no more.
 func (h *Handler) Stop() { h.stop.Do(func() { close(h.stopping) }) }
 
+// Requests is how many there have been since the start.
+func (h *Handler) Requests() uint64 { return h.requests.Load() }
+
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.requests.Add(1)
 	route, found := h.routes[r.URL.Path]
 	if !found {
 		refuse(w, http.StatusNotFound, "no such document")
