@@ -4,6 +4,7 @@ import (
 	"context"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
@@ -17,12 +18,15 @@ const (
 // remotePublicMetadata is one entry of remote-public-metadata.json: a
 // neighbour that may ask for metadata, and the key that proves it is the one.
 type remotePublicMetadata struct {
-	Kind        string `json:"kind"`
-	Name        string `json:"name"`
-	ClusterUUID string `json:"clusterUUID"`
-	TrustDomain string `json:"trustDomain,omitempty"`
-	AuthnKeyPub string `json:"authnKeyPub"`
-	RootCA      string `json:"rootCA"`
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+	// ResourceUID ends the entry with the very resource it was made for: whoever
+	// reads it looks whether that exists (package presence).
+	ResourceUID types.UID `json:"resourceUID"`
+	ClusterUUID string    `json:"clusterUUID"`
+	TrustDomain string    `json:"trustDomain,omitempty"`
+	AuthnKeyPub string    `json:"authnKeyPub"`
+	RootCA      string    `json:"rootCA"`
 }
 
 // trustedFederation is one entry of the values internal.federations.
@@ -42,7 +46,7 @@ type trustedFederation struct {
 func allianceMetadata() hookruntime.Hook {
 	binding := federationsBinding()
 	binding.JqFilter = `{
-		metadata: {name: .metadata.name, creationTimestamp: .metadata.creationTimestamp},
+		metadata: {name: .metadata.name, uid: .metadata.uid, creationTimestamp: .metadata.creationTimestamp},
 		spec: {trustDomain: .spec.trustDomain},
 		status: {metadataCache: {trustDomain: .status.metadataCache.trustDomain, public: .status.metadataCache.public}}
 	}`
@@ -75,7 +79,7 @@ func runAllianceMetadata(_ context.Context, in *sdk.HookInput) error {
 		for _, resource := range accepted {
 			public := resource.Status.MetadataCache.Public
 			neighbours[public.ClusterUUID] = remotePublicMetadata{
-				Kind: v1alpha1.IstioFederationKind, Name: resource.Name,
+				Kind: v1alpha1.IstioFederationKind, Name: resource.Name, ResourceUID: resource.UID,
 				ClusterUUID: public.ClusterUUID, TrustDomain: resource.Spec.TrustDomain,
 				AuthnKeyPub: public.AuthnKeyPub, RootCA: public.RootCA,
 			}

@@ -1,6 +1,8 @@
 package hooks
 
 import (
+	"strings"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,8 +22,8 @@ var _ = Describe("Hook alliance_metadata", func() {
 	It("collects whose tokens are accepted and whose roots are trusted", func() {
 		r := newRun(allianceMetadata(), joinedSettings).given(aFederation("b", "api.shop"), aFederation("c")).succeeds()
 		Expect(r.ValuesGet(remotePublicMetadataPath).Raw).To(MatchJSON(`{
-			"uuid-b": {"kind": "IstioFederation", "name": "b", "clusterUUID": "uuid-b", "trustDomain": "b.local", "authnKeyPub": "key of b", "rootCA": "root of b"},
-			"uuid-c": {"kind": "IstioFederation", "name": "c", "clusterUUID": "uuid-c", "trustDomain": "c.local", "authnKeyPub": "key of c", "rootCA": "root of c"}
+			"uuid-b": {"kind": "IstioFederation", "name": "b", "resourceUID": "uid-b", "clusterUUID": "uuid-b", "trustDomain": "b.local", "authnKeyPub": "key of b", "rootCA": "root of b"},
+			"uuid-c": {"kind": "IstioFederation", "name": "c", "resourceUID": "uid-c", "clusterUUID": "uuid-c", "trustDomain": "c.local", "authnKeyPub": "key of c", "rootCA": "root of c"}
 		}`))
 		Expect(r.ValuesGet(federationsPath).Raw).To(MatchJSON(`[
 			{"name": "b", "trustDomain": "b.local", "rootCA": "root of b", "anchors": []},
@@ -34,6 +36,12 @@ var _ = Describe("Hook alliance_metadata", func() {
 		r.given(aFederation("c")).succeeds()
 		Expect(r.ValuesGet(remotePublicMetadataPath).Map()).To(And(HaveKey("uuid-c"), Not(HaveKey("uuid-b"))))
 		Expect(r.ValuesGet(federationsPath).Array()).To(HaveLen(1))
+	})
+
+	It("tells a resource from its successor of the same name", func() {
+		r := newRun(allianceMetadata(), joinedSettings).given(aFederation("b")).succeeds()
+		r.given(strings.Replace(aFederation("b"), "uid: uid-b", "uid: uid-of-the-successor", 1)).succeeds()
+		Expect(r.ValuesGet(remotePublicMetadataPath).Get("uuid-b.resourceUID").String()).To(Equal("uid-of-the-successor"))
 	})
 
 	It("lets go of everybody when federation is switched off", func() {

@@ -63,7 +63,7 @@ func meshedClusters(in *sdk.HookInput, neighbours map[string]remotePublicMetadat
 	for _, resource := range accepted {
 		public, private := resource.Status.MetadataCache.Public, resource.Status.MetadataCache.Private
 		neighbours[public.ClusterUUID] = remotePublicMetadata{
-			Kind: v1alpha1.IstioMulticlusterKind, Name: resource.Name,
+			Kind: v1alpha1.IstioMulticlusterKind, Name: resource.Name, ResourceUID: resource.UID,
 			ClusterUUID: public.ClusterUUID, TrustDomain: this.TrustDomain,
 			AuthnKeyPub: public.AuthnKeyPub, RootCA: public.RootCA,
 		}

@@ -15,7 +15,7 @@ func multiclustersBinding() sdk.KubernetesConfig {
 		APIVersion: v1alpha1.APIVersion,
 		Kind:       v1alpha1.IstioMulticlusterKind,
 		JqFilter: `{
-			metadata: {name: .metadata.name, generation: .metadata.generation, creationTimestamp: .metadata.creationTimestamp},
+			metadata: {name: .metadata.name, uid: .metadata.uid, generation: .metadata.generation, creationTimestamp: .metadata.creationTimestamp},
 			spec: .spec,
 			status: {
 				metadataCache: {public: .status.metadataCache.public, private: .status.metadataCache.private},

@@ -184,11 +184,12 @@ func TestPeersOfTheExporter(t *testing.T) {
 		return string(mustDecode[*corev1.Secret](t, m.render(t, federation, change),
 			"Secret/d8-remote-clusters-public-metadata").Data["remote-public-metadata.json"])
 	}
-	peers := map[string]struct{ Kind, Name, TrustDomain string }{}
+	peers := map[string]struct{ Kind, Name, TrustDomain, ResourceUID string }{}
 	if err := json.Unmarshal([]byte(document(nil)), &peers); err != nil {
 		t.Fatal(err)
 	}
-	if peer := peers["0f2b3c4d-1111-4222-8333-444455556666"]; peer.Kind != "IstioFederation" || peer.TrustDomain != "cluster-b.local" {
+	if peer := peers["0f2b3c4d-1111-4222-8333-444455556666"]; peer.Kind != "IstioFederation" || peer.TrustDomain != "cluster-b.local" ||
+		peer.ResourceUID != "7a3a4c6e-9f4b-4a3d-8a44-7a5f3b1c2d10" {
 		t.Errorf("the peers are %v", peers)
 	}
 	nobody := func(v Values) { v.Set(map[string]any{}, "istio", "internal", "remotePublicMetadata") }
