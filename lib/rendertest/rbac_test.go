@@ -15,8 +15,10 @@ import (
 func TestMetadataExporterRights(t *testing.T) {
 	m := load(t)
 	const (
-		federations   = "cluster: deckhouse.io/istiofederations: list watch patch"
-		multiclusters = "cluster: deckhouse.io/istiomulticlusters: list watch patch"
+		federations       = "cluster: deckhouse.io/istiofederations: list watch"
+		multiclusters     = "cluster: deckhouse.io/istiomulticlusters: list watch"
+		pokeFederations   = "cluster: deckhouse.io/istiofederations: patch"
+		pokeMulticlusters = "cluster: deckhouse.io/istiomulticlusters: patch"
 	)
 	common := []string{
 		"cluster: /services: list watch",
@@ -31,10 +33,10 @@ func TestMetadataExporterRights(t *testing.T) {
 		wanted         []string
 		watches        bool
 	}{
-		{"federation", federation, kubernetesAPIs, with(common, federations), true},
-		{"multicluster", multicluster, kubernetesAPIs, with(common, multiclusters), true},
-		{"both", federation + "\n" + multicluster, kubernetesAPIs, with(common, federations, multiclusters), true},
-		{"nothing can narrow the right to patch", federation, nil, common, false},
+		{"federation", federation, kubernetesAPIs, with(common, federations, pokeFederations), true},
+		{"multicluster", multicluster, kubernetesAPIs, with(common, multiclusters, pokeMulticlusters), true},
+		{"both", federation + "\n" + multicluster, kubernetesAPIs, with(common, federations, multiclusters, pokeFederations, pokeMulticlusters), true},
+		{"nothing can narrow the right to patch", federation, nil, with(common, federations), false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -50,7 +50,7 @@ Kubernetes is accessed by the default rules of kubectl: KUBECONFIG, else the Pod
 	flags.StringVar(&options.clientCertificateDir, "client-certificate-dir", "/etc/metadata-exporter/client", "directory with tls.crt and tls.key, which prove this cluster to its peers besides the token; read again when they change, may be missing")
 	flags.StringVar(&options.ingressClientCA, "ingress-client-ca", "", "PEM file with the authority of the ingress controller's client certificate; a connection with such a certificate may name its caller in the header ssl-client-cert")
 	flags.BoolVar(&options.watchPeers, "watch-peers", true, "hold long polls on the peers of the resources of --watch-kinds and poke the resource on change")
-	flags.StringSliceVar(&options.watchKinds, "watch-kinds", []string{"IstioFederation"}, "kinds of the resources whose peers are watched: IstioFederation, IstioMulticluster")
+	flags.StringSliceVar(&options.watchKinds, "watch-kinds", []string{"IstioFederation"}, "kinds of the resources that join neighbours, which may ask while the resource exists, and whose peers are watched: IstioFederation, IstioMulticluster")
 	flags.TextVar(&options.logLevel, "log-level", options.logLevel, "least level of log lines: debug, info, warn or error")
 	for _, required := range []string{"cluster-domain", "cluster-uuid"} {
 		if err := command.MarkFlagRequired(required); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/dynamic"
+	kubemetadata "k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
@@ -80,6 +81,10 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
+	resources, err := kubemetadata.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("make a Kubernetes client of objects' metadata: %w", err)
+	}
 	dynamicClient, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("make a Kubernetes client: %w", err)
@@ -101,6 +106,8 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 	metrics := telemetry.NewMetrics()
 	feed := &cluster.Feed{
 		API:           api,
+		Resources:     resources,
+		Kinds:         options.watchKinds,
 		Namespace:     options.namespace,
 		ClusterDomain: options.clusterDomain,
 		Documents:     documents.NewSet(options.clusterDomain, time.Now),

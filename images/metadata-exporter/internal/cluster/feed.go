@@ -1,6 +1,6 @@
 // Package cluster feeds the exporter from this cluster's API server: published
-// Services and the ConfigMap become documents, the Secret of accepted peers
-// becomes the neighbours.
+// Services and the ConfigMap become documents, the Secret of accepted peers and
+// the resources that exist become the neighbours.
 package cluster
 
 import (
@@ -13,11 +13,13 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/lib/presence"
 	"github.com/deckhouse-mesh/istio/lib/publicservices"
 )
 
@@ -34,6 +36,10 @@ const (
 // Feed keeps Documents and Neighbours as the API server has them.
 type Feed struct {
 	API API
+	// Resources is a client for the metadata of the resources of Kinds: clusters
+	// that were accepted for them are neighbours while they exist.
+	Resources metadata.Interface
+	Kinds     []string
 	// Namespace of the exporter and its objects.
 	Namespace string
 	// ClusterDomain ends the hostnames of published Services.
@@ -62,7 +68,7 @@ type source struct {
 // Ready returns nil once everything was listed and turned into documents.
 func (f *Feed) Ready() error {
 	if !f.fed.Load() {
-		return errors.New("waiting for the first list of Services, their endpoints, ConfigMap and Secret from the API server")
+		return errors.New("waiting for the first list of Services, their endpoints, ConfigMap, Secret and the resources that join neighbours from the API server")
 	}
 	return nil
 }
@@ -85,9 +91,13 @@ func (f *Feed) Run(ctx context.Context) error {
 	endpointSlices := source{"EndpointSlices", newEndpointSliceInformer(f.API), stripEndpointSlice, f.identities.endpointSliceEvents(changed)}
 	pods := source{"Pods", podInformer, stripPod, f.identities.podEvents(changed)}
 
+	resources, err := presence.NewWatch(f.Resources, f.Kinds, f.Log, changed)
+	if err != nil {
+		return err
+	}
 	var running sync.WaitGroup
 	defer running.Wait()
-	synced := []cache.InformerSynced{}
+	synced := []cache.InformerSynced{resources.Synced}
 	for _, each := range []source{services, configMap, secret, endpointSlices, pods} {
 		hasSynced, err := prepare(each.SharedIndexInformer, each.name, each.strip, f.Log, each.handler)
 		if err != nil {
@@ -96,11 +106,13 @@ func (f *Feed) Run(ctx context.Context) error {
 		running.Go(func() { each.RunWithContext(ctx) })
 		synced = append(synced, hasSynced)
 	}
+	running.Go(func() { resources.Run(ctx) })
 	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
 		return nil
 	}
 	for {
-		f.feed(services.GetStore(), configMap.GetStore(), secret.GetStore())
+		f.feedNeighbours(f.secret(secret.GetStore()), resources.Resources())
+		f.feedDocuments(services.GetStore(), configMap.GetStore())
 		select {
 		case <-ctx.Done():
 			return nil
@@ -118,10 +130,8 @@ func (f *Feed) Run(ctx context.Context) error {
 	}
 }
 
-// feed turns what the caches hold now into documents and neighbours.
-func (f *Feed) feed(services, configMaps, secrets cache.Store) {
-	f.feedNeighbours(f.secret(secrets))
-
+// feedDocuments turns what the caches hold now into documents.
+func (f *Feed) feedDocuments(services, configMaps cache.Store) {
 	list := services.List()
 	candidates := make([]*publicservices.Candidate, 0, len(list))
 	for _, object := range list {
@@ -135,12 +145,21 @@ func (f *Feed) feed(services, configMaps, secrets cache.Store) {
 	f.fed.Store(true)
 }
 
-// feedNeighbours takes over the neighbours of a Secret, once: informers never
-// change an object, and reading the keys and roots of hundreds of neighbours
-// for each change of a Service would cost as much as the document.
-func (f *Feed) feedNeighbours(secret *corev1.Secret) {
+// feedNeighbours takes over the resources that exist, and who is accepted.
+func (f *Feed) feedNeighbours(secret *corev1.Secret, existing presence.Resources) {
+	changed := f.Neighbours.SetResources(existing)
+	if f.judge(secret) || changed {
+		f.Log.Info("neighbours changed", "count", f.Neighbours.Len(), "resourceGone", f.Neighbours.Departed())
+	}
+	f.Metrics.Neighbours.Set(float64(f.Neighbours.Len()))
+}
+
+// judge takes over who is accepted from a Secret, once: informers never change an
+// object, and reading the keys and roots of hundreds of neighbours for each
+// change of a Service would cost as much as the document.
+func (f *Feed) judge(secret *corev1.Secret) (changed bool) {
 	if f.fed.Load() && secret == f.judged {
-		return
+		return false
 	}
 	f.judged = secret
 	var (
@@ -152,14 +171,11 @@ func (f *Feed) feedNeighbours(secret *corev1.Secret) {
 	}
 	if !present {
 		f.reported.problem(f, "Secret "+SecretName, fmt.Errorf("the Secret has no key %s; neighbours stay as they were", neighbours.SecretKey))
-		return
+		return false
 	}
 	changed, err := f.Neighbours.Set(content)
 	f.reported.problem(f, "Secret "+SecretName, err)
-	if changed {
-		f.Log.Info("neighbours changed", "count", f.Neighbours.Len())
-	}
-	f.Metrics.Neighbours.Set(float64(f.Neighbours.Len()))
+	return changed
 }
 
 func (f *Feed) configMap(store cache.Store) *corev1.ConfigMap {

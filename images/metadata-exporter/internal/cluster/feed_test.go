@@ -25,6 +25,8 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/presence"
+	"github.com/deckhouse-mesh/istio/lib/presence/presencetest"
 )
 
 const namespace = "d8-istio"
@@ -49,8 +51,9 @@ func (l *logBuffer) String() string {
 
 type feeding struct {
 	*cluster.Feed
-	client *fake.Clientset
-	logs   *logBuffer
+	client    *fake.Clientset
+	resources *presencetest.Cluster
+	logs      *logBuffer
 }
 
 // fakeReader reads from the fake clientset, which cannot stream a first list.
@@ -68,11 +71,18 @@ func apiOf(client *fake.Clientset) cluster.API {
 	}
 }
 
-func start(t *testing.T, client *fake.Clientset) feeding {
+// start feeds from a cluster that has these resources, which join neighbours.
+func start(t *testing.T, client *fake.Clientset, existing ...presence.Resource) feeding {
+	t.Helper()
+	return startWith(t, client, presencetest.NewCluster(t, existing...))
+}
+
+func startWith(t *testing.T, client *fake.Clientset, resources *presencetest.Cluster) feeding {
 	t.Helper()
 	logs := &logBuffer{}
 	feed := &cluster.Feed{
-		API: apiOf(client), Namespace: namespace, ClusterDomain: "cluster-a.local",
+		API: apiOf(client), Resources: resources, Kinds: []string{v1alpha1.IstioFederationKind, v1alpha1.IstioMulticlusterKind},
+		Namespace: namespace, ClusterDomain: "cluster-a.local",
 		Documents:  documents.NewSet("cluster-a.local", time.Now),
 		Neighbours: neighbours.New(),
 		Metrics:    telemetry.NewMetrics(),
@@ -92,7 +102,7 @@ func start(t *testing.T, client *fake.Clientset) feeding {
 			t.Error("the feed does not stop")
 		}
 	})
-	return feeding{feed, client, logs}
+	return feeding{feed, client, resources, logs}
 }
 
 func (f feeding) waitReady(t *testing.T) {
@@ -114,6 +124,16 @@ func (f feeding) waitFederation(t *testing.T, has func(body string) bool) {
 		}
 		if !has(string(revision.Body)) {
 			return "federation document: " + string(revision.Body)
+		}
+		return ""
+	})
+}
+
+func (f feeding) waitNeighbours(t *testing.T, want int) {
+	t.Helper()
+	fixture.Eventually(t, func() string {
+		if got, told := f.Neighbours.Len(), testutil.ToFloat64(f.Metrics.Neighbours); got != want || told != float64(want) {
+			return fmt.Sprintf("%d neighbours (metric %v), want %d", got, told, want)
 		}
 		return ""
 	})
@@ -181,16 +201,11 @@ func TestTheFederationDocumentFollowsServicesAndConfigMap(t *testing.T) {
 func TestNeighboursFollowTheSecret(t *testing.T) {
 	ctx := context.Background()
 	b := fixture.NewCluster(t, "uuid-b", "cluster-b.local")
-	f := start(t, fake.NewClientset(settings(t, gateways)))
+	f := start(t, fake.NewClientset(settings(t, gateways)), b.Resource(v1alpha1.IstioFederationKind))
 	f.waitReady(t)
 	count := func(want int) {
 		t.Helper()
-		fixture.Eventually(t, func() string {
-			if got := f.Neighbours.Len(); got != want {
-				return fmt.Sprintf("%d neighbours, want %d", got, want)
-			}
-			return ""
-		})
+		f.waitNeighbours(t, want)
 	}
 	count(0)
 	secrets := f.client.CoreV1().Secrets(namespace)
@@ -225,6 +240,72 @@ func TestNeighboursFollowTheSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	count(0)
+}
+
+func TestNeighboursFollowTheirResources(t *testing.T) {
+	b, c := fixture.NewCluster(t, "uuid-b", "cluster-b.local"), fixture.NewCluster(t, "uuid-c", "cluster-c.local")
+	ofB, ofC := b.Resource(v1alpha1.IstioFederationKind), c.Resource(v1alpha1.IstioMulticlusterKind)
+	f := start(t, fake.NewClientset(settings(t, gateways), secret(fixture.JSON(t, map[string]any{
+		b.UUID: b.Entry(ofB.Kind), c.UUID: c.Entry(ofC.Kind),
+	}))), ofB, ofC)
+	f.waitReady(t)
+	f.waitNeighbours(t, 2)
+
+	f.resources.Delete(ofB.Kind, ofB.Name)
+	f.waitNeighbours(t, 1)
+	if _, known := f.Neighbours.Lookup(c.UUID); !known {
+		t.Error("the other one is gone")
+	}
+	if logs := f.logs.String(); !strings.Contains(logs, "resourceGone") || !strings.Contains(logs, ofB.Name) {
+		t.Errorf("nobody says whose resource is gone:\n%s", logs)
+	}
+	successor := ofB
+	successor.UID = "another"
+	f.resources.Create(successor)
+	f.resources.BeginDeletion(ofC.Kind, ofC.Name)
+	f.waitNeighbours(t, 0)
+
+	f.resources.Delete(successor.Kind, successor.Name)
+	f.resources.Create(ofB)
+	f.waitNeighbours(t, 1)
+}
+
+func TestNeighboursStayWhileTheAPIServerIsAway(t *testing.T) {
+	b := fixture.NewCluster(t, "uuid-b", "cluster-b.local")
+	resource := b.Resource(v1alpha1.IstioFederationKind)
+	f := start(t, fake.NewClientset(settings(t, gateways), secret(fixture.JSON(t, map[string]any{b.UUID: b.Entry(resource.Kind)}))), resource)
+	f.waitReady(t)
+	f.waitNeighbours(t, 1)
+	f.resources.Fail(errors.New("connection refused"))
+	fixture.Eventually(t, func() string {
+		if !strings.Contains(f.logs.String(), "connection refused") {
+			return "the failure is not logged"
+		}
+		return ""
+	})
+	if f.Ready() != nil || f.Neighbours.Len() != 1 {
+		t.Errorf("Ready() = %v, %d neighbours", f.Ready(), f.Neighbours.Len())
+	}
+}
+
+func TestNotReadyUntilItIsKnownWhichResourcesExist(t *testing.T) {
+	b := fixture.NewCluster(t, "uuid-b", "cluster-b.local")
+	resource := b.Resource(v1alpha1.IstioFederationKind)
+	resources := presencetest.NewCluster(t, resource)
+	resources.Fail(errors.New("forbidden"))
+	f := startWith(t, fake.NewClientset(settings(t, gateways), secret(fixture.JSON(t, map[string]any{b.UUID: b.Entry(resource.Kind)}))), resources)
+	fixture.Eventually(t, func() string {
+		if !strings.Contains(f.logs.String(), "forbidden") {
+			return "the failure is not logged"
+		}
+		return ""
+	})
+	if f.Ready() == nil || f.Neighbours.Len() != 0 || f.Documents.Public.Current() != nil {
+		t.Errorf("Ready() = %v, %d neighbours", f.Ready(), f.Neighbours.Len())
+	}
+	resources.Fail(nil)
+	f.waitReady(t)
+	f.waitNeighbours(t, 1)
 }
 
 func TestADeletedConfigMapLeavesItsLastContentInForce(t *testing.T) {
@@ -364,7 +445,7 @@ func TestTheAPIServerIsAskedForNoMoreThanNeeded(t *testing.T) {
 func TestSecretsAreNotLogged(t *testing.T) {
 	b := fixture.NewCluster(t, "uuid-b", "cluster-b.local")
 	content := fixture.JSON(t, map[string]any{b.UUID: b.Entry(v1alpha1.IstioFederationKind)})
-	f := start(t, fake.NewClientset(settings(t, gateways), secret(content)))
+	f := start(t, fake.NewClientset(settings(t, gateways), secret(content)), b.Resource(v1alpha1.IstioFederationKind))
 	f.waitReady(t)
 	if logs := f.logs.String(); strings.Contains(logs, "PUBLIC KEY") || strings.Contains(logs, "CERTIFICATE") || !strings.Contains(logs, "neighbours changed") {
 		t.Errorf("logs:\n%s", logs)

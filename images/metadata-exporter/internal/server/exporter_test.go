@@ -154,8 +154,10 @@ func (e *exporter) update() {
 	e.check(err)
 }
 
+// setNeighbours accepts those clusters, whose resources exist, and no others.
 func (e *exporter) setNeighbours(entries map[string]any) {
 	e.t.Helper()
+	e.neighbours.SetResources(fixture.Existing(entries))
 	_, err := e.neighbours.Set([]byte(fixture.JSON(e.t, entries)))
 	e.check(err)
 }

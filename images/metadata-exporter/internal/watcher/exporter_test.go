@@ -116,7 +116,9 @@ func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture
 
 	// B does not know A yet: only its public document can be seen.
 	alone := h.waitAnnotation(func(value string) bool { return value != "" && !complete(value) })
-	if _, err := registry.Set([]byte(fixture.JSON(t, map[string]any{a.UUID: a.Entry("IstioFederation")}))); err != nil {
+	entries := map[string]any{a.UUID: a.Entry("IstioFederation")}
+	registry.SetResources(fixture.Existing(entries))
+	if _, err := registry.Set([]byte(fixture.JSON(t, entries))); err != nil {
 		t.Fatal(err)
 	}
 	joined := h.waitAnnotation(complete)

@@ -1,0 +1,91 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
+	"github.com/deckhouse-mesh/istio/lib/presence"
+)
+
+// TestWhatANeighbourMayEndsWithItsResource goes through both kinds and all that can
+// become of a resource while the Secret names the neighbour still.
+func TestWhatANeighbourMayEndsWithItsResource(t *testing.T) {
+	for _, document := range private {
+		for name, becomes := range map[string]func(presence.Resource) []presence.Resource{
+			"is deleted": func(presence.Resource) []presence.Resource { return nil },
+			"is replaced by another of its name": func(former presence.Resource) []presence.Resource {
+				former.UID = "another"
+				return []presence.Resource{former}
+			},
+		} {
+			t.Run(document.kind+" "+name, func(t *testing.T) {
+				e := start(t)
+				joined, other := e.federated, e.meshed
+				if document.kind == "IstioMulticluster" {
+					joined, other = e.meshed, e.federated
+				}
+				others := other.Resource(otherKind(document.kind))
+				token := bearer(joined.Token(t, e.own.UUID, document.scope))
+				pair := joined.Root.Client(t, time.Now())
+				byToken := e.ask(http.MethodGet, document.path, token...)
+				byCertificate := e.as(&pair).ask(http.MethodGet, document.path)
+				if byToken.code != http.StatusOK || byCertificate.code != http.StatusOK {
+					t.Fatalf("before: %+v, %+v", byToken, byCertificate)
+				}
+				waiting := []string{"If-None-Match", byToken.header.Get("ETag"), "Prefer", "wait=50"}
+				held := []<-chan answer{
+					e.hold(1, document.path, append(waiting, token...)...),
+					e.as(&pair).hold(2, document.path, waiting...),
+				}
+
+				e.neighbours.SetResources(presence.Of(append(becomes(joined.Resource(document.kind)), others)...))
+				for _, each := range held {
+					if got := e.receive(each); got.code != http.StatusUnauthorized || strings.Contains(got.body, "10.0.0.1") {
+						t.Errorf("a held poll ends with %+v", got)
+					}
+				}
+				for proof, got := range map[string]answer{
+					"the token that was accepted before":       e.ask(http.MethodGet, document.path, token...),
+					"a new token":                              e.ask(http.MethodGet, document.path, bearer(joined.Token(t, e.own.UUID, document.scope))...),
+					"the certificate that was accepted before": e.as(&pair).ask(http.MethodGet, document.path),
+				} {
+					if got.code != http.StatusUnauthorized {
+						t.Errorf("%s: %+v", proof, got)
+					}
+				}
+				for _, each := range private {
+					if each.kind == others.Kind {
+						if got := e.ask(http.MethodGet, each.path, bearer(other.Token(t, e.own.UUID, each.scope))...); got.code != http.StatusOK {
+							t.Errorf("the other neighbour: %+v", got)
+						}
+					}
+				}
+
+				e.neighbours.SetResources(presence.Of(joined.Resource(document.kind), others))
+				if got := e.ask(http.MethodGet, document.path, token...); got.code != http.StatusOK {
+					t.Errorf("where the resource is there after all: %+v", got)
+				}
+			})
+		}
+	}
+}
+
+func otherKind(kind string) string {
+	if kind == "IstioFederation" {
+		return "IstioMulticluster"
+	}
+	return "IstioFederation"
+}
+
+func TestAHeldRequestOutlivesResourcesOfOthers(t *testing.T) {
+	e := start(t)
+	answers := e.hold(1, "private/federation.json", e.waiting(50)...)
+	e.neighbours.SetResources(presence.Of(e.federated.Resource("IstioFederation"), fixture.NewCluster(t, "uuid-new", "new.local").Resource("IstioFederation")))
+	e.publish("web")
+	if got := e.receive(answers); got.code != http.StatusOK || !strings.Contains(got.body, "web.shop") {
+		t.Errorf("got %+v", got)
+	}
+}
