@@ -4,9 +4,11 @@ import (
 	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 )
 
-// ClusterRights are the rules of the proxy's ClusterRole: what it forwards, and nothing else.
+// ClusterRights are the rules of the proxy's ClusterRole for what it forwards; OwnClusterRights are the others.
 func ClusterRights() []rbacv1.PolicyRule {
 	rules := append(
 		rulesFor(readable, "get", "list", "watch"),
@@ -15,6 +17,14 @@ func ClusterRights() []rbacv1.PolicyRule {
 		NonResourceURLs: []string{"/version", "/api", "/api/*", "/apis", "/apis/*"},
 		Verbs:           []string{"get"},
 	})
+}
+
+// OwnClusterRights are the rules of the proxy's ClusterRole for what it looks at
+// itself, whether a neighbour's resource exists. It forwards no request for it.
+func OwnClusterRights() []rbacv1.PolicyRule {
+	return []rbacv1.PolicyRule{{
+		APIGroups: []string{v1alpha1.Group}, Resources: []string{v1alpha1.IstioMulticlusterResource}, Verbs: []string{"list", "watch"},
+	}}
 }
 
 // rulesFor makes one rule a group, in the order in which groups first appear.

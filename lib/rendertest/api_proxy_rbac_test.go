@@ -10,12 +10,13 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/remotereader"
 )
 
-// TestAPIProxyRights compares the proxy's roles with what it forwards: one
+// TestAPIProxyRights compares the proxy's roles with what it forwards and looks at itself: one
 // right more or less is a decision, made in lib/remotereader.
 func TestAPIProxyRights(t *testing.T) {
 	objects := load(t).render(t, multicluster, nil)
-	if got, want := mustDecode[*rbacv1.ClusterRole](t, objects, "ClusterRole/d8:istio:api-proxy").Rules, remotereader.ClusterRights(); !reflect.DeepEqual(got, want) {
-		t.Errorf("the ClusterRole has\n%v\nwant\n%v", got, want)
+	inCluster := append(remotereader.ClusterRights(), remotereader.OwnClusterRights()...)
+	if got := mustDecode[*rbacv1.ClusterRole](t, objects, "ClusterRole/d8:istio:api-proxy").Rules; !reflect.DeepEqual(got, inCluster) {
+		t.Errorf("the ClusterRole has\n%v\nwant\n%v", got, inCluster)
 	}
 	ownSecret := rbacv1.PolicyRule{
 		APIGroups: []string{""}, Resources: []string{"secrets"},

@@ -63,7 +63,8 @@ func (c *Cluster) grant(ctx context.Context, account string, rights Rights) erro
 	named := metav1.ObjectMeta{Name: account}
 	if rights == AsRendered {
 		role = account
-		_, err := rbac.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: named, Rules: remotereader.ClusterRights()}, metav1.CreateOptions{})
+		inCluster := append(remotereader.ClusterRights(), remotereader.OwnClusterRights()...)
+		_, err := rbac.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: named, Rules: inCluster}, metav1.CreateOptions{})
 		create(err)
 		inNamespace := append(remotereader.ControlPlaneRights(), rbacv1.PolicyRule{
 			APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{neighboursSecret}, Verbs: []string{"get", "list", "watch"},

@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/rendertest"
 	"github.com/deckhouse-mesh/istio/test/guarded"
 )
@@ -101,12 +102,14 @@ func arrivals(t *testing.T) []guarded.Arrival {
 }
 
 // arrived are the requests that came since the proxy was ready, without its own
-// watch of neighbours.
+// watches of neighbours and their resources.
 func (p *proxy) arrived(t *testing.T) []guarded.Arrival {
 	t.Helper()
 	var forwarded []guarded.Arrival
 	for _, each := range arrivals(t)[p.before:] {
-		if each.UserAgent == "istio-api-proxy" && each.ObjectRef.Name == "d8-remote-clusters-public-metadata" {
+		own := each.ObjectRef.Name == "d8-remote-clusters-public-metadata" ||
+			each.ObjectRef.APIGroup == v1alpha1.Group && each.ObjectRef.Resource == v1alpha1.IstioMulticlusterResource
+		if each.UserAgent == "istio-api-proxy" && own {
 			continue
 		}
 		if want := "system:serviceaccount:" + guarded.Namespace + ":" + p.account; each.User.Username != want || each.ImpersonatedUser != nil {

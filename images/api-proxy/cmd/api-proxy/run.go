@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
@@ -67,6 +68,10 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("make a Kubernetes client: %w", err)
 	}
+	resources, err := metadata.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("make a Kubernetes client of objects' metadata: %w", err)
+	}
 	apiServer, err := upstream.New(config, log, nil)
 	if err != nil {
 		return err
@@ -87,7 +92,8 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 
 	metrics := telemetry.NewMetrics(func() time.Time { return certificate.Current().Leaf.NotAfter })
 	feed := &cluster.Feed{
-		Client: client, Namespace: options.namespace, Neighbours: callers.NewRegistry(), Metrics: metrics, Log: log,
+		Client: client, Resources: resources, Namespace: options.namespace,
+		Neighbours: callers.NewRegistry(), Metrics: metrics, Log: log,
 	}
 	var ingressClients *tlsfiles.Roots
 	if options.ingressClientCA != "" {

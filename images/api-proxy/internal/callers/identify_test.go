@@ -27,6 +27,7 @@ const here = "uuid-here"
 func registry(t *testing.T, entries map[string]any) *callers.Registry {
 	t.Helper()
 	registry := callers.NewRegistry()
+	registry.SetResources(fixture.Existing(entries))
 	if _, err := registry.Set(fixture.JSON(t, entries)); err != nil {
 		t.Fatal(err)
 	}
@@ -63,6 +64,7 @@ func TestWhoIsIdentified(t *testing.T) {
 		twin.UUID: twin.Entry(v1alpha1.IstioMulticlusterKind, "twin"), sibling.UUID: sibling.Entry(v1alpha1.IstioFederationKind, "sibling"),
 	}
 	registry := callers.NewRegistry()
+	registry.SetResources(fixture.Existing(entries))
 	if _, err := registry.Set(fixture.JSON(t, entries)); err == nil || !strings.Contains(err.Error(), `"t" (cluster uuid-t) needs a token`) {
 		t.Fatalf("Set() = %v", err)
 	}

@@ -10,7 +10,7 @@ type Peer struct {
 func (p Peer) ClusterUUID() string { return p.uuid }
 
 // Name of the IstioMulticluster resource here.
-func (p Peer) Name() string { return p.name }
+func (p Peer) Name() string { return p.resource.Name }
 
 // Changed is closed when Stands may have changed. Take it before asking
 // Stands, lest a change in between is missed.

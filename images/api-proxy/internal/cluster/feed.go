@@ -1,5 +1,5 @@
 // Package cluster feeds the proxy from this cluster's API server: the Secret of
-// accepted peers becomes the neighbours.
+// accepted peers and the IstioMulticlusters that exist become the neighbours.
 package cluster
 
 import (
@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,19 +15,25 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/callers"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/presence"
 )
 
 // SecretName is the Secret that says who the neighbours are.
 const SecretName = "d8-remote-clusters-public-metadata"
 
-// Feed keeps Neighbours as the Secret has them. While the API server is away,
-// everyone stays as they were; when the Secret is deleted, no one is left.
+// Feed keeps Neighbours as the Secret and the resources have them. While the API
+// server is away, everyone stays as they were; when the Secret is deleted, no one is left.
 type Feed struct {
-	Client     kubernetes.Interface
+	Client kubernetes.Interface
+	// Resources is a client for the metadata of IstioMulticlusters: who was accepted
+	// for one may pass while it exists.
+	Resources  metadata.Interface
 	Namespace  string
 	Neighbours *callers.Registry
 	Metrics    *telemetry.Metrics
@@ -35,18 +42,24 @@ type Feed struct {
 	fed      atomic.Bool
 	problem  string
 	listFail atomic.Pointer[string]
+	// existing is set before anything else is known.
+	existing atomic.Pointer[presence.Watch]
 }
 
-// Ready returns nil once the Secret was looked for.
+// Ready returns nil once the Secret was looked for and the resources were listed.
 func (f *Feed) Ready() error {
-	switch reason := f.listFail.Load(); {
-	case f.fed.Load():
+	if f.fed.Load() {
 		return nil
-	case reason != nil:
-		return fmt.Errorf("waiting for the Secret %s/%s from the API server: %s", f.Namespace, SecretName, *reason)
-	default:
-		return fmt.Errorf("waiting for the Secret %s/%s from the API server", f.Namespace, SecretName)
 	}
+	if existing := f.existing.Load(); existing != nil {
+		if err := existing.Ready(); err != nil {
+			return err
+		}
+	}
+	if reason := f.listFail.Load(); reason != nil {
+		return fmt.Errorf("waiting for the Secret %s/%s from the API server: %s", f.Namespace, SecretName, *reason)
+	}
+	return fmt.Errorf("waiting for the Secret %s/%s from the API server", f.Namespace, SecretName)
 }
 
 // Run feeds until ctx ends.
@@ -79,17 +92,20 @@ func (f *Feed) Run(ctx context.Context) error {
 	}); err != nil {
 		return fmt.Errorf("prepare to watch the Secret %s/%s: %w", f.Namespace, SecretName, err)
 	}
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		informer.RunWithContext(ctx)
-	}()
-	defer func() { <-stopped }()
-	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+	existing, err := presence.NewWatch(f.Resources, []string{v1alpha1.IstioMulticlusterKind}, f.Log, changed)
+	if err != nil {
+		return err
+	}
+	f.existing.Store(existing)
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { informer.RunWithContext(ctx) })
+	running.Go(func() { existing.Run(ctx) })
+	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced, existing.Synced) {
 		return nil
 	}
 	for {
-		f.feed(informer.GetStore())
+		f.feed(informer.GetStore(), existing.Resources())
 		select {
 		case <-ctx.Done():
 			return nil
@@ -98,11 +114,11 @@ func (f *Feed) Run(ctx context.Context) error {
 	}
 }
 
-func (f *Feed) feed(store cache.Store) {
+func (f *Feed) feed(store cache.Store, existing presence.Resources) {
+	changed := f.Neighbours.SetResources(existing)
 	object, _, _ := store.GetByKey(f.Namespace + "/" + SecretName)
 	secret, _ := object.(*corev1.Secret)
 	var (
-		changed bool
 		problem error
 		content []byte
 		present = true
@@ -111,14 +127,16 @@ func (f *Feed) feed(store cache.Store) {
 		content, present = secret.Data[callers.SecretKey]
 	}
 	if present {
-		changed, problem = f.Neighbours.Set(content)
+		var others bool
+		others, problem = f.Neighbours.Set(content)
+		changed = changed || others
 	} else {
 		problem = errors.New("it has no key " + callers.SecretKey + "; neighbours stay as they were")
 	}
 	f.report(problem)
 	count := f.Neighbours.Len()
 	if changed {
-		f.Log.Info("neighbours changed", "count", count)
+		f.Log.Info("neighbours changed", "count", count, "resourceGone", f.Neighbours.Departed())
 	}
 	f.Metrics.Neighbours.Set(float64(count))
 	f.fed.Store(true)

@@ -23,14 +23,17 @@ import (
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/fixture"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/presence"
+	"github.com/deckhouse-mesh/istio/lib/presence/presencetest"
 )
 
 const namespace = "d8-istio"
 
 type running struct {
 	*cluster.Feed
-	client *fake.Clientset
-	logs   *lockedBuffer
+	client    *fake.Clientset
+	resources *presencetest.Cluster
+	logs      *lockedBuffer
 }
 
 type lockedBuffer struct {
@@ -50,11 +53,17 @@ func (b *lockedBuffer) String() string {
 	return b.Buffer.String()
 }
 
-func start(t *testing.T, client *fake.Clientset) running {
+// start feeds from a cluster that has these resources.
+func start(t *testing.T, client *fake.Clientset, existing ...presence.Resource) running {
+	t.Helper()
+	return startWith(t, client, presencetest.NewCluster(t, existing...))
+}
+
+func startWith(t *testing.T, client *fake.Clientset, resources *presencetest.Cluster) running {
 	t.Helper()
 	logs := &lockedBuffer{}
 	feed := &cluster.Feed{
-		Client: client, Namespace: namespace, Neighbours: callers.NewRegistry(),
+		Client: client, Resources: resources, Namespace: namespace, Neighbours: callers.NewRegistry(),
 		Metrics: telemetry.NewMetrics(time.Now), Log: slog.New(slog.NewTextHandler(logs, nil)),
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -66,7 +75,7 @@ func start(t *testing.T, client *fake.Clientset) running {
 			t.Errorf("Run() = %v", err)
 		}
 	})
-	return running{feed, client, logs}
+	return running{feed, client, resources, logs}
 }
 
 func (r running) waitCount(t *testing.T, want int) {
@@ -100,7 +109,7 @@ func TestNeighboursFollowTheSecret(t *testing.T) {
 	ctx := t.Context()
 	b, c := fixture.NewCluster(t, "uuid-b"), fixture.NewCluster(t, "uuid-c")
 	federated := fixture.NewCluster(t, "uuid-f")
-	r := start(t, fake.NewClientset())
+	r := start(t, fake.NewClientset(), resourceOf(b), resourceOf(c), federated.Resource(v1alpha1.IstioFederationKind, "f"))
 	r.waitCount(t, 0) // no Secret is no neighbour, and nothing to wait for
 	secrets := r.client.CoreV1().Secrets(namespace)
 	update := func(secret *corev1.Secret) {
@@ -114,7 +123,7 @@ func TestNeighboursFollowTheSecret(t *testing.T) {
 	}
 	r.waitCount(t, 2)
 	update(secret(fixture.JSON(t, map[string]any{
-		b.UUID: b.Entry(v1alpha1.IstioMulticlusterKind, "b"), federated.UUID: federated.Entry(v1alpha1.IstioFederationKind, "f"),
+		b.UUID: b.Entry(v1alpha1.IstioMulticlusterKind, b.UUID), federated.UUID: federated.Entry(v1alpha1.IstioFederationKind, "f"),
 	})))
 	r.waitCount(t, 1)
 	for _, bad := range []*corev1.Secret{secret([]byte("rubbish")), {ObjectMeta: secret(nil).ObjectMeta}} {
@@ -131,6 +140,60 @@ func TestNeighboursFollowTheSecret(t *testing.T) {
 	if logs := r.logs.String(); strings.Contains(logs, "PUBLIC KEY") || strings.Contains(logs, "BEGIN CERTIFICATE") || !strings.Contains(logs, "neighbours changed") {
 		t.Errorf("logs:\n%s", logs)
 	}
+}
+
+// resourceOf is the IstioMulticluster of a cluster in fixture.Metadata.
+func resourceOf(cluster fixture.Cluster) presence.Resource {
+	return cluster.Resource(v1alpha1.IstioMulticlusterKind, cluster.UUID)
+}
+
+func TestNeighboursFollowTheirResources(t *testing.T) {
+	b, c := fixture.NewCluster(t, "uuid-b"), fixture.NewCluster(t, "uuid-c")
+	ofB, ofC := resourceOf(b), resourceOf(c)
+	r := start(t, fake.NewClientset(secret(fixture.Metadata(t, b, c))), ofB, ofC)
+	r.waitCount(t, 2)
+
+	r.resources.Delete(ofB.Kind, ofB.Name)
+	r.waitCount(t, 1)
+	if logs := r.logs.String(); !strings.Contains(logs, "resourceGone") || !strings.Contains(logs, ofB.Name) {
+		t.Errorf("nobody says whose resource is gone:\n%s", logs)
+	}
+	successor := ofB
+	successor.UID = "another"
+	r.resources.Create(successor)
+	r.resources.BeginDeletion(ofC.Kind, ofC.Name)
+	r.waitCount(t, 0)
+
+	r.resources.Delete(successor.Kind, successor.Name)
+	r.resources.Create(ofB)
+	r.waitCount(t, 1)
+
+	r.resources.Fail(errors.New("connection refused"))
+	fixture.Eventually(t, func() string {
+		if !strings.Contains(r.logs.String(), "connection refused") {
+			return "the failure is not logged"
+		}
+		return ""
+	})
+	r.waitCount(t, 1) // as they were
+}
+
+func TestNotReadyUntilItIsKnownWhichResourcesExist(t *testing.T) {
+	b := fixture.NewCluster(t, "uuid-b")
+	resources := presencetest.NewCluster(t, resourceOf(b))
+	resources.Fail(errors.New("forbidden by RBAC"))
+	r := startWith(t, fake.NewClientset(secret(fixture.Metadata(t, b))), resources)
+	fixture.Eventually(t, func() string {
+		if err := r.Ready(); err == nil || !strings.Contains(err.Error(), "istiomulticlusters") || !strings.Contains(err.Error(), "forbidden by RBAC") {
+			return fmt.Sprintf("Ready() = %v", err)
+		}
+		return ""
+	})
+	if r.Neighbours.Len() != 0 {
+		t.Error("there are neighbours")
+	}
+	resources.Fail(nil)
+	r.waitCount(t, 1)
 }
 
 func TestNotReadyUntilTheSecretWasLookedFor(t *testing.T) {
@@ -150,7 +213,7 @@ func TestNotReadyUntilTheSecretWasLookedFor(t *testing.T) {
 	}
 }
 
-func TestOnlyTheOneSecretIsAskedFor(t *testing.T) {
+func TestOnlyTheOneSecretAndIstioMulticlustersAreAskedFor(t *testing.T) {
 	r := start(t, fake.NewClientset())
 	r.waitCount(t, 0)
 	for _, action := range r.client.Actions() {
@@ -163,6 +226,11 @@ func TestOnlyTheOneSecretIsAskedFor(t *testing.T) {
 		}
 		if action.GetResource().Resource != "secrets" || action.GetNamespace() != namespace || fields != "metadata.name="+cluster.SecretName {
 			t.Errorf("%s %s in %q, fields %q", action.GetVerb(), action.GetResource().Resource, action.GetNamespace(), fields)
+		}
+	}
+	for _, action := range r.resources.Actions() {
+		if verb, resource := action.GetVerb(), action.GetResource().Resource; resource != v1alpha1.IstioMulticlusterResource || verb != "list" && verb != "watch" {
+			t.Errorf("%s %s", verb, resource)
 		}
 	}
 }

@@ -162,9 +162,10 @@ func start(tb testing.TB, s setup) *proxy {
 	return p
 }
 
-// trust makes those clusters the only neighbours.
+// trust makes those clusters the only neighbours; their resources exist.
 func (p *proxy) trust(tb testing.TB, clusters ...fixture.Cluster) {
 	tb.Helper()
+	p.registry.SetResources(fixture.Existing(fixture.Entries(clusters...)))
 	if _, err := p.registry.Set(fixture.Metadata(tb, clusters...)); err != nil {
 		tb.Fatal(err)
 	}

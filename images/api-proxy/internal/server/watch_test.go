@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/fixture"
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/presence"
 )
 
 // events is a backend whose watches send what the test says, when it says it.
@@ -124,13 +126,15 @@ func TestEventsPassOneByOne(t *testing.T) {
 
 func TestAWatchEndsWithinASecondOfThePermission(t *testing.T) {
 	other := fixture.NewCluster(t, "uuid-o")
-	for name, change := range map[string]func(*proxy) []fixture.Cluster{
-		"the resource is removed":     func(*proxy) []fixture.Cluster { return nil },
-		"another one takes its place": func(*proxy) []fixture.Cluster { return []fixture.Cluster{other} },
-		"the key changes": func(p *proxy) []fixture.Cluster {
+	for name, change := range map[string]func(*proxy){
+		"nobody is accepted any more":  func(p *proxy) { p.trust(t) },
+		"another one is in its place":  func(p *proxy) { p.trust(t, other) },
+		"its resource alone is gone":   func(p *proxy) { p.registry.SetResources(fixture.Existing(fixture.Entries(other))) },
+		"its resource has a successor": func(p *proxy) { p.registry.SetResources(presence.Of(successor(p.b))) },
+		"the key changes": func(p *proxy) {
 			replaced := p.b
 			replaced.Keys = other.Keys
-			return []fixture.Cluster{replaced}
+			p.trust(t, replaced)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -147,7 +151,7 @@ func TestAWatchEndsWithinASecondOfThePermission(t *testing.T) {
 			}
 
 			began := time.Now()
-			p.trust(t, change(p)...)
+			change(p)
 			for _, lines := range []<-chan string{pods, secrets} {
 				if line, more := next(t, lines); more {
 					t.Errorf("the watch goes on with %q", line)
@@ -166,6 +170,13 @@ func TestAWatchEndsWithinASecondOfThePermission(t *testing.T) {
 			}
 		})
 	}
+}
+
+// successor is another resource of the same name.
+func successor(of fixture.Cluster) presence.Resource {
+	resource := of.Resource(v1alpha1.IstioMulticlusterKind, of.UUID)
+	resource.UID = "another"
+	return resource
 }
 
 func TestAWatchThatIsLeftEndsAtTheAPIServer(t *testing.T) {

@@ -1,0 +1,120 @@
+//go:build apiserver
+
+package guarded_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/test/guarded"
+)
+
+// TestANeighbourMayPassWhileItsResourceExists deletes the neighbour's
+// IstioMulticluster. Nobody changes the Secret: there is no operator here.
+func TestANeighbourMayPassWhileItsResourceExists(t *testing.T) {
+	p := start(t, "sees-resources", guarded.AsRendered)
+	client := p.client(t, true)
+	resources := neighbourResources(t)
+	await := func(what string, want int) {
+		t.Helper()
+		over := time.Now().Add(deadline)
+		for {
+			code, body, err := p.ask(t.Context(), client, http.MethodGet, "/api/v1/services?limit=1", "", nil)
+			if err == nil && code == want {
+				return
+			}
+			if time.Now().After(over) {
+				t.Fatalf("%s: %d %s (%v), want %d", what, code, body, err, want)
+			}
+			time.Sleep(5 * time.Millisecond) // between looks at the condition
+		}
+	}
+	keep(t, resources, true)
+	await("while the resource exists", http.StatusOK)
+	ended := holdWatch(t, p)
+
+	if err := resources.Delete(t.Context(), guarded.NeighbourName, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("the watch has broken off: %v", err)
+		}
+	case <-time.After(deadline):
+		t.Fatal("the watch goes on")
+	}
+	await("while a finalizer keeps the resource", http.StatusUnauthorized)
+
+	keep(t, resources, false)
+	await("when the resource is gone", http.StatusUnauthorized)
+	if uid, err := cluster.Join(t.Context()); err != nil || uid == "" {
+		t.Fatalf("create the resource anew: %q, %v", uid, err)
+	}
+	// The Secret was made for the one before.
+	await("under the same name", http.StatusUnauthorized)
+	next := start(t, "sees-resources", guarded.AsRendered)
+	if code, body, err := next.ask(t.Context(), next.client(t, true), http.MethodGet, "/api/v1/services?limit=1", "", nil); err != nil || code != http.StatusOK {
+		t.Errorf("under the new resource: %d %s (%v)", code, body, err)
+	}
+}
+
+func neighbourResources(t *testing.T) dynamic.ResourceInterface {
+	t.Helper()
+	client, err := dynamic.NewForConfig(cluster.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client.Resource(schema.GroupVersionResource{Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioMulticlusterResource})
+}
+
+// keep the neighbour's resource by a finalizer, or let it go; it is let go at the end of the test in any case.
+func keep(t *testing.T, resources dynamic.ResourceInterface, kept bool) {
+	t.Helper()
+	finalizers := `["guarded.example/kept"]`
+	if !kept {
+		finalizers = "[]"
+	}
+	patch := fmt.Appendf(nil, `{"metadata":{"finalizers":%s}}`, finalizers)
+	if _, err := resources.Patch(context.Background(), guarded.NeighbourName, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		t.Fatal(err)
+	}
+	if kept {
+		t.Cleanup(func() { keep(t, resources, false) })
+	}
+}
+
+// holdWatch opens a watch of Services as the neighbour; how it ends is told: nil for an end like any other's.
+func holdWatch(t *testing.T, p *proxy) (ended <-chan error) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.Neighbour.Host+"/api/v1/services?watch=true&timeoutSeconds=300", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+p.Neighbour.BearerToken)
+	response, err := p.client(t, true).Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("the watch is answered with %s", response.Status)
+	}
+	result := make(chan error, 1)
+	go func() {
+		defer func() { _ = response.Body.Close() }()
+		_, err := io.Copy(io.Discard, response.Body)
+		result <- err
+	}()
+	return result
+}
