@@ -22,6 +22,7 @@ func TestMulticluster(t *testing.T) {
 		{"ALabelledServiceStaysInItsCluster", multiclusterALabelledServiceStaysInItsCluster},
 		{"ALabelledNamespaceStaysInItsCluster", multiclusterALabelledNamespaceStaysInItsCluster},
 		{"TrustIsMutualOrNone", multiclusterTrustIsMutualOrNone},
+		{"ADeletedResourceTakesItsRightsAwayWithoutTheOperator", multiclusterADeletedResourceTakesItsRightsAwayWithoutTheOperator},
 		{"EveryVersionOfIstiodReadsNeighbours", multiclusterEveryVersionOfIstiodReadsNeighbours},
 		{"ANeighbourThatIsCutOffIsNotForgottenAndComesBack", multiclusterANeighbourThatIsCutOffIsNotForgottenAndComesBack},
 		{"AnIstiodThatStartsWhileANeighbourIsAwayReadsItLater", multiclusterAnIstiodThatStartsWhileANeighbourIsAwayReadsItLater},

@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
@@ -97,8 +98,14 @@ func partAndComeBack(t *testing.T, stays, leaves *cluster) {
 // part deletes the IstioMulticluster for the peer and returns what restores it, which also happens when the test ends.
 func (c *cluster) part(t *testing.T, from *cluster) (comeBack func()) {
 	t.Helper()
-	resources := c.dynamic.Resource(multiclusters)
-	kept, err := resources.Get(context.Background(), from.name, metav1.GetOptions{})
+	return c.remove(t, multiclusters, from.name)
+}
+
+// remove deletes a resource that joins a neighbour and returns what restores it, which also happens when the test ends.
+func (c *cluster) remove(t *testing.T, of schema.GroupVersionResource, name string) (comeBack func()) {
+	t.Helper()
+	resources := c.dynamic.Resource(of)
+	kept, err := resources.Get(context.Background(), name, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +113,7 @@ func (c *cluster) part(t *testing.T, from *cluster) (comeBack func()) {
 		"apiVersion": kept.GetAPIVersion(), "kind": kept.GetKind(),
 		"metadata": map[string]any{"name": kept.GetName()}, "spec": kept.Object["spec"],
 	}}
-	if err := resources.Delete(context.Background(), from.name, metav1.DeleteOptions{}); err != nil {
+	if err := resources.Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	restored := false
@@ -116,7 +123,7 @@ func (c *cluster) part(t *testing.T, from *cluster) (comeBack func()) {
 		}
 		restored = true
 		if _, err := resources.Create(context.Background(), again, metav1.CreateOptions{}); err != nil {
-			t.Errorf("restore IstioMulticluster %s of %s: %v", from.name, c.name, err)
+			t.Errorf("restore %s %s of %s: %v", again.GetKind(), name, c.name, err)
 		}
 	}
 	t.Cleanup(comeBack)
