@@ -88,6 +88,16 @@ func (w watching) await(want ...presence.Resource) {
 	}
 }
 
+// awaitCall waits for one call of changed.
+func (w watching) awaitCall() {
+	w.t.Helper()
+	select {
+	case <-w.changes:
+	case <-time.After(deadline):
+		w.t.Fatal("nobody tells")
+	}
+}
+
 func (w watching) awaitLog(text string) {
 	w.t.Helper()
 	over := time.Now().Add(deadline)
@@ -122,6 +132,31 @@ func TestResourcesAreThoseThatExist(t *testing.T) {
 	cluster.Delete(v1alpha1.IstioMulticlusterKind, "c")
 	cluster.Delete(v1alpha1.IstioFederationKind, "d")
 	w.await()
+}
+
+func TestEveryChangeOfWhatExistsIsTold(t *testing.T) {
+	const kind = v1alpha1.IstioFederationKind
+	for name, test := range map[string]struct {
+		happens func(*presencetest.Cluster)
+		left    []presence.Resource
+	}{
+		"a resource comes":            {func(c *presencetest.Cluster) { c.Create(federation("c", "2")) }, []presence.Resource{federation("b", "1"), federation("c", "2")}},
+		"a resource goes":             {func(c *presencetest.Cluster) { c.Delete(kind, "b") }, nil},
+		"a resource begins to go":     {func(c *presencetest.Cluster) { c.BeginDeletion(kind, "b") }, nil},
+		"another one takes its place": {func(c *presencetest.Cluster) { c.Replace(kind, "b", "2") }, []presence.Resource{federation("b", "2")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster := presencetest.NewCluster(t, federation("b", "1"))
+			w := start(t, cluster, bothKinds...)
+			w.awaitCall() // the first list
+			w.await(federation("b", "1"))
+			test.happens(cluster)
+			w.awaitCall()
+			if !w.Resources().Equal(presence.Of(test.left...)) {
+				t.Errorf("when it is told, there are %v, want %v", w.Resources(), test.left)
+			}
+		})
+	}
 }
 
 func TestAChangedStatusWakesNobody(t *testing.T) {
