@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -253,6 +254,32 @@ var _ = Describe("Hook federation_discovery", func() {
 		services, _, err := unstructured.NestedSlice(r.KubernetesGlobalResource("IstioFederation", "cluster-b").Object, "status", "metadataCache", "private", "publicServices")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(services).To(BeEmpty(), "the peer publishes nothing, whatever the old snapshot says")
+	})
+
+	It("writes what has changed, to the answer that it was compared with", func() {
+		neighbour, r := joined()
+		path := "/metadata/" + metadata.FederationPath
+		published := neighbour.documents[path].(metadata.Federation)
+		published.PublicServices = append(slices.Clone(published.PublicServices), metadata.PublicService{
+			Hostname: "web.shop.svc.cluster-b.local", Ports: []metadata.ServicePort{{Name: "http", Port: 80, Protocol: "HTTP"}},
+		})
+		neighbour.documents[path] = published
+		known := r.KubernetesGlobalResource("IstioFederation", "cluster-b")
+		known.SetResourceVersion("8")
+		_, err := r.KubeClient().Resource(federationsGVR).Update(context.Background(), known, updateOptions)
+		Expect(err).NotTo(HaveOccurred())
+		r.clock.Advance(time.Minute)
+		r.succeeds()
+		Expect(r.PatchedOperations()).To(HaveLen(1))
+		patch, err := json.Marshal(r.PatchedOperations()[0].JSONPatch)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(patch).To(And(
+			MatchRegexp(`^\[{"op":"test","path":"/metadata/uid","value":"uid-b"},{"op":"test","path":"/status/metadataCache/privateETag","value":"\\"[0-9a-f]+\\""},`),
+			ContainSubstring(`{"op":"add","path":"/status/metadataCache/private/publicServices/1","value":{"hostname":"web.shop.svc.cluster-b.local"`),
+			Not(ContainSubstring("api.shop"))))
+		imported, _, err := unstructured.NestedInt64(r.KubernetesGlobalResource("IstioFederation", "cluster-b").Object, "status", "importedServices")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(imported).To(BeEquivalentTo(2))
 	})
 
 	It("reports no metrics while federation is off", func() {

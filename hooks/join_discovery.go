@@ -76,12 +76,13 @@ func (k joinKind[R, S]) discover(ctx context.Context, in *sdk.HookInput, client 
 	for _, resource := range resources {
 		shows := k.show(&resource)
 		status := statuses[shows.meta.Name]
-		if err := k.writeStatus(in, resource, status); err != nil {
+		wrote, err := k.writeStatus(in, resource, visited.current(k.sight(resource)), status)
+		if err != nil {
 			return err
 		}
 		*shows.status = status
 		seen = append(seen, k.sight(resource))
-		visited.wrote(seen[len(seen)-1])
+		visited.shows(seen[len(seen)-1], wrote)
 		k.report(in, shows.meta.Name, status, now)
 	}
 	visited.forgetOthers(seen)
@@ -135,14 +136,16 @@ func (k joinKind[R, S]) withStatus(in *sdk.HookInput, remembered *decodedJoins[R
 	if err != nil {
 		return nil, err
 	}
-	byUID := make(map[string]S, len(found))
+	byUID := make(map[string]shown[S], len(found))
 	for index := range found {
 		shows := k.show(&found[index])
-		byUID[string(shows.meta.UID)] = *shows.status
+		byUID[string(shows.meta.UID)] = shows
 	}
 	for index := range resources {
 		shows := k.show(&resources[index])
-		*shows.status = byUID[string(shows.meta.UID)]
+		if last, known := byUID[string(shows.meta.UID)]; known {
+			*shows.status, shows.meta.ResourceVersion = *last.status, last.meta.ResourceVersion
+		}
 	}
 	return resources, nil
 }

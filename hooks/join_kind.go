@@ -52,7 +52,7 @@ func (k joinKind[R, S]) statuses() sdk.KubernetesConfig {
 		Kind:                         k.kind,
 		ExecuteHookOnEvents:          &no,
 		ExecuteHookOnSynchronization: &no,
-		JqFilter:                     `{metadata: {name: .metadata.name, uid: .metadata.uid, generation: .metadata.generation}, status: (.status // {})}`,
+		JqFilter:                     `{metadata: {name: .metadata.name, uid: .metadata.uid, generation: .metadata.generation, resourceVersion: .metadata.resourceVersion}, status: (.status // {})}`,
 	}
 }
 
@@ -60,7 +60,7 @@ func (k joinKind[R, S]) statuses() sdk.KubernetesConfig {
 func (k joinKind[R, S]) sight(resource R) sighting {
 	shows := k.show(&resource)
 	return sighting{
-		uid: string(shows.meta.UID), generation: shows.meta.Generation, annotations: shows.meta.Annotations,
+		uid: string(shows.meta.UID), version: shows.meta.ResourceVersion, generation: shows.meta.Generation, annotations: shows.meta.Annotations,
 		conditions: *shows.conditions,
 		etags:      [2]string{*shows.publicETag, *shows.privateETag},
 	}

@@ -6,11 +6,13 @@ import (
 )
 
 // writeStatus makes resource's status what it should be; equal is silent, and a
-// mere contact writes its times alone.
-func (k joinKind[R, S]) writeStatus(in *sdk.HookInput, resource R, status S) error {
+// mere contact writes its times alone. It returns whether it wrote.
+//
+// current is false when another status may have been written by now than resource shows.
+func (k joinKind[R, S]) writeStatus(in *sdk.HookInput, resource R, current bool, status S) (wrote bool, err error) {
 	before := k.show(&resource)
 	if equality.Semantic.DeepEqual(*before.status, status) {
-		return nil
+		return false, nil
 	}
 	wanted := resource
 	after := k.show(&wanted)
@@ -18,13 +20,17 @@ func (k joinKind[R, S]) writeStatus(in *sdk.HookInput, resource R, status S) err
 	of := statusOf{kind: k.kind, name: before.meta.Name, uid: before.meta.UID}
 	if k.differOnlyInContact(resource, wanted) {
 		of.writeContact(in, *after.publicContact, *after.privateContact)
-		return nil
+		return true, nil
 	}
-	if err := of.replace(in, status); err != nil {
-		return err
+	var last *known
+	if current {
+		last = &known{before.status, *before.privateETag}
+	}
+	if err := of.replace(in, last, status); err != nil {
+		return false, err
 	}
 	of.sayTransition(in, *before.conditions, *after.conditions)
-	return nil
+	return true, nil
 }
 
 // differOnlyInContact takes its arguments by value: it changes the copy.

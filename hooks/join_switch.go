@@ -64,7 +64,7 @@ func (k joinKind[R, S]) follow(in *sdk.HookInput) error {
 func (k joinKind[R, S]) sayDisabled(in *sdk.HookInput, resources []R, now time.Time) error {
 	for _, resource := range resources {
 		status := k.switched(resource, k.disabledReason, k.disabledMessage, now)
-		if err := k.writeStatus(in, resource, status); err != nil {
+		if _, err := k.writeStatus(in, resource, false, status); err != nil {
 			return err
 		}
 	}

@@ -21,7 +21,9 @@ const (
 
 // sighting is what a resource of either kind shows of its last visit.
 type sighting struct {
-	uid         string
+	uid string
+	// version of the object that the status was read from.
+	version     string
 	generation  int64
 	annotations map[string]string
 	conditions  []metav1.Condition
@@ -45,6 +47,8 @@ type visitKey struct {
 
 	// etags of the last write; empty when nothing was written yet.
 	etags [2]string
+	// superseded is the version of the object that the last write was made for.
+	superseded string
 	// slow counts the visits in a row that took longer than slowPeer, up to patience.
 	slow int
 }
@@ -80,11 +84,20 @@ func (v *visits) took(resource sighting, waited time.Duration) {
 	v.known[resource.uid] = key
 }
 
-// wrote notes what the resource is going to show.
-func (v *visits) wrote(shows sighting) {
-	key := v.known[shows.uid]
-	key.etags = shows.etags
-	v.known[shows.uid] = key
+// current is true when the snapshot of the resource is not known to be older than
+// the last write. A difference that is refused is followed by a whole status.
+func (v *visits) current(resource sighting) bool {
+	return !v.stale(resource) && v.known[resource.uid].superseded != resource.version
+}
+
+// shows notes what the resource is going to show, and whether that was written to it.
+func (v *visits) shows(resource sighting, written bool) {
+	key := v.known[resource.uid]
+	key.etags = resource.etags
+	if written {
+		key.superseded = resource.version
+	}
+	v.known[resource.uid] = key
 }
 
 // forgetOthers drops what is known of resources that are gone.

@@ -68,12 +68,29 @@ var _ = Describe("What federation_discovery remembers of its visits", func() {
 		written.MetadataCache.PrivateETag = `"new"`
 		shown := resource
 		shown.Status = written
-		memory.wrote(federationKind().sight(shown))
+		memory.shows(federationKind().sight(shown), true)
 		Expect(memory.stale(federationKind().sight(resource))).To(BeTrue())
 		Expect(asked(now)).To(BeTrue())
 		resource.Status = written
 		Expect(memory.stale(federationKind().sight(resource))).To(BeFalse())
 		Expect(asked(now)).To(BeFalse())
+	})
+
+	It("takes a snapshot for current until something is written", func() {
+		sight := func() sighting { return federationKind().sight(resource) }
+		resource.ResourceVersion = "7"
+		Expect(memory.current(sight())).To(BeTrue())
+		memory.shows(sight(), false)
+		Expect(memory.current(sight())).To(BeTrue(), "nothing was written")
+		memory.shows(sight(), true)
+		Expect(memory.current(sight())).To(BeFalse(), "there is a later version, or the write has failed")
+		resource.ResourceVersion = "8"
+		Expect(memory.current(sight())).To(BeTrue())
+		resource.Status.MetadataCache.PrivateETag = `"of the last answer but one"`
+		Expect(memory.current(sight())).To(BeTrue())
+		memory.shows(sight(), false)
+		resource.Status.MetadataCache.PrivateETag = `"of another answer"`
+		Expect(memory.current(sight())).To(BeFalse(), "it does not show what was found last")
 	})
 
 	It("forgets resources that are gone", func() {

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/statuspatch"
 )
 
 // statusOf writes the status of one resource of deckhouse.io/v1alpha1.
@@ -21,27 +22,62 @@ type statusOf struct {
 	uid        types.UID
 }
 
-// replace sets the status as a whole, so that it is never a mixture of two answers.
-func (o statusOf) replace(in *sdk.HookInput, status any) error {
+// known is a status as the API server has it.
+type known struct {
+	status any
+	// privateETag tells whose answer it is, and so which services are in it.
+	privateETag string
+}
+
+// replace makes the status what it should be. Of what it is the difference is
+// written, and only to a list of services that is the one compared with; the
+// whole where last is nil. Either way it is never a mixture of two answers.
+func (o statusOf) replace(in *sdk.HookInput, last *known, status any) error {
 	patch, err := o.replacement(status)
 	if err != nil {
 		return err
+	}
+	if last != nil && last.privateETag != "" {
+		if patch, err = o.difference(*last, patch); err != nil {
+			return err
+		}
 	}
 	in.PatchCollector.PatchWithJSON(patch, v1alpha1.APIVersion, o.kind, "", o.name,
 		objectpatch.WithSubresource("status"), objectpatch.WithIgnoreMissingObject(true))
 	return nil
 }
 
+// difference is what of a replacement has to be written.
+func (o statusOf) difference(last known, whole []statuspatch.Operation) ([]statuspatch.Operation, error) {
+	before, err := json.Marshal(last.status)
+	if err != nil {
+		return nil, fmt.Errorf("encode the last status of %s %q: %w", o.kind, o.name, err)
+	}
+	changes, err := statuspatch.Diff("/status", before, whole[len(whole)-1].Value, "publicServices", "publicServicesBlocks")
+	if err != nil {
+		return nil, fmt.Errorf("compare the status of %s %q with the last one: %w", o.kind, o.name, err)
+	}
+	etag, err := json.Marshal(last.privateETag)
+	if err != nil {
+		return nil, fmt.Errorf("encode the ETag in the status of %s %q: %w", o.kind, o.name, err)
+	}
+	return append([]statuspatch.Operation{whole[0], {Op: statuspatch.Test, Path: "/status/metadataCache/privateETag", Value: etag}}, changes...), nil
+}
+
 // replacement is a JSON patch for the very object that the status was made for:
 // a namesake that replaced it in the meantime is another peer.
-func (o statusOf) replacement(status any) ([]map[string]any, error) {
+func (o statusOf) replacement(status any) ([]statuspatch.Operation, error) {
+	uid, err := json.Marshal(o.uid)
+	if err != nil {
+		return nil, fmt.Errorf("encode the UID of %s %q: %w", o.kind, o.name, err)
+	}
 	encoded, err := json.Marshal(status)
 	if err != nil {
 		return nil, fmt.Errorf("encode the status of %s %q: %w", o.kind, o.name, err)
 	}
-	return []map[string]any{
-		{"op": "test", "path": "/metadata/uid", "value": string(o.uid)},
-		{"op": "add", "path": "/status", "value": json.RawMessage(encoded)},
+	return []statuspatch.Operation{
+		{Op: statuspatch.Test, Path: "/metadata/uid", Value: uid},
+		{Op: statuspatch.Add, Path: "/status", Value: encoded},
 	}, nil
 }
 

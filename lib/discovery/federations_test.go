@@ -82,7 +82,7 @@ func (f *fakePeers) Get(_ context.Context, target peer.Target, request peer.Requ
 }
 
 type world struct {
-	*testing.T
+	testing.TB
 	*fakePeers
 	keypair authn.Keypair
 	now     time.Time
@@ -92,13 +92,13 @@ type world struct {
 	network metadata.Network
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	keypair, err := authn.GenerateKeypair()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{T: t, fakePeers: &fakePeers{peers: map[string]*fakePeer{}}, keypair: keypair, now: start, network: self.Network}
+	return &world{TB: t, fakePeers: &fakePeers{peers: map[string]*fakePeer{}}, keypair: keypair, now: start, network: self.Network}
 }
 
 // addPeer starts cluster-<name> and returns the resource that leads to it.

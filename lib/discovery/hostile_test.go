@@ -161,7 +161,7 @@ func TestWhateverAPeerSaysNothingOutsideItsOwnDomainChanges(t *testing.T) {
 		"everything that the honest peer says":       public(func(c *metadata.Public, b metadata.Public) { *c = b }),
 		"a root bound to the honest peer's domain": func(w *world, c *fakePeer, _ metadata.Public) {
 			said := c.public.(metadata.Public)
-			said.RootCA = constrainedRoot(w.T, "cluster-b.local")
+			said.RootCA = constrainedRoot(w.TB, "cluster-b.local")
 			c.public = said
 		},
 		"a private key where a root belongs":             public(func(c *metadata.Public, _ metadata.Public) { c.RootCA = c.AuthnKeyPub }),
@@ -282,7 +282,7 @@ func TestAPeerMayNameTheRootOfAnother(t *testing.T) {
 	b, c := w.addPeer("b", "api.shop.svc.cluster-b.local"), w.addPeer("c")
 	joined := w.visit(b, c)
 	before := w.learned("b", joined)
-	w.changePublic(c, func(_ *testing.T, public *metadata.Public) {
+	w.changePublic(c, func(_ testing.TB, public *metadata.Public) {
 		public.RootCA = w.peerOf(b).public.(metadata.Public).RootCA
 	})
 	now := w.learned("b", w.visit(joined...))
@@ -304,7 +304,7 @@ func TestAPeerThatWasRemovedComesBackAsAStranger(t *testing.T) {
 	if gone := w.learned("c", joined[:1]); gone.objects != nil || gone.trusted != nil || len(gone.anchors) > 0 {
 		t.Errorf("after its resource was deleted: %+v", gone)
 	}
-	w.changePublic(c, func(t *testing.T, public *metadata.Public) {
+	w.changePublic(c, func(t testing.TB, public *metadata.Public) {
 		t.Helper()
 		public.ClusterUUID, public.RootCA = "uuid-new", newRootPEM(t)
 	})

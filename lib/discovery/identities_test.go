@@ -20,7 +20,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-func rootPEM(t *testing.T, change func(*x509.Certificate)) string {
+func rootPEM(t testing.TB, change func(*x509.Certificate)) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -38,12 +38,12 @@ func rootPEM(t *testing.T, change func(*x509.Certificate)) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
-func shortRoot(t *testing.T, until time.Time) string {
+func shortRoot(t testing.TB, until time.Time) string {
 	t.Helper()
 	return rootPEM(t, func(template *x509.Certificate) { template.NotAfter = until })
 }
 
-func constrainedRoot(t *testing.T, domain string) string {
+func constrainedRoot(t testing.TB, domain string) string {
 	t.Helper()
 	return rootPEM(t, func(template *x509.Certificate) { template.PermittedURIDomains = []string{domain} })
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-func newRootPEM(t *testing.T) string {
+func newRootPEM(t testing.TB) string {
 	t.Helper()
 	authority, err := ca.Generate("cluster-b.local")
 	if err != nil {
@@ -27,15 +27,15 @@ func newRootPEM(t *testing.T) string {
 
 // identityChange is a way for a peer to show another identity.
 type identityChange struct {
-	change func(*testing.T, *metadata.Public)
+	change func(testing.TB, *metadata.Public)
 	says   string
 }
 
 var identityChanges = map[string]identityChange{
-	"another clusterUUID": {func(_ *testing.T, public *metadata.Public) { public.ClusterUUID = "uuid-x" }, "clusterUUID uuid-x instead of uuid-b"},
-	"another root":        {func(t *testing.T, public *metadata.Public) { t.Helper(); public.RootCA = newRootPEM(t) }, "gone from rootCA"},
-	"a further root":      {func(t *testing.T, public *metadata.Public) { t.Helper(); public.RootCA += newRootPEM(t) }, "new in rootCA"},
-	"another key for tokens": {func(t *testing.T, public *metadata.Public) {
+	"another clusterUUID": {func(_ testing.TB, public *metadata.Public) { public.ClusterUUID = "uuid-x" }, "clusterUUID uuid-x instead of uuid-b"},
+	"another root":        {func(t testing.TB, public *metadata.Public) { t.Helper(); public.RootCA = newRootPEM(t) }, "gone from rootCA"},
+	"a further root":      {func(t testing.TB, public *metadata.Public) { t.Helper(); public.RootCA += newRootPEM(t) }, "new in rootCA"},
+	"another key for tokens": {func(t testing.TB, public *metadata.Public) {
 		t.Helper()
 		keypair, err := authn.GenerateKeypair()
 		if err != nil {
@@ -45,9 +45,9 @@ var identityChanges = map[string]identityChange{
 	}, "authnKeyPub"},
 }
 
-func (w *world) changePublic(resource v1alpha1.IstioFederation, change func(*testing.T, *metadata.Public)) {
+func (w *world) changePublic(resource v1alpha1.IstioFederation, change func(testing.TB, *metadata.Public)) {
 	public := w.peerOf(resource).public.(metadata.Public)
-	change(w.T, &public)
+	change(w.TB, &public)
 	w.peerOf(resource).public = public
 }
 
@@ -88,7 +88,7 @@ func TestWithoutVerifiedTLSAnotherIdentityIsHeldUntilAPersonConfirmsIt(t *testin
 			w.wantCondition(confirmed, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "imported: 0")
 
 			// The confirmation is for this identity, not for the next one.
-			w.changePublic(confirmed, func(t *testing.T, public *metadata.Public) { t.Helper(); public.RootCA = newRootPEM(t) })
+			w.changePublic(confirmed, func(t testing.TB, public *metadata.Public) { t.Helper(); public.RootCA = newRootPEM(t) })
 			w.wantCondition(w.visit(confirmed)[0], v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonIdentityChanged, "")
 		})
 	}
@@ -110,18 +110,18 @@ func TestOverVerifiedTLSAnotherIdentityIsAccepted(t *testing.T) {
 }
 
 func TestWhatIsTheSameIdentityIsNotHeld(t *testing.T) {
-	for name, change := range map[string]func(*testing.T, *metadata.Public){
-		"the UUID in capitals":                        func(_ *testing.T, public *metadata.Public) { public.ClusterUUID = strings.ToUpper(public.ClusterUUID) },
-		"roots with text around them":                 func(_ *testing.T, public *metadata.Public) { public.RootCA = "\n" + public.RootCA + "\n" },
-		"a root twice":                                func(_ *testing.T, public *metadata.Public) { public.RootCA += public.RootCA },
-		"a trust domain where there was none":         func(_ *testing.T, public *metadata.Public) { public.TrustDomain = "" },
+	for name, change := range map[string]func(testing.TB, *metadata.Public){
+		"the UUID in capitals":                        func(_ testing.TB, public *metadata.Public) { public.ClusterUUID = strings.ToUpper(public.ClusterUUID) },
+		"roots with text around them":                 func(_ testing.TB, public *metadata.Public) { public.RootCA = "\n" + public.RootCA + "\n" },
+		"a root twice":                                func(_ testing.TB, public *metadata.Public) { public.RootCA += public.RootCA },
+		"a trust domain where there was none":         func(_ testing.TB, public *metadata.Public) { public.TrustDomain = "" },
 		"nothing but another order of the same roots": reverseRoots,
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			b := w.addPeer("b")
 			b.Spec.Metadata.InsecureSkipVerify = true
-			w.changePublic(b, func(t *testing.T, public *metadata.Public) { t.Helper(); public.RootCA += newRootPEM(t) })
+			w.changePublic(b, func(t testing.TB, public *metadata.Public) { t.Helper(); public.RootCA += newRootPEM(t) })
 			b = w.visit(b)[0]
 			w.changePublic(b, change)
 			w.wantCondition(w.visit(b)[0], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
@@ -129,7 +129,7 @@ func TestWhatIsTheSameIdentityIsNotHeld(t *testing.T) {
 	}
 }
 
-func reverseRoots(t *testing.T, public *metadata.Public) {
+func reverseRoots(t testing.TB, public *metadata.Public) {
 	t.Helper()
 	const end = "-----END CERTIFICATE-----\n"
 	first, second, ok := strings.Cut(public.RootCA, end)
@@ -143,14 +143,14 @@ func TestARootThatExpiresIsNoChangeOfIdentity(t *testing.T) {
 	w := newWorld(t)
 	b := w.addPeer("b")
 	b.Spec.Metadata.InsecureSkipVerify = true
-	w.changePublic(b, func(t *testing.T, public *metadata.Public) {
+	w.changePublic(b, func(t testing.TB, public *metadata.Public) {
 		t.Helper()
 		public.RootCA += shortRoot(t, start.Add(time.Hour))
 	})
 	b = w.visit(b)[0]
 	w.now = start.Add(2 * time.Hour)
 	// Some other field, so that the document is judged anew; the roots are as before, but for time.
-	w.changePublic(b, func(_ *testing.T, public *metadata.Public) { public.TrustDomain = "" })
+	w.changePublic(b, func(_ testing.TB, public *metadata.Public) { public.TrustDomain = "" })
 	w.wantCondition(w.visit(b)[0], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
 }
 
@@ -160,7 +160,7 @@ func TestTheFirstIdentityUnderAnotherTrustDomainIsTaken(t *testing.T) {
 	b.Spec.Metadata.InsecureSkipVerify = true
 	b = w.visit(b)[0]
 	b.Spec.TrustDomain, b.Generation = "cluster-x.local", 2
-	w.changePublic(b, func(t *testing.T, public *metadata.Public) {
+	w.changePublic(b, func(t testing.TB, public *metadata.Public) {
 		t.Helper()
 		public.TrustDomain, public.ClusterUUID, public.RootCA = "cluster-x.local", "uuid-x", newRootPEM(t)
 	})
@@ -171,11 +171,11 @@ func TestAPeerWhoseRootsCannotBeHonouredIsRefusedWithTheReason(t *testing.T) {
 	w := newWorld(t)
 	b := w.visit(w.addPeer("b"))[0]
 	future := w.visit(w.addPeer("c"))[0]
-	w.changePublic(b, func(t *testing.T, public *metadata.Public) {
+	w.changePublic(b, func(t testing.TB, public *metadata.Public) {
 		t.Helper()
 		public.RootCA = constrainedRoot(t, "cluster-x.local")
 	})
-	w.changePublic(future, func(t *testing.T, public *metadata.Public) {
+	w.changePublic(future, func(t testing.TB, public *metadata.Public) {
 		t.Helper()
 		public.RootCA += constrainedRoot(t, "cluster-x.local")
 	})

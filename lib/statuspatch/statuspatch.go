@@ -1,0 +1,164 @@
+// Package statuspatch says what has to be written of a status that has changed:
+// the difference, so that what a change costs does not grow with all that a peer
+// publishes.
+package statuspatch
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Operation of a JSON patch (RFC 6902).
+type Operation struct {
+	Op    string          `json:"op"`
+	Path  string          `json:"path"`
+	Value json.RawMessage `json:"value,omitempty"`
+}
+
+// Operations of a patch.
+const (
+	Test   = "test"
+	Add    = "add"
+	Remove = "remove"
+)
+
+// Diff returns operations that turn before, the JSON object that stands at
+// path, into after. They are for that very object: a caller tests first that it is.
+//
+// Of lists that are named so, wherever they stand, the elements are compared. One
+// that is in another order, or changed in great part, is written whole, as all other lists are.
+func Diff(path string, before, after []byte, lists ...string) ([]Operation, error) {
+	old, err := members(before)
+	if err != nil {
+		return nil, fmt.Errorf("decode what stands at %s: %w", path, err)
+	}
+	wanted, err := members(after)
+	if err != nil {
+		return nil, fmt.Errorf("decode what is to stand at %s: %w", path, err)
+	}
+	var operations []Operation
+	for _, name := range slices.Sorted(maps.Keys(old)) {
+		if _, stays := wanted[name]; !stays {
+			operations = append(operations, Operation{Op: Remove, Path: child(path, name)})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		from, to := old[name], wanted[name]
+		if bytes.Equal(from, to) {
+			continue
+		}
+		more, err := member(child(path, name), from, to, lists, slices.Contains(lists, name))
+		if err != nil {
+			return nil, err
+		}
+		operations = append(operations, more...)
+	}
+	return operations, nil
+}
+
+// member is the difference between two values, the first of which is nil where there was none.
+func member(path string, from, to json.RawMessage, lists []string, named bool) ([]Operation, error) {
+	whole := []Operation{{Op: Add, Path: path, Value: to}}
+	var (
+		operations []Operation
+		err        error
+	)
+	switch {
+	case isObject(from) && isObject(to):
+		operations, err = Diff(path, from, to, lists...)
+	case named && isList(from) && isList(to):
+		operations, err = list(path, from, to)
+	default:
+		return whole, nil
+	}
+	if err != nil || operations == nil || size(operations) > len(to) {
+		return whole, err
+	}
+	return operations, nil
+}
+
+// list is the difference between two lists whose common elements are in the
+// same order; nil where that is not so.
+func list(path string, from, to json.RawMessage) ([]Operation, error) {
+	old, err := elements(from)
+	if err != nil {
+		return nil, fmt.Errorf("decode what stands at %s: %w", path, err)
+	}
+	wanted, err := elements(to)
+	if err != nil {
+		return nil, fmt.Errorf("decode what is to stand at %s: %w", path, err)
+	}
+	// From both ends first: nearly all of it is as it was.
+	start := 0
+	for start < min(len(old), len(wanted)) && bytes.Equal(old[start], wanted[start]) {
+		start++
+	}
+	end := 0
+	for end < min(len(old), len(wanted))-start && bytes.Equal(old[len(old)-1-end], wanted[len(wanted)-1-end]) {
+		end++
+	}
+	old, wanted = old[start:len(old)-end], wanted[start:len(wanted)-end]
+
+	remaining, coming := counts(old), counts(wanted)
+	var operations []Operation
+	index := start
+	for len(old) > 0 || len(wanted) > 0 {
+		at := path + "/" + strconv.Itoa(index)
+		switch {
+		case len(old) > 0 && len(wanted) > 0 && bytes.Equal(old[0], wanted[0]):
+			remaining[string(old[0])]--
+			coming[string(wanted[0])]--
+			old, wanted, index = old[1:], wanted[1:], index+1
+		case len(old) > 0 && coming[string(old[0])] == 0:
+			operations = append(operations, Operation{Op: Remove, Path: at})
+			remaining[string(old[0])]--
+			old = old[1:]
+		case len(wanted) > 0 && remaining[string(wanted[0])] == 0:
+			operations = append(operations, Operation{Add, at, wanted[0]})
+			coming[string(wanted[0])]--
+			wanted, index = wanted[1:], index+1
+		default:
+			return nil, nil
+		}
+	}
+	return operations, nil
+}
+
+func counts(elements []json.RawMessage) map[string]int {
+	found := make(map[string]int, len(elements))
+	for _, each := range elements {
+		found[string(each)]++
+	}
+	return found
+}
+
+func size(operations []Operation) (bytes int) {
+	for _, each := range operations {
+		bytes += len(each.Path) + len(each.Value)
+	}
+	return bytes
+}
+
+func isObject(value json.RawMessage) bool { return bytes.HasPrefix(value, []byte{'{'}) }
+
+func isList(value json.RawMessage) bool { return bytes.HasPrefix(value, []byte{'['}) }
+
+func members(object []byte) (found map[string]json.RawMessage, err error) {
+	err = json.Unmarshal(object, &found)
+	return found, err
+}
+
+func elements(list []byte) (found []json.RawMessage, err error) {
+	err = json.Unmarshal(list, &found)
+	return found, err
+}
+
+// child is a JSON pointer (RFC 6901) to a member.
+func child(path, name string) string {
+	return path + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+}
