@@ -18,19 +18,25 @@ const (
 	changeTimeout    = 3 * time.Minute
 	// quiet is how long nothing is written before the account of a change is closed.
 	quiet = 1500 * time.Millisecond
+	// resting is how long processes are looked at while nothing changes.
+	resting = 20 * time.Second
 )
 
 // imported is what was measured in a cluster that imports services.
 type imported struct {
 	services, peers int
 	// coldStart is from the creation of the resources to the last ServiceEntry.
-	coldStart               time.Duration
-	coldOperator            usage
-	changes                 []time.Duration
-	operator, exporter      usage
-	operatorEach, otherEach time.Duration
-	// each is what was written for each change.
+	coldStart          time.Duration
+	coldOperator       usage
+	changes            []time.Duration
+	operator, exporter usage
+	// operatorIdle and exporterIdle are how much is computed in a second in which nothing changes;
+	// operatorEach and exporterEach what a change costs besides.
+	operatorIdle, exporterIdle time.Duration
+	operatorEach, exporterEach time.Duration
+	// each is what was written for each change, sent how many bytes the API server was sent for it.
 	each []map[string]writes
+	sent []int
 }
 
 func (r imported) String() string {
@@ -69,7 +75,10 @@ func measureImport(ctx context.Context, services, peers, tries int) (row importe
 	if err := row.start(ctx, c, account, operator, neighbours); err != nil {
 		return row, err
 	}
-	if err := row.change(ctx, account, operator, exporter, neighbours, tries); err != nil {
+	if err := row.rest(ctx, account, operator, exporter); err != nil {
+		return row, err
+	}
+	if err := row.change(ctx, c, account, operator, exporter, neighbours, tries); err != nil {
 		return row, err
 	}
 	// A restarted process would have begun to count anew.
@@ -147,8 +156,8 @@ func (r *imported) start(ctx context.Context, c *cluster, account *ledger, opera
 	return err
 }
 
-// change publishes services one by one, at the peers in turn.
-func (r *imported) change(ctx context.Context, account *ledger, operator, exporter process, peers []*fakePeer, tries int) error {
+// rest measures what the processes compute while nothing changes.
+func (r *imported) rest(ctx context.Context, account *ledger, operator, exporter process) error {
 	ofOperator, err := operator.measure()
 	if err != nil {
 		return err
@@ -157,6 +166,33 @@ func (r *imported) change(ctx context.Context, account *ledger, operator, export
 	if err != nil {
 		return err
 	}
+	begun := time.Now()
+	if err := account.settle(ctx, resting); err != nil {
+		return err
+	}
+	rested := time.Since(begun).Seconds()
+	if r.operator, err = ofOperator.read(); err != nil {
+		return err
+	}
+	if r.exporter, err = ofExporter.read(); err != nil {
+		return err
+	}
+	r.operatorIdle = time.Duration(float64(r.operator.cpu) / rested)
+	r.exporterIdle = time.Duration(float64(r.exporter.cpu) / rested)
+	return nil
+}
+
+// change publishes services one by one, at the peers in turn.
+func (r *imported) change(ctx context.Context, c *cluster, account *ledger, operator, exporter process, peers []*fakePeer, tries int) error {
+	ofOperator, err := operator.measure()
+	if err != nil {
+		return err
+	}
+	ofExporter, err := exporter.measure()
+	if err != nil {
+		return err
+	}
+	begunAll := time.Now()
 	for try := range tries {
 		peer, name := peers[try%len(peers)], fmt.Sprintf("new-%05d", try)
 		show, err := peer.publish(name)
@@ -164,6 +200,10 @@ func (r *imported) change(ctx context.Context, account *ledger, operator, export
 			return err
 		}
 		before := account.snapshot()
+		sentBefore, err := c.sent(ctx)
+		if err != nil {
+			return err
+		}
 		// The operator looks for work at intervals: a change must not always come at the same point of them.
 		if err := pause(ctx, rand.N(time.Second)); err != nil { //nolint:gosec // nobody gains by guessing it
 			return err
@@ -181,6 +221,11 @@ func (r *imported) change(ctx context.Context, account *ledger, operator, export
 			return err
 		}
 		r.each = append(r.each, account.since(before))
+		sentAfter, err := c.sent(ctx)
+		if err != nil {
+			return err
+		}
+		r.sent = append(r.sent, sentAfter-sentBefore)
 		if (try+1)%10 == 0 {
 			progress("%d of %d changes, the last in %s", try+1, tries, short(at.Sub(begun)))
 		}
@@ -191,7 +236,11 @@ func (r *imported) change(ctx context.Context, account *ledger, operator, export
 	if r.exporter, err = ofExporter.read(); err != nil {
 		return err
 	}
-	r.operatorEach, r.otherEach = r.operator.cpu/time.Duration(tries), r.exporter.cpu/time.Duration(tries)
+	took := time.Since(begunAll).Seconds()
+	each := func(used usage, idle time.Duration) time.Duration {
+		return max(used.cpu-time.Duration(float64(idle)*took), 0) / time.Duration(tries)
+	}
+	r.operatorEach, r.exporterEach = each(r.operator, r.operatorIdle), each(r.exporter, r.exporterIdle)
 	return nil
 }
 
@@ -211,6 +260,11 @@ func (r imported) typical() map[string]writes {
 	return slices.SortedFunc(slices.Values(r.each), func(a, b map[string]writes) int {
 		return sum(a).bytes - sum(b).bytes
 	})[len(r.each)/2]
+}
+
+// typicalSent is the number of bytes sent for the change in the middle.
+func (r imported) typicalSent() int {
+	return slices.Sorted(slices.Values(r.sent))[len(r.sent)/2]
 }
 
 func sum(all map[string]writes) (total writes) {

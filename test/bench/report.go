@@ -57,17 +57,18 @@ func (r report) print(out io.Writer) {
 func (r report) printImports(out io.Writer) {
 	fmt.Fprint(out, "\nImporting: from a changed document at the peer to its ServiceEntry here\n")
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "services\tpeers\tp50\tp99\ttries\tcold start\toperator CPU of it\toperator CPU/change\tRSS\tpeak\texporter CPU/change\tRSS\tpeak\twrites/change\tbytes\t")
+	fmt.Fprintln(table, "services\tpeers\tp50\tp99\ttries\tcold start\toperator CPU of it\toperator CPU/change\tat rest/s\tRSS\tpeak\texporter CPU/change\tat rest/s\tRSS\tpeak\tbytes sent/change\twrites\tbytes stored\t")
 	for _, row := range r.imports {
 		total := sum(row.typical())
-		fmt.Fprintf(table, "%d\t%d\t%s\t%s\t%d\t%s\t%s\t%s\t%.0f MiB\t%.0f MiB\t%s\t%.0f MiB\t%.0f MiB\t%d\t%d\t\n",
+		fmt.Fprintf(table, "%d\t%d\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%.0f MiB\t%.0f MiB\t%s\t%s\t%.0f MiB\t%.0f MiB\t%d\t%d\t%d\t\n",
 			row.services, row.peers, short(percentile(row.changes, 50)), short(percentile(row.changes, 99)), len(row.changes),
 			short(row.coldStart), short(row.coldOperator.cpu),
-			short(row.operatorEach), row.operator.rss, row.operator.peak,
-			short(row.otherEach), row.exporter.rss, row.exporter.peak, total.count, total.bytes)
+			short(row.operatorEach), short(row.operatorIdle), row.operator.rss, row.operator.peak,
+			short(row.exporterEach), short(row.exporterIdle), row.exporter.rss, row.exporter.peak, row.typicalSent(), total.count, total.bytes)
 	}
 	_ = table.Flush()
-	fmt.Fprintln(out, "What a typical change writes (states written x, bytes of their JSON):")
+	fmt.Fprintln(out, "  CPU/change is without what the process computes at rest; bytes sent are those of all requests for these resources, istiod's among them.")
+	fmt.Fprintln(out, "What a typical change stores (states written x, bytes of their JSON):")
 	for _, row := range r.imports {
 		fmt.Fprintf(out, "  %d services of %d peers: %s\n", row.services, row.peers, describe(row.typical()))
 	}
@@ -99,9 +100,9 @@ func (r report) printGrowth(out io.Writer) {
 			first--
 		}
 		base := r.imports[first]
-		fmt.Fprintf(out, "Ratio %d : %d services of %d peers (1 is a cost that does not grow): p50 x%.1f, operator CPU/change x%.1f, bytes written x%.1f, states written x%.1f\n",
+		fmt.Fprintf(out, "Ratio %d : %d services of %d peers (1 is a cost that does not grow): p50 x%.1f, operator CPU/change x%.1f, bytes sent x%.1f, bytes stored x%.1f, states written x%.1f\n",
 			row.services, base.services, row.peers, ratio(percentile(row.changes, 50), percentile(base.changes, 50)), ratio(row.operatorEach, base.operatorEach),
-			ratio(sum(row.typical()).bytes, sum(base.typical()).bytes), ratio(sum(row.typical()).count, sum(base.typical()).count))
+			ratio(row.typicalSent(), base.typicalSent()), ratio(sum(row.typical()).bytes, sum(base.typical()).bytes), ratio(sum(row.typical()).count, sum(base.typical()).count))
 	}
 }
 
