@@ -29,6 +29,7 @@ func federationKind() joinKind[v1alpha1.IstioFederation, v1alpha1.IstioFederatio
 	return joinKind[v1alpha1.IstioFederation, v1alpha1.IstioFederationStatus]{
 		kind:            v1alpha1.IstioFederationKind,
 		plural:          "federations",
+		revisions:       v1alpha1.FederationRevisions,
 		enabledPath:     federationEnabledPath,
 		disabledReason:  discovery.ReasonDisabled,
 		disabledMessage: "Federation is switched off: set federation.enabled to true in the settings of ModuleConfig istio.",

@@ -29,17 +29,19 @@ type aPeer struct {
 	requests  atomic.Int32
 }
 
-func startPeer() *aPeer {
+func startPeer() *aPeer { return startPeerCalled("b") }
+
+func startPeerCalled(letter string) *aPeer {
 	GinkgoHelper()
-	authority, err := ca.Generate("cluster-b.local")
+	authority, err := ca.Generate("cluster-" + letter + ".local")
 	Expect(err).NotTo(HaveOccurred())
 	keypair, err := authn.GenerateKeypair()
 	Expect(err).NotTo(HaveOccurred())
 	p := &aPeer{documents: map[string]any{
-		"/metadata/" + metadata.PublicPath: metadata.Public{ClusterUUID: "uuid-b", AuthnKeyPub: keypair.Pub, RootCA: authority.Root},
+		"/metadata/" + metadata.PublicPath: metadata.Public{ClusterUUID: "uuid-" + letter, AuthnKeyPub: keypair.Pub, RootCA: authority.Root},
 		"/metadata/" + metadata.FederationPath: metadata.Federation{
 			IngressGateways: []metadata.IngressGateway{{Address: "192.0.2.1", Port: 15443}},
-			PublicServices: []metadata.PublicService{{Hostname: "api.shop.svc.cluster-b.local",
+			PublicServices: []metadata.PublicService{{Hostname: "api.shop.svc.cluster-" + letter + ".local",
 				Ports: []metadata.ServicePort{{Name: "http", Port: 80, Protocol: "HTTP"}}}},
 		},
 	}}
@@ -104,14 +106,14 @@ var _ = Describe("Hook federation_discovery", func() {
 	joined := func() (*aPeer, *run) {
 		GinkgoHelper()
 		neighbour := startPeer()
-		r := newRun(federationDiscovery(peer.NewClient()), joinedSettings).given(neighbour.resource(""), ownKeypair()).succeeds()
+		r := newRun(federationDiscovery(peer.NewClient()), joinedSettings).given(neighbour.resource(""), ownKeypair(), revisionsOf("federation", nil)).succeeds()
 		Expect(ready(r)).To(HaveKeyWithValue("status", "True"))
 		return neighbour, r
 	}
-	setAnnotation := func(r *run, value string) {
+	refresh := func(r *run, value string) {
 		GinkgoHelper()
 		resource := r.KubernetesGlobalResource("IstioFederation", "cluster-b")
-		resource.SetAnnotations(map[string]string{"istio.deckhouse.io/peer-metadata-revision": value})
+		resource.SetAnnotations(map[string]string{"istio.deckhouse.io/refresh": value})
 		_, err := r.KubeClient().Resource(federationsGVR).Update(context.Background(), resource, updateOptions)
 		Expect(err).NotTo(HaveOccurred())
 	}
@@ -149,17 +151,20 @@ var _ = Describe("Hook federation_discovery", func() {
 			"publicLastFetchTimestamp": "2030-11-22T12:01:10Z", "privateLastFetchTimestamp": "2030-11-22T12:01:10Z"}}}`))
 	})
 
-	It("asks at once when the watcher pokes", func() {
+	DescribeTable("asks at once", func(when func(*run)) {
 		neighbour, r := joined()
 		neighbour.documents["/metadata/"+metadata.FederationPath] = metadata.Federation{
 			IngressGateways: []metadata.IngressGateway{}, PublicServices: []metadata.PublicService{}}
-		setAnnotation(r, "changed")
+		when(r)
 		r.clock.Advance(time.Second)
 		r.succeeds()
 		imported, _, err := unstructured.NestedInt64(r.KubernetesGlobalResource("IstioFederation", "cluster-b").Object, "status", "importedServices")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(imported).To(BeZero())
-	})
+	},
+		Entry("when the watcher pokes", func(r *run) { r.tells("federation", "cluster-b", "-.changed") }),
+		Entry("when a person says so", func(r *run) { refresh(r, "now") }),
+	)
 
 	It("keeps what it learned when the peer is gone, says so, and shows how old it is", func() {
 		neighbour, r := joined()
@@ -243,11 +248,11 @@ var _ = Describe("Hook federation_discovery", func() {
 		older := r.KubernetesGlobalResource("IstioFederation", "cluster-b")
 		neighbour.documents["/metadata/"+metadata.FederationPath] = metadata.Federation{
 			IngressGateways: []metadata.IngressGateway{{Address: "192.0.2.1", Port: 15443}}, PublicServices: []metadata.PublicService{}}
-		setAnnotation(r, "changed")
+		r.tells("federation", "cluster-b", "-.changed")
 		r.succeeds()
 
 		// The peer takes it back before the informer has delivered the write.
-		older.SetAnnotations(map[string]string{"istio.deckhouse.io/peer-metadata-revision": "again"})
+		r.tells("federation", "cluster-b", "-.again")
 		_, err := r.KubeClient().Resource(federationsGVR).Update(context.Background(), older, updateOptions)
 		Expect(err).NotTo(HaveOccurred())
 		r.succeeds()

@@ -14,9 +14,9 @@ import (
 
 // joinDiscovery is the hook that asks the peers of one kind, and the only judge
 // of their answers; it writes the outcome into status. It is woken by the
-// watcher of metadata-exporter (an annotation), by changes of a spec, and every
-// minute whatever happens. It alone runs in its queue: no peer can hold up
-// anything else of the module.
+// watcher of metadata-exporter (a value in the kind's ConfigMap), by changes of a
+// spec, by a person (an annotation), and every minute whatever happens. It alone
+// runs in its queue: no peer can hold up anything else of the module.
 func joinDiscovery[R, S any](name, queue string, kind joinKind[R, S], client peerClient) hookruntime.Hook {
 	visited, remembered := &visits{known: map[string]visitKey{}}, &decodedJoins[R]{}
 	return hookruntime.Hook{
@@ -34,7 +34,7 @@ func joinDiscovery[R, S any](name, queue string, kind joinKind[R, S], client pee
 							name: .metadata.name, uid: .metadata.uid,
 							generation: .metadata.generation, creationTimestamp: .metadata.creationTimestamp,
 							annotations: {
-								"` + v1alpha1.PokeAnnotation + `": (.metadata.annotations["` + v1alpha1.PokeAnnotation + `"] // ""),
+								"` + v1alpha1.RefreshAnnotation + `": (.metadata.annotations["` + v1alpha1.RefreshAnnotation + `"] // ""),
 								"` + v1alpha1.AcceptIdentityAnnotation + `": (.metadata.annotations["` + v1alpha1.AcceptIdentityAnnotation + `"] // "")
 							}
 						},
@@ -43,6 +43,7 @@ func joinDiscovery[R, S any](name, queue string, kind joinKind[R, S], client pee
 				},
 				// Apart, so that this hook's own writes do not wake it.
 				kind.statuses(),
+				kind.revisionsBinding(),
 				kind.otherKind,
 				secretBinding("keypair", operatorNamespace, authnSecret),
 				apiServersBinding(),
@@ -105,6 +106,10 @@ func (k joinKind[R, S]) askPeers(ctx context.Context, in *sdk.HookInput, client 
 	if err != nil {
 		return nil, err
 	}
+	revisions, err := readRevisions(in)
+	if err != nil {
+		return nil, err
+	}
 	asked := slices.Clone(resources)
 	for index := range asked {
 		if visited.stale(k.sight(asked[index])) {
@@ -115,7 +120,9 @@ func (k joinKind[R, S]) askPeers(ctx context.Context, in *sdk.HookInput, client 
 	}
 	discoverer := discovery.Discoverer{Client: client, Self: this, PrivateKey: string(keypair["priv.pem"]), Now: now, Elsewhere: elsewhere}
 	return k.ask(discoverer, ctx, asked, func(resource R) bool {
-		return visited.due(k.sight(resource), len(keypair) > 0, now)
+		sight := k.sight(resource)
+		sight.revision = revisions[k.show(&resource).meta.Name]
+		return visited.due(sight, len(keypair) > 0, now)
 	}, func(resource R, waited time.Duration) {
 		visited.took(k.sight(resource), waited)
 	}), nil

@@ -17,6 +17,8 @@ type joinKind[R, S any] struct {
 	kind string
 	// plural names the snapshots.
 	plural string
+	// revisions is the ConfigMap in which metadata-exporter tells that a peer has changed.
+	revisions string
 	// enabledPath is the value that switches the kind on; what a resource says when it does not.
 	enabledPath                     string
 	disabledReason, disabledMessage string

@@ -45,6 +45,7 @@ func (k joinKind[R, S]) follow(in *sdk.HookInput) error {
 	if !in.Values.Get(k.enabledPath).Bool() {
 		return k.sayDisabled(in, resources, in.DC.GetClock().Now())
 	}
+	pokes := map[string]string{}
 	for _, resource := range resources {
 		shows := k.show(&resource)
 		ready := meta.FindStatusCondition(*shows.conditions, v1alpha1.ConditionReady)
@@ -52,10 +53,11 @@ func (k joinKind[R, S]) follow(in *sdk.HookInput) error {
 			continue
 		}
 		// The value differs from switch to switch, and not from run to run.
-		poke := "switched-on." + strconv.FormatInt(ready.LastTransitionTime.Unix(), 36)
-		in.PatchCollector.PatchWithMerge(
-			map[string]any{"metadata": map[string]any{"annotations": map[string]any{v1alpha1.PokeAnnotation: poke}}},
-			v1alpha1.APIVersion, k.kind, "", shows.meta.Name, objectpatch.WithIgnoreMissingObject(true))
+		pokes[shows.meta.Name] = "switched-on." + strconv.FormatInt(ready.LastTransitionTime.Unix(), 36)
+	}
+	if len(pokes) > 0 {
+		in.PatchCollector.PatchWithMerge(map[string]any{"data": pokes},
+			"v1", "ConfigMap", v1alpha1.Namespace, k.revisions, objectpatch.WithIgnoreMissingObject(true))
 	}
 	return nil
 }

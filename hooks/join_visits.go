@@ -28,6 +28,8 @@ type sighting struct {
 	annotations map[string]string
 	conditions  []metav1.Condition
 	etags       [2]string
+	// revision is what metadata-exporter told last of the peer; empty when it told nothing.
+	revision string
 }
 
 // visits remembers what was asked and written last, so that one peer's news
@@ -39,7 +41,8 @@ type visits struct {
 }
 
 type visitKey struct {
-	poke       string
+	revision   string
+	refresh    string
 	accepted   string
 	generation int64
 	minute     time.Time
@@ -53,15 +56,19 @@ type visitKey struct {
 	slow int
 }
 
-// due is true when the resource was poked or edited, was not asked in this
-// minute yet, or does not show what was written last.
+// due is true when the peer has changed, the resource was edited or its refresh
+// asked for, it was not asked in this minute yet, or does not show what was
+// written last. That something is not told any more is no news.
 func (v *visits) due(resource sighting, keyed bool, now time.Time) bool {
 	last := v.known[resource.uid]
 	next := last
 	next.generation, next.minute, next.keyed = resource.generation, now.Truncate(time.Minute), keyed
 	next.accepted = resource.annotations[v1alpha1.AcceptIdentityAnnotation]
-	if last.slow < patience || next.minute != last.minute {
-		next.poke = resource.annotations[v1alpha1.PokeAnnotation]
+	if refresh := resource.annotations[v1alpha1.RefreshAnnotation]; refresh != "" {
+		next.refresh = refresh
+	}
+	if resource.revision != "" && (last.slow < patience || next.minute != last.minute) {
+		next.revision = resource.revision
 	}
 	v.known[resource.uid] = next
 	return next != last || v.stale(resource) || !isVisited(resource.conditions)

@@ -14,19 +14,22 @@ var _ = Describe("What federation_discovery remembers of its visits", func() {
 	var (
 		memory   *visits
 		resource v1alpha1.IstioFederation
+		revision string
 	)
-	asked := func(at time.Time) bool { return memory.due(federationKind().sight(resource), true, at) }
+	asked := func(at time.Time) bool {
+		sight := federationKind().sight(resource)
+		sight.revision = revision
+		return memory.due(sight, true, at)
+	}
 	BeforeEach(func() {
 		memory = &visits{known: map[string]visitKey{}}
-		resource = v1alpha1.IstioFederation{}
+		resource, revision = v1alpha1.IstioFederation{}, ""
 		resource.UID, resource.Generation = "uid-b", 1
 		resource.Status.Conditions = []metav1.Condition{{Type: "Ready", Status: "True", Reason: "Joined"}}
 		Expect(asked(now)).To(BeTrue(), "nothing is remembered yet")
 		Expect(asked(now)).To(BeFalse())
 	})
-	poke := func(value string) {
-		resource.Annotations = map[string]string{v1alpha1.PokeAnnotation: value}
-	}
+	poke := func(value string) { revision = value }
 
 	It("asks once for a poke, an edit, and a new minute", func() {
 		poke("1")
@@ -36,6 +39,28 @@ var _ = Describe("What federation_discovery remembers of its visits", func() {
 		Expect(asked(now)).To(BeTrue())
 		Expect(asked(now)).To(BeFalse())
 		Expect(asked(now.Add(time.Minute))).To(BeTrue())
+	})
+
+	It("takes it for no news that something is not told any more, nor that the same is told again", func() {
+		poke("1")
+		Expect(asked(now)).To(BeTrue())
+		poke("")
+		Expect(asked(now)).To(BeFalse())
+		poke("1")
+		Expect(asked(now)).To(BeFalse())
+	})
+
+	It("asks once for each new value of a person's annotation, also of a peer that is slow", func() {
+		refresh := func(value string) { resource.Annotations = map[string]string{v1alpha1.RefreshAnnotation: value} }
+		refresh("1")
+		Expect(asked(now)).To(BeTrue())
+		Expect(asked(now)).To(BeFalse())
+		memory.took(federationKind().sight(resource), 2*time.Second)
+		memory.took(federationKind().sight(resource), 2*time.Second)
+		refresh("2")
+		Expect(asked(now)).To(BeTrue())
+		resource.Annotations = nil
+		Expect(asked(now)).To(BeFalse())
 	})
 
 	It("asks once when a person has confirmed an identity", func() {
@@ -114,11 +139,22 @@ var _ = Describe("Hook federation_switch", func() {
 	})
 
 	It("wakes the discovery of resources that were off, with the same word every time", func() {
-		r := newRun(federationSwitch(), joinedSettings).given(withReady("ModuleDisabled")).succeeds()
-		first := r.KubernetesGlobalResource("IstioFederation", "b").GetAnnotations()
-		Expect(first).To(HaveKey(v1alpha1.PokeAnnotation))
+		r := newRun(federationSwitch(), joinedSettings).given(withReady("ModuleDisabled"), revisionsOf("federation", nil)).succeeds()
+		first := r.told("federation")
+		Expect(first).To(HaveKeyWithValue("b", HavePrefix("switched-on.")))
+		Expect(r.KubernetesGlobalResource("IstioFederation", "b").GetAnnotations()).To(BeEmpty())
 		r.succeeds()
-		Expect(r.KubernetesGlobalResource("IstioFederation", "b").GetAnnotations()).To(Equal(first))
+		Expect(r.told("federation")).To(Equal(first))
+	})
+
+	It("leaves what is written of other resources as it is", func() {
+		r := newRun(federationSwitch(), joinedSettings).
+			given(withReady("ModuleDisabled"), revisionsOf("federation", map[string]string{"c": "x.y"})).succeeds()
+		Expect(r.told("federation")).To(And(HaveKeyWithValue("c", "x.y"), HaveKey("b")))
+	})
+
+	It("fails over nothing when there is no ConfigMap yet", func() {
+		newRun(federationSwitch(), joinedSettings).given(withReady("ModuleDisabled")).succeeds()
 	})
 
 	It("leaves resources alone that were asked already", func() {

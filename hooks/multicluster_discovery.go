@@ -29,6 +29,7 @@ func multiclusterKind() joinKind[v1alpha1.IstioMulticluster, v1alpha1.IstioMulti
 	return joinKind[v1alpha1.IstioMulticluster, v1alpha1.IstioMulticlusterStatus]{
 		kind:            v1alpha1.IstioMulticlusterKind,
 		plural:          "multiclusters",
+		revisions:       v1alpha1.MulticlusterRevisions,
 		enabledPath:     multiclusterEnabledPath,
 		disabledReason:  discovery.ReasonMulticlusterDisabled,
 		disabledMessage: "Multicluster is switched off: set multicluster.enabled to true in the settings of ModuleConfig istio.",

@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
@@ -141,15 +140,15 @@ var _ = Describe("Hook multicluster_discovery", func() {
 
 var _ = Describe("Hook multicluster_switch", func() {
 	It("says in every resource that multicluster is off, and wakes the discovery when it is on again", func() {
-		r := newRun(multiclusterSwitch(), joinedSettings).given(aMulticluster("b", "")).succeeds()
+		r := newRun(multiclusterSwitch(), joinedSettings).given(aMulticluster("b", ""), revisionsOf("multicluster", nil)).succeeds()
 		Expect(readyOf(r, "IstioMulticluster", "b")).To(HaveKeyWithValue("reason", "MulticlusterDisabled"))
 		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
 		r.ValuesSet("istio.multicluster.enabled", true)
 		r.succeeds()
-		first := r.KubernetesGlobalResource("IstioMulticluster", "b").GetAnnotations()
-		Expect(first).To(HaveKey(v1alpha1.PokeAnnotation))
+		first := r.told("multicluster")
+		Expect(first).To(HaveKey("b"))
 		r.succeeds()
-		Expect(r.KubernetesGlobalResource("IstioMulticluster", "b").GetAnnotations()).To(Equal(first))
+		Expect(r.told("multicluster")).To(Equal(first))
 	})
 })
 

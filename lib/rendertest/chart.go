@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
@@ -54,21 +53,10 @@ func LoadChart(root string) (*Chart, error) {
 	return &Chart{chart: loaded}, nil
 }
 
-// kubernetesAPIs are optional kinds that every supported Kubernetes serves.
-var kubernetesAPIs = []string{
-	"admissionregistration.k8s.io/v1",
-	"admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy",
-}
-
 // Render renders the chart with values for a cluster that serves Kubernetes'
 // own APIs and those given, as "group/version/Kind". The error of a template
 // that calls fail contains its sentence.
 func (c *Chart) Render(values Values, apis ...string) (Objects, error) {
-	return c.RenderWith(values, append(slices.Clone(kubernetesAPIs), apis...))
-}
-
-// RenderWith is Render for a cluster that serves, of the optional kinds, none but apis.
-func (c *Chart) RenderWith(values Values, apis []string) (Objects, error) {
 	capabilities := chartutil.DefaultCapabilities.Copy()
 	capabilities.KubeVersion = chartutil.KubeVersion{Version: "v1.34.3", Major: "1", Minor: "34"}
 	capabilities.APIVersions = append(capabilities.APIVersions, apis...)

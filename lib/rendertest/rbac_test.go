@@ -15,10 +15,9 @@ import (
 func TestMetadataExporterRights(t *testing.T) {
 	m := load(t)
 	const (
-		federations       = "cluster: deckhouse.io/istiofederations: list watch"
-		multiclusters     = "cluster: deckhouse.io/istiomulticlusters: list watch"
-		pokeFederations   = "cluster: deckhouse.io/istiofederations: patch"
-		pokeMulticlusters = "cluster: deckhouse.io/istiomulticlusters: patch"
+		federations   = "cluster: deckhouse.io/istiofederations: list watch"
+		multiclusters = "cluster: deckhouse.io/istiomulticlusters: list watch"
+		revisions     = "d8-istio: /configmaps %s: get list watch patch"
 	)
 	common := []string{
 		"cluster: /services: list watch",
@@ -29,25 +28,16 @@ func TestMetadataExporterRights(t *testing.T) {
 	}
 	tests := []struct {
 		name, settings string
-		apis           []string
 		wanted         []string
-		watches        bool
 	}{
-		{"federation", federation, kubernetesAPIs, with(common, federations, pokeFederations), true},
-		{"multicluster", multicluster, kubernetesAPIs, with(common, multiclusters, pokeMulticlusters), true},
-		{"both", federation + "\n" + multicluster, kubernetesAPIs, with(common, federations, multiclusters, pokeFederations, pokeMulticlusters), true},
-		{"nothing can narrow the right to patch", federation, nil, with(common, federations), false},
+		{"federation", federation, with(common, federations, fmt.Sprintf(revisions, "federation-revisions"))},
+		{"multicluster", multicluster, with(common, multiclusters, fmt.Sprintf(revisions, "multicluster-revisions"))},
+		{"both", federation + "\n" + multicluster,
+			with(common, federations, multiclusters, fmt.Sprintf(revisions, "federation-revisions multicluster-revisions"))},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			objects, err := m.chart.RenderWith(m.values(t, test.settings, nil), test.apis)
-			if err != nil {
-				t.Fatal(err)
-			}
-			args := mustDecode[*appsv1.Deployment](t, objects, "Deployment/metadata-exporter").Spec.Template.Spec.Containers[0].Args
-			if watches := !slices.Contains(args, "--watch-peers=false"); watches != test.watches {
-				t.Errorf("the exporter watches peers: %v, want %v", watches, test.watches)
-			}
+			objects := m.render(t, test.settings, nil)
 			got := append(
 				rights("cluster", mustDecode[*rbacv1.ClusterRole](t, objects, "ClusterRole/d8:istio:metadata-exporter").Rules),
 				rights("d8-istio", mustDecode[*rbacv1.Role](t, objects, "Role/metadata-exporter").Rules)...)

@@ -118,7 +118,8 @@ var (
 		"Service/istiod-%",
 		"ServiceAccount/istiod-%",
 	))
-	always   = slices.Concat(withoutWebhooks, webhooks)
+	always = slices.Concat(withoutWebhooks, webhooks)
+	// alliance is what joining clusters brings in either way.
 	alliance = append(slices.Clone(always),
 		"ClusterRole/d8:istio:metadata-exporter",
 		"ClusterRoleBinding/d8:istio:metadata-exporter",
@@ -137,10 +138,12 @@ var (
 		"Service/metadata-exporter",
 		"ServiceAccount/ingressgateway",
 		"ServiceAccount/metadata-exporter",
-		"ValidatingAdmissionPolicy/metadata-exporter.istio.deckhouse.io",
-		"ValidatingAdmissionPolicyBinding/metadata-exporter.istio.deckhouse.io",
 	)
-	apiProxy = []string{
+	// federated is what federation brings.
+	federated = append(slices.Clone(alliance), "ConfigMap/federation-revisions")
+	// meshed is what multicluster brings besides.
+	meshed = []string{
+		"ConfigMap/multicluster-revisions",
 		"ClusterRole/d8:istio:api-proxy",
 		"ClusterRoleBinding/d8:istio:api-proxy",
 		"Deployment/api-proxy",
@@ -234,19 +237,19 @@ func TestRenderedObjects(t *testing.T) {
 			"tracing to somewhere else", "tracing: {enabled: true, collector: {zipkin: {address: 'traces.example.com:9411'}}}",
 			nil, nil, with(always, "Telemetry/default", "ServiceEntry/tracing-collector"),
 		},
-		{"federation brings the exporter and the gateway", federation, nil, nil, alliance},
-		{"multicluster brings the exporter, the gateway and the API proxy", multicluster, nil, nil, with(alliance, apiProxy...)},
-		{"both together bring them once", federation + "\n" + multicluster, nil, nil, with(alliance, apiProxy...)},
+		{"federation brings the exporter and the gateway", federation, nil, nil, federated},
+		{"multicluster brings the exporter, the gateway and the API proxy", multicluster, nil, nil, with(alliance, meshed...)},
+		{"both together bring them once", federation + "\n" + multicluster, nil, nil, with(federated, meshed...)},
 		{
 			"without a public domain there is no Ingress", federation,
 			func(v Values) { v.Set("", "global", "modules", "publicDomainTemplate") }, nil,
-			without(alliance, "Ingress/metadata-exporter"),
+			without(federated, "Ingress/metadata-exporter"),
 		},
 		{
 			"cert-manager issues the public certificate",
 			federation + "\nhttps: {mode: CertManager, certManager: {clusterIssuerName: letsencrypt}}",
 			func(v Values) { v.Set([]any{"istio", "cert-manager"}, "global", "enabledModules") }, nil,
-			with(alliance, "Certificate/metadata-exporter"),
+			with(federated, "Certificate/metadata-exporter"),
 		},
 		{
 			"a person's own certificate is copied",
@@ -254,28 +257,28 @@ func TestRenderedObjects(t *testing.T) {
 			func(v Values) {
 				v.Set(map[string]any{"tls.crt": "crt", "tls.key": "key"}, "istio", "internal", "customCertificateData")
 			}, nil,
-			with(alliance, "Secret/metadata-exporter-ingress-tls-customcertificate"),
+			with(federated, "Secret/metadata-exporter-ingress-tls-customcertificate"),
 		},
 		{
 			"a person's own certificate that was not read stops nothing",
-			federation + "\nhttps: {mode: CustomCertificate, customCertificate: {secretName: own}}", nil, nil, alliance,
+			federation + "\nhttps: {mode: CustomCertificate, customCertificate: {secretName: own}}", nil, nil, federated,
 		},
 		{
 			"a cluster with the Prometheus operator gets a PodMonitor", federation, nil,
 			[]string{"monitoring.coreos.com/v1/PodMonitor"},
-			with(alliance, "PodMonitor/istio-sidecars", "PodMonitor/istiod", "PodMonitor/metadata-exporter"),
+			with(federated, "PodMonitor/istio-sidecars", "PodMonitor/istiod", "PodMonitor/metadata-exporter"),
 		},
 		{
 			"a cluster that knows PrometheusRules gets alerts", federation,
 			func(v Values) { v.Set([]any{"istio", "operator-prometheus-crd"}, "global", "enabledModules") },
 			[]string{"monitoring.coreos.com/v1/PrometheusRule"},
-			slices.Concat(alliance, prometheusRules(t)),
+			slices.Concat(federated, prometheusRules(t)),
 		},
 		{
 			"a cluster with vertical autoscaling gets autoscalers", federation,
 			func(v Values) { v.Set([]any{"istio", "vertical-pod-autoscaler"}, "global", "enabledModules") },
 			[]string{"autoscaling.k8s.io/v1/VerticalPodAutoscaler"},
-			slices.Concat(alliance, perRevision("VerticalPodAutoscaler/istiod-%"),
+			slices.Concat(federated, perRevision("VerticalPodAutoscaler/istiod-%"),
 				[]string{"VerticalPodAutoscaler/ingressgateway", "VerticalPodAutoscaler/kiali", "VerticalPodAutoscaler/metadata-exporter"}),
 		},
 		{
@@ -283,7 +286,7 @@ func TestRenderedObjects(t *testing.T) {
 			func(v Values) {
 				v.Set(map[string]any{"base": "registry.example.com/modules", "dockercfg": "e30="}, "istio", "registry")
 			}, nil,
-			with(alliance, "Secret/istio-registry", "Secret/shop/d8-istio-sidecar-registry", "Secret/warehouse/d8-istio-sidecar-registry"),
+			with(federated, "Secret/istio-registry", "Secret/shop/d8-istio-sidecar-registry", "Secret/warehouse/d8-istio-sidecar-registry"),
 		},
 	}
 	for _, test := range tests {

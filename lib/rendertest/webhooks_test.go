@@ -3,12 +3,18 @@ package rendertest
 import (
 	"testing"
 
+	celgo "github.com/google/cel-go/cel"
+	admissionv1 "k8s.io/api/admission/v1"
 	webhooksv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
 	plugincel "k8s.io/apiserver/pkg/admission/plugin/cel"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/cel/environment"
 )
 
@@ -98,9 +104,9 @@ func TestOnlyTheModulesOwnObjectsAreNotChecked(t *testing.T) {
 			t.Run(key+" and "+name, func(t *testing.T) {
 				object := map[string]any{"metadata": map[string]any{"name": "api", "namespace": test.namespace}}
 				if test.labels != nil {
-					set(object, test.labels, "metadata", "labels")
+					Values(object).Set(test.labels, "metadata", "labels")
 				}
-				attributes, request := update(object, object)
+				attributes, request := update(object)
 				request.Namespace = test.namespace
 				results, _, err := evaluator.ForInput(t.Context(), attributes, request, plugincel.OptionalVariableBindings{}, nil, celconfig.RuntimeCELCostBudget)
 				if err != nil {
@@ -119,4 +125,30 @@ func TestOnlyTheModulesOwnObjectsAreNotChecked(t *testing.T) {
 			})
 		}
 	}
+}
+
+// newCompiler is the API server's own CEL environment.
+func newCompiler(t *testing.T) *plugincel.CompositedCompiler {
+	t.Helper()
+	compiler, err := plugincel.NewCompositedCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion(), true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compiler
+}
+
+// expression is one expression of a webhook.
+type expression struct{ text string }
+
+func (e expression) GetExpression() string { return e.text }
+func (e expression) ReturnTypes() []*celgo.Type {
+	return []*celgo.Type{celgo.AnyType, celgo.DynType}
+}
+
+// update is a request that leaves an object as it is.
+func update(of map[string]any) (*admission.VersionedAttributes, *admissionv1.AdmissionRequest) {
+	object := &unstructured.Unstructured{Object: of}
+	attributes := admission.NewAttributesRecord(object, object, schema.GroupVersionKind{}, "", object.GetName(),
+		schema.GroupVersionResource{}, "", admission.Update, nil, false, &user.DefaultInfo{})
+	return &admission.VersionedAttributes{Attributes: attributes, VersionedObject: object, VersionedOldObject: object}, &admissionv1.AdmissionRequest{}
 }

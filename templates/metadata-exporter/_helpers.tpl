@@ -9,17 +9,6 @@
 {{- end -}}
 
 {{- /*
-  "true" when the exporter watches the peers of IstioFederations and IstioMulticlusters and pokes the resource; empty otherwise. It needs the
-  right to patch them, which RBAC cannot narrow to one annotation. Where no ValidatingAdmissionPolicy can either, it does
-  without: then the discovery hook's schedule finds what changed within a minute.
-*/ -}}
-{{- define "istio.metadata_exporter_watches_peers" -}}
-  {{- if and (include "istio.alliance_enabled" .) (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy") -}}
-    true
-  {{- end -}}
-{{- end -}}
-
-{{- /*
   How neighbours' client certificates get past the ingress controller: None, Header or Passthrough. In mode Header the
   controller needs a certificate to prove itself with; as long as there is none, it passes nothing on.
 */ -}}

@@ -27,11 +27,17 @@ const (
 	// IstioMulticlusterResource is its name in URLs.
 	IstioMulticlusterResource = "istiomulticlusters"
 
-	// PokeAnnotation is what the watcher in metadata-exporter writes on a
-	// resource to wake the discovery hook. Its value only has to differ from
-	// the one before; it carries the ETags of the peer's documents so that a
-	// restarted watcher does not write the same twice.
-	PokeAnnotation = "istio.deckhouse.io/peer-metadata-revision"
+	// FederationRevisions is the ConfigMap in Namespace into which metadata-exporter
+	// writes that the peer of an IstioFederation has changed. Its keys are names of
+	// resources. What a value says is metadata-exporter's own affair, another one
+	// than before wakes the discovery hook.
+	FederationRevisions = "federation-revisions"
+	// MulticlusterRevisions is FederationRevisions for IstioMulticlusters.
+	MulticlusterRevisions = "multicluster-revisions"
+
+	// RefreshAnnotation is what a person writes on a resource to have its peer
+	// asked at once, by giving it a value that it has not had.
+	RefreshAnnotation = "istio.deckhouse.io/refresh"
 
 	// AcceptIdentityAnnotation is what a person writes on a resource to
 	// confirm that a known peer has another identity; its value is the

@@ -28,7 +28,6 @@ var controllers = []string{
 	"serviceaccount-token-controller",
 	"statefulset-controller",
 	"ttl-after-finished-controller",
-	"validatingadmissionpolicy-status-controller",
 }
 
 func (p *Plane) etcd() process.Command {

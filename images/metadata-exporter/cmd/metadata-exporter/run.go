@@ -143,7 +143,7 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 		}
 		for _, kind := range options.watchedKinds() {
 			watch := &watcher.Watcher{
-				Kind: kind, Client: dynamicClient, Peers: peers,
+				Kind: kind, Client: dynamicClient, Namespace: options.namespace, Peers: peers,
 				Token:   watcher.Signer{Dir: options.authnDir, ClusterUUID: options.clusterUUID}.Token,
 				Metrics: metrics, Log: log, Timing: watcher.DefaultTiming(),
 			}

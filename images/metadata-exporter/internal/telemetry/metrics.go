@@ -35,7 +35,7 @@ type Metrics struct {
 	PeerConnected *prometheus.GaugeVec
 	// PeerPolls counts polls, by peer, document and result.
 	PeerPolls *prometheus.CounterVec
-	// PeerPokes counts the annotations written, by peer and cause.
+	// PeerPokes counts the revisions written, by peer and cause.
 	PeerPokes *prometheus.CounterVec
 }
 
@@ -66,7 +66,7 @@ func NewMetrics() *Metrics {
 
 		PeerConnected: gauge("peer_connected", "1 while the last poll of the peer's document was answered. The public one is polled only while the private one is not to be had.", "peer", "document"),
 		PeerPolls:     counter("peer_polls_total", "Polls of a peer's document by result.", "peer", "document", "result"),
-		PeerPokes:     counter("peer_pokes_total", "Annotations written to wake the discovery hook.", "peer", "cause"),
+		PeerPokes:     counter("peer_pokes_total", "Revisions written to wake the discovery hook.", "peer", "cause"),
 	}
 	m.Registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

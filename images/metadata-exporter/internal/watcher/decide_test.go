@@ -10,7 +10,7 @@ func TestWhenAResourceIsPoked(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	written := revision{shortHash("p"), shortHash("f")}.String()
 	known := connection{clusterUUID: "uuid-b"}
-	well, blames := standing{annotation: written}, standing{annotation: written, blamesPeer: true}
+	well, blames := standing{written: written}, standing{written: written, blamesPeer: true}
 	up, down := func(etag string) link { return link{etag, true} }, func(etag string) link { return link{etag, false} }
 
 	for name, test := range map[string]struct {
@@ -28,6 +28,7 @@ func TestWhenAResourceIsPoked(t *testing.T) {
 		"the private document changed":                    {to: known, stands: well, public: up("p"), private: up("f2"), wantCause: causeChanged},
 		"the public document changed":                     {to: known, stands: well, public: up("p2"), private: up("f"), wantCause: causeChanged},
 		"a restart, and one document was not seen yet":    {to: known, stands: well, public: up("p")},
+		"what was told is lost":                           {to: known, told: revision{shortHash("p"), shortHash("f")}, public: up("p"), private: up("f"), wantCause: causeChanged},
 		"another replica is ahead":                        {to: known, told: revision{shortHash("p"), shortHash("f0")}, stands: well, public: up("p"), private: up("f0")},
 		"a replica that was behind has caught up":         {to: known, told: revision{shortHash("p"), shortHash("f0")}, stands: well, public: up("p"), private: up("f")},
 		"a replica that was behind sees something newer":  {to: known, told: revision{shortHash("p"), shortHash("f0")}, stands: well, public: up("p"), private: up("f2"), wantCause: causeChanged},
@@ -47,7 +48,7 @@ func TestWhenAResourceIsPoked(t *testing.T) {
 			if cause != test.wantCause || next.later != test.wantLater || (value != "") != (test.wantCause != "") {
 				t.Fatalf("decide() = %+v; want cause %q, later %v", next, test.wantCause, test.wantLater)
 			}
-			if value == test.stands.annotation && value != "" {
+			if value == test.stands.written && value != "" {
 				t.Errorf("the value %q would wake nobody", value)
 			}
 			if cause == causeNudge && !strings.HasPrefix(value, parseRevision(written).public+".") {
@@ -57,25 +58,25 @@ func TestWhenAResourceIsPoked(t *testing.T) {
 	}
 }
 
-// TestReplicasTellEachNewsOnce lets two replicas look at one annotation in
+// TestReplicasTellEachNewsOnce lets two replicas look at one value in
 // turn until neither has anything to say.
 func TestReplicasTellEachNewsOnce(t *testing.T) {
 	ahead, behind := &peerWatch{}, &peerWatch{}
 	see := func(p *peerWatch, public, private string) {
 		p.public, p.private = link{public, true}, link{private, true}
 	}
-	annotation := ""
+	written := ""
 	settle := func() (writes int) {
 		for quiet := 0; quiet < 2 && writes < 10; {
 			for _, p := range []*peerWatch{behind, ahead} {
-				p.observe(standing{annotation: annotation})
+				p.show(written)
 				next := p.decide(&nudges{}, time.Now())
 				if next.value == "" {
 					quiet++
 					continue
 				}
 				p.wrote(next)
-				annotation = next.value
+				written = next.value
 				writes++
 				quiet = 0
 			}
@@ -99,15 +100,38 @@ func TestReplicasTellEachNewsOnce(t *testing.T) {
 		if got := settle(); got != step.writes {
 			t.Errorf("%s: %d writes, want %d", step.name, got, step.writes)
 		}
-		if want := (revision{shortHash(step.public), shortHash(step.private)}).String(); annotation != want {
-			t.Errorf("%s: the annotation is %s, want %s", step.name, annotation, want)
+		if want := (revision{shortHash(step.public), shortHash(step.private)}).String(); written != want {
+			t.Errorf("%s: %s is written, want %s", step.name, written, want)
 		}
+	}
+}
+
+// TestForWantOfNewsNothingIsWrittenIntoAConfigMapThatIsGone: the kind may be about to be switched off.
+func TestForWantOfNewsNothingIsWrittenIntoAConfigMapThatIsGone(t *testing.T) {
+	written := revision{shortHash("p"), shortHash("f")}
+	p := &peerWatch{
+		connection: connection{clusterUUID: "uuid-b"}, standing: standing{written: written.String()},
+		public: link{"p", true}, private: link{"f", true}, told: written,
+	}
+	w := &Watcher{peers: map[string]*peerWatch{"b": p}, written: map[string]string{"b": written.String()}}
+	w.hide()
+	if next := p.decide(&nudges{}, time.Now()); next.value != "" {
+		t.Errorf("there is no ConfigMap, and %q is to be written", next.value)
+	}
+	w.showAnew(&revisions{})
+	if next := p.decide(&nudges{}, time.Now()); next.value != written.String() {
+		t.Errorf("%q is to be written into a ConfigMap that is back, want %q", next.value, written)
+	}
+	p.private = link{"f2", true}
+	w.hide()
+	if next := p.decide(&nudges{}, time.Now()); next.value == "" {
+		t.Error("news are not even tried to be told")
 	}
 }
 
 func TestNudgesBecomeRarerUntilTheResourceIsWell(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	p := &peerWatch{standing: standing{annotation: "-.-", blamesPeer: true}, public: link{answered: true}}
+	p := &peerWatch{standing: standing{written: "-.-", blamesPeer: true}, public: link{answered: true}}
 	pace := &nudges{first: 5 * time.Second, longest: 30 * time.Second}
 	var gaps []time.Duration
 	for range 5 {
@@ -115,7 +139,7 @@ func TestNudgesBecomeRarerUntilTheResourceIsWell(t *testing.T) {
 		for {
 			next := p.decide(pace, now)
 			if next.value != "" {
-				p.standing.annotation = next.value
+				p.standing.written = next.value
 				pace.wrote(next.cause, now)
 				break
 			}

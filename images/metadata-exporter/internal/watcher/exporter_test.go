@@ -18,6 +18,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
@@ -26,7 +27,7 @@ import (
 func newWatcherWithoutKey(peers watcher.Fetcher, client *fake.FakeDynamicClient) *watcher.Watcher {
 	return &watcher.Watcher{
 		Kind:   watcher.Federations,
-		Client: client, Peers: peers, Metrics: telemetry.NewMetrics(), Log: fixture.Log(), Timing: quick(),
+		Client: client, Namespace: v1alpha1.Namespace, Peers: peers, Metrics: telemetry.NewMetrics(), Log: fixture.Log(), Timing: quick(),
 		Token: watcher.Signer{Dir: "/nonexistent", ClusterUUID: "uuid-a"}.Token,
 	}
 }
@@ -86,7 +87,7 @@ func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture
 		}
 	}()
 
-	object := federation("", b.UUID, "")
+	object := federation(b.UUID, "")
 	object.Object["spec"] = map[string]any{
 		"trustDomain": b.Domain, "metadataEndpoint": "https://" + listener.Addr().String() + "/metadata",
 		"metadata": map[string]any{"ca": certificate},
@@ -97,10 +98,10 @@ func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture
 	pair := certified.Root.Client(t, time.Now())
 	writeFile(t, clientDir, "tls.crt", certtest.PEM(pair.Certificate...))
 	writeFile(t, clientDir, "tls.key", certtest.KeyPEM(t, pair.PrivateKey))
-	h := &home{t: t, client: newClient(object), metrics: telemetry.NewMetrics(), stopped: make(chan struct{})}
+	h := &home{t: t, client: newClient("", object), metrics: telemetry.NewMetrics(), stopped: make(chan struct{})}
 	watch := &watcher.Watcher{
 		Kind:   watcher.Federations,
-		Client: h.client, Metrics: h.metrics, Log: fixture.Log(), Timing: quick(),
+		Client: h.client, Namespace: v1alpha1.Namespace, Metrics: h.metrics, Log: fixture.Log(), Timing: quick(),
 		Peers: watcher.Presenter{Client: peer.NewClient(), Certificate: tlsfiles.WatchCertificate("client certificate", clientDir, fixture.Log())},
 		Token: watcher.Signer{Dir: authnDir, ClusterUUID: a.UUID}.Token,
 	}
@@ -115,13 +116,13 @@ func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture
 	}()
 
 	// B does not know A yet: only its public document can be seen.
-	alone := h.waitAnnotation(func(value string) bool { return value != "" && !complete(value) })
+	alone := h.waitWritten(func(value string) bool { return value != "" && !complete(value) })
 	entries := map[string]any{a.UUID: a.Entry("IstioFederation")}
 	registry.SetResources(fixture.Existing(entries))
 	if _, err := registry.Set([]byte(fixture.JSON(t, entries))); err != nil {
 		t.Fatal(err)
 	}
-	joined := h.waitAnnotation(complete)
+	joined := h.waitWritten(complete)
 	if joined == alone {
 		t.Error("joining changed nothing")
 	}
@@ -140,11 +141,11 @@ func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture
 	h.pokedWithin(2*time.Second, poked)
 }
 
-// pokedWithin waits for another annotation than before and returns it.
+// pokedWithin waits for another value than before and returns it.
 func (h *home) pokedWithin(limit time.Duration, before string) string {
 	h.t.Helper()
 	began := time.Now()
-	value := h.waitAnnotation(func(now string) bool { return now != before && complete(now) })
+	value := h.waitWritten(func(now string) bool { return now != before && complete(now) })
 	if took := time.Since(began); took > limit {
 		h.t.Errorf("the poke came %s after the change", took)
 	}

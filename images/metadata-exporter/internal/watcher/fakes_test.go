@@ -4,15 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"sync"
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/dynamic/fake"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
@@ -133,16 +136,13 @@ type home struct {
 
 const endpoint = "https://b.example.com/metadata/"
 
-func federation(annotation, clusterUUID, reason string) *unstructured.Unstructured {
+func federation(clusterUUID, reason string) *unstructured.Unstructured {
 	object := &unstructured.Unstructured{Object: map[string]any{
 		"spec": map[string]any{"trustDomain": "cluster-b.local", "metadataEndpoint": endpoint},
 	}}
 	object.SetAPIVersion(v1alpha1.APIVersion)
 	object.SetKind(v1alpha1.IstioFederationKind)
 	object.SetName("b")
-	if annotation != "" {
-		object.SetAnnotations(map[string]string{v1alpha1.PokeAnnotation: annotation})
-	}
 	status := map[string]any{}
 	if clusterUUID != "" {
 		status["metadataCache"] = map[string]any{"public": map[string]any{"clusterUUID": clusterUUID}}
@@ -154,26 +154,60 @@ func federation(annotation, clusterUUID, reason string) *unstructured.Unstructur
 	return object
 }
 
-func newClient(objects ...runtime.Object) *fake.FakeDynamicClient {
-	return fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
-		map[schema.GroupVersionResource]string{watcher.Federations.Resource: "IstioFederationList"}, objects...)
+// revisionsOf is the ConfigMap of a kind, as Helm leaves it when written is nil.
+func revisionsOf(kind watcher.Kind, written map[string]string) *unstructured.Unstructured {
+	object := &unstructured.Unstructured{Object: map[string]any{}}
+	object.SetAPIVersion("v1")
+	object.SetKind("ConfigMap")
+	object.SetNamespace(v1alpha1.Namespace)
+	object.SetName(kind.Revisions)
+	if written != nil {
+		if err := unstructured.SetNestedStringMap(object.Object, written, "data"); err != nil {
+			panic(err)
+		}
+	}
+	return object
 }
+
+// newClient has a ConfigMap that says of resource b what is written of it.
+func newClient(written string, objects ...runtime.Object) *fake.FakeDynamicClient {
+	var data map[string]string
+	if written != "" {
+		data = map[string]string{"b": written}
+	}
+	return newClientOf(append(objects, revisionsOf(watcher.Federations, data))...)
+}
+
+func newClientOf(objects ...runtime.Object) *fake.FakeDynamicClient {
+	return fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
+		watcher.Federations.Resource: "IstioFederationList", watcher.Multiclusters.Resource: "IstioMulticlusterList",
+		configMaps: "ConfigMapList",
+	}, objects...)
+}
+
+var configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 
 func quick() watcher.Timing {
 	return watcher.Timing{
 		Wait: 50 * time.Second, Unheld: time.Hour,
 		RetryMin: time.Millisecond, RetryMax: 20 * time.Millisecond, RefusedMax: 10 * time.Millisecond,
 		Nudge: 10 * time.Millisecond, NudgeMax: 40 * time.Millisecond,
+		Orphaned: time.Millisecond,
 	}
 }
 
 func run(t *testing.T, peers watcher.Fetcher, timing watcher.Timing, client *fake.FakeDynamicClient) *home {
 	t.Helper()
+	return runLogging(t, peers, timing, client, fixture.Log())
+}
+
+func runLogging(t *testing.T, peers watcher.Fetcher, timing watcher.Timing, client *fake.FakeDynamicClient, log *slog.Logger) *home {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &home{t: t, client: client, metrics: telemetry.NewMetrics(), stop: cancel, stopped: make(chan struct{})}
 	watch := &watcher.Watcher{
 		Kind:   watcher.Federations,
-		Client: client, Peers: peers, Metrics: h.metrics, Log: fixture.Log(), Timing: timing,
+		Client: client, Namespace: v1alpha1.Namespace, Peers: peers, Metrics: h.metrics, Log: log, Timing: timing,
 		Token: func(clusterUUID, _ string) (string, error) { return "token for " + clusterUUID, nil },
 	}
 	go func() {
@@ -197,31 +231,49 @@ func (h *home) end() {
 	}
 }
 
-func (h *home) annotation() string {
+// revisions is the data of the ConfigMap; nil when there is no ConfigMap.
+func (h *home) revisions() map[string]string {
 	h.t.Helper()
-	object, err := h.client.Resource(watcher.Federations.Resource).Get(context.Background(), "b", metav1.GetOptions{})
+	object, err := h.configMaps().Get(context.Background(), watcher.Federations.Revisions, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return object.GetAnnotations()[v1alpha1.PokeAnnotation]
+	data, _, err := unstructured.NestedStringMap(object.Object, "data")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return data
 }
 
-// waitAnnotation waits for another value than before and returns it.
-func (h *home) waitAnnotation(good func(value string) bool) string {
+func (h *home) configMaps() dynamic.ResourceInterface {
+	return h.client.Resource(configMaps).Namespace(v1alpha1.Namespace)
+}
+
+func (h *home) written() string {
+	h.t.Helper()
+	return h.revisions()["b"]
+}
+
+// waitWritten waits for a good value and returns it.
+func (h *home) waitWritten(good func(value string) bool) string {
 	h.t.Helper()
 	var value string
 	fixture.Eventually(h.t, func() string {
-		if value = h.annotation(); !good(value) {
-			return fmt.Sprintf("the annotation is %q", value)
+		if value = h.written(); !good(value) {
+			return fmt.Sprintf("%q is written", value)
 		}
 		return ""
 	})
 	return value
 }
 
+// patches counts what the watcher has written.
 func (h *home) patches() (count int) {
 	for _, action := range h.client.Actions() {
-		if action.GetVerb() == "patch" {
+		if action.Matches("patch", configMaps.Resource) {
 			count++
 		}
 	}
@@ -235,7 +287,7 @@ func (h *home) update(object *unstructured.Unstructured) {
 	}
 }
 
-// setStatus keeps the annotation, as the discovery hook does.
+// setStatus changes the status alone, as the discovery hook does.
 func (h *home) setStatus(status map[string]any) {
 	h.t.Helper()
 	patch, err := json.Marshal(map[string]any{"status": status})

@@ -13,11 +13,11 @@ import (
 
 func TestOnePollIsHeldOnAPeerThatAnswers(t *testing.T) {
 	b := newFakePeer()
-	h := run(t, b, quick(), newClient(federation("", "uuid-b", "")))
-	value := h.waitAnnotation(watchesPrivate)
+	h := run(t, b, quick(), newClient("", federation("uuid-b", "")))
+	value := h.waitWritten(watchesPrivate)
 	b.waitHeld(t, endpoint, metadata.FederationPath, 1)
 	b.set(func() { b.etags[metadata.FederationPath] = `"f2"` })
-	h.waitAnnotation(func(now string) bool { return now != value })
+	h.waitWritten(func(now string) bool { return now != value })
 	b.waitHeld(t, endpoint, metadata.FederationPath, 1)
 	if asked := b.asked(metadata.PublicPath); len(asked) != 0 {
 		t.Errorf("asked for the public document: %+v", asked)
@@ -35,8 +35,8 @@ func TestThePublicDocumentStandsInWhileThePrivateOneCannotBeHad(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newFakePeer()
-			h := run(t, b, quick(), newClient(federation("", "uuid-b", "")))
-			h.waitAnnotation(watchesPrivate)
+			h := run(t, b, quick(), newClient("", federation("uuid-b", "")))
+			h.waitWritten(watchesPrivate)
 			connected := func() float64 {
 				return testutil.ToFloat64(h.metrics.PeerConnected.WithLabelValues("b", metadata.FederationPath))
 			}
@@ -50,16 +50,16 @@ func TestThePublicDocumentStandsInWhileThePrivateOneCannotBeHad(t *testing.T) {
 					t.Errorf("the private document is said to be answered: %v", got)
 				}
 				// It came back as another, and is noticed at once.
-				before := h.waitAnnotation(complete)
+				before := h.waitWritten(complete)
 				b.set(func() { b.etags[metadata.PublicPath] = fmt.Sprintf(`"p-%d"`, round) })
-				known := h.waitAnnotation(func(now string) bool { return now != before && complete(now) })
+				known := h.waitWritten(func(now string) bool { return now != before && complete(now) })
 				b.waitHeld(t, endpoint, metadata.PublicPath, 1)
 
 				b.set(func() {
 					delete(b.errors, metadata.FederationPath)
 					b.etags[metadata.FederationPath] = fmt.Sprintf(`"f-%d"`, round)
 				})
-				h.waitAnnotation(func(now string) bool { return now != known && complete(now) })
+				h.waitWritten(func(now string) bool { return now != known && complete(now) })
 			}
 			b.waitHeld(t, endpoint, metadata.FederationPath, 1)
 			b.waitHeld(t, endpoint, metadata.PublicPath, 0)
@@ -83,7 +83,7 @@ func TestThePublicDocumentStandsInWhileThePrivateOneCannotBeHad(t *testing.T) {
 func TestAWatcherThatEndsWhileThePublicDocumentStandsInLeavesNoPollBehind(t *testing.T) {
 	b := newFakePeer()
 	b.errors[metadata.FederationPath] = refused()
-	h := run(t, b, quick(), newClient(federation("", "uuid-b", "")))
+	h := run(t, b, quick(), newClient("", federation("uuid-b", "")))
 	b.waitHeld(t, endpoint, metadata.PublicPath, 1)
 	h.end()
 	b.waitHeld(t, endpoint, metadata.PublicPath, 0)

@@ -13,8 +13,10 @@ import (
 type Kind struct {
 	// Name of the kind, "IstioFederation".
 	Name string
-	// Resource is what is watched and poked.
+	// Resource is what is watched.
 	Resource schema.GroupVersionResource
+	// Revisions is the ConfigMap that pokes are written into.
+	Revisions string
 	// PrivatePath is the document that only such neighbours may read, Scope that of the token for it.
 	PrivatePath, Scope string
 	// prefix tells its peers from those of the other kind in metrics.
@@ -25,6 +27,7 @@ type Kind struct {
 var Federations = Kind{
 	Name:        v1alpha1.IstioFederationKind,
 	Resource:    schema.GroupVersionResource{Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioFederationResource},
+	Revisions:   v1alpha1.FederationRevisions,
 	PrivatePath: metadata.FederationPath, Scope: authn.ScopePrivateFederation,
 }
 
@@ -32,6 +35,7 @@ var Federations = Kind{
 var Multiclusters = Kind{
 	Name:        v1alpha1.IstioMulticlusterKind,
 	Resource:    schema.GroupVersionResource{Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioMulticlusterResource},
+	Revisions:   v1alpha1.MulticlusterRevisions,
 	PrivatePath: metadata.MulticlusterPath, Scope: authn.ScopePrivateMulticluster,
 	prefix: v1alpha1.IstioMulticlusterKind + "/",
 }

@@ -6,9 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic/fake"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kubetesting "k8s.io/client-go/testing"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
@@ -18,21 +17,19 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-func TestAPeerOfTheSameMeshIsAskedForItsOwnDocumentAndItsResourceIsPoked(t *testing.T) {
+func TestAPeerOfTheSameMeshIsAskedForItsOwnDocumentAndItsChangesAreTold(t *testing.T) {
 	b := newFakePeer()
 	b.etags[metadata.MulticlusterPath] = `"m1"`
-	resource := federation("", "uuid-b", "")
+	resource := federation("uuid-b", "")
 	resource.SetKind(v1alpha1.IstioMulticlusterKind)
-	// The federation of the same name must stay as it is.
-	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
-		watcher.Federations.Resource: "IstioFederationList", watcher.Multiclusters.Resource: "IstioMulticlusterList",
-	}, resource, federation("", "uuid-b", ""))
+	// The federation of the same name is none of this watcher's business.
+	client := newClientOf(resource, federation("uuid-b", ""), revisionsOf(watcher.Multiclusters, nil))
 
 	metrics := telemetry.NewMetrics()
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	watch := &watcher.Watcher{
-		Kind: watcher.Multiclusters, Client: client, Peers: b, Metrics: metrics, Log: fixture.Log(), Timing: quick(),
+		Kind: watcher.Multiclusters, Client: client, Namespace: v1alpha1.Namespace, Peers: b, Metrics: metrics, Log: fixture.Log(), Timing: quick(),
 		Token: func(clusterUUID, scope string) (string, error) { return scope + " for " + clusterUUID, nil },
 	}
 	go func() { stopped <- watch.Run(ctx) }()
@@ -44,12 +41,12 @@ func TestAPeerOfTheSameMeshIsAskedForItsOwnDocumentAndItsResourceIsPoked(t *test
 	})
 
 	fixture.Eventually(t, func() string {
-		object, err := client.Resource(watcher.Multiclusters.Resource).Get(ctx, "b", metav1.GetOptions{})
+		object, err := client.Resource(configMaps).Namespace(v1alpha1.Namespace).Get(ctx, "multicluster-revisions", metav1.GetOptions{})
 		if err != nil {
 			return err.Error()
 		}
-		if value := object.GetAnnotations()[v1alpha1.PokeAnnotation]; !watchesPrivate(value) {
-			return "the annotation is " + value
+		if value, _, _ := unstructured.NestedString(object.Object, "data", "b"); !watchesPrivate(value) {
+			return "written is " + value
 		}
 		return ""
 	})
@@ -65,8 +62,10 @@ func TestAPeerOfTheSameMeshIsAskedForItsOwnDocumentAndItsResourceIsPoked(t *test
 	if got := testutil.ToFloat64(metrics.PeerConnected.WithLabelValues("IstioMulticluster/b", metadata.MulticlusterPath)); got != 1 {
 		t.Errorf("the metric of the peer says %v", got)
 	}
-	other, err := client.Resource(watcher.Federations.Resource).Get(ctx, "b", metav1.GetOptions{})
-	if err != nil || other.GetAnnotations()[v1alpha1.PokeAnnotation] != "" {
-		t.Errorf("the federation of the same name was poked: %v, %v", other.GetAnnotations(), err)
+	for _, action := range client.Actions() {
+		patch, ok := action.(kubetesting.PatchAction)
+		if ok && (patch.GetResource() != configMaps || patch.GetName() != "multicluster-revisions") {
+			t.Errorf("wrote %s %s", patch.GetResource(), patch.GetName())
+		}
 	}
 }

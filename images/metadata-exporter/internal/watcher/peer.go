@@ -30,9 +30,17 @@ type peerWatch struct {
 	mu              sync.Mutex
 	standing        standing
 	public, private link
-	// told is what this replica had seen when it last wrote the annotation or
-	// found it saying the same; empty until a document was compared with it.
+	// told is what this replica had seen when it last wrote or found the same
+	// written; empty until a document was compared with that.
 	told revision
+}
+
+// standing is what there is to compare the peer's documents and answers with.
+type standing struct {
+	// written is the resource's value in the ConfigMap; empty when there is none.
+	written string
+	// blamesPeer is true while the resource is not Ready because of how the peer answered.
+	blamesPeer bool
 }
 
 // link is what is known of one document of the peer.
@@ -72,8 +80,13 @@ func (p *peerWatch) stop() {
 }
 
 // observe takes in what the resource says now.
-func (p *peerWatch) observe(stands standing) {
-	p.change(func() { p.standing = stands })
+func (p *peerWatch) observe(blamesPeer bool) {
+	p.change(func() { p.standing.blamesPeer = blamesPeer })
+}
+
+// show takes in what is written now.
+func (p *peerWatch) show(written string) {
+	p.change(func() { p.standing.written = written })
 }
 
 // change runs what changes the guarded state, and has it looked at for a reason to poke.

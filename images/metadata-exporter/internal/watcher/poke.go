@@ -2,24 +2,15 @@ package watcher
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/time/rate"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 )
 
 const (
-	// fieldManager names the exporter in an object's managed fields.
-	fieldManager = "metadata-exporter"
-
 	// A resource is poked so often when its peer changes all the time, after a first few.
 	pokeInterval = 200 * time.Millisecond
 	pokeBurst    = 5
@@ -46,19 +37,22 @@ func newPoker(of *peerWatch) *poker {
 	}
 }
 
-// poke writes the annotation if there is a reason to, and says after what time
+// poke writes a value if there is a reason to, and says after what time
 // there may be one though nothing has changed; 0 when there will be none.
 func (p *poker) poke(ctx context.Context) (again time.Duration) {
 	next := p.decide(&p.nudges, time.Now())
 	if next.value == "" || p.limiter.Wait(ctx) != nil {
 		return next.later
 	}
-	err := p.write(ctx, next.value)
+	err := p.write(ctx, map[string]*string{p.name: &next.value})
 	switch {
-	case ctx.Err() != nil || apierrors.IsNotFound(err): // deleted; the informer will tell
+	case ctx.Err() != nil:
 		return 0
+	case apierrors.IsNotFound(err):
+		p.sayMissing(err)
+		return p.retry.NextBackOff()
 	case err != nil:
-		p.log.Warn("cannot poke the resource; retrying, and the discovery hook runs every minute", "error", err)
+		p.log.Warn("cannot poke; retrying, and the discovery hook runs every minute", "error", err)
 		return p.retry.NextBackOff()
 	}
 	p.retry.Reset()
@@ -69,7 +63,7 @@ func (p *poker) poke(ctx context.Context) (again time.Duration) {
 	return 0
 }
 
-// decision is what to do about the annotation.
+// decision is what to do about the written value.
 type decision struct {
 	// value to write and why; empty when there is no reason to.
 	value, cause string
@@ -79,17 +73,21 @@ type decision struct {
 	later time.Duration
 }
 
-// decide looks for a reason to write the annotation.
+// decide looks for a reason to write.
 //
-// There are two: this replica saw a document change to what the annotation
-// does not say; or the resource blames the peer though the peer has just
+// There are two: this replica saw a document change to what is not written;
+// or the resource blames the peer though the peer has just
 // answered, and the hook should see that before its schedule lets it.
 func (p *peerWatch) decide(pace *nudges, now time.Time) decision {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	written := parseRevision(p.standing.annotation)
+	written := parseRevision(p.standing.written)
 	own := p.told.with(p.public.etag, p.private.etag)
-	if value := written.news(p.told, own); value != written {
+	told := p.told
+	if p.standing.written == "" { // nobody told anything, or it is lost
+		told = revision{}
+	}
+	if value := written.news(told, own); value != written {
 		return decision{value: value.String(), cause: causeChanged, own: own}
 	}
 	p.told = own
@@ -112,21 +110,7 @@ func (p *peerWatch) decide(pace *nudges, now time.Time) decision {
 
 // wrote takes in that the API server has what was decided; p.mu is held.
 func (p *peerWatch) wrote(done decision) {
-	p.standing.annotation, p.told = done.value, done.own
-}
-
-func (p *peerWatch) write(ctx context.Context, value string) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"annotations": map[string]string{v1alpha1.PokeAnnotation: value},
-	}})
-	if err != nil {
-		return fmt.Errorf("encode the annotation for %s %q: %w", p.Kind.Name, p.name, err)
-	}
-	_, err = p.Client.Resource(p.Kind.Resource).Patch(ctx, p.name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
-	if err != nil {
-		return fmt.Errorf("annotate %s %q: %w", p.Kind.Name, p.name, err)
-	}
-	return nil
+	p.standing.written, p.told = done.value, done.own
 }
 
 // nudges paces pokes without news: none sooner than first after any poke, and

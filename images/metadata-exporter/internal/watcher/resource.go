@@ -6,7 +6,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
 
@@ -18,21 +17,14 @@ type connection struct {
 	clusterUUID string
 }
 
-// standing is what the resource says of the discovery hook's work.
-type standing struct {
-	// annotation is the value of v1alpha1.PokeAnnotation.
-	annotation string
-	// blamesPeer is true while the resource is not Ready because of how the peer answered.
-	blamesPeer bool
-}
-
 // resource is what is kept of a resource: what the watcher needs, and the
 // version by which an informer tells an update from a repetition. The whole of
 // it can be megabytes, of a peer's published services.
 type resource struct {
 	name, version string
 	connection    connection
-	standing      standing
+	// blamesPeer is true while the resource is not Ready because of how the peer answered.
+	blamesPeer bool
 }
 
 var _ metav1.ObjectMetaAccessor = (*resource)(nil)
@@ -42,17 +34,9 @@ func (r *resource) GetObjectMeta() metav1.Object {
 	return &metav1.ObjectMeta{Name: r.name, ResourceVersion: r.version}
 }
 
-// strip is the informer's transformation, which it may apply to its own results, too.
-func strip(object any) (any, error) {
-	if whole, ok := object.(*unstructured.Unstructured); ok {
-		return readResource(whole), nil
-	}
-	return object, nil
-}
-
 // readResource takes from a resource what the watcher needs. A status
 // that is not as it should be reads as one that says nothing.
-func readResource(object *unstructured.Unstructured) *resource {
+func readResource(object *unstructured.Unstructured) metav1.ObjectMetaAccessor {
 	text := func(fields ...string) string {
 		value, _, _ := unstructured.NestedString(object.Object, fields...)
 		return value
@@ -68,10 +52,7 @@ func readResource(object *unstructured.Unstructured) *resource {
 			},
 			clusterUUID: text("status", "metadataCache", "public", "clusterUUID"),
 		},
-		standing: standing{
-			annotation: object.GetAnnotations()[v1alpha1.PokeAnnotation],
-			blamesPeer: blamesPeer(object),
-		},
+		blamesPeer: blamesPeer(object),
 	}
 }
 

@@ -9,13 +9,13 @@ import (
 // unknown stands for the revision of a document that was never seen.
 const unknown = "-"
 
-// revision is the value of the poke annotation: "<public>.<private>", a short
+// revision is the value that is written of a resource: "<public>.<private>", a short
 // hash of each document's ETag, and after another dot whatever makes a nudge
 // differ from the value before.
 type revision struct{ public, private string }
 
-func parseRevision(annotation string) revision {
-	parts := strings.SplitN(annotation, ".", 3)
+func parseRevision(written string) revision {
+	parts := strings.SplitN(written, ".", 3)
 	parsed := revision{public: unknown, private: unknown}
 	if len(parts) >= 2 {
 		parsed.public, parsed.private = parts[0], parts[1]

@@ -4,7 +4,7 @@ import "testing"
 
 func TestARevisionChangesOnlyWithWhatWasSeen(t *testing.T) {
 	one, two := shortHash(`"one"`), shortHash(`"two"`)
-	for name, test := range map[string]struct{ annotation, public, private, want string }{
+	for name, test := range map[string]struct{ written, public, private, want string }{
 		"nothing written, nothing seen":               {"", "", "", "-.-"},
 		"nothing written, the public document seen":   {"", `"one"`, "", one + ".-"},
 		"nothing written, both seen":                  {"", `"one"`, `"two"`, one + "." + two},
@@ -12,10 +12,10 @@ func TestARevisionChangesOnlyWithWhatWasSeen(t *testing.T) {
 		"the public document seen, the other not yet": {one + "." + two, `"one"`, "", one + "." + two},
 		"the private document changed":                {one + "." + two, `"one"`, `"one"`, one + "." + one},
 		"a nudge is no revision":                      {one + "." + two + ".abc.def", "", "", one + "." + two},
-		"an annotation that somebody else wrote":      {"hello", `"one"`, "", one + ".-"},
+		"a value that somebody else wrote":            {"hello", `"one"`, "", one + ".-"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := parseRevision(test.annotation).with(test.public, test.private).String(); got != test.want {
+			if got := parseRevision(test.written).with(test.public, test.private).String(); got != test.want {
 				t.Errorf("revision = %s, want %s", got, test.want)
 			}
 		})

@@ -1,13 +1,15 @@
 // Package watcher notices at once when a peer's metadata changes: it holds a long
-// poll on each peer and pokes the IstioFederation or IstioMulticluster, which
-// wakes the discovery hook. It judges nothing and stores nothing; while it does not
-// run, the hook's own schedule does the same work within a minute.
+// poll on each peer and pokes: it writes into the ConfigMap of the resource's kind,
+// under the resource's name, a value that it has not had, which wakes the
+// discovery hook. It judges nothing and keeps nothing; while it does not run, the
+// hook's own schedule does the same work within a minute.
 package watcher
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/client-go/dynamic"
@@ -35,6 +37,8 @@ type Timing struct {
 	RefusedMax time.Duration
 	// Nudge is the least time between two nudges of one resource; it doubles up to NudgeMax.
 	Nudge, NudgeMax time.Duration
+	// Orphaned is how long what was written stays though there is no resource of that name.
+	Orphaned time.Duration
 }
 
 // DefaultTiming is for production.
@@ -43,6 +47,7 @@ func DefaultTiming() Timing {
 		Wait: peer.MaxWait, Unheld: time.Minute,
 		RetryMin: 200 * time.Millisecond, RetryMax: 30 * time.Second, RefusedMax: 10 * time.Second,
 		Nudge: 5 * time.Second, NudgeMax: 5 * time.Minute,
+		Orphaned: 5 * time.Second,
 	}
 }
 
@@ -50,43 +55,73 @@ func DefaultTiming() Timing {
 type Watcher struct {
 	Kind   Kind
 	Client dynamic.Interface
-	Peers  Fetcher
+	// Namespace of the ConfigMap Kind.Revisions.
+	Namespace string
+	Peers     Fetcher
 	// Token makes a token of that scope for the cluster with that UUID.
 	Token   func(clusterUUID, scope string) (string, error)
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
 	Timing  Timing
 
-	// peers by the name of their resource; only the informer's handler, which
-	// is called by one goroutine, and what follows it touch it.
+	// sweeping is woken when there may be keys of resources that do not exist.
+	sweeping onDemand
+	// missing is true once it was said that there is no ConfigMap.
+	missing atomic.Bool
+
+	mu sync.Mutex
+	// peers by the name of their resource. The handler of the resources, which is
+	// called by one goroutine, alone changes what is in it.
 	peers map[string]*peerWatch
+	// written is what the ConfigMap says, by the name of the resource; it is never changed, only replaced.
+	written map[string]string
+	// complete is true once peers has all the resources.
+	complete bool
 }
 
-// Run watches until ctx ends. It outlives a missing resource definition or
-// permission: the list is retried for as long as it takes.
+// Run watches until ctx ends. It outlives a missing resource definition,
+// ConfigMap or permission: what fails is retried for as long as it takes.
 func (w *Watcher) Run(ctx context.Context) error {
 	w.peers = map[string]*peerWatch{}
-	informer := newInformer(w.Client, w.Kind.Resource)
-	if err := informer.SetTransform(strip); err != nil {
-		return fmt.Errorf("prepare to watch resources of kind %s: %w", w.Kind.Name, err)
-	}
-	err := informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, _ *cache.Reflector, err error) {
-		if ctx.Err() == nil {
-			w.Log.Warn("list or watch failed; peers are polled as known so far, retrying", "kind", w.Kind.Name, "error", err)
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("prepare to watch resources of kind %s: %w", w.Kind.Name, err)
-	}
-	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	resources, resourcesSynced, err := w.informer(source{
+		objects: w.Client.Resource(w.Kind.Resource), strip: readResource,
+		what: "resources of kind " + w.Kind.Name, consequence: "peers are polled as known so far",
+	}, cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(object any) { w.observe(ctx, object) },
 		UpdateFunc: func(_, object any) { w.observe(ctx, object) },
-		DeleteFunc: w.forget,
+		DeleteFunc: func(object any) { w.forget(lastSeen(object)) },
 	})
 	if err != nil {
-		return fmt.Errorf("prepare to watch resources of kind %s: %w", w.Kind.Name, err)
+		return err
 	}
-	informer.RunWithContext(ctx)
+	revisions, revisionsSynced, err := w.informer(source{
+		objects: w.configMaps(), name: w.Kind.Revisions, strip: readRevisions,
+		what: "ConfigMap " + w.Kind.Revisions, consequence: "what other replicas write is not seen",
+	}, cache.ResourceEventHandlerFuncs{
+		AddFunc:    w.showAnew,
+		UpdateFunc: func(_, object any) { w.show(object) },
+		DeleteFunc: func(any) { w.hide() },
+	})
+	if err != nil {
+		return err
+	}
+	sweeper := newSweeper(w)
+	w.sweeping.work = func() time.Duration { return sweeper.sweep(ctx) }
+
+	var running sync.WaitGroup
+	running.Go(func() { revisions.RunWithContext(ctx) })
+	// Who does not know what is written would tell old news.
+	if cache.WaitForCacheSync(ctx.Done(), revisionsSynced) {
+		running.Go(func() { resources.RunWithContext(ctx) })
+		if cache.WaitForCacheSync(ctx.Done(), resourcesSynced) {
+			w.mu.Lock()
+			w.complete = true
+			w.mu.Unlock()
+			w.sweeping.wake()
+		}
+	}
+	running.Wait()
+	w.sweeping.end()
 	for _, watched := range w.peers {
 		watched.stop()
 	}
@@ -98,32 +133,42 @@ func (w *Watcher) observe(ctx context.Context, object any) {
 	if !ok || ctx.Err() != nil {
 		return
 	}
-	name, wanted, stands := found.name, found.connection, found.standing
-	watched, known := w.peers[name]
+	name, wanted := found.name, found.connection
+	watched, known := w.watched(name)
 	if known && watched.connection == wanted {
-		watched.observe(stands)
+		watched.observe(found.blamesPeer)
 		return
 	}
 	if known {
 		watched.stop()
 	}
 	w.Log.Info("watching peer", "kind", w.Kind.Name, "peer", name, "endpoint", wanted.target.URL, "private", wanted.clusterUUID != "")
-	w.peers[name] = w.start(ctx, name, wanted, stands)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.peers[name] = w.start(ctx, name, wanted, standing{written: w.written[name], blamesPeer: found.blamesPeer})
+}
+
+func (w *Watcher) watched(name string) (watched *peerWatch, known bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	watched, known = w.peers[name]
+	return watched, known
 }
 
 func (w *Watcher) forget(object any) {
-	if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
-		object = tombstone.Obj
-	}
 	gone, ok := object.(*resource)
 	if !ok {
 		return
 	}
-	name := gone.name
-	if watched, known := w.peers[name]; known {
-		watched.stop()
-		delete(w.peers, name)
-		w.Metrics.ForgetPeer(w.Kind.label(name))
-		w.Log.Info("no longer watching peer", "kind", w.Kind.Name, "peer", name)
+	watched, known := w.watched(gone.name)
+	if !known {
+		return
 	}
+	watched.stop()
+	w.mu.Lock()
+	delete(w.peers, gone.name)
+	w.mu.Unlock()
+	w.Metrics.ForgetPeer(w.Kind.label(gone.name))
+	w.Log.Info("no longer watching peer", "kind", w.Kind.Name, "peer", gone.name)
+	w.sweeping.wake()
 }

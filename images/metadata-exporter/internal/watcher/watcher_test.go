@@ -20,7 +20,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
 
-// watchesPrivate is true for an annotation that tells of the private document,
+// watchesPrivate is true for a value that tells of the private document,
 // whose tag stands for both.
 func watchesPrivate(value string) bool { return value != "" && !strings.HasSuffix(value, ".-") }
 
@@ -28,15 +28,15 @@ func watchesPrivate(value string) bool { return value != "" && !strings.HasSuffi
 // once the private one could not be had.
 func complete(value string) bool { return value != "" && !strings.Contains(value, "-") }
 
-func TestAChangeAtThePeerPokesTheResource(t *testing.T) {
+func TestAChangeAtThePeerIsWritten(t *testing.T) {
 	b := newFakePeer()
-	h := run(t, b, quick(), newClient(federation("", "uuid-b", "")))
-	value := h.waitAnnotation(watchesPrivate)
+	h := run(t, b, quick(), newClient("", federation("uuid-b", "")))
+	value := h.waitWritten(watchesPrivate)
 	for _, etag := range []string{`"f2"`, `"f3"`} {
 		b.waitHeld(t, endpoint, metadata.FederationPath, 1)
 		b.set(func() { b.etags[metadata.FederationPath] = etag })
 		before := value
-		value = h.waitAnnotation(func(now string) bool { return now != before })
+		value = h.waitWritten(func(now string) bool { return now != before })
 	}
 	for _, request := range b.asked(metadata.FederationPath) {
 		if request.Token != "token for uuid-b" {
@@ -47,26 +47,26 @@ func TestAChangeAtThePeerPokesTheResource(t *testing.T) {
 
 func TestARestartWithoutNewsPokesNobody(t *testing.T) {
 	b := newFakePeer()
-	first := run(t, b, quick(), newClient(federation("", "uuid-b", "")))
-	value := first.waitAnnotation(watchesPrivate)
+	first := run(t, b, quick(), newClient("", federation("uuid-b", "")))
+	value := first.waitWritten(watchesPrivate)
 	first.end()
 
-	second := run(t, b, quick(), newClient(federation(value, "uuid-b", "")))
+	second := run(t, b, quick(), newClient(value, federation("uuid-b", "")))
 	b.waitHeld(t, endpoint, metadata.FederationPath, 1)
 	b.set(func() { b.etags[metadata.FederationPath] = `"f2"` })
-	second.waitAnnotation(func(now string) bool { return now != value })
+	second.waitWritten(func(now string) bool { return now != value })
 	if got := second.patches(); got != 1 {
 		t.Errorf("%d pokes for one change", got)
 	}
 }
 
-// TestTwoReplicasDoNotFightOverTheAnnotation: each replica has a peer of its own here, so
+// TestTwoReplicasDoNotFightOverWhatIsWritten: each replica has a peer of its own here, so
 // that one can be behind for as long as the test wants. One of them is refused, and
 // goes by the public document.
-func TestTwoReplicasDoNotFightOverTheAnnotation(t *testing.T) {
+func TestTwoReplicasDoNotFightOverWhatIsWritten(t *testing.T) {
 	admitted, turnedAway := newFakePeer(), newFakePeer()
 	turnedAway.errors[metadata.FederationPath] = refused()
-	client := newClient(federation("", "uuid-b", ""))
+	client := newClient("", federation("uuid-b", ""))
 	first := run(t, admitted, quick(), client)
 	run(t, turnedAway, quick(), client)
 	poked := func(times int) {
@@ -109,8 +109,8 @@ func TestTwoReplicasDoNotFightOverTheAnnotation(t *testing.T) {
 
 func TestOnlyThePublicDocumentIsWatchedUntilThePeersUUIDIsKnown(t *testing.T) {
 	b := newFakePeer()
-	h := run(t, b, quick(), newClient(federation("", "", "")))
-	h.waitAnnotation(func(value string) bool { return strings.HasSuffix(value, ".-") })
+	h := run(t, b, quick(), newClient("", federation("", "")))
+	h.waitWritten(func(value string) bool { return strings.HasSuffix(value, ".-") })
 	b.waitHeld(t, endpoint, metadata.PublicPath, 1)
 	if asked := b.asked(metadata.FederationPath); len(asked) != 0 {
 		t.Errorf("asked for the private document: %+v", asked)
@@ -118,7 +118,7 @@ func TestOnlyThePublicDocumentIsWatchedUntilThePeersUUIDIsKnown(t *testing.T) {
 	h.setStatus(map[string]any{"metadataCache": map[string]any{"public": map[string]any{"clusterUUID": "uuid-b"}}})
 	b.waitHeld(t, endpoint, metadata.FederationPath, 1)
 	b.waitHeld(t, endpoint, metadata.PublicPath, 0)
-	h.waitAnnotation(complete)
+	h.waitWritten(complete)
 	if series := testutil.CollectAndCount(h.metrics.PeerConnected); series != 1 {
 		t.Errorf("%d series for one poll", series)
 	}
@@ -127,20 +127,20 @@ func TestOnlyThePublicDocumentIsWatchedUntilThePeersUUIDIsKnown(t *testing.T) {
 func TestAPeerThatRefusesThisClusterIsStillWatchedForItsPublicDocument(t *testing.T) {
 	b := newFakePeer()
 	b.errors[metadata.FederationPath] = refused()
-	h := run(t, b, quick(), newClient(federation("", "uuid-b", "PeerRefusesThisCluster")))
-	value := h.waitAnnotation(func(value string) bool { return strings.HasSuffix(value, ".-") })
+	h := run(t, b, quick(), newClient("", federation("uuid-b", "PeerRefusesThisCluster")))
+	value := h.waitWritten(func(value string) bool { return strings.HasSuffix(value, ".-") })
 	b.waitHeld(t, endpoint, metadata.PublicPath, 1)
 	b.set(func() { b.etags[metadata.PublicPath] = `"p2"` })
-	value = h.waitAnnotation(func(now string) bool { return now != value })
+	value = h.waitWritten(func(now string) bool { return now != value })
 
 	b.set(func() { delete(b.errors, metadata.FederationPath) })
-	h.waitAnnotation(func(now string) bool { return now != value && complete(now) })
+	h.waitWritten(func(now string) bool { return now != value && complete(now) })
 }
 
 func TestAPeerThatIsBackIsNoticedThoughNothingChanged(t *testing.T) {
 	b := newFakePeer()
-	h := run(t, b, quick(), newClient(federation("", "uuid-b", "")))
-	value := h.waitAnnotation(watchesPrivate)
+	h := run(t, b, quick(), newClient("", federation("uuid-b", "")))
+	value := h.waitWritten(watchesPrivate)
 	b.waitHeld(t, endpoint, metadata.FederationPath, 1)
 
 	b.set(func() {
@@ -153,16 +153,16 @@ func TestAPeerThatIsBackIsNoticedThoughNothingChanged(t *testing.T) {
 		return ""
 	})
 	h.setStatus(map[string]any{"conditions": []any{map[string]any{"type": "Ready", "status": "False", "reason": "PeerUnreachable"}}})
-	if h.annotation() != value {
+	if h.written() != value {
 		t.Error("poked while the peer is away")
 	}
 	b.set(func() { clear(b.errors) })
 	// Whichever document is seen first, the hook is nudged, though no revision is another.
 	private := strings.TrimPrefix(value, "-")
 	nudge := func(now string) bool { return strings.Contains(now, private+".") }
-	nudged := h.waitAnnotation(nudge)
+	nudged := h.waitWritten(nudge)
 	// The hook may fail once more: it is told again.
-	h.waitAnnotation(func(now string) bool { return now != nudged && nudge(now) })
+	h.waitWritten(func(now string) bool { return now != nudged && nudge(now) })
 
 	h.setStatus(map[string]any{"conditions": []any{map[string]any{"type": "Ready", "status": "True", "reason": "Joined"}}})
 	b.waitHeld(t, endpoint, metadata.FederationPath, 1)
@@ -183,7 +183,7 @@ func TestADocumentThatIsNotHeldIsAskedForSeldom(t *testing.T) {
 			b := newFakePeer()
 			peculiar(b)
 			b.errors[metadata.FederationPath] = refused()
-			run(t, b, quick(), newClient(federation("", "uuid-b", "")))
+			run(t, b, quick(), newClient("", federation("uuid-b", "")))
 			fixture.Eventually(t, func() string {
 				if asked := len(b.asked(metadata.FederationPath)); asked < 8 {
 					return fmt.Sprintf("asked %d times for the private document", asked)
@@ -202,7 +202,7 @@ func TestAPeerWithoutTagsIsAskedAgainAfterTheInterval(t *testing.T) {
 	b.etags[metadata.PublicPath] = ""
 	timing := quick()
 	timing.Unheld = 5 * time.Millisecond
-	h := run(t, b, timing, newClient(federation("", "", "")))
+	h := run(t, b, timing, newClient("", federation("", "")))
 	fixture.Eventually(t, func() string {
 		if asked := len(b.asked(metadata.PublicPath)); asked < 4 {
 			return fmt.Sprintf("asked %d times", asked)
@@ -217,12 +217,12 @@ func TestAPeerWithoutTagsIsAskedAgainAfterTheInterval(t *testing.T) {
 
 func TestAnotherEndpointStartsOverAndADeletedResourceEnds(t *testing.T) {
 	b := newFakePeer()
-	h := run(t, b, quick(), newClient(federation("", "uuid-b", "")))
-	h.waitAnnotation(watchesPrivate)
+	h := run(t, b, quick(), newClient("", federation("uuid-b", "")))
+	h.waitWritten(watchesPrivate)
 	b.waitHeld(t, endpoint, metadata.FederationPath, 1)
 
 	const moved = "https://moved.example.com/metadata/"
-	object := federation(h.annotation(), "uuid-b", "")
+	object := federation("uuid-b", "")
 	object.Object["spec"].(map[string]any)["metadataEndpoint"] = moved
 	h.update(object)
 	b.waitHeld(t, moved, metadata.FederationPath, 1)
@@ -242,14 +242,14 @@ func TestAnotherEndpointStartsOverAndADeletedResourceEnds(t *testing.T) {
 
 func TestAChangeOfStatusDoesNotInterruptThePolls(t *testing.T) {
 	b := newFakePeer()
-	h := run(t, b, quick(), newClient(federation("", "uuid-b", "")))
-	h.waitAnnotation(watchesPrivate)
+	h := run(t, b, quick(), newClient("", federation("uuid-b", "")))
+	h.waitWritten(watchesPrivate)
 	b.waitHeld(t, endpoint, metadata.FederationPath, 1)
 	before := len(b.asked(metadata.FederationPath))
 	h.setStatus(map[string]any{"importedServices": int64(3)})
 	b.set(func() { b.etags[metadata.FederationPath] = `"f2"` })
-	value := h.annotation()
-	h.waitAnnotation(func(now string) bool { return now != value })
+	value := h.written()
+	h.waitWritten(func(now string) bool { return now != value })
 	b.waitHeld(t, endpoint, metadata.FederationPath, 1)
 	// One that ended with the change, and the next.
 	if after := len(b.asked(metadata.FederationPath)); after != before+1 {
@@ -259,7 +259,7 @@ func TestAChangeOfStatusDoesNotInterruptThePolls(t *testing.T) {
 
 func TestAPokeThatFailsIsTriedAgain(t *testing.T) {
 	b := newFakePeer()
-	client := newClient(federation("", "uuid-b", ""))
+	client := newClient("", federation("uuid-b", ""))
 	var failures atomic.Int32
 	client.PrependReactor("patch", "*", func(kubetesting.Action) (bool, runtime.Object, error) {
 		if failures.Add(1) <= 3 {
@@ -268,12 +268,12 @@ func TestAPokeThatFailsIsTriedAgain(t *testing.T) {
 		return false, nil, nil
 	})
 	h := run(t, b, quick(), client)
-	h.waitAnnotation(watchesPrivate)
+	h.waitWritten(watchesPrivate)
 }
 
 func TestWithoutAKeyThePublicDocumentIsStillWatched(t *testing.T) {
 	b := newFakePeer()
-	client := newClient(federation("", "uuid-b", ""))
+	client := newClient("", federation("uuid-b", ""))
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	h := &home{t: t, client: client, stop: cancel, stopped: make(chan struct{})}
@@ -282,7 +282,7 @@ func TestWithoutAKeyThePublicDocumentIsStillWatched(t *testing.T) {
 		defer close(h.stopped)
 		_ = watch.Run(ctx)
 	}()
-	h.waitAnnotation(func(value string) bool { return strings.HasSuffix(value, ".-") })
+	h.waitWritten(func(value string) bool { return strings.HasSuffix(value, ".-") })
 	fixture.Eventually(t, func() string {
 		if testutil.ToFloat64(watch.Metrics.PeerPolls.WithLabelValues("b", metadata.FederationPath, "ThisCluster")) < 2 {
 			return "the missing key is not noticed"
@@ -297,7 +297,7 @@ func TestWithoutAKeyThePublicDocumentIsStillWatched(t *testing.T) {
 
 func TestAListThatIsForbiddenIsRetriedForAsLongAsItTakes(t *testing.T) {
 	b := newFakePeer()
-	client := newClient(federation("", "uuid-b", ""))
+	client := newClient("", federation("uuid-b", ""))
 	var lists atomic.Int32
 	client.PrependReactor("list", "*", func(kubetesting.Action) (bool, runtime.Object, error) {
 		if lists.Add(1) == 1 {
@@ -306,7 +306,7 @@ func TestAListThatIsForbiddenIsRetriedForAsLongAsItTakes(t *testing.T) {
 		return false, nil, nil
 	})
 	h := run(t, b, quick(), client)
-	h.waitAnnotation(watchesPrivate)
+	h.waitWritten(watchesPrivate)
 	if lists.Load() < 2 {
 		t.Error("the list never failed")
 	}
