@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
@@ -22,8 +23,8 @@ const (
 	driftMetric       = "d8_istio_drifted_objects"
 )
 
-// driftRepair has Helm restore at once what somebody deleted or edited of the
-// control plane: while a webhook is missing, Pods start outside the mesh, and
+// driftRepair has Helm restore at once what somebody deleted or edited of what
+// drift.Release lists: while a webhook is missing, Pods start outside the mesh, and
 // nobody is told.
 func driftRepair() hookruntime.Hook {
 	return hookruntime.Hook{
@@ -58,27 +59,32 @@ func driftRepair() hookruntime.Hook {
 }
 
 // writtenObjects subscribes to the module's objects of a kind; its snapshot is a
-// drift.Object. A restart with kubectl is no edit, and how many Pods there are is the
-// autoscaler's affair.
+// drift.Object. A restart with kubectl is no edit, how many Pods there are is the
+// autoscaler's affair, and what metadata-exporter tells, many times a second when peers
+// change so often, changes nothing in the snapshot.
 func writtenObjects(binding, apiVersion, kind string) sdk.KubernetesConfig {
+	filled := `false`
+	if kind == "ConfigMap" {
+		filled = `(.metadata.name | IN("` + strings.Join(drift.Filled(), `", "`) + `"))`
+	}
 	return sdk.KubernetesConfig{
 		Name:          binding,
 		APIVersion:    apiVersion,
 		Kind:          kind,
 		LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"heritage": "deckhouse", "module": "istio"}},
-		JqFilter: `{
+		JqFilter: filled + ` as $filled | {
 			kind: "` + kind + `",
 			name: .metadata.name,
 			writers: [.metadata.managedFields[]? | select((.subresource // "") == "") | {
 				manager: (.manager // ""),
 				label: (.fieldsV1["f:metadata"]["f:labels"]["f:heritage"] != null),
-				content: ([
+				content: (($filled | not) and ([
 					.fieldsV1 | {"f:webhooks", "f:data", "f:binaryData", "f:spec"} | paths(. == {}) | select(
 						.[-1] != "."
 						and . != ["f:spec", "f:replicas"]
 						and . != ["f:spec", "f:template", "f:metadata", "f:annotations", "f:kubectl.kubernetes.io/restartedAt"]
 					)
-				] | length > 0),
+				] | length > 0)),
 				time: (.time // "")
 			} | select(.label or .content) | if .label then .time = "" else . end]
 		}`,
@@ -146,7 +152,11 @@ func wantedObjects(in *sdk.HookInput) ([]string, error) {
 	if err := settings(in, versionsPath, &versions); err != nil {
 		return nil, err
 	}
-	release := drift.Release{DefaultRevision: in.Values.Get(defaultRevisionPath).String()}
+	release := drift.Release{
+		DefaultRevision: in.Values.Get(defaultRevisionPath).String(),
+		Federation:      in.Values.Get(federationEnabledPath).Bool(),
+		Multicluster:    in.Values.Get(multiclusterEnabledPath).Bool(),
+	}
 	for _, version := range versions {
 		release.Revisions = append(release.Revisions, version.Revision)
 	}

@@ -9,15 +9,18 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// controlPlane is what the values of driftSettings have Helm apply, by Kind/name.
+// controlPlane is what the values of driftSettings have Helm apply and is missed when it is gone, by Kind/name.
 var controlPlane = []string{
 	"Secret/cacerts", "Deployment/istiod-v1x29", "Service/istiod-v1x29", "ConfigMap/istio-v1x29", "ConfigMap/istio-sidecar-injector-v1x29",
 	"MutatingWebhookConfiguration/istio-sidecar-injector-v1x29-d8-istio", "ValidatingWebhookConfiguration/istio-validator-v1x29-d8-istio",
 	"MutatingWebhookConfiguration/istio-revision-tag-default", "ValidatingWebhookConfiguration/istiod-default-validator",
+	"ConfigMap/federation-revisions", "ConfigMap/multicluster-revisions",
 }
 
 const driftSettings = `
 istio:
+  federation: {enabled: true}
+  multicluster: {enabled: true}
   internal:
     versions: [{version: "1.29", revision: v1x29, fullVersion: 1.29.1, imageSuffix: V1x29x1}]
     globalRevision: v1x29
@@ -146,6 +149,26 @@ var _ = Describe("Hook drift_repair", func() {
 		Expect(drifted(r)).To(BeEmpty())
 		r.given(with(key, object(key, restartEntry, pauseEntry))...).succeeds()
 		Expect(drifted(r)).To(ConsistOf(key + " kubectl-rollout"))
+	})
+
+	It("leaves what is in the ConfigMaps that metadata-exporter fills to whoever writes it, and is not even woken by that", func() {
+		const key = "ConfigMap/federation-revisions"
+		written := func(manager, at string) string {
+			return fmt.Sprintf(`{manager: %s, operation: Update, time: %q, fieldsV1: {f:data: {.: {}, f:cluster-b: {}}}}`, manager, at)
+		}
+		r := newDriftRun().given(with(key, object(key, written("metadata-exporter", "2030-11-22T11:30:00Z"), written("kubectl-patch", "2030-11-22T11:30:00Z")))...).succeeds()
+		Expect(drifted(r)).To(BeEmpty())
+		Expect(repair(r)).To(BeEmpty())
+		texts := func() (texts []string) {
+			for _, object := range r.Snapshots().Get("config_maps") {
+				texts = append(texts, object.String())
+			}
+			return texts
+		}
+		before := texts()
+		Expect(before).NotTo(BeEmpty())
+		r.given(with(key, object(key, written("metadata-exporter", "2030-11-22T11:30:01Z")))...).succeeds()
+		Expect(texts()).To(ConsistOf(before))
 	})
 
 	It("goes on from what the process before asked for", func() {

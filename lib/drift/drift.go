@@ -29,7 +29,8 @@ type Writer struct {
 	Manager string `json:"manager"`
 	// Label tells whether it owns the label heritage, which only Helm has a reason to write.
 	Label bool `json:"label"`
-	// Content tells whether it owns anything that makes the object what it is: webhooks, data, spec.
+	// Content tells whether it owns anything that makes the object what it is:
+	// webhooks, spec, data unless that is others' affair (Filled).
 	Content bool `json:"content"`
 	// Time of its last write, as in managedFields; "" where Label is true, as Helm's writes are no news.
 	Time string `json:"time"`

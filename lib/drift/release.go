@@ -14,10 +14,12 @@ type Release struct {
 	WebhookRevisions []string
 	// DefaultRevision serves whatever names none; "" for none.
 	DefaultRevision string
+	// Federation and Multicluster are the ways in which clusters are joined.
+	Federation, Multicluster bool
 }
 
-// Objects lists by Kind/name what the templates render of a control plane, as
-// far as Pods or people's resources miss it at once when it is gone. All of them carry the
+// Objects lists by Kind/name what the templates render, as far as Pods, people's
+// resources or metadata-exporter miss it at once when it is gone. All of them carry the
 // labels of the module; those in a namespace are in the module's own.
 func (r Release) Objects() []string {
 	var keys []string
@@ -39,5 +41,17 @@ func (r Release) Objects() []string {
 		add("MutatingWebhookConfiguration", "istio-revision-tag-default")
 		add("ValidatingWebhookConfiguration", "istiod-default-validator")
 	}
+	if r.Federation {
+		add("ConfigMap", v1alpha1.FederationRevisions)
+	}
+	if r.Multicluster {
+		add("ConfigMap", v1alpha1.MulticlusterRevisions)
+	}
 	return keys
+}
+
+// Filled are the ConfigMaps that Helm makes empty: what is in them is others'
+// affair, and no deviation.
+func Filled() []string {
+	return []string{v1alpha1.FederationRevisions, v1alpha1.MulticlusterRevisions}
 }

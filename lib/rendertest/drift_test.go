@@ -1,6 +1,7 @@
 package rendertest
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,14 +17,17 @@ func TestWhatIsMissedIsRendered(t *testing.T) {
 		values.Set("", "istio", "internal", "defaultRevision")
 	}
 	for name, test := range map[string]struct {
-		release drift.Release
-		change  func(Values)
+		release  drift.Release
+		settings string
+		change   func(Values)
 	}{
-		"all of a control plane":            {drift.Release{Revisions: revisions, WebhookRevisions: revisions, DefaultRevision: "v1x29"}, nil},
-		"no webhooks before istiod's ready": {drift.Release{Revisions: revisions}, none},
+		"all of a control plane":                       {drift.Release{Revisions: revisions, WebhookRevisions: revisions, DefaultRevision: "v1x29"}, "{}", nil},
+		"no webhooks before istiod's ready":            {drift.Release{Revisions: revisions}, "{}", none},
+		"what is written of federated clusters":        {drift.Release{Revisions: revisions, Federation: true}, federation, none},
+		"what is written of clusters of the same mesh": {drift.Release{Revisions: revisions, Multicluster: true}, multicluster, none},
 	} {
 		t.Run(name, func(t *testing.T) {
-			objects := m.render(t, "{}", test.change)
+			objects := m.render(t, test.settings, test.change)
 			wanted := map[string]bool{}
 			for _, key := range test.release.Objects() {
 				wanted[key] = true
@@ -43,6 +47,22 @@ func TestWhatIsMissedIsRendered(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWhatOthersFillIsRenderedEmpty: Helm would fight over any key with who writes it.
+func TestWhatOthersFillIsRenderedEmpty(t *testing.T) {
+	objects := load(t).render(t, federation+"\n"+multicluster, nil)
+	for _, name := range drift.Filled() {
+		object := objects["ConfigMap/"+name]
+		if object.GetNamespace() != "d8-istio" {
+			t.Errorf("ConfigMap %s is rendered in namespace %q", name, object.GetNamespace())
+		}
+		for field := range object.Object {
+			if !slices.Contains([]string{"apiVersion", "kind", "metadata"}, field) {
+				t.Errorf("ConfigMap %s is rendered with %s", name, field)
+			}
+		}
 	}
 }
 
