@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
@@ -25,7 +27,16 @@ func TestTheExporterMayDoWhatItDoesAndNoMore(t *testing.T) {
 		allowed    bool
 	}{
 		"watch Services everywhere":            {authorizationv1.ResourceAttributes{Verb: "watch", Resource: "services"}, true},
-		"annotate IstioFederations":            {authorizationv1.ResourceAttributes{Verb: "patch", Group: v1alpha1.Group, Resource: "istiofederations"}, true},
+		"watch IstioFederations":               {authorizationv1.ResourceAttributes{Verb: "watch", Group: v1alpha1.Group, Resource: "istiofederations"}, true},
+		"tell the discovery hook of news":      {authorizationv1.ResourceAttributes{Verb: "patch", Resource: "configmaps", Namespace: moduleNamespace, Name: v1alpha1.FederationRevisions}, true},
+		"not patch IstioFederations":           {authorizationv1.ResourceAttributes{Verb: "patch", Group: v1alpha1.Group, Resource: "istiofederations"}, false},
+		"not update IstioFederations":          {authorizationv1.ResourceAttributes{Verb: "update", Group: v1alpha1.Group, Resource: "istiofederations"}, false},
+		"not patch its own documents":          {authorizationv1.ResourceAttributes{Verb: "patch", Resource: "configmaps", Namespace: moduleNamespace, Name: exporterName}, false},
+		"not patch the mesh's configuration":   {authorizationv1.ResourceAttributes{Verb: "patch", Resource: "configmaps", Namespace: moduleNamespace, Name: "istio-" + defaultIstio().Revision()}, false},
+		"not patch namesakes elsewhere":        {authorizationv1.ResourceAttributes{Verb: "patch", Resource: "configmaps", Namespace: "default", Name: v1alpha1.FederationRevisions}, false},
+		"not create ConfigMaps":                {authorizationv1.ResourceAttributes{Verb: "create", Resource: "configmaps", Namespace: moduleNamespace}, false},
+		"not delete what it tells news in":     {authorizationv1.ResourceAttributes{Verb: "delete", Resource: "configmaps", Namespace: moduleNamespace, Name: v1alpha1.FederationRevisions}, false},
+		"not list ConfigMaps":                  {authorizationv1.ResourceAttributes{Verb: "list", Resource: "configmaps", Namespace: moduleNamespace}, false},
 		"read the neighbours' keys":            {authorizationv1.ResourceAttributes{Verb: "get", Resource: "secrets", Namespace: moduleNamespace, Name: "d8-remote-clusters-public-metadata"}, true},
 		"not read the CA":                      {authorizationv1.ResourceAttributes{Verb: "get", Resource: "secrets", Namespace: moduleNamespace, Name: "cacerts"}, false},
 		"not list Secrets":                     {authorizationv1.ResourceAttributes{Verb: "list", Resource: "secrets", Namespace: moduleNamespace}, false},
@@ -50,7 +61,7 @@ func TestTheExporterMayDoWhatItDoesAndNoMore(t *testing.T) {
 			}
 		})
 	}
-	t.Run("change nothing of an IstioFederation but the annotation", func(t *testing.T) {
+	t.Run("change nothing but that ConfigMap", func(t *testing.T) {
 		config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(suite.stateDir, suite.a.name, "kubeconfig"))
 		if err != nil {
 			t.Fatal(err)
@@ -60,10 +71,22 @@ func TestTheExporterMayDoWhatItDoesAndNoMore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = as.Resource(federations).Patch(context.Background(), suite.b.name, types.MergePatchType,
-			[]byte(`{"spec":{"metadataEndpoint":"https://evil.example/metadata/"}}`), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
-		if err == nil {
-			t.Error("the exporter can point a federation at another endpoint")
+		configMaps := as.Resource(schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}).Namespace(moduleNamespace)
+		for name, test := range map[string]struct {
+			of      dynamic.ResourceInterface
+			object  string
+			patch   string
+			allowed bool
+		}{
+			"what it tells news in":              {configMaps, v1alpha1.FederationRevisions, `{"data":{"nobody":"x"}}`, true},
+			"the endpoint of an IstioFederation": {as.Resource(federations), suite.b.name, `{"spec":{"metadataEndpoint":"https://evil.example/metadata/"}}`, false},
+			"an annotation of one":               {as.Resource(federations), suite.b.name, `{"metadata":{"annotations":{"` + v1alpha1.RefreshAnnotation + `":"x"}}}`, false},
+			"another ConfigMap":                  {configMaps, exporterName, `{"data":{"public.json":"{}"}}`, false},
+		} {
+			_, err := test.of.Patch(context.Background(), test.object, types.MergePatchType, []byte(test.patch), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+			if allowed := err == nil; allowed != test.allowed || !test.allowed && !apierrors.IsForbidden(err) {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
 	})
 }
