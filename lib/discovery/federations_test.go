@@ -92,13 +92,13 @@ type world struct {
 	network metadata.Network
 }
 
-func newWorld(t testing.TB) *world {
-	t.Helper()
+func newWorld(tb testing.TB) *world {
+	tb.Helper()
 	keypair, err := authn.GenerateKeypair()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return &world{TB: t, fakePeers: &fakePeers{peers: map[string]*fakePeer{}}, keypair: keypair, now: start, network: self.Network}
+	return &world{TB: tb, fakePeers: &fakePeers{peers: map[string]*fakePeer{}}, keypair: keypair, now: start, network: self.Network}
 }
 
 // addPeer starts cluster-<name> and returns the resource that leads to it.

@@ -304,9 +304,9 @@ func TestAPeerThatWasRemovedComesBackAsAStranger(t *testing.T) {
 	if gone := w.learned("c", joined[:1]); gone.objects != nil || gone.trusted != nil || len(gone.anchors) > 0 {
 		t.Errorf("after its resource was deleted: %+v", gone)
 	}
-	w.changePublic(c, func(t testing.TB, public *metadata.Public) {
-		t.Helper()
-		public.ClusterUUID, public.RootCA = "uuid-new", newRootPEM(t)
+	w.changePublic(c, func(tb testing.TB, public *metadata.Public) {
+		tb.Helper()
+		public.ClusterUUID, public.RootCA = "uuid-new", newRootPEM(tb)
 	})
 	again := w.visit(joined[0], c)
 	if now := w.learned("b", again); !reflect.DeepEqual(before, now) {

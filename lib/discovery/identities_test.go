@@ -20,11 +20,11 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-func rootPEM(t testing.TB, change func(*x509.Certificate)) string {
-	t.Helper()
+func rootPEM(tb testing.TB, change func(*x509.Certificate)) string {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "root"}, IsCA: true, BasicConstraintsValid: true,
@@ -33,19 +33,19 @@ func rootPEM(t testing.TB, change func(*x509.Certificate)) string {
 	change(template)
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
-func shortRoot(t testing.TB, until time.Time) string {
-	t.Helper()
-	return rootPEM(t, func(template *x509.Certificate) { template.NotAfter = until })
+func shortRoot(tb testing.TB, until time.Time) string {
+	tb.Helper()
+	return rootPEM(tb, func(template *x509.Certificate) { template.NotAfter = until })
 }
 
-func constrainedRoot(t testing.TB, domain string) string {
-	t.Helper()
-	return rootPEM(t, func(template *x509.Certificate) { template.PermittedURIDomains = []string{domain} })
+func constrainedRoot(tb testing.TB, domain string) string {
+	tb.Helper()
+	return rootPEM(tb, func(template *x509.Certificate) { template.PermittedURIDomains = []string{domain} })
 }
 
 func TestServiceAccountsFollowThePeerAndOutliveItsEndpoints(t *testing.T) {

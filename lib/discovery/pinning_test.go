@@ -16,11 +16,11 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-func newRootPEM(t testing.TB) string {
-	t.Helper()
+func newRootPEM(tb testing.TB) string {
+	tb.Helper()
 	authority, err := ca.Generate("cluster-b.local")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return authority.Root
 }
@@ -33,13 +33,13 @@ type identityChange struct {
 
 var identityChanges = map[string]identityChange{
 	"another clusterUUID": {func(_ testing.TB, public *metadata.Public) { public.ClusterUUID = "uuid-x" }, "clusterUUID uuid-x instead of uuid-b"},
-	"another root":        {func(t testing.TB, public *metadata.Public) { t.Helper(); public.RootCA = newRootPEM(t) }, "gone from rootCA"},
-	"a further root":      {func(t testing.TB, public *metadata.Public) { t.Helper(); public.RootCA += newRootPEM(t) }, "new in rootCA"},
-	"another key for tokens": {func(t testing.TB, public *metadata.Public) {
-		t.Helper()
+	"another root":        {func(tb testing.TB, public *metadata.Public) { tb.Helper(); public.RootCA = newRootPEM(tb) }, "gone from rootCA"},
+	"a further root":      {func(tb testing.TB, public *metadata.Public) { tb.Helper(); public.RootCA += newRootPEM(tb) }, "new in rootCA"},
+	"another key for tokens": {func(tb testing.TB, public *metadata.Public) {
+		tb.Helper()
 		keypair, err := authn.GenerateKeypair()
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		public.AuthnKeyPub = keypair.Pub
 	}, "authnKeyPub"},
@@ -88,7 +88,7 @@ func TestWithoutVerifiedTLSAnotherIdentityIsHeldUntilAPersonConfirmsIt(t *testin
 			w.wantCondition(confirmed, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "imported: 0")
 
 			// The confirmation is for this identity, not for the next one.
-			w.changePublic(confirmed, func(t testing.TB, public *metadata.Public) { t.Helper(); public.RootCA = newRootPEM(t) })
+			w.changePublic(confirmed, func(tb testing.TB, public *metadata.Public) { tb.Helper(); public.RootCA = newRootPEM(tb) })
 			w.wantCondition(w.visit(confirmed)[0], v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonIdentityChanged, "")
 		})
 	}
@@ -121,7 +121,7 @@ func TestWhatIsTheSameIdentityIsNotHeld(t *testing.T) {
 			w := newWorld(t)
 			b := w.addPeer("b")
 			b.Spec.Metadata.InsecureSkipVerify = true
-			w.changePublic(b, func(t testing.TB, public *metadata.Public) { t.Helper(); public.RootCA += newRootPEM(t) })
+			w.changePublic(b, func(tb testing.TB, public *metadata.Public) { tb.Helper(); public.RootCA += newRootPEM(tb) })
 			b = w.visit(b)[0]
 			w.changePublic(b, change)
 			w.wantCondition(w.visit(b)[0], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
@@ -129,12 +129,12 @@ func TestWhatIsTheSameIdentityIsNotHeld(t *testing.T) {
 	}
 }
 
-func reverseRoots(t testing.TB, public *metadata.Public) {
-	t.Helper()
+func reverseRoots(tb testing.TB, public *metadata.Public) {
+	tb.Helper()
 	const end = "-----END CERTIFICATE-----\n"
 	first, second, ok := strings.Cut(public.RootCA, end)
 	if !ok {
-		t.Fatal("there are not two roots")
+		tb.Fatal("there are not two roots")
 	}
 	public.RootCA = second + first + end
 }
@@ -143,9 +143,9 @@ func TestARootThatExpiresIsNoChangeOfIdentity(t *testing.T) {
 	w := newWorld(t)
 	b := w.addPeer("b")
 	b.Spec.Metadata.InsecureSkipVerify = true
-	w.changePublic(b, func(t testing.TB, public *metadata.Public) {
-		t.Helper()
-		public.RootCA += shortRoot(t, start.Add(time.Hour))
+	w.changePublic(b, func(tb testing.TB, public *metadata.Public) {
+		tb.Helper()
+		public.RootCA += shortRoot(tb, start.Add(time.Hour))
 	})
 	b = w.visit(b)[0]
 	w.now = start.Add(2 * time.Hour)
@@ -160,9 +160,9 @@ func TestTheFirstIdentityUnderAnotherTrustDomainIsTaken(t *testing.T) {
 	b.Spec.Metadata.InsecureSkipVerify = true
 	b = w.visit(b)[0]
 	b.Spec.TrustDomain, b.Generation = "cluster-x.local", 2
-	w.changePublic(b, func(t testing.TB, public *metadata.Public) {
-		t.Helper()
-		public.TrustDomain, public.ClusterUUID, public.RootCA = "cluster-x.local", "uuid-x", newRootPEM(t)
+	w.changePublic(b, func(tb testing.TB, public *metadata.Public) {
+		tb.Helper()
+		public.TrustDomain, public.ClusterUUID, public.RootCA = "cluster-x.local", "uuid-x", newRootPEM(tb)
 	})
 	w.wantCondition(w.visit(b)[0], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
 }
@@ -171,13 +171,13 @@ func TestAPeerWhoseRootsCannotBeHonouredIsRefusedWithTheReason(t *testing.T) {
 	w := newWorld(t)
 	b := w.visit(w.addPeer("b"))[0]
 	future := w.visit(w.addPeer("c"))[0]
-	w.changePublic(b, func(t testing.TB, public *metadata.Public) {
-		t.Helper()
-		public.RootCA = constrainedRoot(t, "cluster-x.local")
+	w.changePublic(b, func(tb testing.TB, public *metadata.Public) {
+		tb.Helper()
+		public.RootCA = constrainedRoot(tb, "cluster-x.local")
 	})
-	w.changePublic(future, func(t testing.TB, public *metadata.Public) {
-		t.Helper()
-		public.RootCA += constrainedRoot(t, "cluster-x.local")
+	w.changePublic(future, func(tb testing.TB, public *metadata.Public) {
+		tb.Helper()
+		public.RootCA += constrainedRoot(tb, "cluster-x.local")
 	})
 	visited := w.visit(b, future)
 	w.wantCondition(visited[0], v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonRootsNotHonoured, "name constraints")

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -164,7 +164,7 @@ func TestAChangedStatusWakesNobody(t *testing.T) {
 	w := start(t, cluster, bothKinds...)
 	w.await(federation("b", "1"))
 	for round := range 5 {
-		cluster.Annotate(v1alpha1.IstioFederationKind, "b", fmt.Sprint(round))
+		cluster.Annotate(v1alpha1.IstioFederationKind, "b", strconv.Itoa(round))
 	}
 	// Events come in order: when this one has come, those before it have.
 	cluster.Create(federation("d", "2"))

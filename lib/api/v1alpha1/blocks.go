@@ -11,13 +11,13 @@ import (
 	"slices"
 	"sync"
 
-	"k8s.io/utils/lru"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-// A long list of services is cut into blocks, so that of one that changes little
-// little is written, compressed and decompressed. Where it is cut follows from
+// A long list of services is cut into blocks: of one that changes little, not
+// much is written, compressed and decompressed. Where it is cut follows from
 // hostnames and not from positions: a service that comes or goes changes its own
 // block alone.
 const (
@@ -44,7 +44,8 @@ type block struct {
 }
 
 var (
-	remembered = struct{ byServices, byGzip *lru.Cache }{lru.New(rememberedBlocks), lru.New(rememberedBlocks)}
+	byServices = newMemory[uint64]()
+	byGzip     = newMemory[string]()
 	// hashSeed keeps peers from choosing services that are taken for others; they are compared besides.
 	hashSeed = maphash.MakeSeed()
 )
@@ -89,10 +90,8 @@ func begins(hostname string) bool {
 
 func newBlock(services []metadata.PublicService) (*block, error) {
 	key := hashOf(services)
-	if known, found := remembered.byServices.Get(key); found {
-		if known := known.(*block); slices.EqualFunc(known.services, services, metadata.PublicService.Equal) {
-			return known, nil
-		}
+	if known, found := byServices.Get(key); found && slices.EqualFunc(known.services, services, metadata.PublicService.Equal) {
+		return known, nil
 	}
 	plain, err := json.Marshal(services)
 	if err != nil {
@@ -100,8 +99,16 @@ func newBlock(services []metadata.PublicService) (*block, error) {
 	}
 	// A copy, for a part would keep the whole list.
 	made := &block{services: slices.Clone(services), plain: plain, plainBytes: len(plain)}
-	remembered.byServices.Add(key, made)
+	byServices.Add(key, made)
 	return made, nil
+}
+
+func newMemory[K comparable]() *lru.Cache[K, *block] {
+	memory, err := lru.New[K, *block](rememberedBlocks)
+	if err != nil { // of less than one block
+		panic(err)
+	}
+	return memory
 }
 
 // hashOf is about the same as equality; the hash is this process's own.
@@ -131,7 +138,7 @@ func (b *block) compressed() []byte {
 		_, _ = writer.Write(b.plain)
 		_ = writer.Close()
 		b.gzip, b.plain = text.Bytes(), nil
-		remembered.byGzip.Add(string(b.gzip), b)
+		byGzip.Add(string(b.gzip), b)
 	}
 	return b.gzip
 }
@@ -186,8 +193,8 @@ func decodeBlocks(blocks [][]byte) ([]metadata.PublicService, error) {
 }
 
 func readBlock(compressed []byte) (*block, error) {
-	if known, found := remembered.byGzip.Get(string(compressed)); found {
-		return known.(*block), nil
+	if known, found := byGzip.Get(string(compressed)); found {
+		return known, nil
 	}
 	reader, err := gzip.NewReader(bytes.NewReader(compressed))
 	if err != nil {
@@ -204,7 +211,7 @@ func readBlock(compressed []byte) (*block, error) {
 	if err := json.Unmarshal(plain, &read.services); err != nil {
 		return nil, err
 	}
-	remembered.byGzip.Add(string(compressed), read)
-	remembered.byServices.Add(hashOf(read.services), read)
+	byGzip.Add(string(compressed), read)
+	byServices.Add(hashOf(read.services), read)
 	return read, nil
 }

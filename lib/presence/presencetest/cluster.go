@@ -2,9 +2,9 @@
 package presencetest
 
 import (
-	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -65,7 +65,7 @@ func (c *Cluster) object(of presence.Resource) *metav1.PartialObjectMetadata {
 	c.version++
 	return &metav1.PartialObjectMetadata{
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.APIVersion, Kind: of.Kind},
-		ObjectMeta: metav1.ObjectMeta{Name: of.Name, UID: of.UID, ResourceVersion: fmt.Sprint(c.version)},
+		ObjectMeta: metav1.ObjectMeta{Name: of.Name, UID: of.UID, ResourceVersion: strconv.Itoa(c.version)},
 	}
 }
 
@@ -75,7 +75,7 @@ func (c *Cluster) list(action kubetesting.Action) (bool, runtime.Object, error) 
 	if c.failure != nil {
 		return true, nil, c.failure
 	}
-	list := &metav1.List{ListMeta: metav1.ListMeta{ResourceVersion: fmt.Sprint(c.version)}}
+	list := &metav1.List{ListMeta: metav1.ListMeta{ResourceVersion: strconv.Itoa(c.version)}}
 	objects := c.objects[action.GetResource().Resource]
 	for _, name := range slices.Sorted(maps.Keys(objects)) {
 		list.Items = append(list.Items, runtime.RawExtension{Object: objects[name].DeepCopy()})
@@ -128,7 +128,7 @@ func (c *Cluster) change(kind, name string, apply func(*metav1.PartialObjectMeta
 	}
 	changed = changed.DeepCopy()
 	c.version++
-	changed.ResourceVersion = fmt.Sprint(c.version)
+	changed.ResourceVersion = strconv.Itoa(c.version)
 	apply(changed)
 	c.objects[plurals[kind]][name] = changed
 	c.events[plurals[kind]].Modify(changed.DeepCopy())
