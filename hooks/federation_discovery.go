@@ -35,11 +35,15 @@ func federationKind() joinKind[v1alpha1.IstioFederation, v1alpha1.IstioFederatio
 		disabledMessage: "Federation is switched off: set federation.enabled to true in the settings of ModuleConfig istio.",
 		metricsGroup:    discoveryMetricsGroup,
 		show: func(resource *v1alpha1.IstioFederation) shown[v1alpha1.IstioFederationStatus] {
-			status := &resource.Status
+			status, digest := &resource.Status, ""
+			if status.MetadataCache.Private != nil {
+				digest = status.MetadataCache.Private.Digest
+			}
 			return shown[v1alpha1.IstioFederationStatus]{
 				meta: &resource.ObjectMeta, status: status, conditions: &status.Conditions,
 				publicETag: &status.MetadataCache.PublicETag, privateETag: &status.MetadataCache.PrivateETag,
 				publicContact: &status.MetadataCache.PublicLastFetchTimestamp, privateContact: &status.MetadataCache.PrivateLastFetchTimestamp,
+				digest: digest,
 			}
 		},
 		switched:  discovery.Switched,

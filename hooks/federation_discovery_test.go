@@ -279,12 +279,25 @@ var _ = Describe("Hook federation_discovery", func() {
 		patch, err := json.Marshal(r.PatchedOperations()[0].JSONPatch)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(patch).To(And(
-			MatchRegexp(`^\[{"op":"test","path":"/metadata/uid","value":"uid-b"},{"op":"test","path":"/status/metadataCache/privateETag","value":"\\"[0-9a-f]+\\""},`),
+			MatchRegexp(`^\[{"op":"test","path":"/metadata/uid","value":"uid-b"},{"op":"test","path":"/status/metadataCache/private/digest","value":"[0-9a-f]{32}"},`),
 			ContainSubstring(`{"op":"add","path":"/status/metadataCache/private/publicServices/1","value":{"hostname":"web.shop.svc.cluster-b.local"`),
 			Not(ContainSubstring("api.shop"))))
 		imported, _, err := unstructured.NestedInt64(r.KubernetesGlobalResource("IstioFederation", "cluster-b").Object, "status", "importedServices")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(imported).To(BeEquivalentTo(2))
+	})
+
+	It("asks for everything again when somebody has edited what was learned", func() {
+		_, r := joined()
+		edited := r.KubernetesGlobalResource("IstioFederation", "cluster-b")
+		Expect(unstructured.SetNestedSlice(edited.Object, []any{}, "status", "metadataCache", "private", "publicServices")).To(Succeed())
+		_, err := r.KubeClient().Resource(federationsGVR).Update(context.Background(), edited, updateOptions)
+		Expect(err).NotTo(HaveOccurred())
+		r.clock.Advance(time.Minute)
+		r.succeeds()
+		services, _, err := unstructured.NestedSlice(r.KubernetesGlobalResource("IstioFederation", "cluster-b").Object, "status", "metadataCache", "private", "publicServices")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(services).To(HaveLen(1), "though the peer's document has not changed")
 	})
 
 	It("reports no metrics while federation is off", func() {

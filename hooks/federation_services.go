@@ -109,6 +109,8 @@ func runFederationServices(in *sdk.HookInput, told *takenNames) error {
 		found = append(found, objects...)
 	}
 
+	unknown := federation.Unknown(peers)
+	found = slices.DeleteFunc(found, func(object federation.Object) bool { return unknown[object.Peer] })
 	changes := federation.Diff(wanted, found)
 	if err := told.say(in, changes.Taken); err != nil {
 		return err
@@ -156,7 +158,7 @@ func federationPeers(in *sdk.HookInput, read func(in *sdk.HookInput, binding str
 		}
 		peers = append(peers, federation.Peer{
 			Name: resource.Name, TrustDomain: resource.Spec.TrustDomain, Import: resource.Spec.Import,
-			Gateways: private.IngressGateways, Services: private.PublicServices,
+			Gateways: private.IngressGateways, Services: private.PublicServices, Unknown: private.PublicServices == nil,
 		})
 	}
 	return peers, nil

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -72,6 +73,16 @@ var _ = Describe("Hook federation_services", func() {
 		for _, operation := range r.PatchedOperations() {
 			Expect(operation.Name).To(Equal("api.shop.b"))
 		}
+	})
+
+	It("leaves alone what is there of a peer while nobody can tell what it offers", func() {
+		r := newRun(federationServices(nil), joinedSettings).given(moduleNamespace, aFederation("b", "api.shop"), aFederation("c", "api.shop")).succeeds()
+		unreadable := r.KubernetesGlobalResource("IstioFederation", "b")
+		Expect(unstructured.SetNestedField(unreadable.Object, "of other lists", "status", "metadataCache", "private", "digest")).To(Succeed())
+		_, err := r.KubeClient().Resource(federationsGVR).Update(context.Background(), unreadable, updateOptions)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
+		Expect(hosts(r, "api.shop.b", "api.shop.c")).To(ConsistOf("api.shop.svc.b.local", "api.shop.svc.c.local"))
 	})
 
 	It("puts back what somebody edited or deleted", func() {

@@ -44,6 +44,8 @@ type shown[S any] struct {
 	conditions                    *[]metav1.Condition
 	publicETag, privateETag       *string
 	publicContact, privateContact **metav1.Time
+	// digest of what a peer offers, where that is long.
+	digest string
 }
 
 // statuses keeps a snapshot of the kind's statuses without waking the hook.

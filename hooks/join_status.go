@@ -24,7 +24,7 @@ func (k joinKind[R, S]) writeStatus(in *sdk.HookInput, resource R, current bool,
 	}
 	var last *known
 	if current {
-		last = &known{before.status, *before.privateETag}
+		last = &known{before.status, before.digest}
 	}
 	if err := of.replace(in, last, status); err != nil {
 		return false, err

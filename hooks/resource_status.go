@@ -25,19 +25,19 @@ type statusOf struct {
 // known is a status as the API server has it.
 type known struct {
 	status any
-	// privateETag tells whose answer it is, and so which services are in it.
-	privateETag string
+	// digest of the lists in it; empty where there are none, or nobody has made one.
+	digest string
 }
 
 // replace makes the status what it should be. Of what it is the difference is
-// written, and only to a list of services that is the one compared with; the
+// written, and only where the lists are those compared with; the
 // whole where last is nil. Either way it is never a mixture of two answers.
 func (o statusOf) replace(in *sdk.HookInput, last *known, status any) error {
 	patch, err := o.replacement(status)
 	if err != nil {
 		return err
 	}
-	if last != nil && last.privateETag != "" {
+	if last != nil && last.digest != "" {
 		if patch, err = o.difference(*last, patch); err != nil {
 			return err
 		}
@@ -57,11 +57,11 @@ func (o statusOf) difference(last known, whole []statuspatch.Operation) ([]statu
 	if err != nil {
 		return nil, fmt.Errorf("compare the status of %s %q with the last one: %w", o.kind, o.name, err)
 	}
-	etag, err := json.Marshal(last.privateETag)
+	digest, err := json.Marshal(last.digest)
 	if err != nil {
-		return nil, fmt.Errorf("encode the ETag in the status of %s %q: %w", o.kind, o.name, err)
+		return nil, fmt.Errorf("encode the digest in the status of %s %q: %w", o.kind, o.name, err)
 	}
-	return append([]statuspatch.Operation{whole[0], {Op: statuspatch.Test, Path: "/status/metadataCache/privateETag", Value: etag}}, changes...), nil
+	return append([]statuspatch.Operation{whole[0], {Op: statuspatch.Test, Path: "/status/metadataCache/private/digest", Value: digest}}, changes...), nil
 }
 
 // replacement is a JSON patch for the very object that the status was made for:

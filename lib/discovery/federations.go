@@ -233,7 +233,7 @@ func (v *visit) fetchPrivate(ctx context.Context, d Discoverer) {
 	request := peer.Request{Path: metadata.FederationPath, Token: token, MaxBytes: metadata.MaxFederationBytes}
 	// A document with rejected services is fetched whole: what was rejected is
 	// not in the cache, and the spec or this module may accept it by now.
-	if v.current && v.cache.Private != nil && len(v.rejected) == 0 {
+	if v.current && v.cache.Private != nil && v.cache.Private.PublicServices != nil && len(v.rejected) == 0 {
 		request.IfNoneMatch = v.cache.PrivateETag
 	}
 	v.privateAnswer, v.privateError = v.get(ctx, d.Client, request)
@@ -273,6 +273,9 @@ func (v *visit) withdrawOwn() {
 	}
 	private := *v.cache.Private
 	private.IngressGateways = usable
+	if err := private.Seal(); err != nil { // it was encoded before
+		private.Digest = ""
+	}
 	v.cache.Private, v.gatewayProblem = &private, problem
 }
 
@@ -302,6 +305,9 @@ func (v *visit) accept(private *metadata.Federation) error {
 		last = v.cache.Private.PublicServices
 	}
 	federation.KeepServiceAccounts(accepted.PublicServices, last)
+	if err := accepted.Seal(); err != nil {
+		return invalid(ReasonInvalidPrivateMetadata, err)
+	}
 	encoded, err := json.Marshal(accepted)
 	if err != nil {
 		return invalid(ReasonInvalidPrivateMetadata, err)

@@ -39,6 +39,20 @@ type Peer struct {
 	Import   []string
 	Gateways []metadata.IngressGateway
 	Services []metadata.PublicService
+	// Unknown is true while nobody can tell what the peer offers: it wants nothing
+	// new, and what is there of it stays as it is.
+	Unknown bool
+}
+
+// Unknown are the names of those peers of which nobody can tell what they offer.
+func Unknown(peers []Peer) map[string]bool {
+	unknown := map[string]bool{}
+	for _, peer := range peers {
+		if peer.Unknown {
+			unknown[peer.Name] = true
+		}
+	}
+	return unknown
 }
 
 // Objects makes the ServiceEntry and the DestinationRule for every service

@@ -22,7 +22,13 @@ type Plans struct{ byPeer map[string]Peer }
 func (p *Plans) Next(peers []Peer) (changed []Object, gone []Key) {
 	next := make(map[string]Peer, len(peers))
 	for _, peer := range peers {
-		before := p.byPeer[peer.Name]
+		before, known := p.byPeer[peer.Name]
+		if peer.Unknown {
+			if known {
+				next[peer.Name] = before
+			}
+			continue
+		}
 		peer.Gateways = sortedGateways(peer.Gateways)
 		if len(peer.Gateways) == 0 {
 			peer.Services = nil // as Objects has it

@@ -3,15 +3,15 @@ package v1alpha1
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"hash/maphash"
 	"io"
+	"iter"
 	"slices"
 	"sync"
-
-	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
@@ -21,22 +21,23 @@ import (
 // hostnames and not from positions: a service that comes or goes changes its own
 // block alone.
 const (
-	// blockServices is how many services a block has on average, and
-	// maxBlockServices how many at most: a peer chooses its hostnames.
+	// blockServices is how many services a block has on average where they are small,
+	// and maxBlockServices how many at most: a peer chooses its hostnames.
 	blockServices    = 128
 	maxBlockServices = 1024
+	// blockBytes is from how many bytes on a block takes no further service.
+	blockBytes = 256 << 10
 	// maxBlockBytes bounds what a block may become in memory, and maxListBytes all blocks of a list.
-	maxBlockBytes = 16 << 20
+	maxBlockBytes = 1 << 20
 	maxListBytes  = 64 << 20
-	// rememberedBlocks is how many blocks are not encoded or decoded anew, of all
-	// lists together. It is an economy only.
-	rememberedBlocks = 1024
 )
 
 // block is a part of a list. Use newBlock and readBlock.
 type block struct {
-	services   []metadata.PublicService
+	services []metadata.PublicService
+	// plainBytes is the size of the block as JSON, sum the hash of that.
 	plainBytes int
+	sum        [sha256.Size]byte
 
 	mu sync.Mutex
 	// plain is the block as JSON, gzip that compressed: one of them at least.
@@ -44,8 +45,8 @@ type block struct {
 }
 
 var (
-	byServices = newMemory[uint64]()
-	byGzip     = newMemory[string]()
+	byServices memory[uint64]
+	byGzip     memory[string]
 	// hashSeed keeps peers from choosing services that are taken for others; they are compared besides.
 	hashSeed = maphash.MakeSeed()
 )
@@ -63,17 +64,18 @@ func encodeBlocks(services []metadata.PublicService) (blocks []*block, plainByte
 }
 
 // cut yields the parts of a list.
-func cut(services []metadata.PublicService) func(yield func([]metadata.PublicService) bool) {
+func cut(services []metadata.PublicService) iter.Seq[[]metadata.PublicService] {
 	return func(yield func([]metadata.PublicService) bool) {
-		begin := 0
+		begin, size := 0, 0
 		for index := range services {
-			size := index - begin
-			if size >= maxBlockServices || size > 0 && begins(services[index].Hostname) {
+			count := index - begin
+			if count >= maxBlockServices || size >= blockBytes || count > 0 && begins(services[index].Hostname) {
 				if !yield(services[begin:index]) {
 					return
 				}
-				begin = index
+				begin, size = index, 0
 			}
+			size += sizeOf(services[index])
 		}
 		if begin < len(services) {
 			yield(services[begin:])
@@ -90,7 +92,7 @@ func begins(hostname string) bool {
 
 func newBlock(services []metadata.PublicService) (*block, error) {
 	key := hashOf(services)
-	if known, found := byServices.Get(key); found && slices.EqualFunc(known.services, services, metadata.PublicService.Equal) {
+	if known, found := byServices.get(key); found && slices.EqualFunc(known.services, services, metadata.PublicService.Equal) {
 		return known, nil
 	}
 	plain, err := json.Marshal(services)
@@ -98,17 +100,31 @@ func newBlock(services []metadata.PublicService) (*block, error) {
 		return nil, err
 	}
 	// A copy, for a part would keep the whole list.
-	made := &block{services: slices.Clone(services), plain: plain, plainBytes: len(plain)}
-	byServices.Add(key, made)
+	made := &block{services: slices.Clone(services), plain: plain, plainBytes: len(plain), sum: sha256.Sum256(plain)}
+	byServices.add(key, made)
 	return made, nil
 }
 
-func newMemory[K comparable]() *lru.Cache[K, *block] {
-	memory, err := lru.New[K, *block](rememberedBlocks)
-	if err != nil { // of less than one block
-		panic(err)
+// sizeOf is about how many bytes a service takes in memory.
+func sizeOf(service metadata.PublicService) int {
+	const header, portHeader, text = 72, 40, 16
+	size := header + len(service.Hostname)
+	for _, port := range service.Ports {
+		size += portHeader + len(port.Name) + len(port.Protocol)
 	}
-	return memory
+	for _, account := range service.ServiceAccounts {
+		size += text + len(account)
+	}
+	return size
+}
+
+// size is about how many bytes the block takes in memory.
+func (b *block) size() int {
+	size := b.plainBytes
+	for _, service := range b.services {
+		size += sizeOf(service)
+	}
+	return size
 }
 
 // hashOf is about the same as equality; the hash is this process's own.
@@ -138,7 +154,7 @@ func (b *block) compressed() []byte {
 		_, _ = writer.Write(b.plain)
 		_ = writer.Close()
 		b.gzip, b.plain = text.Bytes(), nil
-		byGzip.Add(string(b.gzip), b)
+		byGzip.add(string(b.gzip), b)
 	}
 	return b.gzip
 }
@@ -174,26 +190,23 @@ func join(blocks []*block, plainBytes int) (json.RawMessage, error) {
 }
 
 // decodeBlocks puts the list together.
-func decodeBlocks(blocks [][]byte) ([]metadata.PublicService, error) {
-	var (
-		services   []metadata.PublicService
-		plainBytes int
-	)
+func decodeBlocks(blocks [][]byte) (services []metadata.PublicService, decoded []*block, err error) {
+	plainBytes := 0
 	for index, compressed := range blocks {
 		each, err := readBlock(compressed)
 		if err != nil {
-			return nil, fmt.Errorf("block %d: %w", index, err)
+			return nil, nil, fmt.Errorf("block %d: %w", index, err)
 		}
 		if plainBytes += each.plainBytes; plainBytes > maxListBytes {
-			return nil, fmt.Errorf("more than %d bytes", maxListBytes)
+			return nil, nil, fmt.Errorf("more than %d bytes", maxListBytes)
 		}
-		services = append(services, each.services...)
+		services, decoded = append(services, each.services...), append(decoded, each)
 	}
-	return services, nil
+	return services, decoded, nil
 }
 
 func readBlock(compressed []byte) (*block, error) {
-	if known, found := byGzip.Get(string(compressed)); found {
+	if known, found := byGzip.get(string(compressed)); found {
 		return known, nil
 	}
 	reader, err := gzip.NewReader(bytes.NewReader(compressed))
@@ -207,11 +220,11 @@ func readBlock(compressed []byte) (*block, error) {
 	if len(plain) > maxBlockBytes {
 		return nil, fmt.Errorf("more than %d bytes", maxBlockBytes)
 	}
-	read := &block{plainBytes: len(plain), gzip: slices.Clone(compressed)}
+	read := &block{plainBytes: len(plain), sum: sha256.Sum256(plain), gzip: slices.Clone(compressed)}
 	if err := json.Unmarshal(plain, &read.services); err != nil {
 		return nil, err
 	}
-	byGzip.Add(string(compressed), read)
-	byServices.Add(hashOf(read.services), read)
+	byGzip.add(string(compressed), read)
+	byServices.add(hashOf(read.services), read)
 	return read, nil
 }

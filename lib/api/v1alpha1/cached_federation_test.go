@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -139,27 +140,119 @@ func TestWhatIsRememberedIsNotTakenForAnother(t *testing.T) {
 	}
 }
 
-func TestACompressedListThatIsBrokenIsAnError(t *testing.T) {
+func TestWhatCannotBeReadIsNotKnown(t *testing.T) {
+	sealed := cacheOf(3)
+	if err := sealed.Seal(); err != nil {
+		t.Fatal(err)
+	}
 	var bomb bytes.Buffer
 	writer := gzip.NewWriter(&bomb)
-	for range 65 {
-		if _, err := writer.Write(make([]byte, 1<<20)); err != nil {
-			t.Fatal(err)
-		}
+	if _, err := writer.Write(make([]byte, 65<<20)); err != nil {
+		t.Fatal(err)
 	}
 	if err := writer.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for name, compressed := range map[string][]byte{"not gzip": []byte("rubbish"), "a bomb": bomb.Bytes(), "cut off": bomb.Bytes()[:100]} {
+	blocks := func(all ...[]byte) func(map[string]any) {
+		return func(private map[string]any) {
+			delete(private, "publicServices")
+			private["publicServicesBlocks"] = all
+		}
+	}
+	for name, test := range map[string]struct {
+		change func(private map[string]any)
+		known  bool
+	}{
+		"as it was written":                   {func(map[string]any) {}, true},
+		"as Deckhouse's own module writes it": {func(private map[string]any) { delete(private, "digest") }, true},
+		"a digest of something else":          {func(private map[string]any) { private["digest"] = "0123" }, false},
+		"one service less": {func(private map[string]any) {
+			private["publicServices"] = private["publicServices"].([]any)[1:]
+		}, false},
+		"another order": {func(private map[string]any) {
+			slices.Reverse(private["publicServices"].([]any))
+		}, false},
+		"another gateway":       {func(private map[string]any) { private["ingressGateways"] = []any{} }, false},
+		"no list":               {func(private map[string]any) { delete(private, "publicServices") }, false},
+		"no list and no digest": {func(private map[string]any) { delete(private, "publicServices"); delete(private, "digest") }, false},
+		"an empty list, which is something else": {func(private map[string]any) {
+			private["publicServices"] = []any{}
+			delete(private, "digest")
+		}, true},
+		"what is not gzip": {blocks([]byte("rubbish")), false},
+		"a bomb":           {blocks(bomb.Bytes()), false},
+		"what is cut off":  {blocks(bomb.Bytes()[:100]), false},
+		"what another release calls its list": {func(private map[string]any) {
+			private["publicServicesGzip"] = private["publicServices"]
+			delete(private, "publicServices")
+		}, false},
+	} {
 		t.Run(name, func(t *testing.T) {
-			document, err := json.Marshal(map[string]any{"publicServicesBlocks": [][]byte{compressed}})
+			encoded, err := json.Marshal(sealed)
 			if err != nil {
 				t.Fatal(err)
 			}
-			var decoded v1alpha1.CachedFederation
-			if err := json.Unmarshal(document, &decoded); err == nil {
-				t.Errorf("decoded as %d services", len(decoded.PublicServices))
+			var private map[string]any
+			if err := json.Unmarshal(encoded, &private); err != nil {
+				t.Fatal(err)
+			}
+			test.change(private)
+			document, err := json.Marshal(map[string]any{"private": private, "privateETag": `"tag"`, "publicETag": `"other"`})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var cache v1alpha1.FederationCache
+			if err := json.Unmarshal(document, &cache); err != nil {
+				t.Fatal(err)
+			}
+			if known := cache.Private.PublicServices != nil; known != test.known {
+				t.Errorf("known: %v", known)
+			}
+			if asked := cache.PrivateETag == ""; asked == test.known {
+				t.Errorf("known, but its ETag is %q", cache.PrivateETag)
+			}
+			if cache.PublicETag == "" {
+				t.Error("the other document's ETag is gone")
+			}
+			if !test.known && cache.Private.Digest != "" {
+				t.Error("what is not known has a digest")
 			}
 		})
+	}
+}
+
+// A peer chooses hostnames that never begin a block, and others each time.
+func TestWhatIsRememberedIsBounded(t *testing.T) {
+	round := func(number int) {
+		cache := v1alpha1.CachedFederation{}
+		for index := range 10_000 {
+			cache.PublicServices = append(cache.PublicServices, metadata.PublicService{
+				Hostname:        fmt.Sprintf("api-%d-%d.shop.svc.cluster-b.local", number, index),
+				Ports:           []metadata.ServicePort{{Name: strings.Repeat("p", 62), Port: 80, Protocol: "HTTP"}},
+				ServiceAccounts: []string{"shop/" + strings.Repeat("s", 200), "shop/" + strings.Repeat("t", 200)},
+			})
+		}
+		encoded, err := json.Marshal(cache)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var decoded v1alpha1.CachedFederation
+		if err := json.Unmarshal(encoded, &decoded); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heap := func() int64 {
+		var stats runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&stats)
+		return int64(stats.HeapAlloc)
+	}
+	before := heap()
+	for number := range 20 {
+		round(number)
+	}
+	const bound = 70 << 20 // what is remembered, encoded and decoded, and some air
+	if grown := heap() - before; grown > bound {
+		t.Errorf("%d MiB are kept", grown>>20)
 	}
 }

@@ -5,6 +5,8 @@
 package v1alpha1
 
 import (
+	"encoding/json"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/metadata"
@@ -130,6 +132,19 @@ type FederationCache struct {
 	// PublicETag and PrivateETag are what the next conditional request asks with.
 	PublicETag  string `json:"publicETag,omitempty"`
 	PrivateETag string `json:"privateETag,omitempty"`
+}
+
+// UnmarshalJSON forgets the ETag of private metadata that is not known: with it,
+// a peer would answer that nothing has changed.
+func (c *FederationCache) UnmarshalJSON(document []byte) error {
+	type plain FederationCache
+	if err := json.Unmarshal(document, (*plain)(c)); err != nil {
+		return err
+	}
+	if c.Private == nil || c.Private.PublicServices == nil {
+		c.PrivateETag = ""
+	}
+	return nil
 }
 
 // IstioMulticluster makes this cluster and one neighbour a single mesh.

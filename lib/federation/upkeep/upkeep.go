@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -52,6 +53,8 @@ type Upkeep struct {
 	told   uint64
 	plans  federation.Plans
 	wanted map[federation.Key]wanted
+	// unknown are peers of which nobody can tell what they offer.
+	unknown map[string]bool
 	// unwritten is why the last attempt at an object failed; taken are wanted objects whose name is somebody else's.
 	unwritten  map[federation.Key]error
 	taken      map[federation.Key]federation.Object
@@ -127,6 +130,8 @@ func (u *Upkeep) Want(peers []federation.Peer) (changed, gone int, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.told++
+	before := u.unknown
+	u.unknown = federation.Unknown(peers)
 	objects, keys := u.plans.Next(peers)
 	touched := make(map[federation.Key]bool, len(objects)+len(keys))
 	for _, key := range keys {
@@ -143,7 +148,7 @@ func (u *Upkeep) Want(peers []federation.Peer) (changed, gone int, err error) {
 			errs = append(errs, fmt.Errorf("encode %s %q: %w", key.Kind, key.Name, err))
 			continue
 		}
-		if before, was := u.wanted[key]; !was || before.sum != sum || before.peer != object.Peer {
+		if earlier, was := u.wanted[key]; !was || earlier.sum != sum || earlier.peer != object.Peer {
 			u.wanted[key] = wanted{peer: object.Peer, spec: spec, sum: sum}
 			touched[key] = true
 		}
@@ -155,7 +160,7 @@ func (u *Upkeep) Want(peers []federation.Peer) (changed, gone int, err error) {
 			gone++
 		}
 	}
-	if u.resting {
+	if u.resting || !maps.Equal(before, u.unknown) {
 		u.resting = false
 		u.all(u.consider) // at once, whatever failed before the rest
 		return changed, gone, errors.Join(errs...)
@@ -237,6 +242,9 @@ func (u *Upkeep) decide(key federation.Key) (federation.Step, wanted, *found) {
 	var presence *federation.Presence
 	if existing != nil {
 		presence = &existing.Presence
+	}
+	if !isWanted && existing != nil && u.unknown[existing.Peer] {
+		return federation.Leave, object, existing
 	}
 	return federation.Decide(isWanted, presence, func() bool {
 		return existing.Peer == object.peer && existing.sum == object.sum

@@ -353,3 +353,36 @@ func TestAnotherWriterOfTheSameObjectIsNoTrouble(t *testing.T) {
 	}).Should(Equal(int64(81)))
 	w.Expect(w.log.all()).To(BeEmpty())
 }
+
+func TestWhatIsThereOfAnUnknownPeerStays(t *testing.T) {
+	unknown := federation.Peer{Name: "b", TrustDomain: "b.local", Unknown: true}
+	t.Run("that was known before", func(t *testing.T) {
+		w := given(t)
+		w.want(peer("b", "api"), peer("c", "api"))
+		w.Eventually(w.names).Should(HaveLen(2))
+		w.want(unknown, peer("c", "api", "web"))
+		w.Eventually(w.names).Should(HaveLen(3))
+		w.want(peer("b", "web"), peer("c", "api", "web"))
+		w.Eventually(w.hosts).Should(And(HaveLen(3), ContainElement("web.shop.svc.b.local"), Not(ContainElement("api.shop.svc.b.local"))))
+	})
+	t.Run("that this process has never known", func(t *testing.T) {
+		var there []runtime.Object
+		for _, object := range federation.Objects([]federation.Peer{peer("b", "api"), peer("c", "api")}) {
+			there = append(there, object.Unstructured())
+		}
+		w := given(t, there...)
+		w.want(unknown)
+		w.Eventually(w.hosts).Should(HaveLen(1))
+		w.Expect(w.hosts()).To(ContainElement("api.shop.svc.b.local"))
+		w.want(peer("b", "web"))
+		w.Eventually(w.hosts).Should(And(HaveLen(1), ContainElement("web.shop.svc.b.local")))
+	})
+	t.Run("until its resource is gone", func(t *testing.T) {
+		w := given(t)
+		w.want(peer("b", "api"))
+		w.Eventually(w.names).Should(HaveLen(1))
+		w.want(unknown)
+		w.want()
+		w.Eventually(w.names).Should(BeEmpty())
+	})
+}
