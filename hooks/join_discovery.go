@@ -38,7 +38,8 @@ func joinDiscovery[R, S any](name, queue string, kind joinKind[R, S], client pee
 								"` + v1alpha1.AcceptIdentityAnnotation + `": (.metadata.annotations["` + v1alpha1.AcceptIdentityAnnotation + `"] // "")
 							}
 						},
-						spec: .spec
+						spec: .spec,
+						known: (.status.metadataCache.public != null)
 					}`,
 				},
 				// Apart, so that this hook's own writes do not wake it.

@@ -60,4 +60,10 @@ func multiclusterADeletedResourceTakesItsRightsAwayWithoutTheOperator(t *testing
 
 	resume()
 	asks(http.StatusOK)
+	// An istiod that was refused asks less and less often, and comes back by itself.
+	namespace := everywhere(t, stays, leaves)
+	leaves.application(t, namespace, "api")
+	sidecar := stays.sidecar(t, stays.meshedPod(t, namespace, "client", "client"), defaultIstio())
+	awaitWithin(t, scheduled, sidecar, stays.name+" reads "+leaves.name+" again",
+		sendsTo(leaves.hostname(t, namespace, "api"), stays.gatewayOf(t, leaves)))
 }
