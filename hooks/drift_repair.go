@@ -61,11 +61,12 @@ func driftRepair() hookruntime.Hook {
 // writtenObjects subscribes to the module's objects of a kind; its snapshot is a
 // drift.Object. A restart with kubectl is no edit, how many Pods there are is the
 // autoscaler's affair, and what metadata-exporter tells, many times a second when peers
-// change so often, changes nothing in the snapshot.
+// change so often, changes nothing in the snapshot, unless it keeps others from telling.
 func writtenObjects(binding, apiVersion, kind string) sdk.KubernetesConfig {
-	filled := `false`
+	filled, spoilt := `false`, `""`
 	if kind == "ConfigMap" {
 		filled = `(.metadata.name | IN("` + strings.Join(drift.Filled(), `", "`) + `"))`
+		spoilt = `if $filled then ` + spoiltFilter + ` else "" end`
 	}
 	return sdk.KubernetesConfig{
 		Name:          binding,
@@ -75,6 +76,7 @@ func writtenObjects(binding, apiVersion, kind string) sdk.KubernetesConfig {
 		JqFilter: filled + ` as $filled | {
 			kind: "` + kind + `",
 			name: .metadata.name,
+			spoilt: (` + spoilt + `),
 			writers: [.metadata.managedFields[]? | select((.subresource // "") == "") | {
 				manager: (.manager // ""),
 				label: (.fieldsV1["f:metadata"]["f:labels"]["f:heritage"] != null),
@@ -117,6 +119,11 @@ func runDriftRepair(_ context.Context, in *sdk.HookInput) error {
 	if err != nil {
 		return err
 	}
+	for _, object := range drift.Spoilt(wanted, rendered, present) {
+		in.Logger.Warn("nobody can write into an object of the module any more, it is deleted for Helm to make it anew",
+			"object", object.Key(), "reason", object.Spoilt)
+		in.PatchCollector.Delete("v1", object.Kind, v1alpha1.Namespace, object.Name)
+	}
 	found := drift.Find(wanted, rendered, present)
 	repair := drift.Next(former, found, in.DC.GetClock().Now())
 	in.MetricsCollector.Expire(driftMetricsGroup)
@@ -125,7 +132,7 @@ func runDriftRepair(_ context.Context, in *sdk.HookInput) error {
 		switch {
 		case repair == former: // said before
 		case deviation.Absent():
-			in.Logger.Warn("an object of the module was deleted, Helm makes it anew", "object", deviation.Object)
+			in.Logger.Warn("an object of the module was deleted, or lost the module's labels; Helm restores it", "object", deviation.Object)
 		default:
 			in.Logger.Warn("an object of the module was edited, Helm restores it", "object", deviation.Object, "by", deviation.By)
 		}

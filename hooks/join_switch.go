@@ -31,7 +31,7 @@ func joinSwitch[R, S any](name string, kind joinKind[R, S]) hookruntime.Hook {
 		Name: name,
 		Config: sdk.HookConfig{
 			OnAfterHelm: &sdk.OrderedConfig{Order: 20},
-			Kubernetes:  []sdk.KubernetesConfig{resources},
+			Kubernetes:  []sdk.KubernetesConfig{resources, kind.spoiltBinding()},
 		},
 		Run: func(_ context.Context, in *sdk.HookInput) error { return kind.follow(in) },
 	}
@@ -55,10 +55,22 @@ func (k joinKind[R, S]) follow(in *sdk.HookInput) error {
 		// The value differs from switch to switch, and not from run to run.
 		pokes[shows.meta.Name] = "switched-on." + strconv.FormatInt(ready.LastTransitionTime.Unix(), 36)
 	}
-	if len(pokes) > 0 {
-		in.PatchCollector.PatchWithMerge(map[string]any{"data": pokes},
-			"v1", "ConfigMap", v1alpha1.Namespace, k.revisions, objectpatch.WithIgnoreMissingObject(true))
+	if len(pokes) == 0 {
+		return nil
 	}
+	spoilt, err := snapshot[string](in, "spoilt")
+	if err != nil {
+		return err
+	}
+	if len(spoilt) > 0 && spoilt[0] != "" {
+		// A refused patch would fail the module's run, option IgnoreHookError or not: that is
+		// about patches of a status. drift_repair has the ConfigMap made anew, by a release, and this hook runs again.
+		in.Logger.Warn("cannot wake the discovery: the ConfigMap that would do it cannot be written, it is being made anew",
+			"configMap", k.revisions, "reason", spoilt[0])
+		return nil
+	}
+	in.PatchCollector.PatchWithMerge(map[string]any{"data": pokes},
+		"v1", "ConfigMap", v1alpha1.Namespace, k.revisions, objectpatch.WithIgnoreMissingObject(true))
 	return nil
 }
 

@@ -19,6 +19,9 @@ type Object struct {
 	Kind    string   `json:"kind"`
 	Name    string   `json:"name"`
 	Writers []Writer `json:"writers"`
+	// Spoilt says why the object cannot be written any more by whoever fills it
+	// (Filled); "" while it can.
+	Spoilt string `json:"spoilt"`
 }
 
 // Key names the object as the lists of this package do: Kind/name.
@@ -112,18 +115,33 @@ func edits(object Object, helm map[string]bool) []Deviation {
 	return found
 }
 
+// Spoilt returns those of the wanted objects that nobody can put right: Helm leaves
+// alone what it did not set, and the API server lets nobody make an object mutable
+// again. They have to go, to be made anew. Like Find it goes by what Helm has applied.
+func Spoilt(wanted, rendered []string, present []Object) []Object {
+	var spoilt []Object
+	for _, object := range present {
+		if key := object.Key(); object.Spoilt != "" && slices.Contains(wanted, key) && slices.Contains(rendered, key) {
+			spoilt = append(spoilt, object)
+		}
+	}
+	return spoilt
+}
+
 // Next returns the text that the manifests are to show: the time of the last
-// attempt to restore something, then the edits there were at that time. It differs
-// from former when something is gone, or for an edit that no attempt was made for;
+// attempt to restore something, then the edits there were at that time, and what
+// was gone lately. It differs from former when something is gone, unless that is so
+// again and again (absence.go), or for an edit that no attempt was made for;
 // else it is former. So an edit that Helm cannot undo, as of a field that the
 // manifests leave alone, is attempted once.
 func Next(former string, found []Deviation, now time.Time) string {
 	attempted := strings.Fields(former)
 	parts := []string{now.UTC().Format(time.RFC3339Nano)}
+	gone := readAbsences(attempted, now)
 	due := false
 	for _, deviation := range found {
 		if deviation.Absent() {
-			due = true
+			due = gone.attempt(deviation.Object, now) || due
 			continue
 		}
 		parts = append(parts, deviation.edit)
@@ -132,5 +150,5 @@ func Next(former string, found []Deviation, now time.Time) string {
 	if !due {
 		return former
 	}
-	return strings.Join(parts, " ")
+	return strings.Join(append(parts, gone.texts()...), " ")
 }

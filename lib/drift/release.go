@@ -51,7 +51,7 @@ func (r Release) Objects() []string {
 }
 
 // Filled are the ConfigMaps that Helm makes empty: what is in them is others'
-// affair, and no deviation.
+// affair, and no deviation, as long as those can write it (Spoilt).
 func Filled() []string {
 	return []string{v1alpha1.FederationRevisions, v1alpha1.MulticlusterRevisions}
 }

@@ -72,7 +72,11 @@ func watchKind(client metadata.Interface, kind, plural string, log *slog.Logger,
 		if ctx.Err() == nil {
 			reason := err.Error()
 			watched.failure.Store(&reason)
-			log.Warn("list or watch failed; what is known stays, retrying", "resource", plural, "error", err)
+			consequence := "what is known stays"
+			if !watched.informer.HasSynced() {
+				consequence = "nobody is known to be a neighbour before the first complete list"
+			}
+			log.Warn("list or watch failed; "+consequence+", retrying", "resource", plural, "error", err)
 		}
 	})
 	if err != nil {

@@ -21,7 +21,7 @@ const (
 	// worthwhile is how many bytes must have been allocated since the last
 	// collection for another one: at rest that is about half a minute.
 	worthwhile = 4 << 20
-	// busyFrom is how many requests between two looks mean that collecting often
+	// busyFrom is how many requests served between two looks mean that collecting often
 	// would cost them. Hundreds of peers that read a changed document are less, and
 	// so is what preparing documents allocates in any number: the heap must not
 	// spread for that, for it would keep the holes.
@@ -33,7 +33,8 @@ const (
 // Collect looks after the collector until ctx ends: the share that GOGC sets
 // holds but while the program is busy, and at rest all garbage is collected and
 // given back. A program without GOGC, or with more than Go's own, keeps that.
-// requests tells how many there have ever been.
+// requests tells how many have ever been served: what is refused must not count, or
+// whoever is no neighbour could have the heap spread.
 func Collect(ctx context.Context, requests func() uint64) {
 	calm := debug.SetGCPercent(busyPercent)
 	debug.SetGCPercent(calm)

@@ -85,7 +85,7 @@ type Handler struct {
 	stopping chan struct{}
 	stop     sync.Once
 
-	requests atomic.Uint64
+	served atomic.Uint64
 
 	publicWaiters, privateWaiters waiters
 }
@@ -138,19 +138,24 @@ func NewHandler(options Options) *Handler {
 // Stop answers held requests at once and holds no more.
 func (h *Handler) Stop() { h.stop.Do(func() { close(h.stopping) }) }
 
-// Requests is how many there have been since the start.
-func (h *Handler) Requests() uint64 { return h.requests.Load() }
+// Requests is how many were answered with a document, or with that it has not
+// changed, since the start. What is refused does not count: a flood of it is no
+// reason to work differently.
+func (h *Handler) Requests() uint64 { return h.served.Load() }
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.requests.Add(1)
 	route, found := h.routes[r.URL.Path]
 	if !found {
 		refuse(w, http.StatusNotFound, "no such document")
 		h.count("other", http.StatusNotFound)
 		return
 	}
-	h.count(route.path, h.serve(w, r, route))
+	code := h.serve(w, r, route)
+	if code == http.StatusOK || code == http.StatusNotModified {
+		h.served.Add(1)
+	}
+	h.count(route.path, code)
 }
 
 func (h *Handler) count(path string, code int) {

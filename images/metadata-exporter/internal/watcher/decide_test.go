@@ -29,6 +29,7 @@ func TestWhenAResourceIsPoked(t *testing.T) {
 		"the public document changed":                     {to: known, stands: well, public: up("p2"), private: up("f"), wantCause: causeChanged},
 		"a restart, and one document was not seen yet":    {to: known, stands: well, public: up("p")},
 		"what was told is lost":                           {to: known, told: revision{shortHash("p"), shortHash("f")}, public: up("p"), private: up("f"), wantCause: causeChanged},
+		"somebody wrote over what was told":               {to: known, told: revision{shortHash("p"), shortHash("f")}, stands: standing{written: strings.Repeat("x", 1000)}, public: up("p"), private: up("f"), wantCause: causeChanged},
 		"another replica is ahead":                        {to: known, told: revision{shortHash("p"), shortHash("f0")}, stands: well, public: up("p"), private: up("f0")},
 		"a replica that was behind has caught up":         {to: known, told: revision{shortHash("p"), shortHash("f0")}, stands: well, public: up("p"), private: up("f")},
 		"a replica that was behind sees something newer":  {to: known, told: revision{shortHash("p"), shortHash("f0")}, stands: well, public: up("p"), private: up("f2"), wantCause: causeChanged},
@@ -51,7 +52,7 @@ func TestWhenAResourceIsPoked(t *testing.T) {
 			if value == test.stands.written && value != "" {
 				t.Errorf("the value %q would wake nobody", value)
 			}
-			if cause == causeNudge && !strings.HasPrefix(value, parseRevision(written).public+".") {
+			if cause == causeNudge && !strings.HasPrefix(value, shortHash("p")+".") {
 				t.Errorf("the nudge %q forgets the revision", value)
 			}
 		})

@@ -44,6 +44,10 @@ func (p *poker) poke(ctx context.Context) (again time.Duration) {
 	if next.value == "" || p.limiter.Wait(ctx) != nil {
 		return next.later
 	}
+	// That may have taken a while: what is written is what is seen now.
+	if next = p.decide(&p.nudges, time.Now()); next.value == "" {
+		return next.later
+	}
 	err := p.write(ctx, map[string]*string{p.name: &next.value})
 	switch {
 	case ctx.Err() != nil:
@@ -81,10 +85,10 @@ type decision struct {
 func (p *peerWatch) decide(pace *nudges, now time.Time) decision {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	written := parseRevision(p.standing.written)
+	written, valid := parseRevision(p.standing.written)
 	own := p.told.with(p.public.etag, p.private.etag)
 	told := p.told
-	if p.standing.written == "" { // nobody told anything, or it is lost
+	if !valid { // nobody told anything, or it is lost
 		told = revision{}
 	}
 	if value := written.news(told, own); value != written {

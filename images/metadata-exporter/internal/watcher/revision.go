@@ -3,6 +3,7 @@ package watcher
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"regexp"
 	"strings"
 )
 
@@ -14,13 +15,19 @@ const unknown = "-"
 // differ from the value before.
 type revision struct{ public, private string }
 
-func parseRevision(written string) revision {
-	parts := strings.SplitN(written, ".", 3)
-	parsed := revision{public: unknown, private: unknown}
-	if len(parts) >= 2 {
-		parsed.public, parsed.private = parts[0], parts[1]
+// writtenForm is all that a watcher writes: hashes as shortHash makes them, and the
+// time of a nudge in milliseconds, to the base 36.
+var writtenForm = regexp.MustCompile(`^(?:-|[0-9a-f]{12})\.(?:-|[0-9a-f]{12})(?:\.[0-9a-z]{1,13})?$`)
+
+// parseRevision reads what is written of a resource. It is valid only when a
+// watcher may have written it; of anything else, as of nothing, both documents
+// are unknown, so that no replica carries a stranger's text on.
+func parseRevision(written string) (parsed revision, valid bool) {
+	if !writtenForm.MatchString(written) {
+		return revision{public: unknown, private: unknown}, false
 	}
-	return parsed
+	parts := strings.SplitN(written, ".", 3)
+	return revision{public: parts[0], private: parts[1]}, true
 }
 
 func (r revision) String() string { return r.public + "." + r.private }

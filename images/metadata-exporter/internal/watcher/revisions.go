@@ -81,7 +81,13 @@ func (w *Watcher) hide() {
 }
 
 // write sets the values of resources in the ConfigMap, by their names; nil removes one.
+// What others write at the same time may go with the same patch.
 func (w *Watcher) write(ctx context.Context, values map[string]*string) error {
+	return w.writing.write(ctx, values)
+}
+
+// patch sends what write has gathered.
+func (w *Watcher) patch(ctx context.Context, values map[string]*string) error {
 	patch, err := json.Marshal(map[string]any{"data": values})
 	if err != nil {
 		return fmt.Errorf("encode revisions of kind %s: %w", w.Kind.Name, err)

@@ -20,12 +20,12 @@ func TestAKeyWithoutAResourceStaysForAWhile(t *testing.T) {
 		wantNext time.Duration
 	}{
 		{"nothing is without a resource", 0, nil, nil, 0},
-		{"a resource is gone, or not seen yet", 0, []string{"a"}, nil, 5 * time.Second},
-		{"a second one", 2 * time.Second, []string{"a", "b"}, nil, 3 * time.Second},
-		{"the first one's time is over", 5 * time.Second, []string{"a", "b"}, []string{"a"}, 2 * time.Second},
-		{"the second one has come after all", 6 * time.Second, []string{"a"}, []string{"a"}, 0},
-		{"and is gone again", 8 * time.Second, []string{"b"}, nil, 5 * time.Second},
-		{"its time is over, counted anew", 13 * time.Second, []string{"b"}, []string{"b"}, 0},
+		{"a resource is gone, or not seen yet", 0, []string{"a"}, nil, 60 * time.Second},
+		{"a second one", 20 * time.Second, []string{"a", "b"}, nil, 40 * time.Second},
+		{"the first one's time is over", 60 * time.Second, []string{"a", "b"}, []string{"a"}, 20 * time.Second},
+		{"the second one has come after all", 61 * time.Second, []string{"a"}, []string{"a"}, 0},
+		{"and is gone again", 80 * time.Second, []string{"b"}, nil, 60 * time.Second},
+		{"its time is over, counted anew", 140 * time.Second, []string{"b"}, []string{"b"}, 0},
 	} {
 		due, next := s.due(step.orphans, began.Add(step.after))
 		if !reflect.DeepEqual(due, step.wantDue) || next != step.wantNext {

@@ -47,7 +47,7 @@ func DefaultTiming() Timing {
 		Wait: peer.MaxWait, Unheld: time.Minute,
 		RetryMin: 200 * time.Millisecond, RetryMax: 30 * time.Second, RefusedMax: 10 * time.Second,
 		Nudge: 5 * time.Second, NudgeMax: 5 * time.Minute,
-		Orphaned: 5 * time.Second,
+		Orphaned: time.Minute,
 	}
 }
 
@@ -64,6 +64,8 @@ type Watcher struct {
 	Log     *slog.Logger
 	Timing  Timing
 
+	// writing is what goes into the ConfigMap.
+	writing gathering
 	// sweeping is woken when there may be keys of resources that do not exist.
 	sweeping onDemand
 	// missing is true once it was said that there is no ConfigMap.
@@ -105,6 +107,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.writing.sendBy(ctx, w.patch)
 	sweeper := newSweeper(w)
 	w.sweeping.work = func() time.Duration { return sweeper.sweep(ctx) }
 
@@ -125,6 +128,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	for _, watched := range w.peers {
 		watched.stop()
 	}
+	w.writing.end()
 	return nil
 }
 
