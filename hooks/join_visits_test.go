@@ -157,6 +157,13 @@ var _ = Describe("Hook federation_switch", func() {
 		newRun(federationSwitch(), joinedSettings).given(withReady("ModuleDisabled")).succeeds()
 	})
 
+	It("does not try what the API server would refuse, which would fail the module's run", func() {
+		for _, spoilt := range []string{"immutable: true\n", "binaryData: {b: aGVsbG8=}\n"} {
+			Expect(newRun(federationSwitch(), joinedSettings).given(withReady("ModuleDisabled"), revisionsOf("federation", nil)+spoilt).
+				succeeds().PatchedOperations()).To(BeEmpty())
+		}
+	})
+
 	It("leaves resources alone that were asked already", func() {
 		Expect(newRun(federationSwitch(), joinedSettings).given(withReady("PeerUnreachable")).succeeds().PatchedOperations()).To(BeEmpty())
 	})

@@ -14,7 +14,7 @@ func byHelm(key string, others ...Writer) Object {
 
 func by(manager, key string, others ...Writer) Object {
 	kind, name, _ := strings.Cut(key, "/")
-	return Object{kind, name, append([]Writer{{Manager: manager, Label: true, Content: true}}, others...)}
+	return Object{Kind: kind, Name: name, Writers: append([]Writer{{Manager: manager, Label: true, Content: true}}, others...)}
 }
 
 func content(manager, time string) Writer {
@@ -58,7 +58,7 @@ func TestFind(t *testing.T) {
 		"Helm under its former name is Helm": {
 			append(all, "ConfigMap/d"), nil, []Object{byHelm(a), byHelm(b), by("nelm", c), by("nelm", "ConfigMap/d")}, ""},
 		"nothing, where it is not recorded who wrote": {
-			all, all, []Object{byHelm(a), byHelm(b), {"ConfigMap", "c", nil}}, ""},
+			all, all, []Object{byHelm(a), byHelm(b), {Kind: "ConfigMap", Name: "c"}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
@@ -106,6 +106,29 @@ func TestNext(t *testing.T) {
 			}
 			if again := Next(got, onlyEdits(test.found), later.Add(time.Second)); again != got {
 				t.Errorf("%q follows %q when nothing is gone and no edit is new", again, got)
+			}
+		})
+	}
+}
+
+func TestSpoilt(t *testing.T) {
+	const a, b = "ConfigMap/a", "ConfigMap/b"
+	spoilt := byHelm(b)
+	spoilt.Spoilt = "it is immutable"
+	for name, test := range map[string]struct {
+		wanted, rendered []string
+		present          []Object
+		want             []Object
+	}{
+		"what can be written stays":              {[]string{a, b}, []string{a, b}, []Object{byHelm(a), byHelm(b)}, nil},
+		"what cannot has to go":                  {[]string{a, b}, []string{a, b}, []Object{byHelm(a), spoilt}, []Object{spoilt}},
+		"what is not wanted any more is Helm's":  {[]string{a}, []string{a, b}, []Object{byHelm(a), spoilt}, nil},
+		"what Helm has not made is somebody's":   {[]string{a, b}, []string{a}, []Object{byHelm(a), spoilt}, nil},
+		"nothing is deleted before installation": {[]string{a, b}, nil, []Object{spoilt}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := Spoilt(test.wanted, test.rendered, test.present); !reflect.DeepEqual(got, test.want) {
+				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})
 	}

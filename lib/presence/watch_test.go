@@ -190,6 +190,9 @@ func TestNothingIsKnownBeforeTheFirstListOfEveryKind(t *testing.T) {
 	cluster.Fail(errors.New("forbidden by RBAC"))
 	w := start(t, cluster, bothKinds...)
 	w.awaitLog("forbidden by RBAC")
+	if logged := w.logs.String(); strings.Contains(logged, "what is known stays") || !strings.Contains(logged, "nobody is known") {
+		t.Errorf("logged before anything is known:\n%s", logged)
+	}
 	if err := w.Ready(); err == nil || w.Synced() || !strings.Contains(err.Error(), "waiting for the first list of istio") {
 		t.Errorf("Ready() = %v, Synced() = %t", err, w.Synced())
 	}
@@ -207,6 +210,7 @@ func TestWhatIsKnownStaysWhileTheAPIServerIsAway(t *testing.T) {
 
 	cluster.Fail(errors.New("connection refused"))
 	w.awaitLog("connection refused")
+	w.awaitLog("what is known stays")
 	cluster.Delete(v1alpha1.IstioFederationKind, "b") // unseen
 	if want := presence.Of(federation("b", "1"), federation("c", "2")); w.Ready() != nil || !w.Resources().Equal(want) {
 		t.Errorf("ready %v, resources %v", w.Ready(), w.Resources())

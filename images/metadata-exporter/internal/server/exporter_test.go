@@ -28,6 +28,7 @@ import (
 
 // exporter is a server on a loopback port, with one federation and one multicluster neighbour.
 type exporter struct {
+	handler                           *server.Handler
 	t                                 testing.TB
 	own, federated, meshed, unrelated fixture.Cluster
 	documents                         *documents.Set
@@ -85,7 +86,7 @@ func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	e.check(err)
 	e.url = "https://" + listener.Addr().String() + "/metadata/"
-	handler := server.NewHandler(server.Options{
+	e.handler = server.NewHandler(server.Options{
 		Documents: e.documents, Neighbours: e.neighbours, ClusterUUID: e.own.UUID,
 		IngressClients: e.ingressClients(),
 		Ready:          func() error { return e.notReady }, Metrics: e.metrics, Log: fixture.Log(),
@@ -94,7 +95,7 @@ func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
 
 	ctx, cancel := context.WithCancel(context.Background())
 	e.stop = cancel
-	go func() { e.stopped <- server.Serve(ctx, listener, handler, loaded, fixture.Log()) }()
+	go func() { e.stopped <- server.Serve(ctx, listener, e.handler, loaded, fixture.Log()) }()
 	tb.Cleanup(cancel)
 	return e
 }

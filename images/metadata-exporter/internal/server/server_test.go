@@ -75,6 +75,43 @@ func TestADocumentTheCallerHasIsNotSentAgain(t *testing.T) {
 	}
 }
 
+func TestOnlyDocumentsServedAreCounted(t *testing.T) {
+	e := start(t)
+	etag := e.documents.Public.Current().ETag
+	for name, test := range map[string]struct {
+		method, path string
+		header       []string
+		want         int
+		counts       bool
+	}{
+		"a document":                         {http.MethodGet, metadata.PublicPath, nil, http.StatusOK, true},
+		"one the caller has":                 {http.MethodGet, metadata.PublicPath, []string{"If-None-Match", etag}, http.StatusNotModified, true},
+		"a private one, without a token":     {http.MethodGet, metadata.FederationPath, nil, http.StatusUnauthorized, false},
+		"a private one, with a false token":  {http.MethodGet, metadata.FederationPath, bearer("x.y.z"), http.StatusUnauthorized, false},
+		"something else":                     {http.MethodGet, "private/secrets.json", nil, http.StatusNotFound, false},
+		"a document, in a way that is wrong": {http.MethodDelete, metadata.PublicPath, nil, http.StatusMethodNotAllowed, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := e.handler.Requests()
+			got := e.ask(test.method, test.path, test.header...)
+			if got.code != test.want {
+				t.Fatalf("answered %d, want %d", got.code, test.want)
+			}
+			want := before
+			if test.counts {
+				want++
+			}
+			// It is counted right after the answer.
+			fixture.Eventually(t, func() string {
+				if count := e.handler.Requests(); count != want {
+					return fmt.Sprintf("%d are counted after %d, want %d", count, before, want)
+				}
+				return ""
+			})
+		})
+	}
+}
+
 func TestWhatIsNoDocumentIsRefused(t *testing.T) {
 	e := start(t)
 	for name, test := range map[string]struct {
