@@ -5,11 +5,14 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 )
@@ -86,6 +89,58 @@ func TestWhereNewsAreToldComesBackWhenItIsDeleted(t *testing.T) {
 	suite.a.awaitImported(t, suite.b.publish(t, namespace, "web"), prompt)
 }
 
+// TestWhereNewsAreToldIsMadeAnewWhenNobodyCanWriteIt: Helm would leave all of this as it is.
+func TestWhereNewsAreToldIsMadeAnewWhenNobodyCanWriteIt(t *testing.T) {
+	awaitJoined(t)
+	namespace := suite.b.namespace(t)
+	configMaps := suite.a.typed.CoreV1().ConfigMaps(moduleNamespace)
+	for _, test := range []struct{ name, service, patch string }{
+		{"it is immutable", "frozen", `{"immutable": true}`},
+		{"the key is of another kind of data", "binary", `{"data": {"` + suite.b.name + `": null}, "binaryData": {"` + suite.b.name + `": "aGVsbG8="}}`},
+		{"it has lost the module's labels and is immutable", "stripped", `{"metadata": {"labels": {"module": null, "heritage": null}}, "immutable": true}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			// Retried, as the exporter may write at the same time.
+			eventually(t, prompt, "it is spoilt", func() string {
+				if _, err := configMaps.Patch(context.Background(), v1alpha1.FederationRevisions, types.MergePatchType, []byte(test.patch), metav1.PatchOptions{}); err != nil {
+					return err.Error()
+				}
+				return ""
+			})
+			eventually(t, prompt, "it is another one, and says what it said", func() string {
+				now, err := configMaps.Get(context.Background(), v1alpha1.FederationRevisions, metav1.GetOptions{})
+				switch {
+				case err != nil:
+					return err.Error()
+				case now.Immutable != nil, len(now.BinaryData) > 0, now.Labels["module"] == "", now.Data[suite.b.name] == "":
+					return fmt.Sprintf("it is %v", now)
+				}
+				return ""
+			})
+			suite.a.awaitImported(t, suite.b.publish(t, namespace, test.service), prompt)
+		})
+	}
+	suite.a.awaitNoRepairs(t)
+}
+
+func TestWhatIsNoRevisionIsWrittenOver(t *testing.T) {
+	awaitJoined(t)
+	before := suite.a.revisions(t)[suite.b.name]
+	for _, garbage := range []string{"hello", strings.Repeat("x", 1<<17)} {
+		patch := fmt.Sprintf(`{"data": {%q: %q}}`, suite.b.name, garbage)
+		if _, err := suite.a.typed.CoreV1().ConfigMaps(moduleNamespace).Patch(context.Background(), v1alpha1.FederationRevisions,
+			types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, prompt, "a revision is written", func() string {
+			if now := suite.a.revisions(t)[suite.b.name]; now == garbage || now == "" || len(now) > len(before)+20 {
+				return fmt.Sprintf("%d bytes are written", len(now))
+			}
+			return ""
+		})
+	}
+}
+
 func TestWhatWasToldOfAResourceGoesWithIt(t *testing.T) {
 	awaitJoined(t)
 	gone := suite.a.federation(t, suite.b.name)
@@ -115,7 +170,8 @@ func TestWhatWasToldOfAResourceGoesWithIt(t *testing.T) {
 		return ""
 	})
 	remove()
-	eventually(t, prompt, "nothing is told of it any more", func() string {
+	// After a minute: another replica of the exporter may know the resource already that this one has not seen.
+	eventually(t, time.Minute+prompt, "nothing is told of it any more", func() string {
 		told := suite.a.revisions(t)
 		if _, still := told["gone"]; still || told[suite.b.name] == "" {
 			return fmt.Sprintf("told is %v", told)

@@ -110,6 +110,9 @@ func TestOnlyDocumentsServedAreCounted(t *testing.T) {
 			})
 		})
 	}
+	if count := e.handler.Requests(); count != 2 {
+		t.Errorf("%d are counted in the end, want 2", count)
+	}
 }
 
 func TestWhatIsNoDocumentIsRefused(t *testing.T) {

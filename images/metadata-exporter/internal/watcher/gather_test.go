@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 )
@@ -175,13 +176,18 @@ func TestAPatchUnderWayEndsWithTheWatcher(t *testing.T) {
 	}
 }
 
-// BenchmarkTwoHundredPeersPokeAtOnce tells how many patches that takes.
+// BenchmarkTwoHundredPeersPokeAtOnce tells how many patches that takes of an API
+// server that needs two milliseconds for one.
 func BenchmarkTwoHundredPeersPokeAtOnce(b *testing.B) {
-	const peers = 200
+	const (
+		peers = 200
+		takes = 2 * time.Millisecond
+	)
 	patches := 0
 	g := &gathering{}
 	g.sendBy(b.Context(), func(context.Context, map[string]*string) error {
 		patches++
+		<-time.After(takes)
 		return nil
 	})
 	for b.Loop() {
