@@ -25,6 +25,17 @@ func TestWhenNothingChangesNothingIsWritten(t *testing.T) {
 	awaitJoined(t)
 	namespace := suite.b.namespace(t)
 	suite.a.awaitImported(t, suite.b.publish(t, namespace, "web"), prompt)
+	// What was written of a resource that is gone goes a minute after it.
+	for _, c := range []*cluster{suite.a, suite.b} {
+		eventually(t, scheduled, "news in "+c.name+" are those of resources that exist", func() string {
+			for name := range c.revisions(t) {
+				if _, err := c.dynamic.Resource(federations).Get(t.Context(), name, metav1.GetOptions{}); err != nil {
+					return err.Error()
+				}
+			}
+			return ""
+		})
+	}
 	observe := func() map[string]string {
 		all := map[string]string{}
 		for _, c := range []*cluster{suite.a, suite.b} {
