@@ -92,7 +92,8 @@ func (v *visits) took(resource sighting, waited time.Duration) {
 }
 
 // current is true when the snapshot of the resource is not known to be older than
-// the last write. A difference that is refused is followed by a whole status.
+// the last write. Where the process lives on, a difference that is refused is
+// followed by a whole status; in one of a single run, by one to a newer snapshot.
 func (v *visits) current(resource sighting) bool {
 	return !v.stale(resource) && v.known[resource.uid].superseded != resource.version
 }

@@ -1,17 +1,16 @@
 package presence_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/logtest"
 	"github.com/deckhouse-mesh/istio/lib/presence"
 	"github.com/deckhouse-mesh/istio/lib/presence/presencetest"
 )
@@ -21,34 +20,17 @@ const deadline = 10 * time.Second
 
 var bothKinds = []string{v1alpha1.IstioFederationKind, v1alpha1.IstioMulticlusterKind}
 
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 type watching struct {
 	*presence.Watch
 	t    *testing.T
-	logs *logBuffer
+	logs *logtest.Buffer
 	// changes has one entry for each call of changed.
 	changes chan struct{}
 }
 
 func start(t *testing.T, cluster *presencetest.Cluster, kinds ...string) watching {
 	t.Helper()
-	w := watching{t: t, logs: &logBuffer{}, changes: make(chan struct{}, 1000)}
+	w := watching{t: t, logs: &logtest.Buffer{}, changes: make(chan struct{}, 1000)}
 	var err error
 	w.Watch, err = presence.NewWatch(cluster, kinds, slog.New(slog.NewTextHandler(w.logs, nil)), func() { w.changes <- struct{}{} })
 	if err != nil {

@@ -1,7 +1,6 @@
 package cluster_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,35 +24,18 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/logtest"
 	"github.com/deckhouse-mesh/istio/lib/presence"
 	"github.com/deckhouse-mesh/istio/lib/presence/presencetest"
 )
 
 const namespace = "d8-istio"
 
-// logBuffer is what was logged, safe to read while the feed runs.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 type feeding struct {
 	*cluster.Feed
 	client    *fake.Clientset
 	resources *presencetest.Cluster
-	logs      *logBuffer
+	logs      *logtest.Buffer
 }
 
 // fakeReader reads from the fake clientset, which cannot stream a first list.
@@ -79,7 +61,7 @@ func start(t *testing.T, client *fake.Clientset, existing ...presence.Resource) 
 
 func startWith(t *testing.T, client *fake.Clientset, resources *presencetest.Cluster) feeding {
 	t.Helper()
-	logs := &logBuffer{}
+	logs := &logtest.Buffer{}
 	feed := &cluster.Feed{
 		API: apiOf(client), Resources: resources, Kinds: []string{v1alpha1.IstioFederationKind, v1alpha1.IstioMulticlusterKind},
 		Namespace: namespace, ClusterDomain: "cluster-a.local",

@@ -51,7 +51,11 @@ func Collect(ctx context.Context, requests func() uint64) {
 		wasBusy := seen.busy
 		due := seen.due(read(), requests())
 		if seen.busy != wasBusy && calm >= 0 && calm < busyPercent {
-			debug.SetGCPercent(map[bool]int{true: busyPercent, false: calm}[seen.busy])
+			share := calm
+			if seen.busy {
+				share = busyPercent
+			}
+			debug.SetGCPercent(share)
 		}
 		if due {
 			debug.FreeOSMemory()

@@ -1,7 +1,6 @@
 package watcher_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -17,6 +16,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/logtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
@@ -91,7 +91,7 @@ func TestWithoutAConfigMapItIsSaidOnceAndWrittenWhenItIsBack(t *testing.T) {
 	b := newFakePeer()
 	other := federation("uuid-c", "")
 	other.SetName("c")
-	var logs lines
+	var logs logtest.Buffer
 	timing := quick()
 	// What comes next comes because the ConfigMap is back.
 	timing.RetryMax = timing.RetryMin
@@ -103,7 +103,7 @@ func TestWithoutAConfigMapItIsSaidOnceAndWrittenWhenItIsBack(t *testing.T) {
 		}
 		return ""
 	})
-	if got := logs.count("there is no ConfigMap"); got != 1 {
+	if got := strings.Count(logs.String(), "there is no ConfigMap"); got != 1 {
 		t.Errorf("said %d times that there is no ConfigMap", got)
 	}
 
@@ -134,7 +134,7 @@ func TestWithoutAConfigMapItIsSaidOnceAndWrittenWhenItIsBack(t *testing.T) {
 	remove()
 	b.set(func() { b.etags[metadata.FederationPath] = `"f2"` })
 	fixture.Eventually(t, func() string {
-		if got := logs.count("there is no ConfigMap"); got != 2 {
+		if got := strings.Count(logs.String(), "there is no ConfigMap"); got != 2 {
 			return fmt.Sprintf("said %d times that there is no ConfigMap", got)
 		}
 		return ""
@@ -206,22 +206,4 @@ func TestNewsOfOnePeerIsWrittenUnderItsNameAlone(t *testing.T) {
 			t.Errorf("wrote %s", patch.GetPatch())
 		}
 	}
-}
-
-// lines is a log to count in.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(line)
-}
-
-func (l *lines) count(part string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), part)
 }
