@@ -1,0 +1,11 @@
+//go:build tools
+
+// Package istio pins Istio 1.31, from whose Go module tools/generate takes
+// CRDs and injection templates, and tools/istio builds istiod. The version is
+// written in go.mod; lib/istioversion/versions.yaml must agree with it.
+package istio
+
+import (
+	_ "istio.io/istio/manifests"                 // the charts
+	_ "istio.io/istio/pilot/cmd/pilot-discovery" // istiod
+)
