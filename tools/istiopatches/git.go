@@ -92,8 +92,10 @@ func git(ctx context.Context, arguments ...string) (string, error) {
 		return "", errors.New("git is not installed: install it")
 	case ctx.Err() != nil:
 		return "", fmt.Errorf("git did not finish: %w", context.Cause(ctx))
+	case stderr.Len() > 0:
+		return "", errors.New(strings.Join(strings.Fields(stderr.String()), " "))
 	}
-	return "", fmt.Errorf("%w: %s", err, strings.Join(strings.Fields(stderr.String()), " "))
+	return "", err
 }
 
 // Variables by which git hands its own repository to the hooks it runs, and
