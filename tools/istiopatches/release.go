@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -9,14 +10,16 @@ import (
 )
 
 // minor is a line of releases: 1.31.
-type minor struct{ major, minor int }
+type minor struct{ major, number int }
 
-func (m minor) String() string { return fmt.Sprintf("%d.%d", m.major, m.minor) }
+func (m minor) String() string { return fmt.Sprintf("%d.%d", m.major, m.number) }
 
-// newerThan compares by number: 1.10 is newer than 1.9.
-func (m minor) newerThan(other minor) bool {
-	return m.major > other.major || m.major == other.major && m.minor > other.minor
+// compare is for sorting, oldest first, by number: 1.10 comes after 1.9.
+func (m minor) compare(other minor) int {
+	return cmp.Or(cmp.Compare(m.major, other.major), cmp.Compare(m.number, other.number))
 }
+
+func newestFirst(a, b minor) int { return b.compare(a) }
 
 // release is one version that Istio's makers published: 1.31.3.
 type release struct {
@@ -86,15 +89,10 @@ func (r releases) after(ours release) []release {
 func (r releases) minorsNewerThan(m minor) []minor {
 	var out []minor
 	for candidate := range maps.Keys(r) {
-		if candidate.newerThan(m) {
+		if candidate.compare(m) > 0 {
 			out = append(out, candidate)
 		}
 	}
-	slices.SortFunc(out, func(a, b minor) int {
-		if a.newerThan(b) {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(out, newestFirst)
 	return out
 }

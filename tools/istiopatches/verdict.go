@@ -58,15 +58,10 @@ func minors(table []row, upstream releases) []minor {
 	for _, r := range table {
 		known = append(known, r.ours.minor)
 	}
-	slices.SortFunc(known, func(a, b minor) int {
-		if a.newerThan(b) {
-			return -1
-		}
-		return 1
-	})
 	if len(known) == 0 {
 		return nil
 	}
+	slices.SortFunc(known, newestFirst)
 	return append(upstream.minorsNewerThan(known[0]), known...)
 }
 
