@@ -4,12 +4,13 @@
 //
 //	0  every minor of the table is at its newest patch and in support
 //	1  a minor is behind, or past its end of life
-//	2  the comparison could not be made, or only in part
+//	2  the repository could not be read, or lacks what is run and, as far as it is known, no minor is behind
 //
 // ISTIO_REPOSITORY names the repository whose tags are read.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,6 @@ const (
 	deadline = 3 * time.Minute
 )
 
-// Exit statuses, as diff has them.
 const (
 	statusCurrent = 0
 	statusBehind  = 1
@@ -86,8 +86,8 @@ func (c check) compare(ctx context.Context) ([]finding, error) {
 		return nil, fmt.Errorf("%w: check the network, and %s if it is set", err, repositoryVariable)
 	}
 	upstream := releasesOf(names)
-	if len(upstream) == 0 {
-		return nil, fmt.Errorf("%s has no release of Istio among its %d tags, such as 1.31.0: set %s to a copy of Istio's repository",
+	if !upstream.haveAny(c.table) {
+		return nil, fmt.Errorf("%s has no release of a minor in lib/istioversion/versions.yaml among its %d tags: set %s to a copy of Istio's repository",
 			shown(c.repository), len(names), repositoryVariable)
 	}
 	dir, err := os.MkdirTemp("", "istio-patches-")
@@ -101,7 +101,9 @@ func (c check) compare(ctx context.Context) ([]finding, error) {
 	return judge(c.table, upstream, made, c.now), nil
 }
 
-// conclude returns the exit status and a sentence about it; the sentence is empty when all is current.
+// conclude returns the exit status and a sentence about it; the sentence is
+// empty when all is current. What is known to be behind or past goes before
+// what cannot be compared.
 func conclude(findings []finding) (status int, summary string) {
 	var parts []string
 	for _, kind := range []struct {
@@ -109,9 +111,9 @@ func conclude(findings []finding) (status int, summary string) {
 		text   string
 		is     func(finding) bool
 	}{
-		{statusTrouble, "cannot be compared", finding.unknown},
 		{statusBehind, "behind", finding.behind},
-		{statusBehind, "past the end of life", finding.ended},
+		{statusBehind, "past the end of life", func(f finding) bool { return f.ended }},
+		{statusTrouble, "cannot be compared", finding.unknown},
 	} {
 		var names []string
 		for _, f := range findings {
@@ -120,7 +122,7 @@ func conclude(findings []finding) (status int, summary string) {
 			}
 		}
 		if len(names) > 0 {
-			status = max(status, kind.status)
+			status = cmp.Or(status, kind.status)
 			parts = append(parts, kind.text+": "+strings.Join(names, ", "))
 		}
 	}

@@ -48,7 +48,7 @@ func TestAComparisonWithARepository(t *testing.T) {
 		"a newer minor is listed and changes no status": {
 			[]row{aRow("1.30.7", "2027-02-28")}, statusCurrent,
 			[]string{"1.31   -       1.31.3  2026-11-20"}},
-		"status 2 when upstream lacks what is run": {
+		"status 2 when upstream lacks what is run and nothing is known to be behind": {
 			[]row{aRow("1.31.3", "2027-05-31"), aRow("1.29.9", "2026-12-31")}, statusTrouble,
 			[]string{"1.29   1.29.9  -", "istio-patches: cannot be compared: 1.29"}},
 	} {
@@ -74,7 +74,8 @@ func TestAComparisonWithARepository(t *testing.T) {
 
 func TestARepositoryThatCannotBeReadIsTroubleWithAMessage(t *testing.T) {
 	temporary := isolate(t)
-	empty, prereleases := newUpstream(t), newUpstream(t)
+	empty, prereleases, others := newUpstream(t), newUpstream(t), newUpstream(t)
+	others.lightweight("1.20.0", "2023-11-14")
 	prereleases.lightweight("1.31.0-rc.1", "2026-08-01")
 	prereleases.lightweight("v1.31.0", "2026-08-02")
 
@@ -83,8 +84,9 @@ func TestARepositoryThatCannotBeReadIsTroubleWithAMessage(t *testing.T) {
 		"a server that does not answer":        {"http://127.0.0.1:1/istio", "check the network, and ISTIO_REPOSITORY if it is set"},
 		"an address that is none":              {"nonsense://istio", "list the tags of nonsense://istio: "},
 		"an address that looks like an option": {"--upload-pack=false", "list the tags of --upload-pack=false: "},
-		"a repository without tags":            {empty.url(), "no release of Istio among its 0 tags"},
-		"a repository of pre-releases only":    {prereleases.url(), "no release of Istio among its 2 tags, such as 1.31.0: set ISTIO_REPOSITORY"},
+		"a repository without tags":            {empty.url(), "no release of a minor in lib/istioversion/versions.yaml among its 0 tags"},
+		"a repository of pre-releases only":    {prereleases.url(), "among its 2 tags: set ISTIO_REPOSITORY"},
+		"a repository of other minors only":    {others.url(), "among its 1 tags: set ISTIO_REPOSITORY"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, out, problems := run(t, test.repository, aRow("1.31.3", "2027-05-31"))
@@ -104,7 +106,7 @@ func TestTheModulesTableIsRead(t *testing.T) {
 		t.Fatalf("the table is %v, %v", table, err)
 	}
 	for _, r := range table {
-		if r.endOfLife.IsZero() {
+		if r.endOfLife.Date.IsZero() {
 			t.Errorf("%s has no end of life", r.ours)
 		}
 	}

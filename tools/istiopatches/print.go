@@ -45,14 +45,11 @@ func (f finding) endText() string {
 	if f.row == nil {
 		return none
 	}
-	text := date(f.row.endOfLife)
-	if f.row.estimated {
-		text += " (estimated)"
-	}
+	text := f.row.endOfLife.String()
 	switch {
 	case f.daysLeft == 0:
 		return text + ", today"
-	case f.ended():
+	case f.ended:
 		return text + ", " + counted(-f.daysLeft, "day", "days") + " ago"
 	}
 	return text + ", in " + counted(f.daysLeft, "day", "days")

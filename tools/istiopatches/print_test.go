@@ -8,7 +8,7 @@ import (
 func TestColumnsAreAligned(t *testing.T) {
 	upstream, dates := datesOf("1.32.0=2026-11-28", "1.31.3=2026-11-20", "1.30.10=2026-11-19", "1.30.9=2026-11-02")
 	later := aRow("1.31.3", "2027-05-31")
-	later.estimated = true
+	later.endOfLife.Estimated = true
 	var out strings.Builder
 	if err := write(&out, judge([]row{later, aRow("1.30.8", "2026-12-15")}, upstream, dates, noon)); err != nil {
 		t.Fatal(err)

@@ -6,7 +6,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
 )
 
-// moduleTable reads the module's table.
+// moduleTable reads the module's table: what is run, not the Go modules.
 func moduleTable() ([]row, error) {
 	var table []row
 	for _, v := range istioversion.All() {
@@ -14,7 +14,7 @@ func moduleTable() ([]row, error) {
 		if !ok {
 			return nil, fmt.Errorf("read lib/istioversion/versions.yaml: %q is not a release of Istio", v.Full())
 		}
-		table = append(table, row{ours: ours})
+		table = append(table, row{ours, v.EndOfLife})
 	}
 	return table, nil
 }

@@ -5,20 +5,16 @@ import (
 	"slices"
 	"strings"
 	"time"
-)
 
-// nearDays is how many days before its end of life a minor is reported: enough
-// for people to move to another one with the canary upgrade of docs/UPGRADE.md.
-const nearDays = 30
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
+)
 
 // row is what the module's table says of one minor.
 type row struct {
 	// ours is the release that is run.
 	ours release
-	// endOfLife is the last day on which Istio supports the minor.
-	endOfLife time.Time
-	// estimated is true while the makers have not announced that day.
-	estimated bool
+	// endOfLife decides what is near and past here as in the clusters' alerts.
+	endOfLife istioversion.EndOfLife
 }
 
 // finding is what is known of one minor, of the table or newer than it.
@@ -32,8 +28,14 @@ type finding struct {
 	// missing is the number of patches that upstream has and the table has not;
 	// lateDays counts the days since the first of them.
 	missing, lateDays int
-	// daysLeft to the end of life; negative when it is past.
-	daysLeft int
+	// daysLeft to the last day with support; negative when that is past.
+	daysLeft    int
+	near, ended bool
+}
+
+// haveAny is false for a repository of something else than Istio, or one without the table's minors.
+func (r releases) haveAny(table []row) bool {
+	return slices.ContainsFunc(table, func(known row) bool { return len(r[known.ours.minor]) > 0 })
 }
 
 // wanted lists the releases whose dates the findings need.
@@ -74,15 +76,21 @@ func judge(table []row, upstream releases, dates map[release]time.Time, now time
 			found.newest, found.released = &newest, dates[newest]
 		}
 		if at := slices.IndexFunc(table, func(r row) bool { return r.ours.minor == m }); at >= 0 {
-			found.row = &table[at]
-			found.daysLeft = daysBetween(now, table[at].endOfLife)
-			if after := upstream.after(table[at].ours); len(after) > 0 {
-				found.missing, found.lateDays = len(after), max(0, daysBetween(dates[after[0]], now))
-			}
+			found.fill(&table[at], upstream, dates, now)
 		}
 		out = append(out, found)
 	}
 	return out
+}
+
+// fill adds what the table's row of the minor comes to.
+func (f *finding) fill(r *row, upstream releases, dates map[release]time.Time, now time.Time) {
+	f.row = r
+	if after := upstream.after(r.ours); len(after) > 0 {
+		f.missing, f.lateDays = len(after), max(0, daysBetween(dates[after[0]], now))
+	}
+	f.daysLeft = daysBetween(now, r.endOfLife.Date.Time)
+	f.near, f.ended = r.endOfLife.Near(now), r.endOfLife.Past(now)
 }
 
 // daysBetween counts midnights of UTC, in which the table's dates are meant.
@@ -98,10 +106,6 @@ func (f finding) unknown() bool {
 
 func (f finding) behind() bool { return f.missing > 0 }
 
-func (f finding) ended() bool { return f.row != nil && f.daysLeft < 0 }
-
-func (f finding) near() bool { return f.row != nil && f.daysLeft >= 0 && f.daysLeft <= nearDays }
-
 // todo says what a person has to do about the minor.
 func (f finding) todo() string {
 	var steps []string
@@ -114,11 +118,11 @@ func (f finding) todo() string {
 		steps = append(steps, fmt.Sprintf("set patch to %d", f.newest.patch))
 	}
 	switch {
-	case f.ended() && f.row.estimated:
+	case f.ended && f.row.endOfLife.Estimated:
 		steps = append(steps, "past its estimated end: look up the announced date, or drop it")
-	case f.ended():
+	case f.ended:
 		steps = append(steps, "past its end: drop it")
-	case f.near():
+	case f.near:
 		steps = append(steps, "near its end: prepare to drop it")
 	}
 	if len(steps) == 0 {

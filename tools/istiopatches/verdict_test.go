@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
 )
 
 // noon of the day on which the tests take place.
@@ -23,7 +25,7 @@ func aRow(version, endOfLife string) row {
 	if !ok {
 		panic(version)
 	}
-	return row{ours: ours, endOfLife: day(endOfLife)}
+	return row{ours, istioversion.EndOfLife{Date: istioversion.Date{Time: day(endOfLife)}}}
 }
 
 // datesOf dates releases as "1.31.3=2026-11-20".
@@ -42,7 +44,7 @@ func datesOf(tags ...string) (releases, map[release]time.Time) {
 
 func TestWhatIsReportedOfAMinor(t *testing.T) {
 	estimated := aRow("1.31.3", "2026-11-28")
-	estimated.estimated = true
+	estimated.endOfLife.Estimated = true
 	for name, test := range map[string]struct {
 		row      row
 		upstream []string
@@ -64,12 +66,12 @@ func TestWhatIsReportedOfAMinor(t *testing.T) {
 		"a date in the future is not counted below zero": {
 			aRow("1.31.2", "2027-05-31"), []string{"1.31.3=2026-12-24"},
 			"1.31.2 1.31.3 2026-12-24|1 patch, 0 days|2027-05-31, in 183 days|set patch to 3", statusBehind},
-		"31 days before its end a minor is not near it": {
-			aRow("1.31.3", "2026-12-30"), []string{"1.31.3=2026-11-20"},
-			"1.31.3 1.31.3 2026-11-20|-|2026-12-30, in 31 days|nothing", statusCurrent},
-		"30 days before its end it is": {
+		"with more than 30 days of support left a minor is not near its end": {
 			aRow("1.31.3", "2026-12-29"), []string{"1.31.3=2026-11-20"},
-			"1.31.3 1.31.3 2026-11-20|-|2026-12-29, in 30 days|near its end: prepare to drop it", statusCurrent},
+			"1.31.3 1.31.3 2026-11-20|-|2026-12-29, in 30 days|nothing", statusCurrent},
+		"with less it is": {
+			aRow("1.31.3", "2026-12-28"), []string{"1.31.3=2026-11-20"},
+			"1.31.3 1.31.3 2026-11-20|-|2026-12-28, in 29 days|near its end: prepare to drop it", statusCurrent},
 		"the last day still belongs to its life": {
 			aRow("1.31.3", "2026-11-29"), []string{"1.31.3=2026-11-20"},
 			"1.31.3 1.31.3 2026-11-20|-|2026-11-29, today|near its end: prepare to drop it", statusCurrent},
@@ -87,7 +89,7 @@ func TestWhatIsReportedOfAMinor(t *testing.T) {
 			"1.31.4 1.31.3 2026-11-20|-|2027-05-31, in 183 days|1.31.4 is no tag upstream: correct the table, or name a repository that is up to date", statusTrouble},
 		"neither can a minor without releases, and past its end it remains": {
 			aRow("1.31.0", "2026-11-28"), []string{"1.30.0=2026-05-01", "1.31.0-rc.1=2026-08-01"},
-			"1.31.0 - -|-|2026-11-28, 1 day ago|1.31.0 is no tag upstream: correct the table, or name a repository that is up to date; past its end: drop it", statusTrouble},
+			"1.31.0 - -|-|2026-11-28, 1 day ago|1.31.0 is no tag upstream: correct the table, or name a repository that is up to date; past its end: drop it", statusBehind},
 	} {
 		t.Run(name, func(t *testing.T) {
 			upstream, dates := datesOf(test.upstream...)
@@ -122,12 +124,12 @@ func TestNewerMinorsAreListedFirstAndAreNoFault(t *testing.T) {
 	}
 }
 
-func TestTheConclusionNamesMinorsAndReportsTroubleFirst(t *testing.T) {
+func TestTheConclusionNamesMinorsAndWhatIsKnownGoesBeforeWhatIsNot(t *testing.T) {
 	upstream, dates := datesOf("1.31.3=2026-11-20", "1.30.7=2026-11-19", "1.29.9=2026-10-01")
 	status, summary := conclude(judge([]row{
 		aRow("1.31.4", "2027-05-31"), aRow("1.30.6", "2027-02-28"), aRow("1.29.1", "2026-10-31"),
 	}, upstream, dates, noon))
-	if want := "cannot be compared: 1.31; behind: 1.30, 1.29; past the end of life: 1.29"; status != statusTrouble || summary != want {
+	if want := "behind: 1.30, 1.29; past the end of life: 1.29; cannot be compared: 1.31"; status != statusBehind || summary != want {
 		t.Errorf("status %d: %s, want %s", status, summary, want)
 	}
 }
