@@ -1,17 +1,10 @@
 package main
 
 import (
-	"context"
 	"os"
 	"strings"
 	"testing"
-	"time"
 )
-
-func contextWithin(t *testing.T, within time.Duration) (context.Context, context.CancelFunc) {
-	t.Helper()
-	return context.WithTimeout(t.Context(), within)
-}
 
 // run returns what a person sees of a comparison on the day of the tests.
 func run(t *testing.T, repository string, table ...row) (status int, out, problems string) {
