@@ -94,6 +94,12 @@ lint: generate ## Run go vet and golangci-lint (built on first use, some minutes
 	@go vet ./...
 	@$(LINT) run ./...
 
+.PHONY: istio-patches
+istio-patches: ## Compare the Istio that is run with the newest patches upstream (ISTIO_REPOSITORY=URL)
+	@mkdir -p bin
+	@go build -o bin/istio-patches ./tools/istiopatches
+	@bin/istio-patches
+
 .PHONY: clean
 clean: ## Remove what was built and generated here; the control plane stays in its cache
 	@if [[ -x bin/lab ]]; then for dir in .cache/lab "$(DEMO_DIR)"; do [[ ! -d $$dir ]] || bin/lab down --state-dir "$$dir"; done; fi
