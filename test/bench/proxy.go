@@ -115,14 +115,14 @@ func startKubectlProxy(ctx context.Context, account *rest.Config) (_ way, stop f
 	if err := guarded.WriteKubeconfig(kubeconfig, account); err != nil {
 		return way{}, nil, err
 	}
-	command := exec.CommandContext(ctx, filepath.Join(".cache", "tools", "kubectl", "kubectl"), "proxy", "--port=0", "--kubeconfig="+kubeconfig)
+	command := exec.CommandContext(ctx, filepath.Join(".cache", "tools", "kube", "kubectl"), "proxy", "--port=0", "--kubeconfig="+kubeconfig)
 	command.Stderr = os.Stderr
 	output, err := command.StdoutPipe()
 	if err == nil {
 		err = command.Start()
 	}
 	if err != nil {
-		return way{}, nil, fmt.Errorf("start kubectl proxy (tools/kubectl/build.sh builds it): %w", err)
+		return way{}, nil, fmt.Errorf("start kubectl proxy (`make tools` builds it): %w", err)
 	}
 	stop = func() {
 		_ = command.Process.Kill()

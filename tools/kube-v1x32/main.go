@@ -1,5 +1,6 @@
-// Command apiserver is kube-apiserver 1.30 from its own Go module, for the
-// test that every supported Kubernetes accepts what the module renders.
+// Command apiserver is kube-apiserver 1.32, the oldest supported one, from its
+// own Go module, for the test that every supported Kubernetes accepts what the
+// module renders.
 package main
 
 import (
