@@ -36,8 +36,11 @@ build: generate ## Build bin/{lab,operator,metadata-exporter,api-proxy}
 	@go build -o bin/api-proxy ./images/api-proxy/cmd/api-proxy
 
 .PHONY: tools
-tools: ## Build other people's programs for the lab (Kubernetes' control plane, istiod, Traefik) once, into a cache
+tools: ## Build other people's programs for the lab (Kubernetes, containerd, CoreDNS, Istio, Traefik) once, into a cache
 	@tools/kube/build.sh "$(CURDIR)/.cache/tools/kube"
+	@tools/containerd/build.sh "$(CURDIR)/.cache/tools/node"
+	@tools/runc/build.sh "$(CURDIR)/.cache/tools/node"
+	@tools/coredns/build.sh "$(CURDIR)/.cache/tools/coredns"
 	@tools/istio/build.sh "$(CURDIR)/.cache/tools/istio"
 	@tools/traefik/build.sh "$(CURDIR)/.cache/tools/traefik"
 
