@@ -70,7 +70,7 @@ each and joins every cluster to every other. No container runtime is needed.`,
 		SilenceUsage:  true,
 	}
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	command.AddCommand(newUpCommand(), newStatusCommand(), newDownCommand(), newDemoCommand(), newNetworkCommand())
+	command.AddCommand(newUpCommand(), newStatusCommand(), newDownCommand(), newDemoCommand(), newNetworkCommand(), newImageCommand())
 	return command
 }
 
