@@ -42,7 +42,10 @@ tools: ## Build other people's programs for the lab (Kubernetes, containerd, Cor
 	@tools/runc/build.sh "$(CURDIR)/.cache/tools/node"
 	@tools/coredns/build.sh "$(CURDIR)/.cache/tools/coredns"
 	@tools/istio/build.sh "$(CURDIR)/.cache/tools/istio"
+	@tools/envoy/build.sh "$(CURDIR)/.cache/tools/envoy"
 	@tools/traefik/build.sh "$(CURDIR)/.cache/tools/traefik"
+	@tools/debian/build.sh "$(CURDIR)/.cache/tools/debian"
+	@tools/pause/build.sh "$(CURDIR)/.cache/tools/pause"
 
 .PHONY: demo
 demo: build tools ## Show federation on two clusters; stays until Ctrl-C, DEMO_ONCE=1 ends by itself
