@@ -97,4 +97,4 @@ lint: generate ## Run go vet and golangci-lint (built on first use, some minutes
 .PHONY: clean
 clean: ## Remove what was built and generated here; the control plane stays in its cache
 	@if [[ -x bin/lab ]]; then for dir in .cache/lab "$(DEMO_DIR)"; do [[ ! -d $$dir ]] || bin/lab down --state-dir "$$dir"; done; fi
-	@rm -rf bin .cache charts crds/istio files
+	@rm -rf bin .cache charts crds/istio crds/operator files
