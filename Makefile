@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 
 # The same programs with or without a C compiler, and one build cache for `go build` and `go test`.
 export CGO_ENABLED ?= 0
+# The Go that go.mod names, whatever Go runs make: older ones and newer ones fetch it.
+export GOTOOLCHAIN := $(shell sed -n 's/^toolchain //p' go.mod)
 # Settings of a person's other work must not change what is built here.
 export GOWORK := off
 export GOFLAGS := -mod=readonly -buildvcs=false
@@ -42,7 +44,10 @@ tools: ## Build other people's programs for the lab (Kubernetes, containerd, Cor
 	@tools/runc/build.sh "$(CURDIR)/.cache/tools/node"
 	@tools/coredns/build.sh "$(CURDIR)/.cache/tools/coredns"
 	@tools/istio/build.sh "$(CURDIR)/.cache/tools/istio"
+	@tools/envoy/build.sh "$(CURDIR)/.cache/tools/envoy"
 	@tools/traefik/build.sh "$(CURDIR)/.cache/tools/traefik"
+	@tools/debian/build.sh "$(CURDIR)/.cache/tools/debian"
+	@tools/pause/build.sh "$(CURDIR)/.cache/tools/pause"
 
 .PHONY: demo
 demo: build tools ## Show federation on two clusters; stays until Ctrl-C, DEMO_ONCE=1 ends by itself
@@ -92,4 +97,4 @@ lint: generate ## Run go vet and golangci-lint (built on first use, some minutes
 .PHONY: clean
 clean: ## Remove what was built and generated here; the control plane stays in its cache
 	@if [[ -x bin/lab ]]; then for dir in .cache/lab "$(DEMO_DIR)"; do [[ ! -d $$dir ]] || bin/lab down --state-dir "$$dir"; done; fi
-	@rm -rf bin .cache charts crds/istio files
+	@rm -rf bin .cache charts crds/istio crds/operator files

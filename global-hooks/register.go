@@ -15,8 +15,8 @@ type Options struct {
 	ClusterDomain string
 	// ImageRegistry is the repository of the modules' images.
 	ImageRegistry string
-	// ModulesDir is where modules lie, each with its images_digests.json.
-	ModulesDir string
+	// ImagesDigests is a file with the digests of the module's images.
+	ImagesDigests string
 }
 
 // Hooks returns every global hook.
@@ -27,7 +27,7 @@ func Hooks(options Options) []hookruntime.Hook {
 		kubernetesVersion(),
 		controlPlane(),
 		enabledModules(),
-		modulesImages(options.ImageRegistry, options.ModulesDir),
+		modulesImages(options.ImageRegistry, options.ImagesDigests),
 	}
 }
 

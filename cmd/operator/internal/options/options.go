@@ -39,6 +39,8 @@ type Options struct {
 	ClusterDomain string
 	// ImageRegistry is the repository of the modules' images.
 	ImageRegistry string
+	// ImagesDigests is a file with the digests of the module's images.
+	ImagesDigests string
 	// LogLevel is debug, info, warn or error.
 	LogLevel string
 	// KubeClientQPS and KubeClientBurst limit requests to the API server.
@@ -48,18 +50,20 @@ type Options struct {
 
 var logLevels = []string{"debug", "info", "warn", "error"}
 
-// Default returns the options of a process that was started without flags;
-// folders lie relative to its executable.
+// Default returns the options of a process that was started without flags:
+// folders lie beside its executable or one above, which fits both the image
+// (/operator, /modules) and a source tree (bin/operator, modules).
 func Default(executable string) Options {
 	root := filepath.Dir(filepath.Dir(executable))
 	return Options{
 		Namespace:      "d8-system",
 		ModulesDir:     filepath.Join(root, "modules"),
 		GlobalHooksDir: filepath.Join(root, "global-hooks"),
-		CRDsDir:        filepath.Join(root, ".cache", "crds"),
+		CRDsDir:        filepath.Join(root, "crds", "operator"),
 		ListenPort:     9650,
 		LeaderElect:    true,
 		ImageRegistry:  "ghcr.io/deckhouse-mesh/istio",
+		ImagesDigests:  filepath.Join(root, "modules", "110-istio", "images_digests.json"),
 		LogLevel:       "info",
 		// addon-operator's own 5 and 10 make it wait for itself for seconds.
 		KubeClientQPS:   100,
@@ -80,6 +84,7 @@ func (o *Options) Bind(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "work only while holding the Lease, so that several replicas can run")
 	flags.StringVar(&o.ClusterDomain, "cluster-domain", o.ClusterDomain, "`domain` of the cluster's Services (default from kubeadm's ConfigMap, else cluster.local)")
 	flags.StringVar(&o.ImageRegistry, "image-registry", o.ImageRegistry, "`repository` that the modules' images are pulled from")
+	flags.StringVar(&o.ImagesDigests, "images-digests", o.ImagesDigests, "`file` with the digest of each image of the module, a JSON object by image name in camelCase")
 	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "`level` of the log: "+strings.Join(logLevels, ", "))
 	flags.Float32Var(&o.KubeClientQPS, "kube-client-qps", o.KubeClientQPS, "requests to the API server per second, on average")
 	flags.IntVar(&o.KubeClientBurst, "kube-client-burst", o.KubeClientBurst, "requests to the API server at once")
@@ -102,6 +107,7 @@ func (o *Options) Complete() error {
 	absolute("modules-dir", &o.ModulesDir, true)
 	absolute("global-hooks-dir", &o.GlobalHooksDir, true)
 	absolute("crds-dir", &o.CRDsDir, false)
+	absolute("images-digests", &o.ImagesDigests, false)
 	if o.TempDir != "" {
 		absolute("temp-dir", &o.TempDir, false)
 	}
