@@ -81,12 +81,8 @@ each and joins every cluster to every other. No container runtime is needed.`,
 		SilenceUsage:  true,
 	}
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-<<<<<<< HEAD
 	command.AddCommand(newUpCommand(), newStatusCommand(), newDownCommand(), newDemoCommand(), newNetworkCommand(),
-		newExecCommand(), newLinkCommand(), newNodeCommand())
-=======
-	command.AddCommand(newUpCommand(), newStatusCommand(), newDownCommand(), newDemoCommand(), newNetworkCommand(), newImageCommand())
->>>>>>> refs/heads/images
+		newImageCommand(), newExecCommand(), newLinkCommand(), newNodeCommand())
 	return command
 }
 

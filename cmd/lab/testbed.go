@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/lab"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/plan"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/progress"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/registry"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/testbed"
 )
@@ -42,7 +44,26 @@ func (f upFlags) testbedOptions() (testbed.Options, error) {
 	if err != nil {
 		return testbed.Options{}, err
 	}
-	return testbed.Options{Plan: planned, StateDir: dir, Binaries: binaries, Bare: f.bare}, nil
+	images, err := f.imageRegistry(root, dir)
+	if err != nil {
+		return testbed.Options{}, err
+	}
+	return testbed.Options{Plan: planned, StateDir: dir, Binaries: binaries, Registry: images, Bare: f.bare}, nil
+}
+
+// imageRegistry has the images that were built, and those that a person puts into the lab.
+func (f upFlags) imageRegistry(root, stateDir string) (http.Handler, error) {
+	if f.bare {
+		return nil, nil //nolint:nilnil // nothing on the nodes needs images
+	}
+	built := f.images
+	if built == "" {
+		built = filepath.Join(root, ".cache", "images")
+	}
+	if _, err := os.Stat(filepath.Join(built, "index.json")); err != nil {
+		return nil, fmt.Errorf("no images in %s: run `make images`", built)
+	}
+	return registry.New(built, filepath.Join(stateDir, "images"))
 }
 
 // projectRoot is the given folder, or the parent of the one that holds this program.
@@ -101,7 +122,7 @@ func detachTestbed(ctx context.Context, flags upFlags, dir string, out io.Writer
 	}
 	args := []string{
 		"up", "--background", "--state-dir", dir, "--clusters", strconv.Itoa(flags.clusters), "--nodes", strconv.Itoa(flags.nodes),
-		"--mode", flags.mode, "--network", flags.network, "--root", flags.root, "--bare=" + strconv.FormatBool(flags.bare),
+		"--mode", flags.mode, "--network", flags.network, "--root", flags.root, "--images", flags.images, "--bare=" + strconv.FormatBool(flags.bare),
 	}
 	return lab.Detach(ctx, dir, args, out)
 }

@@ -29,6 +29,7 @@ type upFlags struct {
 	// nodes of each cluster; 0 for a lab of processes.
 	nodes   int
 	network string
+	images  string
 	bare    bool
 }
 
@@ -55,6 +56,7 @@ func newUpCommand() *cobra.Command {
 	set.BoolVar(&flags.background, "background", false, "be the background process of --detach")
 	set.IntVar(&flags.nodes, "nodes", 0, "real nodes of each cluster (root); 0 for a lab of processes")
 	set.StringVar(&flags.network, "network", "", "flat: Pod ranges are routed between clusters (default for multicluster); separate: they are not (default otherwise)")
+	set.StringVar(&flags.images, "images", "", "folder of the images, an OCI layout (default: .cache/images of the project)")
 	set.BoolVar(&flags.bare, "bare", false, "leave out all that needs images: Ready nodes with nothing on them")
 	_ = set.MarkHidden("background")
 	_ = set.MarkHidden("bare")
