@@ -15,12 +15,16 @@ func (s *Spec) mount() error {
 		return err
 	}
 	defer func() { _ = own.Close() }()
-	binaries := map[string]*os.File{}
-	for name, file := range s.Binaries {
-		if binaries[name], err = openPath(file); err != nil {
+	folders := map[string]*os.File{}
+	for _, file := range s.Binaries {
+		dir := filepath.Dir(file)
+		if folders[dir] != nil {
+			continue
+		}
+		if folders[dir], err = openPath(dir); err != nil {
 			return err
 		}
-		defer func() { _ = binaries[name].Close() }()
+		defer func() { _ = folders[dir].Close() }()
 	}
 	for _, mount := range []struct {
 		source, target, kind string
@@ -42,10 +46,8 @@ func (s *Spec) mount() error {
 	if err := mountEtc(); err != nil {
 		return err
 	}
-	for name, file := range binaries {
-		if err := bindFile(magicLink(file), filepath.Join(BinDir, name)); err != nil {
-			return err
-		}
+	if err := s.linkBinaries(folders); err != nil {
+		return err
 	}
 	for name, value := range kernelSettings {
 		if err := shadow(filepath.Join("/proc/sys", name), value); err != nil {
@@ -84,12 +86,29 @@ func shadow(file, value string) error {
 	return nil
 }
 
-func bindFile(source, target string) error {
-	if err := write(target, nil); err != nil {
-		return err
+// linkBinaries mounts the folders that hold the node's programs, and links to
+// them from BinDir. (A file mounted alone would not do for runc, which makes an
+// overlay of the folder that it finds itself in.)
+func (s *Spec) linkBinaries(folders map[string]*os.File) error {
+	if err := os.MkdirAll(BinDir, 0o755); err != nil {
+		return fmt.Errorf("make the node's folder of programs: %w", err)
 	}
-	if err := syscall.Mount(source, target, "", syscall.MS_BIND, ""); err != nil {
-		return fmt.Errorf("mount %s of the node: %w", target, err)
+	places := map[string]string{}
+	for dir, file := range folders {
+		place := fmt.Sprintf("/run/lab/programs/%d", len(places))
+		places[dir] = place
+		if err := os.MkdirAll(place, 0o755); err != nil {
+			return fmt.Errorf("make the node's folder of programs: %w", err)
+		}
+		if err := syscall.Mount(magicLink(file), place, "", syscall.MS_BIND, ""); err != nil {
+			return fmt.Errorf("mount %s in the node: %w", dir, err)
+		}
+	}
+	for name, file := range s.Binaries {
+		target := filepath.Join(places[filepath.Dir(file)], filepath.Base(file))
+		if err := os.Symlink(target, filepath.Join(BinDir, name)); err != nil {
+			return fmt.Errorf("link the node's program %s: %w", name, err)
+		}
 	}
 	return nil
 }
