@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 
 # The same programs with or without a C compiler, and one build cache for `go build` and `go test`.
 export CGO_ENABLED ?= 0
+# The Go that go.mod names, whatever Go runs make: older ones and newer ones fetch it.
+export GOTOOLCHAIN := $(shell sed -n 's/^toolchain //p' go.mod)
 # Settings of a person's other work must not change what is built here.
 export GOWORK := off
 export GOFLAGS := -mod=readonly -buildvcs=false
@@ -36,10 +38,16 @@ build: generate ## Build bin/{lab,operator,metadata-exporter,api-proxy}
 	@go build -o bin/api-proxy ./images/api-proxy/cmd/api-proxy
 
 .PHONY: tools
-tools: ## Build other people's programs for the lab (Kubernetes' control plane, istiod, Traefik) once, into a cache
+tools: ## Build other people's programs for the lab (Kubernetes, containerd, CoreDNS, Istio, Traefik) once, into a cache
 	@tools/kube/build.sh "$(CURDIR)/.cache/tools/kube"
+	@tools/containerd/build.sh "$(CURDIR)/.cache/tools/node"
+	@tools/runc/build.sh "$(CURDIR)/.cache/tools/node"
+	@tools/coredns/build.sh "$(CURDIR)/.cache/tools/coredns"
 	@tools/istio/build.sh "$(CURDIR)/.cache/tools/istio"
+	@tools/envoy/build.sh "$(CURDIR)/.cache/tools/envoy"
 	@tools/traefik/build.sh "$(CURDIR)/.cache/tools/traefik"
+	@tools/debian/build.sh "$(CURDIR)/.cache/tools/debian"
+	@tools/pause/build.sh "$(CURDIR)/.cache/tools/pause"
 
 .PHONY: demo
 demo: build tools ## Show federation on two clusters; stays until Ctrl-C, DEMO_ONCE=1 ends by itself
