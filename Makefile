@@ -49,6 +49,10 @@ tools: ## Build other people's programs for the lab (Kubernetes, containerd, Cor
 	@tools/debian/build.sh "$(CURDIR)/.cache/tools/debian"
 	@tools/pause/build.sh "$(CURDIR)/.cache/tools/pause"
 
+.PHONY: images
+images: build tools ## Build the images that the lab runs (ENVOY=FILE: another Envoy in the proxies)
+	@go run ./tools/images $(if $(ENVOY),--envoy "$(ENVOY)")
+
 .PHONY: demo
 demo: build tools ## Show federation on two clusters; stays until Ctrl-C, DEMO_ONCE=1 ends by itself
 	@exec bin/lab demo --state-dir "$(DEMO_DIR)" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
