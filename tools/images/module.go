@@ -94,7 +94,9 @@ func (p project) operatorImage(digests []byte) (image, error) {
 		references: []string{"ghcr.io/deckhouse-mesh/istio/operator:dev"},
 		layers:     [][]entry{scratch("deckhouse", deckhouseUser), entries},
 		config: v1.Config{
-			User: userAndGroup(deckhouseUser), Entrypoint: []string{"/operator"},
+			User: userAndGroup(deckhouseUser),
+			// The digests in it are of other patches of Istio than those that the module's own images have.
+			Entrypoint: []string{"/operator", "--istio-versions=" + moduleVersions()},
 			// Helm's library looks for its settings in the user's home.
 			Env: []string{"HOME=/tmp"},
 		},

@@ -1,77 +1,60 @@
 #!/usr/bin/env bash
-# Builds what the lab runs of every version of Istio in
-# lib/istioversion/versions.yaml into a cache that outlives the checkout, and
-# leaves links to it:
+# Builds what the lab runs of the versions of Istio in lib/istioversion/versions.yaml into a cache that outlives the
+# checkout, and leaves links to it:
 #
 #   LINK/v1x31/pilot-discovery           istiod
 #   LINK/v1x31/pilot-agent               what starts Envoy in the proxy's image
 #   LINK/v1x31/envoy_bootstrap_tmpl.json what it makes Envoy's configuration of
-#   LINK/v1x31/echo/                     Istio's test server and client (default version only)
+#   LINK/v1x31/echo/                     Istio's test server and client (of the table's first version only)
 #
-#   build.sh LINK [REVISION...]    (all revisions when none is named)
+#   build.sh LINK [REVISION...]
+#
+# Without revisions it builds all; "default" is the revision of the table's first version. Each is built from the Go
+# module that tools/istio-<revision>/go.mod pins, and is stamped with that module's own full version.
 set -euo pipefail
 
-readonly link=$1 wanted=" ${*:2} "
+readonly link=$1
+shift
 readonly here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-readonly versions=$here/../../lib/istioversion/versions.yaml
-readonly cache=${XDG_CACHE_HOME:-${HOME:?set HOME or XDG_CACHE_HOME}/.cache}/istio-module
 # Those of Istio's own release builds: smaller and faster code for protobuf messages.
 readonly tags=vtprotobuf,disable_pgv
+source "$here/../lib.sh"
 
-# full MODULE-DIR prints the version that its go.mod stands for in the table: 1.29.1.
+# full MODULE-VERSION prints the version of Istio that the table says it is: 1.31.0.
 full() {
-  awk -v module="$(sed -n 's/^.*istio.io\/istio \(v[^ ]*\).*/\1/p' "$1/go.mod" | head -n 1)" '
-    $2 == "version:" { gsub(/"/, "", $3); version = $3 }
-    $1 == "patch:" { patch = $2 }
-    $1 == "module:" && $2 == module { print version "." patch }
-  ' "$versions"
+  awk -v module="$1" '
+    $1 == "-" && $2 == "version:" { gsub(/"/, "", $3); minor = $3 }
+    $1 == "version:" { found = $2 == module }
+    found && $1 == "patch:" { print minor "." $2; exit }
+  ' "$tools_istio_table"
 }
 
-# build VERSION DIR PACKAGE... puts programs of the module in the current folder into DIR.
+# programs MODULE-DIR VERSION FOLDER PACKAGE...
+programs() {
+  (cd "$1" && CGO_ENABLED=0 GOWORK=off GOFLAGS=-mod=readonly go build -buildvcs=false -tags "$tags" \
+    -ldflags "-s -w -X istio.io/istio/pkg/version.buildVersion=$2" -o "$3/" "${@:4}")
+}
+
+# build MODULE-DIR VERSION FOLDER
 build() {
-  local version=$1 dir=$2
-  shift 2
-  GOWORK=off GOFLAGS=-mod=readonly go build -buildvcs=false -tags "$tags" \
-    -ldflags "-s -w -X istio.io/istio/pkg/version.buildVersion=${version:?is not in versions.yaml}" -o "$dir/" "$@"
+  local files
+  programs "$@" istio.io/istio/pilot/cmd/{pilot-discovery,pilot-agent}
+  files=$(cd "$1" && GOWORK=off GOFLAGS=-mod=readonly go list -m -f '{{.Dir}}' istio.io/istio)
+  install -m 644 "$files/tools/packaging/common/envoy_bootstrap.json" "$3/envoy_bootstrap_tmpl.json"
+  [[ $(basename "$1") == istio-$default ]] || return 0
+  mkdir "$3/echo"
+  programs "$1" "$2" "$3/echo" istio.io/istio/pkg/test/echo/cmd/{server,client}
+  install -m 644 "$files/tests/testdata/certs/dns/cert-chain.pem" "$3/echo/cert.crt"
+  install -m 644 "$files/tests/testdata/certs/dns/key.pem" "$3/echo/cert.key"
 }
 
-# The first in the table is the default.
-readonly default=$(sed -n 's/^- version: "\(.*\)"$/v\1/p' "$versions" | head -n 1 | tr . x)
-
-mkdir -p "$link"
-for module in "$here"/../istio-v*; do
-  revision=$(basename "$module")
-  revision=${revision#istio-}
-  [[ -z ${wanted// /} || $wanted == *" $revision "* ]] || continue
-  version=$(full "$module")
-  sources=$(echo "$version $default" | cat - "$module"/{go.mod,go.sum,istio.go} "${BASH_SOURCE[0]}" | sha256sum | cut -c 1-12)
-  target=$cache/istio-$revision-$(go env GOARCH)-$sources
-  if [[ ! -x $target/pilot-discovery ]]; then
-    echo "tools: building istiod and pilot-agent $version: about 5 minutes the first time"
-    begun=$SECONDS
-    mkdir -p "$cache"
-    # Built beside its place and moved there whole, so that an interrupted or a
-    # second, simultaneous build leaves nothing half done.
-    building=$(mktemp -d "$target.XXXXXX")
-    trap 'rm -rf "$building"' EXIT
-    (
-      cd "$module"
-      build "$version" "$building" istio.io/istio/pilot/cmd/{pilot-discovery,pilot-agent}
-      files=$(GOWORK=off GOFLAGS=-mod=readonly go list -m -f '{{.Dir}}' istio.io/istio)
-      install -m 644 "$files/tools/packaging/common/envoy_bootstrap.json" "$building/envoy_bootstrap_tmpl.json"
-      if [[ $revision == "$default" ]]; then
-        mkdir "$building/echo"
-        build "$version" "$building/echo" istio.io/istio/pkg/test/echo/cmd/{server,client}
-        install -m 644 "$files/tests/testdata/certs/dns/cert-chain.pem" "$building/echo/cert.crt"
-        install -m 644 "$files/tests/testdata/certs/dns/key.pem" "$building/echo/cert.key"
-      fi
-    )
-    chmod 755 "$building"
-    rm -rf "$target"
-    mv -T "$building" "$target"
-    echo "tools: built in $((SECONDS - begun)) s: $target"
-  else
-    echo "tools: Istio $version is built: $target"
-  fi
-  ln -sfn "$target" "$link/$revision"
+readonly default=$(tools_istio_revisions default)
+for name in $(tools_istio_revisions "$@"); do
+  module=$here/../istio-$name
+  pinned=$(sed -n 's/^.*istio.io\/istio \(v[^ ]*\).*/\1/p' "$module/go.mod" | head -n 1)
+  version=$(full "$pinned")
+  : "${version:?$tools_istio_table has no version with the module istio.io/istio $pinned of $module/go.mod}"
+  target=$(tools_cache)/istio-$version-$(go env GOARCH)-$(tools_digest "$module"/{go.mod,go.sum,istio.go} "${BASH_SOURCE[0]}" <(echo "$default"))
+  tools_build_once "Istio $version" "about 5 minutes" "$target" build "$module" "$version"
+  tools_link "$target" "$link/$name"
 done

@@ -23,6 +23,10 @@ func (f *Fabric) Plug(cluster *plan.Cluster, node *plan.Node, pid int) error {
 	attributes := netlink.NewLinkAttrs()
 	attributes.Name = fmt.Sprintf("node-%d-%d", cluster.Number, node.Number)
 	attributes.MasterIndex = bridge.Attrs().Index
+	// The kernel takes its time to remove the cable of a node that was stopped.
+	if old, err := f.links.LinkByName(attributes.Name); err == nil {
+		_ = f.links.LinkDel(old)
+	}
 	cable := &netlink.Veth{LinkAttrs: attributes, PeerName: uplink, PeerNamespace: netlink.NsPid(pid)}
 	if err := f.links.LinkAdd(cable); err != nil {
 		return fmt.Errorf("connect node %s: add a veth pair: %w", node.Name, err)

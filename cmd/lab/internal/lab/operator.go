@@ -16,6 +16,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/loopback"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
 )
 
 const (
@@ -64,6 +65,7 @@ func startOperator(c *cluster, address netip.Addr) (*operator, error) {
 			"--listen-address", address.String(),
 			"--listen-port", strconv.Itoa(port),
 			"--leader-elect=false",
+			"--istio-versions", strings.Join(builtIstios(), ","),
 		},
 		Env: append([]string{
 			"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir,
@@ -101,6 +103,15 @@ func writeDigests(images, dir string) (string, error) {
 	}
 	file := filepath.Join(dir, "images_digests.json")
 	return file, os.WriteFile(file, encoded, 0o600)
+}
+
+// builtIstios are the full versions of the istiods that `make tools` builds.
+func builtIstios() []string {
+	var built []string
+	for _, version := range istioversion.All() {
+		built = append(built, version.ModuleFull())
+	}
+	return built
 }
 
 // metrics is where addon-operator's own are, hookMetrics where those of the module's hooks are.

@@ -16,10 +16,14 @@ func Until(ctx context.Context, timeout time.Duration, condition func(context.Co
 	defer cancel()
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
+	missing := ""
 	for {
-		done, missing, err := condition(ctx)
+		done, now, err := condition(ctx)
 		if done || err != nil {
 			return err
+		}
+		if ctx.Err() == nil { // else it says no more than that there was no time left
+			missing = now
 		}
 		select {
 		case <-ctx.Done():
