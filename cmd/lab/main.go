@@ -83,7 +83,7 @@ each and joins every cluster to every other. No container runtime is needed.`,
 	}
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	command.AddCommand(newUpCommand(), newStatusCommand(), newDownCommand(), newDemoCommand(), newNetworkCommand(),
-		newImageCommand(), newExecCommand(), newLinkCommand(), newNodeCommand())
+		newImageCommand(), newExecCommand(), newLinkCommand(), newNodeCommand(), newCollectCommand())
 	return command
 }
 

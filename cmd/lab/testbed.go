@@ -42,7 +42,11 @@ func (f upFlags) testbedOptions(planned *plan.Lab, dir string) (testbed.Options,
 	if err != nil {
 		return testbed.Options{}, err
 	}
-	binaries, err := testbed.FindBinaries(filepath.Join(root, ".cache", "tools"))
+	tools, err := toolsFolder(f.root)
+	if err != nil {
+		return testbed.Options{}, err
+	}
+	binaries, err := testbed.FindBinaries(tools)
 	if err != nil {
 		return testbed.Options{}, err
 	}
@@ -70,6 +74,12 @@ func (f upFlags) imageRegistry(root, stateDir string) (http.Handler, error) {
 		return nil, fmt.Errorf("no images in %s: run `make images`", built)
 	}
 	return registry.New(built, filepath.Join(stateDir, "images"))
+}
+
+// toolsFolder is where `make tools` leaves programs.
+func toolsFolder(root string) (string, error) {
+	root, err := projectRoot(root)
+	return filepath.Join(root, ".cache", "tools"), err
 }
 
 // projectRoot is the given folder, or the parent of the one that holds this program.

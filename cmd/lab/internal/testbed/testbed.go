@@ -18,6 +18,7 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/cgroup"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/cleaner"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/cluster"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/evidence"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/fabric"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/pki"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/plan"
@@ -79,15 +80,32 @@ func Run(ctx context.Context, options Options, use func(ctx context.Context, lab
 	if err := clean(options.StateDir); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	running, cancel := context.WithCancel(ctx)
 	defer func() {
+		if err != nil && ctx.Err() == nil {
+			lab.retain(ctx)
+		}
 		cancel()
 		err = errors.Join(err, lab.stop())
 	}()
-	if err := lab.start(ctx); err != nil {
+	if err := lab.start(running); err != nil {
 		return err
 	}
-	return use(ctx, lab)
+	return use(running, lab)
+}
+
+// retain what explains a failure.
+func (l *Lab) retain(ctx context.Context) {
+	if l.file == nil {
+		return // nothing had been started
+	}
+	folder, err := evidence.Collect(ctx, l.options.StateDir, l.options.Binaries["kubectl"], l.State())
+	if err != nil {
+		l.options.Reporter.Printf("%v", err)
+	}
+	if folder != "" {
+		l.options.Reporter.Printf("objects, events, Pod logs and nodes' logs are retained in %s", folder)
+	}
 }
 
 func (l *Lab) start(ctx context.Context) error {
