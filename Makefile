@@ -14,7 +14,7 @@ export GOWORK := off
 export GOFLAGS := -mod=readonly -buildvcs=false
 
 # Programs that run in containers or clusters, beside the lab that runs them here.
-PROGRAMS := lab operator metadata-exporter api-proxy
+PROGRAMS := lab probe operator metadata-exporter api-proxy
 DEMO_DIR ?= .cache/demo
 # Packages without the end-to-end tests, which need a lab.
 UNIT = $$(go list ./... | grep -v /test/e2e)
@@ -29,10 +29,11 @@ generate: ## Take the files of other Go modules that the module needs: library c
 	@go run ./tools/generate
 
 .PHONY: build
-build: generate ## Build bin/{lab,operator,metadata-exporter,api-proxy}
+build: generate ## Build bin/{lab,probe,operator,metadata-exporter,api-proxy}
 	@mkdir -p bin
 	@echo "build: $(PROGRAMS) (a few minutes the first time)"
 	@go build -o bin/lab ./cmd/lab
+	@go build -o bin/probe ./cmd/lab/probe
 	@go build -o bin/operator ./cmd/operator
 	@go build -o bin/metadata-exporter ./images/metadata-exporter/cmd/metadata-exporter
 	@go build -o bin/api-proxy ./images/api-proxy/cmd/api-proxy
