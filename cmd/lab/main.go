@@ -16,6 +16,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/cleaner"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/node"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/preflight"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/visit"
 )
 
@@ -37,7 +38,7 @@ var errInterrupted = errors.New("interrupted")
 
 func main() {
 	// Processes of a lab that are this program under another name.
-	if node.Main(os.Args) || cleaner.Main(os.Args) || visit.Main(os.Args) {
+	if node.Main(os.Args) || cleaner.Main(os.Args) || preflight.Main(os.Args) || visit.Main(os.Args) {
 		return
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
