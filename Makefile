@@ -16,6 +16,7 @@ export GOFLAGS := -mod=readonly -buildvcs=false
 # Programs that run in containers or clusters, beside the lab that runs them here.
 PROGRAMS := lab probe operator metadata-exporter api-proxy
 DEMO_DIR ?= .cache/demo
+DEMO_MODE ?= federation
 # Packages without the end-to-end tests, which need a lab.
 UNIT = $$(go list ./... | grep -v /test/e2e)
 LINT := go tool -modfile=tools/lint/go.mod golangci-lint
@@ -55,9 +56,8 @@ images: build tools ## Build the images that the lab runs (ENVOY=FILE: another E
 	@go run ./tools/images $(if $(ENVOY),--envoy "$(ENVOY)")
 
 .PHONY: demo
-demo: REVISIONS ?= default
-demo: build tools ## Show federation on two clusters; stays until Ctrl-C, DEMO_ONCE=1 ends by itself
-	@exec bin/lab demo --state-dir "$(DEMO_DIR)" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
+demo: images ## Show a request that crosses two clusters (root); stays until Ctrl-C, DEMO_ONCE=1 ends by itself, DEMO_MODE=multicluster shows one mesh
+	@exec bin/lab demo --state-dir "$(DEMO_DIR)" --mode "$(DEMO_MODE)" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
 
 .PHONY: test
 test: test-unit test-api-proxy test-installation test-e2e ## Run all tests
