@@ -50,7 +50,8 @@ func (l *Lab) prepareModule(c *cluster.Cluster, certificate pki.Pair) (*install.
 		return nil, err
 	}
 	return &install.Cluster{
-		Clients: c.Clients(), Image: module.OperatorImage, ImagesDigests: module.ImagesDigests, Arguments: module.Arguments,
+		StockEnvoy: true,
+		Clients:    c.Clients(), Image: module.OperatorImage, ImagesDigests: module.ImagesDigests, Arguments: module.Arguments,
 		PublicDomainTemplate: c.Plan().PublicDomainTemplate(), Certificate: certificate, Authority: l.public.PEM, Settings: settings,
 	}, nil
 }
