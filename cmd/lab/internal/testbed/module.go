@@ -67,7 +67,7 @@ func kinds(modes []plan.Mode) []install.Kind {
 // installOperator in a cluster, and learns the UUID that the cluster gets by that.
 func (l *Lab) installOperator(ctx context.Context, m *member) error {
 	err := l.options.Reporter.Step(m.Plan().Name, "operator ready", "", func(note func(string)) error {
-		return m.install.Operator(ctx, install.Note(note))
+		return m.install.Operator(ctx, install.Note(patient(note)))
 	})
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (l *Lab) installOperator(ctx context.Context, m *member) error {
 // installModule in a cluster whose operator works.
 func (l *Lab) installModule(ctx context.Context, m *member) error {
 	return l.options.Reporter.Step(m.Plan().Name, "module ready", "", func(note func(string)) error {
-		return m.install.Module(ctx, install.Note(note))
+		return m.install.Module(ctx, install.Note(patient(note)))
 	})
 }
 
@@ -112,7 +112,7 @@ func (l *Lab) join(ctx context.Context) error {
 	return l.forEachJoin(ctx, func(ctx context.Context, m, peer *member, kind install.Kind) error {
 		done := map[install.Kind]string{install.Federation: "federated with ", install.Multicluster: "in one mesh with "}[kind]
 		return l.options.Reporter.Step(m.Plan().Name, done+peer.Plan().Name, "", func(note func(string)) error {
-			return m.install.AwaitJoined(ctx, kind, peer.Plan().Name, install.Note(note))
+			return m.install.AwaitJoined(ctx, kind, peer.Plan().Name, install.Note(patient(note)))
 		})
 	})
 }
