@@ -22,7 +22,8 @@ func (l *Lab) refresh() error {
 func (l *Lab) describe() state.Lab {
 	lab := state.Lab{
 		Mode: string(l.options.Plan.Mode), PID: os.Getpid(), Ready: l.ready,
-		Fabric: &state.Fabric{Address: plan.FabricAddress.String(), Network: l.fabric.Path()},
+		WithoutModule: l.options.Module == nil,
+		Fabric:        &state.Fabric{Address: plan.FabricAddress.String(), Network: l.fabric.Path()},
 	}
 	for _, pair := range l.fabric.Cuts() {
 		lab.Fabric.Cuts = append(lab.Fabric.Cuts, pair)
