@@ -291,6 +291,7 @@ func TestBlobsOfFormerImagesStayForADay(t *testing.T) {
 func TestIstiodFitsTheEnvoyOfItsProxies(t *testing.T) {
 	name := "pilot" + istioversion.Default().ImageSuffix()
 	env := func(t *testing.T, args ...string) []string {
+		t.Helper()
 		out := t.TempDir()
 		digests, _ := build(t, fakeProject(t), out, args...)
 		config, err := puller(t, out)(digests[name]).ConfigFile()
