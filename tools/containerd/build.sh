@@ -13,7 +13,7 @@ readonly tags=no_btrfs,no_devmapper,no_zfs
 readonly containerd=github.com/containerd/containerd/v2 plugins=github.com/containernetworking/plugins
 readonly packages=(
   $containerd/cmd/{containerd,containerd-shim-runc-v2,ctr}
-  $plugins/plugins/{main/bridge,main/loopback,ipam/host-local,meta/portmap}
+  $plugins/plugins/{main/bridge,main/ptp,main/loopback,ipam/host-local,meta/portmap}
 )
 
 readonly version=$(sed -n 's/^.*containerd\/containerd\/v2 \(v[0-9.]*\).*/\1/p' "$here/go.mod" | head -n 1)
