@@ -31,6 +31,8 @@ type Module struct {
 	ImagesDigests []byte
 	// Arguments of the operator besides its defaults.
 	Arguments []string
+	// StockEnvoy is true where the proxies' Envoy lacks Istio's extensions.
+	StockEnvoy bool
 	// Settings are a person's own, YAML, for spec.settings of ModuleConfig istio.
 	Settings []byte
 }
@@ -50,7 +52,7 @@ func (l *Lab) prepareModule(c *cluster.Cluster, certificate pki.Pair) (*install.
 		return nil, err
 	}
 	return &install.Cluster{
-		StockEnvoy: true,
+		StockEnvoy: module.StockEnvoy,
 		Clients:    c.Clients(), Image: module.OperatorImage, ImagesDigests: module.ImagesDigests, Arguments: module.Arguments,
 		PublicDomainTemplate: c.Plan().PublicDomainTemplate(), Certificate: certificate, Authority: l.public.PEM, Settings: settings,
 	}, nil
