@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/install"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/istiod"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
@@ -112,7 +113,7 @@ func podsCheck(ctx context.Context, clients *kube.Clients, kubeconfig string) Ch
 	var messages []string
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		if pod.Status.Phase == corev1.PodSucceeded || pod.DeletionTimestamp != nil {
+		if pod.Status.Phase == corev1.PodSucceeded || pod.DeletionTimestamp != nil || pod.Labels["app"] == install.Unavailable {
 			continue
 		}
 		if missing := rollout.PodMissing(pod); missing != "" {

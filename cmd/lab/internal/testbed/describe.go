@@ -31,7 +31,7 @@ func (l *Lab) describe() state.Lab {
 	for _, c := range l.members {
 		planned := c.Plan()
 		lab.Clusters = append(lab.Clusters, state.Cluster{
-			Name: planned.Name, ClusterDomain: planned.Domain, ClusterUUID: c.uuid,
+			Name: planned.Name, ClusterDomain: planned.Domain, ClusterUUID: c.clusterUUID(),
 			APIServer: c.APIServer(), Kubeconfig: c.Kubeconfig(),
 			PodSubnet: planned.Pods.String(), ServiceSubnet: planned.Services.String(),
 			MetadataEndpoint: metadataEndpoint(planned), MetadataCA: l.PublicCA(),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -41,7 +42,14 @@ type Module struct {
 type member struct {
 	*cluster.Cluster
 	install *install.Cluster
-	uuid    string
+	// uuid that the operator has given the cluster; empty, or absent, before.
+	uuid atomic.Value
+}
+
+// clusterUUID is empty until it is known.
+func (m *member) clusterUUID() string {
+	uuid, _ := m.uuid.Load().(string)
+	return uuid
 }
 
 // prepareModule settles how the module is installed in a cluster.
@@ -74,13 +82,15 @@ func (l *Lab) installOperator(ctx context.Context, m *member) error {
 	if err != nil {
 		return err
 	}
+	defer l.notifyChange()
 	return poll.Until(ctx, identityTimeout, func(ctx context.Context) (bool, string, error) {
 		config, err := m.Clients().Typed.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, identityConfigMap, metav1.GetOptions{})
 		if err != nil {
 			return poll.NotYet(err)
 		}
-		m.uuid = config.Data[identityKey]
-		return m.uuid != "", fmt.Sprintf("ConfigMap %s/%s has no %s", metav1.NamespaceSystem, identityConfigMap, identityKey), nil
+		uuid := config.Data[identityKey]
+		m.uuid.Store(uuid)
+		return uuid != "", fmt.Sprintf("ConfigMap %s/%s has no %s", metav1.NamespaceSystem, identityConfigMap, identityKey), nil
 	})
 }
 
