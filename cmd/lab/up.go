@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -25,6 +26,14 @@ type upFlags struct {
 	root       string
 	detach     bool
 	background bool
+
+	// nodes of each cluster; 0 for a lab of processes.
+	nodes   int
+	network string
+	images  string
+	bare    bool
+	// withoutModule leaves clusters as they are before anybody installs anything.
+	withoutModule bool
 }
 
 func newUpCommand() *cobra.Command {
@@ -34,6 +43,9 @@ func newUpCommand() *cobra.Command {
 		Short: "Start clusters and join them; runs until Ctrl-C, or in the background with --detach",
 		Args:  noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
+			if flags.nodes > 0 {
+				return upTestbed(command.Context(), flags, command.OutOrStdout())
+			}
 			return up(command.Context(), flags, command.OutOrStdout())
 		},
 	}
@@ -45,7 +57,13 @@ func newUpCommand() *cobra.Command {
 	set.StringVar(&flags.root, "root", "", "folder of the project (default: the parent of the folder that holds this program)")
 	set.BoolVar(&flags.detach, "detach", false, "return when all is up and leave the lab running in the background")
 	set.BoolVar(&flags.background, "background", false, "be the background process of --detach")
+	set.IntVar(&flags.nodes, "nodes", 0, "real nodes of each cluster (root); 0 for a lab of processes")
+	set.StringVar(&flags.network, "network", "", "flat: Pod ranges are routed between clusters (default for multicluster); separate: they are not (default otherwise)")
+	set.StringVar(&flags.images, "images", "", "folder of the images, an OCI layout (default: .cache/images of the project)")
+	set.BoolVar(&flags.bare, "bare", false, "leave out all that needs images: Ready nodes with nothing on them")
+	set.BoolVar(&flags.withoutModule, "without-module", false, "install nothing in the clusters, and join none")
 	_ = set.MarkHidden("background")
+	_ = set.MarkHidden("bare")
 	return command
 }
 
@@ -162,6 +180,12 @@ func logLibraries(dir string) (close func(), err error) {
 	file, err := os.OpenFile(filepath.Join(dir, "lab-debug.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("open the log of the lab's libraries: %w", err)
+	}
+	// klog has no other way to be told that errors are not for the screen either.
+	settings := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(settings)
+	if err := settings.Set("stderrthreshold", "FATAL"); err != nil {
+		return nil, fmt.Errorf("set the log of the lab's libraries: %w", err)
 	}
 	klog.LogToStderr(false)
 	klog.SetOutput(file)
