@@ -1,0 +1,294 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// listingVariable has the program list its tests and nothing else.
+const listingVariable = "ISTIO_E2E_LISTING"
+
+// part of the suite: tests that share a lab.
+type part string
+
+const (
+	// outside of all labs: the tests start labs of their own, and end them.
+	outside part = "outside"
+	// federated: two sovereign clusters.
+	federated part = "federated"
+	// idle follows federated in the same lab, while other labs work.
+	idle part = "idle"
+	// meshed: two clusters of one mesh, and a third that is federated with the first.
+	meshed part = "meshed"
+)
+
+// partOf the test of that name.
+func partOf(test string) part {
+	switch test {
+	case "TestLab":
+		return outside
+	case "TestMulticluster":
+		return meshed
+	case "TestWhenNothingChangesNothingIsWritten":
+		return idle
+	}
+	return federated
+}
+
+// recipe of a lab.
+type recipe struct {
+	mode     string
+	clusters int
+	flags    []string
+}
+
+// Modes of labs.
+const (
+	federationMode = "federation"
+	mixedMode      = "mixed"
+)
+
+var (
+	federationLab = recipe{mode: federationMode, clusters: 2}
+	// Pod ranges are routed, so that Pods of one mesh can be reached by gateways and without.
+	mixedLab = recipe{mode: mixedMode, clusters: 3, flags: []string{"--network", "flat"}}
+)
+
+// runOutside starts the labs that the chosen tests need, one after the other,
+// and runs the tests in their fabrics.
+func runOutside(m *testing.M) (code int, err error) {
+	if os.Geteuid() != 0 {
+		return 1, errors.New("nodes of the lab are Linux namespaces, which need root: run the tests with sudo or in a privileged container" +
+			" (`make test-unit` runs without)")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
+	defer stop()
+	all, err := listTests(ctx)
+	if err != nil {
+		return 1, err
+	}
+	run := &runner{ctx: ctx, all: all, chosen: choose(all)}
+	run.federationAndMesh()
+	if run.needs(outside) && ctx.Err() == nil {
+		_ = flag.Set("test.run", "^TestLab$"+subtests(flag.Lookup("test.run").Value.String()))
+		run.failed = m.Run() != 0 || run.failed
+	}
+	if run.failed || ctx.Err() != nil {
+		return 1, errors.Join(run.err, ctx.Err())
+	}
+	return 0, nil
+}
+
+// runner of the suite's parts.
+type runner struct {
+	ctx    context.Context
+	all    []string
+	chosen map[part]bool
+	failed bool
+	err    error
+}
+
+func (r *runner) needs(p part) bool { return r.chosen[p] }
+
+func (r *runner) fail(err error) {
+	if err != nil {
+		r.failed = true
+		r.err = errors.Join(r.err, err)
+	}
+}
+
+// federationAndMesh runs the parts in labs that the runner starts. The tests
+// that only watch a quiet lab do so beside those of the other lab.
+func (r *runner) federationAndMesh() {
+	quietDone := func() {}
+	if r.needs(federated) || r.needs(idle) {
+		first, err := openLab(federationLab)
+		r.fail(err)
+		if err == nil {
+			defer func() { r.fail(first.close(r.failed)) }()
+			if r.needs(federated) {
+				r.fail(r.tests(first, federated, os.Stdout))
+			}
+			if r.needs(idle) {
+				quietDone = r.beside(first)
+			}
+		}
+	}
+	if r.needs(meshed) && r.ctx.Err() == nil {
+		second, err := openLab(mixedLab)
+		r.fail(err)
+		if err == nil {
+			r.fail(r.tests(second, meshed, os.Stdout))
+			r.fail(second.close(r.failed))
+		}
+	}
+	quietDone()
+}
+
+// beside starts the part that only watches, and returns what waits for its end.
+func (r *runner) beside(in *openedLab) (wait func()) {
+	var output bytes.Buffer
+	result := make(chan error, 1)
+	go func() { result <- r.tests(in, idle, &output) }()
+	return func() {
+		r.fail(<-result)
+		_, _ = os.Stdout.Write(output.Bytes())
+	}
+}
+
+// tests of a part, in the lab's fabric, by this very program.
+func (r *runner) tests(in *openedLab, of part, output io.Writer) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	args := []string{"exec", "--state-dir", in.stateDir, "--", self}
+	for _, arg := range os.Args[1:] {
+		if !strings.HasPrefix(arg, "-test.testlogfile") { // go test would take it for this process' own
+			args = append(args, arg)
+		}
+	}
+	command := exec.CommandContext(r.ctx, labProgram(), append(args, "-test.skip="+r.skipping(of))...)
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.Env = append(os.Environ(), stateDirVariable+"="+in.stateDir)
+	command.Stdout, command.Stderr = output, output
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("the tests of part %s: %w", of, err)
+	}
+	return nil
+}
+
+// skipping is the flag that leaves out the tests of other parts, besides those that a person leaves out.
+func (r *runner) skipping(of part) string {
+	var others []string
+	for _, test := range r.all {
+		if partOf(test) != of {
+			others = append(others, test)
+		}
+	}
+	skip := "^(" + strings.Join(others, "|") + ")$"
+	if persons := flag.Lookup("test.skip").Value.String(); persons != "" {
+		skip = persons + "|" + skip
+	}
+	return skip
+}
+
+// listTests are the names of all tests.
+func listTests(ctx context.Context) ([]string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	command := exec.CommandContext(ctx, self, "-test.list=.*")
+	command.Env = append(os.Environ(), listingVariable+"=1")
+	output, err := command.Output()
+	if err != nil {
+		return nil, fmt.Errorf("list the tests: %w", err)
+	}
+	var all []string
+	for _, line := range strings.Fields(string(output)) {
+		if strings.HasPrefix(line, "Test") {
+			all = append(all, line)
+		}
+	}
+	return all, nil
+}
+
+// choose the parts that -run and -skip leave tests of. A choice by subtests of several tests may start a lab in vain.
+func choose(all []string) map[part]bool {
+	run, skip := flag.Lookup("test.run").Value.String(), flag.Lookup("test.skip").Value.String()
+	chosen := map[part]bool{}
+	for _, test := range all {
+		if matches(run, test, true) && !(skip != "" && !strings.Contains(skip, "/") && matches(skip, test, false)) {
+			chosen[partOf(test)] = true
+		}
+	}
+	return chosen
+}
+
+// matches tells whether the first element of a pattern of go test matches the
+// name; without a pattern, or with one that cannot be judged by its first element, it does as usual says.
+func matches(pattern, test string, usual bool) bool {
+	first, _, deeper := strings.Cut(pattern, "/")
+	if pattern == "" || deeper && strings.Contains(pattern, "|") {
+		return usual
+	}
+	expression, err := regexp.Compile(first)
+	return err != nil || expression.MatchString(test)
+}
+
+// subtests is the part of a pattern behind its first element.
+func subtests(pattern string) string {
+	if _, rest, deeper := strings.Cut(pattern, "/"); deeper && !strings.Contains(pattern, "|") {
+		return "/" + rest
+	}
+	return ""
+}
+
+// openedLab is a lab that tests run in.
+type openedLab struct {
+	stateDir string
+	// own is whether it was started here.
+	own bool
+}
+
+// openLab takes the lab that a person named when it fits, else it starts one.
+func openLab(wanted recipe) (*openedLab, error) {
+	if named := os.Getenv(stateDirVariable); named != "" {
+		described, err := readLab(named)
+		if err != nil {
+			return nil, err
+		}
+		if described.Mode == wanted.mode && len(described.Clusters) >= wanted.clusters {
+			absolute, err := filepath.Abs(named)
+			return &openedLab{stateDir: absolute}, err
+		}
+	}
+	stateDir, err := os.MkdirTemp("", "istio-e2e-"+wanted.mode+"-")
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"up", "--clusters", strconv.Itoa(wanted.clusters), "--mode", wanted.mode, "--state-dir", stateDir, "--detach"}
+	if err := lab(append(args, wanted.flags...)...); err != nil {
+		return nil, errors.Join(fmt.Errorf("start a lab of mode %s, whose logs are in %s: %w", wanted.mode, stateDir, err),
+			lab("down", "--state-dir", stateDir))
+	}
+	return &openedLab{stateDir: stateDir, own: true}, nil
+}
+
+// close the lab, and report what is left of it. Its logs stay on demand.
+func (l *openedLab) close(keepLogs bool) error {
+	if !l.own {
+		return nil
+	}
+	before, err := observeLab(l.stateDir)
+	if err != nil {
+		return err
+	}
+	if err := lab("down", "--state-dir", l.stateDir); err != nil {
+		return err
+	}
+	if left := before.left(); left != "" {
+		return fmt.Errorf("`lab down` leaves something behind: %s", left)
+	}
+	if keepLogs {
+		fmt.Fprintln(os.Stderr, "e2e: the lab's logs are retained in", l.stateDir)
+		return nil
+	}
+	return os.RemoveAll(l.stateDir)
+}
