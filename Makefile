@@ -41,8 +41,14 @@ tools: ## Build other people's programs for the lab (Kubernetes' control plane, 
 	@tools/istio/build.sh "$(CURDIR)/.cache/tools/istio"
 	@tools/traefik/build.sh "$(CURDIR)/.cache/tools/traefik"
 
+.PHONY: demo-tools
+demo-tools: ## Build those of them that the demo needs: istiod of the default version alone
+	@tools/kube/build.sh "$(CURDIR)/.cache/tools/kube"
+	@tools/istio/build.sh "$(CURDIR)/.cache/tools/istio" default
+	@tools/traefik/build.sh "$(CURDIR)/.cache/tools/traefik"
+
 .PHONY: demo
-demo: build tools ## Show federation on two clusters; stays until Ctrl-C, DEMO_ONCE=1 ends by itself
+demo: build demo-tools ## Show federation on two clusters; stays until Ctrl-C, DEMO_ONCE=1 ends by itself
 	@exec bin/lab demo --state-dir "$(DEMO_DIR)" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
 
 .PHONY: test
@@ -53,7 +59,7 @@ test-unit: generate ## Run the tests that need no cluster
 	@echo "test: packages"
 	@go test -timeout 15m $(UNIT)
 	@echo "test: Istio's own validation of what the module generates"
-	@cd tools/istio-v1x29 && go test -count=1 .
+	@cd tools/istio-v1x31 && go test -count=1 .
 
 .PHONY: test-api-proxy
 test-api-proxy: generate tools ## Ask the API proxy for everything that a real API server has

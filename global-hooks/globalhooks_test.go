@@ -69,7 +69,7 @@ func TestAllHooksAreValid(t *testing.T) {
 		g.Expect(names).NotTo(HaveKey(hook.Name))
 		names[hook.Name] = true
 	}
-	g.Expect(names).To(HaveLen(6))
+	g.Expect(names).To(HaveLen(7))
 }
 
 func TestClusterConfiguration(t *testing.T) {
@@ -302,6 +302,14 @@ func TestEnabledModules(t *testing.T) {
 	}
 }
 
+func TestIstioVersionsInTheImages(t *testing.T) {
+	g := NewWithT(t)
+	const path = "global.modulesImages.istioVersions"
+	in := run(t, istioVersions([]string{"1.31.0", "1.29.1"}), func(*helpers.InputBuilder) {})
+	g.Expect(value(in, path).Raw).To(MatchJSON(`["1.31.0", "1.29.1"]`))
+	g.Expect(value(run(t, istioVersions(nil), func(*helpers.InputBuilder) {}), path).Exists()).To(BeFalse())
+}
+
 func TestModulesImages(t *testing.T) {
 	g := NewWithT(t)
 	modules := t.TempDir()
@@ -312,7 +320,7 @@ func TestModulesImages(t *testing.T) {
 	}
 	write("values.yaml", "")
 	write("110-istio/images/metadata-exporter/werf.inc.yaml", "")
-	write("110-istio/images/proxyv2-v1x29x1/werf.inc.yaml", "")
+	write("110-istio/images/proxyv2-v1x31/werf.inc.yaml", "")
 	write("120-built-module/images_digests.json", `{"server":"sha256:abc"}`)
 	write("120-built-module/images/never-looked-at/werf.inc.yaml", "")
 
@@ -321,9 +329,9 @@ func TestModulesImages(t *testing.T) {
 	g.Expect(value(in, "global.modulesImages.registry.base").String()).To(Equal("registry.example.com/istio"))
 	g.Expect(value(in, "global.modulesImages.digests.builtModule").Raw).To(MatchJSON(`{"server":"sha256:abc"}`))
 	placeholders := value(in, "global.modulesImages.digests.istio").Map()
-	g.Expect(placeholders).To(And(HaveLen(2), HaveKey("metadataExporter"), HaveKey("proxyv2V1x29x1")))
+	g.Expect(placeholders).To(And(HaveLen(2), HaveKey("metadataExporter"), HaveKey("proxyv2V1x31")))
 	g.Expect(placeholders["metadataExporter"].String()).To(MatchRegexp(`^sha256:[0-9a-f]{64}$`))
-	g.Expect(placeholders["metadataExporter"].String()).NotTo(Equal(placeholders["proxyv2V1x29x1"].String()))
+	g.Expect(placeholders["metadataExporter"].String()).NotTo(Equal(placeholders["proxyv2V1x31"].String()))
 
 	write("120-built-module/images_digests.json", `[]`)
 	_, err := tryRun(t, hook, func(*helpers.InputBuilder) {})

@@ -106,7 +106,7 @@ var orderPrefix = regexp.MustCompile(`^[0-9]+-`)
 func withoutOrder(folder string) string { return orderPrefix.ReplaceAllString(folder, "") }
 
 // camelCase turns the name of an image's folder into its key, as the build does:
-// "proxyv2-v1x29x1" becomes "proxyv2V1x29x1".
+// "proxyv2-v1x31" becomes "proxyv2V1x31".
 func camelCase(name string) string {
 	words := strings.Split(name, "-")
 	for i := range words[1:] {

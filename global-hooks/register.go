@@ -17,6 +17,8 @@ type Options struct {
 	ImageRegistry string
 	// ModulesDir is where modules lie, each with its images_digests.json.
 	ModulesDir string
+	// IstioVersions are the full versions of Istio in those images; empty: those of this release of the module.
+	IstioVersions []string
 }
 
 // Hooks returns every global hook.
@@ -28,6 +30,7 @@ func Hooks(options Options) []hookruntime.Hook {
 		controlPlane(),
 		enabledModules(),
 		modulesImages(options.ImageRegistry, options.ModulesDir),
+		istioVersions(options.IstioVersions),
 	}
 }
 

@@ -9,14 +9,14 @@ var _ = Describe("Hook application_namespaces", func() {
 	It("finds namespaces by their labels, by Pods that ask, and by sidecars that run", func() {
 		r := newRun(applicationNamespaces(), meshSettings).given(
 			aNamespace("web", "istio-injection: enabled"),
-			aNamespace("shop", "istio.io/rev: v1x27"),
+			aNamespace("shop", "istio.io/rev: v1x30"),
 			aNamespace("ingress", ""), aPod("ingress", "controller", "sidecar.istio.io/inject: 'true'", ""),
-			aNamespace("canary", ""), aPod("canary", "web", "istio.io/rev: v1x29", ""),
+			aNamespace("canary", ""), aPod("canary", "web", "istio.io/rev: v1x31", ""),
 			aNamespace("foreign", "istio.io/rev: 1-28-0"), anInjectedPod("foreign", "web", "1-28-0", "1.28.0"),
-			aNamespace("left", ""), anInjectedPod("left", "web", "v1x29", "1.29.1"),
+			aNamespace("left", ""), anInjectedPod("left", "web", "v1x31", "1.31.3"),
 			aNamespace("plain", ""), aPod("plain", "web", "", ""),
 			aNamespace("without", "istio-injection: disabled"),
-			aNamespace("d8-istio", ""), anIstiod("v1x29", true),
+			aNamespace("d8-istio", ""), anIstiod("v1x31", true),
 		).succeeds()
 		Expect(r.ValuesGet(applicationNamespacesPath).Raw).To(MatchJSON(`["canary", "ingress", "left", "shop", "web"]`))
 		Expect(r.PatchedOperations()).To(BeEmpty())

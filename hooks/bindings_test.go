@@ -46,9 +46,9 @@ var _ = Describe("The filters of bindings", func() {
 			Expect(pod.Inject).To(BeNil())
 		},
 		Entry("no annotation, no sidecar", "", ""),
-		Entry("istiod's note", `sidecar.istio.io/status: '{"revision":"v1x27"}'`, "v1x27"),
-		Entry("a note without revision, beside the revision", `sidecar.istio.io/status: '{}', istio.io/rev: v1x27`, "v1x27"),
-		Entry("the revision alone is no sidecar", `istio.io/rev: v1x27`, ""),
+		Entry("istiod's note", `sidecar.istio.io/status: '{"revision":"v1x30"}'`, "v1x30"),
+		Entry("a note without revision, beside the revision", `sidecar.istio.io/status: '{}', istio.io/rev: v1x30`, "v1x30"),
+		Entry("the revision alone is no sidecar", `istio.io/rev: v1x30`, ""),
 		Entry("a note that is no JSON", `sidecar.istio.io/status: "{"`, "unknown"),
 		Entry("a note that is a list", `sidecar.istio.io/status: "[]"`, "unknown"),
 		Entry("a revision that is a number", `sidecar.istio.io/status: '{"revision":5}'`, "unknown"),

@@ -11,7 +11,7 @@ var _ = Describe("Hook data_plane_revisions", func() {
 	newDataPlaneRun := func(objects ...string) *run {
 		GinkgoHelper()
 		r := newRun(dataPlaneRevisions(), installedVersions)
-		r.ValuesSet(defaultRevisionPath, "v1x27")
+		r.ValuesSet(defaultRevisionPath, "v1x30")
 		return r.given(objects...).succeeds()
 	}
 	states := func(r *run) []string {
@@ -39,8 +39,8 @@ var _ = Describe("Hook data_plane_revisions", func() {
 	}
 
 	It("tells which sidecar a Pod has and which it would get now", func() {
-		r := newDataPlaneRun(aNamespace("shop", "istio-injection: enabled"), anInjectedPod("shop", "web", "v1x27", "1.27.0"))
-		Expect(states(r)).To(ConsistOf("shop/web wants v1x27 (1.27.0), has v1x27 (1.27.0)"))
+		r := newDataPlaneRun(aNamespace("shop", "istio-injection: enabled"), anInjectedPod("shop", "web", "v1x30", "1.30.7"))
+		Expect(states(r)).To(ConsistOf("shop/web wants v1x30 (1.30.7), has v1x30 (1.30.7)"))
 		Expect(problems(r)).To(BeEmpty())
 		Expect(r.series(dataPlaneProblemMetric, "namespace", "problem")).To(HaveLen(4), "what is over is said with a zero")
 		Expect(r.PatchedOperations()).To(BeEmpty())
@@ -48,19 +48,19 @@ var _ = Describe("Hook data_plane_revisions", func() {
 
 	It("follows the labels of namespaces and Pods", func() {
 		r := newDataPlaneRun(
-			aNamespace("shop", "istio.io/rev: v1x29"), anInjectedPod("shop", "web", "v1x27", "1.27.0"),
-			aNamespace("plain", ""), aPod("plain", "asks", "sidecar.istio.io/inject: 'true'", ""), aPod("plain", "names", "istio.io/rev: v1x29", ""), aPod("plain", "silent", "", ""))
+			aNamespace("shop", "istio.io/rev: v1x31"), anInjectedPod("shop", "web", "v1x30", "1.30.7"),
+			aNamespace("plain", ""), aPod("plain", "asks", "sidecar.istio.io/inject: 'true'", ""), aPod("plain", "names", "istio.io/rev: v1x31", ""), aPod("plain", "silent", "", ""))
 		Expect(states(r)).To(ConsistOf(
-			"shop/web wants v1x29 (1.29.1), has v1x27 (1.27.0)",
-			"plain/asks wants v1x27 (1.27.0), has none (none)",
-			"plain/names wants v1x29 (1.29.1), has none (none)",
+			"shop/web wants v1x31 (1.31.3), has v1x30 (1.30.7)",
+			"plain/asks wants v1x30 (1.30.7), has none (none)",
+			"plain/names wants v1x31 (1.31.3), has none (none)",
 		))
 		Expect(problems(r)).To(Equal(map[string]float64{"shop OtherRevision": 1, "plain SidecarMissing": 2}))
 	})
 
 	It("tells of sidecars behind their istiod and of revisions that do not exist", func() {
 		r := newDataPlaneRun(
-			aNamespace("shop", "istio.io/rev: v1x29"), anInjectedPod("shop", "web", "v1x29", "1.29.0"),
+			aNamespace("shop", "istio.io/rev: v1x31"), anInjectedPod("shop", "web", "v1x31", "1.31.2"),
 			aNamespace("lost", "istio.io/rev: v1x99"), aPod("lost", "web", "", ""))
 		Expect(problems(r)).To(Equal(map[string]float64{"shop OlderVersion": 1, "lost RevisionNotInstalled": 1}))
 	})
@@ -75,14 +75,14 @@ var _ = Describe("Hook data_plane_revisions", func() {
 		r := newDataPlaneRun(aNamespace("shop", "istio-injection: enabled"), `
 apiVersion: v1
 kind: Pod
-metadata: {namespace: shop, name: web, annotations: {sidecar.istio.io/status: '{"revision":"v1x27"}'}}
-spec: {containers: [{name: app, image: "app:9.9.9"}], initContainers: [{name: istio-proxy, image: "proxyv2:1.27.0"}]}
+metadata: {namespace: shop, name: web, annotations: {sidecar.istio.io/status: '{"revision":"v1x30"}'}}
+spec: {containers: [{name: app, image: "app:9.9.9"}], initContainers: [{name: istio-proxy, image: "proxyv2:1.30.7"}]}
 `)
-		Expect(states(r)).To(ConsistOf("shop/web wants v1x27 (1.27.0), has v1x27 (1.27.0)"))
+		Expect(states(r)).To(ConsistOf("shop/web wants v1x30 (1.30.7), has v1x30 (1.30.7)"))
 	})
 
 	It("leaves out the module's own Pods and those that have finished", func() {
-		r := newDataPlaneRun(aNamespace("d8-istio", ""), aPod("d8-istio", "ingressgateway", "istio.io/rev: v1x29", ""),
+		r := newDataPlaneRun(aNamespace("d8-istio", ""), aPod("d8-istio", "ingressgateway", "istio.io/rev: v1x31", ""),
 			aNamespace("shop", "istio-injection: enabled"), `
 apiVersion: v1
 kind: Pod

@@ -11,8 +11,8 @@ import (
 
 // controlPlane is what the values of driftSettings have Helm apply and is missed when it is gone, by Kind/name.
 var controlPlane = []string{
-	"Secret/cacerts", "Deployment/istiod-v1x29", "Service/istiod-v1x29", "ConfigMap/istio-v1x29", "ConfigMap/istio-sidecar-injector-v1x29",
-	"MutatingWebhookConfiguration/istio-sidecar-injector-v1x29-d8-istio", "ValidatingWebhookConfiguration/istio-validator-v1x29-d8-istio",
+	"Secret/cacerts", "Deployment/istiod-v1x31", "Service/istiod-v1x31", "ConfigMap/istio-v1x31", "ConfigMap/istio-sidecar-injector-v1x31",
+	"MutatingWebhookConfiguration/istio-sidecar-injector-v1x31-d8-istio", "ValidatingWebhookConfiguration/istio-validator-v1x31-d8-istio",
 	"MutatingWebhookConfiguration/istio-revision-tag-default", "ValidatingWebhookConfiguration/istiod-default-validator",
 	"ConfigMap/federation-revisions", "ConfigMap/multicluster-revisions",
 }
@@ -22,10 +22,10 @@ istio:
   federation: {enabled: true}
   multicluster: {enabled: true}
   internal:
-    versions: [{version: "1.29", revision: v1x29, fullVersion: 1.29.1, imageSuffix: V1x29x1}]
-    globalRevision: v1x29
-    defaultRevision: v1x29
-    webhookRevisions: [v1x29]
+    versions: [{version: "1.31", revision: v1x31, fullVersion: 1.31.3, imageSuffix: V1x31, restartOnReplacedKubeconfig: false}]
+    globalRevision: v1x31
+    defaultRevision: v1x31
+    webhookRevisions: [v1x31]
 `
 
 // helmEntry and the others are entries of metadata.managedFields.
@@ -120,13 +120,13 @@ var _ = Describe("Hook drift_repair", func() {
 	})
 
 	It("misses an object that has lost the module's labels", func() {
-		const key = "ConfigMap/istio-v1x29"
+		const key = "ConfigMap/istio-v1x31"
 		r := newDriftRun().given(with(key, strings.ReplaceAll(object(key), "module: istio", "module: mine"))...).succeeds()
 		Expect(drifted(r)).To(ConsistOf(key))
 	})
 
 	It("asks once for an edit, and again for a later one", func() {
-		const key = "ConfigMap/istio-v1x29"
+		const key = "ConfigMap/istio-v1x31"
 		r := newDriftRun().given(with(key, object(key, dataEdited("2030-11-22T11:30:00Z")))...).succeeds()
 		first := repair(r)
 		Expect(first).To(HavePrefix("2030-11-22T12:00:10Z "))
@@ -145,7 +145,7 @@ var _ = Describe("Hook drift_repair", func() {
 	})
 
 	It("sees a paused istiod, but minds neither a restart, nor replicas, nor labels, nor what controllers say", func() {
-		const key = "Deployment/istiod-v1x29"
+		const key = "Deployment/istiod-v1x31"
 		r := newDriftRun().given(with(key, object(key, restartEntry, scaleEntry, statusEntry, labelEntry))...).succeeds()
 		Expect(drifted(r)).To(BeEmpty())
 		r.given(with(key, object(key, restartEntry, pauseEntry))...).succeeds()
@@ -189,9 +189,9 @@ var _ = Describe("Hook drift_repair", func() {
 	}
 
 	It("leaves other ConfigMaps alone that are immutable", func() {
-		const key = "ConfigMap/istio-v1x29"
+		const key = "ConfigMap/istio-v1x31"
 		r := newDriftRun().given(with(key, object(key)+"immutable: true\n")...).succeeds()
-		Expect(r.KubernetesResource("ConfigMap", "d8-istio", "istio-v1x29")).NotTo(BeNil())
+		Expect(r.KubernetesResource("ConfigMap", "d8-istio", "istio-v1x31")).NotTo(BeNil())
 	})
 
 	It("goes on from what the process before asked for", func() {

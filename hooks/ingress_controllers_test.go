@@ -14,7 +14,7 @@ var _ = Describe("Hook ingress_controllers", func() {
 	}
 	const (
 		labels  = "app.kubernetes.io/name: traefik, service.istio.io/canonical-name: traefik"
-		sidecar = `sidecar.istio.io/status: '{"revision":"v1x29"}'`
+		sidecar = `sidecar.istio.io/status: '{"revision":"v1x31"}'`
 	)
 
 	It("counts controllers whose sidecar leaves incoming traffic alone, and those where it does not", func() {
@@ -33,7 +33,7 @@ var _ = Describe("Hook ingress_controllers", func() {
 	It("has nothing to say of controllers outside the mesh and of applications in it", func() {
 		Expect(counts(
 			aPod("ingress", "outside", "app.kubernetes.io/name: traefik", ""),
-			anInjectedPod("shop", "web", "v1x29", "1.29.1"),
+			anInjectedPod("shop", "web", "v1x31", "1.31.3"),
 		)).To(BeEmpty())
 	})
 })

@@ -3,7 +3,9 @@ package hooks
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	"github.com/deckhouse/module-sdk/pkg/metric/operation"
@@ -20,18 +22,23 @@ const (
 	globalRevisionPath     = "istio.internal.globalRevision"
 	globalVersionPath      = "istio.globalVersion"
 	additionalVersionsPath = "istio.additionalVersions"
+	heldBackPath           = "istio.internal.heldBack"
 	kubernetesVersionPath  = "global.discovery.kubernetesVersion"
+	// imagesContainPath lists full versions of Istio; outside Deckhouse only, and only for images of other patches than the table's.
+	imagesContainPath = "global.modulesImages.istioVersions"
 
 	versionsMetricsGroup      = "istio_versions"
 	versionRefusedMetric      = "d8_istio_version_setting_refused"
 	versionKeptMetric         = "d8_istio_version_kept_in_use"
 	revisionUnavailableMetric = "d8_istio_version_unavailable_in_use"
 	versionDeprecatedMetric   = "d8_istio_version_deprecated"
+	versionEndOfLifeMetric    = "d8_istio_version_end_of_life_timestamp_seconds"
 	kubernetesMismatchMetric  = "d8_istio_version_kubernetes_unsupported"
 	versionRefusedEvent       = "IstioVersionRefused"
 	versionInUseEvent         = "IstioVersionInUse"
 	revisionUnavailableEvent  = "IstioRevisionUnavailable"
 	sidecarUnclearEvent       = "IstioSidecarUnclear"
+	versionEndOfLifeEvent     = "IstioVersionEndOfLife"
 	webhookTakenOverEvent     = "IstioWebhookTakenOver"
 )
 
@@ -41,6 +48,8 @@ type installedVersion struct {
 	Revision    string `json:"revision"`
 	FullVersion string `json:"fullVersion"`
 	ImageSuffix string `json:"imageSuffix"`
+	// RestartOnReplacedKubeconfig: istiod must be restarted when the kubeconfig of a remote cluster is replaced.
+	RestartOnReplacedKubeconfig bool `json:"restartOnReplacedKubeconfig"`
 }
 
 // istioVersions decides which versions of Istio are installed: those of the
@@ -91,20 +100,48 @@ func runIstioVersions(_ context.Context, in *sdk.HookInput) error {
 		return err
 	}
 	plan := installation.Decide(wanted, present)
-	versions := make([]installedVersion, len(plan.Versions))
-	for index, version := range plan.Versions {
-		versions[index] = installedVersion{version.Version, version.Revision(), version.Full(), version.ImageSuffix()}
+	versions, err := toInstall(in, plan.Versions)
+	if err != nil {
+		return err
 	}
 	in.Values.Set(versionsPath, versions)
 	in.Values.Set(globalRevisionPath, plan.GlobalRevision)
+	in.Values.Set(heldBackPath, heldBack(plan))
 
 	reportVersions(in, plan)
-	for _, said := range append(sentences(plan), takeovers(webhooks, validators)...) {
+	for _, said := range slices.Concat(sentences(plan), endings(plan, in.DC.GetClock().Now()), takeovers(webhooks, validators)) {
 		// Every minute the same: the Event, which is there once, is what people are to read.
 		in.Logger.Info(said.message, "reason", said.reason)
 		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(said.reason, said.message, in.DC.GetClock().Now()))
 	}
 	return nil
+}
+
+// toInstall describes the versions for the templates.
+func toInstall(in *sdk.HookInput, wanted []istioversion.Version) ([]installedVersion, error) {
+	var images []string
+	if err := settings(in, imagesContainPath, &images); err != nil {
+		return nil, err
+	}
+	versions := make([]installedVersion, len(wanted))
+	for index, version := range wanted {
+		full := istioversion.Running(version, images)
+		restart, err := istioversion.NeedsRestartOnReplacedKubeconfig(full)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", imagesContainPath, err)
+		}
+		versions[index] = installedVersion{version.Version, version.Revision(), full, version.ImageSuffix(), restart}
+	}
+	return versions, nil
+}
+
+// heldBack is why the templates must render nothing; empty when they may.
+func heldBack(plan installation.Plan) string {
+	if len(plan.Stranded) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("nothing is changed, so that istiod of revision %s, which this release of the module cannot install, stays: %s",
+		strings.Join(plan.Stranded, ", "), refusal(plan))
 }
 
 // presentVersions reads what is installed and used.
@@ -154,12 +191,15 @@ func reportVersions(in *sdk.HookInput, plan installation.Plan) {
 	for _, version := range plan.Versions {
 		labels := map[string]string{"version": version.Version, "revision": version.Revision()}
 		in.MetricsCollector.Set(versionDeprecatedMetric, gauge(version.Status == istioversion.Deprecated), labels, inGroup)
+		in.MetricsCollector.Set(versionEndOfLifeMetric, float64(version.EndOfLife.At().Unix()), map[string]string{
+			"version": version.Version, "revision": version.Revision(), "date": version.EndOfLife.String(),
+		}, inGroup)
 		if kubernetes == "" {
 			continue
 		}
 		runs, err := version.RunsOn(kubernetes)
 		if err != nil {
-			in.Logger.Error("whether Istio supports this Kubernetes cannot be told", "istio", version.Version, "values", kubernetesVersionPath, "error", err.Error())
+			in.Logger.Error("cannot determine whether Istio supports this Kubernetes version", "istio", version.Version, "values", kubernetesVersionPath, "error", err.Error())
 			continue
 		}
 		in.MetricsCollector.Set(kubernetesMismatchMetric, gauge(!runs), map[string]string{
@@ -183,8 +223,7 @@ type saying struct{ reason, message string }
 func sentences(plan installation.Plan) []saying {
 	var said []saying
 	if plan.Refused != nil {
-		said = append(said, saying{versionRefusedEvent, fmt.Sprintf("settings refused, the versions of Istio that are installed stay: %v",
-			strings.ReplaceAll(plan.Refused.Error(), "\n", "; "))})
+		said = append(said, saying{versionRefusedEvent, "settings refused, the versions of Istio that are installed stay: " + refusal(plan)})
 	}
 	for _, kept := range plan.Kept {
 		said = append(said, saying{versionInUseEvent, fmt.Sprintf(
@@ -200,6 +239,22 @@ func sentences(plan installation.Plan) []saying {
 		said = append(said, saying{revisionUnavailableEvent, fmt.Sprintf(
 			"revision %s of Istio is used by %s, and this release of the module cannot install it: give the namespaces or Pods a revision of %s and restart the Pods",
 			lost.Revision, installation.Name(lost.Users), strings.Join(istioversion.Names(), ", "))})
+	}
+	return said
+}
+
+// refusal is what is wrong with the settings, in one line.
+func refusal(plan installation.Plan) string {
+	return strings.ReplaceAll(plan.Refused.Error(), "\n", "; ")
+}
+
+// endings warn of versions that are installed and whose end of life is near or past.
+func endings(plan installation.Plan, now time.Time) []saying {
+	var said []saying
+	for _, version := range plan.Versions {
+		if warning := version.LifeWarning(now); warning != "" {
+			said = append(said, saying{versionEndOfLifeEvent, warning})
+		}
 	}
 	return said
 }

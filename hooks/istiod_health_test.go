@@ -16,38 +16,38 @@ var _ = Describe("Hook istiod_health", func() {
 		Expect(r.ValuesGet(defaultRevisionPath).String()).To(Equal(defaultRevision))
 	}
 	const (
-		ownWebhook     = "istio-sidecar-injector-v1x27-d8-istio"
-		revisionLabels = "istio.io/rev: v1x27"
+		ownWebhook     = "istio-sidecar-injector-v1x30-d8-istio"
+		revisionLabels = "istio.io/rev: v1x30"
 	)
 
 	It("points nothing to an istiod that has never been ready", func() {
-		expectWebhooks(newHealthRun(anIstiod("v1x29", false)).succeeds(), `[]`, "")
+		expectWebhooks(newHealthRun(anIstiod("v1x31", false)).succeeds(), `[]`, "")
 	})
 
 	It("points webhooks to an istiod as soon as it is ready", func() {
-		r := newHealthRun(anIstiod("v1x29", false)).succeeds()
-		expectWebhooks(r.given(anIstiod("v1x29", true)).succeeds(), `["v1x29"]`, "v1x29")
+		r := newHealthRun(anIstiod("v1x31", false)).succeeds()
+		expectWebhooks(r.given(anIstiod("v1x31", true)).succeeds(), `["v1x31"]`, "v1x31")
 	})
 
 	It("leaves webhooks where they are when istiod goes", func() {
-		r := newHealthRun(anIstiod("v1x29", true)).succeeds()
-		expectWebhooks(r.given(anIstiod("v1x29", false)).succeeds(), `["v1x29"]`, "v1x29")
-		expectWebhooks(r.given().succeeds(), `["v1x29"]`, "v1x29")
+		r := newHealthRun(anIstiod("v1x31", true)).succeeds()
+		expectWebhooks(r.given(anIstiod("v1x31", false)).succeeds(), `["v1x31"]`, "v1x31")
+		expectWebhooks(r.given().succeeds(), `["v1x31"]`, "v1x31")
 	})
 
 	It("moves the default revision when the one of the settings is ready, and not before", func() {
-		r := newHealthRun(anIstiod("v1x27", true), aMutatingWebhook(defaultWebhook, revisionLabels, "d8-istio")).succeeds()
-		expectWebhooks(r, `["v1x27"]`, "v1x27")
-		expectWebhooks(r.given(anIstiod("v1x27", true), anIstiod("v1x29", true)).succeeds(), `["v1x29", "v1x27"]`, "v1x29")
+		r := newHealthRun(anIstiod("v1x30", true), aMutatingWebhook(defaultWebhook, revisionLabels, "d8-istio")).succeeds()
+		expectWebhooks(r, `["v1x30"]`, "v1x30")
+		expectWebhooks(r.given(anIstiod("v1x30", true), anIstiod("v1x31", true)).succeeds(), `["v1x31", "v1x30"]`, "v1x31")
 	})
 
 	It("knows after a restart of the operator what the one before decided", func() {
 		r := newHealthRun(aMutatingWebhook(ownWebhook, revisionLabels, "d8-istio"), aMutatingWebhook(defaultWebhook, revisionLabels, "d8-istio"))
-		expectWebhooks(r.succeeds(), `["v1x27"]`, "v1x27")
+		expectWebhooks(r.succeeds(), `["v1x30"]`, "v1x30")
 	})
 
 	It("does not take webhooks of another Istio for the module's", func() {
-		expectWebhooks(newHealthRun(aMutatingWebhook("istio-sidecar-injector-v1x27", revisionLabels, "istio-system")).succeeds(), `[]`, "")
+		expectWebhooks(newHealthRun(aMutatingWebhook("istio-sidecar-injector-v1x30", revisionLabels, "istio-system")).succeeds(), `[]`, "")
 	})
 
 	It("does not follow another Istio's webhooks for whatever names no revision", func() {
@@ -56,7 +56,7 @@ var _ = Describe("Hook istiod_health", func() {
 
 	It("points nothing to a revision that is not installed any more", func() {
 		r := newHealthRun(aMutatingWebhook(ownWebhook, revisionLabels, "d8-istio"), aMutatingWebhook(defaultWebhook, revisionLabels, "d8-istio"))
-		r.ValuesSet(versionsPath, []installedVersion{{"1.29", "v1x29", "1.29.1", "V1x29x1"}})
+		r.ValuesSet(versionsPath, []installedVersion{{"1.31", "v1x31", "1.31.3", "V1x31", false}})
 		expectWebhooks(r.succeeds(), `[]`, "")
 	})
 
@@ -64,15 +64,15 @@ var _ = Describe("Hook istiod_health", func() {
 		r := newHealthRun(`
 apiVersion: v1
 kind: Pod
-metadata: {namespace: d8-istio, name: istiod-0, labels: {app: istiod, istio.io/rev: v1x29}, deletionTimestamp: "2030-11-22T12:00:00Z", finalizers: [example.com/wait]}
+metadata: {namespace: d8-istio, name: istiod-0, labels: {app: istiod, istio.io/rev: v1x31}, deletionTimestamp: "2030-11-22T12:00:00Z", finalizers: [example.com/wait]}
 status: {conditions: [{type: Ready, status: "True"}]}
 `)
 		expectWebhooks(r.succeeds(), `[]`, "")
 	})
 
 	It("reports every revision", func() {
-		r := newHealthRun(anIstiod("v1x29", true)).succeeds()
-		Expect(r.series(istiodReadyMetric, "revision", "version")).To(Equal(map[string]float64{"v1x29 1.29": 1, "v1x27 1.27": 0}))
+		r := newHealthRun(anIstiod("v1x31", true)).succeeds()
+		Expect(r.series(istiodReadyMetric, "revision", "version")).To(Equal(map[string]float64{"v1x31 1.31": 1, "v1x30 1.30": 0}))
 		Expect(r.PatchedOperations()).To(BeEmpty())
 	})
 })

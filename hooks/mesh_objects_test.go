@@ -23,9 +23,9 @@ global:
 istio:
   internal:
     versions:
-    - {version: "1.29", revision: v1x29, fullVersion: 1.29.1, imageSuffix: V1x29x1}
-    - {version: "1.27", revision: v1x27, fullVersion: 1.27.0, imageSuffix: V1x27x0}
-    globalRevision: v1x29
+    - {version: "1.31", revision: v1x31, fullVersion: 1.31.3, imageSuffix: V1x31, restartOnReplacedKubeconfig: false}
+    - {version: "1.30", revision: v1x30, fullVersion: 1.30.7, imageSuffix: V1x30, restartOnReplacedKubeconfig: false}
+    globalRevision: v1x31
 `
 
 func aNamespace(name, labels string) string {

@@ -24,7 +24,7 @@ const (
 
 // multiclusterRemoteSecrets makes the kubeconfigs with which istiod reads the
 // clusters of the same mesh; the templates render a Secret for each, and restart
-// those istiods that cannot bear that one is replaced. This happens only for a
+// those istiods that do not survive that one is replaced. This happens only for a
 // reason (package remotecluster). A new process finds them in the Secrets.
 func multiclusterRemoteSecrets() hookruntime.Hook {
 	return hookruntime.Hook{

@@ -19,7 +19,7 @@ const (
 	// Overlap is how long a root is trusted after its CA signed last: until the last certificate has expired.
 	Overlap = WorkloadCertificateLifetime + margin
 	// settling is the least time between a root's coming and another's going, whoever is in a hurry. istiod
-	// (handleEvent in pilot/pkg/bootstrap/istio_ca.go, 1.25 to 1.29) takes new roots only as a bundle that contains
+	// (handleEvent in pilot/pkg/bootstrap/istio_ca.go, 1.29 to 1.31) takes new roots only as a bundle that contains
 	// what it had, or is contained in that: it must see the bundle in between, and the kubelet takes a minute or two to
 	// bring a changed Secret into its Pod.
 	settling = 5 * time.Minute

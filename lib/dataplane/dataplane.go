@@ -44,7 +44,7 @@ type Pod struct {
 
 // Installed is what the module has installed.
 type Installed struct {
-	// FullVersions by revision: v1x29 is 1.29.1.
+	// FullVersions by revision: v1x31 is 1.31.3.
 	FullVersions map[string]string
 	// DefaultRevision serves Pods whose labels name none; "" when none does.
 	DefaultRevision string
@@ -83,9 +83,7 @@ func States(namespaces []injection.Namespace, pods []Pod, installed Installed) [
 		}
 		desired := injection.Revision(namespace, pod.Pod)
 		if desired == injection.Default && installed.DefaultRevision != "" {
-			if desired = installed.DefaultRevision; injection.Refuses(pod.Pod, desired) {
-				desired = ""
-			}
+			desired = installed.DefaultRevision
 		}
 		if !ours(desired) && (pod.Sidecar.Revision == "" || pod.Foreign()) {
 			continue

@@ -10,8 +10,8 @@ import (
 func label(value string) *string { return &value }
 
 var installed = Installed{
-	FullVersions:    map[string]string{"v1x29": "1.29.1", "v1x27": "1.27.0"},
-	DefaultRevision: "v1x29",
+	FullVersions:    map[string]string{"v1x31": "1.31.3", "v1x30": "1.30.7"},
+	DefaultRevision: "v1x31",
 }
 
 func TestState(t *testing.T) {
@@ -28,30 +28,30 @@ func TestState(t *testing.T) {
 		sidecar   injection.Sidecar
 		want      State
 	}{
-		"all is well": {enabled, sidecar("v1x29", "1.29.1"),
-			State{DesiredRevision: "v1x29", DesiredFullVersion: "1.29.1", Revision: "v1x29", FullVersion: "1.29.1"}},
+		"all is well": {enabled, sidecar("v1x31", "1.31.3"),
+			State{DesiredRevision: "v1x31", DesiredFullVersion: "1.31.3", Revision: "v1x31", FullVersion: "1.31.3"}},
 		"the sidecar is missing": {enabled, injection.Sidecar{},
-			State{DesiredRevision: "v1x29", DesiredFullVersion: "1.29.1", Revision: None, FullVersion: None, Problem: SidecarMissing}},
-		"the namespace has moved to another revision": {revision("v1x27"), sidecar("v1x29", "1.29.1"),
-			State{DesiredRevision: "v1x27", DesiredFullVersion: "1.27.0", Revision: "v1x29", FullVersion: "1.29.1", Problem: OtherRevision}},
-		"the default revision has moved on": {enabled, sidecar("v1x27", "1.27.0"),
-			State{DesiredRevision: "v1x29", DesiredFullVersion: "1.29.1", Revision: "v1x27", FullVersion: "1.27.0", Problem: OtherRevision}},
-		"the namespace has left the mesh": {plain, sidecar("v1x29", "1.29.1"),
-			State{DesiredRevision: None, DesiredFullVersion: None, Revision: "v1x29", FullVersion: "1.29.1", Problem: OtherRevision}},
-		"the sidecar is a patch behind": {enabled, sidecar("v1x29", "1.29.0"),
-			State{DesiredRevision: "v1x29", DesiredFullVersion: "1.29.1", Revision: "v1x29", FullVersion: "1.29.0", Problem: OlderVersion}},
-		"patches are compared as numbers": {enabled, sidecar("v1x29", "1.29.10"),
-			State{DesiredRevision: "v1x29", DesiredFullVersion: "1.29.1", Revision: "v1x29", FullVersion: "1.29.10"}},
-		"nothing tells the sidecar's version": {enabled, sidecar("v1x29", ""),
-			State{DesiredRevision: "v1x29", DesiredFullVersion: "1.29.1", Revision: "v1x29", FullVersion: injection.Unknown}},
+			State{DesiredRevision: "v1x31", DesiredFullVersion: "1.31.3", Revision: None, FullVersion: None, Problem: SidecarMissing}},
+		"the namespace has moved to another revision": {revision("v1x30"), sidecar("v1x31", "1.31.3"),
+			State{DesiredRevision: "v1x30", DesiredFullVersion: "1.30.7", Revision: "v1x31", FullVersion: "1.31.3", Problem: OtherRevision}},
+		"the default revision has moved on": {enabled, sidecar("v1x30", "1.30.7"),
+			State{DesiredRevision: "v1x31", DesiredFullVersion: "1.31.3", Revision: "v1x30", FullVersion: "1.30.7", Problem: OtherRevision}},
+		"the namespace has left the mesh": {plain, sidecar("v1x31", "1.31.3"),
+			State{DesiredRevision: None, DesiredFullVersion: None, Revision: "v1x31", FullVersion: "1.31.3", Problem: OtherRevision}},
+		"the sidecar is a patch behind": {enabled, sidecar("v1x31", "1.31.2"),
+			State{DesiredRevision: "v1x31", DesiredFullVersion: "1.31.3", Revision: "v1x31", FullVersion: "1.31.2", Problem: OlderVersion}},
+		"patches are compared as numbers": {enabled, sidecar("v1x31", "1.31.12"),
+			State{DesiredRevision: "v1x31", DesiredFullVersion: "1.31.3", Revision: "v1x31", FullVersion: "1.31.12"}},
+		"nothing tells the sidecar's version": {enabled, sidecar("v1x31", ""),
+			State{DesiredRevision: "v1x31", DesiredFullVersion: "1.31.3", Revision: "v1x31", FullVersion: injection.Unknown}},
 		"the revision does not exist": {revision("v1x99"), injection.Sidecar{},
 			State{DesiredRevision: "v1x99", DesiredFullVersion: injection.Unknown, Revision: None, FullVersion: None, Problem: RevisionNotInstalled}},
-		"the labels choose somebody else's Istio": {revision("1-28-0"), sidecar("v1x27", "1.27.0"),
-			State{DesiredRevision: "1-28-0", DesiredFullVersion: injection.Unknown, Revision: "v1x27", FullVersion: "1.27.0", Problem: OtherRevision}},
+		"the labels choose somebody else's Istio": {revision("1-28-0"), sidecar("v1x30", "1.30.7"),
+			State{DesiredRevision: "1-28-0", DesiredFullVersion: injection.Unknown, Revision: "v1x30", FullVersion: "1.30.7", Problem: OtherRevision}},
 		"the sidecar is somebody else's": {enabled, sidecar("1-28-0", ""),
-			State{DesiredRevision: "v1x29", DesiredFullVersion: "1.29.1", Revision: "1-28-0", FullVersion: injection.Unknown, Problem: OtherRevision}},
-		"the revision of a running sidecar is gone": {revision("v1x25"), sidecar("v1x25", "1.25.2"),
-			State{DesiredRevision: "v1x25", DesiredFullVersion: injection.Unknown, Revision: "v1x25", FullVersion: "1.25.2", Problem: RevisionNotInstalled}},
+			State{DesiredRevision: "v1x31", DesiredFullVersion: "1.31.3", Revision: "1-28-0", FullVersion: injection.Unknown, Problem: OtherRevision}},
+		"the revision of a running sidecar is gone": {revision("v1x29"), sidecar("v1x29", "1.29.9"),
+			State{DesiredRevision: "v1x29", DesiredFullVersion: injection.Unknown, Revision: "v1x29", FullVersion: "1.29.9", Problem: RevisionNotInstalled}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := States([]injection.Namespace{test.namespace}, []Pod{{Pod: injection.Pod{Namespace: "shop", Name: "web"}, Sidecar: test.sidecar}}, installed)
@@ -88,15 +88,5 @@ func TestDefaultTagWithoutDefaultRevisionIsNotInstalled(t *testing.T) {
 	got := States([]injection.Namespace{{Name: "shop", Revision: label("default")}}, []Pod{{Pod: injection.Pod{Namespace: "shop", Name: "web"}}}, Installed{})
 	if len(got) != 1 || got[0].Problem != RevisionNotInstalled || got[0].DesiredRevision != injection.Default {
 		t.Errorf("got %+v", got)
-	}
-}
-
-func TestTheDefaultRevisionDecidesWhatAPodMeans(t *testing.T) {
-	namespaces := []injection.Namespace{{Name: "shop", Injection: label("enabled")}}
-	pods := []Pod{{Pod: injection.Pod{Namespace: "shop", Name: "web", Inject: label("no")}}}
-	for revision, want := range map[string]int{"v1x29": 1, "v1x25": 0} {
-		if got := States(namespaces, pods, Installed{DefaultRevision: revision}); len(got) != want {
-			t.Errorf("%s: got %+v", revision, got)
-		}
 	}
 }

@@ -150,14 +150,14 @@ func TestObjectsOfARelease(t *testing.T) {
 		want    []string
 	}{
 		"nothing before a version is chosen": {Release{}, nil},
-		"no webhook before istiod was ready": {Release{Revisions: []string{"v1x29"}}, []string{
-			"Secret/cacerts", "Deployment/istiod-v1x29", "Service/istiod-v1x29", "ConfigMap/istio-v1x29", "ConfigMap/istio-sidecar-injector-v1x29"}},
-		"no webhook to what is not installed":                          {Release{WebhookRevisions: []string{"v1x25"}, DefaultRevision: "v1x25"}, nil},
+		"no webhook before istiod was ready": {Release{Revisions: []string{"v1x31"}}, []string{
+			"Secret/cacerts", "Deployment/istiod-v1x31", "Service/istiod-v1x31", "ConfigMap/istio-v1x31", "ConfigMap/istio-sidecar-injector-v1x31"}},
+		"no webhook to what is not installed":                          {Release{WebhookRevisions: []string{"v1x29"}, DefaultRevision: "v1x29"}, nil},
 		"what is written of peers where clusters are federated":        {Release{Federation: true}, []string{"ConfigMap/federation-revisions"}},
 		"what is written of peers where clusters are of the same mesh": {Release{Multicluster: true}, []string{"ConfigMap/multicluster-revisions"}},
-		"all": {Release{[]string{"v1x29"}, []string{"v1x29"}, "v1x29", true, true}, []string{
-			"Secret/cacerts", "Deployment/istiod-v1x29", "Service/istiod-v1x29", "ConfigMap/istio-v1x29", "ConfigMap/istio-sidecar-injector-v1x29",
-			"MutatingWebhookConfiguration/istio-sidecar-injector-v1x29-d8-istio", "ValidatingWebhookConfiguration/istio-validator-v1x29-d8-istio",
+		"all": {Release{[]string{"v1x31"}, []string{"v1x31"}, "v1x31", true, true}, []string{
+			"Secret/cacerts", "Deployment/istiod-v1x31", "Service/istiod-v1x31", "ConfigMap/istio-v1x31", "ConfigMap/istio-sidecar-injector-v1x31",
+			"MutatingWebhookConfiguration/istio-sidecar-injector-v1x31-d8-istio", "ValidatingWebhookConfiguration/istio-validator-v1x31-d8-istio",
 			"MutatingWebhookConfiguration/istio-revision-tag-default", "ValidatingWebhookConfiguration/istiod-default-validator",
 			"ConfigMap/federation-revisions", "ConfigMap/multicluster-revisions"}},
 	} {

@@ -15,7 +15,7 @@ import (
 )
 
 // TestWhateverPeersPublishTheAPIServerTakesWhatBecomesOfIt asks Istio's CRDs;
-// Istio's own validation is asked in tools/istio-v1x29.
+// Istio's own validation is asked in tools/istio-v1x31.
 func TestWhateverPeersPublishTheAPIServerTakesWhatBecomesOfIt(t *testing.T) {
 	const definitions = "../../crds/istio/crd-all.gen.yaml"
 	schemas := map[string]*crdtest.Schema{}

@@ -4,11 +4,7 @@
 // chart), then istiod's own judgement (injectRequired in pkg/kube/inject).
 package injection
 
-import (
-	"regexp"
-	"slices"
-	"strings"
-)
+import "regexp"
 
 // Default is the tag that stands for the mesh's default revision, as in
 // istio.io/rev=default.
@@ -18,9 +14,6 @@ const (
 	yes     = "true"
 	no      = "false"
 	enabled = "enabled"
-
-	// revision1x25 reads what a Pod says otherwise than later versions.
-	revision1x25 = "v1x25"
 )
 
 // ownRevision is how the module names revisions.
@@ -81,10 +74,9 @@ func NamespaceRevision(namespace Namespace) string {
 
 // Revision is the revision that is to inject a sidecar into pod when it is
 // created in namespace, Default for the mesh's default one, and "" for no sidecar.
-// Whoever knows what Default is asks Refuses again for that.
 func Revision(namespace Namespace, pod Pod) string {
 	chosen := chosen(namespace, pod)
-	if pod.HostNetwork || ignoredNamespaces[namespace.Name] || Refuses(pod, chosen) {
+	if pod.HostNetwork || ignoredNamespaces[namespace.Name] || refuses(pod) {
 		return ""
 	}
 	return chosen
@@ -106,16 +98,11 @@ func chosen(namespace Namespace, pod Pod) string {
 	}
 }
 
-// Refuses tells whether the Pod says no to a revision's istiod. The label goes
-// before the annotation, even if its value means nothing; then 1.25 injects no
-// sidecar, and later versions do as if nothing had been said.
-func Refuses(pod Pod, revision string) bool {
-	said := pod.InjectAnnotation
+// refuses tells whether the Pod says no. The label goes before the annotation,
+// even if its value means nothing; then nothing is said.
+func refuses(pod Pod) bool {
 	if pod.Inject != nil {
-		said = *pod.Inject
+		return *pod.Inject == no
 	}
-	if revision == revision1x25 {
-		return said != "" && !slices.Contains([]string{"y", "yes", yes, "on"}, strings.ToLower(said))
-	}
-	return said == no
+	return pod.InjectAnnotation == no
 }

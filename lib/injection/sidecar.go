@@ -6,7 +6,7 @@ import "regexp"
 const Unknown = "unknown"
 
 // FullVersionAnnotation is put on every injected Pod by the module's injector
-// configuration: the full version of Istio, "1.29.1". Images are addressed by
+// configuration: the full version of Istio, "1.31.3". Images are addressed by
 // digest, so their names do not tell.
 const FullVersionAnnotation = "istio.deckhouse.io/full-version"
 
@@ -31,7 +31,7 @@ var (
 	imageTag    = regexp.MustCompile(`:([0-9]+\.[0-9]+\.[0-9]+)(?:-[A-Za-z0-9._-]+)?(?:@[a-z0-9]+:[0-9a-f]+)?$`)
 )
 
-// FullVersion of the sidecar, "1.29.1": what the injector noted, else what the
+// FullVersion of the sidecar, "1.31.3": what the injector noted, else what the
 // tag of its image says, else Unknown.
 func (s Sidecar) FullVersion() string {
 	if fullVersion.MatchString(s.AnnotatedVersion) {

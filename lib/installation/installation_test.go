@@ -33,37 +33,37 @@ func TestObserve(t *testing.T) {
 		want       map[string]Use
 	}{
 		"nobody uses anything": {[]injection.Namespace{namespace("shop", "")}, everyday, "", map[string]Use{}},
-		"a namespace by its label": {[]injection.Namespace{namespace("shop", "v1x27")}, everyday, "",
-			map[string]Use{"v1x27": {People: []User{{Namespace: "shop"}}}}},
+		"a namespace by its label": {[]injection.Namespace{namespace("shop", "v1x30")}, everyday, "",
+			map[string]Use{"v1x30": {People: []User{{Namespace: "shop"}}}}},
 		"a namespace that is being deleted does not count": {
-			[]injection.Namespace{{Name: "shop", Revision: label("v1x27"), Terminating: true}}, everyday, "", map[string]Use{}},
+			[]injection.Namespace{{Name: "shop", Revision: label("v1x30"), Terminating: true}}, everyday, "", map[string]Use{}},
 		"a namespace with the default revision names none": {
 			[]injection.Namespace{{Name: "shop", Injection: label("enabled")}, namespace("web", "default")}, everyday, "", map[string]Use{}},
-		"the webhooks of the default revision": {[]injection.Namespace{namespace("shop", "")}, everyday, "v1x27",
-			map[string]Use{"v1x27": {Module: true}}},
+		"the webhooks of the default revision": {[]injection.Namespace{namespace("shop", "")}, everyday, "v1x30",
+			map[string]Use{"v1x30": {Module: true}}},
 		"a Pod by the sidecar it runs, whatever the labels want now": {
-			[]injection.Namespace{namespace("shop", "v1x29")}, []Pod{pod("shop", "web", "v1x27")}, "",
-			map[string]Use{"v1x27": {People: []User{{"shop", "web"}}}, "v1x29": {People: []User{{Namespace: "shop"}}}}},
+			[]injection.Namespace{namespace("shop", "v1x31")}, []Pod{pod("shop", "web", "v1x30")}, "",
+			map[string]Use{"v1x30": {People: []User{{"shop", "web"}}}, "v1x31": {People: []User{{Namespace: "shop"}}}}},
 		"a Pod by its label in a namespace without labels": {
-			[]injection.Namespace{namespace("shop", "")}, []Pod{{Pod: injection.Pod{Namespace: "shop", Name: "web", Revision: label("v1x27")}}}, "",
-			map[string]Use{"v1x27": {People: []User{{"shop", "web"}}}}},
+			[]injection.Namespace{namespace("shop", "")}, []Pod{{Pod: injection.Pod{Namespace: "shop", Name: "web", Revision: label("v1x30")}}}, "",
+			map[string]Use{"v1x30": {People: []User{{"shop", "web"}}}}},
 		"a Pod's label does not count where the namespace decides": {
-			[]injection.Namespace{namespace("shop", "v1x29")}, []Pod{{Pod: injection.Pod{Namespace: "shop", Name: "web", Revision: label("v1x27")}}}, "",
-			map[string]Use{"v1x29": {People: []User{{Namespace: "shop"}}}}},
+			[]injection.Namespace{namespace("shop", "v1x31")}, []Pod{{Pod: injection.Pod{Namespace: "shop", Name: "web", Revision: label("v1x30")}}}, "",
+			map[string]Use{"v1x31": {People: []User{{Namespace: "shop"}}}}},
 		"a Pod is named once for sidecar and label": {
 			[]injection.Namespace{namespace("shop", "")},
-			[]Pod{{Pod: injection.Pod{Namespace: "shop", Name: "web", Revision: label("v1x27")}, Sidecar: injection.Sidecar{Revision: "v1x27"}}}, "",
-			map[string]Use{"v1x27": {People: []User{{"shop", "web"}}}}},
+			[]Pod{{Pod: injection.Pod{Namespace: "shop", Name: "web", Revision: label("v1x30")}, Sidecar: injection.Sidecar{Revision: "v1x30"}}}, "",
+			map[string]Use{"v1x30": {People: []User{{"shop", "web"}}}}},
 		"a finished Pod runs nothing": {
 			[]injection.Namespace{namespace("shop", "")},
-			[]Pod{{Pod: injection.Pod{Namespace: "shop", Name: "job"}, Sidecar: injection.Sidecar{Revision: "v1x27"}, Finished: true}}, "", map[string]Use{}},
+			[]Pod{{Pod: injection.Pod{Namespace: "shop", Name: "job"}, Sidecar: injection.Sidecar{Revision: "v1x30"}, Finished: true}}, "", map[string]Use{}},
 		"the module's gateway": {
 			[]injection.Namespace{namespace("d8-istio", "")},
-			[]Pod{{Pod: injection.Pod{Namespace: "d8-istio", Name: "ingressgateway", Revision: label("v1x27")}, Own: true}}, "",
-			map[string]Use{"v1x27": {Module: true}}},
+			[]Pod{{Pod: injection.Pod{Namespace: "d8-istio", Name: "ingressgateway", Revision: label("v1x30")}, Own: true}}, "",
+			map[string]Use{"v1x30": {Module: true}}},
 		"istiod does not use its own revision": {
 			[]injection.Namespace{namespace("d8-istio", "")},
-			[]Pod{{Pod: injection.Pod{Namespace: "d8-istio", Name: "istiod-v1x27", Revision: label("v1x27")}, Own: true, Istiod: true}}, "", map[string]Use{}},
+			[]Pod{{Pod: injection.Pod{Namespace: "d8-istio", Name: "istiod-v1x30", Revision: label("v1x30")}, Own: true, Istiod: true}}, "", map[string]Use{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			usage := Observe(test.namespaces, test.pods, test.webhook)
@@ -83,13 +83,34 @@ func TestASidecarOfWhichNothingTellsTheRevisionMakesTheUsageUnknown(t *testing.T
 	if want := []User{{"shop", "web"}}; usage.Known || !reflect.DeepEqual(usage.Unclear, want) {
 		t.Errorf("known: %v, unclear: %v", usage.Known, usage.Unclear)
 	}
-	plan := Decide(Settings{GlobalVersion: "1.29"}, Present{Revisions: []string{"v1x27"}, Usage: usage})
-	if len(plan.Unclear) != 1 || plan.Unclear[0].Version.Version != "1.27" || !reflect.DeepEqual(plan.Unclear[0].Users, usage.Unclear) {
+	plan := Decide(Settings{GlobalVersion: "1.31"}, Present{Revisions: []string{"v1x30"}, Usage: usage})
+	if len(plan.Unclear) != 1 || plan.Unclear[0].Version.Version != "1.30" || !reflect.DeepEqual(plan.Unclear[0].Users, usage.Unclear) {
 		t.Errorf("got %+v", plan.Unclear)
 	}
 	pods[0].Finished = true
 	if usage := Observe(namespaces, pods, ""); !usage.Known {
 		t.Error("a Pod that has finished uses nothing")
+	}
+}
+
+func TestRevisionsOfAnEarlierReleaseAreStrandedWhileTheSettingsAreRefused(t *testing.T) {
+	present := Present{Revisions: []string{"v1x28", "1-19-0", "v1x30", "v1x28"}}
+	for name, test := range map[string]struct {
+		settings Settings
+		want     []string
+	}{
+		"a global version that is gone":       {Settings{GlobalVersion: "1.28"}, []string{"v1x28"}},
+		"an additional version that is gone":  {Settings{AdditionalVersions: []string{"1.28"}}, []string{"v1x28"}},
+		"a person has chosen what there is":   {Settings{GlobalVersion: "1.30"}, nil},
+		"the default, which there always is":  {Settings{}, nil},
+		"another version that was never here": {Settings{GlobalVersion: "2.0"}, []string{"v1x28"}},
+	} {
+		if got := Decide(test.settings, present).Stranded; !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
+	}
+	if got := Decide(Settings{GlobalVersion: "2.0"}, Present{Revisions: []string{"v1x30"}}).Stranded; got != nil {
+		t.Errorf("%q can be installed", got)
 	}
 }
 
@@ -106,8 +127,8 @@ func TestUsageOfAnEmptySnapshotIsUnknown(t *testing.T) {
 }
 
 func TestDecide(t *testing.T) {
-	if newest := istioversion.Names(); !reflect.DeepEqual(newest, []string{"1.29", "1.27", "1.25"}) {
-		t.Fatalf("the cases below are written for 1.29, 1.27 and 1.25, not for %v", newest)
+	if newest := istioversion.Names(); !reflect.DeepEqual(newest, []string{"1.31", "1.30", "1.29"}) {
+		t.Fatalf("the cases below are written for 1.31, 1.30 and 1.29, not for %v", newest)
 	}
 	usage := func(uses map[string]Use) Usage { return Usage{Known: true, Uses: uses} }
 	byPeople := Use{People: []User{{Namespace: "shop"}}}
@@ -120,41 +141,41 @@ func TestDecide(t *testing.T) {
 		kept        string
 		unavailable string
 	}{
-		"the default, when the settings name none": {Settings{}, Present{Usage: usage(nil)}, "v1x29", "v1x29", "", "", ""},
+		"the default, when the settings name none": {Settings{}, Present{Usage: usage(nil)}, "v1x31", "v1x31", "", "", ""},
 		"global and additional versions, newest first": {
-			Settings{GlobalVersion: "1.27", AdditionalVersions: []string{"1.25", "1.29"}}, Present{Usage: usage(nil)}, "v1x29 v1x27 v1x25", "v1x27", "", "", ""},
+			Settings{GlobalVersion: "1.30", AdditionalVersions: []string{"1.29", "1.31"}}, Present{Usage: usage(nil)}, "v1x31 v1x30 v1x29", "v1x30", "", "", ""},
 		"a version named twice is one": {
-			Settings{GlobalVersion: "1.27", AdditionalVersions: []string{"1.27", "1.27"}}, Present{Usage: usage(nil)}, "v1x27", "v1x27", "", "", ""},
+			Settings{GlobalVersion: "1.30", AdditionalVersions: []string{"1.30", "1.30"}}, Present{Usage: usage(nil)}, "v1x30", "v1x30", "", "", ""},
 		"a version out of the settings goes when nobody uses it": {
-			Settings{GlobalVersion: "1.29"}, Present{Revisions: []string{"v1x29", "v1x27"}, GlobalRevision: "v1x27", Usage: usage(nil)}, "v1x29", "v1x29", "", "", ""},
+			Settings{GlobalVersion: "1.31"}, Present{Revisions: []string{"v1x31", "v1x30"}, GlobalRevision: "v1x30", Usage: usage(nil)}, "v1x31", "v1x31", "", "", ""},
 		"a version out of the settings stays while it is used": {
-			Settings{GlobalVersion: "1.29"}, Present{Revisions: []string{"v1x29", "v1x27"}, Usage: usage(map[string]Use{"v1x27": byPeople})}, "v1x29 v1x27", "v1x29", "", "v1x27", ""},
+			Settings{GlobalVersion: "1.31"}, Present{Revisions: []string{"v1x31", "v1x30"}, Usage: usage(map[string]Use{"v1x30": byPeople})}, "v1x31 v1x30", "v1x31", "", "v1x30", ""},
 		"a version that only the module still uses stays without a word": {
-			Settings{GlobalVersion: "1.29"}, Present{Revisions: []string{"v1x27"}, Usage: usage(map[string]Use{"v1x27": {Module: true}})}, "v1x29 v1x27", "v1x29", "", "", ""},
+			Settings{GlobalVersion: "1.31"}, Present{Revisions: []string{"v1x30"}, Usage: usage(map[string]Use{"v1x30": {Module: true}})}, "v1x31 v1x30", "v1x31", "", "", ""},
 		"nothing goes when the usage is unknown": {
-			Settings{GlobalVersion: "1.29"}, Present{Revisions: []string{"v1x29", "v1x27"}}, "v1x29 v1x27", "v1x29", "", "", ""},
+			Settings{GlobalVersion: "1.31"}, Present{Revisions: []string{"v1x31", "v1x30"}}, "v1x31 v1x30", "v1x31", "", "", ""},
 		"nothing is installed for want of knowledge": {
-			Settings{GlobalVersion: "1.29"}, Present{}, "v1x29", "v1x29", "", "", ""},
+			Settings{GlobalVersion: "1.31"}, Present{}, "v1x31", "v1x31", "", "", ""},
 		"a label alone installs nothing": {
-			Settings{GlobalVersion: "1.29"}, Present{Usage: usage(map[string]Use{"v1x27": byPeople})}, "v1x29", "v1x29", "", "", ""},
+			Settings{GlobalVersion: "1.31"}, Present{Usage: usage(map[string]Use{"v1x30": byPeople})}, "v1x31", "v1x31", "", "", ""},
 		"a sidecar alone installs nothing": {
-			Settings{GlobalVersion: "1.29"}, Present{Usage: usage(map[string]Use{"v1x27": {People: []User{{"shop", "web"}}}})}, "v1x29", "v1x29", "", "", ""},
+			Settings{GlobalVersion: "1.31"}, Present{Usage: usage(map[string]Use{"v1x30": {People: []User{{"shop", "web"}}}})}, "v1x31", "v1x31", "", "", ""},
 		"nothing goes while a sidecar may be of any revision": {
-			Settings{GlobalVersion: "1.29"}, Present{Revisions: []string{"v1x27"}, Usage: Usage{Unclear: []User{{"shop", "web"}}}}, "v1x29 v1x27", "v1x29", "", "", ""},
+			Settings{GlobalVersion: "1.31"}, Present{Revisions: []string{"v1x30"}, Usage: Usage{Unclear: []User{{"shop", "web"}}}}, "v1x31 v1x30", "v1x31", "", "", ""},
 		"an unknown global version keeps what is installed": {
-			Settings{GlobalVersion: "1.30"}, Present{Revisions: []string{"v1x27", "v1x25"}, GlobalRevision: "v1x27", Usage: usage(nil)}, "v1x27 v1x25", "v1x27",
-			"globalVersion: there is no Istio 1.30", "", ""},
+			Settings{GlobalVersion: "1.28"}, Present{Revisions: []string{"v1x30", "v1x29"}, GlobalRevision: "v1x30", Usage: usage(nil)}, "v1x30 v1x29", "v1x30",
+			"globalVersion: there is no Istio 1.28", "", ""},
 		"an unknown global version in an empty cluster installs nothing": {
-			Settings{GlobalVersion: "1.30"}, Present{Usage: usage(nil)}, "", "", "globalVersion: there is no Istio 1.30", "", ""},
+			Settings{GlobalVersion: "1.28"}, Present{Usage: usage(nil)}, "", "", "globalVersion: there is no Istio 1.28", "", ""},
 		"an unknown global version does not bring back one that is no more": {
 			Settings{GlobalVersion: "1.19"}, Present{GlobalRevision: "v1x19", Usage: usage(nil)}, "", "", "globalVersion: there is no Istio 1.19", "", ""},
 		"an unknown additional version removes nothing and hinders no other": {
-			Settings{GlobalVersion: "1.29", AdditionalVersions: []string{"2.0", "1.25"}}, Present{Revisions: []string{"v1x27"}, Usage: usage(nil)}, "v1x29 v1x27 v1x25", "v1x29",
+			Settings{GlobalVersion: "1.31", AdditionalVersions: []string{"2.0", "1.29"}}, Present{Revisions: []string{"v1x30"}, Usage: usage(nil)}, "v1x31 v1x30 v1x29", "v1x31",
 			"additionalVersions[0]: there is no Istio 2.0", "", ""},
 		"a used revision of an older release of the module cannot be installed": {
-			Settings{}, Present{Revisions: []string{"v1x19"}, Usage: usage(map[string]Use{"v1x19": byPeople})}, "v1x29", "v1x29", "", "", "v1x19"},
+			Settings{}, Present{Revisions: []string{"v1x19"}, Usage: usage(map[string]Use{"v1x19": byPeople})}, "v1x31", "v1x31", "", "", "v1x19"},
 		"a revision of somebody else's Istio is none of the module's": {
-			Settings{}, Present{Usage: usage(map[string]Use{"1-28-0": byPeople, "default": byPeople})}, "v1x29", "v1x29", "", "", ""},
+			Settings{}, Present{Usage: usage(map[string]Use{"1-28-0": byPeople, "default": byPeople})}, "v1x31", "v1x31", "", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan := Decide(test.settings, test.present)

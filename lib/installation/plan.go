@@ -13,7 +13,7 @@ import (
 
 // Settings is the part of the module's settings that names versions.
 type Settings struct {
-	// GlobalVersion as in "1.29"; "" is the default of the module's release.
+	// GlobalVersion as in "1.31"; "" is the default of the module's release.
 	GlobalVersion string
 	// AdditionalVersions are installed beside it.
 	AdditionalVersions []string
@@ -45,6 +45,10 @@ type Plan struct {
 	Unclear []Kept
 	// Unavailable revisions are used, and this release of the module cannot install them.
 	Unavailable []Unavailable
+	// Stranded revisions were installed by an earlier release of the module, and
+	// this one cannot install them, while the settings are refused: nothing may be
+	// changed, or they would go without anything in their place.
+	Stranded []string
 }
 
 // Kept is a version that stays because people use it, or may use it.
@@ -87,7 +91,22 @@ func Decide(settings Settings, present Present) Plan {
 		plan.Versions = append(plan.Versions, version)
 	}
 	plan.Unavailable = unavailable(present)
+	if plan.Refused != nil {
+		plan.Stranded = stranded(present)
+	}
 	return plan
+}
+
+// stranded lists installed revisions that no row of the table has.
+func stranded(present Present) []string {
+	var lost []string
+	for _, revision := range present.Revisions {
+		if _, known := istioversion.FindRevision(revision); !known && injection.Own(revision) {
+			lost = append(lost, revision)
+		}
+	}
+	slices.Sort(lost)
+	return slices.Compact(lost)
 }
 
 // resolve returns the revisions that the settings name, and a plan with what follows from them alone.

@@ -14,7 +14,7 @@ import (
 //go:embed versions.yaml
 var table []byte
 
-// Status tells how long a version has left.
+// Status says whether a version is meant to be used.
 type Status string
 
 // What versions.yaml may say of a version.
@@ -27,15 +27,27 @@ const (
 
 // Version is one row of versions.yaml.
 type Version struct {
-	// Version as people write it in the settings: "1.29".
+	// Version as people write it in the settings: "1.31".
 	Version string `json:"version"`
-	// Patch completes it: 1 of 1.29.1.
+	// Patch completes it to the release that is run: 3 of 1.31.3.
 	Patch int `json:"patch"`
-	// Module is the version of the Go module istio.io/istio.
-	Module string `json:"module"`
+	// Module is where charts, CRDs and the lab's istiod come from.
+	Module Module `json:"module"`
 	// Kubernetes is the range of releases that Istio's makers support it on.
 	Kubernetes KubernetesRange `json:"kubernetes"`
-	Status     Status          `json:"status"`
+	// Released is when the first release of the minor was published.
+	Released Date `json:"released"`
+	// EndOfLife is when Istio's makers stop supporting it.
+	EndOfLife EndOfLife `json:"endOfLife"`
+	Status    Status    `json:"status"`
+}
+
+// Module is a version of the Go module istio.io/istio.
+type Module struct {
+	// Version as in go.mod.
+	Version string `json:"version"`
+	// Patch that it is of the row's minor; seldom the one that is run.
+	Patch int `json:"patch"`
 }
 
 // KubernetesRange is a range of minor releases such as "1.31", both ends included.
@@ -44,16 +56,19 @@ type KubernetesRange struct {
 	Max string `json:"max"`
 }
 
-// Full version: "1.29.1".
-func (v Version) Full() string { return fmt.Sprintf("%s.%d", v.Version, v.Patch) }
+// Full version of the release that is run, unless the images are others (Running): "1.31.3".
+func (v Version) Full() string { return v.full(v.Patch) }
 
-// Revision is the name under which Istio, namespaces and Pods know the version: "v1x29".
+// ModuleFull is the full version of the Go module, "1.31.0".
+func (v Version) ModuleFull() string { return v.full(v.Module.Patch) }
+
+func (v Version) full(patch int) string { return fmt.Sprintf("%s.%d", v.Version, patch) }
+
+// Revision is the name under which Istio, namespaces and Pods know the version: "v1x31".
 func (v Version) Revision() string { return Revision(v.Version) }
 
-// ImageSuffix ends the names of the version's images in camelCase: "V1x29x1" of "pilotV1x29x1".
-func (v Version) ImageSuffix() string {
-	return "V" + strings.ReplaceAll(v.Full(), ".", "x")
-}
+// ImageSuffix ends the names of the version's images in camelCase: "V1x31" of "pilotV1x31".
+func (v Version) ImageSuffix() string { return "V" + strings.TrimPrefix(v.Revision(), "v") }
 
 // RunsOn tells whether Istio's makers support the version on a release of
 // Kubernetes, "1.34" or "1.34.3". An unreadable release is an error.
@@ -67,7 +82,7 @@ func (v Version) RunsOn(kubernetes string) (bool, error) {
 	return minor.AtLeast(least) && !most.LessThan(minor), nil
 }
 
-// Revision is the name of the revision of a version: "1.29" becomes "v1x29".
+// Revision is the name of the revision of a version: "1.31" becomes "v1x31".
 func Revision(version string) string { return "v" + strings.ReplaceAll(version, ".", "x") }
 
 // All versions, newest first; the first is the default.

@@ -21,6 +21,9 @@ func TestTheTableIsSound(t *testing.T) {
 			t.Errorf("%s is not older than the one before it", v.Version)
 		}
 		previous = this
+		if v.Patch < 0 || v.Module.Patch < 0 || v.Module.Version == "" {
+			t.Errorf("%s is run as %s, with module %q (%s)", v.Version, v.Full(), v.Module.Version, v.ModuleFull())
+		}
 		if v.Status != Supported && v.Status != Deprecated {
 			t.Errorf("%s has status %q", v.Version, v.Status)
 		}
@@ -35,9 +38,9 @@ func TestTheTableIsSound(t *testing.T) {
 }
 
 func TestNamesThatFollowFromAVersion(t *testing.T) {
-	v := Version{Version: "1.29", Patch: 1}
-	if v.Full() != "1.29.1" || v.Revision() != "v1x29" || v.ImageSuffix() != "V1x29x1" {
-		t.Errorf("%s, %s, %s", v.Full(), v.Revision(), v.ImageSuffix())
+	v := Version{Version: "1.31", Patch: 3, Module: Module{Patch: 0}}
+	if v.Full() != "1.31.3" || v.ModuleFull() != "1.31.0" || v.Revision() != "v1x31" || v.ImageSuffix() != "V1x31" {
+		t.Errorf("%s, %s, %s, %s", v.Full(), v.ModuleFull(), v.Revision(), v.ImageSuffix())
 	}
 }
 
@@ -88,16 +91,48 @@ func TestTheRestOfTheProjectAgrees(t *testing.T) {
 	if got := settings.Properties.GlobalVersion.Default; got != "" && got != Default().Version {
 		t.Errorf("openapi/config-values.yaml: the default of globalVersion is %s", got)
 	}
+	wanted := map[string]bool{}
 	for _, v := range All() {
 		goMod := read(t, filepath.Join(root, "tools", "istio-"+v.Revision(), "go.mod"))
-		if !strings.Contains(goMod, "istio.io/istio "+v.Module+"\n") {
-			t.Errorf("tools/istio-%s/go.mod does not require istio.io/istio %s", v.Revision(), v.Module)
+		if !strings.Contains(goMod, "istio.io/istio "+v.Module.Version+"\n") {
+			t.Errorf("tools/istio-%s/go.mod does not require istio.io/istio %s", v.Revision(), v.Module.Version)
 		}
-		for _, image := range []string{"pilot", "proxyv2", "cni", "ztunnel"} {
-			folder := image + "-v" + strings.ReplaceAll(v.Full(), ".", "x")
-			if _, err := os.Stat(filepath.Join(root, "images", folder, "werf.inc.yaml")); err != nil {
-				t.Errorf("image of Istio %s: %v", v.Full(), err)
+		for _, image := range []string{"pilot", "proxyv2"} {
+			wanted[image+"-"+v.Revision()] = true
+		}
+	}
+	for folder := range wanted {
+		if _, err := os.Stat(filepath.Join(root, "images", folder, "werf.inc.yaml")); err != nil {
+			t.Errorf("image %s: %v", folder, err)
+		}
+	}
+	for pattern, known := range map[string]func(name string) bool{
+		"images/*-v*": func(name string) bool { return wanted[name] },
+		"tools/istio-v*": func(name string) bool {
+			_, ok := FindRevision(strings.TrimPrefix(name, "istio-"))
+			return ok
+		},
+	} {
+		folders, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, folder := range folders {
+			if !known(filepath.Base(folder)) {
+				t.Errorf("%s is of a version that the table does not have", folder)
 			}
+		}
+	}
+}
+
+// The sources themselves say which minor they are; `make generate` takes what they say.
+func TestTheModuleIsOfTheSameMinorAsThePatchThatIsRun(t *testing.T) {
+	for _, v := range All() {
+		if stated := strings.TrimSpace(read(t, filepath.Join("..", "..", ".cache", "istio", v.Revision(), "VERSION"))); stated != v.Version {
+			t.Errorf("Istio %s is run with charts and CRDs of Istio %s", v.Full(), stated)
+		}
+		if v.Module.Patch > v.Patch {
+			t.Errorf("the module is Istio %s, newer than the %s that is run", v.ModuleFull(), v.Full())
 		}
 	}
 }

@@ -29,7 +29,7 @@ const RegistrySecret = "d8-istio-sidecar-registry"
 const rootsConfigMap = "istio-ca-root-cert"
 
 // configMaps that istiod writes into every namespace: the mesh's root
-// certificates, and revoked certificates from 1.27 on.
+// certificates, and revoked certificates.
 var configMaps = []string{rootsConfigMap, "istio-ca-crl"}
 
 // ConfigMap tells whether an istiod of the module wrote a ConfigMap. Every istiod

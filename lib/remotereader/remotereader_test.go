@@ -60,14 +60,14 @@ func TestMeshConfigMapKnowsWhoseItIs(t *testing.T) {
 	for name, want := range map[string]remotereader.Presence{
 		"istio":                  remotereader.OwnMeshConfig,
 		"istio-v1x29":            remotereader.OwnMeshConfig,
-		"istio-v1x25":            remotereader.OwnMeshConfig,
+		"istio-v1x31":            remotereader.OwnMeshConfig,
 		"istio-v1x99":            remotereader.ForeignMeshConfig,
-		"istio-v1x29x1":          remotereader.NoMeshConfig,
+		"istio-v1x31x3":          remotereader.NoMeshConfig,
 		"istio-ca-root-cert":     remotereader.NoMeshConfig,
 		"istio-sidecar-injector": remotereader.NoMeshConfig,
 		"":                       remotereader.NoMeshConfig,
-		"xistio-v1x29":           remotereader.NoMeshConfig,
-		"istio-v1x29\nx":         remotereader.NoMeshConfig,
+		"xistio-v1x31":           remotereader.NoMeshConfig,
+		"istio-v1x31\nx":         remotereader.NoMeshConfig,
 	} {
 		if got := remotereader.MeshConfigMap(name); got != want {
 			t.Errorf("MeshConfigMap(%q) = %d, want %d", name, got, want)

@@ -3,14 +3,14 @@
 // cluster, and nothing besides. The API proxy allows by it, the proxy's
 // ClusterRole is compared with it, and tests walk through it.
 //
-// It was taken from Istio's sources (1.25, 1.27 and 1.29: the informers of
+// It was taken from Istio's sources (1.29, 1.30 and 1.31: the informers of
 // pilot/pkg/serviceregistry/kube/controller, pkg/kube/multicluster,
 // pkg/kube/kclient and pilot/pkg/credentials/kube that get a remote client), and
 // compared with what the three ask for in the lab:
 //
-//   - Each lists and watches everything readable, and Secrets; of ConfigMaps only
-//     1.29 does, for its mesh configuration. gateways are asked for where the
-//     Gateway API is installed: v1beta1 by 1.25 and 1.27, v1 by 1.29.
+//   - Each lists and watches everything readable, Secrets, and the ConfigMap of
+//     its mesh configuration. gateways are asked for where the Gateway API is
+//     installed: as v1, and as v1beta1 by older versions, which a peer may run.
 //   - None gets a single object or a discovery document. Neighbours may count on
 //     both, and neither tells more than the lists do. The module's own check of a
 //     neighbour's API asks for /version.
@@ -101,8 +101,8 @@ const (
 )
 
 // MeshConfigMap tells what a ConfigMap of the control plane's namespace is to
-// istiod: from 1.29 on it reads the one of a remote cluster that has the name
-// of its own, "istio-<revision>".
+// istiod: it reads the one of a remote cluster that has the name of its own,
+// "istio-<revision>".
 func MeshConfigMap(name string) Presence {
 	switch {
 	case slices.Contains(meshConfigMaps, name):

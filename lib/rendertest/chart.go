@@ -58,7 +58,7 @@ func LoadChart(root string) (*Chart, error) {
 // that calls fail contains its sentence.
 func (c *Chart) Render(values Values, apis ...string) (Objects, error) {
 	capabilities := chartutil.DefaultCapabilities.Copy()
-	capabilities.KubeVersion = chartutil.KubeVersion{Version: "v1.34.3", Major: "1", Minor: "34"}
+	capabilities.KubeVersion = chartutil.KubeVersion{Version: "v1.36.3", Major: "1", Minor: "36"}
 	capabilities.APIVersions = append(capabilities.APIVersions, apis...)
 	release := chartutil.ReleaseOptions{Name: "istio", Namespace: "d8-system", Revision: 1, IsInstall: true}
 

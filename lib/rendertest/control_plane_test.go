@@ -80,8 +80,8 @@ func TestReplicasOfIstiod(t *testing.T) {
 		})
 	}
 	t.Run("the autoscaler does as the settings say", func(t *testing.T) {
-		scaler := mustDecode[*autoscalingv2.HorizontalPodAutoscaler](t, m.render(t, hpa, nil), "HorizontalPodAutoscaler/istiod-v1x29").Spec
-		if *scaler.MinReplicas != 2 || scaler.MaxReplicas != 5 || scaler.ScaleTargetRef.Name != "istiod-v1x29" ||
+		scaler := mustDecode[*autoscalingv2.HorizontalPodAutoscaler](t, m.render(t, hpa, nil), "HorizontalPodAutoscaler/istiod-v1x31").Spec
+		if *scaler.MinReplicas != 2 || scaler.MaxReplicas != 5 || scaler.ScaleTargetRef.Name != "istiod-v1x31" ||
 			*scaler.Metrics[0].Resource.Target.AverageUtilization != 70 || scaler.Metrics[0].Resource.Name != corev1.ResourceCPU {
 			t.Errorf("it is %+v", scaler)
 		}
@@ -109,7 +109,7 @@ func TestResourcesOfIstiod(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			container := istiod(t, m.render(t, test.settings, nil), "v1x27").Spec.Template.Spec.Containers[0]
+			container := istiod(t, m.render(t, test.settings, nil), "v1x30").Spec.Template.Spec.Containers[0]
 			r := container.Resources
 			got := fmt.Sprintf("cpu %s, memory %s; limits cpu %s, memory %s", r.Requests.Cpu(), r.Requests.Memory(), r.Limits.Cpu(), r.Limits.Memory())
 			if got != test.wanted {
@@ -138,7 +138,7 @@ func TestVerticalAutoscalerOfIstiod(t *testing.T) {
 	} {
 		objects := m.render(t, settings, func(v Values) { v.Set([]any{"vertical-pod-autoscaler"}, "global", "enabledModules") },
 			"autoscaling.k8s.io/v1/VerticalPodAutoscaler")
-		rendered := fmt.Sprint(objects["VerticalPodAutoscaler/istiod-v1x29"].Object["spec"])
+		rendered := fmt.Sprint(objects["VerticalPodAutoscaler/istiod-v1x31"].Object["spec"])
 		mode, most, _ := strings.Cut(wanted, " up to ")
 		if !strings.Contains(rendered, "updateMode:"+mode) || !strings.Contains(rendered, "cpu:"+most) && most != "" {
 			t.Errorf("with %s the autoscaler is %s, want %s", settings, rendered, wanted)
@@ -163,7 +163,7 @@ func TestPlacementOfIstiod(t *testing.T) {
 		{"where its own settings say", modules + own, systemNodes, map[string]string{"whose": "istiod"}, "istiod"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			pod := istiod(t, m.render(t, test.settings, test.change), "v1x29").Spec.Template.Spec
+			pod := istiod(t, m.render(t, test.settings, test.change), "v1x31").Spec.Template.Spec
 			if !reflect.DeepEqual(pod.NodeSelector, test.selector) {
 				t.Errorf("the nodes are %v, want %v", pod.NodeSelector, test.selector)
 			}
@@ -178,7 +178,7 @@ func TestPlacementOfIstiod(t *testing.T) {
 func TestWhatRestartsIstiod(t *testing.T) {
 	m := load(t)
 	template := func(settings string, change func(Values)) corev1.PodTemplateSpec {
-		return istiod(t, m.render(t, settings, change), "v1x29").Spec.Template
+		return istiod(t, m.render(t, settings, change), "v1x31").Spec.Template
 	}
 	before := template("{}", nil)
 	for name, test := range map[string]struct {
@@ -190,7 +190,7 @@ func TestWhatRestartsIstiod(t *testing.T) {
 		"settings of the sidecars":      {"sidecar: {excludeOutboundPorts: ['25']}", nil, false},
 		"tracing":                       {"tracing: {enabled: true, collector: {zipkin: {address: 'zipkin.tracing.svc:9411'}}}", nil, false},
 		"another mode of TLS":           {"tlsMode: Mutual", nil, false},
-		"the default revision":          {"{}", func(v Values) { v.Set("v1x27", "istio", "internal", "defaultRevision") }, false},
+		"the default revision":          {"{}", func(v Values) { v.Set("v1x30", "istio", "internal", "defaultRevision") }, false},
 		"a root for the keys of tokens": {"jwksResolverAdditionalRootCA: " + certificate, nil, true},
 		"HTTP/1.0":                      {"dataPlane: {enableHTTP10: true}", nil, true},
 		"another CA":                    {"{}", func(v Values) { v.Set("another", "istio", "internal", "ca", "cert") }, true},
@@ -220,7 +220,7 @@ func TestAdditionalRootOfIstiod(t *testing.T) {
 func TestHTTP10(t *testing.T) {
 	m := load(t)
 	for settings, wanted := range map[string]bool{"{}": false, "dataPlane: {enableHTTP10: true}": true} {
-		env := istiod(t, m.render(t, settings, nil), "v1x29").Spec.Template.Spec.Containers[0].Env
+		env := istiod(t, m.render(t, settings, nil), "v1x31").Spec.Template.Spec.Containers[0].Env
 		if got := slices.Contains(env, corev1.EnvVar{Name: "PILOT_HTTP10", Value: "true"}); got != wanted {
 			t.Errorf("with %s HTTP/1.0 is allowed: %v", settings, got)
 		}
@@ -255,8 +255,8 @@ func TestTheGatewayFollowsTheDefaultRevision(t *testing.T) {
 		change  func(Values)
 		follows string
 	}{
-		{"that istiod which serves now", func(v Values) { v.Set("v1x27", "istio", "internal", "defaultRevision") }, "v1x27"},
-		{"the wanted one before any was ready", func(v Values) { v.Set("", "istio", "internal", "defaultRevision") }, "v1x29"},
+		{"that istiod which serves now", func(v Values) { v.Set("v1x30", "istio", "internal", "defaultRevision") }, "v1x30"},
+		{"the wanted one before any was ready", func(v Values) { v.Set("", "istio", "internal", "defaultRevision") }, "v1x31"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			objects := m.render(t, federation, test.change)

@@ -21,7 +21,7 @@ func TestWhatIsMissedIsRendered(t *testing.T) {
 		settings string
 		change   func(Values)
 	}{
-		"all of a control plane":                       {drift.Release{Revisions: revisions, WebhookRevisions: revisions, DefaultRevision: "v1x29"}, "{}", nil},
+		"all of a control plane":                       {drift.Release{Revisions: revisions, WebhookRevisions: revisions, DefaultRevision: "v1x31"}, "{}", nil},
 		"no webhooks before istiod's ready":            {drift.Release{Revisions: revisions}, "{}", none},
 		"what is written of federated clusters":        {drift.Release{Revisions: revisions, Federation: true}, federation, none},
 		"what is written of clusters of the same mesh": {drift.Release{Revisions: revisions, Multicluster: true}, multicluster, none},

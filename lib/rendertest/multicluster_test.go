@@ -47,18 +47,18 @@ networks:
 
 func TestOtherClustersOfTheMeshAreTrustedByTheirAnchorsAlone(t *testing.T) {
 	m := load(t)
-	mesh, _ := meshOf(t, m.render(t, multicluster, nil), "v1x29")
+	mesh, _ := meshOf(t, m.render(t, multicluster, nil), "v1x31")
 	want := []any{map[string]any{"pem": "-----BEGIN CERTIFICATE-----\nanchor of m\n-----END CERTIFICATE-----\n"}}
 	if !reflect.DeepEqual(mesh["caCertificates"], want) {
 		t.Errorf("trusted are %q", mesh["caCertificates"])
 	}
-	if mesh, _ := meshOf(t, m.render(t, "{}", nil), "v1x29"); mesh["caCertificates"] != nil || mesh["serviceSettings"] != nil {
+	if mesh, _ := meshOf(t, m.render(t, "{}", nil), "v1x31"); mesh["caCertificates"] != nil || mesh["serviceSettings"] != nil {
 		t.Errorf("a cluster that stands alone trusts %q, keeps %v", mesh["caCertificates"], mesh["serviceSettings"])
 	}
 }
 
 func TestWhatIsKeptOutOfTheMeshIsClusterLocal(t *testing.T) {
-	mesh, _ := meshOf(t, load(t).render(t, multicluster, nil), "v1x29")
+	mesh, _ := meshOf(t, load(t).render(t, multicluster, nil), "v1x31")
 	want := []any{map[string]any{
 		"settings": map[string]any{"clusterLocal": true},
 		"hosts":    []any{"*.private.svc.cluster-a.local", "db.shop.svc.cluster-a.local"},
@@ -74,7 +74,7 @@ func TestEverybodySaysTheSameNetwork(t *testing.T) {
 		if got := objects["Namespace/d8-istio"].GetLabels()["topology.istio.io/network"]; got != ownNetwork {
 			t.Errorf("%s: the namespace says %q, want %q", name, got, ownNetwork)
 		}
-		values := fromYAML(t, mustDecode[*corev1.ConfigMap](t, objects, "ConfigMap/istio-sidecar-injector-v1x29").Data["values"])
+		values := fromYAML(t, mustDecode[*corev1.ConfigMap](t, objects, "ConfigMap/istio-sidecar-injector-v1x31").Data["values"])
 		if got := values["global"].(map[string]any)["network"]; got != ownNetwork {
 			t.Errorf("%s: sidecars are told %q", name, got)
 		}
@@ -152,10 +152,19 @@ func TestTheRemoteSecretIsWhatIstiodLooksFor(t *testing.T) {
 	}
 }
 
-func TestAReplacedKubeconfigRestartsTheIstiodsThatCannotBearIt(t *testing.T) {
+func TestAReplacedKubeconfigRestartsTheIstiodsThatNeedIt(t *testing.T) {
 	m := load(t)
+	needs := func(v Values, revision string) {
+		for _, version := range v["istio"].(map[string]any)["internal"].(map[string]any)["versions"].([]any) {
+			version := version.(map[string]any)
+			version["restartOnReplacedKubeconfig"] = version["revision"] == revision
+		}
+	}
 	restart := func(revision string, replaced ...any) string {
-		objects := m.render(t, multicluster, func(v Values) { v.Set(replaced, "istio", "internal", "replacedKubeconfigs") })
+		objects := m.render(t, multicluster, func(v Values) {
+			v.Set(replaced, "istio", "internal", "replacedKubeconfigs")
+			needs(v, "v1x29")
+		})
 		return mustDecode[*appsv1.Deployment](t, objects, "Deployment/istiod-"+revision).Spec.Template.Annotations["checksum/remote-secrets"]
 	}
 	if first := restart("v1x29"); first != "" {
@@ -165,7 +174,7 @@ func TestAReplacedKubeconfigRestartsTheIstiodsThatCannotBearIt(t *testing.T) {
 	if once == "" || once == twice {
 		t.Errorf("replaced once %q, twice %q", once, twice)
 	}
-	for _, revision := range []string{"v1x27", "v1x25"} {
+	for _, revision := range []string{"v1x31", "v1x30"} {
 		if got := restart(revision, "b 1"); got != "" {
 			t.Errorf("%s is restarted, too", revision)
 		}

@@ -85,7 +85,7 @@ const (
 )
 
 // revisions are those of testdata/internal-values.yaml.
-var revisions = []string{"v1x29", "v1x27", "v1x25"}
+var revisions = []string{"v1x31", "v1x30", "v1x29"}
 
 // perRevision replaces the % of each key by each revision.
 func perRevision(keys ...string) []string {
@@ -207,10 +207,10 @@ func TestRenderedObjects(t *testing.T) {
 			"webhooks point only to an istiod that has been ready", "{}",
 			func(v Values) {
 				v.Set("", "istio", "internal", "defaultRevision")
-				v.Set([]any{"v1x27"}, "istio", "internal", "webhookRevisions")
+				v.Set([]any{"v1x30"}, "istio", "internal", "webhookRevisions")
 			}, nil,
 			with(withoutWebhooks,
-				"MutatingWebhookConfiguration/istio-sidecar-injector-v1x27-d8-istio", "ValidatingWebhookConfiguration/istio-validator-v1x27-d8-istio"),
+				"MutatingWebhookConfiguration/istio-sidecar-injector-v1x30-d8-istio", "ValidatingWebhookConfiguration/istio-validator-v1x30-d8-istio"),
 		},
 		{
 			"webhooks never point to a version that is not installed", "{}",
@@ -408,9 +408,14 @@ func TestRefusedToRender(t *testing.T) {
 		{
 			"a version whose files the chart lacks", "{}",
 			func(v Values) {
-				v.Set([]any{map[string]any{"version": "1.19", "revision": "v1x19", "fullVersion": "1.19.7", "imageSuffix": "V1x29x1"}}, "istio", "internal", "versions")
+				v.Set([]any{map[string]any{"version": "1.19", "revision": "v1x19", "fullVersion": "1.19.7", "imageSuffix": "V1x31", "restartOnReplacedKubeconfig": false}}, "istio", "internal", "versions")
 			},
 			"files/istio/v1x19/values.yaml is missing",
+		},
+		{
+			"settings that name no version there is, while another is installed that cannot be", "{}",
+			func(v Values) { v.Set("nothing is changed: choose 1.31", "istio", "internal", "heldBack") },
+			"istio: nothing is changed: choose 1.31",
 		},
 		{
 			"federation without a keypair", federation,

@@ -15,7 +15,7 @@ func TestSettingsAccepted(t *testing.T) {
 	m := load(t)
 	for name, settings := range map[string]string{
 		"none at all":                                "{}",
-		"versions":                                   "globalVersion: '1.27'\nadditionalVersions: ['1.29', '1.25']",
+		"versions":                                   "globalVersion: '1.30'\nadditionalVersions: ['1.31', '1.29']",
 		"federation":                                 "federation: {enabled: true}",
 		"multicluster, switched off":                 "multicluster: {enabled: false}",
 		"advertised addresses":                       "alliance: {ingressGateway: {advertise: [{address: 203.0.113.7, port: 443}, {address: 2001:db8::7, port: 1}, {address: gw.example.com, port: 65535}]}}",
@@ -57,9 +57,9 @@ func TestSettingsRefused(t *testing.T) {
 		{"cert-manager without an issuer", "https: {mode: CertManager}", "https.certManager.clusterIssuerName"},
 		{"a certificate without its Secret", "https: {mode: CustomCertificate}", "https.customCertificate.secretName"},
 		{"an ingress class in capitals", "ingressClass: Nginx", "ingressClass"},
-		{"a version with its patch", "globalVersion: 1.29.1", "globalVersion"},
-		{"a version that YAML takes for a number", "additionalVersions: [1.27]", "additionalVersions"},
-		{"the same version twice", "additionalVersions: ['1.27', '1.27']", "additionalVersions"},
+		{"a version with its patch", "globalVersion: 1.31.3", "globalVersion"},
+		{"a version that YAML takes for a number", "additionalVersions: [1.30]", "additionalVersions"},
+		{"the same version twice", "additionalVersions: ['1.30', '1.30']", "additionalVersions"},
 		{"a policy in Istio's words", "outboundTrafficPolicyMode: ALLOW_ANY", "outboundTrafficPolicyMode"},
 		{"an address for a range", "sidecar: {includeOutboundIPRanges: [10.0.0.1]}", "sidecar.includeOutboundIPRanges"},
 		{"a port that is a number", "sidecar: {excludeInboundPorts: [8080]}", "sidecar.excludeInboundPorts"},

@@ -44,7 +44,7 @@ func renderUpstream(t *testing.T, revision, proxyImage string) []*unstructured.U
 	}
 	release := chartutil.ReleaseOptions{Name: "istiod", Namespace: moduleNamespace, Revision: 1, IsInstall: true}
 	capabilities := chartutil.DefaultCapabilities.Copy()
-	capabilities.KubeVersion = chartutil.KubeVersion{Version: "v1.34.3", Major: "1", Minor: "34"}
+	capabilities.KubeVersion = chartutil.KubeVersion{Version: "v1.36.3", Major: "1", Minor: "36"}
 	renderValues, err := chartutil.ToRenderValues(chart, values, release, capabilities)
 	if err != nil {
 		t.Fatal(err)

@@ -28,12 +28,12 @@ func TestIstiodIsNotAskedAboutPodsThatTheClusterNeeds(t *testing.T) {
 	webhooks := injectionWebhooks(t, objects)
 	for name, test := range map[string]struct{ namespace, pod labels.Set }{
 		"where the namespace asks for sidecars":   {labels.Set{"istio-injection": "enabled"}, nil},
-		"where the namespace names a revision":    {labels.Set{"istio.io/rev": "v1x27"}, nil},
+		"where the namespace names a revision":    {labels.Set{"istio.io/rev": "v1x30"}, nil},
 		"where the namespace names the default":   {labels.Set{"istio.io/rev": "default"}, nil},
 		"where the Pod asks for a sidecar":        {nil, labels.Set{"sidecar.istio.io/inject": "true"}},
-		"where the Pod names a revision":          {nil, labels.Set{"istio.io/rev": "v1x27"}},
+		"where the Pod names a revision":          {nil, labels.Set{"istio.io/rev": "v1x30"}},
 		"where the Pod names the default one":     {nil, labels.Set{"istio.io/rev": "default"}},
-		"where the Pod names one and asks for it": {nil, labels.Set{"istio.io/rev": "v1x29", "sidecar.istio.io/inject": "true"}},
+		"where the Pod names one and asks for it": {nil, labels.Set{"istio.io/rev": "v1x31", "sidecar.istio.io/inject": "true"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for namespace, wanted := range map[string]int{
@@ -81,7 +81,7 @@ func selects(t *testing.T, selector *metav1.LabelSelector, set labels.Set) bool 
 func TestOnlyTheModulesOwnObjectsAreNotChecked(t *testing.T) {
 	objects := load(t).render(t, "{}", nil)
 	ownLabels := map[string]any{"heritage": "deckhouse", "module": "istio"}
-	for _, key := range []string{"istiod-default-validator", "istio-validator-v1x29-d8-istio", "istio-validator-v1x25-d8-istio"} {
+	for _, key := range []string{"istiod-default-validator", "istio-validator-v1x31-d8-istio", "istio-validator-v1x29-d8-istio"} {
 		webhook := mustDecode[*webhooksv1.ValidatingWebhookConfiguration](t, objects, "ValidatingWebhookConfiguration/"+key).Webhooks[0]
 		compiler := newCompiler(t)
 		var conditions []plugincel.ExpressionAccessor

@@ -52,10 +52,10 @@ func TestCheck(t *testing.T) {
 			"nodePort": map[string]any{"port": 30443}}}}, "alliance.ingressGateway.nodePort.port: is 30443"},
 		"settings of the wrong type are an error":   {map[string]any{"ca": "x"}, "ca: cannot be a string"},
 		"unknown settings are the schema's concern": {map[string]any{"unknown": true}, ""},
-		"a known version is fine":                   {map[string]any{"globalVersion": "1.29", "additionalVersions": []any{"1.27"}}, ""},
+		"a known version is fine":                   {map[string]any{"globalVersion": "1.31", "additionalVersions": []any{"1.30"}}, ""},
 		"an unknown version is refused with those there are": {map[string]any{"globalVersion": "1.4"},
-			"globalVersion: there is no Istio 1.4 in this release of the module: choose 1.29"},
-		"an unknown additional version is refused": {map[string]any{"additionalVersions": []any{"1.27", "1.19"}}, "additionalVersions[1]: there is no Istio 1.19"},
+			"globalVersion: there is no Istio 1.4 in this release of the module: choose 1.31"},
+		"an unknown additional version is refused": {map[string]any{"additionalVersions": []any{"1.30", "1.19"}}, "additionalVersions[1]: there is no Istio 1.19"},
 
 		"sound ranges and ports are fine": {yaml("sidecar: {includeOutboundIPRanges: [10.0.0.0/8, 'fd00::/8'], excludeInboundPorts: ['1', '65535']}"), ""},
 		"a range that is too long":        {yaml("sidecar: {includeOutboundIPRanges: [10.0.0.0/8, 10.0.0.0/33]}"), "sidecar.includeOutboundIPRanges[1]: \"10.0.0.0/33\""},

@@ -9,6 +9,13 @@ app: istiod
 istio.io/rev: {{ .revision }}
 {{- end -}}
 
+{{- /* Fails while hook istio_versions holds everything back: Helm would remove an istiod that is in the cluster and put nothing in its place. */ -}}
+{{- define "istio.hold_back" -}}
+  {{- with .Values.istio.internal.heldBack -}}
+    {{- fail (printf "istio: %s" .) -}}
+  {{- end -}}
+{{- end -}}
+
 {{- /* Fails unless there is the CA that istiod signs with: it must never make one of its own. */ -}}
 {{- define "istio.require_ca" -}}
   {{- $ca := .Values.istio.internal.ca -}}

@@ -16,13 +16,12 @@
 {{- end -}}
 
 {{- /*
-  Changes when an istiod of this version must be restarted because a neighbour's kubeconfig was replaced; empty otherwise.
-  istiod 1.29 stops reading remote clusters for good when one of their Secrets changes; those before it only read that
-  cluster anew. Arguments: context, version.
+  Changes when an istiod of this version must be restarted because a peer's kubeconfig was replaced; empty otherwise. Most
+  read that cluster anew; lib/istioversion lists those that then stop reading remote clusters. Arguments: context, version.
 */ -}}
 {{- define "istio.remote_secrets_restart" -}}
   {{- $values := (index . 0).Values.istio -}}
-  {{- if and $values.multicluster.enabled $values.internal.replacedKubeconfigs (not (has (index . 1).version (list "1.25" "1.27"))) -}}
+  {{- if and $values.multicluster.enabled $values.internal.replacedKubeconfigs (index . 1).restartOnReplacedKubeconfig -}}
     {{- $values.internal.replacedKubeconfigs | toJson | sha256sum -}}
   {{- end -}}
 {{- end -}}

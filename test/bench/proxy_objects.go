@@ -48,7 +48,7 @@ func meshPod(index int) *corev1.Pod {
 			Annotations: map[string]string{"sidecar.istio.io/status": strings.Repeat(`{"initContainers":["istio-init"]}`, 12)},
 		},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{
-			container("web", "registry.example/shop/web:v1.2.3", 8080), container("istio-proxy", "registry.example/istio/proxyv2:1.29.1", 15090),
+			container("web", "registry.example/shop/web:v1.2.3", 8080), container("istio-proxy", "registry.example/istio/proxyv2:1.31.3", 15090),
 		}},
 	}
 }

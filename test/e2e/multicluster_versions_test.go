@@ -107,7 +107,7 @@ func (c *cluster) istiodPIDs(t *testing.T) map[istioversion.Version]int {
 
 // readsAnew tells which versions read a neighbour anew when its kubeconfig is replaced; the others have to be restarted.
 func readsAnew(version istioversion.Version) bool {
-	return version.Version == "1.25" || version.Version == "1.27"
+	return version.Version == "1.29" || version.Version == "1.30"
 }
 
 // loses is the condition that a request for the host's port 80 cannot go to the address.

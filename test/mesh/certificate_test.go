@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	istiodName = "istiod-v1x29.d8-istio.svc"
+	istiodName = "istiod-v1x31.d8-istio.svc"
 	identity   = "spiffe://cluster.local/ns/shop/sa/web"
 )
 
@@ -165,7 +165,7 @@ func TestACertificateIsNotGiven(t *testing.T) {
 	}{
 		"for a wrong token":                    {func(to *Secure) { to.Token = "bad" }, codes.Unauthenticated},
 		"without a token":                      {func(to *Secure) { to.Token = "" }, codes.Unauthenticated},
-		"by an istiod of another name":         {func(to *Secure) { to.ServerName = "istiod-v1x27.d8-istio.svc" }, codes.Unavailable},
+		"by an istiod of another name":         {func(to *Secure) { to.ServerName = "istiod-v1x30.d8-istio.svc" }, codes.Unavailable},
 		"by an istiod that the roots disown":   {func(to *Secure) { to.Roots = newAuthority(t).pool() }, codes.Unavailable},
 		"when it does not come with its roots": {func(*Secure) { fake.withoutRoot = true }, codes.OK},
 	} {

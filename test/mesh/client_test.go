@@ -26,7 +26,7 @@ const patience = 10 * time.Second
 
 var sidecar = Proxy{
 	IP: "10.0.0.7", Pod: "web-1", Namespace: "shop", ServiceAccount: "web", Labels: map[string]string{"app": "web"},
-	ClusterDomain: "cluster.local", ClusterID: "one", Version: "1.29.1",
+	ClusterDomain: "cluster.local", ClusterID: "one", Version: "1.31.3",
 }
 
 // fakeIstiod answers one stream by the script of the test.
@@ -164,7 +164,7 @@ func TestAProxySaysWhoItIsOnceAndAcceptsWhatComes(t *testing.T) {
 	}
 	metadata := first.GetNode().GetMetadata().AsMap()
 	for name, want := range map[string]string{
-		"NAMESPACE": "shop", "SERVICE_ACCOUNT": "web", "CLUSTER_ID": "one", "ISTIO_VERSION": "1.29.1", "INTERCEPTION_MODE": "REDIRECT",
+		"NAMESPACE": "shop", "SERVICE_ACCOUNT": "web", "CLUSTER_ID": "one", "ISTIO_VERSION": "1.31.3", "INTERCEPTION_MODE": "REDIRECT",
 	} {
 		if metadata[name] != want {
 			t.Errorf("metadata %s is %v, want %s", name, metadata[name], want)

@@ -26,7 +26,7 @@ func DialPlaintext(address string) (*grpc.ClientConn, error) {
 
 // Secure is how a sidecar reaches istiod's port 15012.
 type Secure struct {
-	// Address to connect to, and the name that istiod's certificate must have, such as istiod-v1x29.d8-istio.svc.
+	// Address to connect to, and the name that istiod's certificate must have, such as istiod-v1x31.d8-istio.svc.
 	Address, ServerName string
 	// Roots that istiod's certificate must chain to.
 	Roots *x509.CertPool

@@ -21,7 +21,7 @@ type Proxy struct {
 	Labels map[string]string
 	// ClusterDomain such as cluster.local, and the id that istiod knows its own cluster by.
 	ClusterDomain, ClusterID string
-	// Version of Istio that the proxy was built from, such as 1.29.1.
+	// Version of Istio that the proxy was built from, such as 1.31.3.
 	Version string
 	// Metadata adds to, or replaces, what the node says of itself otherwise.
 	Metadata map[string]any

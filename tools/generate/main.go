@@ -4,8 +4,8 @@
 //
 //	charts/deckhouse_lib_helm     Deckhouse's library chart for templates/
 //	crds/istio                    Istio's CRDs, installed by the module: those of the newest version
-//	files/istio/v1x29             each version's injection templates and the values they read, for templates/
-//	.cache/istio/v1x29            each version's own chart of istiod, for the tests that compare with it
+//	files/istio/v1x31             each version's injection templates and the values they read, for templates/
+//	.cache/istio/v1x31            each version's own chart of istiod and its VERSION, for the tests that compare with them
 //	.cache/crds                   the ModuleConfig CRD, for cmd/operator outside Deckhouse
 //
 // Versions are those of go.mod and of tools/istio-*/go.mod; all have a
@@ -51,6 +51,7 @@ func istioSources() []source {
 			pin(v, istiodChart+"/files", files+"/templates", "profile-*"),
 			pin(v, istiodChart+"/values.yaml", files+"/values.yaml", ""),
 			pin(v, istiodChart, chart+"/istio-discovery", ""),
+			pin(v, "VERSION", chart+"/VERSION", ""),
 		)
 	}
 	return all

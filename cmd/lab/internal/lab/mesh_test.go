@@ -40,7 +40,7 @@ func istiodPod(revision, reason, message string) *corev1.Pod {
 }
 
 func TestTheLabWaitsForEveryIstiod(t *testing.T) {
-	unobserved := istiodDeployment("v1x29", 1, 1, 1)
+	unobserved := istiodDeployment("v1x31", 1, 1, 1)
 	unobserved.Generation = 3
 	for name, test := range map[string]struct {
 		objects []runtime.Object
@@ -51,27 +51,27 @@ func TestTheLabWaitsForEveryIstiod(t *testing.T) {
 	}{
 		"none is installed": {nil, "no istiod", ""},
 		"all are ready": {
-			[]runtime.Object{istiodDeployment("v1x29", 2, 2, 2), istiodDeployment("v1x27", 1, 1, 1)}, "", "",
+			[]runtime.Object{istiodDeployment("v1x31", 2, 2, 2), istiodDeployment("v1x30", 1, 1, 1)}, "", "",
 		},
 		"one of two revisions is not ready": {
-			[]runtime.Object{istiodDeployment("v1x29", 1, 1, 1), istiodDeployment("v1x27", 1, 1, 0)},
-			"0 of 1 Pods of Deployment istiod-v1x27 are ready", "",
+			[]runtime.Object{istiodDeployment("v1x31", 1, 1, 1), istiodDeployment("v1x30", 1, 1, 0)},
+			"0 of 1 Pods of Deployment istiod-v1x30 are ready", "",
 		},
 		"one of two Pods is not ready": {
-			[]runtime.Object{istiodDeployment("v1x29", 2, 2, 1)}, "1 of 2 Pods", "",
+			[]runtime.Object{istiodDeployment("v1x31", 2, 2, 1)}, "1 of 2 Pods", "",
 		},
 		"the ready Pod is of an older template": {
-			[]runtime.Object{istiodDeployment("v1x29", 1, 0, 1)}, "1 of 1 Pods", "",
+			[]runtime.Object{istiodDeployment("v1x31", 1, 0, 1)}, "1 of 1 Pods", "",
 		},
 		"the status is older than the Deployment": {
-			[]runtime.Object{unobserved}, "Deployment istiod-v1x29", "",
+			[]runtime.Object{unobserved}, "Deployment istiod-v1x31", "",
 		},
 		"what its Pod waits for is said": {
-			[]runtime.Object{istiodDeployment("v1x29", 1, 1, 0), istiodPod("v1x29", "", "its probes have not passed yet")},
-			"Pod istiod-v1x29-1: its probes have not passed yet", "",
+			[]runtime.Object{istiodDeployment("v1x31", 1, 1, 0), istiodPod("v1x31", "", "its probes have not passed yet")},
+			"Pod istiod-v1x31-1: its probes have not passed yet", "",
 		},
 		"waiting for what has not been built is in vain": {
-			[]runtime.Object{istiodDeployment("v1x29", 1, 1, 0), istiodPod("v1x29", "NotInLab", "run `make tools`")}, "", "run `make tools`",
+			[]runtime.Object{istiodDeployment("v1x31", 1, 1, 0), istiodPod("v1x31", "NotInLab", "run `make tools`")}, "", "run `make tools`",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,11 +103,11 @@ func TestTheLabWaitsForTheWebhooksOfEveryIstiod(t *testing.T) {
 		return &admissionv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	}
 	all := []runtime.Object{
-		validating("istio-validator-v1x29-d8-istio"), validating("istio-validator-v1x27-d8-istio"),
+		validating("istio-validator-v1x31-d8-istio"), validating("istio-validator-v1x30-d8-istio"),
 		mutating("istio-revision-tag-default"),
-		mutating("istio-sidecar-injector-v1x29-d8-istio"), mutating("istio-sidecar-injector-v1x27-d8-istio"),
+		mutating("istio-sidecar-injector-v1x31-d8-istio"), mutating("istio-sidecar-injector-v1x30-d8-istio"),
 	}
-	revisions := []string{"v1x29", "v1x27"}
+	revisions := []string{"v1x31", "v1x30"}
 	if missing := clusterWith(all...).missingWebhook(t.Context(), revisions); missing != "" {
 		t.Errorf("with all of them: %s", missing)
 	}

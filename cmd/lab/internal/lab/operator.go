@@ -14,6 +14,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/loopback"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
 )
 
 const (
@@ -57,6 +58,7 @@ func startOperator(c *cluster, address netip.Addr) (*operator, error) {
 			"--listen-address", address.String(),
 			"--listen-port", strconv.Itoa(port),
 			"--leader-elect=false",
+			"--istio-versions", strings.Join(builtIstios(), ","),
 		},
 		Env: append([]string{
 			"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir,
@@ -71,6 +73,15 @@ func startOperator(c *cluster, address netip.Addr) (*operator, error) {
 		Next: func(context.Context) (process.Command, error) { return command, nil },
 	})
 	return started, nil
+}
+
+// builtIstios are the full versions of the istiods that `make tools` builds.
+func builtIstios() []string {
+	var built []string
+	for _, version := range istioversion.All() {
+		built = append(built, version.ModuleFull())
+	}
+	return built
 }
 
 // metrics is where addon-operator's own are, hookMetrics where those of the module's hooks are.

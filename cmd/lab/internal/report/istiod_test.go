@@ -27,8 +27,8 @@ func TestIstiodChecks(t *testing.T) {
 		want string
 	}{
 		"without one, that is said":  {nil, "×istiod is installed"},
-		"a ready one is as expected": {[]runtime.Object{istiod("v1x29", 1)}, "istiod-v1x29 is ready"},
-		"each revision is looked at": {[]runtime.Object{istiod("v1x27", 0), istiod("v1x29", 1)}, "×istiod-v1x27 is ready, istiod-v1x29 is ready"},
+		"a ready one is as expected": {[]runtime.Object{istiod("v1x31", 1)}, "istiod-v1x31 is ready"},
+		"each revision is looked at": {[]runtime.Object{istiod("v1x30", 0), istiod("v1x31", 1)}, "×istiod-v1x30 is ready, istiod-v1x31 is ready"},
 		"another Deployment is none": {[]runtime.Object{&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "d8-istio", Name: "kiali"}}}, "×istiod is installed"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -58,7 +58,7 @@ func TestWhetherIstiodReadsARemoteClusterIsToldWithItsOwnWord(t *testing.T) {
 		"it does not say a word": {"", errors.New("connection refused"), false, "connection refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			check := readCheck("v1x29", "cluster-b", test.status, test.err)
+			check := readCheck("v1x31", "cluster-b", test.status, test.err)
 			if check.OK != test.ok || !strings.Contains(check.Message, test.want) || (check.Hint == "") != test.ok {
 				t.Errorf("check %+v", check)
 			}

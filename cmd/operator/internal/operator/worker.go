@@ -94,6 +94,7 @@ func (w worker) run(ctx context.Context) (err error) {
 		ClusterDomain: w.opts.ClusterDomain,
 		ImageRegistry: w.opts.ImageRegistry,
 		ModulesDir:    w.opts.ModulesDir,
+		IstioVersions: w.opts.IstioVersions,
 	}, dependencies)
 
 	socket, removeSocket, err := debugSocket(w.tempDir)

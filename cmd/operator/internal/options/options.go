@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
 )
 
 // Options of the operator. Fill them with Default and Bind, then call Complete.
@@ -39,6 +41,8 @@ type Options struct {
 	ClusterDomain string
 	// ImageRegistry is the repository of the modules' images.
 	ImageRegistry string
+	// IstioVersions are the full versions of Istio in the modules' images; empty: those of this release of the module.
+	IstioVersions []string
 	// LogLevel is debug, info, warn or error.
 	LogLevel string
 	// KubeClientQPS and KubeClientBurst limit requests to the API server.
@@ -80,6 +84,7 @@ func (o *Options) Bind(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "work only while holding the Lease, so that several replicas can run")
 	flags.StringVar(&o.ClusterDomain, "cluster-domain", o.ClusterDomain, "`domain` of the cluster's Services (default from kubeadm's ConfigMap, else cluster.local)")
 	flags.StringVar(&o.ImageRegistry, "image-registry", o.ImageRegistry, "`repository` that the modules' images are pulled from")
+	flags.StringSliceVar(&o.IstioVersions, "istio-versions", o.IstioVersions, "full `versions` of Istio in the modules' images, such as 1.31.0,1.29.1, for images that are not those of this release of the module")
 	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "`level` of the log: "+strings.Join(logLevels, ", "))
 	flags.Float32Var(&o.KubeClientQPS, "kube-client-qps", o.KubeClientQPS, "requests to the API server per second, on average")
 	flags.IntVar(&o.KubeClientBurst, "kube-client-burst", o.KubeClientBurst, "requests to the API server at once")
@@ -119,6 +124,9 @@ func (o *Options) Complete() error {
 	}
 	if !slices.Contains(logLevels, o.LogLevel) {
 		errs = append(errs, fmt.Errorf("--log-level: there is no level %q, use one of %s", o.LogLevel, strings.Join(logLevels, ", ")))
+	}
+	if err := istioversion.CheckImages(o.IstioVersions); err != nil {
+		errs = append(errs, fmt.Errorf("--istio-versions: %w", err))
 	}
 	if o.KubeClientQPS <= 0 || o.KubeClientBurst <= 0 {
 		errs = append(errs, errors.New("--kube-client-qps and --kube-client-burst must be above 0"))

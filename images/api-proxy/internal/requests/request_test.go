@@ -31,7 +31,7 @@ func TestWhatIstiodAsksForPasses(t *testing.T) {
 			Verb: List, Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices", Namespace: "shop"},
 		"/apis/gateway.networking.k8s.io/v1beta1/gateways": {
 			Verb: List, Group: "gateway.networking.k8s.io", Version: "v1beta1", Resource: "gateways"},
-		"/api/v1/namespaces/d8-istio/configmaps?fieldSelector=metadata.name%3Distio-v1x29&watch=1": {
+		"/api/v1/namespaces/d8-istio/configmaps?fieldSelector=metadata.name%3Distio-v1x31&watch=1": {
 			Verb: Watch, Version: "v1", Resource: "configmaps", Namespace: "d8-istio"},
 		"/api/v1/namespaces/d8-istio/configmaps/istio": {
 			Verb: Get, Version: "v1", Resource: "configmaps", Namespace: "d8-istio", Name: "istio"},

@@ -1,0 +1,62 @@
+# For tools/*/build.sh, which build other people's programs into a cache that outlives the checkout. Source it.
+
+# tools_cache prints where everything is kept.
+tools_cache() { echo "${XDG_CACHE_HOME:-${HOME:?set HOME or XDG_CACHE_HOME}/.cache}/istio-module"; }
+
+# tools_digest FILE... prints what tells builds from different sources apart.
+tools_digest() { cat "$@" | sha256sum | cut -c 1-12; }
+
+# tools_link TARGET LINK makes or moves a link.
+tools_link() {
+  mkdir -p "$(dirname "$2")"
+  ln -sfn "$1" "$2"
+}
+
+# How often a build that takes long says that it goes on, in seconds.
+readonly tools_report_every=15
+
+tools_building=
+tools_ticker=
+tools_clean() {
+  [[ -z $tools_ticker ]] || kill "$tools_ticker" 2>/dev/null || true
+  [[ -z $tools_building ]] || rm -rf "$tools_building"
+  tools_ticker= tools_building=
+}
+trap tools_clean EXIT
+
+# tools_tick WHAT USUALLY reports until it is ended. read waits without a process that could outlive this one.
+tools_tick() {
+  while true; do
+    read -rt "$tools_report_every" <> <(:) || true
+    echo "tools: building $1: $((SECONDS - begun)) s so far, usually $2"
+  done
+}
+
+# tools_build_once WHAT USUALLY TARGET COMMAND... fills the folder TARGET unless it is there: it runs the command with
+# one more argument, a folder beside TARGET that gets its name when the command has succeeded. So an interrupted or a
+# second, simultaneous build leaves nothing half done.
+tools_build_once() {
+  local what=$1 usually=$2 target=$3 begun=$SECONDS
+  shift 3
+  if [[ -d $target ]]; then
+    echo "tools: $what is built: $target"
+    return
+  fi
+  echo "tools: building $what: usually $usually the first time"
+  mkdir -p "$(dirname "$target")"
+  tools_building=$(mktemp -d "$target.XXXXXX")
+  tools_tick "$what" "$usually" &
+  tools_ticker=$!
+  "$@" "$tools_building"
+  chmod 755 "$tools_building"
+  kill "$tools_ticker" 2>/dev/null || true
+  wait "$tools_ticker" 2>/dev/null || true
+  tools_ticker=
+  # Whoever was faster with the same sources has built the same.
+  if ! mv -T "$tools_building" "$target" 2>/dev/null && [[ ! -d $target ]]; then
+    echo "tools: cannot move $tools_building to $target" >&2
+    return 1
+  fi
+  tools_clean
+  echo "tools: built $what in $((SECONDS - begun)) s: $target"
+}
