@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 
 # The same programs with or without a C compiler, and one build cache for `go build` and `go test`.
 export CGO_ENABLED ?= 0
+# The Go that go.mod names, whatever Go runs make: older ones and newer ones fetch it.
+export GOTOOLCHAIN := $(shell sed -n 's/^toolchain //p' go.mod)
 # Settings of a person's other work must not change what is built here.
 export GOWORK := off
 export GOFLAGS := -mod=readonly -buildvcs=false

@@ -29,7 +29,7 @@ func checkRules(root *schema.Structural) error {
 			return
 		}
 		compiled, err := cel.Compile(node, model.SchemaDeclType(node, node == root), celconfig.PerCallLimit,
-			environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion(), true), cel.NewExpressionsEnvLoader())
+			environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()), cel.NewExpressionsEnvLoader())
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", path, err))
 			return

@@ -130,7 +130,7 @@ func TestOnlyTheModulesOwnObjectsAreNotChecked(t *testing.T) {
 // newCompiler is the API server's own CEL environment.
 func newCompiler(t *testing.T) *plugincel.CompositedCompiler {
 	t.Helper()
-	compiler, err := plugincel.NewCompositedCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion(), true))
+	compiler, err := plugincel.NewCompositedCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()))
 	if err != nil {
 		t.Fatal(err)
 	}
