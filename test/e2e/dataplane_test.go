@@ -205,13 +205,13 @@ func TestAPeersCAIsTrustedForItsOwnDomainOnly(t *testing.T) {
 				if test.accepted {
 					return suite.a.answers(client, webURL(peer.hostname()), between(own, identity, entranceName))
 				}
-				return suite.a.answers(client, webURL(peer.hostname()), status(503))
+				return suite.a.answers(client, webURL(peer.hostname()), httpStatus(503))
 			})
 		})
 	}
 	t.Run("and not for another identity than the Service's", func(t *testing.T) {
 		entrance.show(forge(t, peer.authority, "spiffe://bounded.example/ns/shop/sa/other"))
-		suite.a.awaitAnswer(t, "the client rejects the server", client, webURL(peer.hostname()), status(503))
+		suite.a.awaitAnswer(t, "the client rejects the server", client, webURL(peer.hostname()), httpStatus(503))
 	})
 
 	genuine := visitHost(host, forge(t, peer.authority, identity))

@@ -29,12 +29,12 @@ type part string
 const (
 	// outside of all labs: the tests start labs of their own, and end them.
 	outside part = "outside"
-	// federated: two sovereign clusters.
-	federated part = "federated"
-	// idle follows federated in the same lab, while other labs work.
-	idle part = "idle"
-	// meshed: two clusters of one mesh, and a third that is federated with the first.
-	meshed part = "meshed"
+	// inFederation: two sovereign clusters.
+	inFederation part = "federation"
+	// whileQuiet follows inFederation in the same lab, while other labs work.
+	whileQuiet part = "quiet"
+	// inMixed: two clusters of one mesh, and a third that is federated with the first.
+	inMixed part = "mixed"
 )
 
 // partOf the test of that name.
@@ -43,11 +43,11 @@ func partOf(test string) part {
 	case "TestLab":
 		return outside
 	case "TestMulticluster":
-		return meshed
+		return inMixed
 	case "TestWhenNothingChangesNothingIsWritten":
-		return idle
+		return whileQuiet
 	}
-	return federated
+	return inFederation
 }
 
 // recipe of a lab.
@@ -116,24 +116,24 @@ func (r *runner) fail(err error) {
 // that only watch a quiet lab do so beside those of the other lab.
 func (r *runner) federationAndMesh() {
 	quietDone := func() {}
-	if r.needs(federated) || r.needs(idle) {
+	if r.needs(inFederation) || r.needs(whileQuiet) {
 		first, err := openLab(federationLab)
 		r.fail(err)
 		if err == nil {
 			defer func() { r.fail(first.close(r.failed)) }()
-			if r.needs(federated) {
-				r.fail(r.tests(first, federated, os.Stdout))
+			if r.needs(inFederation) {
+				r.fail(r.tests(first, inFederation, os.Stdout))
 			}
-			if r.needs(idle) {
+			if r.needs(whileQuiet) {
 				quietDone = r.beside(first)
 			}
 		}
 	}
-	if r.needs(meshed) && r.ctx.Err() == nil {
+	if r.needs(inMixed) && r.ctx.Err() == nil {
 		second, err := openLab(mixedLab)
 		r.fail(err)
 		if err == nil {
-			r.fail(r.tests(second, meshed, os.Stdout))
+			r.fail(r.tests(second, inMixed, os.Stdout))
 			r.fail(second.close(r.failed))
 		}
 	}
@@ -144,7 +144,7 @@ func (r *runner) federationAndMesh() {
 func (r *runner) beside(in *openedLab) (wait func()) {
 	var output bytes.Buffer
 	result := make(chan error, 1)
-	go func() { result <- r.tests(in, idle, &output) }()
+	go func() { result <- r.tests(in, whileQuiet, &output) }()
 	return func() {
 		r.fail(<-result)
 		_, _ = os.Stdout.Write(output.Bytes())

@@ -198,8 +198,8 @@ func between(caller, server, pod string) func(answer) string {
 	}
 }
 
-// status is the wish for an answer of HTTP with that status.
-func status(wanted int) func(answer) string {
+// httpStatus is the wish for an answer of HTTP with that status.
+func httpStatus(wanted int) func(answer) string {
 	return func(got answer) string {
 		if got.status != wanted {
 			return fmt.Sprintf("it is %s, not status %d", got, wanted)
