@@ -6,21 +6,25 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+)
 
-	"github.com/deckhouse-mesh/istio/test/mesh"
+// Modes of a PeerAuthentication; "" is none.
+const (
+	strict  = "STRICT"
+	disable = "DISABLE"
 )
 
 func TestTheGlobalTLSModeHoldsWhereANamespaceHasNotItsOwn(t *testing.T) {
 	suite.a.awaitMesh(t, defaultIstio())
 	plain, outside := suite.a.labelled(t, inMesh), suite.a.namespace(t)
-	namespaces := map[mesh.Mode]string{"": plain, mesh.Strict: suite.a.labelled(t, inMesh), mesh.Disable: suite.a.labelled(t, inMesh)}
-	servers, hosts := map[mesh.Mode]*corev1.Pod{}, map[mesh.Mode]string{}
+	namespaces := map[string]string{"": plain, strict: suite.a.labelled(t, inMesh), disable: suite.a.labelled(t, inMesh)}
+	servers, hosts := map[string]*corev1.Pod{}, map[string]string{}
 	client, stranger := suite.a.run(t, newPod(plain, "client", nil, nil)), suite.a.run(t, newPod(outside, "stranger", nil, nil))
 	for mode, namespace := range namespaces {
 		servers[mode], hosts[mode] = suite.a.run(t, newPod(namespace, "api", nil, nil)), suite.a.serve(t, namespace, "api")
 		if mode != "" {
 			suite.a.apply(t, peerAuthentications, "PeerAuthentication", namespace, "default", map[string]any{
-				"mtls": map[string]any{"mode": string(mode)},
+				"mtls": map[string]any{"mode": mode},
 			})
 		}
 	}
@@ -31,7 +35,7 @@ func TestTheGlobalTLSModeHoldsWhereANamespaceHasNotItsOwn(t *testing.T) {
 	own := suite.a.spiffe(t, plain, "default")
 
 	// holds when the server speaks mutual TLS to clients of the mesh, or plaintext, and others are answered, or not.
-	holds := func(mode mesh.Mode, mutual, open bool) string {
+	holds := func(mode string, mutual, open bool) string {
 		caller, server := "", ""
 		if mutual {
 			caller, server = own, suite.a.spiffe(t, namespaces[mode], "default")
@@ -54,7 +58,7 @@ func TestTheGlobalTLSModeHoldsWhereANamespaceHasNotItsOwn(t *testing.T) {
 	} {
 		suite.a.reconfigure(t, map[string]any{"tlsMode": test.setting})
 		eventually(t, prompt, test.setting+" holds where nothing else is said", func() string { return holds("", test.mutual, test.open) })
-		eventually(t, prompt, "a namespace that says STRICT stays so with "+test.setting, func() string { return holds(mesh.Strict, true, false) })
-		eventually(t, prompt, "a namespace that says DISABLE stays so with "+test.setting, func() string { return holds(mesh.Disable, false, true) })
+		eventually(t, prompt, "a namespace that says STRICT stays so with "+test.setting, func() string { return holds(strict, true, false) })
+		eventually(t, prompt, "a namespace that says DISABLE stays so with "+test.setting, func() string { return holds(disable, false, true) })
 	}
 }
