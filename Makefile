@@ -38,23 +38,28 @@ build: generate ## Build bin/{lab,operator,metadata-exporter,api-proxy}
 	@go build -o bin/api-proxy ./images/api-proxy/cmd/api-proxy
 
 .PHONY: tools
-tools: ## Build other people's programs for the lab (Kubernetes' control plane, istiod, Traefik) once, into a cache
+tools: ## Build other people's programs for the lab (Kubernetes, containerd, CoreDNS, Istio, Traefik) once, into a cache; REVISIONS="v1x31 …" of Istio alone
 	@tools/kube/build.sh "$(CURDIR)/.cache/tools/kube"
-	@tools/istio/build.sh "$(CURDIR)/.cache/tools/istio"
+	@tools/containerd/build.sh "$(CURDIR)/.cache/tools/node"
+	@tools/runc/build.sh "$(CURDIR)/.cache/tools/node"
+	@tools/coredns/build.sh "$(CURDIR)/.cache/tools/coredns"
+	@tools/istio/build.sh "$(CURDIR)/.cache/tools/istio" $(REVISIONS)
+	@tools/envoy/build.sh "$(CURDIR)/.cache/tools/envoy" $(REVISIONS)
 	@tools/traefik/build.sh "$(CURDIR)/.cache/tools/traefik"
+	@tools/debian/build.sh "$(CURDIR)/.cache/tools/debian"
+	@tools/pause/build.sh "$(CURDIR)/.cache/tools/pause"
 
-.PHONY: demo-tools
-demo-tools: ## Build those of them that the demo needs: istiod of the default version alone
-	@tools/kube/build.sh "$(CURDIR)/.cache/tools/kube"
-	@tools/istio/build.sh "$(CURDIR)/.cache/tools/istio" default
-	@tools/traefik/build.sh "$(CURDIR)/.cache/tools/traefik"
+.PHONY: images
+images: build tools ## Build the images that the lab runs (ENVOY=FILE: another Envoy in the proxies)
+	@go run ./tools/images $(if $(ENVOY),--envoy "$(ENVOY)")
 
 .PHONY: demo
-demo: build demo-tools ## Show federation on two clusters; stays until Ctrl-C, DEMO_ONCE=1 ends by itself
+demo: REVISIONS ?= default
+demo: build tools ## Show federation on two clusters; stays until Ctrl-C, DEMO_ONCE=1 ends by itself
 	@exec bin/lab demo --state-dir "$(DEMO_DIR)" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
 
 .PHONY: test
-test: test-unit test-api-proxy test-e2e ## Run all tests
+test: test-unit test-api-proxy test-installation test-e2e ## Run all tests
 
 .PHONY: test-unit
 test-unit: generate ## Run the tests that need no cluster
@@ -69,6 +74,13 @@ test-api-proxy: generate tools ## Ask the API proxy for everything that a real A
 	@mkdir -p bin
 	@go build -o bin/api-proxy ./images/api-proxy/cmd/api-proxy
 	@go test -tags apiserver -count=1 -timeout 5m ./test/guarded/...
+
+.PHONY: test-installation
+test-installation: generate tools ## Run the operator with the rights of its manifests against a real API server
+	@echo "test: the operator's rights, on a real API server"
+	@mkdir -p bin
+	@go build -o bin/operator ./cmd/operator
+	@go test -tags apiserver -count=1 -timeout 10m -run 'TestTheOperator' ./cmd/lab/internal/install
 
 .PHONY: test-e2e
 test-e2e: build tools ## Run the end-to-end tests on a lab of two clusters
@@ -97,4 +109,4 @@ lint: generate ## Run go vet and golangci-lint (built on first use, some minutes
 .PHONY: clean
 clean: ## Remove what was built and generated here; the control plane stays in its cache
 	@if [[ -x bin/lab ]]; then for dir in .cache/lab "$(DEMO_DIR)"; do [[ ! -d $$dir ]] || bin/lab down --state-dir "$$dir"; done; fi
-	@rm -rf bin .cache charts crds/istio files
+	@rm -rf bin .cache charts crds/istio crds/operator files

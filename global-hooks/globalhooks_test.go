@@ -64,7 +64,7 @@ func value(in *pkg.HookInput, path string) gjson.Result {
 func TestAllHooksAreValid(t *testing.T) {
 	g := NewWithT(t)
 	names := map[string]bool{}
-	for _, hook := range Hooks(Options{ModulesDir: t.TempDir()}) {
+	for _, hook := range Hooks(Options{}) {
 		g.Expect(hook.Validate()).To(Succeed(), hook.Name)
 		g.Expect(names).NotTo(HaveKey(hook.Name))
 		names[hook.Name] = true
@@ -311,29 +311,31 @@ func TestIstioVersionsInTheImages(t *testing.T) {
 }
 
 func TestModulesImages(t *testing.T) {
-	g := NewWithT(t)
-	modules := t.TempDir()
-	write := func(path, content string) {
-		file := filepath.Join(modules, path)
-		g.Expect(os.MkdirAll(filepath.Dir(file), 0o700)).To(Succeed())
-		g.Expect(os.WriteFile(file, []byte(content), 0o600)).To(Succeed())
+	file := filepath.Join(t.TempDir(), "images_digests.json")
+	hook := modulesImages("registry.example.com/istio", file)
+	write := func(content string) {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	write("values.yaml", "")
-	write("110-istio/images/metadata-exporter/werf.inc.yaml", "")
-	write("110-istio/images/proxyv2-v1x31/werf.inc.yaml", "")
-	write("120-built-module/images_digests.json", `{"server":"sha256:abc"}`)
-	write("120-built-module/images/never-looked-at/werf.inc.yaml", "")
 
-	hook := modulesImages("registry.example.com/istio", modules)
-	in := run(t, hook, func(*helpers.InputBuilder) {})
-	g.Expect(value(in, "global.modulesImages.registry.base").String()).To(Equal("registry.example.com/istio"))
-	g.Expect(value(in, "global.modulesImages.digests.builtModule").Raw).To(MatchJSON(`{"server":"sha256:abc"}`))
-	placeholders := value(in, "global.modulesImages.digests.istio").Map()
-	g.Expect(placeholders).To(And(HaveLen(2), HaveKey("metadataExporter"), HaveKey("proxyv2V1x31")))
-	g.Expect(placeholders["metadataExporter"].String()).To(MatchRegexp(`^sha256:[0-9a-f]{64}$`))
-	g.Expect(placeholders["metadataExporter"].String()).NotTo(Equal(placeholders["proxyv2V1x31"].String()))
-
-	write("120-built-module/images_digests.json", `[]`)
-	_, err := tryRun(t, hook, func(*helpers.InputBuilder) {})
-	g.Expect(err).To(MatchError(And(ContainSubstring("120-built-module"), ContainSubstring("images_digests.json"))))
+	t.Run("come from the file, by their names", func(t *testing.T) {
+		g := NewWithT(t)
+		write(`{"metadataExporter":"sha256:abc"}`)
+		in := run(t, hook, func(*helpers.InputBuilder) {})
+		g.Expect(value(in, "global.modulesImages.registry.base").String()).To(Equal("registry.example.com/istio"))
+		g.Expect(value(in, "global.modulesImages.digests.istio").Raw).To(MatchJSON(`{"metadataExporter":"sha256:abc"}`))
+	})
+	t.Run("are never invented", func(t *testing.T) {
+		g := NewWithT(t)
+		g.Expect(os.Remove(file)).To(Succeed())
+		_, err := tryRun(t, hook, func(*helpers.InputBuilder) {})
+		g.Expect(err).To(MatchError(And(ContainSubstring(file), ContainSubstring("--images-digests"), ContainSubstring("make images"))))
+	})
+	t.Run("are an error in a file of another form", func(t *testing.T) {
+		g := NewWithT(t)
+		write(`[]`)
+		_, err := tryRun(t, hook, func(*helpers.InputBuilder) {})
+		g.Expect(err).To(MatchError(ContainSubstring(file)))
+	})
 }

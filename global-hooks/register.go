@@ -15,8 +15,8 @@ type Options struct {
 	ClusterDomain string
 	// ImageRegistry is the repository of the modules' images.
 	ImageRegistry string
-	// ModulesDir is where modules lie, each with its images_digests.json.
-	ModulesDir string
+	// ImagesDigests is a file with the digests of the module's images.
+	ImagesDigests string
 	// IstioVersions are the full versions of Istio in those images; empty: those of this release of the module.
 	IstioVersions []string
 }
@@ -29,7 +29,7 @@ func Hooks(options Options) []hookruntime.Hook {
 		kubernetesVersion(),
 		controlPlane(),
 		enabledModules(),
-		modulesImages(options.ImageRegistry, options.ModulesDir),
+		modulesImages(options.ImageRegistry, options.ImagesDigests),
 		istioVersions(options.IstioVersions),
 	}
 }

@@ -12,6 +12,21 @@ tools_link() {
   ln -sfn "$1" "$2"
 }
 
+# The table of Istio's versions.
+readonly tools_istio_table=$(dirname "${BASH_SOURCE[0]}")/../lib/istioversion/versions.yaml
+
+# tools_istio_revisions [REVISION...] prints them, each on a line: "default" is that of the table's first version, and
+# without any it prints all of the table, newest first.
+tools_istio_revisions() {
+  local all
+  all=$(awk '$1 == "-" && $2 == "version:" { gsub(/"/, "", $3); sub(/\./, "x", $3); print "v" $3 }' "$tools_istio_table")
+  if (($# == 0)); then
+    echo "$all"
+  else
+    printf '%s\n' "${@/#default/$(head -n 1 <<<"$all")}"
+  fi
+}
+
 # How often a build that takes long says that it goes on, in seconds.
 readonly tools_report_every=15
 

@@ -13,6 +13,10 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/cleaner"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/node"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/visit"
 )
 
 // Exit codes.
@@ -32,6 +36,10 @@ type reported struct{ error }
 var errInterrupted = errors.New("interrupted")
 
 func main() {
+	// Processes of a lab that are this program under another name.
+	if node.Main(os.Args) || cleaner.Main(os.Args) || visit.Main(os.Args) {
+		return
+	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -45,11 +53,14 @@ func main() {
 func exitCode(err error) int {
 	var usage usageError
 	var told reported
+	var code exitCodeError
 	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
+	case errors.As(err, &code):
+		return int(code)
 	case errors.As(err, &usage):
 		fmt.Fprintf(os.Stderr, "error: %v\n", err)
 		return exitUsage
@@ -70,7 +81,8 @@ each and joins every cluster to every other. No container runtime is needed.`,
 		SilenceUsage:  true,
 	}
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	command.AddCommand(newUpCommand(), newStatusCommand(), newDownCommand(), newDemoCommand(), newNetworkCommand())
+	command.AddCommand(newUpCommand(), newStatusCommand(), newDownCommand(), newDemoCommand(), newNetworkCommand(),
+		newImageCommand(), newExecCommand(), newLinkCommand(), newNodeCommand())
 	return command
 }
 

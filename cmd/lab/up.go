@@ -25,6 +25,12 @@ type upFlags struct {
 	root       string
 	detach     bool
 	background bool
+
+	// nodes of each cluster; 0 for a lab of processes.
+	nodes   int
+	network string
+	images  string
+	bare    bool
 }
 
 func newUpCommand() *cobra.Command {
@@ -34,6 +40,9 @@ func newUpCommand() *cobra.Command {
 		Short: "Start clusters and join them; runs until Ctrl-C, or in the background with --detach",
 		Args:  noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
+			if flags.nodes > 0 {
+				return upTestbed(command.Context(), flags, command.OutOrStdout())
+			}
 			return up(command.Context(), flags, command.OutOrStdout())
 		},
 	}
@@ -45,7 +54,12 @@ func newUpCommand() *cobra.Command {
 	set.StringVar(&flags.root, "root", "", "folder of the project (default: the parent of the folder that holds this program)")
 	set.BoolVar(&flags.detach, "detach", false, "return when all is up and leave the lab running in the background")
 	set.BoolVar(&flags.background, "background", false, "be the background process of --detach")
+	set.IntVar(&flags.nodes, "nodes", 0, "real nodes of each cluster (root); 0 for a lab of processes")
+	set.StringVar(&flags.network, "network", "", "flat: Pod ranges are routed between clusters (default for multicluster); separate: they are not (default otherwise)")
+	set.StringVar(&flags.images, "images", "", "folder of the images, an OCI layout (default: .cache/images of the project)")
+	set.BoolVar(&flags.bare, "bare", false, "leave out all that needs images: Ready nodes with nothing on them")
 	_ = set.MarkHidden("background")
+	_ = set.MarkHidden("bare")
 	return command
 }
 

@@ -6,7 +6,7 @@
 //	crds/istio                    Istio's CRDs, installed by the module: those of the newest version
 //	files/istio/v1x31             each version's injection templates and the values they read, for templates/
 //	.cache/istio/v1x31            each version's own chart of istiod and its VERSION, for the tests that compare with them
-//	.cache/crds                   the ModuleConfig CRD, for cmd/operator outside Deckhouse
+//	crds/operator                 the ModuleConfig CRD, for cmd/operator outside Deckhouse
 //
 // Versions are those of go.mod and of tools/istio-*/go.mod; all have a
 // go.sum beside them, so what arrives is what was committed. Only the go
@@ -33,7 +33,7 @@ var sources = []source{
 	{
 		module: "github.com/deckhouse/deckhouse",
 		from:   "deckhouse-controller/crds/module-config.yaml",
-		to:     ".cache/crds/module-config.yaml",
+		to:     "crds/operator/module-config.yaml",
 	},
 }
 

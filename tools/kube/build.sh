@@ -11,7 +11,7 @@ set -euo pipefail
 
 readonly link=$1
 readonly here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-readonly programs=(etcd kube-apiserver kube-controller-manager)
+readonly programs=(etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl)
 
 complete() {
   local program

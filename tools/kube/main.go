@@ -15,7 +15,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
-	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
@@ -51,8 +50,8 @@ func run(command *cobra.Command, args []string) int {
 
 func runKubelet(args []string) int {
 	os.Args = args
-	var ctx context.Context = genericapiserver.SetupSignalContext()
-	return cli.Run(kubelet.NewKubeletCommand(ctx))
+	// The command itself listens for signals, which can be done but once.
+	return cli.Run(kubelet.NewKubeletCommand(context.Background()))
 }
 
 func runKubectl(args []string) int {

@@ -66,7 +66,7 @@ func (l Layout) GlobalHooksDir() string { return filepath.Join(l.Root, "global-h
 
 // ModuleConfigCRD is the definition of ModuleConfig, made by `make generate`.
 func (l Layout) ModuleConfigCRD() string {
-	return filepath.Join(l.Root, ".cache", "crds", "module-config.yaml")
+	return filepath.Join(l.Root, "crds", "operator", "module-config.yaml")
 }
 
 // Istiod is the program of a revision, built by `make tools`.

@@ -67,6 +67,15 @@ func NewAuthority(commonName string) (*Authority, error) {
 	return &Authority{certificate: certificate, key: key, PEM: encode("CERTIFICATE", der)}, nil
 }
 
+// KeyPEM is the authority's private key (PKCS #8), for programs that sign by themselves.
+func (a *Authority) KeyPEM() ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(a.key)
+	if err != nil {
+		return nil, fmt.Errorf("encode the key of authority %q: %w", a.certificate.Subject.CommonName, err)
+	}
+	return encode("PRIVATE KEY", der), nil
+}
+
 // Issue makes a key and a certificate for the subject.
 func (a *Authority) Issue(subject Subject) (Pair, error) {
 	key, keyPEM, err := newKey()

@@ -55,18 +55,28 @@ func (g *Group) start(command Command) (*exec.Cmd, error) {
 	defer func() { _ = log.Close() }()
 
 	cmd := exec.Command(command.Path, command.Args...)
-	cmd.Env = append(append([]string{}, command.Env...), MarkVariable+"="+g.mark)
+	cmd.Env = command.Env
 	cmd.Dir = command.Dir
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		// Out of the terminal's group: Ctrl-C reaches the lab only, which then stops things in order.
-		Setpgid:   true,
-		Pdeathsig: syscall.SIGKILL,
+	if err := g.Start(cmd); err != nil {
+		return nil, err
 	}
+	return cmd, nil
+}
+
+// Start starts a command that the kernel kills when this program dies.
+func (g *Group) Start(cmd *exec.Cmd) error {
+	cmd.Env = append(append([]string{}, cmd.Env...), MarkVariable+"="+g.mark)
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	// Out of the terminal's group: Ctrl-C reaches the lab only, which then stops things in order.
+	cmd.SysProcAttr.Setpgid = true
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	result := make(chan error, 1)
 	g.requests <- func() { result <- cmd.Start() }
 	if err := <-result; err != nil {
-		return nil, fmt.Errorf("start %s: %w", command.Path, err)
+		return fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
-	return cmd, nil
+	return nil
 }

@@ -27,6 +27,8 @@ type Lab struct {
 	// Ready is set once every cluster is up and joined.
 	Ready    bool      `json:"ready"`
 	Clusters []Cluster `json:"clusters"`
+	// Fabric is absent from a lab of processes.
+	Fabric *Fabric `json:"fabric,omitempty"`
 }
 
 // Cluster is where to find one cluster and its parts.
@@ -52,6 +54,30 @@ type Cluster struct {
 	// Istiod is where to reach istiod of each revision that is installed.
 	Istiod    map[string]Istiod `json:"istiod"`
 	Processes []Process         `json:"processes"`
+	// PodSubnet and ServiceSubnet are the cluster's ranges.
+	PodSubnet     string `json:"podSubnet,omitempty"`
+	ServiceSubnet string `json:"serviceSubnet,omitempty"`
+	Nodes         []Node `json:"nodes,omitempty"`
+}
+
+// Node of a cluster.
+type Node struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	// PID of its first process, as the person's shell sees it; 0 when the node is stopped.
+	PID int `json:"pid"`
+	// Logs is the folder of its programs' logs.
+	Logs string `json:"logs"`
+}
+
+// Fabric is the network between the clusters.
+type Fabric struct {
+	// Address of the fabric itself.
+	Address string `json:"address"`
+	// Network is the path by which its network namespace can be entered while the lab runs.
+	Network string `json:"network"`
+	// Cuts are the links between clusters that are cut.
+	Cuts [][2]string `json:"cuts,omitempty"`
 }
 
 // Istiod is where to reach one revision's istiod. The addresses stay the same
@@ -150,6 +176,7 @@ func (f *File) Snapshot() Lab {
 	lab.Clusters = slices.Clone(lab.Clusters)
 	for i := range lab.Clusters {
 		lab.Clusters[i].Processes = slices.Clone(lab.Clusters[i].Processes)
+		lab.Clusters[i].Nodes = slices.Clone(lab.Clusters[i].Nodes)
 		lab.Clusters[i].Istiod = maps.Clone(lab.Clusters[i].Istiod)
 	}
 	return lab

@@ -93,7 +93,7 @@ func (w worker) run(ctx context.Context) (err error) {
 	globalhooks.Register(globalhooks.Options{
 		ClusterDomain: w.opts.ClusterDomain,
 		ImageRegistry: w.opts.ImageRegistry,
-		ModulesDir:    w.opts.ModulesDir,
+		ImagesDigests: w.opts.ImagesDigests,
 		IstioVersions: w.opts.IstioVersions,
 	}, dependencies)
 

@@ -41,6 +41,8 @@ type Options struct {
 	ClusterDomain string
 	// ImageRegistry is the repository of the modules' images.
 	ImageRegistry string
+	// ImagesDigests is a file with the digests of the module's images.
+	ImagesDigests string
 	// IstioVersions are the full versions of Istio in the modules' images; empty: those of this release of the module.
 	IstioVersions []string
 	// LogLevel is debug, info, warn or error.
@@ -52,18 +54,20 @@ type Options struct {
 
 var logLevels = []string{"debug", "info", "warn", "error"}
 
-// Default returns the options of a process that was started without flags;
-// folders lie relative to its executable.
+// Default returns the options of a process that was started without flags:
+// folders lie beside its executable or one above, which fits both the image
+// (/operator, /modules) and a source tree (bin/operator, modules).
 func Default(executable string) Options {
 	root := filepath.Dir(filepath.Dir(executable))
 	return Options{
 		Namespace:      "d8-system",
 		ModulesDir:     filepath.Join(root, "modules"),
 		GlobalHooksDir: filepath.Join(root, "global-hooks"),
-		CRDsDir:        filepath.Join(root, ".cache", "crds"),
+		CRDsDir:        filepath.Join(root, "crds", "operator"),
 		ListenPort:     9650,
 		LeaderElect:    true,
 		ImageRegistry:  "ghcr.io/deckhouse-mesh/istio",
+		ImagesDigests:  filepath.Join(root, "modules", "110-istio", "images_digests.json"),
 		LogLevel:       "info",
 		// addon-operator's own 5 and 10 make it wait for itself for seconds.
 		KubeClientQPS:   100,
@@ -84,6 +88,7 @@ func (o *Options) Bind(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "work only while holding the Lease, so that several replicas can run")
 	flags.StringVar(&o.ClusterDomain, "cluster-domain", o.ClusterDomain, "`domain` of the cluster's Services (default from kubeadm's ConfigMap, else cluster.local)")
 	flags.StringVar(&o.ImageRegistry, "image-registry", o.ImageRegistry, "`repository` that the modules' images are pulled from")
+	flags.StringVar(&o.ImagesDigests, "images-digests", o.ImagesDigests, "`file` with the digest of each image of the module, a JSON object by image name in camelCase")
 	flags.StringSliceVar(&o.IstioVersions, "istio-versions", o.IstioVersions, "full `versions` of Istio in the modules' images, such as 1.31.0,1.29.1, for images that are not those of this release of the module")
 	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "`level` of the log: "+strings.Join(logLevels, ", "))
 	flags.Float32Var(&o.KubeClientQPS, "kube-client-qps", o.KubeClientQPS, "requests to the API server per second, on average")
@@ -107,6 +112,7 @@ func (o *Options) Complete() error {
 	absolute("modules-dir", &o.ModulesDir, true)
 	absolute("global-hooks-dir", &o.GlobalHooksDir, true)
 	absolute("crds-dir", &o.CRDsDir, false)
+	absolute("images-digests", &o.ImagesDigests, false)
 	if o.TempDir != "" {
 		absolute("temp-dir", &o.TempDir, false)
 	}

@@ -1,0 +1,44 @@
+// Package install puts the module on a cluster as a user would: it applies the
+// operator's manifests and the ModuleConfigs, and joins clusters with the
+// module's own resources. Every wait has a deadline, and its error says what was
+// not ready and why.
+package install
+
+import (
+	"time"
+
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/pki"
+)
+
+const (
+	// moduleNamespace is where the module installs everything.
+	moduleNamespace = "d8-istio"
+	// moduleLabels select what the module's templates render.
+	moduleLabels = "heritage=deckhouse,module=istio"
+
+	// stepTimeout bounds each wait of an installation; a loaded two-core machine needs a fraction of it.
+	stepTimeout = 5 * time.Minute
+)
+
+// Cluster that the module is installed on.
+type Cluster struct {
+	Clients *kube.Clients
+	// Image of the operator, by the reference that its node pulls.
+	Image string
+	// ImagesDigests, when not empty, takes the place of the operator's own file:
+	// the digest of each image of the module, JSON as in images_digests.json.
+	ImagesDigests []byte
+	// Arguments of the operator besides its defaults, --log-level=debug for example.
+	Arguments []string
+	// PublicDomainTemplate yields the names of web addresses, "%s.cluster-a.lab" for
+	// example; Certificate is good for them and Authority, PEM, has issued it.
+	PublicDomainTemplate string
+	Certificate          pki.Pair
+	Authority            []byte
+	// Settings are spec.settings of ModuleConfig istio.
+	Settings map[string]any
+}
+
+// Note is told what a wait is for at the moment; it may be called with the same words again.
+type Note func(waitingFor string)

@@ -1,0 +1,150 @@
+package install
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/poll"
+	"github.com/deckhouse-mesh/istio/deploy/operator"
+)
+
+const (
+	// ingressClass is that of the cluster's ingress controller.
+	ingressClass = "nginx"
+	// publicTLSSecret holds the certificate that the cluster shows the world.
+	publicTLSSecret = "public-tls"
+	// settingsVersion of both ModuleConfigs.
+	settingsVersion = 1
+
+	// defaultWebhook is rendered once the default revision's istiod is ready.
+	defaultWebhook = "istio-revision-tag-default"
+	// unavailable is a component whose image only its makers have: nothing waits for it.
+	unavailable = "kiali"
+	// rejectedPrefix is how the operator's message on a ModuleConfig begins whose settings are not accepted.
+	rejectedPrefix = "Invalid, "
+)
+
+// Module switches the module on and waits until everything of it is ready.
+func (c *Cluster) Module(ctx context.Context, note Note) error {
+	for _, object := range []map[string]any{c.publicTLS(), c.globalConfig(), c.moduleConfig()} {
+		if err := c.Clients.ApplyAll(ctx, []map[string]any{object}); err != nil {
+			return fmt.Errorf("switch the module on: %w", err)
+		}
+	}
+	if err := c.AwaitModule(ctx, note); err != nil {
+		return fmt.Errorf("wait for the module: %w", err)
+	}
+	return nil
+}
+
+// AwaitModule waits until the module's webhooks are there, which are rendered last,
+// and all of its Pods are ready.
+func (c *Cluster) AwaitModule(ctx context.Context, note Note) error {
+	return poll.Until(ctx, stepTimeout, func(ctx context.Context) (bool, string, error) {
+		message, err := c.moduleMessage(ctx)
+		if err != nil {
+			return poll.NotYet(err)
+		}
+		if strings.HasPrefix(message, rejectedPrefix) { // only a person can change that
+			return false, "", errors.New("the settings are rejected; ModuleConfig istio says: " + message)
+		}
+		missing, err := c.moduleMissing(ctx)
+		if err != nil {
+			return poll.NotYet(err)
+		}
+		if missing == "" {
+			return true, "", nil
+		}
+		if message != "" {
+			missing += "; ModuleConfig istio says: " + message
+		}
+		note(missing)
+		return false, missing, nil
+	})
+}
+
+func (c *Cluster) moduleMessage(ctx context.Context) (string, error) {
+	config, err := c.Clients.Dynamic.Resource(kube.ModuleConfigs).Get(ctx, "istio", metav1.GetOptions{})
+	if err != nil {
+		return "", err
+	}
+	message, _, _ := unstructured.NestedString(config.Object, "status", "message")
+	return message, nil
+}
+
+// moduleMissing says what the module lacks: a workload that is not ready, with its reason, or its webhooks.
+func (c *Cluster) moduleMissing(ctx context.Context) (string, error) {
+	options := metav1.ListOptions{LabelSelector: moduleLabels}
+	deployments, err := c.Clients.Typed.AppsV1().Deployments(moduleNamespace).List(ctx, options)
+	if err != nil {
+		return "", err
+	}
+	sets, err := c.Clients.Typed.AppsV1().DaemonSets(moduleNamespace).List(ctx, options)
+	if err != nil {
+		return "", err
+	}
+	if len(deployments.Items) == 0 {
+		return "no Deployment in " + moduleNamespace + " yet", nil
+	}
+	for i := range deployments.Items {
+		deployment := &deployments.Items[i]
+		if missing := deploymentMissing(deployment); missing != "" && deployment.Name != unavailable {
+			return missing + explain(ctx, c.Clients.Typed, moduleNamespace, deployment.Spec.Selector), nil
+		}
+	}
+	for i := range sets.Items {
+		if missing := daemonSetMissing(&sets.Items[i]); missing != "" {
+			return missing + explain(ctx, c.Clients.Typed, moduleNamespace, sets.Items[i].Spec.Selector), nil
+		}
+	}
+	_, err = c.Clients.Typed.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, defaultWebhook, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return "MutatingWebhookConfiguration " + defaultWebhook + " does not exist: no istiod has been ready", nil
+	}
+	return "", err
+}
+
+func (c *Cluster) publicTLS() map[string]any {
+	return map[string]any{
+		"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+		"metadata": map[string]any{"namespace": operator.Namespace, "name": publicTLSSecret},
+		"data": map[string]any{
+			"tls.crt": base64.StdEncoding.EncodeToString(c.Certificate.Certificate),
+			"tls.key": base64.StdEncoding.EncodeToString(c.Certificate.Key),
+			"ca.crt":  base64.StdEncoding.EncodeToString(c.Authority),
+		},
+	}
+}
+
+func (c *Cluster) globalConfig() map[string]any {
+	return moduleConfig("global", map[string]any{
+		"version": settingsVersion,
+		"settings": map[string]any{"modules": map[string]any{
+			"publicDomainTemplate": c.PublicDomainTemplate,
+			"ingressClass":         ingressClass,
+			"https": map[string]any{
+				"mode":              "CustomCertificate",
+				"customCertificate": map[string]any{"secretName": publicTLSSecret},
+			},
+		}},
+	})
+}
+
+func (c *Cluster) moduleConfig() map[string]any {
+	return moduleConfig("istio", map[string]any{"enabled": true, "version": settingsVersion, "settings": c.Settings})
+}
+
+func moduleConfig(name string, spec map[string]any) map[string]any {
+	return map[string]any{
+		"apiVersion": "deckhouse.io/v1alpha1", "kind": "ModuleConfig",
+		"metadata": map[string]any{"name": name}, "spec": spec,
+	}
+}

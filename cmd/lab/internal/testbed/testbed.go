@@ -1,0 +1,218 @@
+// Package testbed is a lab as a whole: the fabric, its clusters, and what other
+// processes ask of it while it runs.
+package testbed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/addons"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/cgroup"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/cleaner"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/cluster"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/fabric"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/pki"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/plan"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/progress"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/visit"
+)
+
+// addonsTimeout bounds the wait for DNS and the ingress controller.
+const addonsTimeout = 3 * time.Minute
+
+// Options of a lab.
+type Options struct {
+	Plan *plan.Lab
+	// StateDir is where the lab keeps everything; an absolute path.
+	StateDir string
+	// Binaries are the programs of nodes; see FindBinaries.
+	Binaries map[string]string
+	// Registry answers for the images of all registries; nil for none.
+	Registry http.Handler
+	// Bare leaves out all that needs images: the clusters have Ready nodes and nothing on them.
+	Bare     bool
+	Reporter *progress.Reporter
+}
+
+// Lab that runs.
+type Lab struct {
+	options  Options
+	groups   *cgroup.Tree
+	fabric   *fabric.Fabric
+	public   *pki.Authority
+	clusters []*cluster.Cluster
+	file     *state.File
+	ready    bool
+	changes  chan struct{}
+}
+
+// Run starts the lab, calls use once all of it is up, and when use returns, or
+// the context ends, ends all of it.
+func Run(ctx context.Context, options Options, use func(ctx context.Context, lab *Lab) error) (err error) {
+	lock, err := state.Acquire(options.StateDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	layout, err := cgroup.Find()
+	if err != nil {
+		return err
+	}
+	lab := &Lab{options: options, groups: cgroup.NewTree(layout, options.StateDir), changes: make(chan struct{}, 1)}
+	cleaning, err := cleaner.Start(ctx, options.StateDir, lab.groups.Folders(""))
+	if err != nil {
+		return err
+	}
+	defer cleaning.Close()
+	if err := clean(options.StateDir); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		err = errors.Join(err, lab.stop())
+	}()
+	if err := lab.start(ctx); err != nil {
+		return err
+	}
+	return use(ctx, lab)
+}
+
+func (l *Lab) start(ctx context.Context) error {
+	begun := time.Now()
+	var err error
+	if l.public, err = pki.NewAuthority("lab"); err != nil {
+		return err
+	}
+	if err := state.WriteFile(l.PublicCA(), l.public.PEM, 0o644); err != nil {
+		return err
+	}
+	if l.fabric, err = fabric.New(ctx, l.options.Plan); err != nil {
+		return err
+	}
+	if err := l.fabric.ServeNames(ctx); err != nil {
+		return err
+	}
+	if err := visit.WriteFiles(l.options.StateDir, fabric.ResolvConf(plan.FabricAddress)); err != nil {
+		return err
+	}
+	if err := l.serveImages(ctx); err != nil {
+		return err
+	}
+	if err := l.prepareClusters(ctx); err != nil {
+		return err
+	}
+	l.file = state.NewFile(l.options.StateDir, state.Lab{})
+	if err := l.refresh(); err != nil {
+		return err
+	}
+	go l.keepDescribed(ctx)
+	if err := l.serveControl(ctx); err != nil {
+		return err
+	}
+	all, starting := errgroup.WithContext(ctx)
+	for _, c := range l.clusters {
+		all.Go(func() error { return l.startCluster(starting, ctx, c) })
+	}
+	if err := all.Wait(); err != nil {
+		return err
+	}
+	l.ready = true
+	if err := l.refresh(); err != nil {
+		return err
+	}
+	l.options.Reporter.Printf("lab ready: %d clusters (%.1fs)", len(l.clusters), time.Since(begun).Seconds())
+	return nil
+}
+
+func (l *Lab) prepareClusters(ctx context.Context) error {
+	group := process.NewGroup(l.options.StateDir)
+	for i := range l.options.Plan.Clusters {
+		planned := &l.options.Plan.Clusters[i]
+		dir := filepath.Join(l.options.StateDir, planned.Name)
+		if err := makeClusterDir(dir); err != nil {
+			return err
+		}
+		c, err := cluster.New(ctx, cluster.Options{
+			Plan: planned, Dir: dir, Fabric: l.fabric, Group: group, Groups: l.groups,
+			Binaries: l.options.Binaries, Reporter: l.options.Reporter, Changed: l.notifyChange,
+		})
+		if err != nil {
+			return err
+		}
+		l.clusters = append(l.clusters, c)
+	}
+	return nil
+}
+
+// startCluster brings a cluster up; what it starts to do for the cluster goes on until living ends.
+func (l *Lab) startCluster(ctx, living context.Context, c *cluster.Cluster) error {
+	if err := c.Start(ctx); err != nil {
+		return err
+	}
+	go func() { _ = c.BalanceLoad(living) }()
+	if l.options.Bare {
+		return nil
+	}
+	certificate, err := l.public.Issue(pki.Subject{CommonName: c.Plan().PublicDomain(), DNSNames: []string{"*." + c.Plan().PublicDomain()}, Server: true})
+	if err != nil {
+		return err
+	}
+	if err := addons.Apply(ctx, c.Clients(), c.Plan(), certificate); err != nil {
+		return err
+	}
+	return l.options.Reporter.Step(c.Plan().Name, "DNS and ingress controller available", "", func(func(string)) error {
+		for _, deployment := range addons.Deployments {
+			if err := c.AwaitDeployment(ctx, deployment[0], deployment[1], addonsTimeout); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (l *Lab) serveImages(ctx context.Context) error {
+	if l.options.Registry == nil {
+		return nil
+	}
+	listener, err := l.fabric.Listen(netip.AddrPortFrom(plan.FabricAddress, cluster.RegistryPort))
+	if err != nil {
+		return fmt.Errorf("serve images: %w", err)
+	}
+	server := &http.Server{Handler: l.options.Registry, ReadHeaderTimeout: time.Minute}
+	context.AfterFunc(ctx, func() { _ = server.Close() })
+	go func() { _ = server.Serve(listener) }()
+	return nil
+}
+
+// stop ends all nodes at once, and removes what the kernel leaves of them.
+func (l *Lab) stop() error {
+	var all errgroup.Group
+	for _, c := range l.clusters {
+		all.Go(c.Stop)
+	}
+	err := all.Wait()
+	if l.fabric != nil {
+		err = errors.Join(err, l.fabric.Close())
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	_ = os.Remove(filepath.Join(l.options.StateDir, state.FileName))
+	return errors.Join(err, l.groups.RemoveAll(ctx))
+}
+
+// stopTimeout bounds the wait for what was killed.
+const stopTimeout = 20 * time.Second
+
+// PublicCA is the PEM file of the authority that signs what clusters show each other.
+func (l *Lab) PublicCA() string { return filepath.Join(l.options.StateDir, "ca.crt") }

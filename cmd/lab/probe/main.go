@@ -1,0 +1,123 @@
+// Command probe is what the lab's image lab.local/probe:1 runs inside Pods: it
+// calls a URL again and again, or opens TLS as a stranger, and prints what
+// happened as a line of JSON each.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/probe"
+)
+
+const usage = `Usage:
+  probe call [--interval 10ms] [--timeout 2s] [--for 1m] URL
+      calls the URL, each time on a new connection, and prints a line whenever the outcome is
+      another: when it was, the answer's status or what went wrong, and the SPIFFE IDs of both sides
+  probe tls [--alpn istio] [--identity SPIFFE-ID] [--timeout 5s] --server-name NAME ADDRESS
+      opens TLS to host:port as a client whom nobody knows, without a certificate or with one that
+      claims the identity under a root of its own, and prints what the server says
+  probe wait
+      does nothing until it is ended
+`
+
+// Exit codes.
+const (
+	exitOK = iota
+	exitRejected
+	exitUsage
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if len(args) == 0 {
+		args = []string{"help"}
+	}
+	switch args[0] {
+	case "call":
+		return call(ctx, args[1:])
+	case "tls":
+		return stranger(ctx, args[1:])
+	case "wait":
+		<-ctx.Done()
+		return exitOK
+	}
+	fmt.Fprint(os.Stderr, usage)
+	return exitUsage
+}
+
+func call(ctx context.Context, args []string) int {
+	flags := newFlags()
+	interval := flags.Duration("interval", 10*time.Millisecond, "")
+	timeout := flags.Duration("timeout", 2*time.Second, "")
+	duration := flags.Duration("for", time.Minute, "")
+	url, ok := parse(flags, args)
+	if !ok {
+		return exitUsage
+	}
+	ctx, cancel := context.WithTimeout(ctx, *duration)
+	defer cancel()
+	probe.Caller{URL: url, Interval: *interval, Timeout: *timeout}.Run(ctx, func(call probe.Call) {
+		if !print(call) {
+			cancel() // nobody reads any more
+		}
+	})
+	return exitOK
+}
+
+// stranger's exit code is 0 when the server goes on to talk to it.
+func stranger(ctx context.Context, args []string) int {
+	flags := newFlags()
+	name := flags.String("server-name", "", "")
+	protocols := flags.String("alpn", "istio", "")
+	identity := flags.String("identity", "", "")
+	timeout := flags.Duration("timeout", 5*time.Second, "")
+	address, ok := parse(flags, args)
+	if !ok {
+		return exitUsage
+	}
+	ctx, cancel := context.WithTimeout(ctx, *timeout)
+	defer cancel()
+	who := probe.Stranger{Address: address, ServerName: *name, Identity: *identity}
+	if *protocols != "" {
+		who.Protocols = strings.Split(*protocols, ",")
+	}
+	verdict := who.Try(ctx)
+	print(verdict)
+	if verdict.Accepted {
+		return exitOK
+	}
+	return exitRejected
+}
+
+func newFlags() *flag.FlagSet {
+	flags := flag.NewFlagSet("probe", flag.ContinueOnError)
+	flags.Usage = func() { fmt.Fprint(os.Stderr, usage) }
+	return flags
+}
+
+// parse returns the only argument besides flags.
+func parse(flags *flag.FlagSet, args []string) (string, bool) {
+	if flags.Parse(args) != nil {
+		return "", false
+	}
+	if flags.NArg() != 1 {
+		flags.Usage()
+		return "", false
+	}
+	return flags.Arg(0), true
+}
+
+func print(line any) bool {
+	return json.NewEncoder(os.Stdout).Encode(line) == nil
+}

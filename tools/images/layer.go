@@ -1,0 +1,161 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/klauspost/compress/zstd"
+)
+
+// epoch is the time of everything in an image: when it was built changes no digest.
+var epoch = time.Unix(0, 0).UTC()
+
+// layer is a compressed layer among the blobs of a layout. It implements v1.Layer.
+type layer struct {
+	blob           string
+	digest, diffID v1.Hash
+	size           int64
+}
+
+// writeLayer writes the entries as a layer into the folder of blobs. Layers are
+// compressed with zstd, which costs a fifth of gzip's time here and at every pull.
+func writeLayer(blobs string, entries []entry) (_ *layer, err error) {
+	file, err := os.CreateTemp(blobs, "layer-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(file.Name())
+		}
+		_ = file.Close()
+	}()
+	compressed, uncompressed := sha256.New(), sha256.New()
+	// With several encoders, where blocks end would depend on the machine.
+	compressor, err := zstd.NewWriter(io.MultiWriter(file, compressed), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return nil, err
+	}
+	if err := writeTar(io.MultiWriter(compressor, uncompressed), entries); err != nil {
+		return nil, err
+	}
+	if err := compressor.Close(); err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	made := &layer{digest: sum(compressed), diffID: sum(uncompressed), size: info.Size()}
+	made.blob = filepath.Join(blobs, made.digest.Hex)
+	return made, errors.Join(file.Chmod(0o644), os.Rename(file.Name(), made.blob))
+}
+
+func sum(hash hash.Hash) v1.Hash {
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(hash.Sum(nil))}
+}
+
+func writeTar(to io.Writer, entries []entry) error {
+	all, err := complete(entries)
+	if err != nil {
+		return err
+	}
+	archive := tar.NewWriter(to)
+	for _, e := range all {
+		if err := writeEntry(archive, e); err != nil {
+			return err
+		}
+	}
+	return archive.Close()
+}
+
+func writeEntry(archive *tar.Writer, e entry) error {
+	header := &tar.Header{Name: e.path, Mode: int64(e.mode.Perm()), ModTime: epoch}
+	switch {
+	case e.mode.IsDir():
+		header.Typeflag, header.Name = tar.TypeDir, e.path+"/"
+		if e.mode&fs.ModeSticky != 0 {
+			header.Mode |= 0o1000
+		}
+		return archive.WriteHeader(header)
+	case e.mode&fs.ModeSymlink != 0:
+		header.Typeflag, header.Linkname = tar.TypeSymlink, e.target
+		return archive.WriteHeader(header)
+	}
+	header.Typeflag = tar.TypeReg
+	content, size, err := e.open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = content.Close() }()
+	header.Size = size
+	if err := archive.WriteHeader(header); err != nil {
+		return err
+	}
+	_, err = io.Copy(archive, content)
+	return err
+}
+
+func (e entry) open() (io.ReadCloser, int64, error) {
+	if e.from == "" {
+		return io.NopCloser(bytes.NewReader(e.content)), int64(len(e.content)), nil
+	}
+	file, err := os.Open(e.from)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		_ = file.Close()
+		return nil, 0, err
+	}
+	return file, info.Size(), nil
+}
+
+// Digest of the compressed layer.
+func (l *layer) Digest() (v1.Hash, error) { return l.digest, nil }
+
+// DiffID is the digest of the layer before it is compressed.
+func (l *layer) DiffID() (v1.Hash, error) { return l.diffID, nil }
+
+// Size of the compressed layer in bytes.
+func (l *layer) Size() (int64, error) { return l.size, nil }
+
+// MediaType of the layer.
+func (l *layer) MediaType() (types.MediaType, error) { return types.OCILayerZStd, nil }
+
+// Compressed returns the layer as it is stored.
+func (l *layer) Compressed() (io.ReadCloser, error) { return os.Open(l.blob) }
+
+// Uncompressed returns the layer's tar.
+func (l *layer) Uncompressed() (io.ReadCloser, error) {
+	file, err := os.Open(l.blob)
+	if err != nil {
+		return nil, err
+	}
+	decompressor, err := zstd.NewReader(file)
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{decompressor, closer(func() error { decompressor.Close(); return file.Close() })}, nil
+}
+
+type closer func() error
+
+// Close calls the function.
+func (c closer) Close() error { return c() }

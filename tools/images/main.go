@@ -1,0 +1,90 @@
+// Command images builds the images that the lab runs into an OCI layout, from
+// programs that `make build tools` has left, without a daemon or a Dockerfile:
+//
+//	go run ./tools/images [--root DIR] [--out DIR] [--envoy FILE]
+//
+// OUT/index.json lists them (annotation org.opencontainers.image.ref.name: the
+// full reference, where an image has one), and OUT/images_digests.json has the
+// digest of every image of the module by its name in camelCase, in the form of
+// Deckhouse's modules. The same inputs give the same digests. An image whose
+// inputs have not changed since the last run is not built again.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// digestsFile is what the operator reads the digests of the module's images from.
+const digestsFile = "images_digests.json"
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintf(os.Stderr, "images: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string, log io.Writer) error {
+	flags := flag.NewFlagSet("images", flag.ContinueOnError)
+	root := flags.String("root", ".", "`folder` of the project")
+	out := flags.String("out", filepath.Join(".cache", "images"), "`folder` of the OCI layout")
+	envoy := flags.String("envoy", "", "Envoy's `program` for the proxies of all revisions (default a stock one of each revision's age)")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	begun := time.Now()
+	store, err := openStore(*out)
+	if err != nil {
+		return err
+	}
+	if err := buildAll(store, project{root: *root, envoy: *envoy}, log); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(log, "images: %d images, %d of them built now, in %.1f s: %s\n",
+		len(store.images), store.built, time.Since(begun).Seconds(), *out)
+	return err
+}
+
+// buildAll builds the module's images, the operator's, which has the digests of
+// those in it, and those of the lab's clusters.
+func buildAll(store *store, p project, log io.Writer) error {
+	ofModule, err := p.moduleImages(log)
+	if err != nil {
+		return err
+	}
+	digests := map[string]string{}
+	for _, image := range ofModule {
+		digest, err := store.add(image, log)
+		if err != nil {
+			return err
+		}
+		digests[image.name] = digest.String()
+	}
+	encoded, err := json.MarshalIndent(digests, "", "  ")
+	if err != nil {
+		return err
+	}
+	operator, err := p.operatorImage(encoded)
+	if err != nil {
+		return err
+	}
+	ofClusters, err := p.clusterImages()
+	if err != nil {
+		return err
+	}
+	for _, image := range append(ofClusters, operator) {
+		if _, err := store.add(image, log); err != nil {
+			return err
+		}
+	}
+	if err := store.close(); err != nil {
+		return err
+	}
+	return store.writeFile(digestsFile, append(encoded, '\n'))
+}

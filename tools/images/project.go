@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// project is where images come from.
+type project struct {
+	// root of the project: bin/, .cache/tools/, images/ and the module's folders are below it.
+	root string
+	// envoy is Envoy's program for all proxies; empty: a stock one of each revision's age.
+	envoy string
+}
+
+func (p project) path(parts ...string) string {
+	return filepath.Join(append([]string{p.root}, parts...)...)
+}
+
+// bin is one of the project's own programs.
+func (p project) bin(name string) string { return p.path("bin", name) }
+
+// tool is a file that `make tools` has left.
+func (p project) tool(parts ...string) string {
+	return p.path(append([]string{".cache", "tools"}, parts...)...)
+}
+
+// envoyOf is Envoy's program for a revision's proxy.
+func (p project) envoyOf(revision string) string {
+	if p.envoy != "" {
+		return p.envoy
+	}
+	return p.tool("envoy", revision, "envoy")
+}
+
+// version returns the version of a Go module that a go.mod below tools/ requires.
+func (p project) version(tool, module string) (string, error) {
+	file := p.path("tools", tool, "go.mod")
+	raw, err := os.ReadFile(file) //nolint:gosec // a file of the project
+	if err != nil {
+		return "", err
+	}
+	found := regexp.MustCompile(`(?m)^\s*(?:require )?` + regexp.QuoteMeta(module) + ` (v\S+)`).FindSubmatch(raw)
+	if found == nil {
+		return "", fmt.Errorf("%s does not require %s", file, module)
+	}
+	return string(found[1]), nil
+}
+
+// camelCase turns the name of an image's folder into the name that the module
+// asks for: "proxyv2-v1x31" becomes "proxyv2V1x31".
+func camelCase(folder string) string {
+	first, rest, found := strings.Cut(folder, "-")
+	if !found || rest == "" {
+		return first
+	}
+	rest = camelCase(rest)
+	return first + strings.ToUpper(rest[:1]) + rest[1:]
+}
+
+// istioExtension is the name of a filter that Istio's own builds of Envoy have and stock ones lack.
+const istioExtension = "istio.alpn"
+
+// hasIstioExtensions is true when Envoy's program is one of Istio's own builds.
+func hasIstioExtensions(envoy string) (bool, error) {
+	file, err := os.Open(envoy) //nolint:gosec // a file that a person names
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = file.Close() }()
+	buffer := make([]byte, 1<<20)
+	// What is left of the piece before, in case the name lies across both.
+	kept := 0
+	for {
+		n, err := file.Read(buffer[kept:])
+		piece := buffer[:kept+n]
+		if bytes.Contains(piece, []byte(istioExtension)) {
+			return true, nil
+		}
+		if err == io.EOF {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		kept = copy(buffer, piece[max(0, len(piece)-len(istioExtension)+1):])
+	}
+}
