@@ -83,6 +83,9 @@ func runOutside(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	run := &runner{ctx: ctx, all: all, chosen: choose(all)}
+	if len(run.chosen) == 0 {
+		fmt.Println("testing: warning: no tests to run")
+	}
 	run.federationAndMesh()
 	if run.needs(outside) && ctx.Err() == nil {
 		_ = flag.Set("test.run", "^TestLab$"+subtests(flag.Lookup("test.run").Value.String()))
