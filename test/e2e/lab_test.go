@@ -111,7 +111,7 @@ func labLeavesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := interfaces(t)
-			one := startLab(t, "--clusters", "1", "--bare")
+			one := startLab(t, "--clusters", "1", "--nodes", "1", "--bare")
 			one.end(t, test.signal, test.exit)
 			if after := interfaces(t); !slices.Equal(before, after) {
 				t.Errorf("the machine's interfaces were %v and are %v", before, after)
@@ -141,7 +141,7 @@ func interfaces(t *testing.T) (names []string) {
 
 // labOfTwoNodesBesideAnother looks at one lab whose addresses another has, too, and ends it by SIGKILL while the other goes on.
 func labOfTwoNodesBesideAnother(t *testing.T) {
-	one, other := startLab(t, "--clusters", "1", "--nodes", "2"), startLab(t, "--clusters", "1", "--bare")
+	one, other := startLab(t, "--clusters", "1", "--nodes", "2"), startLab(t, "--clusters", "1", "--nodes", "1", "--bare")
 	first, err := newCluster(one.dir, "cluster-a")
 	if err != nil {
 		t.Fatal(err)

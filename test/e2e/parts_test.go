@@ -88,7 +88,7 @@ func runOutside(m *testing.M) (code int, err error) {
 	}
 	run.federationAndMesh()
 	if run.needs(outside) && ctx.Err() == nil {
-		_ = flag.Set("test.run", "^TestLab$"+subtests(flag.Lookup("test.run").Value.String()))
+		run.fail(flag.Set("test.skip", run.skipping(outside)))
 		run.failed = m.Run() != 0 || run.failed
 	}
 	if run.failed || ctx.Err() != nil {
@@ -212,35 +212,47 @@ func listTests(ctx context.Context) ([]string, error) {
 	return all, nil
 }
 
-// choose the parts that -run and -skip leave tests of. A choice by subtests of several tests may start a lab in vain.
+// choose the parts that -run and -skip leave tests of.
 func choose(all []string) map[part]bool {
 	run, skip := flag.Lookup("test.run").Value.String(), flag.Lookup("test.skip").Value.String()
 	chosen := map[part]bool{}
 	for _, test := range all {
-		if matches(run, test, true) && !(skip != "" && !strings.Contains(skip, "/") && matches(skip, test, false)) {
+		if (run == "" || matches(run, test, false)) && (skip == "" || !matches(skip, test, true)) {
 			chosen[partOf(test)] = true
 		}
 	}
 	return chosen
 }
 
-// matches tells whether the first element of a pattern of go test matches the
-// name; without a pattern, or with one that cannot be judged by its first element, it does as usual says.
-func matches(pattern, test string, usual bool) bool {
-	first, _, deeper := strings.Cut(pattern, "/")
-	if pattern == "" || deeper && strings.Contains(pattern, "|") {
-		return usual
+// matches tells whether one of a pattern's alternatives matches the test, as
+// go test reads them: its first element the name, further ones subtests. whole
+// leaves out alternatives that are for subtests only.
+func matches(pattern, test string, whole bool) bool {
+	for _, alternative := range splitPattern(pattern, '|') {
+		elements := splitPattern(alternative, '/')
+		expression, err := regexp.Compile(elements[0])
+		if (err != nil || expression.MatchString(test)) && !(whole && len(elements) > 1) {
+			return true
+		}
 	}
-	expression, err := regexp.Compile(first)
-	return err != nil || expression.MatchString(test)
+	return false
 }
 
-// subtests is the part of a pattern behind its first element.
-func subtests(pattern string) string {
-	if _, rest, deeper := strings.Cut(pattern, "/"); deeper && !strings.Contains(pattern, "|") {
-		return "/" + rest
+// splitPattern at a separator that is in no brackets.
+func splitPattern(pattern string, separator rune) (parts []string) {
+	depth, begun := 0, 0
+	for i, r := range pattern {
+		switch {
+		case strings.ContainsRune("([", r):
+			depth++
+		case strings.ContainsRune(")]", r):
+			depth--
+		case r == separator && depth == 0:
+			parts = append(parts, pattern[begun:i])
+			begun = i + 1
+		}
 	}
-	return ""
+	return append(parts, pattern[begun:])
 }
 
 // openedLab is a lab that tests run in.
@@ -266,7 +278,7 @@ func openLab(wanted recipe) (*openedLab, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"up", "--clusters", strconv.Itoa(wanted.clusters), "--mode", wanted.mode, "--state-dir", stateDir, "--detach"}
+	args := []string{"up", "--clusters", strconv.Itoa(wanted.clusters), "--nodes", "1", "--mode", wanted.mode, "--state-dir", stateDir, "--detach"}
 	if err := lab(append(args, wanted.flags...)...); err != nil {
 		return nil, errors.Join(fmt.Errorf("start a lab of mode %s, whose logs are in %s: %w", wanted.mode, stateDir, err),
 			lab("down", "--state-dir", stateDir))
