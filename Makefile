@@ -14,8 +14,9 @@ export GOWORK := off
 export GOFLAGS := -mod=readonly -buildvcs=false
 
 # Programs that run in containers or clusters, beside the lab that runs them here.
-PROGRAMS := lab operator metadata-exporter api-proxy
+PROGRAMS := lab probe operator metadata-exporter api-proxy
 DEMO_DIR ?= .cache/demo
+DEMO_MODE ?= federation
 # Packages without the end-to-end tests, which need a lab.
 UNIT = $$(go list ./... | grep -v /test/e2e)
 LINT := go tool -modfile=tools/lint/go.mod golangci-lint
@@ -29,10 +30,11 @@ generate: ## Take the files of other Go modules that the module needs: library c
 	@go run ./tools/generate
 
 .PHONY: build
-build: generate ## Build bin/{lab,operator,metadata-exporter,api-proxy}
+build: generate ## Build bin/{lab,probe,operator,metadata-exporter,api-proxy}
 	@mkdir -p bin
 	@echo "build: $(PROGRAMS) (a few minutes the first time)"
 	@go build -o bin/lab ./cmd/lab
+	@go build -o bin/probe ./cmd/lab/probe
 	@go build -o bin/operator ./cmd/operator
 	@go build -o bin/metadata-exporter ./images/metadata-exporter/cmd/metadata-exporter
 	@go build -o bin/api-proxy ./images/api-proxy/cmd/api-proxy
@@ -54,9 +56,8 @@ images: build tools ## Build the images that the lab runs (ENVOY=FILE: another E
 	@go run ./tools/images $(if $(ENVOY),--envoy "$(ENVOY)")
 
 .PHONY: demo
-demo: REVISIONS ?= default
-demo: build tools ## Show federation on two clusters; stays until Ctrl-C, DEMO_ONCE=1 ends by itself
-	@exec bin/lab demo --state-dir "$(DEMO_DIR)" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
+demo: images ## Show a request that crosses two clusters (root); stays until Ctrl-C, DEMO_ONCE=1 ends by itself, DEMO_MODE=multicluster shows one mesh
+	@exec bin/lab demo --state-dir "$(DEMO_DIR)" --mode "$(DEMO_MODE)" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
 
 .PHONY: test
 test: test-unit test-api-proxy test-installation test-e2e ## Run all tests

@@ -3,14 +3,15 @@ package main
 import (
 	"context"
 	"io"
-	"time"
+	"os/exec"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/demo"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/plan"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/progress"
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/report"
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/testbed"
 )
 
 func newDemoCommand() *cobra.Command {
@@ -18,7 +19,7 @@ func newDemoCommand() *cobra.Command {
 	var once bool
 	command := &cobra.Command{
 		Use:   "demo",
-		Short: "Start clusters, show a Service published in one appear in the other, and stay until Ctrl-C",
+		Short: "Start clusters, show a request that crosses two of them, and stay until Ctrl-C",
 		Args:  noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
 			return runDemo(command.Context(), flags, once, command.OutOrStdout())
@@ -27,43 +28,54 @@ func newDemoCommand() *cobra.Command {
 	addStateDir(command, &flags.stateDir)
 	set := command.Flags()
 	set.IntVar(&flags.clusters, "clusters", 2, "how many clusters to start")
+	set.IntVar(&flags.nodes, "nodes", 1, "how many nodes each cluster has")
+	set.StringVar(&flags.mode, "mode", string(plan.Federation), "what to show: federation, or multicluster (one mesh)")
 	set.StringVar(&flags.settings, "settings", "", "YAML file with spec.settings of the ModuleConfig istio, for every cluster")
 	set.StringVar(&flags.root, "root", "", "folder of the project (default: the parent of the folder that holds this program)")
+	set.StringVar(&flags.images, "images", "", "folder of the images, an OCI layout (default: .cache/images of the project)")
 	set.BoolVar(&once, "once", false, "end when everything has been shown, instead of staying until Ctrl-C")
-	flags.mode = "federation"
 	return command
 }
 
 func runDemo(ctx context.Context, flags upFlags, once bool, out io.Writer) error {
-	options, err := flags.options()
+	planned, err := flags.plan()
 	if err != nil {
 		return err
 	}
-	options.Reporter = progress.NewReporter(out)
-	print := options.Reporter.Printf
-	return run(ctx, options, func(ctx context.Context, lab state.Lab) error {
-		if err := demo.Run(ctx, lab, print); err != nil {
+	dir, err := makeStateDir(flags.stateDir)
+	if err != nil {
+		return err
+	}
+	useSystemPrograms()
+	reporter := progress.NewReporter(out)
+	if err := flags.checkMachine(ctx, dir, reporter.Printf); err != nil {
+		return err
+	}
+	options, err := flags.testbedOptions(planned, dir)
+	if err != nil {
+		return err
+	}
+	options.Reporter = reporter
+	return runTestbed(ctx, options, func(ctx context.Context, running *testbed.Lab) error {
+		if err := demo.Run(ctx, demo.Options{Lab: running.State(), Kubectl: kubectl(options), Print: reporter.Printf}); err != nil {
 			return err
-		}
-		print("")
-		status, err := report.New(ctx, options.StateDir)
-		if err != nil {
-			return err
-		}
-		if err := status.Print(out, time.Now()); err != nil {
-			return err
-		}
-		print("")
-		print("Look around:")
-		for _, cluster := range lab.Clusters {
-			print("  export KUBECONFIG=%s   # %s: kubectl get istiofederations; kubectl get serviceentries -A", cluster.Kubeconfig, cluster.Name)
 		}
 		if once {
 			return nil
 		}
-		print("The clusters stay until Ctrl-C.")
+		reporter.Printf("")
+		reporter.Printf("The clusters stay until Ctrl-C.")
 		<-ctx.Done()
-		print("stopping the lab")
+		reporter.Printf("stopping the lab")
 		return nil
 	})
+}
+
+// kubectl is how a person calls the program: by its name, or the one that was built with the nodes' programs.
+func kubectl(options testbed.Options) string {
+	const name = "kubectl"
+	if _, err := exec.LookPath(name); err == nil {
+		return name
+	}
+	return filepath.Join(filepath.Dir(options.Binaries[name]), name)
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/cleaner"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/lab"
 )
 
@@ -21,6 +22,9 @@ func newDownCommand() *cobra.Command {
 			}
 			pid, err := lab.Down(command.Context(), resolved)
 			if err != nil {
+				return err
+			}
+			if err := cleaner.Await(command.Context(), resolved); err != nil {
 				return err
 			}
 			if pid == 0 {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/cleaner"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/node"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/preflight"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/visit"
 )
 
@@ -37,7 +38,7 @@ var errInterrupted = errors.New("interrupted")
 
 func main() {
 	// Processes of a lab that are this program under another name.
-	if node.Main(os.Args) || cleaner.Main(os.Args) || visit.Main(os.Args) {
+	if node.Main(os.Args) || cleaner.Main(os.Args) || preflight.Main(os.Args) || visit.Main(os.Args) {
 		return
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -82,7 +83,7 @@ each and joins every cluster to every other. No container runtime is needed.`,
 	}
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	command.AddCommand(newUpCommand(), newStatusCommand(), newDownCommand(), newDemoCommand(), newNetworkCommand(),
-		newImageCommand(), newExecCommand(), newLinkCommand(), newNodeCommand())
+		newImageCommand(), newExecCommand(), newLinkCommand(), newNodeCommand(), newCollectCommand())
 	return command
 }
 

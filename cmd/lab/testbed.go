@@ -12,35 +12,41 @@ import (
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/lab"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/plan"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/preflight"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/progress"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/registry"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/testbed"
 )
 
-// testbedOptions of a lab of real nodes.
-func (f upFlags) testbedOptions() (testbed.Options, error) {
+// plan of a lab of real nodes.
+func (f upFlags) plan() (*plan.Lab, error) {
 	mode, err := plan.ParseMode(f.mode)
 	if err != nil {
-		return testbed.Options{}, usageError{fmt.Errorf("--mode: %w", err)}
+		return nil, usageError{fmt.Errorf("--mode: %w", err)}
 	}
 	network, err := plan.ParseNetwork(f.network)
 	if err != nil {
-		return testbed.Options{}, usageError{fmt.Errorf("--network: %w", err)}
+		return nil, usageError{fmt.Errorf("--network: %w", err)}
 	}
 	planned, err := plan.New(plan.Options{Clusters: f.clusters, Nodes: f.nodes, Mode: mode, Network: network})
 	if err != nil {
-		return testbed.Options{}, usageError{err}
+		return nil, usageError{err}
 	}
+	return planned, nil
+}
+
+// testbedOptions of a lab of real nodes in the state dir.
+func (f upFlags) testbedOptions(planned *plan.Lab, dir string) (testbed.Options, error) {
 	root, err := projectRoot(f.root)
 	if err != nil {
 		return testbed.Options{}, err
 	}
-	binaries, err := testbed.FindBinaries(filepath.Join(root, ".cache", "tools"))
+	tools, err := toolsFolder(f.root)
 	if err != nil {
 		return testbed.Options{}, err
 	}
-	dir, err := makeStateDir(f.stateDir)
+	binaries, err := testbed.FindBinaries(tools)
 	if err != nil {
 		return testbed.Options{}, err
 	}
@@ -48,7 +54,11 @@ func (f upFlags) testbedOptions() (testbed.Options, error) {
 	if err != nil {
 		return testbed.Options{}, err
 	}
-	return testbed.Options{Plan: planned, StateDir: dir, Binaries: binaries, Registry: images, Bare: f.bare}, nil
+	module, err := f.module()
+	if err != nil {
+		return testbed.Options{}, err
+	}
+	return testbed.Options{Plan: planned, StateDir: dir, Binaries: binaries, Registry: images, Bare: f.bare, Module: module}, nil
 }
 
 // imageRegistry has the images that were built, and those that a person puts into the lab.
@@ -66,6 +76,12 @@ func (f upFlags) imageRegistry(root, stateDir string) (http.Handler, error) {
 	return registry.New(built, filepath.Join(stateDir, "images"))
 }
 
+// toolsFolder is where `make tools` leaves programs.
+func toolsFolder(root string) (string, error) {
+	root, err := projectRoot(root)
+	return filepath.Join(root, ".cache", "tools"), err
+}
+
 // projectRoot is the given folder, or the parent of the one that holds this program.
 func projectRoot(given string) (string, error) {
 	if given != "" {
@@ -78,8 +94,52 @@ func projectRoot(given string) (string, error) {
 	return filepath.Dir(filepath.Dir(self)), nil
 }
 
+// operatorImage is the operator's, as `make images` calls it.
+const operatorImage = "ghcr.io/deckhouse-mesh/istio/operator:dev"
+
+// module to install, with the person's settings.
+func (f upFlags) module() (*testbed.Module, error) {
+	if f.bare || f.withoutModule {
+		return nil, nil //nolint:nilnil // none is wanted
+	}
+	module := &testbed.Module{OperatorImage: operatorImage}
+	if f.settings != "" {
+		var err error
+		if module.Settings, err = os.ReadFile(f.settings); err != nil {
+			return nil, usageError{fmt.Errorf("--settings: %w", err)}
+		}
+	}
+	return module, nil
+}
+
+// useSystemPrograms finds programs of the administrator where not everybody's PATH looks.
+func useSystemPrograms() {
+	_ = os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
+}
+
+// checkMachine says what this machine lacks for the lab.
+func (f upFlags) checkMachine(ctx context.Context, stateDir string, print func(format string, args ...any)) error {
+	findings, raised := preflight.Check(ctx, preflight.Needs{StateDir: stateDir, Clusters: f.clusters, Nodes: f.nodes})
+	for _, limit := range raised {
+		print("%s", limit)
+	}
+	return preflight.Error(findings)
+}
+
 func upTestbed(ctx context.Context, flags upFlags, out io.Writer) error {
-	options, err := flags.testbedOptions()
+	planned, err := flags.plan()
+	if err != nil {
+		return err
+	}
+	dir, err := makeStateDir(flags.stateDir)
+	if err != nil {
+		return err
+	}
+	useSystemPrograms()
+	if err := flags.checkMachine(ctx, dir, progress.NewReporter(out).Printf); err != nil {
+		return err
+	}
+	options, err := flags.testbedOptions(planned, dir)
 	if err != nil {
 		return err
 	}
@@ -122,7 +182,14 @@ func detachTestbed(ctx context.Context, flags upFlags, dir string, out io.Writer
 	}
 	args := []string{
 		"up", "--background", "--state-dir", dir, "--clusters", strconv.Itoa(flags.clusters), "--nodes", strconv.Itoa(flags.nodes),
-		"--mode", flags.mode, "--network", flags.network, "--root", flags.root, "--images", flags.images, "--bare=" + strconv.FormatBool(flags.bare),
+		"--mode", flags.mode, "--network", flags.network, "--root", flags.root, "--images", flags.images, "--bare=" + strconv.FormatBool(flags.bare), "--without-module=" + strconv.FormatBool(flags.withoutModule),
+	}
+	if flags.settings != "" {
+		settings, err := filepath.Abs(flags.settings)
+		if err != nil {
+			return fmt.Errorf("find the settings: %w", err)
+		}
+		args = append(args, "--settings", settings)
 	}
 	return lab.Detach(ctx, dir, args, out)
 }

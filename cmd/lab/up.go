@@ -31,6 +31,8 @@ type upFlags struct {
 	network string
 	images  string
 	bare    bool
+	// withoutModule leaves clusters as they are before anybody installs anything.
+	withoutModule bool
 }
 
 func newUpCommand() *cobra.Command {
@@ -58,6 +60,7 @@ func newUpCommand() *cobra.Command {
 	set.StringVar(&flags.network, "network", "", "flat: Pod ranges are routed between clusters (default for multicluster); separate: they are not (default otherwise)")
 	set.StringVar(&flags.images, "images", "", "folder of the images, an OCI layout (default: .cache/images of the project)")
 	set.BoolVar(&flags.bare, "bare", false, "leave out all that needs images: Ready nodes with nothing on them")
+	set.BoolVar(&flags.withoutModule, "without-module", false, "install nothing in the clusters, and join none")
 	_ = set.MarkHidden("background")
 	_ = set.MarkHidden("bare")
 	return command

@@ -41,7 +41,22 @@ func (p project) clusterImages() ([]image, error) {
 			config: v1.Config{Entrypoint: []string{"/usr/local/bin/traefik"}},
 		},
 		p.echo(istioversion.Default()),
+		p.probe(),
 	}, nil
+}
+
+// probe returns the image of what asks from inside Pods (cmd/lab/probe). Its
+// user is one whose traffic a sidecar intercepts.
+func (p project) probe() image {
+	return image{
+		name:       "probe",
+		references: []string{"lab.local/probe:1"},
+		layers:     [][]entry{scratch("deckhouse", deckhouseUser), {program("usr/local/bin/probe", p.bin("probe"))}},
+		config: v1.Config{
+			User: userAndGroup(deckhouseUser), Entrypoint: []string{"/usr/local/bin/probe"}, Cmd: []string{"wait"},
+			Env: []string{"PATH=/usr/local/bin"},
+		},
+	}
 }
 
 // echo returns the image of Istio's own test server and client, made as Istio

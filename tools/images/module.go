@@ -110,7 +110,7 @@ func (p project) kiali() image {
 	return image{
 		layers: [][]entry{{program("pause", p.tool("pause", "pause"))}},
 		config: v1.Config{User: userAndGroup(deckhouseUser), Entrypoint: []string{"/pause",
-			"Kiali is not in the lab: it is published as an image only. Load yours with `lab image load` to try it."}},
+			"Kiali is not in the lab, which builds all that it runs: Kiali is published as an image only."}},
 	}
 }
 

@@ -1,12 +1,8 @@
 #!/usr/bin/env bash
-# Builds the control plane of the lab into a cache that outlives the checkout,
-# and leaves a link to it.
+# Builds the programs of Kubernetes' control plane and nodes, and kubectl, into
+# a cache that outlives the checkout, and leaves a link to it.
 #
 #   build.sh LINK
-#
-# Nothing is built when KUBEBUILDER_ASSETS names a folder with all three
-# programs: the lab then uses those. A folder made by setup-envtest has no
-# kube-controller-manager; the lab takes that one from here.
 set -euo pipefail
 
 readonly link=$1
@@ -20,11 +16,6 @@ complete() {
   done
 }
 
-if [[ -n ${KUBEBUILDER_ASSETS:-} ]] && complete "$KUBEBUILDER_ASSETS"; then
-  echo "tools: the control plane in KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS is used"
-  exit 0
-fi
-
 cd "$here"
 readonly version=$(sed -n 's/^\tk8s.io\/kubernetes \(v[0-9.]*\).*/\1/p' go.mod | head -n 1)
 IFS=. read -r major minor _ <<<"${version#v}"
@@ -33,7 +24,7 @@ readonly cache=${XDG_CACHE_HOME:-${HOME:?set HOME or XDG_CACHE_HOME}/.cache}/ist
 readonly target=$cache/kubernetes-$version-$(go env GOARCH)-$sources/kube
 
 if ! complete "$target"; then
-  echo "tools: building etcd, kube-apiserver and kube-controller-manager $version: about 5 minutes the first time"
+  echo "tools: building Kubernetes $version and etcd: about 5 minutes the first time"
   begun=$SECONDS
   mkdir -p "$(dirname "$target")"
   # Built beside its place and moved there whole, so that an interrupted or a
@@ -52,7 +43,7 @@ if ! complete "$target"; then
   mv -T "$building/kube" "$target"
   echo "tools: built in $((SECONDS - begun)) s: $target"
 else
-  echo "tools: the control plane $version is built: $target"
+  echo "tools: Kubernetes $version is built: $target"
 fi
 
 cd - >/dev/null

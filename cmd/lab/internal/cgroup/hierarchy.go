@@ -132,3 +132,18 @@ func findLinks(dir string) (map[string]string, error) {
 	}
 	return links, nil
 }
+
+// Controllers that groups of a lab can have.
+func (l *Layout) Controllers() []string {
+	var all []string
+	for _, hierarchy := range l.Hierarchies {
+		if !hierarchy.Unified {
+			all = append(all, strings.Split(hierarchy.Options, ",")...)
+			continue
+		}
+		if content, err := os.ReadFile(filepath.Join(hierarchy.Parent, "cgroup.controllers")); err == nil {
+			all = append(all, strings.Fields(string(content))...)
+		}
+	}
+	return all
+}

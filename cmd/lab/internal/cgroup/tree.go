@@ -116,6 +116,20 @@ func evacuate(folder string) error {
 	return nil
 }
 
+// Try whether groups can be made where the lab makes them, without leaving any.
+func (t *Tree) Try() error {
+	for _, hierarchy := range t.layout.Hierarchies {
+		folder := filepath.Join(hierarchy.Parent, t.name+"-try")
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			return err
+		}
+		if err := os.Remove(folder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Join moves a process, all threads of it, into the group.
 func Join(folder string, pid int) error {
 	if err := os.WriteFile(filepath.Join(folder, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644); err != nil {

@@ -1,138 +1,114 @@
-// Package demo shows what federation does: a Service that is published in one
-// cluster appears in another, and goes when it is no longer published.
+// Package demo shows on a lab that runs what the module does: a request crosses
+// two clusters. Federation: a Service that is published in one cluster answers in
+// the other, to those who are trusted and for as long as they are. Multicluster:
+// a Service whose Pods are in both clusters.
 package demo
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/plan"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
 )
 
 const (
 	namespace = "demo"
 	service   = "web"
-	// publishLabel on a Service publishes it to federated clusters.
-	publishLabel = "federation.istio.deckhouse.io/public-service"
 	// timeout bounds each wait; without the watcher, the module's schedule needs a minute.
 	timeout = 90 * time.Second
+	// startTimeout bounds the wait for the demonstration's own Pods.
+	startTimeout = 3 * time.Minute
 )
 
 // Printer prints one line.
 type Printer func(format string, args ...any)
 
-// Run publishes and unpublishes a Service in each of the first two clusters, and sees it come and go in the other.
-func Run(ctx context.Context, lab state.Lab, print Printer) error {
-	if len(lab.Clusters) < 2 {
+// Options of a demonstration.
+type Options struct {
+	// Lab that runs; its clusters are joined.
+	Lab state.Lab
+	// Kubectl is how a person calls that program here.
+	Kubectl string
+	Print   Printer
+}
+
+// Run shows what the lab's mode is for, and then what to try by hand.
+func Run(ctx context.Context, options Options) error {
+	if len(options.Lab.Clusters) < 2 {
 		return errors.New("the demonstration needs two clusters: start it with --clusters 2 or more")
 	}
-	a, b := lab.Clusters[0], lab.Clusters[1]
-	for _, direction := range []struct{ publisher, consumer state.Cluster }{{b, a}, {a, b}} {
-		if err := show(ctx, direction.publisher, direction.consumer, print); err != nil {
-			return fmt.Errorf("from %s to %s: %w", direction.publisher.Name, direction.consumer.Name, err)
-		}
+	a, err := newCluster(options.Lab.Clusters[0])
+	if err != nil {
+		return err
 	}
-	return nil
+	b, err := newCluster(options.Lab.Clusters[1])
+	if err != nil {
+		return err
+	}
+	s := stage{consumer: a, publisher: b, print: options.Print, kubectl: options.Kubectl}
+	if plan.Mode(options.Lab.Mode) == plan.Federation {
+		return s.federation(ctx)
+	}
+	return s.multicluster(ctx)
 }
 
-func show(ctx context.Context, publisher, consumer state.Cluster, print Printer) error {
-	from, err := kube.New(publisher.Kubeconfig)
-	if err != nil {
-		return err
-	}
-	to, err := kube.New(consumer.Kubeconfig)
-	if err != nil {
-		return err
-	}
-	if err := createService(ctx, from); err != nil {
-		return err
-	}
-	hostname := fmt.Sprintf("%s.%s.svc.%s", service, namespace, publisher.ClusterDomain)
-	print("")
-	print("%s: Service %s/%s exists; %s does not know it", publisher.Name, namespace, service, consumer.Name)
+// stage is what both demonstrations act on.
+type stage struct {
+	// consumer is the cluster that calls, publisher the one that answers.
+	consumer, publisher cluster
+	print               Printer
+	kubectl             string
+}
 
-	watcher := newWatcher(to, hostname)
-	if _, err := watcher.await(ctx, false); err != nil {
-		return err
-	}
+// host is the name that the client calls.
+func (s *stage) host() string {
+	return fmt.Sprintf("%s.%s.svc.%s", service, namespace, s.publisher.Domain)
+}
+
+func (s *stage) url() string { return "http://" + s.host() + "/" }
+
+// start the demonstration's Pods, in both clusters at once.
+func (s *stage) start(ctx context.Context, inConsumer, inPublisher []string) error {
 	begun := time.Now()
-	if err := setLabel(ctx, from, `""`); err != nil {
-		return err
-	}
-	print("%s: $ kubectl -n %s label service %s %s=", publisher.Name, namespace, service, publishLabel)
-	entry, err := watcher.await(ctx, true)
-	if err != nil {
-		return err
-	}
-	print("%s: ServiceEntry %s/%s is there after %s", consumer.Name, entry.GetNamespace(), entry.GetName(), elapsed(begun))
-	describe(entry, print)
-
-	begun = time.Now()
-	if err := setLabel(ctx, from, "null"); err != nil {
-		return err
-	}
-	print("%s: $ kubectl -n %s label service %s %s-", publisher.Name, namespace, service, publishLabel)
-	if _, err := watcher.await(ctx, false); err != nil {
-		return err
-	}
-	print("%s: the ServiceEntry is gone after %s", consumer.Name, elapsed(begun))
-	return nil
-}
-
-func createService(ctx context.Context, clients *kube.Clients) error {
-	err := clients.Apply(ctx, kube.Namespaces, map[string]any{
-		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": namespace},
-	})
-	if err != nil {
-		return err
-	}
-	if err := clients.Apply(ctx, kube.Services, map[string]any{
-		"apiVersion": "v1", "kind": "Service",
-		"metadata": map[string]any{"namespace": namespace, "name": service},
-		"spec": map[string]any{
-			"selector": map[string]any{"app": service},
-			"ports":    []any{map[string]any{"name": "http", "port": int64(80), "targetPort": int64(8080), "protocol": "TCP"}},
-		},
-	}); err != nil {
-		return err
-	}
-	return setLabel(ctx, clients, "null")
-}
-
-// setLabel publishes the Service (value "") or unpublishes it (null).
-func setLabel(ctx context.Context, clients *kube.Clients, value string) error {
-	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%s}}}`, publishLabel, value)
-	_, err := clients.Dynamic.Resource(kube.Services).Namespace(namespace).Patch(ctx, service, types.MergePatchType, patch, metav1.PatchOptions{})
-	if err != nil {
-		return fmt.Errorf("label Service %s/%s: %w", namespace, service, err)
-	}
-	return nil
-}
-
-func describe(entry *unstructured.Unstructured, print Printer) {
-	hosts, _, _ := unstructured.NestedStringSlice(entry.Object, "spec", "hosts")
-	print("    hosts:     %s", strings.Join(hosts, ", "))
-	for _, list := range []struct{ field, format string }{{"ports", "    port:      %v %v (%v)"}, {"endpoints", "    endpoint:  %v %v"}} {
-		items, _, _ := unstructured.NestedSlice(entry.Object, "spec", list.field)
-		for _, item := range items {
-			fields, _ := item.(map[string]any)
-			if list.field == "ports" {
-				print(list.format, fields["name"], fields["number"], fields["protocol"])
-			} else {
-				print(list.format, fields["address"], fields["ports"])
+	all, ctx := errgroup.WithContext(ctx)
+	for _, part := range []struct {
+		in        cluster
+		manifests []string
+	}{{s.consumer, inConsumer}, {s.publisher, inPublisher}} {
+		all.Go(func() error {
+			if err := part.in.apply(ctx, s.host(), part.manifests...); err != nil {
+				return fmt.Errorf("%s: %w", part.in.Name, err)
 			}
-		}
+			for _, name := range part.manifests {
+				if err := part.in.awaitRollout(ctx, name); err != nil {
+					return fmt.Errorf("%s: %w", part.in.Name, err)
+				}
+			}
+			return nil
+		})
 	}
+	if err := all.Wait(); err != nil {
+		return err
+	}
+	s.print("")
+	s.print("Pods of the demonstration are ready, with sidecars (%s)", elapsed(begun))
+	return nil
 }
 
-func elapsed(begun time.Time) string {
-	return fmt.Sprintf("%.2f s", time.Since(begun).Seconds())
+func newCluster(described state.Cluster) (cluster, error) {
+	clients, err := kube.New(described.Kubeconfig)
+	if err != nil {
+		return cluster{}, err
+	}
+	return cluster{Name: described.Name, Domain: described.ClusterDomain, kubeconfig: described.Kubeconfig, clients: clients, pods: podsOf(clients)}, nil
 }
+
+func elapsed(begun time.Time) string { return seconds(time.Since(begun)) }
+
+func seconds(duration time.Duration) string { return fmt.Sprintf("%.2f s", duration.Seconds()) }

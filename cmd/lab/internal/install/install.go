@@ -36,6 +36,8 @@ type Cluster struct {
 	PublicDomainTemplate string
 	Certificate          pki.Pair
 	Authority            []byte
+	// StockEnvoy is true where the proxies' Envoy lacks Istio's extensions.
+	StockEnvoy bool
 	// Settings are spec.settings of ModuleConfig istio.
 	Settings map[string]any
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/poll"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/rollout"
 	"github.com/deckhouse-mesh/istio/deploy/operator"
 )
 
@@ -37,6 +38,11 @@ func (c *Cluster) Module(ctx context.Context, note Note) error {
 	for _, object := range []map[string]any{c.publicTLS(), c.globalConfig(), c.moduleConfig()} {
 		if err := c.Clients.ApplyAll(ctx, []map[string]any{object}); err != nil {
 			return fmt.Errorf("switch the module on: %w", err)
+		}
+	}
+	if c.StockEnvoy {
+		if err := c.adaptToStockEnvoy(ctx, note); err != nil {
+			return err
 		}
 	}
 	if err := c.AwaitModule(ctx, note); err != nil {
@@ -96,13 +102,13 @@ func (c *Cluster) moduleMissing(ctx context.Context) (string, error) {
 	}
 	for i := range deployments.Items {
 		deployment := &deployments.Items[i]
-		if missing := deploymentMissing(deployment); missing != "" && deployment.Name != unavailable {
-			return missing + explain(ctx, c.Clients.Typed, moduleNamespace, deployment.Spec.Selector), nil
+		if missing := rollout.DeploymentMissing(deployment); missing != "" && deployment.Name != unavailable {
+			return missing + rollout.Explain(ctx, c.Clients.Typed, moduleNamespace, deployment.Spec.Selector), nil
 		}
 	}
 	for i := range sets.Items {
-		if missing := daemonSetMissing(&sets.Items[i]); missing != "" {
-			return missing + explain(ctx, c.Clients.Typed, moduleNamespace, sets.Items[i].Spec.Selector), nil
+		if missing := rollout.DaemonSetMissing(&sets.Items[i]); missing != "" {
+			return missing + rollout.Explain(ctx, c.Clients.Typed, moduleNamespace, sets.Items[i].Spec.Selector), nil
 		}
 	}
 	_, err = c.Clients.Typed.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, defaultWebhook, metav1.GetOptions{})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/poll"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/rollout"
 	"github.com/deckhouse-mesh/istio/deploy/operator"
 )
 
@@ -32,7 +33,7 @@ func (c *Cluster) Operator(ctx context.Context, note Note) error {
 		return fmt.Errorf("install the operator: %w", err)
 	}
 	if err := c.awaitOperator(ctx, note); err != nil {
-		return fmt.Errorf("wait for the operator: %w", err)
+		return fmt.Errorf("install the operator: %w", err)
 	}
 	return nil
 }
@@ -98,19 +99,10 @@ func (c *Cluster) customize(deployment *unstructured.Unstructured) error {
 }
 
 func (c *Cluster) awaitOperator(ctx context.Context, note Note) error {
-	return poll.Until(ctx, stepTimeout, func(ctx context.Context) (bool, string, error) {
-		deployment, err := c.Clients.Typed.AppsV1().Deployments(operator.Namespace).Get(ctx, operator.Name, metav1.GetOptions{})
-		if err != nil {
-			return poll.NotYet(err)
-		}
-		missing := deploymentMissing(deployment)
-		if missing == "" {
-			return c.established(ctx, moduleConfigCRD)
-		}
-		missing += explain(ctx, c.Clients.Typed, operator.Namespace, deployment.Spec.Selector)
-		note(missing)
-		return false, missing, nil
-	})
+	if err := rollout.AwaitDeployment(ctx, c.Clients.Typed, operator.Namespace, operator.Name, stepTimeout, note); err != nil {
+		return err
+	}
+	return poll.Until(ctx, stepTimeout, func(ctx context.Context) (bool, string, error) { return c.established(ctx, moduleConfigCRD) })
 }
 
 // established says whether the API server serves the resource of a CRD.

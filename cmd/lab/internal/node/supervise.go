@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -30,6 +31,7 @@ func supervise() error {
 	if err := json.Unmarshal(content, &spec); err != nil {
 		return fmt.Errorf("read what the node is to be: %w", err)
 	}
+	allowManyFiles()
 	if err := applyRules(spec.Rules); err != nil {
 		return err
 	}
@@ -38,6 +40,16 @@ func supervise() error {
 		go keep(children, program)
 	}
 	select {}
+}
+
+// allowManyFiles lets programs have as many files open as this machine allows,
+// and Pods with them, as services of real machines do.
+func allowManyFiles() {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err == nil {
+		limit.Cur = limit.Max
+		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+	}
 }
 
 // applyRules before there are other children: their end is the reaper's to see.

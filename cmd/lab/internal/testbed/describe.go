@@ -27,13 +27,13 @@ func (l *Lab) describe() state.Lab {
 	for _, pair := range l.fabric.Cuts() {
 		lab.Fabric.Cuts = append(lab.Fabric.Cuts, pair)
 	}
-	for _, c := range l.clusters {
+	for _, c := range l.members {
 		planned := c.Plan()
 		lab.Clusters = append(lab.Clusters, state.Cluster{
-			Name: planned.Name, ClusterDomain: planned.Domain,
+			Name: planned.Name, ClusterDomain: planned.Domain, ClusterUUID: c.uuid,
 			APIServer: c.APIServer(), Kubeconfig: c.Kubeconfig(),
 			PodSubnet: planned.Pods.String(), ServiceSubnet: planned.Services.String(),
-			MetadataEndpoint: "https://istio." + planned.PublicDomain() + "/metadata/", MetadataCA: l.PublicCA(),
+			MetadataEndpoint: metadataEndpoint(planned), MetadataCA: l.PublicCA(),
 			APIProxy: "https://istio-api-proxy." + planned.PublicDomain(),
 			Nodes:    c.Nodes(),
 		})

@@ -29,7 +29,7 @@ func (l *Lab) SetLink(ctx context.Context, request control.LinkRequest) error {
 
 // SetNode stops a node, or starts it.
 func (l *Lab) SetNode(_ context.Context, request control.NodeRequest) error {
-	for _, c := range l.clusters {
+	for _, c := range l.members {
 		for _, node := range c.Plan().Nodes {
 			if node.Name != request.Name {
 				continue

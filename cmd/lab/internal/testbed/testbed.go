@@ -18,6 +18,7 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/cgroup"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/cleaner"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/cluster"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/evidence"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/fabric"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/pki"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/plan"
@@ -40,20 +41,22 @@ type Options struct {
 	// Registry answers for the images of all registries; nil for none.
 	Registry http.Handler
 	// Bare leaves out all that needs images: the clusters have Ready nodes and nothing on them.
-	Bare     bool
+	Bare bool
+	// Module to install and to join the clusters with; nil for none.
+	Module   *Module
 	Reporter *progress.Reporter
 }
 
 // Lab that runs.
 type Lab struct {
-	options  Options
-	groups   *cgroup.Tree
-	fabric   *fabric.Fabric
-	public   *pki.Authority
-	clusters []*cluster.Cluster
-	file     *state.File
-	ready    bool
-	changes  chan struct{}
+	options Options
+	groups  *cgroup.Tree
+	fabric  *fabric.Fabric
+	public  *pki.Authority
+	members []*member
+	file    *state.File
+	ready   bool
+	changes chan struct{}
 }
 
 // Run starts the lab, calls use once all of it is up, and when use returns, or
@@ -77,15 +80,32 @@ func Run(ctx context.Context, options Options, use func(ctx context.Context, lab
 	if err := clean(options.StateDir); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	running, cancel := context.WithCancel(ctx)
 	defer func() {
+		if err != nil && ctx.Err() == nil {
+			lab.retain(ctx)
+		}
 		cancel()
 		err = errors.Join(err, lab.stop())
 	}()
-	if err := lab.start(ctx); err != nil {
+	if err := lab.start(running); err != nil {
 		return err
 	}
-	return use(ctx, lab)
+	return use(running, lab)
+}
+
+// retain what explains a failure.
+func (l *Lab) retain(ctx context.Context) {
+	if l.file == nil {
+		return // nothing had been started
+	}
+	folder, err := evidence.Collect(ctx, l.options.StateDir, l.options.Binaries["kubectl"], l.State())
+	if err != nil {
+		l.options.Reporter.Printf("%v", err)
+	}
+	if folder != "" {
+		l.options.Reporter.Printf("objects, events, Pod logs and nodes' logs are retained in %s", folder)
+	}
 }
 
 func (l *Lab) start(ctx context.Context) error {
@@ -120,18 +140,14 @@ func (l *Lab) start(ctx context.Context) error {
 	if err := l.serveControl(ctx); err != nil {
 		return err
 	}
-	all, starting := errgroup.WithContext(ctx)
-	for _, c := range l.clusters {
-		all.Go(func() error { return l.startCluster(starting, ctx, c) })
-	}
-	if err := all.Wait(); err != nil {
+	if err := l.startClusters(ctx); err != nil {
 		return err
 	}
 	l.ready = true
 	if err := l.refresh(); err != nil {
 		return err
 	}
-	l.options.Reporter.Printf("lab ready: %d clusters (%.1fs)", len(l.clusters), time.Since(begun).Seconds())
+	l.options.Reporter.Printf("lab ready: %d clusters (%.1fs)", len(l.members), time.Since(begun).Seconds())
 	return nil
 }
 
@@ -150,30 +166,62 @@ func (l *Lab) prepareClusters(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		l.clusters = append(l.clusters, c)
+		l.members = append(l.members, &member{Cluster: c})
 	}
 	return nil
 }
 
-// startCluster brings a cluster up; what it starts to do for the cluster goes on until living ends.
-func (l *Lab) startCluster(ctx, living context.Context, c *cluster.Cluster) error {
-	if err := c.Start(ctx); err != nil {
+// startClusters brings all clusters up, each with the module, and joins them.
+func (l *Lab) startClusters(ctx context.Context) error {
+	all, starting := errgroup.WithContext(ctx)
+	for _, m := range l.members {
+		all.Go(func() error { return l.startCluster(starting, ctx, m) })
+	}
+	if err := all.Wait(); err != nil || l.options.Module == nil {
 		return err
 	}
-	go func() { _ = c.BalanceLoad(living) }()
+	// The definitions that joins need are there when the operator is: the module's own Pods may take their time.
+	all, starting = errgroup.WithContext(ctx)
+	for _, m := range l.members {
+		all.Go(func() error { return l.installModule(starting, m) })
+	}
+	all.Go(func() error { return l.join(starting) })
+	return all.Wait()
+}
+
+// startCluster brings a cluster up, with its addons and the module's operator.
+// What it starts to do for the cluster goes on until living ends.
+func (l *Lab) startCluster(ctx, living context.Context, m *member) error {
+	if err := m.Start(ctx); err != nil {
+		return err
+	}
+	go func() { _ = m.BalanceLoad(living) }()
 	if l.options.Bare {
 		return nil
 	}
-	certificate, err := l.public.Issue(pki.Subject{CommonName: c.Plan().PublicDomain(), DNSNames: []string{"*." + c.Plan().PublicDomain()}, Server: true})
+	planned := m.Plan()
+	certificate, err := l.public.Issue(pki.Subject{CommonName: planned.PublicDomain(), DNSNames: []string{"*." + planned.PublicDomain()}, Server: true})
 	if err != nil {
 		return err
 	}
-	if err := addons.Apply(ctx, c.Clients(), c.Plan(), certificate); err != nil {
-		return err
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() error { return l.installAddons(ctx, m, certificate) })
+	if l.options.Module != nil {
+		if m.install, err = l.prepareModule(m.Cluster, certificate); err != nil {
+			return err
+		}
+		all.Go(func() error { return l.installOperator(ctx, m) })
 	}
-	return l.options.Reporter.Step(c.Plan().Name, "DNS and ingress controller available", "", func(func(string)) error {
+	return all.Wait()
+}
+
+func (l *Lab) installAddons(ctx context.Context, m *member, certificate pki.Pair) error {
+	return l.options.Reporter.Step(m.Plan().Name, "DNS and ingress controller available", "", func(func(string)) error {
+		if err := addons.Apply(ctx, m.Clients(), m.Plan(), certificate); err != nil {
+			return err
+		}
 		for _, deployment := range addons.Deployments {
-			if err := c.AwaitDeployment(ctx, deployment[0], deployment[1], addonsTimeout); err != nil {
+			if err := m.AwaitDeployment(ctx, deployment[0], deployment[1], addonsTimeout); err != nil {
 				return err
 			}
 		}
@@ -198,7 +246,7 @@ func (l *Lab) serveImages(ctx context.Context) error {
 // stop ends all nodes at once, and removes what the kernel leaves of them.
 func (l *Lab) stop() error {
 	var all errgroup.Group
-	for _, c := range l.clusters {
+	for _, c := range l.members {
 		all.Go(c.Stop)
 	}
 	err := all.Wait()

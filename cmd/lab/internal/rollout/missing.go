@@ -1,4 +1,5 @@
-package install
+// Package rollout waits for workloads, and says why their Pods are not ready.
+package rollout
 
 import (
 	"context"
@@ -11,8 +12,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// deploymentMissing says what a Deployment lacks, nothing when all its Pods are current and available.
-func deploymentMissing(deployment *appsv1.Deployment) string {
+// DeploymentMissing says what a Deployment lacks, nothing when all its Pods are current and available.
+func DeploymentMissing(deployment *appsv1.Deployment) string {
 	wanted := int32(1)
 	if deployment.Spec.Replicas != nil {
 		wanted = *deployment.Spec.Replicas
@@ -25,8 +26,8 @@ func deploymentMissing(deployment *appsv1.Deployment) string {
 	return fmt.Sprintf("Deployment %s/%s: %d of %d Pods are available", deployment.Namespace, deployment.Name, status.AvailableReplicas, wanted)
 }
 
-// daemonSetMissing says what a DaemonSet lacks.
-func daemonSetMissing(set *appsv1.DaemonSet) string {
+// DaemonSetMissing says what a DaemonSet lacks, nothing when every node that is to have a Pod has an available one.
+func DaemonSetMissing(set *appsv1.DaemonSet) string {
 	status := set.Status
 	if status.ObservedGeneration >= set.Generation && status.DesiredNumberScheduled > 0 &&
 		status.UpdatedNumberScheduled >= status.DesiredNumberScheduled && status.NumberAvailable >= status.DesiredNumberScheduled {
@@ -35,10 +36,10 @@ func daemonSetMissing(set *appsv1.DaemonSet) string {
 	return fmt.Sprintf("DaemonSet %s/%s: %d of %d Pods are available", set.Namespace, set.Name, status.NumberAvailable, status.DesiredNumberScheduled)
 }
 
-// explain says why the Pods of a selector are not ready: what their containers
+// Explain says why the Pods of a selector are not ready: what their containers
 // wait for, how they ended, and the last warning about them. It begins with
 // ": " unless there is nothing to say.
-func explain(ctx context.Context, client kubernetes.Interface, namespace string, selector *metav1.LabelSelector) string {
+func Explain(ctx context.Context, client kubernetes.Interface, namespace string, selector *metav1.LabelSelector) string {
 	pods, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(selector)})
 	if err != nil {
 		return ": " + err.Error()

@@ -1,0 +1,69 @@
+package preflight
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// What a lab takes, measured with the module, a mesh and some Pods; below that
+// things end in the middle, with errors that do not name the reason.
+const (
+	mebibyte = 1 << 20
+	// memory of the lab itself, of a cluster's first node with all that runs on it, and of each further node.
+	memoryLab, memoryCluster, memoryNode = 200 * mebibyte, 1200 * mebibyte, 250 * mebibyte
+	// disk of a cluster's first node, with the images of the mesh unpacked, and of each further node.
+	diskCluster, diskNode = 2500 * mebibyte, 1000 * mebibyte
+)
+
+func checkRoom(needs Needs) []Finding {
+	var findings []Finding
+	further := needs.Clusters * (needs.Nodes - 1)
+	memory := int64(memoryLab + needs.Clusters*memoryCluster + further*memoryNode)
+	if available, err := availableMemory(); err == nil && available < memory {
+		findings = append(findings, Finding{
+			Problem: fmt.Sprintf("%s of memory are available, and a lab of this size needs %s", inMebibytes(available), inMebibytes(memory)),
+			Cure:    "end other programs, or start fewer clusters or nodes",
+		})
+	}
+	disk := int64(needs.Clusters*diskCluster + further*diskNode)
+	var filesystem syscall.Statfs_t
+	if err := syscall.Statfs(needs.StateDir, &filesystem); err == nil {
+		if free := int64(filesystem.Bavail) * filesystem.Bsize; free < disk {
+			findings = append(findings, Finding{
+				Problem: fmt.Sprintf("%s are free below %s, and a lab of this size needs %s", inMebibytes(free), needs.StateDir, inMebibytes(disk)),
+				Cure:    "make room, or name a folder on another disk with --state-dir",
+			})
+		}
+	}
+	return findings
+}
+
+func inMebibytes(bytes int64) string { return fmt.Sprintf("%d MiB", bytes/mebibyte) }
+
+func availableMemory() (int64, error) {
+	file, err := os.Open("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = file.Close() }()
+	return parseAvailable(file)
+}
+
+// parseAvailable reads the line MemAvailable of /proc/meminfo, in KiB.
+func parseAvailable(meminfo io.Reader) (int64, error) {
+	lines := bufio.NewScanner(meminfo)
+	for lines.Scan() {
+		text, found := strings.CutPrefix(lines.Text(), "MemAvailable:")
+		if !found {
+			continue
+		}
+		kibibytes, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(text), " kB"), 10, 64)
+		return kibibytes << 10, err
+	}
+	return 0, io.ErrUnexpectedEOF
+}
