@@ -13,9 +13,9 @@
 // The tests of one lab run one after the other; each makes what it needs,
 // restores what it changes, and can be run alone. TestMulticluster has a lab of
 // its own with two clusters of one mesh and a third that is federated with one
-// of them; TestLab starts and ends labs itself; all others share a lab of two
-// federated clusters. ISTIO_E2E_STATE_DIR names the state dir of a running lab
-// to use where its mode fits; it is left running.
+// of them; all others share a lab of two federated clusters. ISTIO_E2E_STATE_DIR
+// names the state dir of a running lab to use where its mode fits; it is left
+// running. Tests of the lab itself are in test/lab.
 //
 // Programs are stopped and killed as they would be by a machine: in a node's own
 // namespaces, by their process ids outside of them. What comes of it is read from

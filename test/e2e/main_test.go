@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	case os.Getenv(addressVariable) != "":
 		code, err = runInFabric(m)
 	default:
-		code, err = runOutside(m)
+		code, err = runOutside()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
@@ -109,8 +109,6 @@ func lab(args ...string) error {
 // labDescription is the part of lab.json that tests rely on.
 type labDescription struct {
 	Mode     string               `json:"mode"`
-	PID      int                  `json:"pid"`
-	Ready    bool                 `json:"ready"`
 	Clusters []clusterDescription `json:"clusters"`
 }
 

@@ -17,7 +17,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"testing"
 )
 
 // listingVariable has the program list its tests and nothing else.
@@ -27,8 +26,6 @@ const listingVariable = "ISTIO_E2E_LISTING"
 type part string
 
 const (
-	// outside of all labs: the tests start labs of their own, and end them.
-	outside part = "outside"
 	// inFederation: two sovereign clusters.
 	inFederation part = "federation"
 	// whileQuiet follows inFederation in the same lab, while other labs work.
@@ -40,8 +37,6 @@ const (
 // partOf the test of that name.
 func partOf(test string) part {
 	switch test {
-	case "TestLab":
-		return outside
 	case "TestMulticluster":
 		return inMixed
 	case "TestWhenNothingChangesNothingIsWritten":
@@ -71,7 +66,7 @@ var (
 
 // runOutside starts the labs that the chosen tests need, one after the other,
 // and runs the tests in their fabrics.
-func runOutside(m *testing.M) (code int, err error) {
+func runOutside() (code int, err error) {
 	if os.Geteuid() != 0 {
 		return 1, errors.New("nodes of the lab are Linux namespaces, which need root: run the tests with sudo or in a privileged container" +
 			" (`make test-unit` runs without)")
@@ -87,10 +82,6 @@ func runOutside(m *testing.M) (code int, err error) {
 		fmt.Println("testing: warning: no tests to run")
 	}
 	run.federationAndMesh()
-	if run.needs(outside) && ctx.Err() == nil {
-		run.fail(flag.Set("test.skip", run.skipping(outside)))
-		run.failed = m.Run() != 0 || run.failed
-	}
 	if run.failed || ctx.Err() != nil {
 		return 1, errors.Join(run.err, ctx.Err())
 	}
@@ -291,15 +282,8 @@ func (l *openedLab) close(keepLogs bool) error {
 	if !l.own {
 		return nil
 	}
-	before, err := observeLab(l.stateDir)
-	if err != nil {
-		return err
-	}
 	if err := lab("down", "--state-dir", l.stateDir); err != nil {
 		return err
-	}
-	if left := before.left(); left != "" {
-		return fmt.Errorf("`lab down` leaves something behind: %s", left)
 	}
 	if keepLogs {
 		fmt.Fprintln(os.Stderr, "e2e: the lab's logs are retained in", l.stateDir)

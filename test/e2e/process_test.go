@@ -160,3 +160,37 @@ func (c *cluster) memory(t *testing.T, of component) uint64 {
 	t.Fatalf("the kubelet of %s does not report the memory of %s", pod.Spec.NodeName, pod.Name)
 	return 0
 }
+
+// process of this machine.
+type process struct {
+	name   string
+	parent int
+	// started is when the kernel started it, in its own unit: it makes a pid unique.
+	started string
+}
+
+// processes that run, by their pids; those that are dead and not yet reaped do not.
+func processes() map[int]process {
+	found := map[int]process{}
+	files, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		// pid (name) state parent …: a name may contain anything.
+		head, rest, _ := strings.Cut(string(content), " (")
+		end := strings.LastIndex(rest, ")")
+		if end < 0 {
+			continue
+		}
+		fields := strings.Fields(rest[end+1:])
+		pid, err := strconv.Atoi(head)
+		if err != nil || len(fields) < 20 || fields[0] == "Z" {
+			continue
+		}
+		parent, _ := strconv.Atoi(fields[1])
+		found[pid] = process{name: rest[:end], parent: parent, started: fields[19]}
+	}
+	return found
+}
