@@ -56,6 +56,7 @@ images: build tools ## Build the images that the lab runs (ENVOY=FILE: another E
 	@go run ./tools/images $(if $(ENVOY),--envoy "$(ENVOY)")
 
 .PHONY: demo
+demo: REVISIONS ?= default
 demo: images ## Show a request that crosses two clusters (root); stays until Ctrl-C, DEMO_ONCE=1 ends by itself, DEMO_MODE=multicluster shows one mesh
 	@exec bin/lab demo --state-dir "$(DEMO_DIR)" --mode "$(DEMO_MODE)" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/lab"
@@ -17,6 +18,7 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/registry"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/testbed"
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
 )
 
 // plan of a lab of real nodes.
@@ -54,7 +56,7 @@ func (f upFlags) testbedOptions(planned *plan.Lab, dir string) (testbed.Options,
 	if err != nil {
 		return testbed.Options{}, err
 	}
-	module, err := f.module()
+	module, err := f.module(root)
 	if err != nil {
 		return testbed.Options{}, err
 	}
@@ -66,10 +68,7 @@ func (f upFlags) imageRegistry(root, stateDir string) (http.Handler, error) {
 	if f.bare {
 		return nil, nil //nolint:nilnil // nothing on the nodes needs images
 	}
-	built := f.images
-	if built == "" {
-		built = filepath.Join(root, ".cache", "images")
-	}
+	built := f.imagesIn(root)
 	if _, err := os.Stat(filepath.Join(built, "index.json")); err != nil {
 		return nil, fmt.Errorf("no images in %s: run `make images`", built)
 	}
@@ -80,6 +79,24 @@ func (f upFlags) imageRegistry(root, stateDir string) (http.Handler, error) {
 func toolsFolder(root string) (string, error) {
 	root, err := projectRoot(root)
 	return filepath.Join(root, ".cache", "tools"), err
+}
+
+// imagesIn is the folder of the images that were built.
+func (f upFlags) imagesIn(root string) string {
+	if f.images != "" {
+		return f.images
+	}
+	return filepath.Join(root, ".cache", "images")
+}
+
+// stockEnvoy tells whether the images were made for an Envoy without Istio's
+// extensions: then istiod's image switches off what it would configure of them.
+func stockEnvoy(images string) (bool, error) {
+	environment, err := registry.Environment(images, "docker.io/istio/pilot:"+istioversion.Default().ModuleFull())
+	if err != nil {
+		return false, fmt.Errorf("find out which Envoy the images have: %w", err)
+	}
+	return slices.Contains(environment, "PILOT_ENABLE_ALPN_FILTER=false"), nil
 }
 
 // projectRoot is the given folder, or the parent of the one that holds this program.
@@ -98,13 +115,16 @@ func projectRoot(given string) (string, error) {
 const operatorImage = "ghcr.io/deckhouse-mesh/istio/operator:dev"
 
 // module to install, with the person's settings.
-func (f upFlags) module() (*testbed.Module, error) {
+func (f upFlags) module(root string) (*testbed.Module, error) {
 	if f.bare || f.withoutModule {
 		return nil, nil //nolint:nilnil // none is wanted
 	}
-	module := &testbed.Module{OperatorImage: operatorImage}
+	stock, err := stockEnvoy(f.imagesIn(root))
+	if err != nil {
+		return nil, err
+	}
+	module := &testbed.Module{OperatorImage: operatorImage, StockEnvoy: stock}
 	if f.settings != "" {
-		var err error
 		if module.Settings, err = os.ReadFile(f.settings); err != nil {
 			return nil, usageError{fmt.Errorf("--settings: %w", err)}
 		}

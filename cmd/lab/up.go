@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -179,6 +180,12 @@ func logLibraries(dir string) (close func(), err error) {
 	file, err := os.OpenFile(filepath.Join(dir, "lab-debug.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("open the log of the lab's libraries: %w", err)
+	}
+	// klog has no other way to be told that errors are not for the screen either.
+	settings := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(settings)
+	if err := settings.Set("stderrthreshold", "FATAL"); err != nil {
+		return nil, fmt.Errorf("set the log of the lab's libraries: %w", err)
 	}
 	klog.LogToStderr(false)
 	klog.SetOutput(file)

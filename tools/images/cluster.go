@@ -36,7 +36,7 @@ func (p project) clusterImages() ([]image, error) {
 			name:       "traefik",
 			references: []string{"docker.io/library/traefik:" + traefik},
 			layers: [][]entry{{text(rootsFile, publicRoots())}, {
-				program("usr/local/bin/traefik", p.tool("traefik", "traefik")), writable("tmp"),
+				program("usr/local/bin/traefik", p.tool("traefik", "traefik")),
 			}},
 			config: v1.Config{Entrypoint: []string{"/usr/local/bin/traefik"}},
 		},
@@ -71,7 +71,6 @@ func (p project) echo(version istioversion.Version) image {
 			program("usr/local/bin/client", built("client")),
 			{path: "cert.crt", mode: 0o644, from: built("cert.crt")},
 			{path: "cert.key", mode: 0o644, from: built("cert.key")},
-			writable("tmp"),
 		}},
 		config: v1.Config{
 			User: userAndGroup(echoUser), Entrypoint: []string{"/usr/local/bin/server"},

@@ -67,7 +67,9 @@ func fakeProject(t *testing.T) string {
 			write(t, filepath.Join(root, "bin", folder), "program "+folder)
 		}
 	}
-	write(t, filepath.Join(root, "bin", "operator"), "program operator")
+	for _, name := range []string{"operator", "probe"} {
+		write(t, filepath.Join(root, "bin", name), "program "+name)
+	}
 	tools := filepath.Join(root, ".cache", "tools")
 	for _, version := range istioversion.All() {
 		revision := version.Revision()
@@ -219,7 +221,7 @@ func TestImagesOfClustersHaveTheReferencesThatManifestsName(t *testing.T) {
 	pull := puller(t, out)
 	version := istioversion.Default().ModuleFull()
 	for _, reference := range []string{
-		"registry.k8s.io/pause:3.10", "registry.k8s.io/coredns/coredns:v1.15.0", "lab.local/echo:1",
+		"registry.k8s.io/pause:3.10", "registry.k8s.io/coredns/coredns:v1.15.0", "lab.local/echo:1", "lab.local/probe:1",
 		"ghcr.io/deckhouse-mesh/istio/operator:dev", "docker.io/istio/pilot:" + version, "docker.io/istio/proxyv2:" + version,
 	} {
 		pull(reference)
@@ -291,6 +293,7 @@ func TestBlobsOfFormerImagesStayForADay(t *testing.T) {
 func TestIstiodFitsTheEnvoyOfItsProxies(t *testing.T) {
 	name := "pilot" + istioversion.Default().ImageSuffix()
 	env := func(t *testing.T, args ...string) []string {
+		t.Helper()
 		out := t.TempDir()
 		digests, _ := build(t, fakeProject(t), out, args...)
 		config, err := puller(t, out)(digests[name]).ConfigFile()

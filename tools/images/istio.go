@@ -49,7 +49,6 @@ func (p project) pilot(version istioversion.Version) (image, error) {
 		references: istioReference("pilot", version),
 		layers: [][]entry{scratch("istio-proxy", istioUser), {
 			program("usr/local/bin/pilot-discovery", p.tool("istio", version.Revision(), "pilot-discovery")),
-			writable("tmp"),
 		}},
 		config: config,
 	}, nil

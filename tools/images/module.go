@@ -107,10 +107,13 @@ func (p project) operatorImage(digests []byte) (image, error) {
 // as an image only. The module's Deployment exists, its log says why it is not
 // ready, and no digest is invented.
 func (p project) kiali() image {
+	const inside = "opt/kiali/kiali" // what the Deployment names
 	return image{
-		layers: [][]entry{{program("pause", p.tool("pause", "pause"))}},
-		config: v1.Config{User: userAndGroup(deckhouseUser), Entrypoint: []string{"/pause",
-			"Kiali is not in the lab, which builds all that it runs: Kiali is published as an image only."}},
+		layers: [][]entry{{program(inside, p.tool("pause", "pause"))}},
+		config: v1.Config{
+			User: userAndGroup(deckhouseUser), Entrypoint: []string{"/" + inside},
+			Env: []string{"PAUSE_SAYS=Kiali is not in the lab, which builds all that it runs: Kiali is published as an image only."},
+		},
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -41,7 +42,7 @@ func (p project) envoyOf(revision string) string {
 // version returns the version of a Go module that a go.mod below tools/ requires.
 func (p project) version(tool, module string) (string, error) {
 	file := p.path("tools", tool, "go.mod")
-	raw, err := os.ReadFile(file) //nolint:gosec // a file of the project
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		return "", err
 	}
@@ -68,7 +69,7 @@ const istioExtension = "istio.alpn"
 
 // hasIstioExtensions is true when Envoy's program is one of Istio's own builds.
 func hasIstioExtensions(envoy string) (bool, error) {
-	file, err := os.Open(envoy) //nolint:gosec // a file that a person names
+	file, err := os.Open(envoy)
 	if err != nil {
 		return false, err
 	}
@@ -82,7 +83,7 @@ func hasIstioExtensions(envoy string) (bool, error) {
 		if bytes.Contains(piece, []byte(istioExtension)) {
 			return true, nil
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return false, nil
 		}
 		if err != nil {

@@ -91,11 +91,11 @@ func fromTar(from io.Reader) ([]entry, error) {
 		if !wantedOfDebian(name) {
 			continue
 		}
-		e := entry{path: name, mode: fs.FileMode(header.Mode).Perm(), target: header.Linkname} //nolint:gosec // twelve bits
+		e := entry{path: name, mode: fs.FileMode(header.Mode).Perm(), target: header.Linkname}
 		switch header.Typeflag {
 		case tar.TypeReg:
 			var content bytes.Buffer
-			if _, err := io.Copy(&content, reader); err != nil { //nolint:gosec // a file that mmdebstrap made
+			if _, err := io.Copy(&content, reader); err != nil {
 				return nil, err
 			}
 			e.content = content.Bytes()

@@ -191,7 +191,7 @@ func (s *store) writeJSON(name string, value any) error {
 // writeFile replaces a file of the layout at once: a registry may be serving it.
 func (s *store) writeFile(name string, content []byte) error {
 	path := filepath.Join(s.dir, name)
-	if err := os.WriteFile(path+".new", content, 0o644); err != nil { //nolint:gosec // nothing secret
+	if err := os.WriteFile(path+".new", content, 0o644); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return os.Rename(path+".new", path)

@@ -3,9 +3,10 @@
 // that others left behind. In C, because each Pod has one, and Go's runtime
 // would be most of its memory.
 //
-// An argument is written to the log first.
+// What PAUSE_SAYS holds is written to the log first.
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,14 +17,15 @@ static void collect(int sig) {
   }
 }
 
-int main(int argc, char **argv) {
+int main(void) {
   struct sigaction ending = {.sa_handler = end}, collecting = {.sa_handler = collect, .sa_flags = SA_NOCLDSTOP};
   if (sigaction(SIGINT, &ending, NULL) || sigaction(SIGTERM, &ending, NULL) || sigaction(SIGCHLD, &collecting, NULL)) {
     perror("pause: handle signals");
     return 1;
   }
-  if (argc > 1) {
-    puts(argv[1]);
+  const char *text = getenv("PAUSE_SAYS");
+  if (text) {
+    puts(text);
     fflush(stdout);
   }
   for (;;) {

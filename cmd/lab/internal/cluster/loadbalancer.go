@@ -11,6 +11,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	discoverylisters "k8s.io/client-go/listers/discovery/v1"
@@ -103,9 +104,9 @@ func (b *balancer) publish(ctx context.Context, service *corev1.Service, address
 	if publishedAddress(service) == address && len(service.Status.LoadBalancer.Ingress) == 1 {
 		return nil
 	}
-	service = service.DeepCopy()
-	service.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: address.String()}}
-	_, err := b.cluster.clients.Typed.CoreV1().Services(service.Namespace).UpdateStatus(ctx, service, metav1.UpdateOptions{})
+	// A patch: others change the Service meanwhile, and that is no conflict.
+	patch := fmt.Appendf(nil, `{"status": {"loadBalancer": {"ingress": [{"ip": %q}]}}}`, address)
+	_, err := b.cluster.clients.Typed.CoreV1().Services(service.Namespace).Patch(ctx, service.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
 	if err != nil {
 		return fmt.Errorf("give Service %s/%s its address: %w", service.Namespace, service.Name, err)
 	}

@@ -116,20 +116,3 @@ func isReady(object *corev1.Node) (ready bool, why string) {
 	}
 	return false, "kubelet has not reported yet"
 }
-
-// AwaitDeployment waits until a Deployment of the cluster is available.
-func (c *Cluster) AwaitDeployment(ctx context.Context, namespace, name string, timeout time.Duration) error {
-	return poll.Until(ctx, timeout, func(ctx context.Context) (bool, string, error) {
-		deployment, err := c.clients.Typed.AppsV1().Deployments(namespace).Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
-			return poll.NotYet(err)
-		}
-		wanted := int32(1)
-		if deployment.Spec.Replicas != nil {
-			wanted = *deployment.Spec.Replicas
-		}
-		missing := fmt.Sprintf("%d of %d Pods of Deployment %s/%s are available", deployment.Status.AvailableReplicas, wanted, namespace, name)
-		current := deployment.Status.ObservedGeneration >= deployment.Generation
-		return current && deployment.Status.AvailableReplicas >= wanted, missing, nil
-	})
-}

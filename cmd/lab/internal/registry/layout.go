@@ -48,7 +48,7 @@ func (f folder) replace(descriptor v1.Descriptor) error {
 	}
 	// A registry that serves the folder never sees half an index.
 	written := filepath.Join(string(f), "index.json.new")
-	if err := os.WriteFile(written, raw, 0o644); err != nil { //nolint:gosec // nothing secret
+	if err := os.WriteFile(written, raw, 0o644); err != nil {
 		return err
 	}
 	return os.Rename(written, filepath.Join(string(f), "index.json"))

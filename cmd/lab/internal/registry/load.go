@@ -189,7 +189,7 @@ func extract(file, dir string) error {
 }
 
 func entries(file string, each func(*tar.Header, io.Reader) error) error {
-	opened, err := os.Open(file) //nolint:gosec // a file that a person names
+	opened, err := os.Open(file)
 	if err != nil {
 		return err
 	}

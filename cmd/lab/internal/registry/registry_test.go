@@ -301,3 +301,17 @@ func TestFilesThatHoldNoImageAreRejected(t *testing.T) {
 		})
 	}
 }
+
+func TestTheEnvironmentOfAnImageIsReadFromItsLayout(t *testing.T) {
+	g := NewWithT(t)
+	dir := t.TempDir()
+	path, err := layout.Write(dir, empty.Index)
+	g.Expect(err).NotTo(HaveOccurred())
+	image, err := mutate.Config(empty.Image, v1.Config{Env: []string{"A=1"}})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(path.AppendImage(image, layout.WithAnnotations(map[string]string{registry.ReferenceAnnotation: "lab.local/x:1"}))).To(Succeed())
+
+	g.Expect(registry.Environment(dir, "lab.local/x:1")).To(Equal([]string{"A=1"}))
+	_, err = registry.Environment(dir, "lab.local/y:1")
+	g.Expect(err).To(MatchError(ContainSubstring("no image lab.local/y:1")))
+}

@@ -28,7 +28,7 @@ type Multicluster struct {
 }
 
 // askMulticlusters asks the API server about the clusters of the same mesh, and every istiod whether it has read them.
-func (c *Cluster) askMulticlusters(ctx context.Context, clients *kube.Clients, istiods map[string]state.Istiod) []Check {
+func (c *Cluster) askMulticlusters(ctx context.Context, clients *kube.Clients, described state.Cluster) []Check {
 	list, err := clients.Dynamic.Resource(kube.IstioMulticlusters).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return []Check{{
@@ -36,7 +36,12 @@ func (c *Cluster) askMulticlusters(ctx context.Context, clients *kube.Clients, i
 			Hint: "is module istio enabled? the operator's log says what it waits for",
 		}}
 	}
-	client := &http.Client{Timeout: requestTimeout}
+	istiods, client := described.Istiod, &http.Client{Timeout: requestTimeout}
+	if len(described.Nodes) > 0 {
+		if istiods, client, err = reachIstiods(ctx, clients); err != nil {
+			return []Check{{Name: "istiod can be asked", Message: err.Error(), Hint: "kubectl --kubeconfig " + c.Kubeconfig + " -n d8-istio get pods"}}
+		}
+	}
 	defer client.CloseIdleConnections()
 	var checks []Check
 	for i := range list.Items {

@@ -23,11 +23,20 @@ func (l *Lab) Print(out io.Writer, now time.Time) error {
 
 func (c *Cluster) print(w *writer, now time.Time) {
 	w.printf("\n%s  %s  domain %s, UUID %s\n", c.Name, c.APIServer, c.ClusterDomain, c.ClusterUUID)
-	w.table("  PROCESS\tPID\tSTATE\tRESTARTS\tUPTIME\tPOD", func(row func(string, ...any)) {
-		for _, p := range c.Processes {
-			row("  %s\t%d\t%s\t%d\t%s\t%s", p.Name, p.PID, p.State, p.Restarts, time.Duration(p.UptimeSeconds)*time.Second, orDash(p.Pod))
-		}
-	})
+	if len(c.Nodes) > 0 {
+		w.table("  NODE\tADDRESS\tPID\tREADY\tLOGS", func(row func(string, ...any)) {
+			for _, n := range c.Nodes {
+				row("  %s\t%s\t%d\t%v\t%s", n.Name, n.Address, n.PID, n.Ready, n.Logs)
+			}
+		})
+	}
+	if len(c.Processes) > 0 {
+		w.table("  PROCESS\tPID\tSTATE\tRESTARTS\tUPTIME\tPOD", func(row func(string, ...any)) {
+			for _, p := range c.Processes {
+				row("  %s\t%d\t%s\t%d\t%s\t%s", p.Name, p.PID, p.State, p.Restarts, time.Duration(p.UptimeSeconds)*time.Second, orDash(p.Pod))
+			}
+		})
+	}
 	if len(c.Federations) > 0 {
 		w.table("  FEDERATION\tREADY\tREASON\tSERVICES\tREJECTED\tLAST CONTACT", func(row func(string, ...any)) {
 			for _, f := range c.Federations {

@@ -41,6 +41,7 @@ type Cluster struct {
 	// NetworkCut is whether the cluster has been cut off from the others.
 	NetworkCut    bool           `json:"networkCut"`
 	Processes     []Process      `json:"processes"`
+	Nodes         []Node         `json:"nodes,omitempty"`
 	Federations   []Federation   `json:"federations"`
 	Multiclusters []Multicluster `json:"multiclusters"`
 	Checks        []Check        `json:"checks"`
@@ -95,7 +96,11 @@ func New(ctx context.Context, dir string) (*Lab, error) {
 	}
 	lab := &Lab{StateDir: dir, Running: holder == described.PID, PID: described.PID, Mode: described.Mode, OK: true}
 	for _, cluster := range described.Clusters {
-		lab.Clusters = append(lab.Clusters, newCluster(ctx, cluster, time.Now()))
+		reported := newCluster(ctx, cluster, !described.WithoutModule, time.Now())
+		if described.Fabric != nil {
+			reported.Checks = append(cutCheck(cluster.Name, described.Fabric), reported.Checks...)
+		}
+		lab.Clusters = append(lab.Clusters, reported)
 	}
 	lab.OK = lab.Running
 	for _, cluster := range lab.Clusters {
@@ -106,7 +111,7 @@ func New(ctx context.Context, dir string) (*Lab, error) {
 	return lab, nil
 }
 
-func newCluster(ctx context.Context, described state.Cluster, now time.Time) Cluster {
+func newCluster(ctx context.Context, described state.Cluster, module bool, now time.Time) Cluster {
 	cluster := Cluster{
 		Name: described.Name, APIServer: described.APIServer, ClusterDomain: described.ClusterDomain,
 		ClusterUUID: described.ClusterUUID, Kubeconfig: described.Kubeconfig,
@@ -121,10 +126,12 @@ func newCluster(ctx context.Context, described state.Cluster, now time.Time) Clu
 	for _, p := range described.Processes {
 		cluster.Processes = append(cluster.Processes, newProcess(p, process.Alive(p.PID), now))
 	}
-	cluster.Checks = append(cluster.Checks, processChecks(cluster.Processes)...)
+	if len(described.Nodes) == 0 {
+		cluster.Checks = append(cluster.Checks, processChecks(cluster.Processes)...)
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	cluster.Checks = append(cluster.Checks, cluster.ask(ctx, described.Istiod)...)
+	cluster.Checks = append(cluster.Checks, cluster.ask(ctx, described, module)...)
 	return cluster
 }
 
@@ -159,7 +166,7 @@ func processChecks(processes []Process) []Check {
 }
 
 // ask asks the API server about the module.
-func (c *Cluster) ask(ctx context.Context, istiods map[string]state.Istiod) []Check {
+func (c *Cluster) ask(ctx context.Context, described state.Cluster, module bool) []Check {
 	answers := Check{Name: "the API server answers", OK: true}
 	clients, err := kube.New(c.Kubeconfig)
 	if err == nil {
@@ -169,6 +176,13 @@ func (c *Cluster) ask(ctx context.Context, istiods map[string]state.Istiod) []Ch
 		return []Check{{Name: answers.Name, Message: err.Error(), Hint: "see the logs of kube-apiserver and etcd beside " + c.Kubeconfig}}
 	}
 	checks := []Check{answers}
+	if len(described.Nodes) > 0 {
+		checks = append(checks, c.askNodes(ctx, clients, described.Nodes)...)
+		checks = append(checks, podsCheck(ctx, clients, c.Kubeconfig))
+	}
+	if !module {
+		return checks
+	}
 	if config, err := clients.Dynamic.Resource(kube.ModuleConfigs).Get(ctx, "istio", metav1.GetOptions{}); err == nil {
 		checks = append(checks, settingsCheck(config))
 	}
@@ -185,7 +199,7 @@ func (c *Cluster) ask(ctx context.Context, istiods map[string]state.Istiod) []Ch
 		c.Federations = append(c.Federations, federation)
 		checks = append(checks, c.federationCheck(federation))
 	}
-	return append(checks, c.askMulticlusters(ctx, clients, istiods)...)
+	return append(checks, c.askMulticlusters(ctx, clients, described)...)
 }
 
 func settingsCheck(config *unstructured.Unstructured) Check {

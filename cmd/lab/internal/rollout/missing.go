@@ -47,7 +47,7 @@ func Explain(ctx context.Context, client kubernetes.Interface, namespace string,
 	var reasons []string
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		if reason := podMissing(pod); reason != "" {
+		if reason := PodMissing(pod); reason != "" {
 			reasons = append(reasons, "Pod "+pod.Name+": "+reason+lastWarning(ctx, client, pod))
 		}
 	}
@@ -57,8 +57,8 @@ func Explain(ctx context.Context, client kubernetes.Interface, namespace string,
 	return ": " + strings.Join(reasons, "; ")
 }
 
-// podMissing says why a Pod is not ready; nothing when it is.
-func podMissing(pod *corev1.Pod) string {
+// PodMissing says why a Pod is not ready; nothing when it is.
+func PodMissing(pod *corev1.Pod) string {
 	if condition(pod, corev1.PodReady).Status == corev1.ConditionTrue {
 		return ""
 	}

@@ -27,6 +27,8 @@ type Lab struct {
 	// Ready is set once every cluster is up and joined.
 	Ready    bool      `json:"ready"`
 	Clusters []Cluster `json:"clusters"`
+	// WithoutModule says that the clusters have no module, and are not joined.
+	WithoutModule bool `json:"withoutModule,omitempty"`
 	// Fabric is absent from a lab of processes.
 	Fabric *Fabric `json:"fabric,omitempty"`
 }

@@ -22,7 +22,8 @@ func (l *Lab) refresh() error {
 func (l *Lab) describe() state.Lab {
 	lab := state.Lab{
 		Mode: string(l.options.Plan.Mode), PID: os.Getpid(), Ready: l.ready,
-		Fabric: &state.Fabric{Address: plan.FabricAddress.String(), Network: l.fabric.Path()},
+		WithoutModule: l.options.Module == nil,
+		Fabric:        &state.Fabric{Address: plan.FabricAddress.String(), Network: l.fabric.Path()},
 	}
 	for _, pair := range l.fabric.Cuts() {
 		lab.Fabric.Cuts = append(lab.Fabric.Cuts, pair)
@@ -30,7 +31,7 @@ func (l *Lab) describe() state.Lab {
 	for _, c := range l.members {
 		planned := c.Plan()
 		lab.Clusters = append(lab.Clusters, state.Cluster{
-			Name: planned.Name, ClusterDomain: planned.Domain, ClusterUUID: c.uuid,
+			Name: planned.Name, ClusterDomain: planned.Domain, ClusterUUID: c.clusterUUID(),
 			APIServer: c.APIServer(), Kubeconfig: c.Kubeconfig(),
 			PodSubnet: planned.Pods.String(), ServiceSubnet: planned.Services.String(),
 			MetadataEndpoint: metadataEndpoint(planned), MetadataCA: l.PublicCA(),

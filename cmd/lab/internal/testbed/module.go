@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,6 +32,8 @@ type Module struct {
 	ImagesDigests []byte
 	// Arguments of the operator besides its defaults.
 	Arguments []string
+	// StockEnvoy is true where the proxies' Envoy lacks Istio's extensions.
+	StockEnvoy bool
 	// Settings are a person's own, YAML, for spec.settings of ModuleConfig istio.
 	Settings []byte
 }
@@ -39,7 +42,14 @@ type Module struct {
 type member struct {
 	*cluster.Cluster
 	install *install.Cluster
-	uuid    string
+	// uuid that the operator has given the cluster; empty, or absent, before.
+	uuid atomic.Value
+}
+
+// clusterUUID is empty until it is known.
+func (m *member) clusterUUID() string {
+	uuid, _ := m.uuid.Load().(string)
+	return uuid
 }
 
 // prepareModule settles how the module is installed in a cluster.
@@ -50,7 +60,7 @@ func (l *Lab) prepareModule(c *cluster.Cluster, certificate pki.Pair) (*install.
 		return nil, err
 	}
 	return &install.Cluster{
-		StockEnvoy: true,
+		StockEnvoy: module.StockEnvoy,
 		Clients:    c.Clients(), Image: module.OperatorImage, ImagesDigests: module.ImagesDigests, Arguments: module.Arguments,
 		PublicDomainTemplate: c.Plan().PublicDomainTemplate(), Certificate: certificate, Authority: l.public.PEM, Settings: settings,
 	}, nil
@@ -67,25 +77,27 @@ func kinds(modes []plan.Mode) []install.Kind {
 // installOperator in a cluster, and learns the UUID that the cluster gets by that.
 func (l *Lab) installOperator(ctx context.Context, m *member) error {
 	err := l.options.Reporter.Step(m.Plan().Name, "operator ready", "", func(note func(string)) error {
-		return m.install.Operator(ctx, install.Note(note))
+		return m.install.Operator(ctx, install.Note(patient(note)))
 	})
 	if err != nil {
 		return err
 	}
+	defer l.notifyChange()
 	return poll.Until(ctx, identityTimeout, func(ctx context.Context) (bool, string, error) {
 		config, err := m.Clients().Typed.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, identityConfigMap, metav1.GetOptions{})
 		if err != nil {
 			return poll.NotYet(err)
 		}
-		m.uuid = config.Data[identityKey]
-		return m.uuid != "", fmt.Sprintf("ConfigMap %s/%s has no %s", metav1.NamespaceSystem, identityConfigMap, identityKey), nil
+		uuid := config.Data[identityKey]
+		m.uuid.Store(uuid)
+		return uuid != "", fmt.Sprintf("ConfigMap %s/%s has no %s", metav1.NamespaceSystem, identityConfigMap, identityKey), nil
 	})
 }
 
 // installModule in a cluster whose operator works.
 func (l *Lab) installModule(ctx context.Context, m *member) error {
 	return l.options.Reporter.Step(m.Plan().Name, "module ready", "", func(note func(string)) error {
-		return m.install.Module(ctx, install.Note(note))
+		return m.install.Module(ctx, install.Note(patient(note)))
 	})
 }
 
@@ -112,7 +124,7 @@ func (l *Lab) join(ctx context.Context) error {
 	return l.forEachJoin(ctx, func(ctx context.Context, m, peer *member, kind install.Kind) error {
 		done := map[install.Kind]string{install.Federation: "federated with ", install.Multicluster: "in one mesh with "}[kind]
 		return l.options.Reporter.Step(m.Plan().Name, done+peer.Plan().Name, "", func(note func(string)) error {
-			return m.install.AwaitJoined(ctx, kind, peer.Plan().Name, install.Note(note))
+			return m.install.AwaitJoined(ctx, kind, peer.Plan().Name, install.Note(patient(note)))
 		})
 	})
 }

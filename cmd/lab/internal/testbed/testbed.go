@@ -24,6 +24,7 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/plan"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/progress"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/rollout"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/visit"
 )
@@ -216,12 +217,13 @@ func (l *Lab) startCluster(ctx, living context.Context, m *member) error {
 }
 
 func (l *Lab) installAddons(ctx context.Context, m *member, certificate pki.Pair) error {
-	return l.options.Reporter.Step(m.Plan().Name, "DNS and ingress controller available", "", func(func(string)) error {
+	return l.options.Reporter.Step(m.Plan().Name, "DNS and ingress controller available", "", func(note func(string)) error {
 		if err := addons.Apply(ctx, m.Clients(), m.Plan(), certificate); err != nil {
 			return err
 		}
 		for _, deployment := range addons.Deployments {
-			if err := m.AwaitDeployment(ctx, deployment[0], deployment[1], addonsTimeout); err != nil {
+			err := rollout.AwaitDeployment(ctx, m.Clients().Typed, deployment[0], deployment[1], addonsTimeout, patient(note))
+			if err != nil {
 				return err
 			}
 		}
