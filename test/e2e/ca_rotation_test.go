@@ -58,8 +58,8 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 		}
 	}
 	known := suite.b.roots(t) // as workloads know them now
-	// The neighbour waits for the private document only, which tells of the public one.
-	eventually(t, prompt, "the neighbour knows both roots", func() string { return suite.a.knowsRoots(suite.b.name, former.Root, other.Root) })
+	// The peer waits for the private document only, whose version covers the public one.
+	eventually(t, scheduled, "the peer knows both roots", func() string { return suite.a.knowsRoots(suite.b.name, former.Root, other.Root) })
 
 	// Then a person says: now.
 	request, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{rotationRequest: ca.Proceed}}})
