@@ -12,7 +12,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/install"
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/istiod"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/rollout"
@@ -36,6 +35,9 @@ type Node struct {
 
 // cutCheck tells which links of a cluster are cut.
 func cutCheck(cluster string, fabric *state.Fabric) []Check {
+	if fabric == nil {
+		return nil
+	}
 	var checks []Check
 	for _, pair := range fabric.Cuts {
 		if !slices.Contains(pair[:], cluster) {
@@ -129,20 +131,20 @@ func podsCheck(ctx context.Context, clients *kube.Clients, kubeconfig string) Ch
 
 // reachIstiods finds istiods' debug ports by way of the API server, which proxies to Pods:
 // by revision, with the client to ask them with.
-func reachIstiods(ctx context.Context, clients *kube.Clients) (map[string]state.Istiod, *http.Client, error) {
+func reachIstiods(ctx context.Context, clients *kube.Clients) (map[string]string, *http.Client, error) {
 	client, err := rest.HTTPClientFor(clients.Config)
 	if err != nil {
 		return nil, nil, err
 	}
-	pods, err := clients.Typed.CoreV1().Pods("d8-istio").List(ctx, metav1.ListOptions{LabelSelector: istiod.Selector})
+	pods, err := clients.Typed.CoreV1().Pods("d8-istio").List(ctx, metav1.ListOptions{LabelSelector: istiodSelector})
 	if err != nil {
 		return nil, nil, err
 	}
-	istiods := map[string]state.Istiod{}
+	istiods := map[string]string{}
 	for _, pod := range pods.Items {
 		if rollout.PodMissing(&pod) == "" {
-			istiods[pod.Labels[istiod.RevisionLabel]] = state.Istiod{Debug: fmt.Sprintf(
-				"%s/api/v1/namespaces/%s/pods/%s:%d/proxy", clients.Config.Host, pod.Namespace, pod.Name, istiodDebugPort)}
+			istiods[pod.Labels[revisionLabel]] = fmt.Sprintf(
+				"%s/api/v1/namespaces/%s/pods/%s:%d/proxy", clients.Config.Host, pod.Namespace, pod.Name, istiodDebugPort)
 		}
 	}
 	return istiods, client, nil

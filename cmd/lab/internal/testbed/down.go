@@ -1,4 +1,4 @@
-package lab
+package testbed
 
 import (
 	"context"
@@ -8,12 +8,17 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/poll"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
 )
 
-// downTimeout is how long a lab may take to stop by itself before it is killed.
-const downTimeout = time.Minute
+const (
+	// downTimeout is how long a lab may take to stop by itself before it is killed.
+	downTimeout = time.Minute
+	// killedTimeout is how long processes may take to end when they were killed.
+	killedTimeout = 15 * time.Second
+)
 
 // Down stops the lab that owns the state dir and waits until none of its
 // processes is left. It returns the pid of the lab it stopped, 0 when none ran;
@@ -28,7 +33,7 @@ func Down(ctx context.Context, dir string) (int, error) {
 			return 0, err
 		}
 	}
-	cleanup, cancel := context.WithTimeout(ctx, cleanupTimeout)
+	cleanup, cancel := context.WithTimeout(ctx, killedTimeout)
 	defer cancel()
 	if err := process.KillLeftovers(cleanup, dir); err != nil {
 		return 0, err
@@ -43,11 +48,11 @@ func end(ctx context.Context, dir string, pid int) error {
 	for _, attempt := range []struct {
 		signal  syscall.Signal
 		timeout time.Duration
-	}{{syscall.SIGTERM, downTimeout}, {syscall.SIGKILL, cleanupTimeout}} {
+	}{{syscall.SIGTERM, downTimeout}, {syscall.SIGKILL, killedTimeout}} {
 		if err := syscall.Kill(pid, attempt.signal); err != nil && err != syscall.ESRCH {
 			return fmt.Errorf("stop the lab in %s (pid %d): %w", dir, pid, err)
 		}
-		err := poll(ctx, attempt.timeout, func(context.Context) (bool, string, error) {
+		err := poll.Until(ctx, attempt.timeout, func(context.Context) (bool, string, error) {
 			holder, err := state.Holder(dir)
 			return holder != pid, "", err
 		})

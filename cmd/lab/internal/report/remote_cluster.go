@@ -1,4 +1,4 @@
-package istiod
+package report
 
 import (
 	"context"
@@ -7,13 +7,13 @@ import (
 	"net/http"
 )
 
-// Synced is what istiod says of a remote cluster that it has read.
-const Synced = "synced"
+// synced is what istiod says of a remote cluster that it has read.
+const synced = "synced"
 
-// RemoteCluster is what istiod at that debug address says of the remote cluster,
+// remoteCluster is what istiod at that debug address says of the remote cluster,
 // as `istioctl remote-clusters` shows it: synced, syncing, timeout, closed; empty
 // when it does not know the cluster.
-func RemoteCluster(ctx context.Context, client *http.Client, debug, name string) (status string, err error) {
+func remoteCluster(ctx context.Context, client *http.Client, debug, name string) (status string, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, debug+"/debug/clusterz", nil)
 	if err != nil {
 		return "", fmt.Errorf("ask istiod for its remote clusters: %w", err)

@@ -1,4 +1,4 @@
-package istiod
+package report
 
 import (
 	"io"
@@ -29,7 +29,7 @@ func TestRemoteCluster(t *testing.T) {
 				_, _ = io.WriteString(w, test.body)
 			}))
 			defer server.Close()
-			got, err := RemoteCluster(t.Context(), server.Client(), server.URL, "cluster-b")
+			got, err := remoteCluster(t.Context(), server.Client(), server.URL, "cluster-b")
 			if got != test.want || (err == nil) != (test.fail == "") || (err != nil && !strings.Contains(err.Error(), test.fail)) {
 				t.Errorf("got %q, %v", got, err)
 			}
