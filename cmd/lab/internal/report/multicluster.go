@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -33,10 +34,11 @@ func (c *Cluster) askMulticlusters(ctx context.Context, clients *kube.Clients) [
 			Hint: "is module istio enabled? the operator's log says what it waits for",
 		}}
 	}
-	istiods, client, err := reachIstiods(ctx, clients)
+	istiods, err := reachIstiods(ctx, clients)
 	if err != nil {
 		return []Check{{Name: "istiod can be asked", Message: err.Error(), Hint: "kubectl --kubeconfig " + c.Kubeconfig + " -n d8-istio get pods"}}
 	}
+	client := &http.Client{Timeout: requestTimeout}
 	defer client.CloseIdleConnections()
 	var checks []Check
 	for i := range list.Items {
