@@ -85,9 +85,15 @@ test-installation: generate tools ## Run the operator with the rights of its man
 	@go test -tags apiserver -count=1 -timeout 10m -run 'TestTheOperator' ./cmd/lab/internal/install
 
 .PHONY: test-e2e
-test-e2e: build tools ## Run the end-to-end tests on a lab of two clusters
-	@echo "test: end to end, on a lab of two clusters"
-	@go test -tags e2e -count=1 -timeout 45m -v ./test/e2e/...
+test-e2e: images ## Run the end-to-end tests on labs of real nodes; needs root (RUN=TestAPublishedService: some of them)
+	@echo "test: end to end, on labs of real nodes"
+	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
+	@bin/e2e.test -test.v -test.timeout 45m $(if $(RUN),-test.run '$(RUN)')
+
+.PHONY: test-lab
+test-lab: images ## Test the lab itself: nodes, labs side by side, what a killed one leaves; needs root
+	@echo "test: the lab"
+	@go test -tags e2e -count=1 -timeout 20m -v ./test/lab
 
 .PHONY: test-kubernetes
 test-kubernetes: generate tools ## Ask the oldest and the newest supported Kubernetes to accept what is rendered (builds two API servers)

@@ -56,8 +56,8 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 		t.Errorf("a certificate in the first phase is not the former CA's: %v", err)
 	}
 	known := suite.b.roots(t) // as workloads know them now
-	// The neighbour waits for the private document only, which tells of the public one.
-	eventually(t, prompt, "the neighbour knows both roots", func() string { return suite.a.knowsRoots(suite.b.name, former.Root, other.Root) })
+	// The peer waits for the private document only, whose version covers the public one.
+	eventually(t, scheduled, "the peer knows both roots", func() string { return suite.a.knowsRoots(suite.b.name, former.Root, other.Root) })
 
 	// Then a person says: now.
 	request, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{rotationRequest: ca.Proceed}}})
@@ -82,7 +82,7 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 	for name, certificate := range map[string]*mesh.Certificate{"from before": before, "from between": between, "from after": after} {
 		for whose, roots := range map[string]*x509.CertPool{"before the switch": known, "after it": suite.b.roots(t)} {
 			if _, err := certificate.Verify(roots, time.Now()); err != nil {
-				t.Errorf("a certificate %s is refused by who got the roots %s: %v", name, whose, err)
+				t.Errorf("a certificate %s is rejected with the roots from %s: %v", name, whose, err)
 			}
 		}
 	}

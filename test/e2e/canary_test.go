@@ -40,12 +40,17 @@ func TestTheControlPlaneIsUpgradedByCanary(t *testing.T) {
 	pods[present] = suite.a.run(t, newPod(stays, "api", nil, nil))
 	pods[next] = suite.a.run(t, newPod(moves, "api", nil, nil))
 	for version, pod := range pods {
+		pods[version] = suite.a.awaitReadyPod(t, pod)
+	}
+	for version, pod := range pods {
 		sidecar := suite.a.sidecar(t, pod, version)
 		for i, target := range []*corev1.Pod{pods[present], pods[next]} {
-			await(t, sidecar, "the sidecar of revision "+version.Revision()+" reaches both", func(view *mesh.View) string {
+			await(t, sidecar, "the sidecar of revision "+version.Revision()+" knows both", func(view *mesh.View) string {
 				handshake, err := view.Handshake(mesh.Outbound(80, "", hosts[i]), endpointOf(target))
 				return want(handshake.TLS, err)(true)
 			})
+			suite.a.awaitAnswer(t, "its requests are answered by both", pod, webURL(hosts[i]), between(
+				suite.a.spiffe(t, pod.Namespace, "default"), suite.a.spiffe(t, target.Namespace, "default"), target.Name))
 		}
 	}
 
@@ -64,7 +69,7 @@ func TestTheControlPlaneIsUpgradedByCanary(t *testing.T) {
 	}})
 	suite.a.awaitRevision(t, newPod(stays, "later", nil, nil), present.Revision())
 
-	// Drop the version while it is used: it stays, and a person is told by whom.
+	// Drop the version while it is used: it stays, and an Event names who uses it.
 	suite.a.configure(t, "istio", map[string]any{"settings": map[string]any{"globalVersion": nil, "additionalVersions": nil}})
 	eventually(t, scheduled, "an Event says that namespace "+moves+" uses Istio "+next.Version, func() string {
 		return suite.a.warned(t, "Istio "+next.Version+" ", "namespace "+moves)
@@ -79,7 +84,7 @@ func TestTheControlPlaneIsUpgradedByCanary(t *testing.T) {
 	if err := suite.a.typed.CoreV1().Pods(moves).Delete(context.Background(), pods[next].Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, scheduled, "the unused revision goes", func() string { return suite.a.gone(t, next) })
+	eventually(t, scheduled, "the unused revision goes", func() string { return suite.a.gone(next) })
 	suite.a.awaitRevision(t, newPod(stays, "last", nil, nil), present.Revision())
 }
 
@@ -119,12 +124,11 @@ func (c *cluster) installed(version istioversion.Version) (missing string) {
 }
 
 // gone says what of the version is still there.
-func (c *cluster) gone(t *testing.T, version istioversion.Version) (left string) {
-	t.Helper()
-	if _, listed := c.described(t).Istiod[version.Revision()]; listed {
-		return "lab.json still has it"
-	}
+func (c *cluster) gone(version istioversion.Version) (left string) {
 	ctx := context.Background()
+	if pods, err := c.pods(istiodOf(version)); err != nil || len(pods) > 0 {
+		return fmt.Sprintf("%d of its Pods are still there (%v)", len(pods), err)
+	}
 	for what, get := range map[string]func() error{
 		"its Deployment": func() error {
 			_, err := c.typed.AppsV1().Deployments(moduleNamespace).Get(ctx, "istiod-"+version.Revision(), metav1.GetOptions{})

@@ -24,7 +24,7 @@ func TestAPeersTCPPortCapturesNobodyElsesConnections(t *testing.T) {
 	pod := suite.a.run(t, newPod(namespace, "client", nil, nil))
 	proxy := suite.a.proxyOf(t, pod, defaultIstio())
 	proxy.Metadata = map[string]any{"DNS_CAPTURE": "true"}
-	connection, err := mesh.DialPlaintext(suite.a.described(t).Istiod[defaultIstio().Revision()].XDS)
+	connection, err := mesh.DialPlaintext(suite.a.xds(t, defaultIstio()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,9 +30,8 @@ const (
 // secure is a connection to the TLS port of the version's istiod, verified with the cluster's CA.
 func (c *cluster) secure(t *testing.T, version istioversion.Version, token string) *grpc.ClientConn {
 	t.Helper()
-	revision := version.Revision()
 	connection, err := mesh.DialSecure(mesh.Secure{
-		Address: c.described(t).Istiod[revision].XDS, ServerName: "istiod-" + revision + "." + moduleNamespace + ".svc",
+		Address: c.address(t, istiodOf(version), secureXDS), ServerName: istiodOf(version).name + "." + moduleNamespace + ".svc",
 		Roots: c.roots(t), Token: token,
 	})
 	if err != nil {
@@ -62,9 +61,9 @@ func TestAWorkloadsCertificateProvesItsServiceAccount(t *testing.T) {
 	own := suite.a.spiffe(t, namespace, "default")
 	connection := suite.a.secure(t, defaultIstio(), suite.a.tokenFor(t, namespace, "default", tokenAudience))
 	for name, asked := range map[string]string{
-		"when it asks for its own identity":   own,
-		"when it asks for that of another":    suite.a.spiffe(t, "kube-system", "default"),
-		"when it asks for one of a neighbour": suite.b.spiffe(t, namespace, "default"),
+		"when it asks for its own identity": own,
+		"when it asks for that of another":  suite.a.spiffe(t, "kube-system", "default"),
+		"when it asks for one of a peer":    suite.b.spiffe(t, namespace, "default"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), prompt)
@@ -93,10 +92,10 @@ func TestNobodyGetsACertificateWithoutAProperToken(t *testing.T) {
 	suite.a.awaitMesh(t, defaultIstio())
 	namespace, elsewhere := suite.a.namespace(t), suite.b.namespace(t)
 	for name, token := range map[string]string{
-		"none":                 "",
-		"one made up":          "eyJhbGciOiJub25lIn0.e30.",
-		"one for an API":       suite.a.tokenFor(t, namespace, "default", "https://kubernetes.default.svc"),
-		"one of a neighbour's": suite.b.tokenFor(t, elsewhere, "default", tokenAudience),
+		"none":            "",
+		"one made up":     "eyJhbGciOiJub25lIn0.e30.",
+		"one for an API":  suite.a.tokenFor(t, namespace, "default", "https://kubernetes.default.svc"),
+		"one of a peer's": suite.b.tokenFor(t, elsewhere, "default", tokenAudience),
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), prompt)

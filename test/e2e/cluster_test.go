@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
@@ -29,9 +30,10 @@ const (
 	// scheduled is the longest that something waits for the module's one-minute schedule, with time to act.
 	scheduled = 100 * time.Second
 	// prompt is the longest that something that is not scheduled may take on a loaded machine.
-	prompt = 20 * time.Second
-	// restarted is the longest that switching the module or a workload on or off may take.
-	restarted = 90 * time.Second
+	prompt = 30 * time.Second
+	// restarted is the longest that switching the module or a workload on or off may take. It has room for a
+	// kubelet that looks at a Secret or a ConfigMap of a running Pod about once a minute.
+	restarted = 120 * time.Second
 )
 
 var (
@@ -49,6 +51,7 @@ var (
 type cluster struct {
 	// stateDir of the lab.
 	stateDir, name string
+	config         *rest.Config
 	typed          kubernetes.Interface
 	dynamic        dynamic.Interface
 }
@@ -68,7 +71,7 @@ func newCluster(stateDir, name string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cluster{stateDir: stateDir, name: name, typed: typed, dynamic: dyn}, nil
+	return &cluster{stateDir: stateDir, name: name, config: config, typed: typed, dynamic: dyn}, nil
 }
 
 // described is what lab.json says of the cluster now.
@@ -85,17 +88,6 @@ func (c *cluster) described(t *testing.T) clusterDescription {
 	}
 	t.Fatalf("lab.json has no cluster %s", c.name)
 	return clusterDescription{}
-}
-
-// pid of the process of that name, 0 when there is none.
-func (c *cluster) pid(t *testing.T, name string) int {
-	t.Helper()
-	for _, process := range c.described(t).Processes {
-		if process.Name == name {
-			return process.PID
-		}
-	}
-	return 0
 }
 
 // eventually waits until the condition says nothing is missing any more.
@@ -295,24 +287,6 @@ func (c *cluster) configure(t *testing.T, module string, spec map[string]any) {
 // scaleExporter sets how many exporters run, and waits until that is so.
 func (c *cluster) scaleExporter(t *testing.T, replicas int) {
 	t.Helper()
-	patch := fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas)
-	deployments := c.typed.AppsV1().Deployments(moduleNamespace)
-	if _, err := deployments.Patch(context.Background(), exporterName, types.MergePatchType, patch, metav1.PatchOptions{}, "scale"); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, restarted, fmt.Sprintf("%d exporters run in %s", replicas, c.name), func() string {
-		deployment, err := deployments.Get(context.Background(), exporterName, metav1.GetOptions{})
-		if err != nil {
-			return err.Error()
-		}
-		if ready := int(deployment.Status.ReadyReplicas); ready != replicas {
-			return fmt.Sprintf("%d are ready", ready)
-		}
-		if replicas == 0 {
-			if pid := c.pid(t, exporterName); pid != 0 {
-				return fmt.Sprintf("process %d is there", pid)
-			}
-		}
-		return ""
-	})
+	c.scale(t, exporter, replicas)
+	c.awaitScaled(t, exporter, replicas)
 }

@@ -3,277 +3,226 @@
 package e2e
 
 import (
-	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
-	"fmt"
-	"math/big"
-	"net"
-	"net/url"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/deckhouse-mesh/istio/test/mesh"
 )
 
-// rawPort is the TCP port of the Services that serve makes, and of the Pods behind them.
-const rawPort = 9000
-
-// crossing is a workload of cluster-a that calls one of cluster-b.
+// crossing is a Pod of cluster-a that calls one of cluster-b, both with sidecars.
 type crossing struct {
-	network *fabric
-	// client and server are the two ends, and gateway is cluster-b's.
-	client, server *workload
-	gateway        *mesh.Client
-	// host is the server's name in the mesh, cluster the caller's name for its port.
-	host, cluster string
-	// serverIdentity and clientIdentity are what the ends have to prove to each other.
-	serverIdentity, clientIdentity string
+	client, server *corev1.Pod
+	// namespace of the server, host its Service's name in the mesh.
+	namespace, host string
+	// clientIdentity and serverIdentity are what the sidecars have to prove to each other.
+	clientIdentity, serverIdentity string
 }
 
+// newCrossing runs both Pods; the Service is not published yet.
 func newCrossing(t *testing.T) *crossing {
 	t.Helper()
 	awaitJoined(t)
 	suite.a.awaitMesh(t, defaultIstio())
 	suite.b.awaitMesh(t, defaultIstio())
-	network := newFabric()
 	here, there := suite.a.labelled(t, inMesh), suite.b.labelled(t, inMesh)
 	c := &crossing{
-		network: network,
-		client:  suite.a.workload(t, network, here, "client"), server: suite.b.workload(t, network, there, "server"),
-		gateway: suite.b.gateway(t), host: suite.b.serve(t, there, "server"),
+		namespace:      there,
 		clientIdentity: suite.a.spiffe(t, here, "default"), serverIdentity: suite.b.spiffe(t, there, "default"),
 	}
-	c.cluster = mesh.Outbound(rawPort, "", c.host)
-	suite.b.label(t, there, "server", true)
-	suite.a.awaitImported(t, c.host, prompt)
+	// They start at the same time.
+	c.client, c.server = suite.a.run(t, newPod(here, "client", nil, nil)), suite.b.run(t, newPod(there, "server", nil, nil))
+	c.host = suite.b.serve(t, there, "server")
+	c.client, c.server = suite.a.awaitReadyPod(t, c.client), suite.b.awaitReadyPod(t, c.server)
 	return c
 }
 
-// route waits until the caller knows its way as it should be, and returns it.
-func (c *crossing) route(t *testing.T) (addresses []string, handshake mesh.Handshake) {
+// publish the Service, and wait until the client's requests are answered.
+func (c *crossing) publish(t *testing.T) {
 	t.Helper()
-	gateways := suite.b.gatewayAddresses(t)
-	await(t, c.client.sidecar, "the endpoints of the federated Service are the peer's gateways", func(view *mesh.View) (missing string) {
-		addresses, missing = gateways, want(view.EndpointsOf(c.cluster))(gateways)
-		return missing
-	})
-	for _, address := range addresses {
-		await(t, c.client.sidecar, "it is spoken to by mutual TLS, and must prove to be the Service's own", func(view *mesh.View) string {
-			var err error
-			if handshake, err = view.Handshake(c.cluster, address); err != nil {
-				return err.Error()
-			}
-			comparable := handshake
-			comparable.ALPN = nil // Istio's own business
-			return want(comparable, nil)(mesh.Handshake{
-				TLS: true, SNI: mesh.PassthroughSNI(rawPort, c.host), Certificate: "default", Roots: "ROOTCA", Identities: []string{c.serverIdentity},
-			})
-		})
-	}
-	return addresses, handshake
+	suite.b.label(t, c.namespace, "server", true)
+	suite.a.awaitAnswer(t, "the client's requests are answered by the server", c.client, webURL(c.host), c.answered())
 }
 
-// gatewayAddresses are where neighbours reach the cluster's gateway.
-func (c *cluster) gatewayAddresses(t *testing.T) []string {
+// answered is the wish for an answer of the server to the client, both of which have proven who they are.
+func (c *crossing) answered() func(answer) string {
+	return between(c.clientIdentity, c.serverIdentity, c.server.Name)
+}
+
+// visits the server as the client would, with a certificate that the client's CA has signed.
+func (c *crossing) visits(t *testing.T) visit {
 	t.Helper()
-	service, err := c.typed.CoreV1().Services(moduleNamespace).Get(context.Background(), "ingressgateway", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
+	certificate := suite.a.certify(t, defaultIstio(), c.client.Namespace).TLS()
+	return visitHost(c.host, &certificate)
+}
+
+// TestTheFirstRequestIsAnsweredSoonAfterTheLabel logs the times it sees; how
+// fast it is, is for benchmarks to measure.
+func TestTheFirstRequestIsAnsweredSoonAfterTheLabel(t *testing.T) {
+	c := newCrossing(t)
+	if missing := suite.a.isRejected(c.client, webURL(c.host)); missing != "" {
+		t.Fatalf("the Service is not published, and a request for it succeeds: %s", missing)
 	}
-	var addresses []string
-	for _, ingress := range service.Status.LoadBalancer.Ingress {
-		addresses = append(addresses, net.JoinHostPort(ingress.IP, strconv.Itoa(gatewayPort)))
-	}
-	if len(addresses) == 0 {
-		t.Fatalf("the gateway of %s has no address", c.name)
-	}
-	return addresses
+	begun := time.Now()
+	suite.b.label(t, c.namespace, "server", true)
+	suite.a.awaitImported(t, c.host, prompt)
+	imported := time.Since(begun)
+	suite.a.awaitAnswer(t, "the client's requests are answered by the server", c.client, webURL(c.host), c.answered())
+	t.Logf("the ServiceEntry was there %s after the label, the first answer was at most %s after it", imported, time.Since(begun))
 }
 
 func TestAFederatedServiceIsReachedThroughThePeersGateway(t *testing.T) {
 	c := newCrossing(t)
-	_, handshake := c.route(t)
-	await(t, c.gateway, "the gateway passes what is for the Service through to its Pod", func(view *mesh.View) string {
-		target, err := view.Passthrough(gatewayPort, handshake.SNI, handshake.ALPN)
-		if err != nil {
-			return err.Error()
-		}
-		return want(view.EndpointsOf(target))([]string{fmt.Sprintf("%s:%d", c.server.pod.Status.PodIP, rawPort)})
-	})
-	await(t, c.gateway, "it passes nothing through that is not mutual TLS of the mesh", func(view *mesh.View) string {
-		if target, err := view.Passthrough(gatewayPort, handshake.SNI, []string{"h2"}); err == nil {
-			return "it goes to " + target
-		}
-		return ""
-	})
-	await(t, c.gateway, "nor what is for a Service of another domain", func(view *mesh.View) string {
-		other := mesh.PassthroughSNI(443, "kubernetes.default.svc."+suite.a.described(t).ClusterDomain)
-		if target, err := view.Passthrough(gatewayPort, other, handshake.ALPN); err == nil {
-			return "it goes to " + target
-		}
-		return ""
-	})
+	c.publish(t)
+	suite.a.awaitAnswer(t, "connections to its TCP port are answered by the server", c.client, rawURL(c.host), by(c.server.Name))
+
+	address, visitor := suite.b.gatewayAddress(t), c.visits(t)
+	if missing := visitor.through(address).accepted(c.clientIdentity, c.serverIdentity, c.server.Name); missing != "" {
+		t.Fatalf("a caller with the client's certificate is not let in: %s", missing)
+	}
+	for name, change := range map[string]func(*visit){
+		"what is not mutual TLS of the mesh": func(v *visit) { v.alpn = "h2" },
+		"what is for a Service of another domain": func(v *visit) {
+			v.sni = mesh.PassthroughSNI(443, "kubernetes.default.svc."+suite.a.described(t).ClusterDomain)
+		},
+		"what is for no Service":                   func(v *visit) { v.sni = "www.example.com" },
+		"what is for a port the Service lacks":     func(v *visit) { v.sni = mesh.PassthroughSNI(81, c.host) },
+		"what is for the Service's name by itself": func(v *visit) { v.sni = c.host },
+	} {
+		t.Run("which does not pass on "+name, func(t *testing.T) {
+			other := visitor
+			change(&other)
+			if met := other.through(address); met.passedOn() || met.err == nil {
+				t.Errorf("it is passed on to %q and answered with %s (%v)", met.server, met.answer, met.err)
+			}
+		})
+	}
 }
 
-func TestMutualTLSBetweenClustersNeedsBothFederations(t *testing.T) {
+func TestRequestsBetweenClustersNeedBothFederations(t *testing.T) {
 	c := newCrossing(t)
-	addresses, handshake := c.route(t)
-	c.server.serve(t, rawPort)
-	pass(t, c.network, c.gateway, addresses)
-
-	speak := func() error {
-		answer, proven, err := c.client.call(addresses[0], handshake, c.client.certificate)
-		if err == nil && (answer != fmt.Sprint([]string{c.clientIdentity}) || fmt.Sprint(proven) != fmt.Sprint([]string{c.serverIdentity})) {
-			return fmt.Errorf("the client proves to be %s and the server %v", answer, proven)
-		}
-		return err
+	c.publish(t)
+	address, visitor := suite.b.gatewayAddress(t), c.visits(t)
+	letIn := func() string {
+		return visitor.through(address).accepted(c.clientIdentity, c.serverIdentity, c.server.Name)
 	}
-	speaks := func() string { return want(true, speak())(true) }
-	eventually(t, prompt, "client and server prove to each other who they are", speaks)
 
 	restore := suite.a.setAside(t, suite.b.name)
-	eventually(t, prompt, "the client does not trust the server without its own cluster's IstioFederation", func() string {
-		return unknownAuthority(speak())
+	eventually(t, prompt, "the client does not reach the server without its own cluster's IstioFederation", func() string {
+		return suite.a.isRejected(c.client, webURL(c.host))
 	})
-	await(t, c.client.sidecar, "nor does it know the Service any more", func(view *mesh.View) string {
-		if _, err := view.Cluster(c.cluster); err == nil {
-			return "the cluster is there"
-		}
-		return ""
-	})
+	if missing := letIn(); missing != "" {
+		t.Errorf("the server trusts the client no longer, though its own cluster's IstioFederation is there: %s", missing)
+	}
 	restore()
-	c.route(t)
-	eventually(t, prompt, "they speak again once it is back", speaks)
+	suite.a.awaitAnswer(t, "they speak again once it is back", c.client, webURL(c.host), c.answered())
 
 	restore = suite.b.setAside(t, suite.a.name)
-	eventually(t, prompt, "the server does not trust the client without its own cluster's IstioFederation", func() string {
-		if speak() == nil {
-			return "they speak"
-		}
-		return unknownAuthority(c.server.refusal())
+	eventually(t, prompt, "the server rejects the client's certificate without its own cluster's IstioFederation", func() string {
+		return visitor.through(address).rejected(c.serverIdentity)
 	})
+	// Envoy ends connections from before when their listener has changed and its drain time has passed.
+	eventually(t, restarted, "the client's requests fail", func() string { return suite.a.isRejected(c.client, webURL(c.host)) })
 	restore()
-	eventually(t, prompt, "they speak again once it is back, too", speaks)
+	eventually(t, scheduled, "the server accepts the client's certificate once it is back", letIn)
+	suite.a.awaitAnswer(t, "they speak again once it is back, too", c.client, webURL(c.host), c.answered())
 }
 
-// unknownAuthority says how the error is another one than that the peer's chain leads to no trusted certificate.
-func unknownAuthority(err error) (missing string) {
-	var unknown x509.UnknownAuthorityError
-	switch {
-	case err == nil:
-		return "the handshake succeeds"
-	case !errors.As(err, &unknown):
-		return err.Error()
-	}
-	return ""
-}
-
-// TestAPeersCAIsBelievedAboutItsOwnDomainOnly has cluster-b's CA, which signs
-// whatever it likes here, try to be others in the eyes of a workload in cluster-a.
-func TestAPeersCAIsBelievedAboutItsOwnDomainOnly(t *testing.T) {
+// TestStrangersAreRejectedByTheServerItself: the gateway has no key and passes
+// on what names a Service; who comes in is for the server's sidecar to decide.
+func TestStrangersAreRejectedByTheServerItself(t *testing.T) {
 	c := newCrossing(t)
-	c.route(t) // the anchor has come
-	c.client.serve(t, rawPort)
-	address := fmt.Sprintf("%s:%d", c.client.pod.Status.PodIP, rawPort)
-	view, err := told(c.client.sidecar)
-	if err != nil {
-		t.Fatal(err)
-	}
-	accepted, err := view.Acceptance(rawPort)
-	if err != nil {
-		t.Fatal(err)
-	}
-	own := mesh.Handshake{TLS: true, SNI: mesh.PassthroughSNI(rawPort, "client"), ALPN: accepted.ALPN}
-	for name, test := range map[string]struct {
-		names   []string
-		refused string
-	}{
-		"an identity of its own domain": {[]string{c.serverIdentity}, ""},
-		"one of the workload's domain":  {[]string{c.clientIdentity}, "constraint"},
-		"one of both":                   {[]string{c.serverIdentity, c.clientIdentity}, "constraint"},
-		"one of a third domain":         {[]string{"spiffe://cluster-c.local/ns/shop/sa/api"}, "constraint"},
-		"one of a domain below its own": {[]string{strings.Replace(c.serverIdentity, "://", "://x.", 1)}, "constraint"},
-		// Envoy would take these for identities.
-		"one of the workload's domain as a DNS name": {[]string{"DNS:" + c.clientIdentity}, "DNS name"},
-		"one as a DNS name behind one of its own":    {[]string{c.serverIdentity, "DNS:" + c.clientIdentity}, "DNS name"},
-		"one as an e-mail address":                   {[]string{"email:" + c.clientIdentity}, "rfc822Name"},
+	suite.b.label(t, c.namespace, "server", true)
+	stranger := newFakePeer(t, "stranger.example")
+	address := suite.b.gatewayAddress(t)
+	for name, visitor := range map[string]visit{
+		"without a certificate":                                  visitHost(c.host, nil),
+		"with one of a foreign root, for an identity of its own": visitHost(c.host, forge(t, stranger.authority, "spiffe://stranger.example/ns/shop/sa/api")),
+		"with one of a foreign root, for the client's identity":  visitHost(c.host, forge(t, stranger.authority, c.clientIdentity)),
+		"with one of a foreign root, for the server's identity":  visitHost(c.host, forge(t, stranger.authority, c.serverIdentity)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			forged := suite.b.forge(t, test.names)
-			_, _, err := c.server.call(address, own, forged)
-			refusal := c.client.refusal()
-			if test.refused == "" && (err != nil || refusal != nil) {
-				t.Errorf("the caller is refused: %v; %v", err, refusal)
-			}
-			if test.refused != "" && (err == nil || refusal == nil || !strings.Contains(refusal.Error(), test.refused)) {
-				t.Errorf("the caller is not refused for its name: %v; %v", err, refusal)
-			}
+			eventually(t, prompt, "the server rejects it", func() string {
+				met := visitor.through(address)
+				if met.err != nil {
+					t.Logf("rejected with: %v", met.err)
+				}
+				return met.rejected(c.serverIdentity)
+			})
 		})
 	}
-	t.Run("as a server of the workload's domain", func(t *testing.T) {
-		forged := suite.b.forge(t, []string{c.clientIdentity})
-		const elsewhere = "192.0.2.1:9000"
-		c.network.listen(t, elsewhere, func(connection net.Conn) {
-			_ = tls.Server(connection, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: own.ALPN, Certificates: []tls.Certificate{forged.TLS()}}).Handshake()
-		})
-		demanding := own
-		demanding.Identities = []string{c.clientIdentity}
-		_, _, err := c.client.call(elsewhere, demanding, c.client.certificate)
-		var invalid x509.CertificateInvalidError
-		if !errors.As(err, &invalid) || invalid.Reason != x509.CANotAuthorizedForThisName {
-			t.Errorf("the server is not refused for its name: %v", err)
-		}
-	})
 }
 
-// forge has the cluster's CA sign a certificate with these names, whatever they are: URIs, or with "DNS:" or "email:"
-// before them names of that type.
-func (c *cluster) forge(t *testing.T, names []string) *mesh.Certificate {
-	t.Helper()
-	authority := c.caInUse(t)
-	pair, err := tls.X509KeyPair([]byte(authority.Cert), []byte(authority.Key))
-	if err != nil {
-		t.Fatal(err)
+// TestAPeersCAIsTrustedForItsOwnDomainOnly has a peer's CA, which signs whatever
+// it likes here, try to be others: as a caller in the eyes of a server of this
+// cluster, and as a server in those of a client. Both are Envoys.
+func TestAPeersCAIsTrustedForItsOwnDomainOnly(t *testing.T) {
+	awaitJoined(t)
+	suite.a.awaitMesh(t, defaultIstio())
+	namespace := suite.a.labelled(t, inMesh)
+	client, server := suite.a.run(t, newPod(namespace, "client", nil, nil)), suite.a.run(t, newPod(namespace, "server", nil, nil))
+	host := suite.a.serve(t, namespace, "server")
+	suite.a.label(t, namespace, "server", true)
+	client, server = suite.a.awaitReadyPod(t, client), suite.a.awaitReadyPod(t, server)
+	own := suite.a.spiffe(t, namespace, "default")
+
+	peer := newFakePeer(t, "bounded.example")
+	entrance := peer.serveMesh(t)
+	suite.a.federate(t, peer.federation("bounded"))
+	suite.a.awaitImported(t, peer.hostname(), scheduled)
+	identity := peer.identity()
+	address := suite.a.gatewayAddress(t)
+	cases := map[string]struct {
+		names    []string
+		accepted bool
+	}{
+		"an identity of its own domain":           {[]string{identity}, true},
+		"one of this cluster's domain":            {[]string{own}, false},
+		"one of both":                             {[]string{identity, own}, false},
+		"one of another peer's domain":            {[]string{suite.b.spiffe(t, "shop", "api")}, false},
+		"one of a third domain":                   {[]string{"spiffe://elsewhere.example/ns/shop/sa/api"}, false},
+		"one of a domain below its own":           {[]string{"spiffe://x.bounded.example/ns/shop/sa/api"}, false},
+		"one of a domain that begins like it":     {[]string{"spiffe://bounded.example.org/ns/shop/sa/api"}, false},
+		"one of this cluster as a DNS name":       {[]string{"DNS:" + own}, false},
+		"one as a DNS name behind one of its own": {[]string{identity, "DNS:" + own}, false},
+		"one as an e-mail address":                {[]string{"email:" + own}, false},
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
+	for name, test := range cases {
+		t.Run("as a caller with "+name, func(t *testing.T) {
+			visitor := visitHost(host, forge(t, peer.authority, test.names...))
+			eventually(t, prompt, "the server decides about it", func() string {
+				met := visitor.through(address)
+				if test.accepted {
+					return met.accepted(identity, own, server.Name)
+				}
+				return met.rejected(own)
+			})
+		})
+		t.Run("as a server with "+name, func(t *testing.T) {
+			entrance.show(forge(t, peer.authority, test.names...))
+			eventually(t, prompt, "the client decides about it", func() string {
+				if test.accepted {
+					return suite.a.answers(client, webURL(peer.hostname()), between(own, identity, entranceName))
+				}
+				return suite.a.answers(client, webURL(peer.hostname()), httpStatus(503))
+			})
+		})
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(workloadTTL),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	t.Run("and not for another identity than the Service's", func(t *testing.T) {
+		entrance.show(forge(t, peer.authority, "spiffe://bounded.example/ns/shop/sa/other"))
+		suite.a.awaitAnswer(t, "the client rejects the server", client, webURL(peer.hostname()), httpStatus(503))
+	})
+
+	genuine := visitHost(host, forge(t, peer.authority, identity))
+	if missing := genuine.through(address).accepted(identity, own, server.Name); missing != "" {
+		t.Fatalf("the peer is not let in before its IstioFederation is deleted: %s", missing)
 	}
-	for _, name := range names {
-		if dns, ok := strings.CutPrefix(name, "DNS:"); ok {
-			template.DNSNames = append(template.DNSNames, dns)
-			continue
-		}
-		if email, ok := strings.CutPrefix(name, "email:"); ok {
-			template.EmailAddresses = append(template.EmailAddresses, email)
-			continue
-		}
-		identity, err := url.Parse(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		template.URIs = append(template.URIs, identity)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, pair.Leaf, key.Public(), pair.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &mesh.Certificate{Key: key, Leaf: leaf, Root: pair.Leaf}
+	suite.a.defederate(t, "bounded")
+	eventually(t, prompt, "the peer is rejected once its IstioFederation is deleted", func() string {
+		return genuine.through(address).rejected(own)
+	})
+	eventually(t, prompt, "and is not called any more", func() string {
+		return suite.a.isRejected(client, webURL(peer.hostname()))
+	})
 }

@@ -4,27 +4,11 @@ package e2e
 
 import (
 	"net/http"
-	"syscall"
 	"testing"
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
-
-// stopOperator freezes the cluster's operator until resume is called, or the test ends.
-func (c *cluster) stopOperator(t *testing.T) (resume func()) {
-	t.Helper()
-	pid := c.pid(t, "operator")
-	if pid == 0 {
-		t.Fatal("lab.json does not know the operator's process")
-	}
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatalf("stop the operator of %s (pid %d): %v", c.name, pid, err)
-	}
-	resume = func() { _ = syscall.Kill(pid, syscall.SIGCONT) } // without effect when it runs
-	t.Cleanup(resume)
-	return resume
-}
 
 func TestADeletedFederationTakesItsRightsAwayWithoutTheOperator(t *testing.T) {
 	awaitJoined(t)
@@ -41,7 +25,7 @@ func TestADeletedFederationTakesItsRightsAwayWithoutTheOperator(t *testing.T) {
 	byToken.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusOK)
 
 	resume := suite.b.stopOperator(t)
-	refused := func() {
+	rejected := func() {
 		t.Helper()
 		byToken.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusUnauthorized)
 		byCertificate.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusUnauthorized)
@@ -50,9 +34,9 @@ func TestADeletedFederationTakesItsRightsAwayWithoutTheOperator(t *testing.T) {
 		}
 	}
 	comeBack := suite.b.remove(t, federations, suite.a.name)
-	refused()
+	rejected()
 	comeBack()
-	refused() // the resource is another, and nobody has accepted a cluster for it
+	rejected() // the resource is another, and nobody has accepted a cluster for it
 
 	resume()
 	byToken.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusOK)

@@ -10,12 +10,10 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -27,9 +25,6 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-// ingressController is the name of its process.
-const ingressController = "traefik"
-
 // visitor calls a cluster's metadata endpoint from outside.
 type visitor struct {
 	// certificate that it shows when it is asked for one, nil for none.
@@ -37,11 +32,9 @@ type visitor struct {
 	token       string
 	// header of ingress-nginx that a caller may try to write itself.
 	header string
-	// byName calls by the public name instead of the address in lab.json.
-	byName bool
 }
 
-// get asks for a document and returns the status and the certificate of whoever terminates TLS.
+// get asks for a document and returns the status and the certificate with which TLS is terminated.
 func (v visitor) get(t *testing.T, of *cluster, path string) (status int, server *x509.Certificate, err error) {
 	t.Helper()
 	described := of.described(t)
@@ -55,10 +48,6 @@ func (v visitor) get(t *testing.T, of *cluster, path string) (status int, server
 	if err != nil {
 		t.Fatal(err)
 	}
-	front := endpoint.Host
-	if v.byName {
-		endpoint.Host = of.metadataIngress(t).Spec.Rules[0].Host
-	}
 	transport := &http.Transport{
 		ForceAttemptHTTP2: true,
 		TLSClientConfig: &tls.Config{
@@ -69,10 +58,6 @@ func (v visitor) get(t *testing.T, of *cluster, path string) (status int, server
 				}
 				return v.certificate, nil
 			},
-		},
-		// In the place of DNS.
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, front)
 		},
 	}
 	defer transport.CloseIdleConnections()
@@ -118,7 +103,7 @@ func (c *cluster) metadataIngress(t *testing.T) *networkingv1.Ingress {
 	return ingress
 }
 
-// clientCertificate is what the cluster proves itself with to its neighbours.
+// clientCertificate is what the cluster proves itself with to its peers.
 func (c *cluster) clientCertificate(t *testing.T) *tls.Certificate {
 	t.Helper()
 	secret, err := c.typed.CoreV1().Secrets(moduleNamespace).Get(context.Background(), "d8-remote-client-certificate", metav1.GetOptions{})
@@ -169,23 +154,19 @@ func TestMetadataIsServedByTheIngressThatTheModuleRenders(t *testing.T) {
 		t.Fatal(err)
 	}
 	own, _ := pem.Decode(secret.Data["tls.crt"])
-	for name, byName := range map[string]bool{"by its name": true, "by the address in lab.json": false} {
-		t.Run(name, func(t *testing.T) {
-			status, server, err := visitor{byName: byName}.get(t, suite.b, metadata.PublicPath)
-			if err != nil || status != http.StatusOK {
-				t.Fatalf("status %d (%v)", status, err)
-			}
-			if byName && !bytes.Equal(server.Raw, own.Bytes) {
-				t.Errorf("the certificate of %s is shown, not that of the Ingress", server.Subject)
-			}
-			if status, _, err := (visitor{byName: byName}).get(t, suite.b, "../elsewhere"); err != nil || status != http.StatusNotFound {
-				t.Errorf("a path that is not in the Ingress: status %d (%v)", status, err)
-			}
-		})
+	status, server, err := visitor{}.get(t, suite.b, metadata.PublicPath)
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("status %d (%v)", status, err)
+	}
+	if !bytes.Equal(server.Raw, own.Bytes) {
+		t.Errorf("the certificate of %s is shown, not that of the Ingress", server.Subject)
+	}
+	if status, _, err := (visitor{}).get(t, suite.b, "../elsewhere"); err != nil || status != http.StatusNotFound {
+		t.Errorf("a path that is not in the Ingress: status %d (%v)", status, err)
 	}
 	namespace := suite.b.namespace(t)
 	suite.a.awaitImported(t, suite.b.publish(t, namespace, "web"), prompt)
-	eventually(t, prompt, "the controller's log names the neighbour's request", func() string {
+	eventually(t, prompt, "the controller's log names the peer's request", func() string {
 		if !suite.b.hasRouted(t, ingress, "/metadata/"+metadata.FederationPath) {
 			return "no request of the Ingress' route was answered 200"
 		}
@@ -196,23 +177,13 @@ func TestMetadataIsServedByTheIngressThatTheModuleRenders(t *testing.T) {
 // hasRouted tells from its access log whether the controller answered a request for the path by the Ingress' rules.
 func (c *cluster) hasRouted(t *testing.T, ingress *networkingv1.Ingress, path string) bool {
 	t.Helper()
-	log := ""
-	for _, process := range c.described(t).Processes {
-		if process.Name == ingressController {
-			log = process.Log
-		}
-	}
-	content, err := os.ReadFile(log)
-	if err != nil {
-		t.Fatal(err)
-	}
 	route := ingress.Namespace + "-" + ingress.Name + "-"
-	for line := range bytes.Lines(content) {
+	for line := range strings.Lines(c.logs(t, ingressController)) {
 		var entry struct {
 			RouterName, RequestPath string
 			DownstreamStatus        int
 		}
-		if json.Unmarshal(line, &entry) == nil && strings.Contains(entry.RouterName, route) &&
+		if json.Unmarshal([]byte(line), &entry) == nil && strings.Contains(entry.RouterName, route) &&
 			entry.RequestPath == path && entry.DownstreamStatus == http.StatusOK {
 			return true
 		}
@@ -227,14 +198,11 @@ func TestWhereTheControllerTerminatesTLSATokenCountsAndACertificateDoesNot(t *te
 		visitor visitor
 		want    int
 	}{
-		"a token":                                   {visitor{token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}, http.StatusOK},
-		"nothing":                                   {visitor{}, http.StatusUnauthorized},
-		"a certificate":                             {visitor{certificate: certificate}, http.StatusUnauthorized},
-		"a certificate in nginx's header":           {visitor{header: asHeader(certificate)}, http.StatusUnauthorized},
-		"a token for another cluster":               {visitor{token: suite.b.tokenForPeer(t, suite.a, authn.ScopePrivateFederation)}, http.StatusUnauthorized},
-		"a token, by the name, for another":         {visitor{byName: true, token: suite.b.tokenForPeer(t, suite.a, authn.ScopePrivateFederation)}, http.StatusUnauthorized},
-		"a token, by the name":                      {visitor{byName: true, token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}, http.StatusOK},
-		"a certificate and the name, with no token": {visitor{byName: true, certificate: certificate}, http.StatusUnauthorized},
+		"a token":                         {visitor{token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}, http.StatusOK},
+		"nothing":                         {visitor{}, http.StatusUnauthorized},
+		"a certificate":                   {visitor{certificate: certificate}, http.StatusUnauthorized},
+		"a certificate in nginx's header": {visitor{header: asHeader(certificate)}, http.StatusUnauthorized},
+		"a token for another cluster":     {visitor{token: suite.b.tokenForPeer(t, suite.a, authn.ScopePrivateFederation)}, http.StatusUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if status, _, err := test.visitor.get(t, suite.b, metadata.FederationPath); err != nil || status != test.want {
@@ -267,15 +235,14 @@ func TestWhereTheControllerPassesTLSThroughACertificateIsProofEnough(t *testing.
 		path    string
 		want    int
 	}{
-		"the neighbour's, by the address":         {visitor{certificate: certificate}, metadata.FederationPath, http.StatusOK},
-		"the neighbour's, by the name":            {visitor{byName: true, certificate: certificate}, metadata.FederationPath, http.StatusOK},
-		"the neighbour's, for the other document": {visitor{certificate: certificate}, metadata.MulticlusterPath, http.StatusUnauthorized},
-		"a stranger's":                            {visitor{certificate: &stranger}, metadata.FederationPath, http.StatusUnauthorized},
-		"the cluster's own":                       {visitor{certificate: own}, metadata.FederationPath, http.StatusUnauthorized},
-		"the neighbour's, in a header only":       {visitor{header: asHeader(certificate)}, metadata.FederationPath, http.StatusUnauthorized},
-		"none":                                    {visitor{}, metadata.FederationPath, http.StatusUnauthorized},
-		"none, but the token":                     {visitor{token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}, metadata.FederationPath, http.StatusOK},
-		"none, for everybody's document":          {visitor{byName: true}, metadata.PublicPath, http.StatusOK},
+		"the peer's":                         {visitor{certificate: certificate}, metadata.FederationPath, http.StatusOK},
+		"the peer's, for the other document": {visitor{certificate: certificate}, metadata.MulticlusterPath, http.StatusUnauthorized},
+		"a stranger's":                       {visitor{certificate: &stranger}, metadata.FederationPath, http.StatusUnauthorized},
+		"the cluster's own":                  {visitor{certificate: own}, metadata.FederationPath, http.StatusUnauthorized},
+		"the peer's, in a header only":       {visitor{header: asHeader(certificate)}, metadata.FederationPath, http.StatusUnauthorized},
+		"none":                               {visitor{}, metadata.FederationPath, http.StatusUnauthorized},
+		"none, but the token":                {visitor{token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}, metadata.FederationPath, http.StatusOK},
+		"none, for everybody's document":     {visitor{}, metadata.PublicPath, http.StatusOK},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if status, _, err := test.visitor.get(t, suite.b, test.path); err != nil || status != test.want {
@@ -302,13 +269,18 @@ func TestWhereALoadBalancerTerminatesTLSTheModuleAsksForNoCertificate(t *testing
 		})
 		awaitJoined(t)
 	})
+	secret, err := suite.b.typed.CoreV1().Secrets(ingressController.namespace).Get(context.Background(), ingressController.name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, _ := pem.Decode(secret.Data["tls.crt"])
 	suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"https": map[string]any{"mode": "OnlyInURI"}}})
-	eventually(t, restarted, "the load balancer's certificate is shown", func() string {
+	eventually(t, restarted, "the controller's own certificate is shown", func() string {
 		if ingress := suite.b.metadataIngress(t); len(ingress.Spec.TLS) != 0 {
 			return fmt.Sprintf("the Ingress has the tls %+v", ingress.Spec.TLS)
 		}
-		status, server, err := visitor{byName: true}.get(t, suite.b, metadata.PublicPath)
-		if err != nil || status != http.StatusOK || server.Subject.CommonName != "ingress controller of "+suite.b.name {
+		status, server, err := visitor{}.get(t, suite.b, metadata.PublicPath)
+		if err != nil || status != http.StatusOK || !bytes.Equal(server.Raw, own.Bytes) {
 			return fmt.Sprintf("status %d (%v), certificate of %v", status, err, server)
 		}
 		return ""
@@ -322,20 +294,8 @@ func TestAKilledIngressControllerIsRestartedAndNothingIsLost(t *testing.T) {
 	namespace := suite.b.namespace(t)
 	suite.a.awaitSettled(t, suite.b.publish(t, namespace, "web"))
 	before := suite.a.entriesOf(t, namespace)
-	pid := suite.b.pid(t, ingressController)
-	if pid == 0 {
-		t.Fatal("lab.json does not know the process")
-	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() { awaitJoined(t) })
-	eventually(t, restarted, "it is started again", func() string {
-		if now := suite.b.pid(t, ingressController); now == pid || now == 0 {
-			return fmt.Sprintf("its pid is %d", now)
-		}
-		return ""
-	})
+	suite.b.kill(t, ingressController)
 	visitor{token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusOK)
 	suite.a.awaitImported(t, suite.b.publish(t, namespace, "later"), scheduled)
 	for name, version := range before {

@@ -20,7 +20,7 @@ const peerAnnotation = "federation.istio.deckhouse.io/peer"
 // learnedFrom is everything that the cluster goes by because of a peer, apart
 // from when it was last asked and from what other tests' Services come to: status,
 // ServiceEntries and DestinationRules that are not of a test's namespace, the
-// key it may call with, and how far its CA is believed.
+// key it may call with, and for which identities its CA is trusted.
 func (c *cluster) learnedFrom(t *testing.T, peer *cluster) map[string]string {
 	t.Helper()
 	learned := map[string]string{}
@@ -42,9 +42,9 @@ func (c *cluster) learnedFrom(t *testing.T, peer *cluster) map[string]string {
 	say("gateways", gateways)
 	status, reason, _ := c.condition(peer.name, "Ready")
 	say("condition", status+" "+reason)
-	say("whom the exporter lets in", c.trustedPeers(t)[peer.name])
-	for revision := range c.described(t).Istiod {
-		say("anchors in the mesh of "+revision, c.anchorsFor(t, revision, peer.described(t).ClusterDomain))
+	say("which peer the exporter accepts", c.trustedPeers(t)[peer.name])
+	for _, version := range c.installedVersions() {
+		say("anchors in the mesh of "+version.Revision(), c.anchorsFor(t, version.Revision(), peer.described(t).ClusterDomain))
 	}
 	return learned
 }
@@ -68,7 +68,7 @@ func (c *cluster) awaitSettled(t *testing.T, hostname string) *unstructured.Unst
 	return entry
 }
 
-// anchorsFor are the domains for which certificates are believed that the mesh trusts for this one.
+// anchorsFor are the domains whose identities the certificates may name that the mesh trusts for this one.
 func (c *cluster) anchorsFor(t *testing.T, revision, trustDomain string) []string {
 	t.Helper()
 	config, err := c.typed.CoreV1().ConfigMaps(moduleNamespace).Get(context.Background(), "istio-"+revision, metav1.GetOptions{})
@@ -135,14 +135,14 @@ func (c *cluster) holdToItsDomain(t *testing.T, peer, trustDomain string) {
 			}
 			for _, identity := range strings.Split(string(encoded), "spiffe://")[1:] {
 				if !strings.HasPrefix(identity, trustDomain+"/") {
-					t.Errorf("%s %s believes %.80q", object.GetKind(), object.GetName(), identity)
+					t.Errorf("%s %s accepts %.80q", object.GetKind(), object.GetName(), identity)
 				}
 			}
 		}
 	}
 }
 
-// rootsPEM is what the cluster's neighbours know of its CA, as anyone may.
+// rootsPEM is what the cluster's peers know of its CA, as anyone may.
 func (c *cluster) rootsPEM(t *testing.T) string {
 	t.Helper()
 	secret, err := c.typed.CoreV1().Secrets(moduleNamespace).Get(context.Background(), "cacerts", metav1.GetOptions{})

@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,16 +13,37 @@ import (
 	"testing"
 )
 
-const stateDirVariable = "ISTIO_E2E_STATE_DIR"
+const (
+	// stateDirVariable names the state dir of a lab that is up. The tests use it instead of one of their own.
+	stateDirVariable = "ISTIO_E2E_STATE_DIR"
+	// addressVariable holds an address of the fabric that every Pod reaches. `lab exec` sets it.
+	addressVariable = "LAB_ADDRESS"
+)
 
-// suite is the lab that the tests share.
+// suite is the lab that the tests of this process share; empty outside of a fabric.
 var suite struct {
 	stateDir string
+	// mode the clusters are joined in.
+	mode string
+	// clusters of the lab; a and b are the first two.
+	clusters []*cluster
 	a, b     *cluster
 }
 
+// TestMain has two lives. Outside it starts the labs that the chosen tests need,
+// and runs itself once in the fabric of each. In a fabric it runs tests.
 func TestMain(m *testing.M) {
-	code, err := runSuite(m)
+	flag.Parse()
+	code, err := enterRepository()
+	switch {
+	case err != nil:
+	case os.Getenv(listingVariable) != "":
+		code = m.Run()
+	case os.Getenv(addressVariable) != "":
+		code, err = runInFabric(m)
+	default:
+		code, err = runOutside()
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		code = 1
@@ -28,58 +51,57 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func runSuite(m *testing.M) (code int, err error) {
+// enterRepository makes this folder of the repository the current one, wherever the program was started in it.
+func enterRepository() (code int, err error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return 1, err
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return 0, os.Chdir(filepath.Join(dir, "test", "e2e"))
+		}
+		if dir == filepath.Dir(dir) {
+			return 1, errors.New("the current folder is not in the repository: start the tests there")
+		}
+	}
+}
+
+// runInFabric runs the tests on the lab whose fabric this process is in.
+func runInFabric(m *testing.M) (code int, err error) {
 	suite.stateDir = os.Getenv(stateDirVariable)
 	if suite.stateDir == "" {
-		if suite.stateDir, err = os.MkdirTemp("", "istio-e2e-"); err != nil {
-			return 1, err
-		}
-		if err := lab("up", "--clusters", "2", "--state-dir", suite.stateDir, "--detach"); err != nil {
-			return 1, fmt.Errorf("start the lab, whose logs are in %s: %w", suite.stateDir, err)
-		}
-		defer func() {
-			if stopped := lab("down", "--state-dir", suite.stateDir); stopped != nil {
-				code, err = 1, stopped
-			}
-			if code == 0 {
-				_ = os.RemoveAll(suite.stateDir)
-				return
-			}
-			fmt.Fprintln(os.Stderr, "e2e: the lab's logs are kept in", suite.stateDir)
-		}()
+		return 1, fmt.Errorf("%s is set and %s is not: name the state dir of the lab whose fabric this is", addressVariable, stateDirVariable)
 	}
-	defer func() {
-		started.mu.Lock()
-		defer started.mu.Unlock()
-		if stopped := stopMeshLab(code != 0); stopped != nil {
-			code, err = 1, stopped
-		}
-	}()
 	described, err := readLab(suite.stateDir)
 	if err != nil {
 		return 1, err
 	}
 	if len(described.Clusters) < 2 {
-		return 1, fmt.Errorf("the lab in %s has %d clusters, the tests need two", suite.stateDir, len(described.Clusters))
+		return 1, fmt.Errorf("the lab in %s has %d clusters, the tests need two at least", suite.stateDir, len(described.Clusters))
 	}
-	if suite.a, err = newCluster(suite.stateDir, described.Clusters[0].Name); err != nil {
-		return 1, err
+	suite.mode = described.Mode
+	for _, one := range described.Clusters {
+		found, err := newCluster(suite.stateDir, one.Name)
+		if err != nil {
+			return 1, err
+		}
+		suite.clusters = append(suite.clusters, found)
 	}
-	if suite.b, err = newCluster(suite.stateDir, described.Clusters[1].Name); err != nil {
-		return 1, err
-	}
+	suite.a, suite.b = suite.clusters[0], suite.clusters[1]
+	defer closeForwards()
 	return m.Run(), nil
 }
 
 // labProgram is the lab that `make build` leaves.
 func labProgram() string { return filepath.Join("..", "..", "bin", "lab") }
 
-// lab runs bin/lab and shows what it says.
+// lab runs bin/lab and shows what it reports.
 func lab(args ...string) error {
 	command := exec.Command(labProgram(), args...)
 	command.Stdout, command.Stderr = os.Stderr, os.Stderr
 	if err := command.Run(); err != nil {
-		return fmt.Errorf("bin/lab %s: %w (was it built? `make build tools`)", args[0], err)
+		return fmt.Errorf("bin/lab %s: %w (was it built? `make build tools images`)", args[0], err)
 	}
 	return nil
 }
@@ -98,17 +120,15 @@ type clusterDescription struct {
 	MetadataEndpoint string `json:"metadataEndpoint"`
 	MetadataCA       string `json:"metadataCA"`
 	// APIProxy is empty unless the cluster is part of a mesh of several.
-	APIProxy string `json:"apiProxy"`
-	// Istiod of each installed revision.
-	Istiod map[string]struct {
-		XDS   string `json:"xds"`
-		Debug string `json:"debug"`
-	} `json:"istiod"`
-	Processes []struct {
-		Name string `json:"name"`
-		PID  int    `json:"pid"`
-		Log  string `json:"log"`
-	} `json:"processes"`
+	APIProxy string            `json:"apiProxy"`
+	Nodes    []nodeDescription `json:"nodes"`
+}
+
+type nodeDescription struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	// PID of the node's first process, as seen from outside; 0 when the node is stopped.
+	PID int `json:"pid"`
 }
 
 func readLab(stateDir string) (labDescription, error) {
@@ -117,5 +137,8 @@ func readLab(stateDir string) (labDescription, error) {
 	if err == nil {
 		err = json.Unmarshal(content, &described)
 	}
-	return described, err
+	if err != nil {
+		return described, fmt.Errorf("read what lab is in %s: %w", stateDir, err)
+	}
+	return described, nil
 }

@@ -6,11 +6,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -21,11 +23,7 @@ import (
 	"github.com/deckhouse-mesh/istio/test/mesh"
 )
 
-const (
-	proxyContainer = "istio-proxy"
-	// applicationPort is where the Pods of tests would listen.
-	applicationPort = 8080
-)
+const proxyContainer = "istio-proxy"
 
 // inMesh makes every Pod of a namespace part of the mesh.
 var inMesh = map[string]string{"istio-injection": "enabled"}
@@ -43,9 +41,6 @@ func defaultIstio() istioversion.Version { return istioversion.Default() }
 func (c *cluster) awaitMesh(t *testing.T, version istioversion.Version) {
 	t.Helper()
 	eventually(t, restarted, fmt.Sprintf("istiod %s of %s serves and injects", version.Revision(), c.name), func() string {
-		if c.described(t).Istiod[version.Revision()].XDS == "" {
-			return "lab.json does not have it"
-		}
 		_, err := c.typed.AdmissionregistrationV1().MutatingWebhookConfigurations().
 			Get(context.Background(), injectorOf(version), metav1.GetOptions{})
 		if err != nil {
@@ -53,6 +48,16 @@ func (c *cluster) awaitMesh(t *testing.T, version istioversion.Version) {
 		}
 		return c.installed(version)
 	})
+}
+
+// installedVersions are those of which an istiod is ready, the newest first.
+func (c *cluster) installedVersions() (versions []istioversion.Version) {
+	for _, version := range istioversion.All() {
+		if c.installed(version) == "" {
+			versions = append(versions, version)
+		}
+	}
+	return versions
 }
 
 // injectorOf is the webhook configuration that injects sidecars of the version.
@@ -87,53 +92,76 @@ func (c *cluster) relabel(t *testing.T, namespace string, labels map[string]stri
 	}
 }
 
-// newPod is an application's Pod with the label app and those given.
-func newPod(namespace, app string, labels, annotations map[string]string) *corev1.Pod {
-	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: app, Labels: map[string]string{"app": app}, Annotations: annotations},
-		Spec: corev1.PodSpec{Containers: []corev1.Container{{
-			Name: "application", Image: "registry.example.com/application:1",
-			Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: applicationPort}},
-		}}},
-	}
-	for name, value := range labels {
-		pod.Labels[name] = value
-	}
-	return pod
-}
-
 // admit asks the API server what would become of the Pod, webhooks included.
 func (c *cluster) admit(pod *corev1.Pod) (*corev1.Pod, error) {
 	return c.typed.CoreV1().Pods(pod.Namespace).Create(context.Background(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 }
 
-// run creates the Pod and waits until it has an address. The lab runs no
-// applications, so it never gets ready.
+// run the Pod, and wait until it has an address.
 func (c *cluster) run(t *testing.T, pod *corev1.Pod) *corev1.Pod {
 	t.Helper()
 	pods := c.typed.CoreV1().Pods(pod.Namespace)
 	eventually(t, prompt, "Pod "+pod.Name+" is accepted", func() string {
-		if _, err := pods.Create(context.Background(), pod, metav1.CreateOptions{}); err != nil {
-			return err.Error() // the controller may not have made the namespace's ServiceAccount yet
+		_, err := pods.Create(context.Background(), pod, metav1.CreateOptions{})
+		if apierrors.IsAlreadyExists(err) {
+			return "" // the answer to the last attempt was lost
 		}
-		return ""
+		return because(err) // the controller may not have made the namespace's ServiceAccount yet
 	})
+	return c.awaitPod(t, pod, "has an address", func(running *corev1.Pod) bool { return running.Status.PodIP != "" })
+}
+
+// runReady runs the Pod, and waits until it takes requests.
+func (c *cluster) runReady(t *testing.T, pod *corev1.Pod) *corev1.Pod {
+	t.Helper()
+	return c.awaitReadyPod(t, c.run(t, pod))
+}
+
+func (c *cluster) awaitReadyPod(t *testing.T, pod *corev1.Pod) *corev1.Pod {
+	t.Helper()
+	return c.awaitPod(t, pod, "is ready", func(running *corev1.Pod) bool {
+		return slices.ContainsFunc(running.Status.Conditions, func(condition corev1.PodCondition) bool {
+			return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
+		})
+	})
+}
+
+func (c *cluster) awaitPod(t *testing.T, pod *corev1.Pod, what string, is func(*corev1.Pod) bool) *corev1.Pod {
+	t.Helper()
 	var running *corev1.Pod
-	eventually(t, prompt, "Pod "+pod.Name+" has an address", func() string {
+	eventually(t, restarted, "Pod "+pod.Name+" "+what, func() string {
 		var err error
-		if running, err = pods.Get(context.Background(), pod.Name, metav1.GetOptions{}); err != nil {
+		if running, err = c.typed.CoreV1().Pods(pod.Namespace).Get(context.Background(), pod.Name, metav1.GetOptions{}); err != nil {
 			return err.Error()
 		}
-		if running.Status.PodIP == "" {
-			return "it has none: " + running.Status.Message
+		if !is(running) {
+			return inWords(running)
 		}
 		return ""
 	})
 	return running
 }
 
+// inWords is how far a Pod has come.
+func inWords(pod *corev1.Pod) string {
+	words := "it is " + string(pod.Status.Phase) + " " + pod.Status.Message
+	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+		for _, status := range statuses {
+			switch {
+			case status.State.Waiting != nil:
+				words += fmt.Sprintf("; container %s waits: %s %s", status.Name, status.State.Waiting.Reason, status.State.Waiting.Message)
+			case status.State.Terminated != nil && status.State.Terminated.ExitCode != 0:
+				words += fmt.Sprintf("; container %s has ended: %s, exit code %d", status.Name, status.State.Terminated.Reason, status.State.Terminated.ExitCode)
+			case status.State.Running != nil && !status.Ready:
+				words += fmt.Sprintf("; container %s is not ready", status.Name)
+			}
+		}
+	}
+	return words
+}
+
 // serve makes a Service for the Pods with label app=name, with an HTTP port 80
-// and a TCP port 9000, and returns its hostname. Its Pods count although they are not ready.
+// and a TCP port 9000, and returns its hostname. Its Pods count before they are ready, for tests of what istiod says of them.
 func (c *cluster) serve(t *testing.T, namespace, name string) string {
 	t.Helper()
 	_, err := c.typed.CoreV1().Services(namespace).Create(context.Background(), &corev1.Service{
@@ -142,7 +170,7 @@ func (c *cluster) serve(t *testing.T, namespace, name string) string {
 			Selector: map[string]string{"app": name}, PublishNotReadyAddresses: true,
 			Ports: []corev1.ServicePort{
 				{Name: "http-web", Port: 80, TargetPort: intstr.FromInt32(applicationPort)},
-				{Name: "tcp-raw", Port: 9000, TargetPort: intstr.FromInt32(9000)},
+				{Name: "tcp-raw", Port: rawPort, TargetPort: intstr.FromInt32(rawPort)},
 			},
 		},
 	}, metav1.CreateOptions{})
@@ -178,11 +206,7 @@ func networkOf(pod *corev1.Pod) map[string]any {
 // sidecar of the Pod, connected to istiod of the version.
 func (c *cluster) sidecar(t *testing.T, pod *corev1.Pod, version istioversion.Version) *mesh.Client {
 	t.Helper()
-	address := c.described(t).Istiod[version.Revision()].XDS
-	if address == "" {
-		t.Fatalf("lab.json has no istiod %s in %s", version.Revision(), c.name)
-	}
-	connection, err := mesh.DialPlaintext(address)
+	connection, err := mesh.DialPlaintext(c.xds(t, version))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,8 +16,8 @@ import (
 )
 
 func multiclusterALabelledServiceStaysInItsCluster(t *testing.T) {
-	l := meshed(t, multiclusterMode)
-	a, b := l.clusters[0], l.clusters[1]
+	l := meshed(t)
+	a, b := l.a, l.b
 	namespace := everywhere(t, a, b)
 	inA, inB := a.application(t, namespace, "db"), b.application(t, namespace, "db")
 	host, fromA, fromB := a.hostname(t, namespace, "db"), a.client(t, namespace), b.client(t, namespace)
@@ -26,13 +26,13 @@ func multiclusterALabelledServiceStaysInItsCluster(t *testing.T) {
 	await(t, fromB, "the Service has endpoints in both clusters", sharedInB)
 
 	letOut := b.keepIn(t, host)
-	await(t, fromA, "b's endpoints are not shown to a", sendsTo(host, inA))
+	await(t, fromA, "b's endpoints are hidden from a", sendsTo(host, inA))
 	await(t, fromB, "b calls its own", sendsTo(host, inB))
 	late := endpointOf(b.meshedPod(t, namespace, "db", "db-late"))
 	await(t, fromB, "b's new endpoint is known in b", sendsTo(host, inB, late))
 	a.serviceFor(t, namespace, "marker", "db")
 	b.serviceFor(t, namespace, "marker", "db")
-	await(t, fromA, "a has heard of b since, but not of the labelled Service",
+	await(t, fromA, "a has heard of b since, and not of the labelled Service",
 		all(sendsTo(a.hostname(t, namespace, "marker"), inA, a.gatewayOf(t, b)), sendsTo(host, inA)))
 
 	letOut()
@@ -41,8 +41,8 @@ func multiclusterALabelledServiceStaysInItsCluster(t *testing.T) {
 }
 
 func multiclusterALabelledNamespaceStaysInItsCluster(t *testing.T) {
-	l := meshed(t, multiclusterMode)
-	a, b := l.clusters[0], l.clusters[1]
+	l := meshed(t)
+	a, b := l.a, l.b
 	namespace := everywhere(t, a, b)
 	inA, inB := a.application(t, namespace, "db"), b.application(t, namespace, "db")
 	host, fromA, fromB := a.hostname(t, namespace, "db"), a.client(t, namespace), b.client(t, namespace)

@@ -11,10 +11,10 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-// multiclusterADeletedResourceTakesItsRightsAwayWithoutTheOperator looks at both programs that let neighbours in.
+// multiclusterADeletedResourceTakesItsRightsAwayWithoutTheOperator looks at both programs that accept peers.
 func multiclusterADeletedResourceTakesItsRightsAwayWithoutTheOperator(t *testing.T) {
-	l := meshed(t, multiclusterMode)
-	stays, leaves := l.clusters[0], l.clusters[1]
+	l := meshed(t)
+	stays, leaves := l.a, l.b
 	t.Cleanup(func() { l.awaitJoined(t) })
 	leaves.reconfigure(t, map[string]any{"alliance": map[string]any{
 		"metadataEndpoint": map[string]any{"clientCertificates": "Passthrough"},
@@ -37,7 +37,7 @@ func multiclusterADeletedResourceTakesItsRightsAwayWithoutTheOperator(t *testing
 	asks(http.StatusOK)
 	resume := leaves.stopOperator(t)
 	watch := leaves.holdWatch(t, stays.tokenForPeer(t, leaves, authn.ScopeAPI))
-	refused := func() {
+	rejected := func() {
 		t.Helper()
 		asks(http.StatusUnauthorized)
 		if _, ok := leaves.trustedPeers(t)[stays.name]; !ok {
@@ -54,13 +54,13 @@ func multiclusterADeletedResourceTakesItsRightsAwayWithoutTheOperator(t *testing
 	case <-time.After(prompt):
 		t.Fatalf("the watch that %s holds goes on", stays.name)
 	}
-	refused()
+	rejected()
 	comeBack()
-	refused() // the resource is another, and nobody has accepted a cluster for it
+	rejected() // the resource is another, and nobody has accepted a cluster for it
 
 	resume()
 	asks(http.StatusOK)
-	// An istiod that was refused asks less and less often, and comes back by itself.
+	// An istiod that was rejected asks less and less often, and comes back by itself.
 	namespace := everywhere(t, stays, leaves)
 	leaves.application(t, namespace, "api")
 	sidecar := stays.sidecar(t, stays.meshedPod(t, namespace, "client", "client"), defaultIstio())

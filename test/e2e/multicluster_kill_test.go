@@ -5,10 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
-	"syscall"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,102 +15,79 @@ import (
 	"github.com/deckhouse-mesh/istio/test/mesh"
 )
 
-// multiclusterTheMeshIsWholeAfterAKill kills each process of a cluster, one after the other. What was known must
-// stay known on both sides, and what changes afterwards must arrive, without anybody's help. They are killed in a
-// different cluster each: istiod waits longer each time that the same neighbour breaks off, up to a minute.
+// victim is a program that a test kills.
+type victim struct {
+	name string
+	kill func(*testing.T, *cluster)
+}
+
+// victims are the programs of a cluster that a mesh depends on: those of the nodes, and those in Pods.
+func victims() []victim {
+	var all []victim
+	for _, program := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kubelet"} {
+		all = append(all, victim{program, func(t *testing.T, c *cluster) { c.killOnNode(t, program) }})
+	}
+	for _, one := range []component{apiProxy, exporter, gateway, ingressController, istiodOf(defaultIstio()), operator} {
+		all = append(all, victim{one.name, func(t *testing.T, c *cluster) { c.kill(t, one) }})
+	}
+	return all
+}
+
+// multiclusterTheMeshIsWholeAfterAKill kills programs of a cluster, one after the other. What was known must stay known
+// on both sides, and what changes afterwards must arrive, without anybody's help. They are killed in turns in both
+// clusters: istiod waits longer each time that the same peer breaks off, up to a minute.
 func multiclusterTheMeshIsWholeAfterAKill(t *testing.T) {
-	l := meshed(t, multiclusterMode)
+	l := meshed(t)
 	t.Cleanup(func() { l.awaitJoined(t) })
-	namespace := everywhere(t, l.clusters...)
-	endpoints, clients, processes := map[*cluster]string{}, map[*cluster]*corev1.Pod{}, map[string]bool{}
-	for _, c := range l.clusters {
+	both := []*cluster{l.a, l.b}
+	namespace := everywhere(t, both...)
+	endpoints, clients := map[*cluster]string{}, map[*cluster]*corev1.Pod{}
+	for _, c := range both {
 		endpoints[c] = c.application(t, namespace, "api")
 		clients[c] = c.meshedPod(t, namespace, "client", "client")
-		for _, process := range c.described(t).Processes {
-			processes[process.Name] = true
-		}
 	}
-	host := l.clusters[0].hostname(t, namespace, "api")
-	shared := func(c *cluster) func(*mesh.View) string {
-		addresses := []string{endpoints[c]}
-		for _, peer := range l.clusters {
-			if peer != c {
-				addresses = append(addresses, c.gatewayOf(t, peer))
-			}
-		}
-		return sendsTo(host, addresses...)
+	host := l.a.hostname(t, namespace, "api")
+	shared := func(c, peer *cluster) func(*mesh.View) string {
+		return sendsTo(host, endpoints[c], c.gatewayOf(t, peer))
 	}
-	for _, c := range l.clusters {
-		await(t, c.sidecar(t, clients[c], defaultIstio()), c.name+" knows the endpoints of all", shared(c))
-	}
-	for i, name := range slices.Sorted(maps.Keys(processes)) {
-		hit, whole := l.clusters[i%len(l.clusters)], l.clusters[(i+1)%len(l.clusters)]
-		t.Run(name+" of "+hit.name, func(t *testing.T) {
-			hit.kill(t, name)
+	for i, one := range victims() {
+		hit, whole := both[i%2], both[(i+1)%2]
+		t.Run(one.name+" of "+hit.name, func(t *testing.T) {
+			one.kill(t, hit)
 			hit.awaitAPI(t)
 			made := map[*cluster]string{}
-			for _, c := range []*cluster{hit, whole} {
-				made[c] = c.serviceFor(t, namespace, "after-"+name+"-in-"+c.name, "api")
+			for _, c := range both {
+				made[c] = c.serviceFor(t, namespace, "after-"+one.name+"-in-"+c.name, "api")
 			}
 			for _, pair := range []struct{ c, peer *cluster }{{hit, whole}, {whole, hit}} {
 				c, peer := pair.c, pair.peer
 				c.awaitTold(t, clients[c], c.name+" knows what it knew, its own new Service, and that of "+peer.name, all(
-					shared(c), sendsTo(made[c], endpoints[c]), sendsTo(made[peer], c.gatewayOf(t, peer)),
+					shared(c, peer), sendsTo(made[c], endpoints[c]), sendsTo(made[peer], c.gatewayOf(t, peer)),
 				))
+				c.awaitAnswer(t, peer.name+"'s new Service answers", clients[c], webURL(made[peer]), httpStatus(http.StatusOK))
 			}
 			l.awaitJoined(t)
 		})
 	}
 }
 
-// multiclusterAnIstiodThatStartsWhileANeighbourIsAwayReadsItLater: it cannot know what the one before it had
-// learned, but it serves its own cluster meanwhile, and reads the neighbour as soon as that is there.
-func multiclusterAnIstiodThatStartsWhileANeighbourIsAwayReadsItLater(t *testing.T) {
-	l := meshed(t, multiclusterMode)
-	a, b, c := l.clusters[0], l.clusters[1], l.clusters[2]
-	namespace := everywhere(t, a, b, c)
+// multiclusterAnIstiodThatStartsWhileAPeerIsAwayReadsItLater: it cannot know what the one before it had
+// learned, but it serves its own cluster meanwhile, and reads the peer as soon as that is there.
+func multiclusterAnIstiodThatStartsWhileAPeerIsAwayReadsItLater(t *testing.T) {
+	l := meshed(t)
+	a, b := l.a, l.b
+	namespace := everywhere(t, a, b)
 	own := a.application(t, namespace, "api")
 	b.application(t, namespace, "api")
-	c.application(t, namespace, "api")
 	host, pod := a.hostname(t, namespace, "api"), a.meshedPod(t, namespace, "client", "client")
-	awaited := sendsTo(host, own, a.gatewayOf(t, b), a.gatewayOf(t, c))
-	a.awaitTold(t, pod, "the Service has endpoints in all clusters", awaited)
+	awaited := sendsTo(host, own, a.gatewayOf(t, b))
+	a.awaitTold(t, pod, "the Service has endpoints in both clusters", awaited)
 
-	restore := l.cut(t, b)
+	mend := l.cut(t)
 	a.kill(t, istiodOf(defaultIstio()))
-	a.awaitTold(t, pod, "this cluster and the other neighbour are served without the one that is away", sendsTo(host, own, a.gatewayOf(t, c)))
-	restore()
-	a.awaitTold(t, pod, "the neighbour is read when it is back", awaited)
-}
-
-// kill the process without a word, and wait until the lab has started it again.
-func (c *cluster) kill(t *testing.T, name string) {
-	t.Helper()
-	pid := c.pid(t, name)
-	if pid == 0 {
-		t.Fatalf("lab.json has no process %s of %s", name, c.name)
-	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	c.awaitAnother(t, name, pid)
-}
-
-// awaitAnother waits until another process has that name, and the one with the pid is gone.
-func (c *cluster) awaitAnother(t *testing.T, name string, pid int) {
-	t.Helper()
-	eventually(t, restarted, "there is another process "+name+" of "+c.name, func() string {
-		var present []int
-		for _, process := range c.described(t).Processes {
-			if process.Name == name && process.PID != 0 {
-				present = append(present, process.PID)
-			}
-		}
-		if len(present) == 0 || slices.Contains(present, pid) {
-			return fmt.Sprintf("of that name are %v", present)
-		}
-		return ""
-	})
+	a.awaitTold(t, pod, "this cluster is served without the peer that is away", sendsTo(host, own))
+	mend()
+	a.awaitTold(t, pod, "the peer is read when it is back", awaited)
 }
 
 // awaitTold waits until istiod, which may be starting just now, tells the Pod's sidecar what the condition wants.
@@ -123,7 +97,11 @@ func (c *cluster) awaitTold(t *testing.T, pod *corev1.Pod, what string, conditio
 	ctx, cancel := context.WithTimeout(t.Context(), scheduled)
 	defer cancel()
 	eventually(t, scheduled, what, func() string {
-		connection, err := mesh.DialPlaintext(c.described(t).Istiod[version.Revision()].XDS)
+		address, err := c.tryAddress(istiodOf(version), plaintextXDS)
+		if err != nil {
+			return err.Error()
+		}
+		connection, err := mesh.DialPlaintext(address)
 		if err != nil {
 			return err.Error()
 		}

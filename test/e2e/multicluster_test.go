@@ -43,9 +43,6 @@ func everywhere(t *testing.T, clusters ...*cluster) (namespace string) {
 	return namespace
 }
 
-// readyInLab has the lab say that a Pod is ready, of which it runs nothing.
-var readyInLab = map[string]string{"lab.istio.deckhouse.io/ready": "true"}
-
 // application runs a Service with one Pod, which has a sidecar, and returns where the Pod listens.
 func (c *cluster) application(t *testing.T, namespace, name string) (endpoint string) {
 	t.Helper()
@@ -57,10 +54,10 @@ func (c *cluster) application(t *testing.T, namespace, name string) (endpoint st
 // meshedPod runs a Pod of the application, which has a sidecar and is ready.
 func (c *cluster) meshedPod(t *testing.T, namespace, app, name string) *corev1.Pod {
 	t.Helper()
-	pod := newPod(namespace, app, nil, readyInLab)
+	pod := newPod(namespace, app, nil, nil)
 	pod.Name = name
 	c.awaitRevision(t, pod, defaultIstio().Revision())
-	return c.run(t, pod)
+	return c.runReady(t, pod)
 }
 
 // client is the sidecar of a Pod that calls others.
@@ -108,36 +105,33 @@ func sendsTo(host string, addresses ...string) func(*mesh.View) string {
 }
 
 func multiclusterEveryIstiodReadsTheOthersThroughTheirAPIProxies(t *testing.T) {
-	l := meshed(t, multiclusterMode)
-	for _, c := range l.clusters {
-		for _, peer := range l.clusters {
-			if c == peer {
-				continue
+	l := meshed(t)
+	for _, pair := range [][2]*cluster{{l.a, l.b}, {l.b, l.a}} {
+		c, peer := pair[0], pair[1]
+		for _, condition := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionAPI} {
+			if status, reason, message := c.conditionOf(multiclusters, peer.name, condition); status != "True" {
+				t.Errorf("%s says of %s: %s=%s %s: %s", c.name, peer.name, condition, status, reason, message)
 			}
-			for _, condition := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionAPI} {
-				if status, reason, message := c.conditionOf(multiclusters, peer.name, condition); status != "True" {
-					t.Errorf("%s says of %s: %s=%s %s: %s", c.name, peer.name, condition, status, reason, message)
-				}
-			}
-			if missing := c.unread(t, peer); missing != "" {
-				t.Error(missing)
-			}
+		}
+		if missing := c.unread(peer); missing != "" {
+			t.Error(missing)
 		}
 	}
 }
 
-func multiclusterTheAPIProxyIsReachedAtTheAddressOfTheLab(t *testing.T) {
-	l := meshed(t, multiclusterMode)
-	caller, callee := l.clusters[0], l.clusters[1]
+func multiclusterTheAPIProxyIsReachedByItsPublicName(t *testing.T) {
+	l := meshed(t)
+	caller, callee := l.a, l.b
 	for name, test := range map[string]struct {
 		path, token string
 		want        int
 	}{
-		"a neighbour lists Services":         {"/api/v1/services", caller.tokenForPeer(t, callee, authn.ScopeAPI), http.StatusOK},
-		"a neighbour reads no ConfigMap":     {"/api/v1/namespaces/default/configmaps", caller.tokenForPeer(t, callee, authn.ScopeAPI), http.StatusForbidden},
-		"a token for metadata is refused":    {"/api/v1/services", caller.tokenForPeer(t, callee, authn.ScopePrivateMulticluster), http.StatusUnauthorized},
-		"whoever proves nothing is refused":  {"/api/v1/services", "", http.StatusUnauthorized},
-		"a token for another one is refused": {"/api/v1/services", caller.tokenForPeer(t, l.clusters[2], authn.ScopeAPI), http.StatusUnauthorized},
+		"a peer lists Services":                    {"/api/v1/services", caller.tokenForPeer(t, callee, authn.ScopeAPI), http.StatusOK},
+		"a peer reads no ConfigMap":                {"/api/v1/namespaces/default/configmaps", caller.tokenForPeer(t, callee, authn.ScopeAPI), http.StatusForbidden},
+		"a token for metadata is rejected":         {"/api/v1/services", caller.tokenForPeer(t, callee, authn.ScopePrivateMulticluster), http.StatusUnauthorized},
+		"a caller that proves nothing is rejected": {"/api/v1/services", "", http.StatusUnauthorized},
+		"a token for another one is rejected":      {"/api/v1/services", caller.tokenForPeer(t, l.stranger, authn.ScopeAPI), http.StatusUnauthorized},
+		"a federated cluster's token is rejected":  {"/api/v1/services", l.stranger.tokenForPeer(t, callee, authn.ScopeAPI), http.StatusUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if status, err := askAPI(t, callee, test.path, test.token, nil); err != nil || status != test.want {
@@ -147,7 +141,7 @@ func multiclusterTheAPIProxyIsReachedAtTheAddressOfTheLab(t *testing.T) {
 	}
 }
 
-// askAPI asks for the path at the cluster's API proxy, by the address in lab.json; token and certificate may be missing.
+// askAPI asks for the path at the cluster's API proxy; token and certificate may be missing.
 func askAPI(t *testing.T, of *cluster, path, token string, certificate *tls.Certificate) (status int, err error) {
 	t.Helper()
 	transport := of.transport(t, certificate)
@@ -182,8 +176,8 @@ func (c *cluster) transport(t *testing.T, certificate *tls.Certificate) *http.Tr
 }
 
 func multiclusterAClientCertificateOpensTheAPIProxyWhereTLSIsPassedThrough(t *testing.T) {
-	l := meshed(t, multiclusterMode)
-	caller, callee := l.clusters[0], l.clusters[1]
+	l := meshed(t)
+	caller, callee := l.a, l.b
 	certificate := caller.clientCertificate(t)
 	t.Cleanup(func() { l.awaitJoined(t) })
 	callee.reconfigure(t, map[string]any{"alliance": map[string]any{
@@ -196,40 +190,57 @@ func multiclusterAClientCertificateOpensTheAPIProxyWhereTLSIsPassedThrough(t *te
 }
 
 func multiclusterAServiceInSeveralClustersIsOne(t *testing.T) {
-	l := meshed(t, multiclusterMode)
-	a, b, c := l.clusters[0], l.clusters[1], l.clusters[2]
-	namespace := everywhere(t, a, b, c)
-	endpoints := map[*cluster]string{}
-	for _, one := range []*cluster{a, b, c} {
-		endpoints[one] = one.application(t, namespace, "api")
+	l := meshed(t)
+	namespace := everywhere(t, l.a, l.b)
+	host := l.a.hostname(t, namespace, "api")
+	for _, c := range []*cluster{l.a, l.b} {
+		c.awaitMesh(t, defaultIstio())
+		c.serve(t, namespace, "api")
 	}
-	host := a.hostname(t, namespace, "api")
-	await(t, a.client(t, namespace), "a sends to its own Pod and to the gateways of b and c",
-		sendsTo(host, endpoints[a], a.gatewayOf(t, b), a.gatewayOf(t, c)))
-	await(t, c.client(t, namespace), "c sends to its own Pod and to the gateways of a and b",
-		sendsTo(host, endpoints[c], c.gatewayOf(t, a), c.gatewayOf(t, b)))
+	inA, inB := l.a.meshedPod(t, namespace, "api", "api-in-a"), l.b.meshedPod(t, namespace, "api", "api-in-b")
+	own := l.a.spiffe(t, namespace, "default")
+	for _, pair := range []struct {
+		c, peer     *cluster
+		here, there *corev1.Pod
+	}{{l.a, l.b, inA, inB}, {l.b, l.a, inB, inA}} {
+		pod := pair.c.meshedPod(t, namespace, "client", "client")
+		await(t, pair.c.sidecar(t, pod, defaultIstio()), pair.c.name+" sends to its own Pod and to its peer's gateway",
+			sendsTo(host, endpointOf(pair.here), pair.c.gatewayOf(t, pair.peer)))
+		for _, server := range []*corev1.Pod{pair.here, pair.there} {
+			pair.c.awaitAnswer(t, server.Name+" answers requests of "+pair.c.name, pod, webURL(host), between(own, own, server.Name))
+		}
+	}
+	if err := l.a.typed.CoreV1().Pods(namespace).Delete(context.Background(), inA.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	client := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "client"}}
+	await(t, l.a.sidecar(t, l.a.awaitReadyPod(t, client), defaultIstio()), "a sends to b alone", sendsTo(host, l.a.gatewayOf(t, l.b)))
+	l.a.awaitAnswer(t, "b answers when a has no Pod of the Service", client, webURL(host), between(own, own, inB.Name))
 }
 
-func multiclusterAFlatNeighbourIsReachedAtItsPods(t *testing.T) {
-	l := meshed(t, multiclusterMode)
-	a, b, c := l.clusters[0], l.clusters[1], l.clusters[2]
-	namespace := everywhere(t, a, b, c)
-	own, flat := a.application(t, namespace, "api"), b.application(t, namespace, "api")
-	c.application(t, namespace, "api")
-	host, client := a.hostname(t, namespace, "api"), a.client(t, namespace)
-	byGateways := sendsTo(host, own, a.gatewayOf(t, b), a.gatewayOf(t, c))
-	await(t, client, "both neighbours are entered by their gateways", byGateways)
+func multiclusterAFlatPeerIsReachedAtItsPods(t *testing.T) {
+	l := meshed(t)
+	a, b := l.a, l.b
+	namespace := everywhere(t, a, b)
+	a.serve(t, namespace, "api")
+	b.serve(t, namespace, "api")
+	server := b.meshedPod(t, namespace, "api", "api")
+	host, pod := a.hostname(t, namespace, "api"), a.meshedPod(t, namespace, "client", "client")
+	client, own := a.sidecar(t, pod, defaultIstio()), a.spiffe(t, namespace, "default")
+	await(t, client, "the peer is entered by its gateway", sendsTo(host, a.gatewayOf(t, b)))
+	a.awaitAnswer(t, "its Pod answers through the gateway", pod, webURL(host), between(own, own, server.Name))
 
 	t.Cleanup(func() { a.enter(t, b, true) })
 	a.enter(t, b, false)
-	awaitWithin(t, scheduled, client, "b's Pod is called directly, c's by the gateway", sendsTo(host, own, flat, a.gatewayOf(t, c)))
+	awaitWithin(t, scheduled, client, "the peer's Pod is called directly", sendsTo(host, endpointOf(server)))
+	a.awaitAnswer(t, "its Pod answers directly", pod, webURL(host), between(own, own, server.Name))
 	a.enter(t, b, true)
-	awaitWithin(t, scheduled, client, "both neighbours are entered by their gateways again", byGateways)
+	awaitWithin(t, scheduled, client, "the peer is entered by its gateway again", sendsTo(host, a.gatewayOf(t, b)))
 }
 
-func multiclusterANeighbourThatIsCutOffIsNotForgottenAndComesBack(t *testing.T) {
-	l := meshed(t, multiclusterMode)
-	a, b := l.clusters[0], l.clusters[1]
+func multiclusterAPeerThatIsCutOffIsNotForgottenAndComesBack(t *testing.T) {
+	l := meshed(t)
+	a, b := l.a, l.b
 	namespace := everywhere(t, a, b)
 	own := a.application(t, namespace, "api")
 	b.application(t, namespace, "api")
@@ -237,7 +248,7 @@ func multiclusterANeighbourThatIsCutOffIsNotForgottenAndComesBack(t *testing.T) 
 	both := sendsTo(host, own, a.gatewayOf(t, b))
 	await(t, client, "the Service has endpoints in both clusters", both)
 
-	restore := l.cut(t, b)
+	mend := l.cut(t)
 	for _, pair := range [][2]*cluster{{a, b}, {b, a}} {
 		eventually(t, scheduled, pair[0].name+" misses "+pair[1].name, func() string {
 			status, reason, message := pair[0].conditionOf(multiclusters, pair[1].name, v1alpha1.ConditionReady)
@@ -250,7 +261,7 @@ func multiclusterANeighbourThatIsCutOffIsNotForgottenAndComesBack(t *testing.T) 
 	await(t, client, "unreachable is not gone", both)
 	second := endpointOf(a.meshedPod(t, namespace, "api", "api-late"))
 	await(t, client, "this cluster's own changes arrive meanwhile", sendsTo(host, own, second, a.gatewayOf(t, b)))
-	restore()
+	mend()
 	a.awaitMeshed(t, b)
 	b.awaitMeshed(t, a)
 }

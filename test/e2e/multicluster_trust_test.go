@@ -25,33 +25,17 @@ import (
 	"github.com/deckhouse-mesh/istio/test/mesh"
 )
 
-// multiclusterTrustIsMutualOrNone: whoever deletes its IstioMulticluster parts at once, and lets nobody in; the
-// other one keeps what it knows and says what it waits for. The pairs part at the same time, to save it.
+// multiclusterTrustIsMutualOrNone: a cluster whose IstioMulticluster is deleted parts from its peer at once, and
+// accepts no request of it; the peer retains what it knows and reports what it waits for.
 func multiclusterTrustIsMutualOrNone(t *testing.T) {
-	l := meshed(t, multiclusterMode)
-	first, second, third := l.clusters[0], l.clusters[1], l.clusters[2]
+	l := meshed(t)
+	stays, leaves := l.a, l.b
 	t.Cleanup(func() { l.awaitJoined(t) })
-	for _, test := range []struct {
-		name          string
-		stays, leaves *cluster
-	}{
-		{"the second cluster parts from the first", first, second},
-		{"the first cluster parts from the third", third, first},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			partAndComeBack(t, test.stays, test.leaves)
-		})
-	}
-}
-
-// partAndComeBack has a cluster leave the other, and looks at both sides until they are one mesh again.
-func partAndComeBack(t *testing.T, stays, leaves *cluster) {
-	t.Helper()
 	namespace := everywhere(t, stays, leaves)
 	endpoints := map[*cluster]string{stays: stays.application(t, namespace, "api"), leaves: leaves.application(t, namespace, "api")}
 	host := stays.hostname(t, namespace, "api")
-	inStaying, inLeaving := stays.client(t, namespace), leaves.client(t, namespace)
+	podInStaying, podInLeaving := stays.meshedPod(t, namespace, "client", "client"), leaves.meshedPod(t, namespace, "client", "client")
+	inStaying, inLeaving := stays.sidecar(t, podInStaying, defaultIstio()), leaves.sidecar(t, podInLeaving, defaultIstio())
 	staysShares := sendsTo(host, endpoints[stays], stays.gatewayOf(t, leaves))
 	leavesShares := sendsTo(host, endpoints[leaves], leaves.gatewayOf(t, stays))
 	await(t, inStaying, "the Service has endpoints in both clusters", staysShares)
@@ -68,28 +52,28 @@ func partAndComeBack(t *testing.T, stays, leaves *cluster) {
 	case <-time.After(prompt):
 		t.Fatalf("the watch that %s holds goes on", stays.name)
 	}
-	eventually(t, prompt, leaves.name+"'s API proxy refuses "+stays.name, func() string {
+	eventually(t, prompt, leaves.name+"'s API proxy rejects "+stays.name, func() string {
 		return want(askAPI(t, leaves, "/api/v1/services", stays.tokenForPeer(t, leaves, authn.ScopeAPI), nil))(http.StatusUnauthorized)
 	})
 	visitor{token: stays.tokenForPeer(t, leaves, authn.ScopePrivateMulticluster)}.
 		awaitStatus(t, leaves, metadata.MulticlusterPath, http.StatusUnauthorized)
-	await(t, inLeaving, "the neighbour's endpoints are gone", sendsTo(host, endpoints[leaves]))
-	await(t, inLeaving, "the neighbour's identities cannot be verified", trusts(stays.rootsPEM(t), false))
+	await(t, inLeaving, "the peer's endpoints are gone", sendsTo(host, endpoints[leaves]))
+	await(t, inLeaving, "the peer's identities cannot be verified", trusts(stays.rootsPEM(t), false))
 	leaves.awaitForgottenCluster(t, stays)
 
-	eventually(t, scheduled, stays.name+" says what it waits for", func() string {
+	eventually(t, scheduled, stays.name+" reports what it waits for", func() string {
 		_, reason, _ := stays.conditionOf(multiclusters, leaves.name, v1alpha1.ConditionReady)
 		return want(reason, nil)(string(peer.Unauthorized))
 	})
-	await(t, inStaying, "what is known of who refuses is kept", staysShares)
+	await(t, inStaying, "what is known of the peer that rejects it is retained", staysShares)
 	await(t, inStaying, "and it is trusted as long as the resource is there", trusts(leaves.rootsPEM(t), true))
 
 	comeBack()
 	leaves.awaitMeshed(t, stays)
 	stays.awaitMeshed(t, leaves)
-	awaitWithin(t, scheduled, inLeaving, "the neighbour's endpoints are back", leavesShares)
-	await(t, inLeaving, "the neighbour's identities can be verified again", trusts(stays.rootsPEM(t), true))
-	// What was refused in between is read again: news come through.
+	awaitWithin(t, scheduled, inLeaving, "the peer's endpoints are back", leavesShares)
+	await(t, inLeaving, "the peer's identities can be verified again", trusts(stays.rootsPEM(t), true))
+	// What was rejected in between is read again: changes arrive.
 	leaves.application(t, namespace, "later")
 	awaitWithin(t, scheduled, inStaying, "a Service that was made since arrives",
 		sendsTo(stays.hostname(t, namespace, "later"), stays.gatewayOf(t, leaves)))
@@ -101,7 +85,7 @@ func (c *cluster) part(t *testing.T, from *cluster) (comeBack func()) {
 	return c.remove(t, multiclusters, from.name)
 }
 
-// remove deletes a resource that joins a neighbour and returns what restores it, which also happens when the test ends.
+// remove deletes a resource that joins a peer and returns what restores it, which also happens when the test ends.
 func (c *cluster) remove(t *testing.T, of schema.GroupVersionResource, name string) (comeBack func()) {
 	t.Helper()
 	resources := c.dynamic.Resource(of)
@@ -168,9 +152,9 @@ func (c *cluster) awaitForgottenCluster(t *testing.T, peer *cluster) {
 		if !apierrors.IsNotFound(err) {
 			return fmt.Sprintf("the Secret is there (%v)", err)
 		}
-		for revision, istiod := range c.described(t).Istiod {
-			if status, err := remoteCluster(istiod.Debug, peer.name); err != nil || status != "" {
-				return fmt.Sprintf("istiod %s has it as %q (%v)", revision, status, err)
+		for _, version := range c.installedVersions() {
+			if status, err := c.remoteCluster(istiodOf(version), peer.name); err != nil || status != "" {
+				return fmt.Sprintf("%s has it as %q (%v)", istiodOf(version), status, err)
 			}
 		}
 		return ""

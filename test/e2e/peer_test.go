@@ -4,12 +4,18 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,12 +24,17 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/ca"
+	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-// fakePeer is a neighbour that is not a lab cluster: it says what a test makes it say.
+// fakePeer is a peer that is not a lab cluster: a server in the fabric that says what a test makes it say.
 type fakePeer struct {
 	trustDomain string
+	// authority signs its workloads' certificates.
+	authority ca.Bundle
+	// root of the certificate that its server shows.
+	root *x509.Certificate
 	// public and private answer for the two documents.
 	public, private http.HandlerFunc
 	server          *httptest.Server
@@ -40,8 +51,10 @@ func newFakePeer(t *testing.T, trustDomain string) *fakePeer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	now := time.Now()
+	root := certtest.NewRoot(t, "public authority of "+trustDomain, now)
 	peer := &fakePeer{
-		trustDomain: trustDomain,
+		trustDomain: trustDomain, authority: authority, root: root.Certificate,
 		public: serveJSON(metadata.Public{
 			ClusterUUID: uuid.NewString(), AuthnKeyPub: keypair.Pub, RootCA: authority.Root, TrustDomain: trustDomain,
 		}),
@@ -55,9 +68,26 @@ func newFakePeer(t *testing.T, trustDomain string) *fakePeer {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/metadata/"+metadata.PublicPath, func(w http.ResponseWriter, r *http.Request) { peer.public(w, r) })
 	mux.HandleFunc("/metadata/"+metadata.FederationPath, func(w http.ResponseWriter, r *http.Request) { peer.private(w, r) })
-	peer.server = httptest.NewTLSServer(mux)
+	peer.server = httptest.NewUnstartedServer(mux)
+	_ = peer.server.Listener.Close()
+	peer.server.Listener = listenInFabric(t)
+	peer.server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{root.Client(t, now, func(c *x509.Certificate) {
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		c.IPAddresses = []net.IP{net.ParseIP(os.Getenv(addressVariable))}
+	})}}
+	peer.server.StartTLS()
 	t.Cleanup(peer.server.Close)
 	return peer
+}
+
+// listenInFabric on a port that every Pod reaches.
+func listenInFabric(t *testing.T) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", net.JoinHostPort(os.Getenv(addressVariable), "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener
 }
 
 func serveJSON(document any) http.HandlerFunc {
@@ -94,7 +124,7 @@ func (p *fakePeer) endpoint() string { return p.server.URL + "/metadata/" }
 func (p *fakePeer) hostname() string { return "api.shop.svc." + p.trustDomain }
 
 func (p *fakePeer) certificate() string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.server.Certificate().Raw}))
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.root.Raw}))
 }
 
 // federation is the resource for the peer.
@@ -127,4 +157,63 @@ func (c *cluster) defederate(t *testing.T, name string) {
 	if err != nil && !apierrors.IsNotFound(err) {
 		t.Error(err)
 	}
+}
+
+// identity of the one Service's Pods.
+func (p *fakePeer) identity() string { return "spiffe://" + p.trustDomain + "/ns/shop/sa/api" }
+
+// entranceName is what a fake peer's entrance calls itself in answers.
+const entranceName = "entrance"
+
+// entrance is the gateway and the Service of a fake peer at once: it terminates TLS with the certificate that a test chooses.
+type entrance struct {
+	mu          sync.Mutex
+	certificate *tls.Certificate
+}
+
+// show another certificate from now on.
+func (e *entrance) show(certificate *tls.Certificate) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.certificate = certificate
+}
+
+func (e *entrance) shown() *tls.Certificate {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.certificate
+}
+
+// serveMesh has the peer's document name a gateway that really answers, and the service account that may answer.
+func (p *fakePeer) serveMesh(t *testing.T) *entrance {
+	t.Helper()
+	opened := &entrance{certificate: forge(t, p.authority, p.identity())}
+	listener := listenInFabric(t)
+	server := &http.Server{ReadHeaderTimeout: prompt, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Each request comes by a handshake of its own.
+		w.Header().Set("Connection", "close")
+		caller := ""
+		if uris := r.TLS.PeerCertificates[0].URIs; len(uris) > 0 {
+			caller = uris[0].String()
+		}
+		_, _ = fmt.Fprintf(w, "Hostname=%s\nRequestHeader=X-Forwarded-Client-Cert:By=%s;URI=%s\n", entranceName, p.identity(), caller)
+	})}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(tls.NewListener(listener, &tls.Config{
+			MinVersion: tls.VersionTLS12, ClientAuth: tls.RequireAnyClientCert, SessionTicketsDisabled: true,
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return opened.shown(), nil },
+		}))
+	}()
+	t.Cleanup(func() {
+		_ = server.Close()
+		<-served
+	})
+	port := listener.Addr().(*net.TCPAddr).Port
+	p.private = altered(p.private, func(d map[string]any) {
+		d["ingressGateways"] = []any{map[string]any{"address": os.Getenv(addressVariable), "port": port}}
+		d["publicServices"].([]any)[0].(map[string]any)["serviceAccounts"] = []any{"shop/api"}
+	})
+	return opened
 }

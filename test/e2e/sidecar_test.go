@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"strconv"
 	"testing"
@@ -20,15 +22,20 @@ import (
 func TestASidecarReachesTheServicesOfTheMesh(t *testing.T) {
 	suite.a.awaitMesh(t, defaultIstio())
 	namespace := suite.a.labelled(t, inMesh)
-	client := suite.a.run(t, newPod(namespace, "client", nil, nil))
-	api := suite.a.run(t, newPod(namespace, "api", nil, nil))
+	client, api := suite.a.run(t, newPod(namespace, "client", nil, nil)), suite.a.run(t, newPod(namespace, "api", nil, nil))
 	bare := suite.a.run(t, newPod(namespace, "legacy", map[string]string{"sidecar.istio.io/inject": "false"}, nil))
+	client, api, bare = suite.a.awaitReadyPod(t, client), suite.a.awaitReadyPod(t, api), suite.a.awaitReadyPod(t, bare)
 	apiHost, legacyHost := suite.a.serve(t, namespace, "api"), suite.a.serve(t, namespace, "legacy")
 	raw, err := suite.a.typed.CoreV1().Services(namespace).Get(context.Background(), "api", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sidecar := suite.a.sidecar(t, client, defaultIstio())
+	sidecar, own := suite.a.sidecar(t, client, defaultIstio()), suite.a.spiffe(t, namespace, "default")
+
+	suite.a.awaitAnswer(t, "both sidecars prove who they are", client, webURL(apiHost), between(own, own, api.Name))
+	suite.a.awaitAnswer(t, "a TCP port answers", client, rawURL(apiHost), by(api.Name))
+	suite.a.awaitAnswer(t, "a Pod without a sidecar answers in plaintext", client, webURL(legacyHost), between("", "", bare.Name))
+	suite.a.awaitAnswer(t, "and is answered in plaintext", bare, webURL(apiHost), between("", "", api.Name))
 
 	web := mesh.Outbound(80, "", apiHost)
 	await(t, sidecar, "the Pod of the Service is its endpoint", func(view *mesh.View) string {
@@ -86,28 +93,36 @@ func want[T any](got T, err error) func(wanted T) (missing string) {
 func TestDenyingPoliciesAreAskedBeforeAllowingOnes(t *testing.T) {
 	suite.a.awaitMesh(t, defaultIstio())
 	namespace := suite.a.labelled(t, inMesh)
-	guarded := suite.a.sidecar(t, suite.a.run(t, newPod(namespace, "guarded", nil, nil)), defaultIstio())
-	open := suite.a.sidecar(t, suite.a.run(t, newPod(namespace, "open", nil, nil)), defaultIstio())
-	suite.a.serve(t, namespace, "guarded")
-	suite.a.serve(t, namespace, "open")
+	client := suite.a.run(t, newPod(namespace, "client", nil, nil))
+	hosts := map[string]string{}
+	for _, name := range []string{"guarded", "open"} {
+		suite.a.run(t, newPod(namespace, name, nil, nil))
+		hosts[name] = suite.a.serve(t, namespace, name)
+	}
+	client = suite.a.awaitReadyPod(t, client)
 
 	// Named so that neither the names nor the order of creation would put them right.
-	for name, policy := range map[string]struct{ action, path string }{"a-readers": {"ALLOW", "/read"}, "b-intruders": {"DENY", "/admin"}} {
+	for name, policy := range map[string]struct {
+		action string
+		paths  []any
+	}{"a-readers": {"ALLOW", []any{"/read", "/admin"}}, "b-intruders": {"DENY", []any{"/admin"}}} {
 		suite.a.apply(t, authorizationPolicies, "AuthorizationPolicy", namespace, name, map[string]any{
 			"selector": map[string]any{"matchLabels": map[string]any{"app": "guarded"}},
 			"action":   policy.action,
-			"rules":    []any{map[string]any{"to": []any{map[string]any{"operation": map[string]any{"paths": []any{policy.path}}}}}},
+			"rules":    []any{map[string]any{"to": []any{map[string]any{"operation": map[string]any{"paths": policy.paths}}}}},
 		})
 	}
-	rule := func(policy string) string { return fmt.Sprintf("ns[%s]-policy[%s]-rule[0]", namespace, policy) }
-	await(t, guarded, "DENY comes first, then ALLOW", func(view *mesh.View) string {
-		return want(view.InboundRulings(applicationPort))([]mesh.Ruling{
-			{Action: "DENY", Policies: []string{rule("b-intruders")}}, {Action: "ALLOW", Policies: []string{rule("a-readers")}},
-		})
-	})
-	await(t, open, "a workload that no policy selects is asked nothing", func(view *mesh.View) string {
-		return want(view.InboundRulings(applicationPort))(nil)
-	})
+	for _, test := range []struct {
+		what, server, path string
+		status             int
+	}{
+		{"what both policies name is denied", "guarded", "admin", http.StatusForbidden},
+		{"what one allows and none denies is answered", "guarded", "read", http.StatusOK},
+		{"what none allows is denied", "guarded", "else", http.StatusForbidden},
+		{"where no policy is, all is answered", "open", "admin", http.StatusOK},
+	} {
+		suite.a.awaitAnswer(t, test.what, client, webURL(hosts[test.server])+test.path, httpStatus(test.status))
+	}
 }
 
 func TestAVirtualServiceSplitsTrafficAndADestinationRuleEjectsTheSick(t *testing.T) {
@@ -118,7 +133,8 @@ func TestAVirtualServiceSplitsTrafficAndADestinationRuleEjectsTheSick(t *testing
 	second := newPod(namespace, "api", map[string]string{"version": "v2"}, nil)
 	second.Name = "api-next"
 	second = suite.a.run(t, second)
-	sidecar := suite.a.sidecar(t, suite.a.run(t, newPod(namespace, "client", nil, nil)), defaultIstio())
+	client := suite.a.run(t, newPod(namespace, "client", nil, nil))
+	sidecar := suite.a.sidecar(t, client, defaultIstio())
 
 	subset := func(name string) map[string]any {
 		return map[string]any{"name": name, "labels": map[string]any{"version": name}}
@@ -139,6 +155,21 @@ func TestAVirtualServiceSplitsTrafficAndADestinationRuleEjectsTheSick(t *testing
 	v1, v2 := mesh.Outbound(80, "v1", host), mesh.Outbound(80, "v2", host)
 	await(t, sidecar, "requests are shared out by weight", func(view *mesh.View) string {
 		return want(view.Split(host, 80))(map[string]int{v1: 80, v2: 20})
+	})
+	first, second, client = suite.a.awaitReadyPod(t, first), suite.a.awaitReadyPod(t, second), suite.a.awaitReadyPod(t, client)
+	eventually(t, prompt, "of 50 requests the greater part is answered by the first, the rest by the second", func() string {
+		answers, err := suite.a.callAll(client, webURL(host), "--count=50")
+		if err != nil {
+			return err.Error()
+		}
+		counts := map[string]int{}
+		for _, one := range answers {
+			counts[one.pod]++
+		}
+		if counts[second.Name] == 0 || counts[first.Name] <= counts[second.Name] || counts[first.Name]+counts[second.Name] != len(answers) {
+			return fmt.Sprintf("they are answered by %v", counts)
+		}
+		return ""
 	})
 	for cluster, pod := range map[string]*corev1.Pod{v1: first, v2: second} {
 		await(t, sidecar, "a subset has its own Pods only", func(view *mesh.View) string {
@@ -168,14 +199,28 @@ func TestTheOutboundTrafficPolicyDecidesAboutTheUnknown(t *testing.T) {
 	suite.a.awaitMesh(t, defaultIstio())
 	namespace := suite.a.labelled(t, inMesh)
 	suite.a.serve(t, namespace, "api") // so that there are routes for port 80
-	sidecar := suite.a.sidecar(t, suite.a.run(t, newPod(namespace, "client", nil, nil)), defaultIstio())
-	for _, policy := range []struct{ mode, target string }{
-		{"RegistryOnly", mesh.BlackHole},
-		{"AllowAny", mesh.Passthrough},
+	client := suite.a.runReady(t, newPod(namespace, "client", nil, nil))
+	sidecar := suite.a.sidecar(t, client, defaultIstio())
+	outside := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintln(w, "Hostname=outside")
+	}))
+	_ = outside.Listener.Close()
+	outside.Listener = listenInFabric(t)
+	outside.Start()
+	t.Cleanup(outside.Close)
+	for _, policy := range []struct {
+		mode, target string
+		answered     bool
+	}{
+		{"RegistryOnly", mesh.BlackHole, false},
+		{"AllowAny", mesh.Passthrough, true},
 	} {
 		suite.a.reconfigure(t, map[string]any{"outboundTrafficPolicyMode": policy.mode})
-		await(t, sidecar, "with "+policy.mode+" connections to unknown addresses go to "+policy.target, func(view *mesh.View) string {
-			return want(view.UnknownTCP())(policy.target)
+		eventually(t, prompt, fmt.Sprintf("with %s a server outside of the mesh answers: %t", policy.mode, policy.answered), func() string {
+			if policy.answered {
+				return suite.a.answers(client, outside.URL, by("outside"))
+			}
+			return suite.a.isRejected(client, outside.URL)
 		})
 		await(t, sidecar, "with "+policy.mode+" requests for unknown hosts go to "+policy.target, func(view *mesh.View) string {
 			return want(view.UnknownHTTP(80))(policy.target)

@@ -88,11 +88,12 @@ func TestSwitchingOffAndOnAgain(t *testing.T) {
 			suite.a.configure(t, "istio", test.off)
 			suite.a.awaitForgotten(t, hostname, restarted)
 			eventually(t, restarted, name+" is gone", func() string { return test.gone(t, suite.a) })
-			eventually(t, prompt, "no process of it is left", func() string {
-				if pid := suite.a.pid(t, exporterName); pid != 0 {
-					return fmt.Sprintf("exporter %d runs", pid)
+			eventually(t, restarted, "no Pod of it is left", func() string {
+				pods, err := suite.a.pods(exporter)
+				if len(pods) > 0 {
+					return fmt.Sprintf("Pod %s is there", pods[0].Name)
 				}
-				return ""
+				return because(err)
 			})
 			if remaining := suite.a.definitions(t); !slices.Equal(definitions, remaining) {
 				t.Errorf("CRDs were %v and are %v", definitions, remaining)

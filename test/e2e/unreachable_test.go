@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -48,23 +47,11 @@ func TestKilledProcessesOfTheModuleAreRestartedAndNothingIsLost(t *testing.T) {
 	suite.a.awaitSettled(t, hostname)
 	before := suite.a.entriesOf(t, namespace)
 	for _, victim := range []struct {
-		cluster *cluster
-		process string
-	}{{suite.b, exporterName}, {suite.a, exporterName}, {suite.a, "operator"}} {
-		t.Run(victim.process+" of "+victim.cluster.name, func(t *testing.T) {
-			pid := victim.cluster.pid(t, victim.process)
-			if pid == 0 {
-				t.Fatal("lab.json does not know the process")
-			}
-			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
-			eventually(t, restarted, "it is started again", func() string {
-				if now := victim.cluster.pid(t, victim.process); now == pid || now == 0 {
-					return fmt.Sprintf("its pid is %d", now)
-				}
-				return ""
-			})
+		cluster   *cluster
+		component component
+	}{{suite.b, exporter}, {suite.a, exporter}, {suite.a, operator}} {
+		t.Run(victim.component.name+" of "+victim.cluster.name, func(t *testing.T) {
+			victim.cluster.kill(t, victim.component)
 		})
 	}
 	name := "later"

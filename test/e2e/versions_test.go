@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -19,34 +18,37 @@ import (
 // for what an application needs of it.
 func TestEveryVersionOfIstioServes(t *testing.T) {
 	namespace := suite.b.namespace(t)
-	var additional []any
-	for _, version := range istioversion.All() {
-		if version != defaultIstio() {
-			additional = append(additional, version.Version)
-		}
-	}
-	suite.b.reconfigure(t, map[string]any{"additionalVersions": additional})
+	suite.b.awaitMesh(t, defaultIstio())
+	client := suite.b.runReady(t, newPod(namespace, "client", map[string]string{"istio.io/rev": defaultIstio().Revision()}, nil))
+	own := suite.b.spiffe(t, namespace, "default")
+	suite.b.reconfigure(t, map[string]any{"additionalVersions": additionalVersions()})
 	for _, version := range istioversion.All() {
 		t.Run(version.Version, func(t *testing.T) {
 			suite.b.awaitMesh(t, version)
 			revision := map[string]string{"istio.io/rev": version.Revision()}
 
 			// A sidecar, and a certificate for it.
-			suite.b.awaitRevision(t, newPod(namespace, "app", revision, nil), version.Revision())
+			app := newPod(namespace, "app-"+version.Revision(), revision, nil)
+			suite.b.awaitRevision(t, app, version.Revision())
 			certificate := suite.b.certify(t, version, namespace)
-			own := suite.b.spiffe(t, namespace, "default")
 			if proven, err := certificate.Verify(suite.b.roots(t), time.Now()); err != nil || !slices.Equal(proven, []string{own}) {
 				t.Errorf("its certificate proves %v (%v), want %s", proven, err, own)
 			}
+
+			// Requests, by a proxy of that version.
+			app = suite.b.runReady(t, app)
+			host := suite.b.serve(t, namespace, app.Name)
+			suite.b.awaitAnswer(t, "its proxy takes requests", client, webURL(host), between(own, own, app.Name))
+			suite.b.awaitAnswer(t, "its proxy sends requests", app, webURL(host), between(own, own, app.Name))
 
 			// A check of what people write.
 			object := "bad-" + version.Revision()
 			err := suite.b.try(virtualServices, "VirtualService", namespace, object, revision, routeTo(everyHost))
 			if err == nil || !strings.Contains(err.Error(), "admission webhook") || !strings.Contains(err.Error(), "wildcard host") {
-				t.Errorf("the API server answers %v, want the refusal of istiod's webhook", err)
+				t.Errorf("the API server answers %v, want istiod's webhook to reject it", err)
 			}
 
-			for _, line := range suite.b.refusals(t, version) {
+			for _, line := range suite.b.rejections(t, version) {
 				t.Errorf("istiod lacks a right: %s", line)
 			}
 		})
@@ -67,29 +69,17 @@ func TestEveryVersionOfIstioServes(t *testing.T) {
 	})
 }
 
-// refusals are the lines of the log of the version's istiod in which the API server refuses it something.
-func (c *cluster) refusals(t *testing.T, version istioversion.Version) []string {
+// rejections are the lines of the log of the version's istiod that report a request which the API server rejected.
+func (c *cluster) rejections(t *testing.T, version istioversion.Version) (lines []string) {
 	t.Helper()
-	processes := c.described(t).Processes
-	for _, process := range processes {
-		if process.Name != "istiod-"+version.Revision() {
-			continue
-		}
-		log, err := os.ReadFile(process.Log)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(string(log), "Starting Istiod Server") {
-			t.Fatalf("%s is not the log of istiod", process.Log)
-		}
-		var refused []string
-		for line := range strings.Lines(string(log)) {
-			if strings.Contains(strings.ToLower(line), "forbidden") {
-				refused = append(refused, strings.TrimSpace(line))
-			}
-		}
-		return refused
+	log := c.logs(t, istiodOf(version))
+	if !strings.Contains(log, "Starting Istiod Server") {
+		t.Fatalf("this is not the log of istiod: %.500s", log)
 	}
-	t.Fatalf("istiod %s is none of the processes %v", version.Revision(), processes)
-	return nil
+	for line := range strings.Lines(log) {
+		if strings.Contains(strings.ToLower(line), "forbidden") {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
 }

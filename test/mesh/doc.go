@@ -1,7 +1,7 @@
-// Package mesh asks istiod what a sidecar asks it, so that a test can say in
-// the words of the mesh what the data plane would do: which endpoints a
-// cluster has and how they are spoken to, what is let in and by which rule,
-// where a request goes, which certificate a workload gets, whom it trusts.
+// Package mesh asks istiod what a sidecar asks it, for what requests through
+// real sidecars do not show: all endpoints that a cluster has, and those it has
+// not, how they are spoken to, how requests are shared out, what is known of a
+// peer while no request is on its way, which certificate a workload gets.
 //
 // A Proxy says who asks, Dial… how it reaches istiod, Connect opens its stream
 // and Await returns the first View (all that a proxy has been told, complete as

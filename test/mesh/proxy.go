@@ -9,10 +9,8 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// Proxy is the sidecar or gateway that asks.
+// Proxy is the sidecar that asks.
 type Proxy struct {
-	// Gateway is a proxy of its own, which intercepts no traffic; else it is a sidecar.
-	Gateway bool
 	// IP, Pod and Namespace are the Pod's; istiod finds the Services of the proxy by them.
 	IP, Pod, Namespace string
 	// ServiceAccount is "default" when empty.
@@ -53,12 +51,8 @@ func (p Proxy) node() (*core.Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("describe proxy %s.%s: %w", p.Pod, p.Namespace, err)
 	}
-	kind := "sidecar"
-	if p.Gateway {
-		kind = "router"
-	}
 	return &core.Node{
-		Id:       fmt.Sprintf("%s~%s~%s.%s~%s.svc.%s", kind, p.IP, p.Pod, p.Namespace, p.Namespace, p.ClusterDomain),
+		Id:       fmt.Sprintf("sidecar~%s~%s.%s~%s.svc.%s", p.IP, p.Pod, p.Namespace, p.Namespace, p.ClusterDomain),
 		Cluster:  p.Pod + "." + p.Namespace,
 		Metadata: metadata,
 	}, nil

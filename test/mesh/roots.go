@@ -26,19 +26,6 @@ func (v *View) Trusted() ([]*x509.Certificate, error) {
 	return trusted, nil
 }
 
-// TrustedRoots are what Trusted returns, to verify with.
-func (v *View) TrustedRoots() (*x509.CertPool, error) {
-	trusted, err := v.Trusted()
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	for _, certificate := range trusted {
-		roots.AddCert(certificate)
-	}
-	return roots, nil
-}
-
 // rootsOf are PEM texts, each of one certificate or more.
 func rootsOf(config *meshv1alpha1.ProxyConfig) []string {
 	return append([]string{}, config.GetCaCertificatesPem()...)

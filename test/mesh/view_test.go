@@ -9,9 +9,7 @@ import (
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	httprbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/rbac/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
@@ -29,109 +27,21 @@ func filter(t *testing.T, settings proto.Message) *listenerv3.Filter {
 	return &listenerv3.Filter{ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(t, settings)}}
 }
 
-func httpChain(t *testing.T, routes string, rulings ...*httprbacv3.RBAC) *listenerv3.FilterChain {
+func httpChain(t *testing.T, routes string) *listenerv3.FilterChain {
 	t.Helper()
 	manager := &httpv3.HttpConnectionManager{RouteSpecifier: &httpv3.HttpConnectionManager_Rds{Rds: &httpv3.Rds{RouteConfigName: routes}}}
-	for _, ruling := range rulings {
-		manager.HttpFilters = append(manager.HttpFilters, &httpv3.HttpFilter{ConfigType: &httpv3.HttpFilter_TypedConfig{TypedConfig: pack(t, ruling)}})
-	}
 	return &listenerv3.FilterChain{Filters: []*listenerv3.Filter{filter(t, manager)}}
 }
 
-func rules(action rbacconfigv3.RBAC_Action, policies ...string) *rbacconfigv3.RBAC {
-	result := &rbacconfigv3.RBAC{Action: action, Policies: map[string]*rbacconfigv3.Policy{}}
-	for _, policy := range policies {
-		result.Policies[policy] = &rbacconfigv3.Policy{}
-	}
-	return result
-}
-
-// on puts a filter chain on a port; with mutual TLS, with the TLS of the application, or plaintext.
-func on(t *testing.T, chain *listenerv3.FilterChain, port uint32, transport string, mutual bool) *listenerv3.FilterChain {
-	t.Helper()
-	chain.FilterChainMatch = &listenerv3.FilterChainMatch{TransportProtocol: transport}
-	if port != 0 {
-		chain.FilterChainMatch.DestinationPort = wrapperspb.UInt32(port)
-	}
-	if mutual {
-		chain.TransportSocket = socket(t, &tlsv3.DownstreamTlsContext{RequireClientCertificate: wrapperspb.Bool(true)})
-	}
+// plaintext puts a filter chain on a port, where no TLS comes in.
+func plaintext(chain *listenerv3.FilterChain, port uint32) *listenerv3.FilterChain {
+	chain.FilterChainMatch = &listenerv3.FilterChainMatch{TransportProtocol: "raw_buffer", DestinationPort: wrapperspb.UInt32(port)}
 	return chain
 }
 
 func socket(t *testing.T, settings proto.Message) *core.TransportSocket {
 	t.Helper()
 	return &core.TransportSocket{ConfigType: &core.TransportSocket_TypedConfig{TypedConfig: pack(t, settings)}}
-}
-
-func TestTheModeOfAnInboundPort(t *testing.T) {
-	for name, test := range map[string]struct {
-		chains []*listenerv3.FilterChain
-		want   Mode
-	}{
-		"is strict when only mutual TLS has a filter chain": {[]*listenerv3.FilterChain{on(t, httpChain(t, ""), 8080, "tls", true)}, Strict},
-		"is permissive when plaintext has one, too": {[]*listenerv3.FilterChain{
-			on(t, httpChain(t, ""), 8080, "tls", true), on(t, httpChain(t, ""), 8080, "raw_buffer", false),
-		}, Permissive},
-		"is off when mutual TLS has none": {[]*listenerv3.FilterChain{on(t, httpChain(t, ""), 8080, "", false)}, Disable},
-		"is strict although the application's own TLS is let through": {[]*listenerv3.FilterChain{
-			on(t, httpChain(t, ""), 8080, "tls", true), on(t, httpChain(t, ""), 8080, "tls", false),
-		}, Strict},
-		"is not that of another port": {[]*listenerv3.FilterChain{
-			on(t, httpChain(t, ""), 8080, "tls", true), on(t, httpChain(t, ""), 9090, "raw_buffer", false),
-		}, Strict},
-		"is that of all other ports when it has no filter chain of its own": {[]*listenerv3.FilterChain{
-			on(t, httpChain(t, ""), 9090, "tls", true), on(t, httpChain(t, ""), 0, "raw_buffer", false),
-		}, Disable},
-		"is unknown when nothing matches": {nil, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			view := newView()
-			view.Listeners[inboundListener] = &listenerv3.Listener{FilterChains: test.chains}
-			got, err := view.InboundMode(8080)
-			if got != test.want || (err == nil) != (test.want != "") {
-				t.Errorf("mode %q (%v), want %q", got, err, test.want)
-			}
-		})
-	}
-}
-
-func TestRulingsAreInTheOrderOfTheFilters(t *testing.T) {
-	deny := rules(rbacconfigv3.RBAC_DENY, "ns[shop]-policy[b]-rule[0]", "ns[shop]-policy[a]-rule[0]")
-	allow := rules(rbacconfigv3.RBAC_ALLOW, "ns[shop]-policy[c]-rule[0]")
-	want := []Ruling{
-		{"DENY", []string{"ns[shop]-policy[a]-rule[0]", "ns[shop]-policy[b]-rule[0]"}}, {"ALLOW", []string{"ns[shop]-policy[c]-rule[0]"}},
-	}
-	ofHTTP := func() *listenerv3.FilterChain {
-		return httpChain(t, "", &httprbacv3.RBAC{Rules: deny}, &httprbacv3.RBAC{Rules: allow})
-	}
-	for name, test := range map[string]struct {
-		chains []*listenerv3.FilterChain
-		want   []Ruling
-		err    string
-	}{
-		"of requests": {[]*listenerv3.FilterChain{on(t, ofHTTP(), 80, "tls", true), on(t, ofHTTP(), 80, "raw_buffer", false)}, want, ""},
-		"of connections": {[]*listenerv3.FilterChain{{
-			FilterChainMatch: &listenerv3.FilterChainMatch{DestinationPort: wrapperspb.UInt32(80)},
-			Filters:          []*listenerv3.Filter{filter(t, &rbacv3.RBAC{Rules: deny}), filter(t, &rbacv3.RBAC{Rules: allow}), filter(t, &tcpv3.TcpProxy{})},
-		}}, want, ""},
-		"of which there are none": {[]*listenerv3.FilterChain{on(t, httpChain(t, ""), 80, "", false)}, nil, ""},
-		"that are not the same for plaintext": {
-			[]*listenerv3.FilterChain{on(t, ofHTTP(), 80, "tls", true), on(t, httpChain(t, ""), 80, "raw_buffer", false)}, nil, "in another",
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			view := newView()
-			view.Listeners[inboundListener] = &listenerv3.Listener{FilterChains: test.chains}
-			got, err := view.InboundRulings(80)
-			if !reflect.DeepEqual(got, test.want) {
-				t.Errorf("rulings %v, want %v", got, test.want)
-			}
-			if (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
-				t.Errorf("error %v, want %q", err, test.err)
-			}
-		})
-	}
 }
 
 func endpoint(ip, tlsMode string, health core.HealthStatus) *endpointv3.LbEndpoint {
