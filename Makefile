@@ -101,9 +101,10 @@ test-kubernetes: generate tools ## Ask the oldest and the newest supported Kuber
 	@go test -tags kubernetes -count=1 -timeout 10m ./test/kubernetes/...
 
 .PHONY: bench
-bench: build tools ## Measure federation and the API proxy at scale (BENCH_SERVICES=100,1000 BENCH_PEERS=1 BENCH_PARTS=import,publish,serve,proxy)
-	@tools/kubectl/build.sh "$(CURDIR)/.cache/tools/kubectl"
-	@go run ./test/bench
+bench: REVISIONS ?= default
+bench: images ## Measure at scale, on labs of real nodes; needs root (BENCH_SERVICES=100,1000 BENCH_PEERS=1 BENCH_PARTS=import,publish,serve,request,proxy)
+	@go build -o bin/bench ./test/bench
+	@exec bin/bench
 
 .PHONY: bench-go
 bench-go: generate ## Run the Go benchmarks

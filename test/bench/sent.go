@@ -1,12 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 )
 
 // sentMetric is the API server's own account of the bodies that it is sent.
@@ -19,10 +15,9 @@ func (c *cluster) sent(ctx context.Context) (bodies int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("read the API server's metrics: %w", err)
 	}
-	parser := expfmt.NewTextParser(model.LegacyValidation)
-	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))
+	families, err := parseMetrics(text)
 	if err != nil {
-		return 0, fmt.Errorf("read the API server's metrics: %w", err)
+		return 0, fmt.Errorf("the API server: %w", err)
 	}
 	family, found := families[sentMetric]
 	if !found {
