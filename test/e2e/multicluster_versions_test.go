@@ -34,12 +34,6 @@ func multiclusterEveryVersionOfIstiodReadsNeighbours(t *testing.T) {
 	pod := a.meshedPod(t, namespace, "client", "client")
 
 	logs := map[*cluster]string{b: b.apiProxyLog(t), c: c.apiProxyLog(t)}
-	var additional []any
-	for _, version := range istioversion.All() {
-		if version != defaultIstio() {
-			additional = append(additional, version.Version)
-		}
-	}
 	t.Cleanup(func() {
 		for _, version := range istioversion.All() {
 			if version != defaultIstio() {
@@ -48,9 +42,8 @@ func multiclusterEveryVersionOfIstiodReadsNeighbours(t *testing.T) {
 		}
 		l.awaitJoined(t)
 	})
-	a.reconfigure(t, map[string]any{"additionalVersions": additional})
+	a.installEveryVersion(t)
 	for _, version := range istioversion.All() {
-		a.awaitMesh(t, version)
 		await(t, a.sidecar(t, pod, version), "istiod "+version.Version+" knows the endpoints of both clusters", shared)
 	}
 	a.awaitMeshed(t, b)
@@ -64,12 +57,14 @@ func multiclusterEveryVersionOfIstiodReadsNeighbours(t *testing.T) {
 		}
 	})
 	t.Run("and again when a kubeconfig was replaced", func(t *testing.T) {
-		pids, keepOwn := a.istiodPIDs(t), []func(){}
+		pids, kept := a.istiodPIDs(t), []func(){}
 		for version := range pids {
-			if readsAnew(version) {
-				sidecar := a.sidecar(t, pod, version)
-				await(t, sidecar, "istiod "+version.Version+" knows the endpoints of both clusters", shared)
-				keepOwn = append(keepOwn, never(t, sidecar, "istiod "+version.Version+" loses an endpoint of its own cluster", loses(host, own)))
+			if readsAnew(t, version) {
+				sidecar, of := a.sidecar(t, pod, version), "istiod "+version.Version
+				await(t, sidecar, of+" knows the endpoints of both clusters", shared)
+				kept = append(kept,
+					never(t, sidecar, of+" loses an endpoint of its own cluster", loses(host, own)),
+					never(t, sidecar, of+" loses the neighbour's endpoints", loses(host, a.gatewayOf(t, b))))
 			}
 		}
 		keepReady := a.alwaysReady(t, istiodOf(defaultIstio()))
@@ -80,12 +75,12 @@ func multiclusterEveryVersionOfIstiodReadsNeighbours(t *testing.T) {
 		for version, pid := range pids {
 			awaitWithin(t, scheduled, a.sidecar(t, pod, version), "istiod "+version.Version+" reads the neighbour",
 				all(shared, sendsTo(news, a.gatewayOf(t, b))))
-			if now := a.pid(t, istiodOf(version)); readsAnew(version) && now != pid {
+			if now := a.pid(t, istiodOf(version)); readsAnew(t, version) && now != pid {
 				t.Errorf("istiod %s was restarted: its pid was %d and is %d", version.Version, pid, now)
 			}
 		}
-		for _, kept := range keepOwn {
-			kept()
+		for _, end := range kept {
+			end()
 		}
 		keepReady()
 	})
@@ -105,9 +100,14 @@ func (c *cluster) istiodPIDs(t *testing.T) map[istioversion.Version]int {
 	return pids
 }
 
-// readsAnew tells which versions read a neighbour anew when its kubeconfig is replaced; the others have to be restarted.
-func readsAnew(version istioversion.Version) bool {
-	return version.Version == "1.29" || version.Version == "1.30"
+// readsAnew tells which of the lab's istiods read a neighbour anew when its kubeconfig is replaced; the others have to be restarted.
+func readsAnew(t *testing.T, version istioversion.Version) bool {
+	t.Helper()
+	restart, err := istioversion.NeedsRestartOnReplacedKubeconfig(version.ModuleFull())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return !restart
 }
 
 // loses is the condition that a request for the host's port 80 cannot go to the address.
@@ -210,7 +210,7 @@ func (c *cluster) believeBesides(t *testing.T, peer *cluster, roots string) {
 			return ""
 		})
 		for version, pid := range pids {
-			if !readsAnew(version) {
+			if !readsAnew(t, version) {
 				c.awaitAnother(t, istiodOf(version), pid)
 			}
 		}

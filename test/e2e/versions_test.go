@@ -19,16 +19,9 @@ import (
 // for what an application needs of it.
 func TestEveryVersionOfIstioServes(t *testing.T) {
 	namespace := suite.b.namespace(t)
-	var additional []any
-	for _, version := range istioversion.All() {
-		if version != defaultIstio() {
-			additional = append(additional, version.Version)
-		}
-	}
-	suite.b.reconfigure(t, map[string]any{"additionalVersions": additional})
+	suite.b.installEveryVersion(t)
 	for _, version := range istioversion.All() {
 		t.Run(version.Version, func(t *testing.T) {
-			suite.b.awaitMesh(t, version)
 			revision := map[string]string{"istio.io/rev": version.Revision()}
 
 			// A sidecar, and a certificate for it.
