@@ -64,7 +64,7 @@ func (f upFlags) testbedOptions(planned *plan.Lab, dir string) (testbed.Options,
 	return testbed.Options{Plan: planned, StateDir: dir, Binaries: binaries, Registry: images, Bare: f.bare, Module: module}, nil
 }
 
-// imageRegistry has the images that were built, and those that a person puts into the lab.
+// imageRegistry has the images that a person puts into the lab, and those that were built.
 func (f upFlags) imageRegistry(root, stateDir string) (http.Handler, error) {
 	if f.bare {
 		return nil, nil //nolint:nilnil // nothing on the nodes needs images
@@ -73,7 +73,7 @@ func (f upFlags) imageRegistry(root, stateDir string) (http.Handler, error) {
 	if _, err := os.Stat(filepath.Join(built, "index.json")); err != nil {
 		return nil, fmt.Errorf("no images in %s: run `make images`", built)
 	}
-	return registry.New(built, filepath.Join(stateDir, "images"))
+	return registry.New(filepath.Join(stateDir, "images"), built)
 }
 
 // toolsFolder is where `make tools` leaves programs.
