@@ -36,7 +36,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := scan(ctx, database)
+	found, err := scanOnce(ctx, database)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 // stream is what govulncheck prints about one vulnerability in code that is
@@ -103,5 +104,39 @@ func TestAcceptanceNeedsAnIDAndAReason(t *testing.T) {
 func TestTheProjectsOwnListIsWellFormed(t *testing.T) {
 	if _, err := loadAccepted("accepted.yaml"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAScanIsRepeatedWhenWhatItDependsOnChanges(t *testing.T) {
+	const before = "package main"
+	sources := func(changed, content string) fstest.MapFS {
+		files := fstest.MapFS{}
+		for _, file := range []string{
+			"go.sum", "cmd/lab/main.go", "cmd/lab/main_test.go", "README.md", ".cache/generated.go",
+			"tools/kube/go.mod", "tools/kube/main.go", "tools/vuln/go.mod", "tools/vuln/go.sum",
+		} {
+			files[file] = &fstest.MapFile{Data: []byte(before)}
+		}
+		files[changed] = &fstest.MapFile{Data: []byte(content)}
+		return files
+	}
+	digestOf := func(files fstest.MapFS, version string) string {
+		sum, err := digest(files, version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sum
+	}
+	same := digestOf(sources("go.sum", before), "go1.26.11")
+	for file, repeated := range map[string]bool{
+		"go.sum": true, "cmd/lab/main.go": true, "cmd/lab/another.go": true, "tools/vuln/go.sum": true,
+		"cmd/lab/main_test.go": false, "README.md": false, ".cache/generated.go": false, "tools/kube/main.go": false,
+	} {
+		if changed := digestOf(sources(file, "package other"), "go1.26.11") != same; changed != repeated {
+			t.Errorf("a change of %s repeats the scan: %t, want %t", file, changed, repeated)
+		}
+	}
+	if digestOf(sources("go.sum", before), "go1.26.12") == same {
+		t.Error("another Go does not repeat the scan")
 	}
 }
