@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -63,7 +64,7 @@ func (f upFlags) testbedOptions(planned *plan.Lab, dir string) (testbed.Options,
 	return testbed.Options{Plan: planned, StateDir: dir, Binaries: binaries, Registry: images, Bare: f.bare, Module: module}, nil
 }
 
-// imageRegistry has the images that were built, and those that a person puts into the lab.
+// imageRegistry has the images that a person puts into the lab, and those that were built.
 func (f upFlags) imageRegistry(root, stateDir string) (http.Handler, error) {
 	if f.bare {
 		return nil, nil //nolint:nilnil // nothing on the nodes needs images
@@ -72,7 +73,7 @@ func (f upFlags) imageRegistry(root, stateDir string) (http.Handler, error) {
 	if _, err := os.Stat(filepath.Join(built, "index.json")); err != nil {
 		return nil, fmt.Errorf("no images in %s: run `make images`", built)
 	}
-	return registry.New(built, filepath.Join(stateDir, "images"))
+	return registry.New(filepath.Join(stateDir, "images"), built)
 }
 
 // toolsFolder is where `make tools` leaves programs.
@@ -173,7 +174,7 @@ func upTestbed(ctx context.Context, flags upFlags, out io.Writer) error {
 	}
 	options.Reporter = progress.NewReporter(out)
 	return runTestbed(ctx, options, func(ctx context.Context, running *testbed.Lab) error {
-		printHints(options, running.State(), flags.background)
+		printHints(options, flags, running.State())
 		ready()
 		<-ctx.Done()
 		options.Reporter.Printf("stopping the lab")
@@ -181,14 +182,19 @@ func upTestbed(ctx context.Context, flags upFlags, out io.Writer) error {
 	})
 }
 
-func printHints(options testbed.Options, described state.Lab, background bool) {
+func printHints(options testbed.Options, flags upFlags, described state.Lab) {
 	print := options.Reporter.Printf
 	print("")
+	if tools, err := toolsFolder(flags.root); err == nil {
+		if _, err := exec.LookPath("kubectl"); err != nil {
+			print("alias kubectl=%s   # this machine has none", filepath.Join(tools, "kube", "kubectl"))
+		}
+	}
 	for _, cluster := range described.Clusters {
 		print("export KUBECONFIG=%s   # %s", cluster.Kubeconfig, cluster.Name)
 	}
 	stop := "Ctrl-C, or "
-	if background {
+	if flags.background {
 		stop = ""
 	}
 	print("`lab status --state-dir %s` shows its state; %s`lab down --state-dir %s` stops it.", options.StateDir, stop, options.StateDir)

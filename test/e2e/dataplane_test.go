@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -201,17 +202,19 @@ func TestAPeersCAIsTrustedForItsOwnDomainOnly(t *testing.T) {
 		})
 		t.Run("as a server with "+name, func(t *testing.T) {
 			entrance.show(forge(t, peer.authority, test.names...))
+			before := entrance.rejected()
 			eventually(t, prompt, "the client decides about it", func() string {
 				if test.accepted {
 					return suite.a.answers(client, webURL(peer.hostname()), between(own, identity, entranceName))
 				}
-				return suite.a.answers(client, webURL(peer.hostname()), httpStatus(503))
+				return rejectsServer(client, peer, entrance, before)
 			})
 		})
 	}
 	t.Run("and not for another identity than the Service's", func(t *testing.T) {
 		entrance.show(forge(t, peer.authority, "spiffe://bounded.example/ns/shop/sa/other"))
-		suite.a.awaitAnswer(t, "the client rejects the server", client, webURL(peer.hostname()), httpStatus(503))
+		before := entrance.rejected()
+		eventually(t, prompt, "the client rejects the server", func() string { return rejectsServer(client, peer, entrance, before) })
 	})
 
 	genuine := visitHost(host, forge(t, peer.authority, identity))
@@ -225,4 +228,15 @@ func TestAPeersCAIsTrustedForItsOwnDomainOnly(t *testing.T) {
 	eventually(t, prompt, "and is not called any more", func() string {
 		return suite.a.isRejected(client, webURL(peer.hostname()))
 	})
+}
+
+// rejectsServer says what is missing until the client's sidecar has rejected the certificate of the peer's Service since then.
+func rejectsServer(client *corev1.Pod, peer *fakePeer, entrance *entrance, before int) (missing string) {
+	if missing := suite.a.answers(client, webURL(peer.hostname()), httpStatus(http.StatusServiceUnavailable)); missing != "" {
+		return missing
+	}
+	if entrance.rejected() == before {
+		return "no handshake was broken off by an alert"
+	}
+	return ""
 }

@@ -3,12 +3,14 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -169,6 +171,7 @@ const entranceName = "entrance"
 type entrance struct {
 	mu          sync.Mutex
 	certificate *tls.Certificate
+	alerts      int
 }
 
 // show another certificate from now on.
@@ -184,12 +187,29 @@ func (e *entrance) shown() *tls.Certificate {
 	return e.certificate
 }
 
+// Write reads what the server logs: it counts the alerts by which callers reject its certificate.
+func (e *entrance) Write(line []byte) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if bytes.Contains(line, []byte("remote error: tls")) {
+		e.alerts++
+	}
+	return len(line), nil
+}
+
+// rejected is how often callers have rejected its certificate.
+func (e *entrance) rejected() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.alerts
+}
+
 // serveMesh has the peer's document name a gateway that really answers, and the service account that may answer.
 func (p *fakePeer) serveMesh(t *testing.T) *entrance {
 	t.Helper()
 	opened := &entrance{certificate: forge(t, p.authority, p.identity())}
 	listener := listenInFabric(t)
-	server := &http.Server{ReadHeaderTimeout: prompt, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := &http.Server{ReadHeaderTimeout: prompt, ErrorLog: log.New(opened, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Each request comes by a handshake of its own.
 		w.Header().Set("Connection", "close")
 		caller := ""

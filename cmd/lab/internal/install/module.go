@@ -27,8 +27,8 @@ const (
 
 	// defaultWebhook is rendered once the default revision's istiod is ready.
 	defaultWebhook = "istio-revision-tag-default"
-	// unavailable is a component whose image only its makers have: nothing waits for it.
-	unavailable = "kiali"
+	// Unavailable is a component whose image only its makers have: nothing waits for it.
+	Unavailable = "kiali"
 	// rejectedPrefix is how the operator's message on a ModuleConfig begins whose settings are not accepted.
 	rejectedPrefix = "Invalid, "
 )
@@ -102,7 +102,7 @@ func (c *Cluster) moduleMissing(ctx context.Context) (string, error) {
 	}
 	for i := range deployments.Items {
 		deployment := &deployments.Items[i]
-		if missing := rollout.DeploymentMissing(deployment); missing != "" && deployment.Name != unavailable {
+		if missing := rollout.DeploymentMissing(deployment); missing != "" && deployment.Name != Unavailable {
 			return missing + rollout.Explain(ctx, c.Clients.Typed, moduleNamespace, deployment.Spec.Selector), nil
 		}
 	}

@@ -231,19 +231,6 @@ func (l *Lab) installAddons(ctx context.Context, m *member, certificate pki.Pair
 	})
 }
 
-// patience before a person reads what a step waits for: at first that is no news.
-const patience = 20 * time.Second
-
-// patient passes on what a step waits for once it has waited for a while.
-func patient(note func(string)) func(string) {
-	begun := time.Now()
-	return func(waiting string) {
-		if time.Since(begun) > patience {
-			note(waiting)
-		}
-	}
-}
-
 func (l *Lab) serveImages(ctx context.Context) error {
 	if l.options.Registry == nil {
 		return nil
