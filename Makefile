@@ -18,7 +18,7 @@ PROGRAMS := lab probe operator metadata-exporter api-proxy
 DEMO_DIR ?= .cache/demo
 DEMO_MODE ?= federation
 # Packages without the end-to-end tests, which need a lab.
-UNIT = $$(go list ./... | grep -v /test/e2e)
+UNIT = $$(go list ./... | grep -v -e /test/e2e -e /test/lab)
 LINT := go tool -modfile=tools/lint/go.mod golangci-lint
 
 .PHONY: help
@@ -61,14 +61,14 @@ demo: images ## Show a request that crosses two clusters (root); stays until Ctr
 	@exec bin/lab demo --state-dir "$(DEMO_DIR)" --mode "$(DEMO_MODE)" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
 
 .PHONY: test
-test: test-unit test-api-proxy test-installation test-e2e ## Run all tests
+test: test-unit test-api-proxy test-installation test-lab test-e2e ## Run all tests
 
 .PHONY: test-unit
 test-unit: generate ## Run the tests that need no cluster
 	@echo "test: packages"
 	@go test -timeout 15m $(UNIT)
-	@echo "test: Istio's own validation of what the module generates"
-	@cd tools/istio-v1x31 && go test -count=1 .
+	@echo "test: what Istio itself makes of the module's objects and of documented policies"
+	@for module in tools/istio-v*; do (cd "$$module" && go test -count=1 -tags vtprotobuf,disable_pgv .) || exit; done
 
 .PHONY: test-api-proxy
 test-api-proxy: generate tools ## Ask the API proxy for everything that a real API server has
@@ -83,6 +83,12 @@ test-installation: generate tools ## Run the operator with the rights of its man
 	@mkdir -p bin
 	@go build -o bin/operator ./cmd/operator
 	@go test -tags apiserver -count=1 -timeout 10m -run 'TestTheOperator' ./cmd/lab/internal/install
+
+.PHONY: test-lab
+test-lab: REVISIONS ?= default
+test-lab: images ## Test the lab itself: real nodes, their network, and that nothing of them stays (root)
+	@echo "test: the lab"
+	@go test -tags e2e -count=1 -timeout 20m -v ./test/lab/...
 
 .PHONY: test-e2e
 test-e2e: images ## Run the end-to-end tests on labs of real nodes; needs root (RUN=TestAPublishedService: some of them)
@@ -115,6 +121,7 @@ lint: generate ## Run go vet and golangci-lint (built on first use, some minutes
 	@$(LINT) run ./...
 
 .PHONY: clean
-clean: ## Remove what was built and generated here; the control plane stays in its cache
+clean: ## Remove what was built and generated here, unless a node of a lab lives; other people's programs stay in their cache
 	@if [[ -x bin/lab ]]; then for dir in .cache/lab "$(DEMO_DIR)"; do [[ ! -d $$dir ]] || bin/lab down --state-dir "$$dir"; done; fi
+	@if nodes=$$(pgrep -af '^lab-node-init '); then echo "clean: these nodes of a lab live; stop it with \`lab down --state-dir DIR\`:" >&2; echo "$$nodes" >&2; exit 1; fi
 	@rm -rf bin .cache charts crds/istio crds/operator files

@@ -28,7 +28,8 @@ var _ = Describe("Hook istio_versions", func() {
 
 	It("installs the default version when the settings name none", func() {
 		r := newVersionsRun("").succeeds()
-		Expect(r.ValuesGet(versionsPath).Raw).To(MatchJSON(`[{"version": "1.31", "revision": "v1x31", "fullVersion": "1.31.3", "imageSuffix": "V1x31", "restartOnReplacedKubeconfig": false}]`))
+		Expect(r.ValuesGet(versionsPath).Raw).To(MatchJSON(`[{"version": "1.31", "revision": "v1x31", "fullVersion": "` + istioversion.Default().Full() + `",
+			"imageSuffix": "V1x31", "restartOnReplacedKubeconfig": false}]`))
 		Expect(r.ValuesGet(globalRevisionPath).String()).To(Equal("v1x31"))
 	})
 
@@ -158,7 +159,7 @@ webhooks: [{name: a.istio.io, clientConfig: {service: {namespace: istio-system, 
 		r.ValuesSet(additionalVersionsPath, []string{"1.30"})
 		r.ValuesSet(imagesContainPath, []string{"1.31.0", "1.29.1"})
 		Expect(r.succeeds().ValuesGet(versionsPath).Raw).To(MatchJSON(`[
-			{"version": "1.30", "revision": "v1x30", "fullVersion": "1.30.7", "imageSuffix": "V1x30", "restartOnReplacedKubeconfig": false},
+			{"version": "1.30", "revision": "v1x30", "fullVersion": "` + istioversion.All()[1].Full() + `", "imageSuffix": "V1x30", "restartOnReplacedKubeconfig": false},
 			{"version": "1.29", "revision": "v1x29", "fullVersion": "1.29.1", "imageSuffix": "V1x29", "restartOnReplacedKubeconfig": true}]`))
 	})
 

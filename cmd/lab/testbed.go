@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -173,7 +174,7 @@ func upTestbed(ctx context.Context, flags upFlags, out io.Writer) error {
 	}
 	options.Reporter = progress.NewReporter(out)
 	return runTestbed(ctx, options, func(ctx context.Context, running *testbed.Lab) error {
-		printHints(options, running.State(), flags.background)
+		printHints(options, flags, running.State())
 		ready()
 		<-ctx.Done()
 		options.Reporter.Printf("stopping the lab")
@@ -181,14 +182,19 @@ func upTestbed(ctx context.Context, flags upFlags, out io.Writer) error {
 	})
 }
 
-func printHints(options testbed.Options, described state.Lab, background bool) {
+func printHints(options testbed.Options, flags upFlags, described state.Lab) {
 	print := options.Reporter.Printf
 	print("")
+	if tools, err := toolsFolder(flags.root); err == nil {
+		if _, err := exec.LookPath("kubectl"); err != nil {
+			print("alias kubectl=%s   # this machine has none", filepath.Join(tools, "kube", "kubectl"))
+		}
+	}
 	for _, cluster := range described.Clusters {
 		print("export KUBECONFIG=%s   # %s", cluster.Kubeconfig, cluster.Name)
 	}
 	stop := "Ctrl-C, or "
-	if background {
+	if flags.background {
 		stop = ""
 	}
 	print("`lab status --state-dir %s` shows its state; %s`lab down --state-dir %s` stops it.", options.StateDir, stop, options.StateDir)

@@ -3,6 +3,7 @@ package istioversion
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,6 +92,13 @@ func TestTheRestOfTheProjectAgrees(t *testing.T) {
 	if got := settings.Properties.GlobalVersion.Default; got != "" && got != Default().Version {
 		t.Errorf("openapi/config-values.yaml: the default of globalVersion is %s", got)
 	}
+	var software []struct{ ID, Version string }
+	if err := yaml.Unmarshal([]byte(read(t, filepath.Join(root, "oss.yaml"))), &software); err != nil {
+		t.Fatal(err)
+	}
+	if istio := software[0]; istio.ID != "istio" || istio.Version != Default().Version {
+		t.Errorf("oss.yaml begins with %+v, want Istio %s", istio, Default().Version)
+	}
 	wanted := map[string]bool{}
 	for _, v := range All() {
 		goMod := read(t, filepath.Join(root, "tools", "istio-"+v.Revision(), "go.mod"))
@@ -121,6 +129,30 @@ func TestTheRestOfTheProjectAgrees(t *testing.T) {
 			if !known(filepath.Base(folder)) {
 				t.Errorf("%s is of a version that the table does not have", folder)
 			}
+		}
+	}
+}
+
+func TestTheDocumentedTableIsThisTable(t *testing.T) {
+	var documented []string
+	for line := range strings.Lines(read(t, filepath.Join("..", "..", "docs", "UPGRADE.md"))) {
+		if strings.HasPrefix(line, "| `\"") {
+			documented = append(documented, strings.TrimSpace(line))
+		}
+	}
+	if len(documented) != len(All()) {
+		t.Fatalf("docs/UPGRADE.md has %d versions, the table %d", len(documented), len(All()))
+	}
+	for i, v := range All() {
+		cells := strings.Split(strings.Trim(documented[i], "| "), " | ")
+		want := []string{"`\"" + v.Version + "\"`", "`" + v.Revision() + "`", string(v.Status), v.Kubernetes.Min + "–" + v.Kubernetes.Max, v.EndOfLife.String()}
+		if len(cells) != len(want) || !strings.HasPrefix(cells[2], want[2]) {
+			t.Errorf("docs/UPGRADE.md has %q, want %q", cells, want)
+			continue
+		}
+		cells[2] = want[2] // a word more about the status is welcome
+		if !slices.Equal(cells, want) {
+			t.Errorf("docs/UPGRADE.md has %q, want %q", cells, want)
 		}
 	}
 }

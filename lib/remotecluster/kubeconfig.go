@@ -2,11 +2,11 @@
 // read their neighbours' API, through the neighbours' API proxies.
 //
 // istiod (pkg/kube/multicluster) compares a kubeconfig with the one before byte
-// by byte. When it differs, istiod 1.25 and 1.27 forget the remote cluster's
-// endpoints and learn them anew; 1.29 waits forever for what only it could end,
-// and reads no remote cluster any more until it is restarted. So a kubeconfig
-// changes as rarely as its credentials allow, all of them at the same time, and
-// says of itself that it has replaced another (Replaced).
+// by byte. When it differs, it reads the whole remote cluster anew, and some patch
+// releases read no remote cluster any more until they are restarted
+// (istioversion.NeedsRestartOnReplacedKubeconfig). So a kubeconfig changes as
+// rarely as its credentials allow, all of them at the same time, and says of
+// itself that it has replaced another (Replaced).
 package remotecluster
 
 import (

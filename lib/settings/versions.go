@@ -1,7 +1,9 @@
 package settings
 
 import (
+	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
 )
@@ -20,4 +22,35 @@ func checkVersions(global string, additional []string) []error {
 		}
 	}
 	return problems
+}
+
+// Warnings returns what a person should know of spec.settings that are in force
+// (a decoded YAML or JSON object): the versions of Istio in them whose end of life
+// is near or past. Settings that cannot be read have been refused; of them there is nothing to warn of.
+func Warnings(settings map[string]any, now time.Time) []string {
+	encoded, err := json.Marshal(settings)
+	if err != nil {
+		return nil
+	}
+	read := defaults()
+	if err := json.Unmarshal(encoded, &read); err != nil {
+		return nil
+	}
+	global := read.GlobalVersion
+	if global == "" {
+		global = istioversion.Default().Version
+	}
+	var warnings []string
+	seen := map[string]bool{}
+	for _, name := range append([]string{global}, read.AdditionalVersions...) {
+		version, err := istioversion.Find(name)
+		if err != nil || seen[name] {
+			continue
+		}
+		seen[name] = true
+		if warning := version.LifeWarning(now); warning != "" {
+			warnings = append(warnings, warning)
+		}
+	}
+	return warnings
 }

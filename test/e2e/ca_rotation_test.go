@@ -30,14 +30,14 @@ const (
 // in use. The rest takes the five minutes that istiod is given to see both roots.
 func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 	awaitJoined(t)
-	suite.b.awaitMesh(t, defaultIstio())
+	suite.b.installEveryVersion(t)
 	namespace := suite.b.namespace(t)
 	former := suite.b.caInUse(t)
 	other, err := ca.Generate(suite.b.described(t).ClusterDomain)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := suite.b.certify(t, defaultIstio(), namespace)
+	before := suite.b.certifyByEach(t, namespace)
 
 	suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"ca": map[string]any{"cert": other.Cert, "key": other.Key}}})
 	t.Cleanup(func() {
@@ -51,9 +51,11 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 	if got := suite.b.caInUse(t); got.Cert != former.Cert || got.Key != former.Key {
 		t.Error("another CA signs before everybody knows its root")
 	}
-	between := suite.b.certify(t, defaultIstio(), namespace)
-	if _, err := between.Verify(pool(t, former.Root), time.Now()); err != nil {
-		t.Errorf("a certificate in the first phase is not the former CA's: %v", err)
+	between := suite.b.certifyByEach(t, namespace)
+	for version, certificate := range between {
+		if _, err := certificate.Verify(pool(t, former.Root), time.Now()); err != nil {
+			t.Errorf("a certificate of istiod %s in the first phase is not the former CA's: %v", version, err)
+		}
 	}
 	known := suite.b.roots(t) // as workloads know them now
 	// The peer waits for the private document only, whose version covers the public one.
@@ -67,22 +69,27 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 	if _, err := suite.b.typed.CoreV1().Secrets(keptCANamespace).Patch(context.Background(), keptCAName, types.MergePatchType, request, metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	var after *mesh.Certificate
-	eventually(t, scheduled, "the new CA signs", func() string {
-		after = suite.b.certify(t, defaultIstio(), namespace)
-		_, err := after.Verify(pool(t, other.Root), time.Now())
-		return want("", err)("")
-	})
+	after := map[string]*mesh.Certificate{}
+	for _, version := range istioversion.All() {
+		eventually(t, scheduled, "the new CA signs by way of istiod "+version.Version, func() string {
+			after[version.Version] = suite.b.certify(t, version, namespace)
+			_, err := after[version.Version].Verify(pool(t, other.Root), time.Now())
+			return want("", err)("")
+		})
+	}
 	eventually(t, prompt, "the request is fulfilled", func() string {
 		kept, err := suite.b.typed.CoreV1().Secrets(keptCANamespace).Get(context.Background(), keptCAName, metav1.GetOptions{})
 		return want(kept.GetAnnotations()[rotationRequest], err)("")
 	})
 
 	// Workloads with certificates of either CA accept each other, with what they knew and with what they are told now.
-	for name, certificate := range map[string]*mesh.Certificate{"from before": before, "from between": between, "from after": after} {
-		for whose, roots := range map[string]*x509.CertPool{"before the switch": known, "after it": suite.b.roots(t)} {
-			if _, err := certificate.Verify(roots, time.Now()); err != nil {
-				t.Errorf("a certificate %s is rejected with the roots from %s: %v", name, whose, err)
+	told := map[string]*x509.CertPool{"before the switch": known, "after it": suite.b.roots(t)}
+	for when, certificates := range map[string]map[string]*mesh.Certificate{"before": before, "between": between, "after": after} {
+		for version, certificate := range certificates {
+			for whose, roots := range told {
+				if _, err := certificate.Verify(roots, time.Now()); err != nil {
+					t.Errorf("a certificate of istiod %s from %s is rejected by proxies that got the roots %s: %v", version, when, whose, err)
+				}
 			}
 		}
 	}
@@ -90,8 +97,21 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 		t.Errorf("the former root is gone while its certificates are in use: %s", missing)
 	}
 	// The webhooks' certificate is the new CA's, too.
-	suite.b.awaitRevision(t, newPod(suite.b.labelled(t, inMesh), "client", nil, nil), defaultIstio().Revision())
+	for _, version := range istioversion.All() {
+		revision := map[string]string{"istio.io/rev": version.Revision()}
+		suite.b.awaitRevision(t, newPod(namespace, "client", revision, nil), version.Revision())
+	}
 	awaitJoined(t)
+}
+
+// certifyByEach has every version's istiod sign a certificate for the namespace's default ServiceAccount.
+func (c *cluster) certifyByEach(t *testing.T, namespace string) map[string]*mesh.Certificate {
+	t.Helper()
+	certificates := map[string]*mesh.Certificate{}
+	for _, version := range istioversion.All() {
+		certificates[version.Version] = c.certify(t, version, namespace)
+	}
+	return certificates
 }
 
 // caInUse is what istiod signs with.

@@ -16,16 +16,32 @@ import (
 	"github.com/deckhouse-mesh/istio/test/mesh"
 )
 
-// TestTheControlPlaneIsUpgradedByCanary does what the documentation tells a
-// person to do, with the second version as the new one: the way back is the same.
+// TestTheControlPlaneIsUpgradedByCanary does what docs/UPGRADE.md tells a
+// person to do, from each older version to the default one.
 func TestTheControlPlaneIsUpgradedByCanary(t *testing.T) {
-	present, next := istioversion.All()[0], istioversion.All()[1]
+	for _, older := range istioversion.All() {
+		if older != defaultIstio() {
+			t.Run(older.Version+" to "+defaultIstio().Version, func(t *testing.T) { upgradeByCanary(t, older, defaultIstio()) })
+		}
+	}
+}
+
+func upgradeByCanary(t *testing.T, present, next istioversion.Version) {
+	t.Cleanup(func() { // the last one, when the settings are again as they were
+		suite.a.awaitMesh(t, defaultIstio())
+		eventually(t, scheduled, "istiod "+present.Version+" goes", func() string { return suite.a.gone(present) })
+		awaitJoined(t)
+	})
+	suite.a.reconfigure(t, map[string]any{"globalVersion": present.Version})
 	suite.a.awaitMesh(t, present)
 	stays, moves := suite.a.labelled(t, inMesh), suite.a.labelled(t, inMesh)
-	imageBefore := suite.a.gatewayImage(t)
+	imageBefore := sidecarIn(suite.a.awaitRevision(t, newPod(stays, "api", nil, nil), present.Revision())).Image
+	eventually(t, prompt, "the gateway is of the present version", func() string {
+		return want(suite.a.gatewayImage(t), nil)(imageBefore)
+	})
 
 	// Add a version, and move one namespace.
-	suite.a.reconfigure(t, map[string]any{"additionalVersions": []any{next.Version}})
+	suite.a.configure(t, "istio", map[string]any{"settings": map[string]any{"additionalVersions": []any{next.Version}}})
 	suite.a.awaitMesh(t, next)
 	suite.a.relabel(t, moves, map[string]string{"istio-injection": "", "istio.io/rev": next.Revision()})
 	moved := suite.a.awaitRevision(t, newPod(moves, "api", nil, nil), next.Revision())
@@ -70,7 +86,7 @@ func TestTheControlPlaneIsUpgradedByCanary(t *testing.T) {
 	suite.a.awaitRevision(t, newPod(stays, "later", nil, nil), present.Revision())
 
 	// Drop the version while it is used: it stays, and an Event names who uses it.
-	suite.a.configure(t, "istio", map[string]any{"settings": map[string]any{"globalVersion": nil, "additionalVersions": nil}})
+	suite.a.configure(t, "istio", map[string]any{"settings": map[string]any{"additionalVersions": nil}})
 	eventually(t, scheduled, "an Event says that namespace "+moves+" uses Istio "+next.Version, func() string {
 		return suite.a.warned(t, "Istio "+next.Version+" ", "namespace "+moves)
 	})

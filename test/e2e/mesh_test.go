@@ -37,6 +37,21 @@ var (
 // defaultIstio is the version of Istio that clusters run unless their settings say otherwise.
 func defaultIstio() istioversion.Version { return istioversion.Default() }
 
+// installEveryVersion has every version of Istio run in the cluster for the test, and waits until each serves.
+func (c *cluster) installEveryVersion(t *testing.T) {
+	t.Helper()
+	var additional []any
+	for _, version := range istioversion.All() {
+		if version != defaultIstio() {
+			additional = append(additional, version.Version)
+		}
+	}
+	c.reconfigure(t, map[string]any{"additionalVersions": additional})
+	for _, version := range istioversion.All() {
+		c.awaitMesh(t, version)
+	}
+}
+
 // awaitMesh waits until sidecars of the version are injected and served in the cluster, as every test may expect.
 func (c *cluster) awaitMesh(t *testing.T, version istioversion.Version) {
 	t.Helper()
@@ -186,7 +201,7 @@ func (c *cluster) proxyOf(t *testing.T, pod *corev1.Pod, version istioversion.Ve
 	described := c.described(t)
 	return mesh.Proxy{
 		IP: pod.Status.PodIP, Pod: pod.Name, Namespace: pod.Namespace, ServiceAccount: pod.Spec.ServiceAccountName,
-		Labels: pod.Labels, ClusterDomain: described.ClusterDomain, ClusterID: described.ClusterUUID, Version: version.Full(),
+		Labels: pod.Labels, ClusterDomain: described.ClusterDomain, ClusterID: described.ClusterUUID, Version: version.ModuleFull(),
 		Metadata: networkOf(pod),
 	}
 }

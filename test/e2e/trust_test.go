@@ -12,20 +12,21 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
 	"github.com/deckhouse-mesh/istio/test/mesh"
 )
 
 // TestTrustInAPeerComesAndGoesWithItsFederation: every istiod of the cluster
 // learns of anchors from its mesh configuration while it runs, and forgets them
-// likewise. A lab whose settings have additionalVersions shows it of those, too.
+// likewise.
 func TestTrustInAPeerComesAndGoesWithItsFederation(t *testing.T) {
 	awaitJoined(t)
-	suite.a.awaitMesh(t, defaultIstio())
+	suite.a.installEveryVersion(t)
 	namespace := suite.a.labelled(t, inMesh)
 	suite.a.serve(t, namespace, "web")
 	pod := suite.a.run(t, newPod(namespace, "web", nil, nil))
 	sidecars, installed := map[string]*mesh.Client{}, []component{}
-	for _, version := range suite.a.installedVersions() {
+	for _, version := range istioversion.All() {
 		sidecars[version.Revision()] = suite.a.sidecar(t, pod, version)
 		installed = append(installed, istiodOf(version))
 	}

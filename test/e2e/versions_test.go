@@ -21,10 +21,9 @@ func TestEveryVersionOfIstioServes(t *testing.T) {
 	suite.b.awaitMesh(t, defaultIstio())
 	client := suite.b.runReady(t, newPod(namespace, "client", map[string]string{"istio.io/rev": defaultIstio().Revision()}, nil))
 	own := suite.b.spiffe(t, namespace, "default")
-	suite.b.reconfigure(t, map[string]any{"additionalVersions": additionalVersions()})
+	suite.b.installEveryVersion(t)
 	for _, version := range istioversion.All() {
 		t.Run(version.Version, func(t *testing.T) {
-			suite.b.awaitMesh(t, version)
 			revision := map[string]string{"istio.io/rev": version.Revision()}
 
 			// A sidecar, and a certificate for it.

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
 )
 
 func TestMirror(t *testing.T) {
@@ -35,6 +37,21 @@ func TestMirror(t *testing.T) {
 				t.Errorf("the copy is %v, want %v", after, test.from)
 			}
 		})
+	}
+}
+
+func TestFilesOfVersionsThatAreGoneAreRemoved(t *testing.T) {
+	root, present := t.TempDir(), istioversion.Default().Revision()
+	write(t, root, map[string]string{
+		"files/istio/" + present + "/values.yaml": "1", "files/istio/v1x4/values.yaml": "1",
+		".cache/istio/" + present + "/VERSION": "1", ".cache/istio/v1x4/VERSION": "1",
+	})
+	if err := dropStrangers(root); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"files/istio/" + present + "/values.yaml": "1", ".cache/istio/" + present + "/VERSION": "1"}
+	if after := read(t, root); !maps.Equal(after, want) {
+		t.Errorf("left are %v, want %v", after, want)
 	}
 }
 

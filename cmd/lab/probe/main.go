@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -18,9 +19,10 @@ import (
 )
 
 const usage = `Usage:
-  probe call [--interval 10ms] [--timeout 2s] [--for 1m] URL
+  probe call [--interval 10ms] [--timeout 2s] [--for 1m] [--until-eof] URL
       calls the URL, each time on a new connection, and prints a line whenever the outcome is
-      another: when it was, the answer's status or what went wrong, and the SPIFFE IDs of both sides
+      another: when it was, the answer's status or what went wrong, and the SPIFFE IDs of both sides;
+      with --until-eof it ends with its input, too
   probe tls [--alpn istio] [--identity SPIFFE-ID] [--timeout 5s] --server-name NAME ADDRESS
       opens TLS to host:port as a client whom nobody knows, without a certificate or with one that
       claims the identity under a root of its own, and prints what the server says
@@ -61,12 +63,19 @@ func call(ctx context.Context, args []string) int {
 	interval := flags.Duration("interval", 10*time.Millisecond, "")
 	timeout := flags.Duration("timeout", 2*time.Second, "")
 	duration := flags.Duration("for", time.Minute, "")
+	untilEOF := flags.Bool("until-eof", false, "")
 	url, ok := parse(flags, args)
 	if !ok {
 		return exitUsage
 	}
 	ctx, cancel := context.WithTimeout(ctx, *duration)
 	defer cancel()
+	if *untilEOF {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			cancel()
+		}()
+	}
 	probe.Caller{URL: url, Interval: *interval, Timeout: *timeout}.Run(ctx, func(call probe.Call) {
 		if !print(call) {
 			cancel() // nobody reads any more

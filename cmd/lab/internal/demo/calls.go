@@ -13,8 +13,12 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/probe"
 )
 
-// callsFor is how long the client calls at most.
-const callsFor = 10 * time.Minute
+const (
+	// callsFor is how long the client calls at most.
+	callsFor = 10 * time.Minute
+	// stopTimeout bounds the wait for its end.
+	stopTimeout = 5 * time.Second
+)
 
 // calls are those of a client that calls every 10 ms, each time on a new
 // connection: what the program in its Pod tells, one entry for each change.
@@ -27,19 +31,31 @@ type calls struct {
 	news chan struct{}
 }
 
-// startCalls has the client of a cluster call the URL until the context ends.
-func startCalls(ctx context.Context, in *cluster, url string) *calls {
+// startCalls has the client of a cluster call the URL; the caller stops it.
+func startCalls(ctx context.Context, in *cluster, url string) (_ *calls, stop func()) {
 	c := &calls{news: make(chan struct{})}
+	ctx, cancel := context.WithCancel(ctx)
+	input, end := io.Pipe()
 	reader, writer := io.Pipe()
+	ended := make(chan struct{})
 	go func() {
-		err := in.pods.Exec(ctx, namespace, "client", []string{"probe", "call", "--for", callsFor.String(), url}, writer)
+		defer close(ended)
+		command := []string{"probe", "call", "--until-eof", "--for", callsFor.String(), url}
+		err := in.pods.Exec(ctx, namespace, "client", command, input, writer)
 		if err == nil {
-			err = fmt.Errorf("the client ended after %s", callsFor)
+			err = errors.New("the client's program ended")
 		}
 		_ = writer.CloseWithError(err)
 	}()
 	go c.read(reader)
-	return c
+	return c, func() {
+		defer cancel()
+		_ = end.Close()
+		select {
+		case <-ended:
+		case <-time.After(stopTimeout):
+		}
+	}
 }
 
 func (c *calls) read(from io.Reader) {

@@ -32,7 +32,7 @@ type fakePods struct {
 	verdicts map[string]probe.Verdict
 }
 
-func (p *fakePods) Exec(ctx context.Context, _, deployment string, command []string, stdout io.Writer) error {
+func (p *fakePods) Exec(ctx context.Context, _, deployment string, command []string, stdin io.Reader, stdout io.Writer) error {
 	if deployment == "stranger" {
 		key := "anonymous"
 		if strings.Contains(strings.Join(command, " "), "--identity") {
@@ -40,8 +40,15 @@ func (p *fakePods) Exec(ctx context.Context, _, deployment string, command []str
 		}
 		return json.NewEncoder(stdout).Encode(p.verdicts[key])
 	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		_, _ = io.Copy(io.Discard, stdin)
+	}()
 	for {
 		select {
+		case <-over:
+			return nil
 		case call := <-p.outcomes:
 			call.Began = time.Now()
 			call.Ended = call.Began.Add(time.Millisecond)
@@ -118,6 +125,14 @@ func newStage(t *testing.T, react func(verb, resource string, consumer *fake.Fak
 	return s, printed
 }
 
+// calls of the stage's client until the test ends.
+func (s *stage) calls(t *testing.T) *calls {
+	t.Helper()
+	calls, stop := startCalls(t.Context(), &s.consumer, s.url())
+	t.Cleanup(stop)
+	return calls
+}
+
 // federated acts as the module does.
 func federated(verb, resource string, consumer *fake.FakeDynamicClient, outcomes chan probe.Call) {
 	switch verb + " " + resource {
@@ -137,7 +152,7 @@ func federated(verb, resource string, consumer *fake.FakeDynamicClient, outcomes
 
 func TestTheDemonstrationShowsEachPartOfFederation(t *testing.T) {
 	s, printed := newStage(t, federated)
-	calls := startCalls(t.Context(), &s.consumer, s.url())
+	calls := s.calls(t)
 	entry, err := s.showPublishing(t.Context(), calls)
 	if err != nil {
 		t.Fatal(err)
@@ -180,7 +195,7 @@ func TestAnAnswerWithAnotherIdentityFailsTheDemonstration(t *testing.T) {
 			outcomes <- call
 		}
 	})
-	_, err := s.showPublishing(t.Context(), startCalls(t.Context(), &s.consumer, s.url()))
+	_, err := s.showPublishing(t.Context(), s.calls(t))
 	if err == nil || !strings.Contains(err.Error(), "sa/other") {
 		t.Errorf("got the error %v", err)
 	}
@@ -202,7 +217,7 @@ func TestAnAnswerAfterTheEndOfTrustFailsTheDemonstration(t *testing.T) {
 			outcomes <- answered()
 		}
 	})
-	err := s.showEndOfTrust(t.Context(), startCalls(t.Context(), &s.consumer, s.url()))
+	err := s.showEndOfTrust(t.Context(), s.calls(t))
 	if err == nil || !strings.Contains(err.Error(), "after trust had ended") {
 		t.Errorf("got the error %v", err)
 	}
@@ -211,7 +226,7 @@ func TestAnAnswerAfterTheEndOfTrustFailsTheDemonstration(t *testing.T) {
 func TestCallsThatEndSayWhy(t *testing.T) {
 	s, _ := newStage(t, federated)
 	s.consumer.pods = failingPods{}
-	_, err := startCalls(t.Context(), &s.consumer, s.url()).await(t.Context(), time.Time{}, "wait for an answer", probe.Call.Answered)
+	_, err := s.calls(t).await(t.Context(), time.Time{}, "wait for an answer", probe.Call.Answered)
 	if err == nil || !strings.Contains(err.Error(), "wait for an answer") || !strings.Contains(err.Error(), "no Pod is ready") {
 		t.Errorf("got the error %v", err)
 	}
@@ -219,7 +234,7 @@ func TestCallsThatEndSayWhy(t *testing.T) {
 
 type failingPods struct{}
 
-func (failingPods) Exec(context.Context, string, string, []string, io.Writer) error {
+func (failingPods) Exec(context.Context, string, string, []string, io.Reader, io.Writer) error {
 	return errors.New("no Pod is ready")
 }
 

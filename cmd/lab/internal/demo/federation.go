@@ -27,9 +27,8 @@ func (s *stage) federation(ctx context.Context) error {
 	if err := s.start(ctx, []string{"client", "stranger"}, []string{"web"}); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	calls := startCalls(ctx, &s.consumer, s.url())
+	calls, stop := startCalls(ctx, &s.consumer, s.url())
+	defer stop()
 	entry, err := s.showPublishing(ctx, calls)
 	if err != nil {
 		return err
@@ -124,7 +123,7 @@ func (s *stage) tryStranger(ctx context.Context, gateway string, args []string) 
 	var output bytes.Buffer
 	command := append([]string{"probe", "tls", "--server-name", s.serverName()}, append(args, gateway)...)
 	var verdict probe.Verdict
-	err := s.consumer.pods.Exec(ctx, "stranger", "stranger", command, &output)
+	err := s.consumer.pods.Exec(ctx, "stranger", "stranger", command, nil, &output)
 	if err == nil {
 		err = json.Unmarshal(output.Bytes(), &verdict)
 	}

@@ -13,9 +13,8 @@ func (s *stage) multicluster(ctx context.Context) error {
 	if err := s.start(ctx, []string{"web", "client"}, []string{"web"}); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	calls := startCalls(ctx, &s.consumer, s.url())
+	calls, stop := startCalls(ctx, &s.consumer, s.url())
+	defer stop()
 	s.print("")
 	s.print("%s: the client calls %s every 10 ms; the Service has a Pod in each cluster", s.consumer.Name, s.url())
 	for _, in := range []*cluster{&s.consumer, &s.publisher} {

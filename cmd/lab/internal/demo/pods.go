@@ -22,7 +22,8 @@ const probeContainer = "probe"
 // pods run commands in Pods of a Deployment, as `kubectl exec` does.
 type pods interface {
 	// Exec ends when the command does, or with the context. A command that ends with a code other than 0 is no error.
-	Exec(ctx context.Context, namespace, deployment string, command []string, stdout io.Writer) error
+	// stdin may be nil. What the context ends goes on in the Pod: a command of long standing ends with its input.
+	Exec(ctx context.Context, namespace, deployment string, command []string, stdin io.Reader, stdout io.Writer) error
 }
 
 // podsOf a cluster.
@@ -30,19 +31,21 @@ func podsOf(clients *kube.Clients) pods { return clusterPods{clients} }
 
 type clusterPods struct{ clients *kube.Clients }
 
-func (p clusterPods) Exec(ctx context.Context, namespace, deployment string, command []string, stdout io.Writer) error {
+func (p clusterPods) Exec(ctx context.Context, namespace, deployment string, command []string, stdin io.Reader, stdout io.Writer) error {
 	pod, err := p.find(ctx, namespace, deployment)
 	if err != nil {
 		return fmt.Errorf("run %v in Deployment %s/%s: %w", command, namespace, deployment, err)
 	}
 	request := p.clients.Typed.CoreV1().RESTClient().Post().Resource("pods").Namespace(namespace).Name(pod).SubResource("exec").
-		VersionedParams(&corev1.PodExecOptions{Container: probeContainer, Command: command, Stdout: true, Stderr: true}, scheme.ParameterCodec)
+		VersionedParams(&corev1.PodExecOptions{
+			Container: probeContainer, Command: command, Stdin: stdin != nil, Stdout: true, Stderr: true,
+		}, scheme.ParameterCodec)
 	executor, err := remotecommand.NewWebSocketExecutor(p.clients.Config, "GET", request.URL().String())
 	if err != nil {
 		return fmt.Errorf("run %v in Pod %s/%s: %w", command, namespace, pod, err)
 	}
 	var complaint bytes.Buffer
-	err = executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: stdout, Stderr: &complaint})
+	err = executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: stdin, Stdout: stdout, Stderr: &complaint})
 	var code exec.CodeExitError
 	if err == nil || errors.As(err, &code) && complaint.Len() == 0 {
 		return nil

@@ -17,7 +17,7 @@ const (
 	// memory of the lab itself, of a cluster's first node with all that runs on it, and of each further node.
 	memoryLab, memoryCluster, memoryNode = 200 * mebibyte, 1200 * mebibyte, 250 * mebibyte
 	// disk of a cluster's first node, with the images of the mesh unpacked, and of each further node.
-	diskCluster, diskNode = 2500 * mebibyte, 1000 * mebibyte
+	diskCluster, diskNode = 1500 * mebibyte, 800 * mebibyte
 )
 
 func checkRoom(needs Needs) []Finding {

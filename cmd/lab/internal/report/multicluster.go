@@ -38,7 +38,7 @@ func (c *Cluster) askMulticlusters(ctx context.Context, clients *kube.Clients, d
 	}
 	istiods, client := described.Istiod, &http.Client{Timeout: requestTimeout}
 	if len(described.Nodes) > 0 {
-		if istiods, client, err = reachIstiods(ctx, clients); err != nil {
+		if istiods, err = reachIstiods(ctx, clients); err != nil {
 			return []Check{{Name: "istiod can be asked", Message: err.Error(), Hint: "kubectl --kubeconfig " + c.Kubeconfig + " -n d8-istio get pods"}}
 		}
 	}

@@ -3,13 +3,11 @@ package report
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/install"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/istiod"
@@ -127,23 +125,25 @@ func podsCheck(ctx context.Context, clients *kube.Clients, kubeconfig string) Ch
 	return check
 }
 
-// reachIstiods finds istiods' debug ports by way of the API server, which proxies to Pods:
-// by revision, with the client to ask them with.
-func reachIstiods(ctx context.Context, clients *kube.Clients) (map[string]state.Istiod, *http.Client, error) {
-	client, err := rest.HTTPClientFor(clients.Config)
-	if err != nil {
-		return nil, nil, err
-	}
+// reachIstiods opens ways to istiods' debug ports, by revision, until the context
+// ends. Istiod answers without asking who calls only what is local to its Pod.
+func reachIstiods(ctx context.Context, clients *kube.Clients) (map[string]state.Istiod, error) {
 	pods, err := clients.Typed.CoreV1().Pods("d8-istio").List(ctx, metav1.ListOptions{LabelSelector: istiod.Selector})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	istiods := map[string]state.Istiod{}
-	for _, pod := range pods.Items {
-		if rollout.PodMissing(&pod) == "" {
-			istiods[pod.Labels[istiod.RevisionLabel]] = state.Istiod{Debug: fmt.Sprintf(
-				"%s/api/v1/namespaces/%s/pods/%s:%d/proxy", clients.Config.Host, pod.Namespace, pod.Name, istiodDebugPort)}
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		revision := pod.Labels[istiod.RevisionLabel]
+		if _, reached := istiods[revision]; reached || rollout.PodMissing(pod) != "" {
+			continue
 		}
+		address, err := clients.Forward(ctx, pod.Namespace, pod.Name, istiodDebugPort)
+		if err != nil {
+			return nil, err
+		}
+		istiods[revision] = state.Istiod{Debug: "http://" + address}
 	}
-	return istiods, client, nil
+	return istiods, nil
 }

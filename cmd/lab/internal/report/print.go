@@ -54,6 +54,9 @@ func (c *Cluster) print(w *writer, now time.Time) {
 	for _, check := range c.Checks {
 		if check.OK {
 			w.printf("  √ %s\n", check.Name)
+			if check.Message != "" {
+				w.printf("      %s\n", check.Message)
+			}
 			continue
 		}
 		w.printf("  × %s\n      %s\n      hint: %s\n", check.Name, check.Message, check.Hint)

@@ -204,7 +204,11 @@ func (c *Cluster) ask(ctx context.Context, described state.Cluster, module bool)
 
 func settingsCheck(config *unstructured.Unstructured) Check {
 	check := Check{Name: "the settings of module istio are accepted", OK: true}
-	if message, _, _ := unstructured.NestedString(config.Object, "status", "message"); message != "" {
+	message, _, _ := unstructured.NestedString(config.Object, "status", "message")
+	switch {
+	case strings.HasPrefix(message, "Warning: "):
+		check.Message = message
+	case message != "":
 		check.OK, check.Message, check.Hint = false, message, "correct it with `kubectl edit moduleconfig istio`"
 	}
 	return check

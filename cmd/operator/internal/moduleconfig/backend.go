@@ -197,10 +197,14 @@ func (b *Backend) reconcile(ctx context.Context, name string, object *unstructur
 		reason = reasonNotApplied
 		judged.status.Message = b.unapplied(name, judged.effective, current.Message)
 	}
+	inForce := judged.status.Message == ""
+	if inForce && object != nil {
+		judged.status.Message = b.Schemas[name].warning(judged.effective)
+	}
 
 	errs := []error{b.keep(ctx, name, judged.lastGood)}
 	if object != nil && judged.status != current {
-		if judged.status.Message != "" && judged.status.Message != current.Message {
+		if !inForce && judged.status.Message != current.Message {
 			b.Events.Event(object, corev1.EventTypeWarning, reason, judged.status.Message)
 			b.Logger.Warn("ModuleConfig not in force", slog.String("name", name), slog.String("message", judged.status.Message))
 		}

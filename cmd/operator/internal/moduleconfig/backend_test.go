@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -239,6 +240,30 @@ func TestInvalidSettingsAreExplainedAndDoNotTakeEffect(t *testing.T) {
 		g.Eventually(func() status { return c.status(g, "istio") }).Should(Equal(status{Version: "2"}))
 		g.Eventually(func() bool { return c.isInvalid("istio") }).Should(BeFalse())
 	})
+}
+
+func TestSettingsInForceAreWarnedOfInTheStatusAlone(t *testing.T) {
+	g := NewWithT(t)
+	c := newCluster()
+	c.apply(g, "istio", map[string]any{"enabled": true, "version": 2.0, "settings": inlet("NodePort")})
+	c.runsWith(inlet("NodePort"))
+	backend := c.backend(g)
+	backend.Schemas["istio"].Warn = func(settings map[string]any) []string {
+		if !reflect.DeepEqual(settings, inlet("NodePort")) {
+			return nil
+		}
+		return []string{"node ports are old", "and few"}
+	}
+	start(t, g, backend)
+	says := func() string { return c.status(g, "istio").Message }
+	g.Eventually(says, patience).Should(Equal("Warning: node ports are old; and few"))
+	g.Consistently(c.isInvalid).WithArguments("istio").Should(BeFalse())
+	g.Expect(c.events.Events).NotTo(Receive(), "hook istio_versions makes the Event")
+
+	c.apply(g, "istio", map[string]any{"enabled": true, "version": 2.0, "settings": inlet("LoadBalancer")})
+	g.Eventually(says, patience).Should(BeEmpty())
+	c.apply(g, "istio", map[string]any{"enabled": false, "version": 2.0, "settings": inlet("NodePort")})
+	g.Consistently(says).Should(BeEmpty(), "what is off needs no warning")
 }
 
 func TestReturningToTheSettingsOfTheStartIsNotTakenForAnEcho(t *testing.T) {

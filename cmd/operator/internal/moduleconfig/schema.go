@@ -15,6 +15,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+// warningPrefix begins the message of settings that are in force, and that a person should reconsider.
+const warningPrefix = "Warning: "
+
 // settingsPath is how a person sees the root of the settings.
 const settingsPath = "spec.settings"
 
@@ -27,6 +30,9 @@ type Schema struct {
 	// sense together and at this time. previous are those accepted before, nil if
 	// none were. Each error begins with the setting's name. Nil checks nothing.
 	Sense func(settings, previous map[string]any) error
+	// Warn returns what a person should know at this time of settings that are
+	// in force, one sentence each. Nil warns of nothing.
+	Warn func(settings map[string]any) []string
 }
 
 // NewSchema reads a schema from openapi/config-values.yaml and, because
@@ -112,6 +118,18 @@ func (s *Schema) CheckSense(spec Spec, previous map[string]any) []error {
 		}
 	}
 	return out
+}
+
+// warning is what the status says of settings that are accepted and applied; empty when there is nothing to warn of.
+func (s *Schema) warning(spec Spec) string {
+	if s.Warn == nil || spec.isOff() {
+		return ""
+	}
+	warnings := s.Warn(copySettings(spec.Settings))
+	if len(warnings) == 0 {
+		return ""
+	}
+	return warningPrefix + strings.Join(warnings, "; ")
 }
 
 func (s *Schema) checkVersion(version float64) error {
