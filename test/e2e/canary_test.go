@@ -29,7 +29,7 @@ func TestTheControlPlaneIsUpgradedByCanary(t *testing.T) {
 func upgradeByCanary(t *testing.T, present, next istioversion.Version) {
 	t.Cleanup(func() { // the last one, when the settings are again as they were
 		suite.a.awaitMesh(t, defaultIstio())
-		eventually(t, scheduled, "istiod "+present.Version+" goes", func() string { return suite.a.gone(t, present) })
+		eventually(t, scheduled, "istiod "+present.Version+" goes", func() string { return suite.a.gone(present) })
 		awaitJoined(t)
 	})
 	suite.a.reconfigure(t, map[string]any{"globalVersion": present.Version})

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,6 +18,30 @@ import (
 var stockEnvoy []byte
 
 var envoyFilters = schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1alpha3", Resource: "envoyfilters"}
+
+// adaptationPoll is how soon what a stock Envoy needs is applied again when it is gone.
+const adaptationPoll = time.Second
+
+// KeepAdapted applies what a stock Envoy needs whenever it is gone, until the
+// context ends: it goes with the module's namespace when somebody switches the
+// module off, and proxies must work when the module is on again.
+func (c *Cluster) KeepAdapted(ctx context.Context) {
+	objects, err := kube.Manifests(stockEnvoy)
+	if err != nil || !c.StockEnvoy {
+		return
+	}
+	ticker := time.NewTicker(adaptationPoll)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			// Without the namespace, the CRD or an istiod that checks it, the next attempt is soon.
+			_ = c.Clients.Apply(ctx, envoyFilters, objects[0])
+		}
+	}
+}
 
 // adaptToStockEnvoy applies what a stock Envoy needs, once the module's namespace
 // and Istio's CRDs are there. While an istiod starts, its webhook rejects everything.

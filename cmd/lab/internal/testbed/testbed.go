@@ -184,7 +184,13 @@ func (l *Lab) startClusters(ctx context.Context) error {
 	// The definitions that joins need are there when the operator is: the module's own Pods may take their time.
 	all, starting = errgroup.WithContext(ctx)
 	for _, m := range l.members {
-		all.Go(func() error { return l.installModule(starting, m) })
+		all.Go(func() error {
+			err := l.installModule(starting, m)
+			if err == nil {
+				go m.install.KeepAdapted(ctx)
+			}
+			return err
+		})
 	}
 	all.Go(func() error { return l.join(starting) })
 	return all.Wait()
