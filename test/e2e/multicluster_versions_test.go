@@ -54,13 +54,14 @@ func multiclusterEveryVersionOfIstiodReadsPeers(t *testing.T) {
 		}
 	})
 	t.Run("and again when a kubeconfig was replaced", func(t *testing.T) {
-		var unchanged, keepOwn []func()
+		var kept []func()
 		for _, version := range istioversion.All() {
 			if readsAnew(t, version) {
-				unchanged = append(unchanged, a.mustRun(t, istiodOf(version)))
-				sidecar := a.sidecar(t, pod, version)
-				await(t, sidecar, "istiod "+version.Version+" knows the endpoints of both clusters", shared)
-				keepOwn = append(keepOwn, never(t, sidecar, "istiod "+version.Version+" loses an endpoint of its own cluster", loses(host, own)))
+				sidecar, of := a.sidecar(t, pod, version), "istiod "+version.Version
+				await(t, sidecar, of+" knows the endpoints of both clusters", shared)
+				kept = append(kept, a.mustRun(t, istiodOf(version)),
+					never(t, sidecar, of+" loses an endpoint of its own cluster", loses(host, own)),
+					never(t, sidecar, of+" loses the peer's endpoints", loses(host, a.gatewayOf(t, b))))
 			}
 		}
 		keepReady := a.alwaysReady(t, istiodOf(defaultIstio()).name)
@@ -71,8 +72,8 @@ func multiclusterEveryVersionOfIstiodReadsPeers(t *testing.T) {
 			awaitWithin(t, scheduled, a.sidecar(t, pod, version), "istiod "+version.Version+" reads the peer",
 				all(shared, sendsTo(later, a.gatewayOf(t, b))))
 		}
-		for _, kept := range append(unchanged, keepOwn...) {
-			kept()
+		for _, end := range kept {
+			end()
 		}
 		keepReady()
 	})

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
 	"github.com/deckhouse-mesh/istio/test/mesh"
 )
 
@@ -25,7 +26,7 @@ func TestTrustInAPeerComesAndGoesWithItsFederation(t *testing.T) {
 	suite.a.serve(t, namespace, "web")
 	pod := suite.a.run(t, newPod(namespace, "web", nil, nil))
 	sidecars, installed := map[string]*mesh.Client{}, []component{}
-	for _, version := range suite.a.installedVersions() {
+	for _, version := range istioversion.All() {
 		sidecars[version.Revision()] = suite.a.sidecar(t, pod, version)
 		installed = append(installed, istiodOf(version))
 	}
