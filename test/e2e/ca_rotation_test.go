@@ -127,14 +127,17 @@ func (c *cluster) caInUse(t *testing.T) ca.Bundle {
 // certify has the version's istiod sign a certificate for the namespace's default ServiceAccount.
 func (c *cluster) certify(t *testing.T, version istioversion.Version, namespace string) *mesh.Certificate {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), prompt)
-	defer cancel()
-	certificate, err := mesh.SignCSR(ctx, c.secure(t, version, c.tokenFor(t, namespace, "default", tokenAudience)), mesh.Request{
-		Identity: c.spiffe(t, namespace, "default"), ClusterID: c.described(t).ClusterUUID, Validity: workloadTTL,
+	var certificate *mesh.Certificate
+	// Retried as a sidecar would: istiod may be starting, since its CA is another one.
+	eventually(t, restarted, "istiod "+version.Version+" signs", func() string {
+		ctx, cancel := context.WithTimeout(context.Background(), prompt)
+		defer cancel()
+		var err error
+		certificate, err = mesh.SignCSR(ctx, c.secure(t, version, c.tokenFor(t, namespace, "default", tokenAudience)), mesh.Request{
+			Identity: c.spiffe(t, namespace, "default"), ClusterID: c.described(t).ClusterUUID, Validity: workloadTTL,
+		})
+		return want("", err)("")
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return certificate
 }
 

@@ -101,13 +101,13 @@ func TestWhereNewsAreToldIsMadeAnewWhenNobodyCanWriteIt(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			// Retried, as the exporter may write at the same time.
-			eventually(t, prompt, "it is spoilt", func() string {
+			eventually(t, prompt, "it is corrupt", func() string {
 				if _, err := configMaps.Patch(context.Background(), v1alpha1.FederationRevisions, types.MergePatchType, []byte(test.patch), metav1.PatchOptions{}); err != nil {
 					return err.Error()
 				}
 				return ""
 			})
-			eventually(t, prompt, "it is another one, and says what it said", func() string {
+			eventually(t, restarted, "it is another one, with the same content", func() string {
 				now, err := configMaps.Get(context.Background(), v1alpha1.FederationRevisions, metav1.GetOptions{})
 				switch {
 				case err != nil:
