@@ -96,11 +96,6 @@ test-e2e: images ## Run the end-to-end tests on labs of real nodes; needs root (
 	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
 	@bin/e2e.test -test.v -test.timeout 45m $(if $(RUN),-test.run '$(RUN)')
 
-.PHONY: test-lab
-test-lab: images ## Test the lab itself: nodes, labs side by side, what a killed one leaves; needs root
-	@echo "test: the lab"
-	@go test -tags e2e -count=1 -timeout 20m -v ./test/lab
-
 .PHONY: test-kubernetes
 test-kubernetes: generate tools ## Ask the oldest and the newest supported Kubernetes to accept what is rendered (builds two API servers)
 	@tools/kube/build-apiservers.sh "$(CURDIR)/.cache/tools/kubernetes"

@@ -147,38 +147,19 @@ func TestWhatIsNoDocumentVersionIsOverwritten(t *testing.T) {
 }
 
 func TestTheDocumentVersionOfADeletedFederationIsPruned(t *testing.T) {
-	awaitJoined(t)
-	gone := suite.a.federation(t, suite.b.name)
-	gone.SetName("gone")
-	gone.SetUID("")
-	gone.SetResourceVersion("")
-	gone.Object["spec"].(map[string]any)["trustDomain"] = "gone.local"
-	delete(gone.Object, "status")
-	resources := suite.a.dynamic.Resource(federations)
-	if _, err := resources.Create(context.Background(), gone, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	deleted := false
-	remove := func() {
-		if !deleted {
-			deleted = true
-			if err := resources.Delete(context.Background(), "gone", metav1.DeleteOptions{}); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	t.Cleanup(remove)
-	eventually(t, prompt, "a version of it is written", func() string {
-		if written := suite.a.documentVersions(t); written["gone"] == "" {
+	t.Parallel() // it waits, and has a peer of its own
+	c, peer := suite.b, newFakePeer(t, "pruned.example")
+	c.federate(t, peer.federation("pruned"))
+	eventually(t, prompt, "a version of its documents is written", func() string {
+		if written := c.documentVersions(t); written["pruned"] == "" {
 			return fmt.Sprintf("written are %v", written)
 		}
 		return ""
 	})
-	remove()
-	// After a minute: another replica of the exporter may know the resource already that this one has not seen.
-	eventually(t, time.Minute+prompt, "no version of it is there any more", func() string {
-		written := suite.a.documentVersions(t)
-		if _, still := written["gone"]; still || written[suite.b.name] == "" {
+	c.defederate(t, "pruned")
+	// After a minute: another replica of the exporter may know a new resource already that this one has not seen.
+	eventually(t, time.Minute+prompt, "no version of them is there any more", func() string {
+		if written := c.documentVersions(t); written["pruned"] != "" || written[suite.a.name] == "" {
 			return fmt.Sprintf("written are %v", written)
 		}
 		return ""
