@@ -61,7 +61,7 @@ demo: images ## Show a request that crosses two clusters (root); stays until Ctr
 	@exec bin/lab demo --state-dir "$(DEMO_DIR)" --mode "$(DEMO_MODE)" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
 
 .PHONY: test
-test: test-unit test-api-proxy test-installation test-lab test-e2e ## Run all tests
+test: test-unit test-api-proxy test-installation test-lab test-e2e ## Run all tests but test-kubernetes
 
 .PHONY: test-unit
 test-unit: generate ## Run the tests that need no cluster
@@ -97,26 +97,33 @@ test-e2e: images ## Run the end-to-end tests on labs of real nodes; needs root (
 	@bin/e2e.test -test.v -test.timeout 45m $(if $(RUN),-test.run '$(RUN)')
 
 .PHONY: test-kubernetes
-test-kubernetes: generate tools ## Ask the oldest and the newest supported Kubernetes to accept what is rendered (builds two API servers)
+test-kubernetes: generate tools ## Ask the oldest and the newest supported Kubernetes to accept what is rendered (builds one more API server)
 	@tools/kube/build-apiservers.sh "$(CURDIR)/.cache/tools/kubernetes"
 	@go test -tags kubernetes -count=1 -timeout 10m ./test/kubernetes/...
 
 .PHONY: bench
-bench: build tools ## Measure federation and the API proxy at scale (BENCH_SERVICES=100,1000 BENCH_PEERS=1 BENCH_PARTS=import,publish,serve,proxy)
-	@tools/kubectl/build.sh "$(CURDIR)/.cache/tools/kubectl"
-	@go run ./test/bench
+bench: REVISIONS ?= default
+bench: images ## Measure at scale, on labs of real nodes; needs root (BENCH_SERVICES=100,1000 BENCH_PEERS=1 BENCH_PARTS=import,publish,serve,request,proxy)
+	@go build -o bin/bench ./test/bench
+	@exec bin/bench
 
 .PHONY: bench-go
 bench-go: generate ## Run the Go benchmarks
 	@go test -run '^$$' -bench . -benchmem $(UNIT) | grep -v 'no test files'
 
 .PHONY: lint
-lint: generate ## Run go vet and golangci-lint (built on first use, some minutes)
-	@go vet ./...
+lint: generate ## Run golangci-lint, go vet among its linters, and govulncheck (built on first use, some minutes)
 	@$(LINT) run ./...
+	@go run ./tools/vulncheck
+
+.PHONY: istio-patches
+istio-patches: ## Compare the Istio that is run with the newest patches upstream (ISTIO_REPOSITORY=URL)
+	@mkdir -p bin
+	@go build -o bin/istio-patches ./tools/istiopatches
+	@bin/istio-patches
 
 .PHONY: clean
 clean: ## Remove what was built and generated here, unless a node of a lab lives; other people's programs stay in their cache
 	@if [[ -x bin/lab ]]; then for dir in .cache/lab "$(DEMO_DIR)"; do [[ ! -d $$dir ]] || bin/lab down --state-dir "$$dir"; done; fi
 	@if nodes=$$(pgrep -af '^lab-node-init '); then echo "clean: these nodes of a lab live; stop it with \`lab down --state-dir DIR\`:" >&2; echo "$$nodes" >&2; exit 1; fi
-	@rm -rf bin .cache charts crds/istio crds/operator files
+	@rm -rf bin .cache charts crds/istio crds/operator files tools/traefik/.lego

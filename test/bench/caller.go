@@ -27,13 +27,14 @@ type caller struct {
 	size int
 }
 
-func newCaller(peer *fakePeer, address, cluster string) *caller {
+// newCaller of the documents below the endpoint, which ends in a slash.
+func newCaller(peer *fakePeer, endpoint, cluster string) *caller {
 	transport := &http.Transport{
 		ForceAttemptHTTP2: true,
 		TLSClientConfig:   insecure(),
 	}
 	return &caller{
-		peer: peer, url: "https://" + address + "/metadata/" + metadata.FederationPath, cluster: cluster,
+		peer: peer, url: endpoint + metadata.FederationPath, cluster: cluster,
 		client: &http.Client{Transport: transport, Timeout: (longest + 30) * time.Second},
 	}
 }
@@ -82,7 +83,7 @@ func (c *caller) fetch(ctx context.Context) error {
 	return err
 }
 
-// awaitAdmission waits until the peer is a neighbour and the document has something of each Service.
+// awaitAdmission waits until the peer may read and the document has something of each Service.
 func (c *caller) awaitAdmission(ctx context.Context, services int) error {
 	const leastOfService = 100 // bytes
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
@@ -92,8 +93,8 @@ func (c *caller) awaitAdmission(ctx context.Context, services int) error {
 		if err == nil && status == http.StatusOK && c.size >= services*leastOfService {
 			return nil
 		}
-		if status == 0 || pause(ctx, 500*time.Millisecond) != nil {
-			return fmt.Errorf("the exporter does not let %s in, or lacks Services: %d, %d bytes: %w", c.peer.name, status, c.size, errors.Join(err, ctx.Err()))
+		if pause(ctx, 500*time.Millisecond) != nil {
+			return fmt.Errorf("the exporter does not admit %s, or lacks Services: %d, %d bytes: %w", c.peer.name, status, c.size, errors.Join(err, ctx.Err()))
 		}
 	}
 }
@@ -126,7 +127,7 @@ func hold(ctx context.Context, callers []*caller) []<-chan answered {
 	return all
 }
 
-// lastOf waits for all answers and tells when the last came.
+// lastOf waits for all answers and returns when the last came.
 func lastOf(all []<-chan answered) (last time.Time, err error) {
 	for _, answers := range all {
 		got := <-answers

@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,70 +24,107 @@ const (
 
 // imported is what was measured in a cluster that imports services.
 type imported struct {
-	services, peers int
-	// coldStart is from the creation of the resources to the last ServiceEntry.
-	coldStart          time.Duration
-	coldOperator       usage
-	changes            []time.Duration
-	operator, exporter usage
-	// operatorIdle and exporterIdle are how much is computed in a second in which nothing changes;
-	// operatorEach and exporterEach what a change costs besides.
-	operatorIdle, exporterIdle time.Duration
-	operatorEach, exporterEach time.Duration
-	// each is what was written for each change, sent how many bytes the API server was sent for it.
-	each []map[string]writes
-	sent []int
+	Services, Peers int
+	// ColdStart is from the creation of the resources to the last ServiceEntry.
+	ColdStart          time.Duration
+	Changes            []time.Duration
+	Operator, Exporter cost
+	// Each is what was written for each change, Sent how many bytes the API server was sent for it.
+	Each []map[string]writes
+	Sent []int
+	// Load of the machine in the minute before the end.
+	Load string
+}
+
+// cost of a program.
+type cost struct {
+	// Idle is what it computes in a second in which nothing changes; Cold and Each are without that:
+	// of all services at once, and of a change.
+	Idle, Cold, Each time.Duration
+	// Memory is the working set after the changes, Largest the largest that was seen, in MiB.
+	Memory, Largest float64
 }
 
 func (r imported) String() string {
 	return fmt.Sprintf("%d services of %d peers: cold start %s, a change p50 %s p99 %s",
-		r.services, r.peers, short(r.coldStart), short(percentile(r.changes, 50)), short(percentile(r.changes, 99)))
+		r.Services, r.Peers, short(r.ColdStart), short(percentile(r.Changes, 50)), short(percentile(r.Changes, 99)))
+}
+
+// importing is a measurement that goes on.
+type importing struct {
+	*imported
+	cluster *cluster
+	account *ledger
+	peers   []*fakePeer
+	meters  []*meter // of operator and exporter
 }
 
 // measureImport joins so many peers, with so many services altogether, to a new
 // cluster, and publishes one more Service again and again.
-func measureImport(ctx context.Context, services, peers, tries int) (row imported, err error) {
-	row = imported{services: services, peers: peers}
-	neighbours, closePeers, err := newFakePeers(peers, services)
-	if err != nil {
-		return row, err
+func measureImport(ctx context.Context, c *cluster, services, peers, tries int) (*imported, error) {
+	row := importing{imported: &imported{Services: services, Peers: peers}, cluster: c}
+	var closePeers func()
+	var err error
+	if row.peers, closePeers, err = newFakePeers(peers, services); err != nil {
+		return nil, err
 	}
 	defer closePeers()
-	c, err := startCluster(ctx)
-	if err != nil {
-		return row, err
-	}
-	defer func() { err = errors.Join(err, c.stop()) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	account, err := open(ctx, c.dynamic)
-	if err != nil {
-		return row, err
+	if row.account, err = open(ctx, c.dynamic); err != nil {
+		return nil, err
 	}
-	operator, err := c.process(operatorName)
-	if err != nil {
-		return row, err
+	for _, component := range []component{operatorComponent, exporterComponent} {
+		meter, err := startMeter(ctx, c, component)
+		if err != nil {
+			return nil, err
+		}
+		row.meters = append(row.meters, meter)
 	}
-	exporter, err := c.process(exporterName)
-	if err != nil {
-		return row, err
+	if err := row.measure(ctx, tries); err != nil {
+		return nil, err
 	}
-	if err := row.start(ctx, c, account, operator, neighbours); err != nil {
-		return row, err
-	}
-	if err := row.rest(ctx, account, operator, exporter); err != nil {
-		return row, err
-	}
-	if err := row.change(ctx, c, account, operator, exporter, neighbours, tries); err != nil {
-		return row, err
-	}
-	// A restarted process would have begun to count anew.
-	for name, before := range map[string]process{operatorName: operator, exporterName: exporter} {
-		if after, err := c.process(name); err != nil || after != before {
-			return row, errors.Join(err, fmt.Errorf("%s was process %d and is %d: it ended in between", name, before, after))
+	for _, meter := range row.meters {
+		if err := meter.program.checkSame(ctx); err != nil {
+			return nil, err
 		}
 	}
-	return row, nil
+	row.Load, _, _ = strings.Cut(loadAverage(), " ")
+	return row.imported, nil
+}
+
+// measure a cold start, rest, and changes, with a look at the programs before and after each.
+func (r *importing) measure(ctx context.Context, tries int) error {
+	var looks [][]sample
+	for _, phase := range []func() error{
+		func() error { return nil },
+		func() error { return r.start(ctx) },
+		func() error { return r.account.settle(ctx, resting) },
+		func() error { return r.change(ctx, tries) },
+	} {
+		if err := phase(); err != nil {
+			return err
+		}
+		var seen []sample
+		for _, meter := range r.meters {
+			sample, err := meter.now(ctx)
+			if err != nil {
+				return err
+			}
+			seen = append(seen, sample)
+		}
+		looks = append(looks, seen)
+	}
+	for index, into := range []*cost{&r.Operator, &r.Exporter} {
+		between := func(phase int) usage { return r.meters[index].between(looks[phase-1][index], looks[phase][index]) }
+		cold, rest, changes := between(1), between(2), between(3)
+		idle := rest.perSecond()
+		*into = cost{
+			Idle: idle, Cold: cold.beyond(idle), Each: changes.beyond(idle) / time.Duration(tries),
+			Memory: changes.Memory, Largest: changes.Largest,
+		}
+	}
+	return nil
 }
 
 // newFakePeers divides the services among the peers.
@@ -124,124 +161,77 @@ func (c *cluster) federate(ctx context.Context, peers []*fakePeer) error {
 }
 
 // start joins the peers and waits for all their services.
-func (r *imported) start(ctx context.Context, c *cluster, account *ledger, operator process, peers []*fakePeer) error {
-	used, err := operator.measure()
-	if err != nil {
-		return err
-	}
-	progress("cold start: %d services of %d peers", r.services, r.peers)
+func (r *importing) start(ctx context.Context) error {
+	progress("cold start: %d services of %d peers", r.Services, r.Peers)
 	waiting, cancel := context.WithTimeout(ctx, coldStartTimeout)
 	defer cancel()
 	begun := time.Now()
-	if err := c.federate(ctx, peers); err != nil {
+	if err := r.cluster.federate(ctx, r.peers); err != nil {
 		return err
 	}
-	told := begun
-	err = account.await(waiting, func() bool {
-		if time.Since(told) > 10*time.Second {
-			told = time.Now()
-			progress("%d of %d services have come", account.entries, r.services)
+	reported := begun
+	err := r.account.await(waiting, func() bool {
+		if time.Since(reported) > 10*time.Second {
+			reported = time.Now()
+			progress("%d of %d services have come", r.account.entries, r.Services)
 		}
-		return account.entries >= r.services
+		return r.account.entries >= r.Services
 	})
 	if err != nil {
-		return fmt.Errorf("after %s, %d of %d ServiceEntries have come: %w", short(time.Since(begun)), account.count(), r.services, err)
+		return fmt.Errorf("after %s, %d of %d ServiceEntries have come: %w", short(time.Since(begun)), r.account.count(), r.Services, err)
 	}
-	r.coldStart = time.Since(begun)
-	progress("all services came in %s", short(r.coldStart))
-	if err := account.settle(ctx, 3*time.Second); err != nil {
-		return err
-	}
-	r.coldOperator, err = used.read()
-	return err
+	r.ColdStart = time.Since(begun)
+	progress("all services came in %s", short(r.ColdStart))
+	return r.account.settle(ctx, 3*time.Second)
 }
 
-// rest measures what the processes compute while nothing changes.
-func (r *imported) rest(ctx context.Context, account *ledger, operator, exporter process) error {
-	ofOperator, err := operator.measure()
-	if err != nil {
-		return err
-	}
-	ofExporter, err := exporter.measure()
-	if err != nil {
-		return err
-	}
-	begun := time.Now()
-	if err := account.settle(ctx, resting); err != nil {
-		return err
-	}
-	rested := time.Since(begun).Seconds()
-	if r.operator, err = ofOperator.read(); err != nil {
-		return err
-	}
-	if r.exporter, err = ofExporter.read(); err != nil {
-		return err
-	}
-	r.operatorIdle = time.Duration(float64(r.operator.cpu) / rested)
-	r.exporterIdle = time.Duration(float64(r.exporter.cpu) / rested)
-	return nil
-}
-
-// change publishes services one by one, at the peers in turn.
-func (r *imported) change(ctx context.Context, c *cluster, account *ledger, operator, exporter process, peers []*fakePeer, tries int) error {
-	ofOperator, err := operator.measure()
-	if err != nil {
-		return err
-	}
-	ofExporter, err := exporter.measure()
-	if err != nil {
-		return err
-	}
-	begunAll := time.Now()
+// change publishes one more Service, and again.
+func (r *importing) change(ctx context.Context, tries int) error {
 	for try := range tries {
-		peer, name := peers[try%len(peers)], fmt.Sprintf("new-%05d", try)
-		show, err := peer.publish(name)
+		took, err := r.changeOnce(ctx, r.peers[try%len(r.peers)], fmt.Sprintf("new-%05d", try))
 		if err != nil {
 			return err
 		}
-		before := account.snapshot()
-		sentBefore, err := c.sent(ctx)
-		if err != nil {
-			return err
-		}
-		// The operator looks for work at intervals: a change must not always come at the same point of them.
-		if err := pause(ctx, rand.N(time.Second)); err != nil { //nolint:gosec // nobody gains by guessing it
-			return err
-		}
-		waiting, cancel := context.WithTimeout(ctx, changeTimeout)
-		begun := time.Now()
-		show()
-		at, err := account.arrival(waiting, peer.hostname(name))
-		cancel()
-		if err != nil {
-			return err
-		}
-		r.changes = append(r.changes, at.Sub(begun))
-		if err := account.settle(ctx, quiet); err != nil {
-			return err
-		}
-		r.each = append(r.each, account.since(before))
-		sentAfter, err := c.sent(ctx)
-		if err != nil {
-			return err
-		}
-		r.sent = append(r.sent, sentAfter-sentBefore)
 		if (try+1)%10 == 0 {
-			progress("%d of %d changes, the last in %s", try+1, tries, short(at.Sub(begun)))
+			progress("%d of %d changes, the last in %s", try+1, tries, short(took))
 		}
 	}
-	if r.operator, err = ofOperator.read(); err != nil {
-		return err
-	}
-	if r.exporter, err = ofExporter.read(); err != nil {
-		return err
-	}
-	took := time.Since(begunAll).Seconds()
-	each := func(used usage, idle time.Duration) time.Duration {
-		return max(used.cpu-time.Duration(float64(idle)*took), 0) / time.Duration(tries)
-	}
-	r.operatorEach, r.exporterEach = each(r.operator, r.operatorIdle), each(r.exporter, r.exporterIdle)
 	return nil
+}
+
+func (r *importing) changeOnce(ctx context.Context, peer *fakePeer, name string) (time.Duration, error) {
+	show, err := peer.publish(name)
+	if err != nil {
+		return 0, err
+	}
+	before := r.account.snapshot()
+	sentBefore, err := r.cluster.sent(ctx)
+	if err != nil {
+		return 0, err
+	}
+	// The operator looks for work at intervals: a change must not always come at the same point of them.
+	if err := pause(ctx, rand.N(time.Second)); err != nil { //nolint:gosec // nobody gains by guessing it
+		return 0, err
+	}
+	waiting, cancel := context.WithTimeout(ctx, changeTimeout)
+	defer cancel()
+	begun := time.Now()
+	show()
+	at, err := r.account.arrival(waiting, peer.hostname(name))
+	if err != nil {
+		return 0, err
+	}
+	if err := r.account.settle(ctx, quiet); err != nil {
+		return 0, err
+	}
+	sentAfter, err := r.cluster.sent(ctx)
+	if err != nil {
+		return 0, err
+	}
+	took := at.Sub(begun)
+	r.Changes = append(r.Changes, took)
+	r.Each, r.Sent = append(r.Each, r.account.since(before)), append(r.Sent, sentAfter-sentBefore)
+	return took, nil
 }
 
 func pause(ctx context.Context, duration time.Duration) error {
@@ -257,14 +247,14 @@ func pause(ctx context.Context, duration time.Duration) error {
 
 // typical is the change whose number of bytes is in the middle.
 func (r imported) typical() map[string]writes {
-	return slices.SortedFunc(slices.Values(r.each), func(a, b map[string]writes) int {
-		return sum(a).bytes - sum(b).bytes
-	})[len(r.each)/2]
+	return slices.SortedFunc(slices.Values(r.Each), func(a, b map[string]writes) int {
+		return sum(a).Bytes - sum(b).Bytes
+	})[len(r.Each)/2]
 }
 
 // typicalSent is the number of bytes sent for the change in the middle.
 func (r imported) typicalSent() int {
-	return slices.Sorted(slices.Values(r.sent))[len(r.sent)/2]
+	return slices.Sorted(slices.Values(r.Sent))[len(r.Sent)/2]
 }
 
 func sum(all map[string]writes) (total writes) {

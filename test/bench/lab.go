@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,115 +9,107 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
-
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
+	"syscall"
+	"time"
 )
 
-const (
-	operatorName = "operator"
-	exporterName = "metadata-exporter"
+// stopGrace is how long the program in the fabric may take to end.
+const stopGrace = 20 * time.Second
+
+// recipe of a lab.
+type recipe struct {
+	clusters int
+	flags    []string
+	// present is the state dir of a lab that runs, to use instead of a new one.
+	present string
+}
+
+var (
+	// alone: one cluster that nothing was ever done with. This program reaches its Pods by their addresses.
+	alone = recipe{clusters: 1, flags: []string{"--network", "flat"}}
+	// federated: two sovereign clusters.
+	federated = recipe{clusters: 2}
 )
 
-// cluster is a lab of one cluster.
-type cluster struct {
-	stateDir, uuid string
-	typed          kubernetes.Interface
-	dynamic        dynamic.Interface
-}
-
-// labState is the part of lab.json that is needed here.
-type labState struct {
-	Clusters []struct {
-		Name        string `json:"name"`
-		ClusterUUID string `json:"clusterUUID"`
-		Processes   []struct {
-			Name string `json:"name"`
-			PID  int    `json:"pid"`
-		} `json:"processes"`
-	} `json:"clusters"`
-}
-
-// startCluster starts a lab that nothing was ever done with. The caller stops it.
-func startCluster(ctx context.Context) (_ *cluster, err error) {
-	dir, err := os.MkdirTemp("", "istio-bench-")
+// inLab has this program run an errand in the fabric of a lab, and reads its result.
+func inLab(ctx context.Context, wanted recipe, todo errand, result any) error {
+	dir, stop, err := openLab(ctx, wanted)
 	if err != nil {
-		return nil, fmt.Errorf("make a folder for the lab: %w", err)
-	}
-	c := &cluster{stateDir: dir}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, c.stop())
-		}
-	}()
-	progress("starting a lab in %s", dir)
-	if err := lab(ctx, "up", "--clusters", "1", "--state-dir", dir, "--detach"); err != nil {
-		return nil, err
-	}
-	state, err := c.state()
-	if err != nil {
-		return nil, err
-	}
-	c.uuid = state.Clusters[0].ClusterUUID
-	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(dir, state.Clusters[0].Name, "kubeconfig"))
-	if err != nil {
-		return nil, fmt.Errorf("read the lab's kubeconfig: %w", err)
-	}
-	config.QPS = -1
-	if c.typed, err = kubernetes.NewForConfig(config); err != nil {
-		return nil, fmt.Errorf("make a client: %w", err)
-	}
-	if c.dynamic, err = dynamic.NewForConfig(config); err != nil {
-		return nil, fmt.Errorf("make a client: %w", err)
-	}
-	return c, nil
-}
-
-func (c *cluster) state() (labState, error) {
-	var state labState
-	content, err := os.ReadFile(filepath.Join(c.stateDir, "lab.json"))
-	if err == nil {
-		err = json.Unmarshal(content, &state)
-	}
-	if err == nil && len(state.Clusters) == 0 {
-		err = errors.New("it has no clusters")
-	}
-	if err != nil {
-		return state, fmt.Errorf("read lab.json of the lab in %s: %w", c.stateDir, err)
-	}
-	return state, nil
-}
-
-// process of that name, as it runs now.
-func (c *cluster) process(name string) (process, error) {
-	state, err := c.state()
-	if err != nil {
-		return 0, err
-	}
-	for _, found := range state.Clusters[0].Processes {
-		if found.Name == name && found.PID != 0 {
-			return process(found.PID), nil
-		}
-	}
-	return 0, fmt.Errorf("the lab in %s has no process %s", c.stateDir, name)
-}
-
-// stop the lab; its folder goes with it.
-func (c *cluster) stop() error {
-	// Even when the benchmark was interrupted.
-	if err := lab(context.Background(), "down", "--state-dir", c.stateDir); err != nil {
 		return err
 	}
-	return os.RemoveAll(c.stateDir)
+	todo.StateDir = dir
+	err = send(ctx, todo, result)
+	return errors.Join(err, stop(err != nil && ctx.Err() == nil))
 }
 
-// lab runs bin/lab and shows what it says only when it fails.
-func lab(ctx context.Context, args ...string) error {
-	output, err := exec.CommandContext(ctx, filepath.Join("bin", "lab"), args...).CombinedOutput()
+// openLab starts a lab, unless the recipe names one. What it returns stops what was started here.
+func openLab(ctx context.Context, wanted recipe) (dir string, stop func(failed bool) error, err error) {
+	if wanted.present != "" {
+		dir, err = filepath.Abs(wanted.present)
+		return dir, func(bool) error { return nil }, err
+	}
+	if dir, err = os.MkdirTemp("", "istio-bench-"); err != nil {
+		return "", nil, fmt.Errorf("make a folder for the lab: %w", err)
+	}
+	progress("starting a lab of %d clusters in %s", wanted.clusters, dir)
+	args := []string{"up", "--clusters", strconv.Itoa(wanted.clusters), "--nodes", "1", "--state-dir", dir, "--detach"}
+	if _, err := lab(ctx, append(args, wanted.flags...)...); err != nil {
+		return "", nil, errors.Join(err, stopLab(dir, false))
+	}
+	return dir, func(failed bool) error { return stopLab(dir, failed) }, nil
+}
+
+// stopLab and remove its folder, unless that is to explain a failure.
+func stopLab(dir string, failed bool) error {
+	// Even when the benchmark was interrupted.
+	ctx := context.Background()
+	if failed {
+		folder, err := lab(ctx, "collect", "--state-dir", dir)
+		if err != nil {
+			folder = err.Error()
+		}
+		progress("what may explain the failure: %s", folder)
+	}
+	if _, err := lab(ctx, "down", "--state-dir", dir); err != nil || failed {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
+func labProgram() string { return filepath.Join("bin", "lab") }
+
+// lab runs bin/lab and returns what it reports.
+func lab(ctx context.Context, args ...string) (string, error) {
+	output, err := exec.CommandContext(ctx, labProgram(), args...).CombinedOutput()
+	text := strings.TrimSpace(string(output))
 	if err != nil {
-		return fmt.Errorf("bin/lab %s: %w (was it built? `make build tools`): %s", args[0], err, strings.TrimSpace(string(output)))
+		return text, fmt.Errorf("bin/lab %s: %w (was it built? `make images`): %s", args[0], err, text)
+	}
+	return text, nil
+}
+
+// send this program on an errand in the fabric of the lab.
+func send(ctx context.Context, todo errand, result any) error {
+	order, err := json.Marshal(todo)
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	command := exec.CommandContext(ctx, labProgram(), "exec", "--state-dir", todo.StateDir, "--", self, errandArgument)
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = stopGrace
+	command.Stdin, command.Stderr = bytes.NewReader(order), os.Stderr
+	output, err := command.Output()
+	if err != nil {
+		return fmt.Errorf("the part %s in the fabric of the lab in %s: %w", todo.Part, todo.StateDir, err)
+	}
+	if err := json.Unmarshal(output, result); err != nil {
+		return fmt.Errorf("read the result of the part %s: %w", todo.Part, err)
 	}
 	return nil
 }

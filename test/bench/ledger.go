@@ -9,14 +9,10 @@ import (
 	"sync"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/tools/cache"
-	watchtools "k8s.io/client-go/tools/watch"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 )
@@ -58,46 +54,26 @@ type ledger struct {
 }
 
 // writes of one resource: how often, and the size of all states written, as JSON.
-type writes struct{ count, bytes int }
+type writes struct{ Count, Bytes int }
 
 func (w writes) plus(other writes) writes {
-	return writes{w.count + other.count, w.bytes + other.bytes}
+	return writes{w.Count + other.Count, w.Bytes + other.Bytes}
 }
 
 // open starts an account; it ends with ctx.
 func open(ctx context.Context, client dynamic.Interface) (*ledger, error) {
 	l := &ledger{arrived: map[string]time.Time{}, writes: map[string]writes{}, changed: make(chan struct{})}
 	for _, resource := range written {
-		client := client.Resource(resource)
-		present, err := client.List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return nil, fmt.Errorf("list %s: %w", resource.Resource, err)
+		if err := follow(ctx, client, resource, l); err != nil {
+			return nil, err
 		}
-		watcher, err := watchtools.NewRetryWatcherWithContext(ctx, present.GetResourceVersion(), &cache.ListWatch{
-			WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-				return client.Watch(ctx, options)
-			},
-		})
-		if err != nil {
-			return nil, fmt.Errorf("watch %s: %w", resource.Resource, err)
-		}
-		go func() {
-			for event := range watcher.ResultChan() {
-				l.note(resource, event)
-			}
-		}()
 	}
 	return l, nil
 }
 
-func (l *ledger) note(resource schema.GroupVersionResource, event watch.Event) {
+func (l *ledger) note(resource schema.GroupVersionResource, kind watch.EventType, object *unstructured.Unstructured) {
 	now := time.Now()
-	if event.Type == watch.Error {
-		l.fail(fmt.Errorf("watch %s: %w", resource.Resource, apierrors.FromObject(event.Object)))
-		return
-	}
-	object, ok := event.Object.(*unstructured.Unstructured)
-	if !ok || event.Type == watch.Bookmark || object.GetAnnotations()[leaderAnnotation] != "" {
+	if object.GetAnnotations()[leaderAnnotation] != "" {
 		return
 	}
 	encoded, err := json.Marshal(object.Object)
@@ -108,7 +84,7 @@ func (l *ledger) note(resource schema.GroupVersionResource, event watch.Event) {
 	defer l.mu.Unlock()
 	l.last = now
 	l.writes[resource.Resource] = l.writes[resource.Resource].plus(writes{1, len(encoded)})
-	if resource == serviceEntries && event.Type == watch.Added {
+	if resource == serviceEntries && kind == watch.Added {
 		l.entries++
 		hosts, _, _ := unstructured.NestedStringSlice(object.Object, "spec", "hosts")
 		for _, host := range hosts {
@@ -125,7 +101,7 @@ func (l *ledger) fail(err error) {
 	l.wake()
 }
 
-// wake tells whoever waits that something has changed; l.mu is held.
+// wake whoever waits for a change; l.mu is held.
 func (l *ledger) wake() {
 	close(l.changed)
 	l.changed = make(chan struct{})
@@ -159,7 +135,7 @@ func (l *ledger) await(ctx context.Context, done func() bool) error {
 	}
 }
 
-// arrival waits for the ServiceEntry of a host and tells when it came.
+// arrival waits for the ServiceEntry of a host and returns when it came.
 func (l *ledger) arrival(ctx context.Context, host string) (at time.Time, err error) {
 	err = l.await(ctx, func() (came bool) {
 		at, came = l.arrived[host]
@@ -195,8 +171,8 @@ func (l *ledger) since(before map[string]writes) map[string]writes {
 	now := l.snapshot()
 	for resource, total := range now {
 		earlier := before[resource]
-		now[resource] = writes{total.count - earlier.count, total.bytes - earlier.bytes}
-		if now[resource].count == 0 {
+		now[resource] = writes{total.Count - earlier.Count, total.Bytes - earlier.Bytes}
+		if now[resource].Count == 0 {
 			delete(now, resource)
 		}
 	}

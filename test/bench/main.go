@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -13,23 +14,41 @@ import (
 
 // plan is what to measure, from the environment.
 type plan struct {
-	// services are the numbers of services, of all peers together; peers the numbers of peers.
-	services, peers []int
-	// tries is how many changes are timed.
-	tries int
-	// published and waiters are the exporter's load: labelled Services, and long polls of as many peers.
-	published, waiters int
-	// pods are the objects of a list, and watches those that a proxy holds, in the part proxy.
-	pods, watches int
-	// parts to run: import, publish, serve, proxy.
-	parts map[string]bool
+	// Services are the numbers of services, of all peers together; Peers the numbers of peers.
+	Services, Peers []int
+	// Tries is how many changes are timed; Requests, how many labels until an answered request.
+	Tries, Requests int
+	// Published and Waiters are the exporter's load: labelled Services, and long polls of as many peers.
+	Published, Waiters int
+	// Pods are the objects of a list, and Watches those that a proxy holds, in the part proxy.
+	Pods, Watches int
+	// Parts to run, of those in allParts.
+	Parts map[string]bool
+	// StateDir of a lab that runs, for the part request; empty for one of its own.
+	StateDir string
 }
+
+// Parts.
+const (
+	importPart  = "import"
+	publishPart = "publish"
+	servePart   = "serve"
+	requestPart = "request"
+	proxyPart   = "proxy"
+)
+
+var allParts = []string{importPart, publishPart, servePart, requestPart, proxyPart}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	work := run
-	if len(os.Args) == 2 && os.Args[1] == loadArgument {
-		work = func(context.Context) error { return generateLoad(os.Stdin, os.Stdout) }
+	if len(os.Args) == 2 {
+		switch os.Args[1] {
+		case loadArgument:
+			work = func(context.Context) error { return generateLoad(os.Stdin, os.Stdout) }
+		case errandArgument:
+			work = func(ctx context.Context) error { return runErrand(ctx, os.Stdin, os.Stdout) }
+		}
 	}
 	err := work(ctx)
 	stop()
@@ -44,31 +63,64 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var report report
-	report.machine = describeMachine()
-	if todo.parts["import"] {
-		for _, peers := range todo.peers {
-			for _, services := range todo.services {
-				row, err := measureImport(ctx, services, peers, todo.tries)
-				if err != nil {
-					return fmt.Errorf("%d services of %d peers: %w", services, peers, err)
-				}
-				report.imports = append(report.imports, row)
-				progress("%s", row)
+	all := report{machine: describeMachine()}
+	for _, part := range []func(context.Context, plan, *report) error{runImports, runExporter, runRequests, runProxy} {
+		if err := part(ctx, todo, &all); err != nil {
+			return err
+		}
+	}
+	all.print(os.Stdout)
+	return nil
+}
+
+func runImports(ctx context.Context, todo plan, into *report) error {
+	if !todo.Parts[importPart] {
+		return nil
+	}
+	for _, peers := range todo.Peers {
+		for _, services := range todo.Services {
+			var row imported
+			if err := inLab(ctx, alone, errand{Part: importPart, Services: services, Peers: peers, Plan: todo}, &row); err != nil {
+				return fmt.Errorf("%d services of %d peers: %w", services, peers, err)
 			}
+			into.imports = append(into.imports, row)
+			progress("%s", row)
 		}
 	}
-	if todo.parts["publish"] || todo.parts["serve"] {
-		if report.published, err = measureExporter(ctx, todo); err != nil {
-			return fmt.Errorf("the exporter with %d Services and %d waiting peers: %w", todo.published, todo.waiters, err)
-		}
+	return nil
+}
+
+func runExporter(ctx context.Context, todo plan, into *report) error {
+	if !todo.Parts[publishPart] && !todo.Parts[servePart] {
+		return nil
 	}
-	if todo.parts["proxy"] {
-		if report.proxied, err = measureProxy(ctx, todo); err != nil {
-			return fmt.Errorf("the API proxy before %d Pods: %w", todo.pods, err)
-		}
+	into.published = &published{}
+	if err := inLab(ctx, alone, errand{Part: publishPart, Plan: todo}, into.published); err != nil {
+		return fmt.Errorf("the exporter with %d Services and %d waiting peers: %w", todo.Published, todo.Waiters, err)
 	}
-	report.print(os.Stdout)
+	return nil
+}
+
+func runRequests(ctx context.Context, todo plan, into *report) error {
+	if !todo.Parts[requestPart] {
+		return nil
+	}
+	into.requested = &requested{}
+	recipe := federated
+	recipe.present = todo.StateDir
+	if err := inLab(ctx, recipe, errand{Part: requestPart, Plan: todo}, into.requested); err != nil {
+		return fmt.Errorf("requests between two clusters: %w", err)
+	}
+	return nil
+}
+
+func runProxy(ctx context.Context, todo plan, into *report) (err error) {
+	if !todo.Parts[proxyPart] {
+		return nil
+	}
+	if into.proxied, err = measureProxy(ctx, todo); err != nil {
+		return fmt.Errorf("the API proxy before %d Pods: %w", todo.Pods, err)
+	}
 	return nil
 }
 
@@ -90,29 +142,26 @@ func readPlan(getenv func(string) string) (plan, error) {
 		return read
 	}
 	todo := plan{
-		services: numbers("BENCH_SERVICES", "100,1000,10000"), peers: numbers("BENCH_PEERS", "1,10"),
-		tries: numbers("BENCH_TRIES", "20")[0], published: numbers("BENCH_PUBLISHED", "10000")[0],
-		waiters: numbers("BENCH_WAITERS", "200")[0],
-		pods:    numbers("BENCH_PODS", "5000")[0], watches: numbers("BENCH_WATCHES", "100")[0], parts: map[string]bool{},
+		Services: numbers("BENCH_SERVICES", "100,1000,10000"), Peers: numbers("BENCH_PEERS", "1,10"),
+		Tries: numbers("BENCH_TRIES", "20")[0], Requests: numbers("BENCH_REQUESTS", "50")[0],
+		Published: numbers("BENCH_PUBLISHED", "10000")[0], Waiters: numbers("BENCH_WAITERS", "200")[0],
+		Pods: numbers("BENCH_PODS", "5000")[0], Watches: numbers("BENCH_WATCHES", "100")[0],
+		Parts: map[string]bool{}, StateDir: getenv("BENCH_STATE_DIR"),
 	}
 	parts := getenv("BENCH_PARTS")
 	if parts == "" {
-		parts = "import,publish,serve,proxy"
+		parts = strings.Join(allParts, ",")
 	}
 	for part := range strings.SplitSeq(parts, ",") {
-		switch part {
-		case "import", "publish", "serve", "proxy":
-			todo.parts[part] = true
-		default:
-			problem = fmt.Errorf("BENCH_PARTS=%s: %q is none of import, publish, serve, proxy", parts, part)
+		if !slices.Contains(allParts, part) {
+			problem = fmt.Errorf("BENCH_PARTS=%s: %q is none of %s", parts, part, strings.Join(allParts, ", "))
 		}
+		todo.Parts[part] = true
 	}
 	return todo, problem
 }
 
-var started = time.Now()
-
-// progress tells whoever waits what is going on.
+// progress reports what is going on to whoever waits.
 func progress(format string, arguments ...any) {
-	fmt.Fprintf(os.Stderr, "bench %5.0fs  %s\n", time.Since(started).Seconds(), fmt.Sprintf(format, arguments...))
+	fmt.Fprintf(os.Stderr, "bench %s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, arguments...))
 }

@@ -1,12 +1,21 @@
 package main
 
 import (
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,7 +28,10 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-// fakePeer is a neighbour whose document this process writes and serves as a
+// addressVariable holds an address of the fabric that every Pod reaches. `lab exec` sets it.
+const addressVariable = "LAB_ADDRESS"
+
+// fakePeer is a peer whose document this process writes and serves as a
 // metadata-exporter does: prepared, with an ETag, held on request.
 type fakePeer struct {
 	name, trustDomain, uuid string
@@ -32,7 +44,7 @@ type fakePeer struct {
 	services []metadata.PublicService
 }
 
-// served is one revision of a document.
+// served is one version of a document.
 type served struct {
 	body       []byte
 	etag       string
@@ -77,10 +89,46 @@ func newFakePeer(name string, services int) (*fakePeer, error) {
 		serve(w, r, func() served { return peer.public })
 	})
 	mux.HandleFunc("/metadata/"+metadata.FederationPath, func(w http.ResponseWriter, r *http.Request) { serve(w, r, peer.current) })
-	peer.server = httptest.NewUnstartedServer(mux)
-	peer.server.EnableHTTP2 = true
-	peer.server.StartTLS()
-	return peer, nil
+	return peer, peer.listen(mux)
+}
+
+// listen where the cluster's Pods reach the peer.
+func (p *fakePeer) listen(handler http.Handler) error {
+	address := os.Getenv(addressVariable)
+	certificate, err := newCertificate(address)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
+	if err != nil {
+		return fmt.Errorf("listen for %s at the fabric's address (%s): %w", p.name, addressVariable, err)
+	}
+	p.server = httptest.NewUnstartedServer(handler)
+	_ = p.server.Listener.Close()
+	p.server.Listener = listener
+	p.server.EnableHTTP2 = true
+	p.server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*certificate}}
+	p.server.StartTLS()
+	return nil
+}
+
+// newCertificate of a server at the IP address, signed by itself.
+func newCertificate(address string) (*tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make a key: %w", err)
+	}
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "bench"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
+		IPAddresses: []net.IP{net.ParseIP(address)}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	encoded, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, fmt.Errorf("make a certificate: %w", err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{encoded}, PrivateKey: key}, nil
 }
 
 // close ends held answers, too.
@@ -153,7 +201,7 @@ func serve(w http.ResponseWriter, r *http.Request, current func() served) {
 
 // federation is the resource that joins the peer.
 func (p *fakePeer) federation() map[string]any {
-	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.server.Certificate().Raw})
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.server.TLS.Certificates[0].Certificate[0]})
 	return map[string]any{
 		"apiVersion": "deckhouse.io/v1alpha1", "kind": "IstioFederation", "metadata": map[string]any{"name": p.name},
 		"spec": map[string]any{

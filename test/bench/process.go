@@ -12,7 +12,7 @@ import (
 // ticks is USER_HZ, the unit of CPU time in /proc: 100 on every architecture that Linux has today.
 const ticks = 100
 
-// process is the PID of one that is measured.
+// process is the PID of a program that this one has started and measures.
 type process int
 
 func (p process) file(name string) ([]byte, error) {
@@ -67,40 +67,4 @@ func (p process) memory() (now, peak float64, err error) {
 		}
 	}
 	return now, peak, nil
-}
-
-// strings of a file that separates them by zeros: cmdline, environ.
-func (p process) strings(file string) ([]string, error) {
-	content, err := p.file(file)
-	if err != nil {
-		return nil, err
-	}
-	return strings.Split(strings.TrimSuffix(string(content), "\x00"), "\x00"), nil
-}
-
-// usage is what a process used between two looks.
-type usage struct {
-	cpu       time.Duration
-	rss, peak float64 // MiB
-}
-
-// meter remembers when measuring began.
-type meter struct {
-	process process
-	before  time.Duration
-}
-
-func (p process) measure() (meter, error) {
-	before, err := p.cpu()
-	return meter{p, before}, err
-}
-
-func (m meter) read() (used usage, err error) {
-	after, err := m.process.cpu()
-	if err != nil {
-		return used, err
-	}
-	used.cpu = after - m.before
-	used.rss, used.peak, err = m.process.memory()
-	return used, err
 }

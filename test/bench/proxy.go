@@ -55,14 +55,14 @@ func (w way) client(compressed bool) (*kubernetes.Clientset, error) {
 // measureProxy asks one API server directly, through the API proxy and through
 // kubectl proxy. Nothing else runs in that cluster.
 func measureProxy(ctx context.Context, todo plan) (_ *proxied, err error) {
-	row := &proxied{pods: todo.pods, watches: todo.watches}
-	progress("starting an API server with %d Pods and as many Services", todo.pods)
+	row := &proxied{pods: todo.Pods, watches: todo.Watches}
+	progress("starting an API server with %d Pods and as many Services", todo.Pods)
 	cluster, err := guarded.StartCluster(ctx, ".")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, cluster.Stop()) }()
-	if err := fill(ctx, cluster.Client, todo.pods); err != nil {
+	if err := fill(ctx, cluster.Client, todo.Pods); err != nil {
 		return nil, err
 	}
 	ways, stop, err := startWays(ctx, cluster)
@@ -73,10 +73,10 @@ func measureProxy(ctx context.Context, todo plan) (_ *proxied, err error) {
 	if row.lists, err = measureLists(ctx, ways, todo); err != nil {
 		return nil, err
 	}
-	if row.events, err = measureEvents(ctx, cluster.Client, ways, todo.tries); err != nil {
+	if row.events, err = measureEvents(ctx, cluster.Client, ways, todo.Tries); err != nil {
 		return nil, err
 	}
-	row.memory, err = measureWatches(ctx, ways, todo.watches)
+	row.memory, err = measureWatches(ctx, ways, todo.Watches)
 	return row, err
 }
 
@@ -115,14 +115,14 @@ func startKubectlProxy(ctx context.Context, account *rest.Config) (_ way, stop f
 	if err := guarded.WriteKubeconfig(kubeconfig, account); err != nil {
 		return way{}, nil, err
 	}
-	command := exec.CommandContext(ctx, filepath.Join(".cache", "tools", "kubectl", "kubectl"), "proxy", "--port=0", "--kubeconfig="+kubeconfig)
+	command := exec.CommandContext(ctx, kubectlProgram, "proxy", "--port=0", "--kubeconfig="+kubeconfig)
 	command.Stderr = os.Stderr
 	output, err := command.StdoutPipe()
 	if err == nil {
 		err = command.Start()
 	}
 	if err != nil {
-		return way{}, nil, fmt.Errorf("start kubectl proxy (tools/kubectl/build.sh builds it): %w", err)
+		return way{}, nil, fmt.Errorf("start kubectl proxy (`make tools` builds it): %w", err)
 	}
 	stop = func() {
 		_ = command.Process.Kill()

@@ -59,7 +59,7 @@ func measureLists(ctx context.Context, ways []way, todo plan) ([]listed, error) 
 	for _, each := range []listing{
 		{"Pods, gzip", true, listPods}, {"Pods, not compressed", false, listPods}, {"Services, not compressed", false, listServices},
 	} {
-		measured, err := each.measure(ctx, ways, todo.pods)
+		measured, err := each.measure(ctx, ways, todo.Pods)
 		if err != nil {
 			return nil, err
 		}

@@ -17,12 +17,13 @@ type report struct {
 	machine   string
 	imports   []imported
 	published *published
+	requested *requested
 	proxied   *proxied
 }
 
-// describeMachine tells what the figures were measured on.
+// describeMachine that the figures were measured on.
 func describeMachine() string {
-	model, memory, load := "unknown CPU", "", ""
+	model, memory := "unknown CPU", ""
 	if content, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		for line := range strings.Lines(string(content)) {
 			if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
@@ -37,10 +38,17 @@ func describeMachine() string {
 			memory = fmt.Sprintf(", %d GiB", kilobytes>>20)
 		}
 	}
-	if content, err := os.ReadFile("/proc/loadavg"); err == nil {
-		load = ", load before " + strings.Join(strings.Fields(string(content))[:3], " ")
+	return fmt.Sprintf("%d x %s%s, %s %s/%s, load before %s", runtime.NumCPU(), model, memory, runtime.Version(), runtime.GOOS, runtime.GOARCH, loadAverage())
+}
+
+// loadAverage of the machine: processes that run or want to, over 1, 5 and 15 minutes.
+func loadAverage() string {
+	content, err := os.ReadFile("/proc/loadavg")
+	fields := strings.Fields(string(content))
+	if err != nil || len(fields) < 3 {
+		return "unknown"
 	}
-	return fmt.Sprintf("%d x %s%s, %s %s/%s%s", runtime.NumCPU(), model, memory, runtime.Version(), runtime.GOOS, runtime.GOARCH, load)
+	return strings.Join(fields[:3], " ")
 }
 
 func (r report) print(out io.Writer) {
@@ -51,26 +59,30 @@ func (r report) print(out io.Writer) {
 	if r.published != nil {
 		r.published.print(out)
 	}
+	if r.requested != nil {
+		r.requested.print(out)
+	}
 	r.proxied.print(out)
 }
 
 func (r report) printImports(out io.Writer) {
 	fmt.Fprint(out, "\nImporting: from a changed document at the peer to its ServiceEntry here\n")
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "services\tpeers\tp50\tp99\ttries\tcold start\toperator CPU of it\toperator CPU/change\tat rest/s\tRSS\tpeak\texporter CPU/change\tat rest/s\tRSS\tpeak\tbytes sent/change\twrites\tbytes stored\t")
+	fmt.Fprintln(table, "services\tpeers\tp50\tp99\ttries\tcold start\toperator CPU of it\toperator CPU/change\tat rest/s\tmemory\tlargest\t"+
+		"exporter CPU/change\tat rest/s\tmemory\tlargest\tbytes sent/change\twrites\tbytes stored\tload\t")
 	for _, row := range r.imports {
 		total := sum(row.typical())
-		fmt.Fprintf(table, "%d\t%d\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%.0f MiB\t%.0f MiB\t%s\t%s\t%.0f MiB\t%.0f MiB\t%d\t%d\t%d\t\n",
-			row.services, row.peers, short(percentile(row.changes, 50)), short(percentile(row.changes, 99)), len(row.changes),
-			short(row.coldStart), short(row.coldOperator.cpu),
-			short(row.operatorEach), short(row.operatorIdle), row.operator.rss, row.operator.peak,
-			short(row.exporterEach), short(row.exporterIdle), row.exporter.rss, row.exporter.peak, row.typicalSent(), total.count, total.bytes)
+		fmt.Fprintf(table, "%d\t%d\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%.0f MiB\t%.0f MiB\t%s\t%s\t%.0f MiB\t%.0f MiB\t%d\t%d\t%d\t%s\t\n",
+			row.Services, row.Peers, short(percentile(row.Changes, 50)), short(percentile(row.Changes, 99)), len(row.Changes),
+			short(row.ColdStart), short(row.Operator.Cold),
+			short(row.Operator.Each), short(row.Operator.Idle), row.Operator.Memory, row.Operator.Largest,
+			short(row.Exporter.Each), short(row.Exporter.Idle), row.Exporter.Memory, row.Exporter.Largest, row.typicalSent(), total.Count, total.Bytes, row.Load)
 	}
 	_ = table.Flush()
-	fmt.Fprintln(out, "  CPU/change is without what the process computes at rest; bytes sent are those of all requests for these resources, istiod's among them.")
+	fmt.Fprintln(out, "  CPU is without what the container computes at rest; memory is its working set, as the kubelet sees it every ten to fifteen seconds; bytes sent are those of all requests for these resources, istiod's among them.")
 	fmt.Fprintln(out, "What a typical change stores (states written x, bytes of their JSON):")
 	for _, row := range r.imports {
-		fmt.Fprintf(out, "  %d services of %d peers: %s\n", row.services, row.peers, describe(row.typical()))
+		fmt.Fprintf(out, "  %d services of %d peers: %s\n", row.Services, row.Peers, describe(row.typical()))
 	}
 	r.printTargets(out)
 	r.printGrowth(out)
@@ -80,29 +92,29 @@ func (r report) printImports(out io.Writer) {
 func (r report) printTargets(out io.Writer) {
 	const promisedFor, p50, p99 = 1000, 500 * time.Millisecond, 2 * time.Second
 	for _, row := range r.imports {
-		if row.services != promisedFor {
+		if row.Services != promisedFor {
 			continue
 		}
-		fmt.Fprintf(out, "Target at %d services of %d peers: p50 %s of at most %s (%s), p99 %s of at most %s (%s)\n", promisedFor, row.peers,
-			short(percentile(row.changes, 50)), short(p50), verdict(percentile(row.changes, 50) <= p50),
-			short(percentile(row.changes, 99)), short(p99), verdict(percentile(row.changes, 99) <= p99))
+		fmt.Fprintf(out, "Target at %d services of %d peers: p50 %s of at most %s (%s), p99 %s of at most %s (%s)\n", promisedFor, row.Peers,
+			short(percentile(row.Changes, 50)), short(p50), verdict(percentile(row.Changes, 50) <= p50),
+			short(percentile(row.Changes, 99)), short(p99), verdict(percentile(row.Changes, 99) <= p99))
 	}
 }
 
-// printGrowth tells how much more a change costs among more services.
+// printGrowth compares what a change costs among more services.
 func (r report) printGrowth(out io.Writer) {
 	for index, row := range r.imports {
-		if index == 0 || r.imports[index-1].peers != row.peers {
+		if index == 0 || r.imports[index-1].Peers != row.Peers {
 			continue
 		}
 		first := index
-		for first > 0 && r.imports[first-1].peers == row.peers {
+		for first > 0 && r.imports[first-1].Peers == row.Peers {
 			first--
 		}
 		base := r.imports[first]
 		fmt.Fprintf(out, "Ratio %d : %d services of %d peers (1 is a cost that does not grow): p50 x%.1f, operator CPU/change x%.1f, bytes sent x%.1f, bytes stored x%.1f, states written x%.1f\n",
-			row.services, base.services, row.peers, ratio(percentile(row.changes, 50), percentile(base.changes, 50)), ratio(row.operatorEach, base.operatorEach),
-			ratio(row.typicalSent(), base.typicalSent()), ratio(sum(row.typical()).bytes, sum(base.typical()).bytes), ratio(sum(row.typical()).count, sum(base.typical()).count))
+			row.Services, base.Services, row.Peers, ratio(percentile(row.Changes, 50), percentile(base.Changes, 50)), ratio(row.Operator.Each, base.Operator.Each),
+			ratio(row.typicalSent(), base.typicalSent()), ratio(sum(row.typical()).Bytes, sum(base.typical()).Bytes), ratio(sum(row.typical()).Count, sum(base.typical()).Count))
 	}
 }
 
@@ -111,7 +123,7 @@ func ratio[N ~int | ~int64](a, b N) float64 { return float64(a) / float64(max(b,
 func describe(all map[string]writes) string {
 	var parts []string
 	for _, resource := range slices.Sorted(maps.Keys(all)) {
-		parts = append(parts, fmt.Sprintf("%s %dx %d", resource, all[resource].count, all[resource].bytes))
+		parts = append(parts, fmt.Sprintf("%s %dx %d", resource, all[resource].Count, all[resource].Bytes))
 	}
 	return strings.Join(parts, ", ")
 }

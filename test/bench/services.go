@@ -1,14 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -70,7 +64,7 @@ func (c *cluster) createService(ctx context.Context, name string, public bool) e
 	return nil
 }
 
-// label creates a Service, labels it, and tells when it began to.
+// label creates a Service, labels it, and returns when it began to.
 func (c *cluster) label(ctx context.Context, name string) (time.Time, error) {
 	if err := c.createService(ctx, name, false); err != nil {
 		return time.Time{}, err
@@ -82,80 +76,4 @@ func (c *cluster) label(ctx context.Context, name string) (time.Time, error) {
 		err = fmt.Errorf("label Service %s: %w", name, err)
 	}
 	return begun, err
-}
-
-// flag is the value of a flag the process was started with.
-func (p process) flag(name string) (string, error) {
-	arguments, err := p.strings("cmdline")
-	if err != nil {
-		return "", err
-	}
-	for _, argument := range arguments {
-		if value, found := strings.CutPrefix(argument, "--"+name+"="); found {
-			return value, nil
-		}
-	}
-	return "", fmt.Errorf("process %d was started without --%s: %q", int(p), name, arguments)
-}
-
-// address is what the process listens at by that flag; the lab writes IPv4 in brackets, too.
-func (p process) address(name string) (string, error) {
-	value, err := p.flag(name)
-	if err != nil {
-		return "", err
-	}
-	host, port, err := net.SplitHostPort(value)
-	if err != nil {
-		return "", fmt.Errorf("read --%s of process %d: %w", name, int(p), err)
-	}
-	return net.JoinHostPort(host, port), nil
-}
-
-// awaitWaiters waits until the exporter says that it holds so many answers.
-func (c *cluster) awaitWaiters(ctx context.Context, exporter process, count int) error {
-	address, err := exporter.address("telemetry-address")
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for {
-		held, err := waiters(ctx, address)
-		if err != nil {
-			return err
-		}
-		if held >= count {
-			return nil
-		}
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
-			return fmt.Errorf("the exporter holds %d answers, not %d: %w", held, count, err)
-		}
-	}
-}
-
-func waiters(ctx context.Context, address string) (int, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, fmt.Errorf("read the exporter's metrics: %w", err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, fmt.Errorf("read the exporter's metrics: %w", err)
-	}
-	held := 0
-	for line := range bytes.Lines(body) {
-		if name, value, _ := strings.Cut(strings.TrimSpace(string(line)), "} "); strings.HasPrefix(name, "metadata_exporter_waiters{") {
-			number, err := strconv.ParseFloat(value, 64)
-			if err != nil {
-				return 0, fmt.Errorf("read the exporter's metric %q: %w", line, err)
-			}
-			held += int(number)
-		}
-	}
-	return held, nil
 }

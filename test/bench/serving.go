@@ -27,12 +27,12 @@ const (
 
 // serving is how one program serves one document on one core.
 type serving struct {
-	program, document string
-	size              int
-	// perSecond are requests per second; perCPU, per second that the server
+	Program, Document string
+	Size              int
+	// PerSecond are requests per second; PerCPU, per second that the server
 	// computed, which is what counts where the load generator cannot keep the
 	// server busy, or other programs run beside. Each is the median of rounds.
-	perSecond, perCPU, busy float64
+	PerSecond, PerCPU, Busy float64
 }
 
 // server is a program with its own core and what it serves.
@@ -45,24 +45,25 @@ type server struct {
 }
 
 // measureServing lets a copy of the exporter and nginx serve the same bytes, in turns.
-func measureServing(ctx context.Context, c *cluster, exporter process, as *caller) ([]serving, error) {
+func measureServing(ctx context.Context, exporter *program, as *caller) ([]serving, error) {
 	taskset, noTaskset := exec.LookPath("taskset")
 	nginx, noNginx := findNginx()
 	if noTaskset != nil || runtime.NumCPU() < 2 {
 		progress("skipping requests per second: two cores and taskset are needed to give each side its own")
 		return nil, nil
 	}
-	dir := filepath.Join(c.stateDir, "serving")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	dir, err := os.MkdirTemp("", "istio-bench-serving-")
+	if err != nil {
 		return nil, fmt.Errorf("make a folder for the servers: %w", err)
 	}
+	defer func() { _ = os.RemoveAll(dir) }()
 	var servers []*server
 	defer func() {
 		for _, each := range servers {
 			each.stop()
 		}
 	}()
-	copied, err := startExporter(ctx, taskset, exporter)
+	copied, err := startExporter(ctx, taskset, dir, exporter)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +75,7 @@ func measureServing(ctx context.Context, c *cluster, exporter process, as *calle
 	if noNginx != nil {
 		progress("nginx is not installed (Debian: apt-get install nginx): its rows are left out")
 	} else {
-		other, err := startNginx(ctx, taskset, nginx, dir, exporter, copied, token)
+		other, err := startNginx(ctx, taskset, nginx, dir, copied, token)
 		if err != nil {
 			return nil, err
 		}
@@ -124,22 +125,18 @@ func compare(ctx context.Context, taskset string, servers []*server, document, t
 			return values[len(values)/2]
 		}
 		rows = append(rows, serving{
-			program: each.name, document: document, size: all[index][0].Size,
-			perSecond: median(loaded.perSecond),
-			perCPU:    median(func(l loaded) float64 { return float64(l.Requests) / max(l.cpu.Seconds(), 0.01) }),
-			busy:      median(func(l loaded) float64 { return l.cpu.Seconds() / l.Seconds }),
+			Program: each.name, Document: document, Size: all[index][0].Size,
+			PerSecond: median(loaded.perSecond),
+			PerCPU:    median(func(l loaded) float64 { return float64(l.Requests) / max(l.cpu.Seconds(), 0.01) }),
+			Busy:      median(func(l loaded) float64 { return l.cpu.Seconds() / l.Seconds }),
 		})
 	}
 	return rows, nil
 }
 
-// startExporter starts the exporter a second time, as it was started in the lab, with one core.
-func startExporter(ctx context.Context, taskset string, exporter process) (*server, error) {
-	arguments, err := exporter.strings("cmdline")
-	if err != nil {
-		return nil, err
-	}
-	environment, err := exporter.strings("environ")
+// startExporter starts the exporter a second time, as its Pod does, with one core.
+func startExporter(ctx context.Context, taskset, dir string, exporter *program) (*server, error) {
+	arguments, environment, err := exporter.outside(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -150,6 +147,7 @@ func startExporter(ctx context.Context, taskset string, exporter process) (*serv
 	arguments = slices.DeleteFunc(arguments, func(argument string) bool {
 		return strings.HasPrefix(argument, "--listen-address=") || strings.HasPrefix(argument, "--telemetry-address=")
 	})
+	arguments = append([]string{filepath.Join("bin", "metadata-exporter")}, arguments...)
 	arguments = append(arguments, "--listen-address="+ports[0], "--telemetry-address="+ports[1], "--watch-peers=false")
 	started := &server{name: "metadata-exporter", address: ports[0], public: "/metadata/" + metadata.PublicPath, private: "/metadata/" + metadata.FederationPath}
 	return started, started.start(ctx, taskset, arguments, append(environment, "GOMAXPROCS=1"))
@@ -177,7 +175,7 @@ http {
 `
 
 // startNginx lets nginx serve what the exporter serves now, as files, with the exporter's certificate.
-func startNginx(ctx context.Context, taskset, nginx, dir string, exporter process, copied *server, token string) (*server, error) {
+func startNginx(ctx context.Context, taskset, nginx, dir string, copied *server, token string) (*server, error) {
 	for path, name := range map[string]string{copied.public: "public.json", copied.private: "private.json"} {
 		body, err := download(ctx, copied.address, path, token)
 		if err == nil {
@@ -187,10 +185,7 @@ func startNginx(ctx context.Context, taskset, nginx, dir string, exporter proces
 			return nil, fmt.Errorf("take %s for nginx: %w", path, err)
 		}
 	}
-	tlsDir, err := exporter.flag("tls-dir")
-	if err != nil {
-		return nil, err
-	}
+	tlsDir := filepath.Join(dir, tlsVolume)
 	ports, err := freeAddresses(1)
 	if err != nil {
 		return nil, err
@@ -254,13 +249,13 @@ func printServed(out io.Writer, rows []serving) {
 	for _, row := range rows {
 		comparison, target := "", ""
 		for _, other := range rows {
-			if other.document == row.document && other.program == "nginx" && row.program != "nginx" {
-				wall, cpu := row.perSecond/other.perSecond, row.perCPU/other.perCPU
+			if other.Document == row.Document && other.Program == "nginx" && row.Program != "nginx" {
+				wall, cpu := row.PerSecond/other.PerSecond, row.PerCPU/other.PerCPU
 				comparison = fmt.Sprintf("%.2f, %.2f", wall, cpu)
 				target = fmt.Sprintf("at least %.1f: %s", minOfNginx, verdict(min(wall, cpu) >= minOfNginx))
 			}
 		}
-		fmt.Fprintf(table, "%s\t%d\t%s\t%.0f\t%.0f %%\t%.0f\t%s\t%s\n", row.document, row.size, row.program, row.perSecond, row.busy*100, row.perCPU, comparison, target)
+		fmt.Fprintf(table, "%s\t%d\t%s\t%.0f\t%.0f %%\t%.0f\t%s\t%s\n", row.Document, row.Size, row.Program, row.PerSecond, row.Busy*100, row.PerCPU, comparison, target)
 	}
 	_ = table.Flush()
 }

@@ -112,7 +112,7 @@ func TestACorruptConfigMapWithDocumentVersionsIsReplaced(t *testing.T) {
 				_, err := configMaps.Patch(context.Background(), v1alpha1.FederationRevisions, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 				return because(err)
 			})
-			eventually(t, prompt, "it is another one, with the peer's version", func() string {
+			eventually(t, restarted, "it is another one, with the peer's version", func() string {
 				now, err := configMaps.Get(context.Background(), v1alpha1.FederationRevisions, metav1.GetOptions{})
 				switch {
 				case err != nil:

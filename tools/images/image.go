@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"os"
 	"runtime"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -26,11 +25,11 @@ type image struct {
 }
 
 // keyFormat changes the keys of all images when other code would build others of the same inputs.
-const keyFormat = "1"
+const keyFormat = "2"
 
 // key says whether the image needs to be built again: it changes with the
-// image's configuration and with every file's path, mode, size and time.
-func (i image) key() (string, error) {
+// image's configuration and with every file's path, mode and content.
+func (i image) key(files sums) (string, error) {
 	hash := sha256.New()
 	config, err := json.Marshal(i.config)
 	if err != nil {
@@ -43,15 +42,13 @@ func (i image) key() (string, error) {
 			return "", err
 		}
 		for _, e := range all {
-			var size, time int64
+			content := fmt.Sprintf("%x", sha256.Sum256(e.content))
 			if e.from != "" {
-				info, err := os.Stat(e.from)
-				if err != nil {
+				if content, err = files.of(e.from); err != nil {
 					return "", err
 				}
-				size, time = info.Size(), info.ModTime().UnixNano()
 			}
-			_, _ = fmt.Fprintf(hash, "%d %q %o %q %d %d %x\n", number, e.path, e.mode, e.target, size, time, sha256.Sum256(e.content))
+			_, _ = fmt.Fprintf(hash, "%d %q %o %q %s\n", number, e.path, e.mode, e.target, content)
 		}
 	}
 	return hex.EncodeToString(hash.Sum(nil)), nil

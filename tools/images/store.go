@@ -31,10 +31,17 @@ type known struct {
 	Manifest v1.Descriptor `json:"manifest"`
 }
 
+// memory is what one run leaves to the next.
+type memory struct {
+	Images map[string]known   `json:"images"`
+	Files  map[string]fileSum `json:"files"`
+}
+
 // store is an OCI layout folder that images are built into.
 type store struct {
 	dir    string
 	before map[string]known
+	files  sums
 	// images of this run by their names, and the index that lists them.
 	images map[string]known
 	index  v1.IndexManifest
@@ -44,7 +51,7 @@ type store struct {
 
 func openStore(dir string) (*store, error) {
 	s := &store{
-		dir: dir, before: map[string]known{}, images: map[string]known{},
+		dir: dir, images: map[string]known{}, files: sums{now: map[string]fileSum{}},
 		index: v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex},
 	}
 	if err := os.MkdirAll(s.blobs(), 0o755); err != nil {
@@ -52,8 +59,11 @@ func openStore(dir string) (*store, error) {
 	}
 	raw, err := os.ReadFile(filepath.Join(dir, keysFile))
 	if err == nil {
+		var last memory
 		// What cannot be read is as if it were not there: everything is built again.
-		_ = json.Unmarshal(raw, &s.before)
+		if json.Unmarshal(raw, &last) == nil {
+			s.before, s.files.before = last.Images, last.Files
+		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read what images were built of: %w", err)
 	}
@@ -64,7 +74,7 @@ func (s *store) blobs() string { return filepath.Join(s.dir, "blobs", "sha256") 
 
 // add builds the image unless it is there, and lists it.
 func (s *store) add(i image, log io.Writer) (v1.Hash, error) {
-	key, err := i.key()
+	key, err := i.key(s.files)
 	if err != nil {
 		return v1.Hash{}, fmt.Errorf("build image %s: %w", i.name, err)
 	}
@@ -149,7 +159,7 @@ func (s *store) close() error {
 	if err := s.writeJSON("index.json", s.index); err != nil {
 		return err
 	}
-	if err := s.writeJSON(keysFile, s.images); err != nil {
+	if err := s.writeJSON(keysFile, memory{Images: s.images, Files: s.files.now}); err != nil {
 		return err
 	}
 	return s.prune(time.Now())

@@ -40,6 +40,15 @@ func (m *member) set(machine *node.Machine) {
 	m.machine = machine
 }
 
+// forget a machine that has ended, unless the node runs on another by now.
+func (m *member) forget(machine *node.Machine) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.machine == machine {
+		m.machine = nil
+	}
+}
+
 // startNodes starts all nodes at once.
 func (c *Cluster) startNodes() error {
 	var all errgroup.Group
@@ -70,7 +79,7 @@ func (c *Cluster) start(m *member) error {
 	c.options.Changed()
 	go func() {
 		<-machine.Done()
-		m.set(nil)
+		m.forget(machine)
 		c.options.Changed()
 	}()
 	return nil
@@ -81,8 +90,8 @@ func (c *Cluster) stop(m *member) error {
 	defer m.changing.Unlock()
 	if machine := m.running(); machine != nil {
 		machine.Kill()
+		m.forget(machine)
 	}
-	m.set(nil)
 	return c.removeGroups(m)
 }
 

@@ -84,9 +84,13 @@ func write(file string, content []byte) error {
 	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	mode := os.FileMode(0o644)
+	return os.WriteFile(file, content, mode(file))
+}
+
+// mode of a node's file.
+func mode(file string) os.FileMode {
 	if strings.HasPrefix(file, secretsDir) {
-		mode = 0o600
+		return 0o600
 	}
-	return os.WriteFile(file, content, mode)
+	return 0o644
 }
