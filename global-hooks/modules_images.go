@@ -34,7 +34,7 @@ func modulesImages(registry, digestsFile string) hookruntime.Hook {
 
 // readDigests returns the digests of the module's images by their names.
 func readDigests(file string) (map[string]string, error) {
-	raw, err := os.ReadFile(file) //nolint:gosec // a file that whoever starts the operator names
+	raw, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read the digests of the module's images: there is no %s: name the file with --images-digests; in a source tree `make images` makes one", file)
 	}

@@ -24,7 +24,7 @@ silent, and new ones get no answer.`,
 func newLinkChange(use, short string, cut bool) *cobra.Command {
 	var dir string
 	command := &cobra.Command{
-		Use:   use + " CLUSTER CLUSTER",
+		Use:   use + " CLUSTER CLUSTER", //nolint:dupword // a link has two ends
 		Short: short,
 		RunE: func(command *cobra.Command, args []string) error {
 			if len(args) != 2 {

@@ -36,12 +36,12 @@ func TestAnEstimatedEndOfLifeFollowsFromTheReleases(t *testing.T) {
 		if !v.EndOfLife.Estimated {
 			continue
 		}
-		missing := time.Duration(2 - i) // minors until the second one after v, from the newest on
+		missing := 2 - i // minors until the second one after v, from the newest on
 		if missing < 0 {
 			t.Errorf("%s: the second minor after it is published, so its end of life is no estimate", v.Version)
 			continue
 		}
-		if want := All()[0].Released.Add(missing*cadence + support); !v.EndOfLife.Date.Equal(want) {
+		if want := All()[0].Released.Add(time.Duration(missing)*cadence + support); !v.EndOfLife.Date.Equal(want) {
 			t.Errorf("the end of life of %s is estimated for %s, want %s", v.Version, v.EndOfLife.Date, want.Format(time.DateOnly))
 		}
 	}

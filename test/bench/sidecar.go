@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"google.golang.org/grpc"
@@ -71,7 +70,7 @@ func (s *sidecar) awaitNoRoute(ctx context.Context, host string) error {
 	defer cancel()
 	_, err := s.client.Await(ctx, func(view *mesh.View) string {
 		if view.Clusters[mesh.Outbound(demoPort, "", host)] != nil {
-			return fmt.Sprintf("the sidecar still has a cluster for %s", host)
+			return "the sidecar still has a cluster for " + host
 		}
 		return ""
 	})

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
 )
 
 const (
@@ -25,10 +27,18 @@ func TestWhenNothingChangesNothingIsWritten(t *testing.T) {
 	awaitJoined(t)
 	namespace := suite.b.namespace(t)
 	suite.a.awaitImported(t, suite.b.publish(t, namespace, "web"), prompt)
-	// What was written of a resource that is gone goes a minute after it.
+	// Versions of Istio that other tests installed go when nothing uses them any more.
 	for _, c := range []*cluster{suite.a, suite.b} {
-		eventually(t, scheduled, "news in "+c.name+" are those of resources that exist", func() string {
-			for name := range c.revisions(t) {
+		for _, version := range istioversion.All() {
+			if version != defaultIstio() {
+				eventually(t, scheduled, "istiod "+version.Version+" is gone from "+c.name, func() string { return c.gone(version) })
+			}
+		}
+	}
+	// The document version of a deleted resource is pruned after a minute.
+	for _, c := range []*cluster{suite.a, suite.b} {
+		eventually(t, scheduled, "document versions in "+c.name+" are those of resources that exist", func() string {
+			for name := range c.documentVersions(t) {
 				if _, err := c.dynamic.Resource(federations).Get(t.Context(), name, metav1.GetOptions{}); err != nil {
 					return err.Error()
 				}

@@ -222,7 +222,7 @@ func matches(pattern, test string, whole bool) bool {
 	for _, alternative := range splitPattern(pattern, '|') {
 		elements := splitPattern(alternative, '/')
 		expression, err := regexp.Compile(elements[0])
-		if (err != nil || expression.MatchString(test)) && !(whole && len(elements) > 1) {
+		if (err != nil || expression.MatchString(test)) && (!whole || len(elements) <= 1) {
 			return true
 		}
 	}

@@ -123,8 +123,6 @@ func (p *proxy) arrived(t *testing.T) []guarded.Arrival {
 	return forwarded
 }
 
-func (p *proxy) address() string { return strings.TrimPrefix(p.Neighbour.Host, "https://") }
-
 func (p *proxy) tlsConfig(t *testing.T, protocols ...string) *tls.Config {
 	t.Helper()
 	roots := x509.NewCertPool()

@@ -26,7 +26,7 @@ func judge(found map[string]Vulnerability, accepted []Accepted) error {
 }
 
 func (v Vulnerability) problem() error {
-	cure := fmt.Sprintf("no version mends it: remove the call, or give the reason why it does no harm in %s", acceptedFile)
+	cure := "no version mends it: remove the call, or give the reason why it does no harm in " + acceptedFile
 	if v.FixedIn != "" {
 		cure = "take " + v.FixedIn
 	}

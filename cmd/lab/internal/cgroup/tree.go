@@ -216,7 +216,7 @@ func (t *Tree) Processes() []int {
 	for _, folder := range t.Folders("") {
 		_ = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || !entry.IsDir() {
-				return nil
+				return nil //nolint:nilerr // a group that has just been removed has no processes
 			}
 			for _, pid := range processes(path) {
 				if !seen[pid] {

@@ -46,7 +46,7 @@ func Start(ctx context.Context, stateDir string, folders []string) (*Cleaner, er
 		return nil, fmt.Errorf("start the cleaner: %w", err)
 	}
 	defer func() { _ = reader.Close() }()
-	cmd := exec.Command("/proc/self/exe", folders...)
+	cmd := exec.Command("/proc/self/exe", folders...) //nolint:gosec // this very program
 	cmd.Args[0] = name
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{reader, lock}
@@ -109,8 +109,9 @@ func Main(args []string) bool {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	_, _ = io.Copy(io.Discard, os.NewFile(pipeDescriptor, "lab"))
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	if err := cgroup.RemoveFolders(ctx, args[1:]); err != nil {
+	err := cgroup.RemoveFolders(ctx, args[1:])
+	cancel()
+	if err != nil {
 		os.Exit(1)
 	}
 	return true

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/cgroup"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/fabric"
@@ -45,7 +44,6 @@ type Cluster struct {
 	api     netip.AddrPort
 	clients *kube.Clients
 
-	mu    sync.Mutex
 	nodes []*member
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -277,7 +278,7 @@ func startOperator(t *testing.T, root, kubeconfig string) *process {
 	}
 	defer func() { _ = log.Close() }()
 	started.command = exec.CommandContext(t.Context(), filepath.Join(root, "bin", "operator"), "start",
-		"--kubeconfig", kubeconfig, "--images-digests", digests, "--listen-address", "127.0.0.1", "--listen-port", fmt.Sprint(port))
+		"--kubeconfig", kubeconfig, "--images-digests", digests, "--listen-address", "127.0.0.1", "--listen-port", strconv.Itoa(port))
 	started.command.Stdout, started.command.Stderr = log, log
 	started.command.Env = append(os.Environ(), "HOME="+dir, "TMPDIR="+dir)
 	if err := started.command.Start(); err != nil {

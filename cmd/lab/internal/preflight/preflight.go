@@ -49,7 +49,7 @@ func Error(findings []Finding) error {
 		fmt.Fprintf(&text, "\nOn Debian and Ubuntu: apt-get install -y %s", strings.Join(slices.Compact(packages), " "))
 	}
 	text.WriteString("\n`make test-unit` needs none of this.")
-	return fmt.Errorf("%s", text.String()) //nolint:perfsprint // a text of several lines
+	return fmt.Errorf("%s", text.String())
 }
 
 // Check the machine. It takes well under a second. Limits that may be too low

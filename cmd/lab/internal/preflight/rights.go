@@ -23,7 +23,7 @@ func checkRights() []Finding {
 	}
 	status, err := os.Open("/proc/self/status")
 	if err != nil {
-		return []Finding{{Problem: "no /proc: " + err.Error(), Cure: "mount it: mount -t proc proc /proc"}}
+		return []Finding{{Problem: "no /proc: " + err.Error(), Cure: "mount it: mount -t proc proc /proc"}} //nolint:dupword // as mount wants it
 	}
 	defer func() { _ = status.Close() }()
 	lines := bufio.NewScanner(status)
@@ -61,7 +61,7 @@ func checkPrograms() []Finding {
 	for _, name := range sortedKeys(programs) {
 		if _, err := lookUp(name); err != nil {
 			findings = append(findings, Finding{
-				Problem: fmt.Sprintf("no program %s", name), Cure: fmt.Sprintf("install the package %s", programs[name]), Package: programs[name],
+				Problem: "no program " + name, Cure: "install the package " + programs[name], Package: programs[name],
 			})
 		}
 	}

@@ -4,7 +4,6 @@ package process
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
@@ -33,35 +32,6 @@ func NewGroup(mark string) *Group {
 		}
 	}()
 	return group
-}
-
-// Command is one program to run.
-type Command struct {
-	Path string
-	Args []string
-	// Env is the whole environment; nothing is inherited.
-	Env []string
-	// Dir is the working directory.
-	Dir string
-	// Log is the file that stdout and stderr are appended to.
-	Log string
-}
-
-func (g *Group) start(command Command) (*exec.Cmd, error) {
-	log, err := os.OpenFile(command.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("open the log of %s: %w", command.Path, err)
-	}
-	defer func() { _ = log.Close() }()
-
-	cmd := exec.Command(command.Path, command.Args...)
-	cmd.Env = command.Env
-	cmd.Dir = command.Dir
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := g.Start(cmd); err != nil {
-		return nil, err
-	}
-	return cmd, nil
 }
 
 // Start starts a command that the kernel kills when this program dies.

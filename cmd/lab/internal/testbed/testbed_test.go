@@ -56,7 +56,7 @@ func TestMissingProgramsAreNamedWithWhatBuildsThem(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(tools, "kube"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(tools, "kube", "etcd"), nil, 0o755); err != nil { //nolint:gosec // it is to be executable
+	if err := os.WriteFile(filepath.Join(tools, "kube", "etcd"), nil, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	_, err := FindBinaries(tools)
