@@ -37,8 +37,12 @@ func makeDatabase(ctx context.Context, from module, database string) error {
 	if err := errors.Join(os.RemoveAll(parent), os.MkdirAll(parent, 0o755)); err != nil {
 		return fmt.Errorf("make a folder for the vulnerability database: %w", err)
 	}
+	indexdb, err := buildTool(ctx, "golang.org/x/vulndb/cmd/indexdb")
+	if err != nil {
+		return err
+	}
 	unfinished := database + ".unfinished"
-	index := goTool(ctx, "indexdb", "-vulns", filepath.Join(from.Dir, "data", "osv"), "-out", unfinished)
+	index := exec.CommandContext(ctx, indexdb, "-vulns", filepath.Join(from.Dir, "data", "osv"), "-out", unfinished)
 	if output, err := index.CombinedOutput(); err != nil {
 		return fmt.Errorf("make the vulnerability database from %s %s: %w: %s", vulndb, from.Version, err, output)
 	}
@@ -66,9 +70,4 @@ func findModule(ctx context.Context, path string) (module, error) {
 		return module{}, fmt.Errorf("download %s in the version of %s: %w: %s%s", path, pins, errors.Join(runErr, err), found.Error, stderr.String())
 	}
 	return found, nil
-}
-
-// goTool returns the command that runs a tool of the pinned version, which the go command builds and caches.
-func goTool(ctx context.Context, name string, args ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, "go", append([]string{"tool", "-modfile=" + pins, name}, args...)...)
 }

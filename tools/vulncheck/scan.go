@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 )
 
 // Vulnerability is one that the project's programs call.
@@ -23,8 +24,12 @@ type Vulnerability struct {
 
 // scan returns what govulncheck finds the programs of this module to call, by ID.
 func scan(ctx context.Context, database string) (map[string]Vulnerability, error) {
+	govulncheck, err := buildTool(ctx, "golang.org/x/vuln/cmd/govulncheck")
+	if err != nil {
+		return nil, err
+	}
 	var stdout bytes.Buffer
-	check := goTool(ctx, "govulncheck", "-db", "file://"+database, "-format", "json", "./...")
+	check := exec.CommandContext(ctx, govulncheck, "-db", "file://"+database, "-format", "json", "./...")
 	check.Stdout, check.Stderr = &stdout, os.Stderr
 	if err := check.Run(); err != nil {
 		return nil, fmt.Errorf("run govulncheck: %w", err)
