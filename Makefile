@@ -61,7 +61,7 @@ demo: images ## Show a request that crosses two clusters (root); stays until Ctr
 	@exec bin/lab demo --state-dir "$(DEMO_DIR)" --mode "$(DEMO_MODE)" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
 
 .PHONY: test
-test: test-unit test-api-proxy test-installation test-lab test-e2e ## Run all tests
+test: test-unit test-api-proxy test-installation test-lab test-e2e ## Run all tests but test-kubernetes
 
 .PHONY: test-unit
 test-unit: generate ## Run the tests that need no cluster
@@ -96,13 +96,8 @@ test-e2e: images ## Run the end-to-end tests on labs of real nodes; needs root (
 	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
 	@bin/e2e.test -test.v -test.timeout 45m $(if $(RUN),-test.run '$(RUN)')
 
-.PHONY: test-lab
-test-lab: images ## Test the lab itself: nodes, labs side by side, what a killed one leaves; needs root
-	@echo "test: the lab"
-	@go test -tags e2e -count=1 -timeout 20m -v ./test/lab
-
 .PHONY: test-kubernetes
-test-kubernetes: generate tools ## Ask the oldest and the newest supported Kubernetes to accept what is rendered (builds two API servers)
+test-kubernetes: generate tools ## Ask the oldest and the newest supported Kubernetes to accept what is rendered (builds one more API server)
 	@tools/kube/build-apiservers.sh "$(CURDIR)/.cache/tools/kubernetes"
 	@go test -tags kubernetes -count=1 -timeout 10m ./test/kubernetes/...
 
@@ -117,12 +112,18 @@ bench-go: generate ## Run the Go benchmarks
 	@go test -run '^$$' -bench . -benchmem $(UNIT) | grep -v 'no test files'
 
 .PHONY: lint
-lint: generate ## Run go vet and golangci-lint (built on first use, some minutes)
-	@go vet ./...
+lint: generate ## Run golangci-lint, go vet among its linters, and govulncheck (built on first use, some minutes)
 	@$(LINT) run ./...
+	@go run ./tools/vulncheck
+
+.PHONY: istio-patches
+istio-patches: ## Compare the Istio that is run with the newest patches upstream (ISTIO_REPOSITORY=URL)
+	@mkdir -p bin
+	@go build -o bin/istio-patches ./tools/istiopatches
+	@bin/istio-patches
 
 .PHONY: clean
 clean: ## Remove what was built and generated here, unless a node of a lab lives; other people's programs stay in their cache
 	@if [[ -x bin/lab ]]; then for dir in .cache/lab "$(DEMO_DIR)"; do [[ ! -d $$dir ]] || bin/lab down --state-dir "$$dir"; done; fi
 	@if nodes=$$(pgrep -af '^lab-node-init '); then echo "clean: these nodes of a lab live; stop it with \`lab down --state-dir DIR\`:" >&2; echo "$$nodes" >&2; exit 1; fi
-	@rm -rf bin .cache charts crds/istio crds/operator files
+	@rm -rf bin .cache charts crds/istio crds/operator files tools/traefik/.lego

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/cleaner"
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/lab"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/testbed"
 )
 
 func newDownCommand() *cobra.Command {
@@ -20,7 +20,7 @@ func newDownCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			pid, err := lab.Down(command.Context(), resolved)
+			pid, err := testbed.Down(command.Context(), resolved)
 			if err != nil {
 				return err
 			}

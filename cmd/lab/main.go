@@ -1,6 +1,6 @@
-// Command lab runs real Kubernetes control planes on loopback, each with the
-// module installed and joined to the others: for demonstrations, for
-// end-to-end tests, and to try the module without a cluster or containers.
+// Command lab runs Kubernetes clusters of real nodes on one machine, each with
+// the module installed and joined to the others: for demonstrations, for
+// end-to-end tests, and to try the module without a cluster.
 package main
 
 import (
@@ -74,15 +74,15 @@ func exitCode(err error) int {
 func newCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "lab",
-		Short: "Real Kubernetes clusters on loopback, with the module in each",
-		Long: `lab starts N Kubernetes clusters on loopback addresses of this machine, each with
-its own etcd, kube-apiserver and kube-controller-manager, installs the module in
-each and joins every cluster to every other. No container runtime is needed.`,
+		Short: "Kubernetes clusters of real nodes on this machine, with the module in each",
+		Long: `lab starts Kubernetes clusters whose nodes are Linux namespaces of this machine, with
+containerd, kubelet and kube-proxy in each, installs the module in every cluster and
+joins it to every other. It needs root, and no container engine.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	command.AddCommand(newUpCommand(), newStatusCommand(), newDownCommand(), newDemoCommand(), newNetworkCommand(),
+	command.AddCommand(newUpCommand(), newStatusCommand(), newDownCommand(), newDemoCommand(),
 		newImageCommand(), newExecCommand(), newLinkCommand(), newNodeCommand(), newCollectCommand())
 	return command
 }

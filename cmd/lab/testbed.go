@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/lab"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/plan"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/preflight"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/progress"
@@ -147,7 +146,7 @@ func (f upFlags) checkMachine(ctx context.Context, stateDir string, print func(f
 	return preflight.Error(findings)
 }
 
-func upTestbed(ctx context.Context, flags upFlags, out io.Writer) error {
+func up(ctx context.Context, flags upFlags, out io.Writer) error {
 	planned, err := flags.plan()
 	if err != nil {
 		return err
@@ -165,11 +164,11 @@ func upTestbed(ctx context.Context, flags upFlags, out io.Writer) error {
 		return err
 	}
 	if flags.detach {
-		return detachTestbed(ctx, flags, options.StateDir, out)
+		return detach(ctx, flags, options.StateDir, out)
 	}
 	ready := func() {}
 	if flags.background {
-		pipe := lab.OpenBackground()
+		pipe := testbed.OpenBackground()
 		out, ready = io.MultiWriter(out, pipe), pipe.Ready
 	}
 	options.Reporter = progress.NewReporter(out)
@@ -200,7 +199,7 @@ func printHints(options testbed.Options, flags upFlags, described state.Lab) {
 	print("`lab status --state-dir %s` shows its state; %s`lab down --state-dir %s` stops it.", options.StateDir, stop, options.StateDir)
 }
 
-func detachTestbed(ctx context.Context, flags upFlags, dir string, out io.Writer) error {
+func detach(ctx context.Context, flags upFlags, dir string, out io.Writer) error {
 	if pid, err := state.Holder(dir); err != nil {
 		return err
 	} else if pid != 0 {
@@ -217,7 +216,7 @@ func detachTestbed(ctx context.Context, flags upFlags, dir string, out io.Writer
 		}
 		args = append(args, "--settings", settings)
 	}
-	return lab.Detach(ctx, dir, args, out)
+	return testbed.Detach(ctx, dir, args, out)
 }
 
 // runTestbed runs a lab and reports why when it fails.

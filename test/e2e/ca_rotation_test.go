@@ -82,11 +82,11 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 		return want(kept.GetAnnotations()[rotationRequest], err)("")
 	})
 
-	// Workloads with certificates of either CA accept each other, with what they knew and with what they are told now.
-	told := map[string]*x509.CertPool{"before the switch": known, "after it": suite.b.roots(t)}
+	// Workloads with certificates of either CA accept each other, with the roots they knew and with those they get now.
+	given := map[string]*x509.CertPool{"before the switch": known, "after it": suite.b.roots(t)}
 	for when, certificates := range map[string]map[string]*mesh.Certificate{"before": before, "between": between, "after": after} {
 		for version, certificate := range certificates {
-			for whose, roots := range told {
+			for whose, roots := range given {
 				if _, err := certificate.Verify(roots, time.Now()); err != nil {
 					t.Errorf("a certificate of istiod %s from %s is rejected by proxies that got the roots %s: %v", version, when, whose, err)
 				}
@@ -124,17 +124,27 @@ func (c *cluster) caInUse(t *testing.T) ca.Bundle {
 	return ca.Bundle{Cert: string(secret.Data["ca-cert.pem"]), Key: string(secret.Data["ca-key.pem"]), Root: string(secret.Data["root-cert.pem"])}
 }
 
-// certify has the version's istiod sign a certificate for the namespace's default ServiceAccount.
-func (c *cluster) certify(t *testing.T, version istioversion.Version, namespace string) *mesh.Certificate {
+// certify has the version's istiod, which may be starting just now, sign a certificate for the namespace's default ServiceAccount.
+func (c *cluster) certify(t *testing.T, version istioversion.Version, namespace string) (certificate *mesh.Certificate) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), prompt)
-	defer cancel()
-	certificate, err := mesh.SignCSR(ctx, c.secure(t, version, c.tokenFor(t, namespace, "default", tokenAudience)), mesh.Request{
-		Identity: c.spiffe(t, namespace, "default"), ClusterID: c.described(t).ClusterUUID, Validity: workloadTTL,
+	token := c.tokenFor(t, namespace, "default", tokenAudience)
+	eventually(t, restarted, "istiod "+version.Version+" signs a certificate", func() string {
+		address, err := c.tryAddress(istiodOf(version), secureXDS)
+		if err != nil {
+			return err.Error()
+		}
+		connection, err := c.trySecure(address, version, c.roots(t), token)
+		if err != nil {
+			return err.Error()
+		}
+		defer func() { _ = connection.Close() }()
+		ctx, cancel := context.WithTimeout(context.Background(), prompt)
+		defer cancel()
+		certificate, err = mesh.SignCSR(ctx, connection, mesh.Request{
+			Identity: c.spiffe(t, namespace, "default"), ClusterID: c.described(t).ClusterUUID, Validity: workloadTTL,
+		})
+		return because(err)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return certificate
 }
 

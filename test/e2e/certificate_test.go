@@ -30,15 +30,18 @@ const (
 // secure is a connection to the TLS port of the version's istiod, verified with the cluster's CA.
 func (c *cluster) secure(t *testing.T, version istioversion.Version, token string) *grpc.ClientConn {
 	t.Helper()
-	connection, err := mesh.DialSecure(mesh.Secure{
-		Address: c.address(t, istiodOf(version), secureXDS), ServerName: istiodOf(version).name + "." + moduleNamespace + ".svc",
-		Roots: c.roots(t), Token: token,
-	})
+	connection, err := c.trySecure(c.address(t, istiodOf(version), secureXDS), version, c.roots(t), token)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = connection.Close() })
 	return connection
+}
+
+func (c *cluster) trySecure(address string, version istioversion.Version, roots *x509.CertPool, token string) (*grpc.ClientConn, error) {
+	return mesh.DialSecure(mesh.Secure{
+		Address: address, ServerName: istiodOf(version).name + "." + moduleNamespace + ".svc", Roots: roots, Token: token,
+	})
 }
 
 // roots are what the Secret cacerts says everybody in the mesh trusts.
@@ -103,15 +106,15 @@ func TestNobodyGetsACertificateWithoutAProperToken(t *testing.T) {
 			_, err := mesh.SignCSR(ctx, suite.a.secure(t, defaultIstio(), token), mesh.Request{
 				Identity: suite.a.spiffe(t, namespace, "default"), Validity: workloadTTL,
 			})
-			var refusal interface{ GRPCStatus() *status.Status }
-			if !errors.As(err, &refusal) || refusal.GRPCStatus().Code() != codes.Unauthenticated {
+			var answered interface{ GRPCStatus() *status.Status }
+			if !errors.As(err, &answered) || answered.GRPCStatus().Code() != codes.Unauthenticated {
 				t.Errorf("istiod answers %v, want Unauthenticated", err)
 			}
 		})
 	}
 }
 
-func TestASidecarIsToldOnlyWhatItsIdentityMayKnow(t *testing.T) {
+func TestASidecarReceivesOnlyWhatItsIdentityMayKnow(t *testing.T) {
 	suite.a.awaitMesh(t, defaultIstio())
 	namespace, other := suite.a.labelled(t, inMesh), suite.a.namespace(t)
 	pod := suite.a.run(t, newPod(namespace, "client", nil, nil))
@@ -119,8 +122,8 @@ func TestASidecarIsToldOnlyWhatItsIdentityMayKnow(t *testing.T) {
 	impostor := suite.a.proxyOf(t, pod, defaultIstio())
 	impostor.Namespace = other
 	for name, test := range map[string]struct {
-		proxy  mesh.Proxy
-		refuse string
+		proxy   mesh.Proxy
+		rejects string
 	}{
 		"of its own namespace":    {suite.a.proxyOf(t, pod, defaultIstio()), ""},
 		"not as one of another's": {impostor, "PermissionDenied"},
@@ -134,8 +137,8 @@ func TestASidecarIsToldOnlyWhatItsIdentityMayKnow(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), prompt)
 			defer cancel()
 			_, err = client.Await(ctx, func(*mesh.View) string { return "" })
-			if test.refuse == "" && err != nil || test.refuse != "" && (err == nil || !strings.Contains(err.Error(), test.refuse)) {
-				t.Errorf("istiod answers %v, want %q", err, test.refuse)
+			if test.rejects == "" && err != nil || test.rejects != "" && (err == nil || !strings.Contains(err.Error(), test.rejects)) {
+				t.Errorf("istiod answers %v, want %q", err, test.rejects)
 			}
 		})
 	}

@@ -17,7 +17,7 @@ import (
 // defaultInjector is the webhook configuration that injects sidecars where no revision is named.
 const defaultInjector = "istio-revision-tag-default"
 
-func TestWhatIsDeletedOfTheControlPlaneComesBack(t *testing.T) {
+func TestDeletedObjectsOfTheControlPlaneAreRestored(t *testing.T) {
 	suite.a.awaitMesh(t, defaultIstio())
 	namespace := suite.a.labelled(t, inMesh)
 	suite.a.awaitRevision(t, newPod(namespace, "app", nil, nil), defaultIstio().Revision())
@@ -69,7 +69,7 @@ func (c *cluster) cacerts(t *testing.T) map[string][]byte {
 	return secret.Data
 }
 
-func TestWhatIsEditedOfTheControlPlaneIsRestored(t *testing.T) {
+func TestEditedObjectsOfTheControlPlaneAreRestored(t *testing.T) {
 	suite.a.awaitMesh(t, defaultIstio())
 	ctx := context.Background()
 	webhooks := suite.a.typed.AdmissionregistrationV1().MutatingWebhookConfigurations()

@@ -47,7 +47,7 @@ func TestDeletingAFederationRemovesWhatCameFromItAndNothingElse(t *testing.T) {
 	}
 }
 
-// trustedPeers are the neighbours whose keys and roots the module trusts, by resource name.
+// trustedPeers are the peers whose keys and roots the module trusts, by resource name.
 func (c *cluster) trustedPeers(t *testing.T) map[string]map[string]any {
 	t.Helper()
 	secret, err := c.typed.CoreV1().Secrets(moduleNamespace).Get(context.Background(), "d8-remote-clusters-public-metadata", metav1.GetOptions{})
@@ -65,7 +65,7 @@ func (c *cluster) trustedPeers(t *testing.T) map[string]map[string]any {
 	return byName
 }
 
-func TestBadFederationsAreRefusedWhereTheyAreWritten(t *testing.T) {
+func TestInvalidFederationsAreRejectedByTheAPIServer(t *testing.T) {
 	const endpoint = "https://istio.example.com/metadata/"
 	for name, test := range map[string]struct {
 		spec map[string]any
@@ -81,18 +81,18 @@ func TestBadFederationsAreRefusedWhereTheyAreWritten(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := suite.a.dynamic.Resource(federations).Create(context.Background(),
-				&unstructured.Unstructured{Object: newFederation("refused", test.spec)}, metav1.CreateOptions{})
+				&unstructured.Unstructured{Object: newFederation("rejected", test.spec)}, metav1.CreateOptions{})
 			if err == nil {
-				suite.a.defederate(t, "refused")
+				suite.a.defederate(t, "rejected")
 			}
 			if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), test.want) {
-				t.Fatalf("the API server answers %v, want a refusal that names %q", err, test.want)
+				t.Fatalf("the API server answers %v, want to be rejected with %q in the reason", err, test.want)
 			}
 		})
 	}
 }
 
-func TestAFederationWithThisClustersOwnTrustDomainIsRefusedInItsCondition(t *testing.T) {
+func TestAFederationWithThisClustersOwnTrustDomainIsRejectedInItsCondition(t *testing.T) {
 	suite.a.federate(t, newFederation("mirror", map[string]any{
 		"trustDomain": suite.a.described(t).ClusterDomain, "metadataEndpoint": suite.b.described(t).MetadataEndpoint,
 	}))

@@ -25,10 +25,10 @@ func TestWhenNothingChangesNothingIsWritten(t *testing.T) {
 	awaitJoined(t)
 	namespace := suite.b.namespace(t)
 	suite.a.awaitImported(t, suite.b.publish(t, namespace, "web"), prompt)
-	// What was written of a resource that is gone goes a minute after it.
+	// The document version of a deleted resource is pruned after a minute.
 	for _, c := range []*cluster{suite.a, suite.b} {
-		eventually(t, scheduled, "news in "+c.name+" are those of resources that exist", func() string {
-			for name := range c.revisions(t) {
+		eventually(t, scheduled, "document versions in "+c.name+" are those of resources that exist", func() string {
+			for name := range c.documentVersions(t) {
 				if _, err := c.dynamic.Resource(federations).Get(t.Context(), name, metav1.GetOptions{}); err != nil {
 					return err.Error()
 				}

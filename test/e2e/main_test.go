@@ -7,10 +7,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"k8s.io/klog/v2"
 )
 
 const (
@@ -89,6 +92,9 @@ func runInFabric(m *testing.M) (code int, err error) {
 		suite.clusters = append(suite.clusters, found)
 	}
 	suite.a, suite.b = suite.clusters[0], suite.clusters[1]
+	// What ends with a Pod is no news: client-go would log every connection.
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
 	defer closeForwards()
 	return m.Run(), nil
 }

@@ -206,7 +206,7 @@ func (c *cluster) proxyOf(t *testing.T, pod *corev1.Pod, version istioversion.Ve
 	}
 }
 
-// networkOf the Pod is what its sidecar says of itself when it was told.
+// networkOf the Pod is what its sidecar reports as its own, where injection has set it.
 func networkOf(pod *corev1.Pod) map[string]any {
 	if sidecar := sidecarIn(pod); sidecar != nil {
 		for _, variable := range sidecar.Env {
@@ -236,7 +236,7 @@ func (c *cluster) sidecar(t *testing.T, pod *corev1.Pod, version istioversion.Ve
 	return client
 }
 
-// await waits until the sidecar has been told what the condition wants.
+// await waits until the sidecar has received what the condition wants.
 func await(t *testing.T, sidecar *mesh.Client, what string, condition func(*mesh.View) (missing string)) {
 	t.Helper()
 	awaitWithin(t, prompt, sidecar, what, condition)

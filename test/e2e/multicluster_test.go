@@ -67,7 +67,7 @@ func (c *cluster) client(t *testing.T, namespace string) *mesh.Client {
 	return c.sidecar(t, c.meshedPod(t, namespace, "client", "client"), defaultIstio())
 }
 
-// gatewayOf the peer, where its network is entered, as this cluster was told.
+// gatewayOf the peer, where its network is entered, as this cluster knows it.
 func (c *cluster) gatewayOf(t *testing.T, peer *cluster) string {
 	t.Helper()
 	return c.toldGateway(t, multiclusters, peer)

@@ -114,7 +114,7 @@ func (c *cluster) remove(t *testing.T, of schema.GroupVersionResource, name stri
 	return comeBack
 }
 
-// holdWatch opens a watch of Services at the cluster's API proxy; how it ends is told: nil for an end like any other's.
+// holdWatch opens a watch of Services at the cluster's API proxy; ended receives how it ends: nil for a proper end.
 func (c *cluster) holdWatch(t *testing.T, token string) (ended <-chan error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), scheduled)

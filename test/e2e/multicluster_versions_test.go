@@ -101,7 +101,7 @@ func loses(host, address string) func(*mesh.View) string {
 	}
 }
 
-// never watches the sidecar until it is told to end, and fails when the condition was true meanwhile.
+// never watches the sidecar until end is called, and fails when the condition was true meanwhile.
 func never(t *testing.T, sidecar *mesh.Client, what string, condition func(*mesh.View) string) (end func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -121,7 +121,7 @@ func never(t *testing.T, sidecar *mesh.Client, what string, condition func(*mesh
 	}
 }
 
-// alwaysReady watches the Deployment until it is told to end, and fails when it had no ready Pod meanwhile.
+// alwaysReady watches the Deployment until end is called, and fails when it had no ready Pod meanwhile.
 func (c *cluster) alwaysReady(t *testing.T, deployment string) (end func()) {
 	t.Helper()
 	deployments := c.typed.AppsV1().Deployments(moduleNamespace)

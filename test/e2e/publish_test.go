@@ -108,6 +108,7 @@ func TestADeletedServiceGoesFromTheOtherCluster(t *testing.T) {
 }
 
 func TestWithoutTheWatcherTheMinuteScheduleConverges(t *testing.T) {
+	t.Parallel() // it waits, and beside it nothing else needs this exporter
 	awaitJoined(t)
 	t.Cleanup(func() {
 		suite.a.scaleExporter(t, 1)

@@ -17,8 +17,8 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 )
 
-// revisions is what the exporter tells the discovery hook, by the name of the resource; nil when there is no ConfigMap.
-func (c *cluster) revisions(t *testing.T) map[string]string {
+// documentVersions are what the exporter has written for the discovery hook, by the name of the resource; nil when there is no ConfigMap.
+func (c *cluster) documentVersions(t *testing.T) map[string]string {
 	t.Helper()
 	configMap, err := c.typed.CoreV1().ConfigMaps(moduleNamespace).Get(context.Background(), v1alpha1.FederationRevisions, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -39,16 +39,16 @@ func (c *cluster) federation(t *testing.T, name string) *unstructured.Unstructur
 	return resource
 }
 
-// TestNewsDoNotTouchTheFederationItself: what wakes the discovery hook is a
-// ConfigMap's key, which Helm leaves alone.
-func TestNewsDoNotTouchTheFederationItself(t *testing.T) {
+// TestAChangedDocumentWritesAConfigMapAndNotTheFederation: what wakes the discovery
+// hook is a ConfigMap's key, which Helm leaves alone.
+func TestAChangedDocumentWritesAConfigMapAndNotTheFederation(t *testing.T) {
 	awaitJoined(t)
 	namespace := suite.b.namespace(t)
 	hostname := suite.b.publish(t, namespace, "web")
 	suite.a.awaitImported(t, hostname, prompt)
-	before := suite.a.revisions(t)[suite.b.name]
+	before := suite.a.documentVersions(t)[suite.b.name]
 	if before == "" {
-		t.Fatalf("nothing is told of %s: %v", suite.b.name, suite.a.revisions(t))
+		t.Fatalf("nothing is written for %s: %v", suite.b.name, suite.a.documentVersions(t))
 	}
 	for _, manager := range suite.a.federation(t, suite.b.name).GetManagedFields() {
 		if manager.Manager == exporterName {
@@ -68,72 +68,77 @@ func TestNewsDoNotTouchTheFederationItself(t *testing.T) {
 		}
 		return ""
 	})
-	if after := suite.a.revisions(t)[suite.b.name]; after != before {
+	if after := suite.a.documentVersions(t)[suite.b.name]; after != before {
 		t.Errorf("%q was written, and after a release %q is", before, after)
 	}
 }
 
-func TestWhereNewsAreToldComesBackWhenItIsDeleted(t *testing.T) {
+func TestTheConfigMapWithDocumentVersionsIsRestored(t *testing.T) {
 	awaitJoined(t)
-	if err := suite.a.typed.CoreV1().ConfigMaps(moduleNamespace).Delete(context.Background(), v1alpha1.FederationRevisions, metav1.DeleteOptions{}); err != nil {
+	c, peer := suite.b, suite.a
+	if err := c.typed.CoreV1().ConfigMaps(moduleNamespace).Delete(context.Background(), v1alpha1.FederationRevisions, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, prompt, "it is there again, and says what it said", func() string {
-		if told := suite.a.revisions(t); told[suite.b.name] == "" {
-			return fmt.Sprintf("it says %v", told)
+	eventually(t, prompt, "it is there again, with the peer's version", func() string {
+		if written := c.documentVersions(t); written[peer.name] == "" {
+			return fmt.Sprintf("it has %v", written)
 		}
 		return ""
 	})
-	suite.a.awaitNoRepairs(t)
-	namespace := suite.b.namespace(t)
-	suite.a.awaitImported(t, suite.b.publish(t, namespace, "web"), prompt)
+	c.awaitNoRepairs(t)
+	namespace := peer.namespace(t)
+	c.awaitImported(t, peer.publish(t, namespace, "web"), prompt)
 }
 
-// TestWhereNewsAreToldIsMadeAnewWhenNobodyCanWriteIt: Helm would leave all of this as it is.
-func TestWhereNewsAreToldIsMadeAnewWhenNobodyCanWriteIt(t *testing.T) {
+// TestACorruptConfigMapWithDocumentVersionsIsReplaced: Helm would leave all of
+// this as it is. An object that goes too often is restored at intervals only, so
+// the cases are shared out.
+func TestACorruptConfigMapWithDocumentVersionsIsReplaced(t *testing.T) {
 	awaitJoined(t)
-	namespace := suite.b.namespace(t)
-	configMaps := suite.a.typed.CoreV1().ConfigMaps(moduleNamespace)
-	for _, test := range []struct{ name, service, patch string }{
-		{"it is immutable", "frozen", `{"immutable": true}`},
-		{"the key is of another kind of data", "binary", `{"data": {"` + suite.b.name + `": null}, "binaryData": {"` + suite.b.name + `": "aGVsbG8="}}`},
-		{"it has lost the module's labels and is immutable", "stripped", `{"metadata": {"labels": {"module": null, "heritage": null}}, "immutable": true}`},
+	for _, test := range []struct {
+		name, service string
+		c, peer       *cluster
+		patch         string
+	}{
+		{"that is immutable", "frozen", suite.a, suite.b, `{"immutable": true}`},
+		{"whose key is of another kind of data", "binary", suite.a, suite.b, `{"data": {"%[1]s": null}, "binaryData": {"%[1]s": "aGVsbG8="}}`},
+		{"that has lost the module's labels and is immutable", "stripped", suite.b, suite.a, `{"metadata": {"labels": {"module": null, "heritage": null}}, "immutable": true}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			c, patch := test.c, strings.ReplaceAll(test.patch, "%[1]s", test.peer.name)
+			configMaps := c.typed.CoreV1().ConfigMaps(moduleNamespace)
 			// Retried, as the exporter may write at the same time.
-			eventually(t, prompt, "it is spoilt", func() string {
-				if _, err := configMaps.Patch(context.Background(), v1alpha1.FederationRevisions, types.MergePatchType, []byte(test.patch), metav1.PatchOptions{}); err != nil {
-					return err.Error()
-				}
-				return ""
+			eventually(t, prompt, "it is corrupt", func() string {
+				_, err := configMaps.Patch(context.Background(), v1alpha1.FederationRevisions, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+				return because(err)
 			})
-			eventually(t, prompt, "it is another one, and says what it said", func() string {
+			eventually(t, restarted, "it is another one, with the peer's version", func() string {
 				now, err := configMaps.Get(context.Background(), v1alpha1.FederationRevisions, metav1.GetOptions{})
 				switch {
 				case err != nil:
 					return err.Error()
-				case now.Immutable != nil, len(now.BinaryData) > 0, now.Labels["module"] == "", now.Data[suite.b.name] == "":
+				case now.Immutable != nil, len(now.BinaryData) > 0, now.Labels["module"] == "", now.Data[test.peer.name] == "":
 					return fmt.Sprintf("it is %v", now)
 				}
 				return ""
 			})
-			suite.a.awaitImported(t, suite.b.publish(t, namespace, test.service), prompt)
+			c.awaitImported(t, test.peer.publish(t, test.peer.namespace(t), test.service), prompt)
+			c.awaitNoRepairs(t)
 		})
 	}
-	suite.a.awaitNoRepairs(t)
 }
 
-func TestWhatIsNoRevisionIsWrittenOver(t *testing.T) {
+func TestWhatIsNoDocumentVersionIsOverwritten(t *testing.T) {
 	awaitJoined(t)
-	before := suite.a.revisions(t)[suite.b.name]
+	before := suite.a.documentVersions(t)[suite.b.name]
 	for _, garbage := range []string{"hello", strings.Repeat("x", 1<<17)} {
 		patch := fmt.Sprintf(`{"data": {%q: %q}}`, suite.b.name, garbage)
 		if _, err := suite.a.typed.CoreV1().ConfigMaps(moduleNamespace).Patch(context.Background(), v1alpha1.FederationRevisions,
 			types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, prompt, "a revision is written", func() string {
-			if now := suite.a.revisions(t)[suite.b.name]; now == garbage || now == "" || len(now) > len(before)+20 {
+		eventually(t, prompt, "a version is written", func() string {
+			if now := suite.a.documentVersions(t)[suite.b.name]; now == garbage || now == "" || len(now) > len(before)+20 {
 				return fmt.Sprintf("%d bytes are written", len(now))
 			}
 			return ""
@@ -141,40 +146,21 @@ func TestWhatIsNoRevisionIsWrittenOver(t *testing.T) {
 	}
 }
 
-func TestWhatWasToldOfAResourceGoesWithIt(t *testing.T) {
-	awaitJoined(t)
-	gone := suite.a.federation(t, suite.b.name)
-	gone.SetName("gone")
-	gone.SetUID("")
-	gone.SetResourceVersion("")
-	gone.Object["spec"].(map[string]any)["trustDomain"] = "gone.local"
-	delete(gone.Object, "status")
-	resources := suite.a.dynamic.Resource(federations)
-	if _, err := resources.Create(context.Background(), gone, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	deleted := false
-	remove := func() {
-		if !deleted {
-			deleted = true
-			if err := resources.Delete(context.Background(), "gone", metav1.DeleteOptions{}); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	t.Cleanup(remove)
-	eventually(t, prompt, "something is told of it", func() string {
-		if told := suite.a.revisions(t); told["gone"] == "" {
-			return fmt.Sprintf("told is %v", told)
+func TestTheDocumentVersionOfADeletedFederationIsPruned(t *testing.T) {
+	t.Parallel() // it waits, and has a peer of its own
+	c, peer := suite.b, newFakePeer(t, "pruned.example")
+	c.federate(t, peer.federation("pruned"))
+	eventually(t, prompt, "a version of its documents is written", func() string {
+		if written := c.documentVersions(t); written["pruned"] == "" {
+			return fmt.Sprintf("written are %v", written)
 		}
 		return ""
 	})
-	remove()
-	// After a minute: another replica of the exporter may know the resource already that this one has not seen.
-	eventually(t, time.Minute+prompt, "nothing is told of it any more", func() string {
-		told := suite.a.revisions(t)
-		if _, still := told["gone"]; still || told[suite.b.name] == "" {
-			return fmt.Sprintf("told is %v", told)
+	c.defederate(t, "pruned")
+	// After a minute: another replica of the exporter may know a new resource already that this one has not seen.
+	eventually(t, time.Minute+prompt, "no version of them is there any more", func() string {
+		if written := c.documentVersions(t); written["pruned"] != "" || written[suite.a.name] == "" {
+			return fmt.Sprintf("written are %v", written)
 		}
 		return ""
 	})

@@ -21,8 +21,6 @@ const (
 	Shop = "shop"
 	// UUID of the cluster, the audience of its neighbour's tokens.
 	UUID = "11111111-1111-4111-8111-111111111111"
-
-	assetsVariable = "KUBEBUILDER_ASSETS"
 )
 
 // Cluster is an API server with the CRDs that neighbours may read of, and its etcd.
@@ -52,10 +50,7 @@ func StartCluster(ctx context.Context, root string) (_ *Cluster, err error) {
 	if err := os.WriteFile(policy, []byte(auditPolicy), 0o600); err != nil {
 		return nil, fmt.Errorf("write the audit policy: %w", err)
 	}
-	assets := os.Getenv(assetsVariable)
-	if assets == "" {
-		assets = filepath.Join(root, ".cache", "tools", "kube")
-	}
+	assets := filepath.Join(root, ".cache", "tools", "kube")
 	c.environment = &envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join(root, "crds"), filepath.Join(root, "crds", "istio")},
 		ErrorIfCRDPathMissing: true,

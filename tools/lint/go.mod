@@ -1,6 +1,8 @@
 module github.com/deckhouse-mesh/istio/tools/lint
 
-go 1.26.0
+go 1.26.4
+
+toolchain go1.26.11
 
 tool github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 

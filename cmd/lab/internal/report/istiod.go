@@ -7,14 +7,20 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/istiod"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
+)
+
+// How Istio's own chart labels and names istiod, whatever the revision.
+const (
+	istiodSelector = "app=istiod"
+	revisionLabel  = "istio.io/rev"
+	istiodPrefix   = "istiod-"
 )
 
 // istiodChecks tell of each istiod that is installed whether it is ready.
 func istiodChecks(ctx context.Context, clients *kube.Clients, kubeconfig string) []Check {
 	installed := Check{Name: "istiod is installed", Hint: "is module istio enabled? the operator's log says what it waits for"}
-	deployments, err := clients.Typed.AppsV1().Deployments("d8-istio").List(ctx, metav1.ListOptions{LabelSelector: istiod.Selector})
+	deployments, err := clients.Typed.AppsV1().Deployments("d8-istio").List(ctx, metav1.ListOptions{LabelSelector: istiodSelector})
 	switch {
 	case err != nil:
 		installed.Message = err.Error()
@@ -35,7 +41,7 @@ func istiodCheck(deployment *appsv1.Deployment, kubeconfig string) Check {
 	if !check.OK {
 		check.Message = fmt.Sprintf("none of its %d Pods is ready", deployment.Status.Replicas)
 		check.Hint = fmt.Sprintf("kubectl --kubeconfig %s -n %s describe pods -l %s=%s says what they wait for",
-			kubeconfig, deployment.Namespace, istiod.RevisionLabel, deployment.Labels[istiod.RevisionLabel])
+			kubeconfig, deployment.Namespace, revisionLabel, deployment.Labels[revisionLabel])
 	}
 	return check
 }

@@ -11,9 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/istiod"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
 )
 
 // Multicluster is what the cluster says of one neighbour in the same mesh.
@@ -28,7 +26,7 @@ type Multicluster struct {
 }
 
 // askMulticlusters asks the API server about the clusters of the same mesh, and every istiod whether it has read them.
-func (c *Cluster) askMulticlusters(ctx context.Context, clients *kube.Clients, described state.Cluster) []Check {
+func (c *Cluster) askMulticlusters(ctx context.Context, clients *kube.Clients) []Check {
 	list, err := clients.Dynamic.Resource(kube.IstioMulticlusters).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return []Check{{
@@ -36,12 +34,11 @@ func (c *Cluster) askMulticlusters(ctx context.Context, clients *kube.Clients, d
 			Hint: "is module istio enabled? the operator's log says what it waits for",
 		}}
 	}
-	istiods, client := described.Istiod, &http.Client{Timeout: requestTimeout}
-	if len(described.Nodes) > 0 {
-		if istiods, err = reachIstiods(ctx, clients); err != nil {
-			return []Check{{Name: "istiod can be asked", Message: err.Error(), Hint: "kubectl --kubeconfig " + c.Kubeconfig + " -n d8-istio get pods"}}
-		}
+	istiods, err := reachIstiods(ctx, clients)
+	if err != nil {
+		return []Check{{Name: "istiod can be asked", Message: err.Error(), Hint: "kubectl --kubeconfig " + c.Kubeconfig + " -n d8-istio get pods"}}
 	}
+	client := &http.Client{Timeout: requestTimeout}
 	defer client.CloseIdleConnections()
 	var checks []Check
 	for i := range list.Items {
@@ -49,7 +46,7 @@ func (c *Cluster) askMulticlusters(ctx context.Context, clients *kube.Clients, d
 		c.Multiclusters = append(c.Multiclusters, multicluster)
 		checks = append(checks, c.multiclusterCheck(multicluster))
 		for _, revision := range slices.Sorted(maps.Keys(istiods)) {
-			status, err := istiod.RemoteCluster(ctx, client, istiods[revision].Debug, multicluster.Name)
+			status, err := remoteCluster(ctx, client, istiods[revision], multicluster.Name)
 			checks = append(checks, readCheck(revision, multicluster.Name, status, err))
 		}
 	}
@@ -84,7 +81,7 @@ func (c *Cluster) multiclusterCheck(multicluster Multicluster) Check {
 
 // readCheck tells whether istiod has read the remote cluster; status and err are what it said.
 func readCheck(revision, name, status string, err error) Check {
-	check := Check{Name: istiod.Prefix + revision + " reads " + name, OK: err == nil && status == istiod.Synced}
+	check := Check{Name: istiodPrefix + revision + " reads " + name, OK: err == nil && status == synced}
 	switch {
 	case check.OK:
 		return check

@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/install"
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/istiod"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/rollout"
@@ -34,6 +33,9 @@ type Node struct {
 
 // cutCheck tells which links of a cluster are cut.
 func cutCheck(cluster string, fabric *state.Fabric) []Check {
+	if fabric == nil {
+		return nil
+	}
 	var checks []Check
 	for _, pair := range fabric.Cuts {
 		if !slices.Contains(pair[:], cluster) {
@@ -126,16 +128,16 @@ func podsCheck(ctx context.Context, clients *kube.Clients, kubeconfig string) Ch
 }
 
 // reachIstiods opens ways to istiods' debug ports, by revision, until the context
-// ends. Istiod answers without asking who calls only what is local to its Pod.
-func reachIstiods(ctx context.Context, clients *kube.Clients) (map[string]state.Istiod, error) {
-	pods, err := clients.Typed.CoreV1().Pods("d8-istio").List(ctx, metav1.ListOptions{LabelSelector: istiod.Selector})
+// ends. istiod answers without asking who calls only what is local to its Pod.
+func reachIstiods(ctx context.Context, clients *kube.Clients) (map[string]string, error) {
+	pods, err := clients.Typed.CoreV1().Pods("d8-istio").List(ctx, metav1.ListOptions{LabelSelector: istiodSelector})
 	if err != nil {
 		return nil, err
 	}
-	istiods := map[string]state.Istiod{}
+	istiods := map[string]string{}
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		revision := pod.Labels[istiod.RevisionLabel]
+		revision := pod.Labels[revisionLabel]
 		if _, reached := istiods[revision]; reached || rollout.PodMissing(pod) != "" {
 			continue
 		}
@@ -143,7 +145,7 @@ func reachIstiods(ctx context.Context, clients *kube.Clients) (map[string]state.
 		if err != nil {
 			return nil, err
 		}
-		istiods[revision] = state.Istiod{Debug: "http://" + address}
+		istiods[revision] = "http://" + address
 	}
 	return istiods, nil
 }

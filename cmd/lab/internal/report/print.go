@@ -30,13 +30,6 @@ func (c *Cluster) print(w *writer, now time.Time) {
 			}
 		})
 	}
-	if len(c.Processes) > 0 {
-		w.table("  PROCESS\tPID\tSTATE\tRESTARTS\tUPTIME\tPOD", func(row func(string, ...any)) {
-			for _, p := range c.Processes {
-				row("  %s\t%d\t%s\t%d\t%s\t%s", p.Name, p.PID, p.State, p.Restarts, time.Duration(p.UptimeSeconds)*time.Second, orDash(p.Pod))
-			}
-		})
-	}
 	if len(c.Federations) > 0 {
 		w.table("  FEDERATION\tREADY\tREASON\tSERVICES\tREJECTED\tLAST CONTACT", func(row func(string, ...any)) {
 			for _, f := range c.Federations {

@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
 )
 
@@ -33,30 +32,15 @@ type Lab struct {
 
 // Cluster is the report on one cluster.
 type Cluster struct {
-	Name          string `json:"name"`
-	APIServer     string `json:"apiServer"`
-	ClusterDomain string `json:"clusterDomain"`
-	ClusterUUID   string `json:"clusterUUID"`
-	Kubeconfig    string `json:"kubeconfig"`
-	// NetworkCut is whether the cluster has been cut off from the others.
-	NetworkCut    bool           `json:"networkCut"`
-	Processes     []Process      `json:"processes"`
+	Name          string         `json:"name"`
+	APIServer     string         `json:"apiServer"`
+	ClusterDomain string         `json:"clusterDomain"`
+	ClusterUUID   string         `json:"clusterUUID"`
+	Kubeconfig    string         `json:"kubeconfig"`
 	Nodes         []Node         `json:"nodes,omitempty"`
 	Federations   []Federation   `json:"federations"`
 	Multiclusters []Multicluster `json:"multiclusters"`
 	Checks        []Check        `json:"checks"`
-}
-
-// Process is one program of a cluster.
-type Process struct {
-	Name          string `json:"name"`
-	PID           int    `json:"pid"`
-	State         string `json:"state"`
-	Restarts      int    `json:"restarts"`
-	UptimeSeconds int64  `json:"uptimeSeconds"`
-	Log           string `json:"log"`
-	Pod           string `json:"pod,omitempty"`
-	Message       string `json:"message,omitempty"`
 }
 
 // Federation is what the cluster says of one neighbour.
@@ -96,10 +80,8 @@ func New(ctx context.Context, dir string) (*Lab, error) {
 	}
 	lab := &Lab{StateDir: dir, Running: holder == described.PID, PID: described.PID, Mode: described.Mode, OK: true}
 	for _, cluster := range described.Clusters {
-		reported := newCluster(ctx, cluster, !described.WithoutModule, time.Now())
-		if described.Fabric != nil {
-			reported.Checks = append(cutCheck(cluster.Name, described.Fabric), reported.Checks...)
-		}
+		reported := newCluster(ctx, cluster, !described.WithoutModule)
+		reported.Checks = append(cutCheck(cluster.Name, described.Fabric), reported.Checks...)
 		lab.Clusters = append(lab.Clusters, reported)
 	}
 	lab.OK = lab.Running
@@ -111,58 +93,16 @@ func New(ctx context.Context, dir string) (*Lab, error) {
 	return lab, nil
 }
 
-func newCluster(ctx context.Context, described state.Cluster, module bool, now time.Time) Cluster {
+func newCluster(ctx context.Context, described state.Cluster, module bool) Cluster {
 	cluster := Cluster{
 		Name: described.Name, APIServer: described.APIServer, ClusterDomain: described.ClusterDomain,
 		ClusterUUID: described.ClusterUUID, Kubeconfig: described.Kubeconfig,
-		NetworkCut: described.NetworkCut, Processes: []Process{}, Federations: []Federation{}, Multiclusters: []Multicluster{},
-	}
-	if described.NetworkCut {
-		cluster.Checks = append(cluster.Checks, Check{
-			Name: "the network to the other clusters is whole", Message: "it has been cut",
-			Hint: "`lab network restore --cluster " + described.Name + "` ends that",
-		})
-	}
-	for _, p := range described.Processes {
-		cluster.Processes = append(cluster.Processes, newProcess(p, process.Alive(p.PID), now))
-	}
-	if len(described.Nodes) == 0 {
-		cluster.Checks = append(cluster.Checks, processChecks(cluster.Processes)...)
+		Federations: []Federation{}, Multiclusters: []Multicluster{},
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	cluster.Checks = append(cluster.Checks, cluster.ask(ctx, described, module)...)
 	return cluster
-}
-
-func newProcess(p state.Process, alive bool, now time.Time) Process {
-	result := Process{Name: p.Name, PID: p.PID, State: p.State, Restarts: p.Restarts, Log: p.Log, Pod: p.Pod, Message: p.Message}
-	switch {
-	case alive && p.State == string(process.Running):
-		result.UptimeSeconds = int64(now.Sub(p.Started).Seconds())
-	case p.State == string(process.Running):
-		result.State, result.Message = "gone", "the process does not exist"
-	}
-	return result
-}
-
-func processChecks(processes []Process) []Check {
-	running := Check{Name: "every process runs", OK: true}
-	exporter := Check{Name: "the metadata-exporter runs", Message: "no Pod of it has a process", Hint: "is federation switched on? `kubectl -n d8-istio get pods` says what its Pods wait for"}
-	var messages, logs []string
-	for _, p := range processes {
-		if p.Name == "metadata-exporter" {
-			exporter = Check{Name: exporter.Name, OK: true}
-		}
-		if p.State != string(process.Running) {
-			messages = append(messages, strings.TrimSuffix(fmt.Sprintf("%s is %s: %s", p.Name, p.State, p.Message), ": "))
-			logs = append(logs, p.Log)
-		}
-	}
-	if len(messages) > 0 {
-		running = Check{Name: running.Name, Message: strings.Join(messages, "; "), Hint: "the module's processes are started again by the lab; see " + strings.Join(logs, ", ")}
-	}
-	return []Check{running, exporter}
 }
 
 // ask asks the API server about the module.
@@ -175,11 +115,8 @@ func (c *Cluster) ask(ctx context.Context, described state.Cluster, module bool)
 	if err != nil {
 		return []Check{{Name: answers.Name, Message: err.Error(), Hint: "see the logs of kube-apiserver and etcd beside " + c.Kubeconfig}}
 	}
-	checks := []Check{answers}
-	if len(described.Nodes) > 0 {
-		checks = append(checks, c.askNodes(ctx, clients, described.Nodes)...)
-		checks = append(checks, podsCheck(ctx, clients, c.Kubeconfig))
-	}
+	checks := append([]Check{answers}, c.askNodes(ctx, clients, described.Nodes)...)
+	checks = append(checks, podsCheck(ctx, clients, c.Kubeconfig))
 	if !module {
 		return checks
 	}
@@ -199,7 +136,7 @@ func (c *Cluster) ask(ctx context.Context, described state.Cluster, module bool)
 		c.Federations = append(c.Federations, federation)
 		checks = append(checks, c.federationCheck(federation))
 	}
-	return append(checks, c.askMulticlusters(ctx, clients, described)...)
+	return append(checks, c.askMulticlusters(ctx, clients)...)
 }
 
 func settingsCheck(config *unstructured.Unstructured) Check {

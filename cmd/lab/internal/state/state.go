@@ -7,12 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
-	"time"
 )
 
 // FileName of the description in a state dir.
@@ -29,7 +27,7 @@ type Lab struct {
 	Clusters []Cluster `json:"clusters"`
 	// WithoutModule says that the clusters have no module, and are not joined.
 	WithoutModule bool `json:"withoutModule,omitempty"`
-	// Fabric is absent from a lab of processes.
+	// Fabric is where the network between the clusters is; absent until it is there.
 	Fabric *Fabric `json:"fabric,omitempty"`
 }
 
@@ -47,15 +45,6 @@ type Cluster struct {
 	// APIProxy is the URL of the cluster's API as neighbours see it, whose certificate verifies with
 	// MetadataCA too; empty unless the cluster is part of a multicluster.
 	APIProxy string `json:"apiProxy,omitempty"`
-	// NetworkCut tells that nothing passes between this cluster and the others.
-	NetworkCut bool `json:"networkCut,omitempty"`
-	// OperatorMetrics is the Prometheus endpoint of the module's operator: its queues, tasks, Helm runs.
-	OperatorMetrics string `json:"operatorMetrics"`
-	// HookMetrics is the operator's endpoint of what the hooks measure: d8_istio_….
-	HookMetrics string `json:"hookMetrics"`
-	// Istiod is where to reach istiod of each revision that is installed.
-	Istiod    map[string]Istiod `json:"istiod"`
-	Processes []Process         `json:"processes"`
 	// PodSubnet and ServiceSubnet are the cluster's ranges.
 	PodSubnet     string `json:"podSubnet,omitempty"`
 	ServiceSubnet string `json:"serviceSubnet,omitempty"`
@@ -80,32 +69,6 @@ type Fabric struct {
 	Network string `json:"network"`
 	// Cuts are the links between clusters that are cut.
 	Cuts [][2]string `json:"cuts,omitempty"`
-}
-
-// Istiod is where to reach one revision's istiod. The addresses stay the same
-// while its Pods come and go; without a ready Pod they reset connections.
-type Istiod struct {
-	// XDS is host:port of the discovery service and the certificate API, both
-	// with TLS (istiod's port 15012) and in plain text (15010).
-	XDS string `json:"xds"`
-	// Debug is the URL of istiod's port 8080: /ready, /debug/….
-	Debug string `json:"debug"`
-}
-
-// Process is one running program of a cluster.
-type Process struct {
-	// Name as in the contract: etcd, kube-apiserver, …, metadata-exporter.
-	Name string `json:"name"`
-	PID  int    `json:"pid"`
-	Log  string `json:"log"`
-	// State is starting, running, back-off or stopped.
-	State    string    `json:"state"`
-	Restarts int       `json:"restarts"`
-	Started  time.Time `json:"started"`
-	// Pod that the program runs for, empty for the cluster's own programs.
-	Pod string `json:"pod,omitempty"`
-	// Message says why it is not running.
-	Message string `json:"message,omitempty"`
 }
 
 // Read reads the description in a state dir. The error says what to do when there is none.
@@ -177,9 +140,7 @@ func (f *File) Snapshot() Lab {
 	lab := f.lab
 	lab.Clusters = slices.Clone(lab.Clusters)
 	for i := range lab.Clusters {
-		lab.Clusters[i].Processes = slices.Clone(lab.Clusters[i].Processes)
 		lab.Clusters[i].Nodes = slices.Clone(lab.Clusters[i].Nodes)
-		lab.Clusters[i].Istiod = maps.Clone(lab.Clusters[i].Istiod)
 	}
 	return lab
 }

@@ -1,0 +1,16 @@
+// Command apiserver is kube-apiserver 1.32, the oldest supported one, from its
+// own Go module, for the test that every supported Kubernetes accepts what the
+// module renders.
+package main
+
+import (
+	"os"
+
+	"k8s.io/component-base/cli"
+	_ "k8s.io/component-base/logs/json/register"
+	_ "k8s.io/component-base/metrics/prometheus/clientgo"
+	_ "k8s.io/component-base/metrics/prometheus/version"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app"
+)
+
+func main() { os.Exit(cli.Run(app.NewAPIServerCommand())) }
