@@ -2,7 +2,6 @@ package main
 
 import (
 	"archive/tar"
-	"bytes"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -94,11 +93,9 @@ func fromTar(from io.Reader) ([]entry, error) {
 		e := entry{path: name, mode: fs.FileMode(header.Mode).Perm(), target: header.Linkname}
 		switch header.Typeflag {
 		case tar.TypeReg:
-			var content bytes.Buffer
-			if _, err := io.Copy(&content, reader); err != nil {
+			if e.content, err = io.ReadAll(reader); err != nil {
 				return nil, err
 			}
-			e.content = content.Bytes()
 		case tar.TypeSymlink:
 			e.mode |= fs.ModeSymlink
 		default: // folders come with what is in them
