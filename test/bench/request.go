@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -155,7 +156,7 @@ func offers(federation *unstructured.Unstructured, host string) bool {
 
 func isFor(entry *unstructured.Unstructured, host string) bool {
 	hosts, _, _ := unstructured.NestedStringSlice(entry.Object, "spec", "hosts")
-	return len(hosts) == 1 && hosts[0] == host
+	return slices.Contains(hosts, host)
 }
 
 // travel labels the Service, follows that to an answered request, and takes the label off again.
