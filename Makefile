@@ -70,7 +70,8 @@ test-unit: generate ## Run the tests that need no cluster
 	@for module in $$(dirname tools/istio-v*/*_test.go | sort -u); do (cd "$$module" && go test -count=1 -tags vtprotobuf,disable_pgv .) || exit; done
 
 .PHONY: test-api-proxy
-test-api-proxy: generate tools ## Ask the API proxy for everything that a real API server has
+test-api-proxy: generate ## Ask the API proxy for everything that a real API server has
+	@tools/kube/build.sh "$(CURDIR)/.cache/tools/kube"
 	@echo "test: the API proxy in front of a real API server"
 	@mkdir -p bin
 	@go build -o bin/api-proxy ./images/api-proxy/cmd/api-proxy
@@ -96,7 +97,8 @@ test-e2e: images ## Run the end-to-end tests on labs of real nodes; needs root (
 	@bin/e2e.test -test.v -test.timeout 45m $(if $(RUN),-test.run '$(RUN)')
 
 .PHONY: test-kubernetes
-test-kubernetes: generate tools ## Ask the oldest and the newest supported Kubernetes to accept what is rendered (builds one more API server)
+test-kubernetes: generate ## Ask the oldest and the newest supported Kubernetes to accept what is rendered (builds one more API server)
+	@tools/kube/build.sh "$(CURDIR)/.cache/tools/kube"
 	@tools/kube/build-apiservers.sh "$(CURDIR)/.cache/tools/kubernetes"
 	@go test -tags kubernetes -count=1 -timeout 10m ./test/kubernetes/...
 
