@@ -98,7 +98,8 @@ resolvConf: /etc/resolv.conf
 # Nodes live for minutes, and whoever waits for a container that crashed waits at most a second.
 crashLoopBackOff: {maxContainerRestartPeriod: 1s}
 # All nodes share one disk with the person's own files: what is full there is not theirs to clear.
-evictionHard: {memory.available: 100Mi, nodefs.available: 1%%, imagefs.available: 1%%}
+# Absolute: a share of a large disk can be more than the whole lab needs.
+evictionHard: {memory.available: 100Mi, nodefs.available: 200Mi, imagefs.available: 200Mi}
 imageGCHighThresholdPercent: 100
 # The usual folder is outside of what a node has of its own.
 volumePluginDir: /var/lib/kubelet/volume-plugins

@@ -33,6 +33,27 @@ func clean(dir string) error {
 	return nil
 }
 
+// removeNodesData removes the images, volumes and databases of nodes that have
+// ended: more than a gigabyte a cluster. Their logs and kubeconfigs stay.
+func removeNodesData(dir string) error {
+	markers, err := filepath.Glob(filepath.Join(dir, "cluster-?", markerName))
+	if err != nil {
+		return fmt.Errorf("look for the nodes' data: %w", err)
+	}
+	for _, marker := range markers {
+		folders, err := filepath.Glob(filepath.Join(filepath.Dir(marker), "nodes", "*", "var", "lib"))
+		if err != nil {
+			return fmt.Errorf("look for the nodes' data: %w", err)
+		}
+		for _, folder := range folders {
+			if err := os.RemoveAll(folder); err != nil {
+				return fmt.Errorf("remove a node's data: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
 func makeClusterDir(dir string) error {
 	err := os.Mkdir(dir, 0o755)
 	if errors.Is(err, fs.ErrExist) {

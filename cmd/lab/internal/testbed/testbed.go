@@ -264,7 +264,7 @@ func (l *Lab) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	_ = os.Remove(filepath.Join(l.options.StateDir, state.FileName))
-	return errors.Join(err, l.groups.RemoveAll(ctx))
+	return errors.Join(err, l.groups.RemoveAll(ctx), removeNodesData(l.options.StateDir))
 }
 
 // stopTimeout bounds the wait for what was killed.

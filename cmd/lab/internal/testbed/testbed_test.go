@@ -51,6 +51,36 @@ func TestALabStartsFreshAndRemovesOnlyWhatALabHasMade(t *testing.T) {
 	}
 }
 
+func TestOfNodesThatEndedOnlyTheLogsStay(t *testing.T) {
+	dir := t.TempDir()
+	if err := makeClusterDir(filepath.Join(dir, "cluster-a")); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join("nodes", "cluster-a-1", "var", "lib", "containerd", "blob")
+	log := filepath.Join("nodes", "cluster-a-1", "var", "log", "kubelet.log")
+	// Whose folder this is, no lab can say.
+	for _, file := range []string{filepath.Join("cluster-a", data), filepath.Join("cluster-a", log), filepath.Join("cluster-b", data)} {
+		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(file)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := removeNodesData(dir); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]bool{
+		filepath.Join("cluster-a", data): false,
+		filepath.Join("cluster-a", log):  true,
+		filepath.Join("cluster-b", data): true,
+	} {
+		if _, err := os.Stat(filepath.Join(dir, file)); (err == nil) != want {
+			t.Errorf("%s is there: %v, want %v", file, err == nil, want)
+		}
+	}
+}
+
 func TestMissingProgramsAreNamedWithWhatBuildsThem(t *testing.T) {
 	tools := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(tools, "kube"), 0o755); err != nil {
