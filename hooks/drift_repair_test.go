@@ -201,19 +201,6 @@ var _ = Describe("Hook drift_repair", func() {
 	})
 })
 
-var _ = Describe("Hook drift_baseline", func() {
-	It("notes what Helm has applied", func() {
-		r := newRun(driftBaseline(), driftSettings).given().succeeds()
-		Expect(r.ValuesGet(renderedPath).Value()).To(ConsistOf(asAny(controlPlane)...))
-	})
-
-	It("is forgotten when the module is switched off", func() {
-		r := newRun(webhookWithdrawal(), driftSettings)
-		r.ValuesSet(renderedPath, controlPlane)
-		Expect(r.given().succeeds().ValuesGet(renderedPath).Raw).To(MatchJSON(`[]`))
-	})
-})
-
 func asAny(texts []string) []any {
 	values := make([]any, len(texts))
 	for index, text := range texts {

@@ -22,9 +22,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
-// moduleDirEnv overrides where the module's files are looked for.
+// moduleDirEnv overrides where the module's files are searched.
 const moduleDirEnv = "ISTIO_MODULE_DIR"
 
 // moduleDir is the folder with crds/ in it. Both binaries that link the hooks
@@ -48,7 +49,7 @@ func moduleDir() string {
 func ensureCRDs(dir string) hookruntime.Hook {
 	return hookruntime.Hook{
 		Name:   "ensure_crds",
-		Config: sdk.HookConfig{OnStartup: &sdk.OrderedConfig{Order: 1}},
+		Config: sdk.HookConfig{OnStartup: at(orderCRDs)},
 		Run: func(ctx context.Context, in *sdk.HookInput) error {
 			var installed []string
 			// Own CRDs last: when they are there, everything is.
@@ -100,8 +101,8 @@ func crdNames(files []string) ([]string, error) {
 const establishTimeout = 30 * time.Second
 
 // waitEstablished waits until the API server serves the CRDs of these names: the
-// hooks that subscribe to their objects start next. An answer that fails is asked
-// for again, as the API server is busy with new CRDs.
+// hooks that subscribe to their objects start next. A request that fails is
+// repeated, as the API server is busy with new CRDs.
 func waitEstablished(ctx context.Context, in *sdk.HookInput, names []string) error {
 	client, err := in.DC.GetK8sClient()
 	if err != nil {

@@ -35,7 +35,7 @@ var _ = Describe("Hook ensure_crds", func() {
 			Expect(os.WriteFile(filepath.Join(dir, "crds", name), own, 0o600)).To(Succeed())
 		}
 
-		r := newRun(ensureCRDs(dir), joinedSettings).given("")
+		r := newRun(ensureCRDs(dir), federationSettings).given("")
 		asAPIServer := r.KubeClient().(*dynamicfake.FakeDynamicClient)
 		// Somebody else's, which nobody may wait for.
 		foreign := &unstructured.Unstructured{Object: map[string]any{
@@ -69,13 +69,13 @@ var _ = Describe("Hook ensure_crds", func() {
 		dir := GinkgoT().TempDir()
 		Expect(os.MkdirAll(filepath.Join(dir, "crds", "istio"), 0o755)).To(Succeed())
 		Expect(os.WriteFile(filepath.Join(dir, "crds", "istio", "broken.yaml"), []byte("kind: ConfigMap\napiVersion: v1\n"), 0o600)).To(Succeed())
-		r := newRun(ensureCRDs(dir), joinedSettings).given("")
+		r := newRun(ensureCRDs(dir), federationSettings).given("")
 		r.RunHook()
 		Expect(r.HookError()).To(MatchError(ContainSubstring("broken.yaml")))
 	})
 
 	It("says that CRDs are missing instead of installing none", func() {
-		r := newRun(ensureCRDs(GinkgoT().TempDir()), joinedSettings).given("")
+		r := newRun(ensureCRDs(GinkgoT().TempDir()), federationSettings).given("")
 		r.RunHook()
 		Expect(r.HookError()).To(MatchError(ContainSubstring("make generate")))
 	})

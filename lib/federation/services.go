@@ -31,10 +31,10 @@ const (
 
 const (
 	maxHostnameLength = 253
-	// maxServicePorts and maxPortName are what Istio's CRD takes for the ports of an endpoint.
+	// maxServicePorts and maxPortName are the limits of Istio's CRD for the ports of an endpoint.
 	maxServicePorts = 128
 	maxPortName     = 62
-	// MaxRejectedServices bounds the list in a status; a peer must not be able to fill an object with rubbish.
+	// MaxRejectedServices bounds the list in a status, which a peer must not be able to fill.
 	MaxRejectedServices = 100
 	maxEchoedHostname   = 300
 )
@@ -45,16 +45,16 @@ var protocols = map[string]string{
 	"TLS": "TLS", "TCP": "TCP", "MONGO": "MONGO", "MYSQL": "MYSQL", "REDIS": "REDIS",
 }
 
-// BreaksTrust is true for a rejection that means the peer spoke for someone
-// else, unlike one that only means this cluster cannot carry what it offers.
+// BreaksTrust is true for a rejection that means the peer spoke for another
+// cluster, unlike one that only means this cluster cannot import the service.
 func BreaksTrust(rejected v1alpha1.RejectedService) bool {
 	return rejected.Reason == ReasonForeignHostname
 }
 
 // Verdict is what becomes of a peer's published services.
 type Verdict struct {
-	// Accepted services, sorted by hostname. A service keeps its place without
-	// the ports that cannot be carried; each of those is among the rejections.
+	// Accepted services, sorted by hostname. Ports that cannot be imported are
+	// left out of them; each is among the rejections.
 	Accepted []metadata.PublicService
 	// Rejected names at most MaxRejectedServices rejections, those that break
 	// trust first, then by hostname.
@@ -63,7 +63,7 @@ type Verdict struct {
 	RejectedTotal int
 }
 
-// Judge sorts what a peer publishes into what may be imported and what may not.
+// Judge separates the services that may be imported from those that may not.
 func Judge(published []metadata.PublicService, trustDomain string) Verdict {
 	var (
 		accepted          []metadata.PublicService
@@ -72,7 +72,7 @@ func Judge(published []metadata.PublicService, trustDomain string) Verdict {
 	)
 	seen := map[string]bool{}
 	for _, service := range published {
-		refuse := func(reason, format string, args ...any) {
+		reject := func(reason, format string, args ...any) {
 			total++
 			rejection := v1alpha1.RejectedService{
 				Hostname: echo(service.Hostname),
@@ -87,20 +87,20 @@ func Judge(published []metadata.PublicService, trustDomain string) Verdict {
 			}
 		}
 		if reason, err := checkHostname(service.Hostname, trustDomain); err != nil {
-			refuse(reason, "%v", err)
+			reject(reason, "%v", err)
 			continue
 		}
 		if seen[service.Hostname] {
-			refuse(ReasonDuplicateHostname, "published more than once; the first one counts")
+			reject(ReasonDuplicateHostname, "published more than once; the first one counts")
 			continue
 		}
 		seen[service.Hostname] = true
 
-		ports, ok := judgePorts(service.Ports, refuse)
+		ports, ok := judgePorts(service.Ports, reject)
 		if !ok {
 			continue
 		}
-		serviceAccounts, ok := judgeServiceAccounts(service.ServiceAccounts, refuse)
+		serviceAccounts, ok := judgeServiceAccounts(service.ServiceAccounts, reject)
 		if ok {
 			accepted = append(accepted, metadata.PublicService{Hostname: service.Hostname, Ports: ports, ServiceAccounts: serviceAccounts})
 		}
@@ -113,8 +113,8 @@ func Judge(published []metadata.PublicService, trustDomain string) Verdict {
 	return Verdict{Accepted: accepted, Rejected: rejected, RejectedTotal: total}
 }
 
-// echo is a peer's text as it may stand in a status: without what would move
-// the cursor or turn the direction of writing in a person's terminal, and not
+// echo is a peer's text as a status may contain it: without characters that move
+// the cursor or change the direction of writing in a terminal, and not
 // cut through a character, which would not survive JSON, so that the status
 // would never be equal to itself.
 func echo(text string) string {
@@ -127,7 +127,7 @@ func echo(text string) string {
 	}, text)
 }
 
-// checkHostname holds a peer to its own domain (architecture, "Trust", rule 1).
+// checkHostname accepts names of the peer's own domain only.
 func checkHostname(hostname, trustDomain string) (reason string, err error) {
 	prefix, own := strings.CutSuffix(hostname, ".svc."+trustDomain)
 	if !own {
@@ -143,7 +143,7 @@ func checkHostname(hostname, trustDomain string) (reason string, err error) {
 		}
 	}
 	if !metadata.IsHostname(trustDomain) {
-		return ReasonInvalidHostname, errors.New("ends in a number or has a part of more than 63 characters, which Istio takes for no host name")
+		return ReasonInvalidHostname, errors.New("ends in a number or has a part of more than 63 characters, which Istio does not accept as a host name")
 	}
 	if len(hostname) > maxHostnameLength {
 		return ReasonInvalidHostname, fmt.Errorf("has %d characters, more than %d", len(hostname), maxHostnameLength)
@@ -151,36 +151,36 @@ func checkHostname(hostname, trustDomain string) (reason string, err error) {
 	return "", nil
 }
 
-// judgePorts returns the ports that can be carried, or false when none can or the list contradicts itself.
-func judgePorts(published []metadata.ServicePort, refuse func(reason, format string, args ...any)) ([]metadata.ServicePort, bool) {
+// judgePorts returns the ports that can be imported, or false when none can or the list contradicts itself.
+func judgePorts(published []metadata.ServicePort, reject func(reason, format string, args ...any)) ([]metadata.ServicePort, bool) {
 	if len(published) == 0 || len(published) > maxServicePorts {
-		refuse(ReasonInvalidPorts, "has %d ports; 1 to %d are possible", len(published), maxServicePorts)
+		reject(ReasonInvalidPorts, "has %d ports; 1 to %d are allowed", len(published), maxServicePorts)
 		return nil, false
 	}
 	names, numbers := map[string]bool{}, map[int32]bool{}
 	var ports []metadata.ServicePort
 	for _, port := range published {
 		if len(port.Name) > maxPortName {
-			refuse(ReasonInvalidPorts, "port name %.80q has more than %d characters", port.Name, maxPortName)
+			reject(ReasonInvalidPorts, "port name %.80q has more than %d characters", port.Name, maxPortName)
 			return nil, false
 		}
 		if messages := validation.IsDNS1123Label(port.Name); len(messages) > 0 {
-			refuse(ReasonInvalidPorts, "port name %.80q: %s", port.Name, strings.Join(messages, "; "))
+			reject(ReasonInvalidPorts, "port name %.80q: %s", port.Name, strings.Join(messages, "; "))
 			return nil, false
 		}
 		if messages := validation.IsValidPortNum(int(port.Port)); len(messages) > 0 {
-			refuse(ReasonInvalidPorts, "port %q: number %d: %s", port.Name, port.Port, strings.Join(messages, "; "))
+			reject(ReasonInvalidPorts, "port %q: number %d: %s", port.Name, port.Port, strings.Join(messages, "; "))
 			return nil, false
 		}
 		if names[port.Name] || numbers[port.Port] {
-			refuse(ReasonInvalidPorts, "port %q (%d) is there twice", port.Name, port.Port)
+			reject(ReasonInvalidPorts, "port %q (%d) is published twice", port.Name, port.Port)
 			return nil, false
 		}
 		names[port.Name], numbers[port.Port] = true, true
 
 		protocol, ok := protocols[strings.ToUpper(port.Protocol)]
 		if !ok {
-			refuse(ReasonUnsupportedProtocol, "port %q (%d): protocol %.40q cannot pass a mutual TLS gateway", port.Name, port.Port, port.Protocol)
+			reject(ReasonUnsupportedProtocol, "port %q (%d): protocol %.40q cannot pass a mutual TLS gateway", port.Name, port.Port, port.Protocol)
 			continue
 		}
 		ports = append(ports, metadata.ServicePort{Name: port.Name, Port: port.Port, Protocol: protocol})

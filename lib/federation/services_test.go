@@ -131,7 +131,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func TestJudgeUnderstandsProtocolsInAnyCase(t *testing.T) {
+func TestProtocolsAreReadInAnyCase(t *testing.T) {
 	verdict := federation.Judge([]metadata.PublicService{service("a.app.svc."+domain, port("b", 2, "grpc"), port("a", 1, "Http"))}, domain)
 	want := []metadata.ServicePort{port("a", 1, "HTTP"), port("b", 2, "GRPC")}
 	if verdict.RejectedTotal > 0 || len(verdict.Accepted) != 1 || !reflect.DeepEqual(verdict.Accepted[0].Ports, want) {
@@ -146,7 +146,7 @@ func TestAHostnameIsEchoedShortened(t *testing.T) {
 	}
 }
 
-func TestAHostnameIsEchoedWithoutWhatATerminalWouldObey(t *testing.T) {
+func TestAHostnameIsEchoedWithoutControlCharacters(t *testing.T) {
 	for published, echoed := range map[string]string{
 		"\x1b[2Jall is well\r\n": "?[2Jall is well??",
 		"a\u202egro.elpmaxe":     "a?gro.elpmaxe",
@@ -176,7 +176,7 @@ func TestABreachOfTrustIsNotHiddenBehindOtherRejections(t *testing.T) {
 	}
 }
 
-func TestPortsThatIstioDoesNotTakeAreRefused(t *testing.T) {
+func TestPortsThatIstioDoesNotAcceptAreRejected(t *testing.T) {
 	var many []metadata.ServicePort
 	for index := range 129 {
 		many = append(many, port(fmt.Sprintf("p%d", index), int32(index+1), "TCP"))

@@ -27,7 +27,7 @@ func candidates(tb testing.TB, services ...*corev1.Service) []*publicservices.Ca
 	return made
 }
 
-// document makes the document and reads it as a neighbour does, which must give
+// document makes the document and reads it as a peer does, which must give
 // its body again: it is put together by hand.
 func document(tb testing.TB, services []*publicservices.Candidate, gateways []metadata.IngressGateway, accountsOf publicservices.ServiceAccountsOf) (metadata.Federation, []publicservices.Rejection) {
 	tb.Helper()
@@ -104,7 +104,7 @@ func TestTheDocumentIsWhatEncodingItAsAWholeGives(t *testing.T) {
 	}{
 		"no service":                               {nil, nil, 0},
 		"one that says no service accounts":        {[]*corev1.Service{plain}, nil, 1},
-		"two whose service accounts nobody knows":  {[]*corev1.Service{plain, other}, accountsOf(publicservices.Endpoint{}), 2},
+		"two with unknown service accounts":       {[]*corev1.Service{plain, other}, accountsOf(publicservices.Endpoint{}), 2},
 		"two without endpoints":                    {[]*corev1.Service{plain, other}, accountsOf(), 2},
 		"two with endpoints":                       {[]*corev1.Service{other, plain}, accountsOf(publicservices.Endpoint{IsPod: true, ServiceAccount: "shop/web"}), 2},
 		"an annotation with what JSON must escape": {[]*corev1.Service{annotated, other}, accountsOf(), 2},

@@ -1,6 +1,5 @@
-// Package publicservices decides what a cluster tells its federated neighbours
-// about the Services it publishes. The rules are the contract's section
-// "Publishing a Service".
+// Package publicservices decides what a cluster's federation document says about the
+// Services it publishes. The rules are the contract's section "Publishing a Service".
 package publicservices
 
 import (
@@ -27,7 +26,7 @@ type Rejection struct {
 	// Port is the port's number; 0 when it is about the whole Service.
 	Port   int32
 	Reason string
-	// Message tells a person what to change.
+	// Message says what to change.
 	Message string
 }
 
@@ -39,8 +38,8 @@ func (r Rejection) String() string {
 }
 
 // FromService makes the published form of a Service; ok is false when it is not
-// published. A port that cannot be carried is left out and named in rejections,
-// the others stand. A Service that is being deleted is silently not published.
+// published. A port that cannot be published is left out and named in rejections;
+// the others are published. A Service that is being deleted is not published, without a rejection.
 func FromService(service *corev1.Service, clusterDomain string) (published metadata.PublicService, ok bool, rejections []Rejection) {
 	if service.DeletionTimestamp != nil {
 		return metadata.PublicService{}, false, nil
@@ -56,7 +55,7 @@ func FromService(service *corev1.Service, clusterDomain string) (published metad
 		reject(0, ReasonExternalName, "its type is ExternalName, which has no endpoints in the mesh; publish the Service that has")
 		return metadata.PublicService{}, false, rejections
 	case len(service.Spec.Ports) == 0:
-		reject(0, ReasonNoPorts, "it has no ports; add the ones neighbours may use")
+		reject(0, ReasonNoPorts, "it has no ports; add the ones that peers may use")
 		return metadata.PublicService{}, false, rejections
 	}
 
@@ -82,7 +81,7 @@ func FromService(service *corev1.Service, clusterDomain string) (published metad
 	}, true, rejections
 }
 
-// obstacle is the transport of a port that cannot be carried, or UDP when only its name says so.
+// obstacle is the transport of a port that cannot be published, or UDP when only its name says so.
 func obstacle(port corev1.ServicePort) string {
 	if port.Protocol == corev1.ProtocolSCTP {
 		return string(corev1.ProtocolSCTP)

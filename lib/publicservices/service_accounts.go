@@ -11,27 +11,26 @@ import (
 // of the Service's namespace, separated by commas, that may run it outside of Pods.
 const AccountsAnnotation = "alpha.istio.io/kubernetes-serviceaccounts"
 
-// ReasonTooManyServiceAccounts means that the Pods of a Service use more service accounts than neighbours take.
+// ReasonTooManyServiceAccounts means that the Pods of a Service use more service accounts than peers accept.
 const ReasonTooManyServiceAccounts = "TooManyServiceAccounts"
 
-// ServiceAccountsOf tells which service accounts may answer for a Service,
+// ServiceAccountsOf returns the service accounts that may answer for a Service,
 // "<namespace>/<name>" each: nil when that cannot be known, none when it has no
 // endpoints and never had (metadata.PublicService.ServiceAccounts).
 type ServiceAccountsOf func(service *Candidate) []string
 
 // Endpoint is what stands behind a Service.
 type Endpoint struct {
-	// IsPod is false for an address that somebody entered by hand.
+	// IsPod is false for an address that was entered by hand.
 	IsPod bool
 	// ServiceAccount of the Pod, "<namespace>/<name>"; empty when the Pod is not
-	// in the mesh, where it has no identity and cannot be reached from a neighbour.
+	// in the mesh, where it has no identity and cannot be reached from a peer.
 	ServiceAccount string
 }
 
-// ServiceAccounts gathers the service accounts of a Service's endpoints, ready
-// or not: an identity must have travelled before the Pod gets its first
-// request. It is nil when the Service has an endpoint whose identity nobody here
-// knows: neighbours would refuse it.
+// ServiceAccounts collects the service accounts of a Service's endpoints, ready or
+// not: peers must know an identity before its Pod gets the first request. It is nil
+// when the Service has an endpoint with an unknown identity, which peers would reject.
 func ServiceAccounts(service *Candidate, endpoints []Endpoint) []string {
 	accounts := []string{}
 	for _, endpoint := range endpoints {

@@ -34,14 +34,14 @@ func TestServiceAccountsOfEndpoints(t *testing.T) {
 	}
 }
 
-func TestTheDocumentSaysWhoAnswersForAService(t *testing.T) {
+func TestTheDocumentNamesTheServiceAccountsOfAService(t *testing.T) {
 	services := candidates(t, withSpec(t, "ports: [{name: http, port: 80}]"))
 	for name, test := range map[string]struct {
 		accounts  []string
 		published bool
 	}{
 		"unknown": {nil, true}, "none": {[]string{}, true}, "one": {[]string{"shop/web"}, true},
-		"more than neighbours take": {make([]string, 65), false},
+		"more than peers accept":    {make([]string, 65), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for index := range test.accounts {

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 const (
@@ -54,7 +55,7 @@ const (
 	PublicServiceLabel = "federation.istio.deckhouse.io/public-service"
 
 	// Namespace is where everything the module installs lives.
-	Namespace = "d8-istio"
+	Namespace = names.Namespace
 )
 
 // IstioFederation joins this cluster with one neighbour whose trust domain differs.
@@ -70,11 +71,8 @@ type IstioFederation struct {
 type IstioFederationSpec struct {
 	// TrustDomain of the neighbour: its cluster domain.
 	TrustDomain string `json:"trustDomain"`
-	// MetadataEndpoint is the https address of the neighbour's metadata, with
-	// or without a slash at the end.
-	MetadataEndpoint string `json:"metadataEndpoint"`
-	// Metadata says how to trust the endpoint's TLS certificate.
-	Metadata MetadataTLS `json:"metadata,omitempty"`
+
+	PeerSpec `json:",inline"`
 	// Import lists globs on "<name>.<namespace>" of the services to accept; empty accepts all.
 	Import []string `json:"import,omitempty"`
 }
@@ -105,9 +103,9 @@ const (
 
 // IstioFederationStatus is what the hooks learned and did.
 type IstioFederationStatus struct {
-	ObservedGeneration int64              `json:"observedGeneration,omitempty"`
-	Conditions         []metav1.Condition `json:"conditions,omitempty"`
-	MetadataCache      FederationCache    `json:"metadataCache,omitempty"`
+	PeerStatus `json:",inline"`
+
+	MetadataCache FederationCache `json:"metadataCache,omitempty"`
 	// ImportedServices counts the peer's services that exist here as ServiceEntries.
 	ImportedServices *int32 `json:"importedServices,omitempty"`
 	// RejectedServices names the services that were not accepted, and why.
@@ -124,14 +122,11 @@ type RejectedService struct {
 // FederationCache is the last valid metadata of the peer.
 type FederationCache struct {
 	// TrustDomain is the spec.trustDomain that the cache was filled under; it counts for no other.
-	TrustDomain               string            `json:"trustDomain,omitempty"`
-	Public                    *metadata.Public  `json:"public,omitempty"`
-	Private                   *CachedFederation `json:"private,omitempty"`
-	PublicLastFetchTimestamp  *metav1.Time      `json:"publicLastFetchTimestamp,omitempty"`
-	PrivateLastFetchTimestamp *metav1.Time      `json:"privateLastFetchTimestamp,omitempty"`
-	// PublicETag and PrivateETag are what the next conditional request asks with.
-	PublicETag  string `json:"publicETag,omitempty"`
-	PrivateETag string `json:"privateETag,omitempty"`
+	TrustDomain string `json:"trustDomain,omitempty"`
+
+	PeerCache `json:",inline"`
+
+	Private *CachedFederation `json:"private,omitempty"`
 }
 
 // UnmarshalJSON forgets the ETag of private metadata that is not known: with it,
@@ -158,9 +153,9 @@ type IstioMulticluster struct {
 
 // IstioMulticlusterSpec is what a person says of the neighbour.
 type IstioMulticlusterSpec struct {
-	MetadataEndpoint     string      `json:"metadataEndpoint"`
-	EnableIngressGateway *bool       `json:"enableIngressGateway,omitempty"`
-	Metadata             MetadataTLS `json:"metadata,omitempty"`
+	PeerSpec `json:",inline"`
+
+	EnableIngressGateway *bool `json:"enableIngressGateway,omitempty"`
 }
 
 // EntersByGateway is true when the neighbour's Pods are reached through its
@@ -171,18 +166,14 @@ func (s IstioMulticlusterSpec) EntersByGateway() bool {
 
 // IstioMulticlusterStatus is what the hooks learned and did.
 type IstioMulticlusterStatus struct {
-	ObservedGeneration int64              `json:"observedGeneration,omitempty"`
-	Conditions         []metav1.Condition `json:"conditions,omitempty"`
-	MetadataCache      MulticlusterCache  `json:"metadataCache,omitempty"`
+	PeerStatus `json:",inline"`
+
+	MetadataCache MulticlusterCache `json:"metadataCache,omitempty"`
 }
 
 // MulticlusterCache is the last valid metadata of the peer.
 type MulticlusterCache struct {
-	Public                    *metadata.Public       `json:"public,omitempty"`
-	Private                   *metadata.Multicluster `json:"private,omitempty"`
-	PublicLastFetchTimestamp  *metav1.Time           `json:"publicLastFetchTimestamp,omitempty"`
-	PrivateLastFetchTimestamp *metav1.Time           `json:"privateLastFetchTimestamp,omitempty"`
-	// PublicETag and PrivateETag are what the next conditional request asks with.
-	PublicETag  string `json:"publicETag,omitempty"`
-	PrivateETag string `json:"privateETag,omitempty"`
+	PeerCache `json:",inline"`
+
+	Private *metadata.Multicluster `json:"private,omitempty"`
 }
