@@ -20,51 +20,51 @@ import (
 )
 
 const (
-	neighboursSecret = "d8-remote-clusters-public-metadata"
-	neighboursKey    = "remote-public-metadata.json"
+	peersSecret = "d8-remote-clusters-public-metadata"
+	peersKey    = "remote-public-metadata.json"
 
-	neighbourUUID = "22222222-2222-4222-8222-222222222222"
-	// NeighbourName is that of the IstioMulticluster which lets the neighbour in.
-	NeighbourName = "cluster-b"
+	peerUUID = "22222222-2222-4222-8222-222222222222"
+	// PeerName is the name of the IstioMulticluster that admits the peer.
+	PeerName = "cluster-b"
 )
 
-// neighbour is the cluster that asks.
-type neighbour struct{ key ed25519.PrivateKey }
+// peer is the cluster that asks.
+type peer struct{ key ed25519.PrivateKey }
 
-// admit makes a neighbour and writes it where the proxy looks.
-func (c *Cluster) admit(ctx context.Context, authority *authority) (*neighbour, error) {
+// admit makes a peer and writes it where the proxy looks.
+func (c *Cluster) admit(ctx context.Context, rootCA string) (*peer, error) {
 	keys, err := authn.GenerateKeypair()
 	if err != nil {
-		return nil, fmt.Errorf("make the neighbour's keys: %w", err)
+		return nil, fmt.Errorf("make the peer's keys: %w", err)
 	}
 	private, err := authn.ParsePrivateKey(keys.Priv)
 	if err != nil {
-		return nil, fmt.Errorf("make the neighbour's keys: %w", err)
+		return nil, fmt.Errorf("make the peer's keys: %w", err)
 	}
-	uid, err := c.Join(ctx)
+	uid, err := c.AddPeer(ctx)
 	if err != nil {
 		return nil, err
 	}
-	content, err := json.Marshal(map[string]any{neighbourUUID: map[string]string{
-		"kind": v1alpha1.IstioMulticlusterKind, "name": NeighbourName, "resourceUID": string(uid), "clusterUUID": neighbourUUID,
-		"trustDomain": "cluster.local", "authnKeyPub": keys.Pub, "rootCA": string(authority.pem),
+	content, err := json.Marshal(map[string]any{peerUUID: map[string]string{
+		"kind": v1alpha1.IstioMulticlusterKind, "name": PeerName, "resourceUID": string(uid), "clusterUUID": peerUUID,
+		"trustDomain": "cluster.local", "authnKeyPub": keys.Pub, "rootCA": rootCA,
 	}})
 	if err != nil {
-		return nil, fmt.Errorf("encode the neighbour: %w", err)
+		return nil, fmt.Errorf("encode the peer: %w", err)
 	}
 	secrets := c.Client.CoreV1().Secrets(Namespace)
-	if err := secrets.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{FieldSelector: "metadata.name=" + neighboursSecret}); err != nil {
-		return nil, fmt.Errorf("forget the former neighbour: %w", err)
+	if err := secrets.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{FieldSelector: "metadata.name=" + peersSecret}); err != nil {
+		return nil, fmt.Errorf("delete the former peer: %w", err)
 	}
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: neighboursSecret}, Data: map[string][]byte{neighboursKey: content}}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: peersSecret}, Data: map[string][]byte{peersKey: content}}
 	if _, err := secrets.Create(ctx, secret, metav1.CreateOptions{}); err != nil {
-		return nil, fmt.Errorf("admit the neighbour: %w", err)
+		return nil, fmt.Errorf("admit the peer: %w", err)
 	}
-	return &neighbour{private}, nil
+	return &peer{private}, nil
 }
 
-// Join makes the neighbour's IstioMulticluster, unless it is there, and returns its UID.
-func (c *Cluster) Join(ctx context.Context) (types.UID, error) {
+// AddPeer creates the peer's IstioMulticluster, unless it exists, and returns its UID.
+func (c *Cluster) AddPeer(ctx context.Context) (types.UID, error) {
 	client, err := dynamic.NewForConfig(c.Admin)
 	if err != nil {
 		return "", fmt.Errorf("make a client: %w", err)
@@ -72,25 +72,25 @@ func (c *Cluster) Join(ctx context.Context) (types.UID, error) {
 	resources := client.Resource(schema.GroupVersionResource{
 		Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioMulticlusterResource,
 	})
-	joined, err := resources.Create(ctx, &unstructured.Unstructured{Object: map[string]any{
+	resource, err := resources.Create(ctx, &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": v1alpha1.APIVersion, "kind": v1alpha1.IstioMulticlusterKind,
-		"metadata": map[string]any{"name": NeighbourName},
-		"spec":     map[string]any{"metadataEndpoint": "https://neighbour.example/metadata/"},
+		"metadata": map[string]any{"name": PeerName},
+		"spec":     map[string]any{"metadataEndpoint": "https://peer.example/metadata/"},
 	}}, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
-		joined, err = resources.Get(ctx, NeighbourName, metav1.GetOptions{})
+		resource, err = resources.Get(ctx, PeerName, metav1.GetOptions{})
 	}
 	if err != nil {
-		return "", fmt.Errorf("create the neighbour's IstioMulticluster: %w", err)
+		return "", fmt.Errorf("create the peer's IstioMulticluster: %w", err)
 	}
-	return joined.GetUID(), nil
+	return resource.GetUID(), nil
 }
 
 // token for the API proxy, valid for an hour.
-func (n *neighbour) token() (string, error) {
+func (n *peer) token() (string, error) {
 	now := time.Now()
 	return authn.Sign(n.key, authn.Token{
-		Subject: neighbourUUID, Audience: UUID, Scope: authn.ScopeAPI,
+		Subject: peerUUID, Audience: UUID, Scope: authn.ScopeAPI,
 		NotBefore: now.Add(-authn.MaxClockSkew), Expires: now.Add(time.Hour),
 	})
 }
