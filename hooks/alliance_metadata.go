@@ -56,7 +56,7 @@ func allianceMetadata() hookruntime.Hook {
 		Config: sdk.HookConfig{
 			OnBeforeHelm: at(orderPeers),
 			Queue:        "/modules/istio/alliance-metadata",
-			// For an operator other than ours, whose queues may lose events: trust that was
+			// For an operator other than ours, whose queues may lose events (cmd/operator/internal/operator/queues.go): trust that was
 			// withdrawn must not last. It renews anchors, too.
 			Schedule: []sdk.ScheduleConfig{everyMinute},
 			Kubernetes: []sdk.KubernetesConfig{
