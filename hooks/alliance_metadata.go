@@ -73,11 +73,7 @@ func runAllianceMetadata(_ context.Context, in *sdk.HookInput) error {
 	peers := map[string]remotePublicMetadata{}
 	federations := []trustedFederation{}
 	if federationKind().enabled(in) {
-		resources, err := snapshot[v1alpha1.IstioFederation](in, "federations")
-		if err != nil {
-			return err
-		}
-		accepted, err := acceptedFederations(in, resources, "multiclusters")
+		accepted, err := acceptedFederations(in, federationKind().newReader(), "multiclusters")
 		if err != nil {
 			return err
 		}

@@ -101,7 +101,7 @@ func runCertificateAuthority(_ context.Context, in *sdk.HookInput) error {
 	if err != nil {
 		return err
 	}
-	reportRejectedCA(in, choice.Refused)
+	reportRejectedCA(in, choice.Rejected)
 	if choice.Generated {
 		in.Logger.Info("generated a CA", "trustDomain", this.TrustDomain)
 	}

@@ -8,8 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	ensurecrds "github.com/deckhouse/module-sdk/common-hooks/ensure_crds"
@@ -18,11 +16,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
+	"github.com/deckhouse-mesh/istio/lib/crdwait"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
-	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // moduleDirEnv overrides where the module's files are searched.
@@ -101,43 +98,19 @@ func crdNames(files []string) ([]string, error) {
 const establishTimeout = 30 * time.Second
 
 // waitEstablished waits until the API server serves the CRDs of these names: the
-// hooks that subscribe to their objects start next. A request that fails is
-// repeated, as the API server is busy with new CRDs.
+// hooks that subscribe to their objects start next.
 func waitEstablished(ctx context.Context, in *sdk.HookInput, names []string) error {
 	client, err := in.DC.GetK8sClient()
 	if err != nil {
 		return err
 	}
 	crds := client.Dynamic().Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
-	var lastError error
-	waitingFor := slices.Clone(names)
-	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, establishTimeout, true, func(ctx context.Context) (bool, error) {
-		lastError = nil
-		waitingFor = slices.DeleteFunc(waitingFor, func(name string) bool {
-			object, err := crds.Get(ctx, name, metav1.GetOptions{})
-			var crd apiextensionsv1.CustomResourceDefinition
-			if err == nil {
-				err = runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &crd)
-			}
-			if err != nil {
-				lastError = err
-				return false
-			}
-			return established(crd)
-		})
-		return len(waitingFor) == 0, nil
-	})
-	if err != nil {
-		return fmt.Errorf("wait until the API server serves %s: %w", strings.Join(waitingFor, ", "), errors.Join(err, lastError))
-	}
-	return nil
-}
-
-func established(crd apiextensionsv1.CustomResourceDefinition) bool {
-	for _, condition := range crd.Status.Conditions {
-		if condition.Type == apiextensionsv1.Established {
-			return condition.Status == apiextensionsv1.ConditionTrue
+	return crdwait.Established(ctx, func(ctx context.Context, name string) (*apiextensionsv1.CustomResourceDefinition, error) {
+		object, err := crds.Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return nil, err
 		}
-	}
-	return false
+		crd := &apiextensionsv1.CustomResourceDefinition{}
+		return crd, runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, crd)
+	}, establishTimeout, names...)
 }

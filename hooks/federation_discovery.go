@@ -4,6 +4,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/discovery"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
 const (
@@ -14,8 +15,10 @@ const (
 )
 
 // federationDiscovery is the only hook that polls federation peers.
-func federationDiscovery(client peerClient) hookruntime.Hook {
-	return newPeerDiscovery(federationKind(), multiclusterKind(), client).hook("federation_discovery", "/modules/istio/federation-discovery")
+func federationDiscovery(client peerClient, codec *servicelist.Codec) hookruntime.Hook {
+	discovery := newPeerDiscovery(federationKind(), multiclusterKind(), client)
+	discovery.codec, discovery.statuses = codec, newFederationReader(codec)
+	return discovery.hook("federation_discovery", "/modules/istio/federation-discovery")
 }
 
 func federationKind() peerKind {
@@ -27,7 +30,7 @@ func federationKind() peerKind {
 		enabledPath:     federationEnabledPath,
 		disabledReason:  discovery.ReasonFederationDisabled,
 		disabledMessage: "Federation is switched off: set federation.enabled to true in the settings of ModuleConfig istio.",
-		newReader:       newPeerReader[v1alpha1.IstioFederation],
+		newReader:       func() peerReader { return newPeerReader[v1alpha1.IstioFederation](nil) },
 		metrics: peerMetrics{
 			group: "istio_federation_discovery", ready: peerReadyMetric, age: metadataAgeMetric, more: serviceMetrics,
 		},

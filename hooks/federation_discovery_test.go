@@ -38,7 +38,7 @@ var _ = Describe("Hook federation_discovery", func() {
 	polled := func() (*aPeer, *run) {
 		GinkgoHelper()
 		exporter := startPeer()
-		r := newRun(federationDiscovery(peer.NewClient()), federationSettings).given(exporter.resource(""), ownKeypair(), versionsConfigMap("federation", nil)).succeeds()
+		r := newRun(federationDiscovery(peer.NewClient(), nil), federationSettings).given(exporter.resource(""), ownKeypair(), versionsConfigMap("federation", nil)).succeeds()
 		Expect(ready(r)).To(HaveKeyWithValue("status", "True"))
 		return exporter, r
 	}
@@ -142,7 +142,7 @@ var _ = Describe("Hook federation_discovery", func() {
 	It("holds another identity of a peer that nobody verifies until a person confirms it", func() {
 		exporter := startPeer()
 		unverified := strings.Replace(exporter.resource(""), "  metadata:\n    ca:", "  metadata:\n    insecureSkipVerify: true\n    ca:", 1)
-		r := newRun(federationDiscovery(peer.NewClient()), federationSettings).given(unverified, ownKeypair()).succeeds()
+		r := newRun(federationDiscovery(peer.NewClient(), nil), federationSettings).given(unverified, ownKeypair()).succeeds()
 		Expect(ready(r)).To(HaveKeyWithValue("status", "True"))
 		public := exporter.documents["/metadata/"+metadata.PublicPath].(metadata.Public)
 		public.ClusterUUID = "uuid-x"
@@ -241,7 +241,7 @@ var _ = Describe("Hook federation_discovery", func() {
 	})
 
 	It("fails with a sentence when the cluster's own facts are missing", func() {
-		r := newRun(federationDiscovery(peer.NewClient()), `{istio: {federation: {enabled: true}}}`).given(startPeer().resource(""), ownKeypair())
+		r := newRun(federationDiscovery(peer.NewClient(), nil), `{istio: {federation: {enabled: true}}}`).given(startPeer().resource(""), ownKeypair())
 		r.RunHook()
 		Expect(r.HookError()).To(MatchError(ContainSubstring("global.discovery.clusterDomain")))
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/federation"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/names"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
 // federationServices maintains a ServiceEntry and a DestinationRule for every
@@ -19,7 +20,7 @@ import (
 //
 // In a process of one run it reads the existing objects from snapshots. Where the
 // process continues between runs, a syncer watches them: resident, nil where it does not.
-func federationServices(resident *residentServices) hookruntime.Hook {
+func federationServices(resident *residentServices, codec *servicelist.Codec) hookruntime.Hook {
 	conflicts := &nameConflicts{}
 	inputs := []sdk.KubernetesConfig{
 		federationsBinding(),
@@ -43,7 +44,7 @@ func federationServices(resident *residentServices) hookruntime.Hook {
 				federationObjectsBinding("service_entries", federation.ServiceEntryKind),
 				federationObjectsBinding("destination_rules", federation.DestinationRuleKind)),
 		},
-		Run: func(_ context.Context, in *sdk.HookInput) error { return runFederationServices(in, conflicts) },
+		Run: func(_ context.Context, in *sdk.HookInput) error { return runFederationServices(in, conflicts, codec) },
 	}
 	if resident == nil {
 		return hook
@@ -91,12 +92,12 @@ func federationObjectsBinding(binding, kind string) sdk.KubernetesConfig {
 	}
 }
 
-func runFederationServices(in *sdk.HookInput, conflicts *nameConflicts) error {
+func runFederationServices(in *sdk.HookInput, conflicts *nameConflicts, codec *servicelist.Codec) error {
 	usable, err := namespaceUsable(in)
 	if err != nil || !usable {
 		return err
 	}
-	peers, err := federationPeers(in, snapshot[v1alpha1.IstioFederation])
+	peers, err := federationPeers(in, newFederationReader(codec))
 	if err != nil {
 		return err
 	}
@@ -139,15 +140,11 @@ func runFederationServices(in *sdk.HookInput, conflicts *nameConflicts) error {
 }
 
 // federationPeers lists the accepted peers whose offer is known; none while federation is off.
-func federationPeers(in *sdk.HookInput, read func(in *sdk.HookInput, binding string) ([]v1alpha1.IstioFederation, error)) ([]federation.Peer, error) {
+func federationPeers(in *sdk.HookInput, read peerReader) ([]federation.Peer, error) {
 	if !federationKind().enabled(in) {
 		return nil, nil
 	}
-	resources, err := read(in, "federations")
-	if err != nil {
-		return nil, err
-	}
-	accepted, err := acceptedFederations(in, resources, multiclusterKind().identities)
+	accepted, err := acceptedFederations(in, read, multiclusterKind().identities)
 	if err != nil {
 		return nil, err
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/deckhouse/module-sdk/pkg/metric/operation"
 	"k8s.io/client-go/dynamic"
 
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/federation"
 	"github.com/deckhouse-mesh/istio/lib/federation/syncer"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
 const (
@@ -43,14 +43,15 @@ type residentServices struct {
 	syncer    *syncer.Syncer
 	stop      func()
 	conflicts nameConflicts
-	decoded   snapshotCache[v1alpha1.IstioFederation]
+	// federations reads their snapshot.
+	federations peerReader
 	// compared is the minute in which everything was compared last.
 	compared time.Time
 }
 
 // servicesUntil serves until lifetime ends.
-func servicesUntil(lifetime context.Context) *residentServices {
-	return &residentServices{connect: unlimited, lifetime: lifetime}
+func servicesUntil(lifetime context.Context, codec *servicelist.Codec) *residentServices {
+	return &residentServices{connect: unlimited, lifetime: lifetime, federations: newFederationReader(codec)}
 }
 
 // wait until nothing writes any more, once the lifetime has ended.
@@ -95,7 +96,7 @@ func (r *residentServices) run(ctx context.Context, in *sdk.HookInput) error {
 	if err := r.start(ctx, in); err != nil {
 		return err
 	}
-	peers, err := federationPeers(in, r.decoded.snapshot)
+	peers, err := federationPeers(in, r.federations)
 	if err != nil {
 		return err
 	}
@@ -154,7 +155,7 @@ func (r *residentServices) end() {
 		r.stop()
 	}
 	r.syncer, r.stop = nil, nil
-	r.conflicts, r.decoded, r.compared = nameConflicts{}, snapshotCache[v1alpha1.IstioFederation]{}, time.Time{}
+	r.conflicts, r.compared = nameConflicts{}, time.Time{}
 }
 
 // resume has the next run start a syncer.

@@ -40,7 +40,7 @@ func residentOn(ctx context.Context) (services *residentServices, on **run) {
 
 // residentForm is the hook as addon-operator runs it.
 func residentForm(services *residentServices) hookruntime.Hook {
-	whole := federationServices(services)
+	whole := federationServices(services, nil)
 	return hookruntime.Hook{Name: whole.Name, Config: whole.Resident.Config, Run: whole.Resident.Run}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/peer"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
 // Orders of hooks at the same point of the module's life; the lowest runs first.
@@ -44,17 +45,18 @@ func at(order uint) *sdk.OrderedConfig { return &sdk.OrderedConfig{Order: order}
 var everyMinute = sdk.ScheduleConfig{Name: "every_minute", Crontab: "* * * * *"}
 
 // All returns every hook of the module for processes that run one hook once.
-func All() []hookruntime.Hook { return with(nil) }
+func All() []hookruntime.Hook { return with(nil, nil) }
 
 // Resident returns every hook of the module for a process that continues between
 // their runs. What they do between runs ends with lifetime; wait returns when it has.
 func Resident(lifetime context.Context) (hooks []hookruntime.Hook, wait func()) {
-	services := servicesUntil(lifetime)
-	return append(with(services), federationServicesResume(services), federationServicesEnd(services)), services.wait
+	codec := new(servicelist.Codec)
+	services := servicesUntil(lifetime, codec)
+	return append(with(services, codec), federationServicesResume(services), federationServicesEnd(services)), services.wait
 }
 
-// with the services of a process that continues between runs, nil for one that does not.
-func with(services *residentServices) []hookruntime.Hook {
+// with the services and the codec of a process that continues between runs, nil for one that does not.
+func with(services *residentServices, codec *servicelist.Codec) []hookruntime.Hook {
 	return []hookruntime.Hook{
 		ensureCRDs(moduleDir()),
 		certificateAuthority(),
@@ -72,14 +74,14 @@ func with(services *residentServices) []hookruntime.Hook {
 		dataPlaneRevisions(),
 		ingressControllers(),
 		ingressGatewayAddresses(),
-		federationDiscovery(peer.NewClient()),
+		federationDiscovery(peer.NewClient(), codec),
 		federationSwitch(),
 		multiclusterDiscovery(peer.NewClient()),
 		multiclusterSwitch(),
 		clusterLocalServices(),
 		allianceMetadata(),
 		multiclusterRemoteSecrets(),
-		federationServices(services),
+		federationServices(services, codec),
 		webhookWithdrawal(),
 		orphanRemoval(time.Second, 30*time.Second),
 		moduleDisabled(),

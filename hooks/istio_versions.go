@@ -13,9 +13,9 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/injection"
-	"github.com/deckhouse-mesh/istio/lib/installation"
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
 	"github.com/deckhouse-mesh/istio/lib/names"
+	"github.com/deckhouse-mesh/istio/lib/versionplan"
 )
 
 const (
@@ -94,11 +94,11 @@ func runIstioVersions(_ context.Context, in *sdk.HookInput) error {
 	if err != nil {
 		return err
 	}
-	wanted := installation.Settings{GlobalVersion: in.Values.Get(globalVersionPath).String()}
+	wanted := versionplan.Settings{GlobalVersion: in.Values.Get(globalVersionPath).String()}
 	if err := settings(in, additionalVersionsPath, &wanted.AdditionalVersions); err != nil {
 		return err
 	}
-	plan := installation.Decide(wanted, present)
+	plan := versionplan.Decide(wanted, present)
 	versions, err := toInstall(in, plan.Versions)
 	if err != nil {
 		return err
@@ -136,7 +136,7 @@ func toInstall(in *sdk.HookInput, wanted []istioversion.Version) ([]installedVer
 }
 
 // heldBack is why the templates must render nothing; empty when they may.
-func heldBack(plan installation.Plan) string {
+func heldBack(plan versionplan.Plan) string {
 	if len(plan.Stranded) == 0 {
 		return ""
 	}
@@ -145,13 +145,13 @@ func heldBack(plan installation.Plan) string {
 }
 
 // presentVersions reads what is installed and used.
-func presentVersions(in *sdk.HookInput, webhooks []webhookConfiguration) (installation.Present, error) {
-	var present installation.Present
+func presentVersions(in *sdk.HookInput, webhooks []webhookConfiguration) (versionplan.Present, error) {
+	var present versionplan.Present
 	namespaces, err := snapshot[injection.Namespace](in, "namespaces")
 	if err != nil {
 		return present, err
 	}
-	pods, err := snapshot[installation.Pod](in, "pods")
+	pods, err := snapshot[versionplan.Pod](in, "pods")
 	if err != nil {
 		return present, err
 	}
@@ -179,11 +179,11 @@ func presentVersions(in *sdk.HookInput, webhooks []webhookConfiguration) (instal
 		// A new process: the webhooks show which revision the settings wanted last.
 		present.GlobalRevision = byDefault
 	}
-	present.Usage = installation.Observe(namespaces, pods, byDefault)
+	present.Usage = versionplan.Observe(namespaces, pods, byDefault)
 	return present, nil
 }
 
-func reportVersions(in *sdk.HookInput, plan installation.Plan) {
+func reportVersions(in *sdk.HookInput, plan versionplan.Plan) {
 	inGroup := operation.WithGroup(versionsMetricsGroup)
 	in.MetricsCollector.Expire(versionsMetricsGroup)
 	in.MetricsCollector.Set(versionRefusedMetric, gauge(plan.Refused != nil), nil, inGroup)
@@ -220,7 +220,7 @@ func reportVersions(in *sdk.HookInput, plan installation.Plan) {
 type notice struct{ reason, message string }
 
 // planNotices say what differs from the settings, and what to do.
-func planNotices(plan installation.Plan) []notice {
+func planNotices(plan versionplan.Plan) []notice {
 	var notices []notice
 	if plan.Refused != nil {
 		notices = append(notices, notice{versionRefusedEvent, "settings rejected, the installed versions of Istio are retained: " + rejectionOf(plan)})
@@ -228,28 +228,28 @@ func planNotices(plan installation.Plan) []notice {
 	for _, retained := range plan.Kept {
 		notices = append(notices, notice{versionInUseEvent, fmt.Sprintf(
 			"Istio %s is not in the settings and stays installed, because it is used by %s: give the namespaces or Pods another revision and restart the Pods, or add %s to additionalVersions",
-			retained.Version.Version, installation.Name(retained.Users), retained.Version.Version)})
+			retained.Version.Version, versionplan.Name(retained.Users), retained.Version.Version)})
 	}
 	for _, unclear := range plan.Unclear {
 		notices = append(notices, notice{sidecarUnclearEvent, fmt.Sprintf(
 			"Istio %s is not in the settings and stays installed, because the sidecars of %s may be of this version: restart the Pods whose annotation sidecar.istio.io/status names no revision",
-			unclear.Version.Version, installation.Name(unclear.Users))})
+			unclear.Version.Version, versionplan.Name(unclear.Users))})
 	}
 	for _, lost := range plan.Unavailable {
 		notices = append(notices, notice{revisionUnavailableEvent, fmt.Sprintf(
 			"revision %s of Istio is used by %s, and this release of the module cannot install it: give the namespaces or Pods a revision of %s and restart the Pods",
-			lost.Revision, installation.Name(lost.Users), strings.Join(istioversion.Names(), ", "))})
+			lost.Revision, versionplan.Name(lost.Users), strings.Join(istioversion.Names(), ", "))})
 	}
 	return notices
 }
 
 // rejectionOf is what is wrong with the settings, in one line.
-func rejectionOf(plan installation.Plan) string {
+func rejectionOf(plan versionplan.Plan) string {
 	return strings.ReplaceAll(plan.Refused.Error(), "\n", "; ")
 }
 
 // endOfLifeNotices warn of installed versions whose end of life is near or past.
-func endOfLifeNotices(plan installation.Plan, now time.Time) []notice {
+func endOfLifeNotices(plan versionplan.Plan, now time.Time) []notice {
 	var notices []notice
 	for _, version := range plan.Versions {
 		if warning := version.LifeWarning(now); warning != "" {

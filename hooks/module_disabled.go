@@ -66,7 +66,7 @@ func changeStatuses(ctx context.Context, client dynamic.Interface, plural string
 		if equality.Semantic.DeepEqual(resource.WholeStatus(), changed.WholeStatus()) {
 			continue
 		}
-		patch, err := statusReplacement(changed)
+		patch, err := statusReplacement(changed, changed.WholeStatus())
 		if err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ func multiclusterKind() peerKind {
 		enabledPath:     multiclusterEnabledPath,
 		disabledReason:  discovery.ReasonMulticlusterDisabled,
 		disabledMessage: "Multicluster is switched off: set multicluster.enabled to true in the settings of ModuleConfig istio.",
-		newReader:       newPeerReader[v1alpha1.IstioMulticluster],
+		newReader:       func() peerReader { return newPeerReader[v1alpha1.IstioMulticluster](nil) },
 		metrics: peerMetrics{
 			group: "istio_multicluster_discovery", ready: multiclusterPeerReadyMetric, age: multiclusterMetadataAgeMetric, more: apiMetrics,
 		},

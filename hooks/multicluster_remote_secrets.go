@@ -102,7 +102,7 @@ func runMulticlusterRemoteSecrets(_ context.Context, in *sdk.HookInput) error {
 
 // reachable is true when istiod may learn of the peer's Pods: without a gateway
 // it would send requests to addresses that only the peer can reach.
-func reachable(resource v1alpha1.IstioMulticluster) bool {
+func reachable(resource *v1alpha1.IstioMulticluster) bool {
 	private := resource.Status.MetadataCache.Private
 	return private != nil && (!resource.Spec.EntersByGateway() || len(private.IngressGateways) > 0)
 }
@@ -110,12 +110,12 @@ func reachable(resource v1alpha1.IstioMulticluster) bool {
 // doubtful is true while the peer has not answered under the present spec: a
 // changed spec.metadata may be wrong, and with it istiod could not read the peer
 // any more, which it can with the present kubeconfig.
-func doubtful(resource v1alpha1.IstioMulticluster) bool {
+func doubtful(resource *v1alpha1.IstioMulticluster) bool {
 	fetched := meta.FindStatusCondition(resource.Status.Conditions, v1alpha1.ConditionPublicMetadata)
 	return fetched != nil && (fetched.Status != metav1.ConditionTrue || fetched.ObservedGeneration != resource.Generation)
 }
 
-func remotePeer(resource v1alpha1.IstioMulticluster) remotecluster.Peer {
+func remotePeer(resource *v1alpha1.IstioMulticluster) remotecluster.Peer {
 	return remotecluster.Peer{
 		Name:        resource.Name,
 		ClusterUUID: resource.Status.MetadataCache.Public.ClusterUUID,

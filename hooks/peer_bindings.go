@@ -64,33 +64,34 @@ func (k peerKind) statusesBinding(name string) sdk.KubernetesConfig {
 	})
 }
 
-// acceptedFederations returns those of the resources that are accepted. multiclusters
-// is the binding with the identities that the other kind holds.
-func acceptedFederations(in *sdk.HookInput, resources []v1alpha1.IstioFederation, multiclusters string) ([]v1alpha1.IstioFederation, error) {
-	return accepted(in, resources, multiclusterKind(), multiclusters)
+// acceptedFederations returns those of the binding "federations" that are accepted.
+// multiclusters is the binding with the identities that the other kind holds.
+func acceptedFederations(in *sdk.HookInput, read peerReader, multiclusters string) ([]*v1alpha1.IstioFederation, error) {
+	return accepted[*v1alpha1.IstioFederation](in, read, "federations", multiclusterKind(), multiclusters)
 }
 
 // acceptedMulticlusters returns those of the binding "multiclusters" that are accepted.
 // federations is the binding with the identities that the other kind holds.
-func acceptedMulticlusters(in *sdk.HookInput, federations string) ([]v1alpha1.IstioMulticluster, error) {
-	resources, err := snapshot[v1alpha1.IstioMulticluster](in, "multiclusters")
-	if err != nil {
-		return nil, err
-	}
-	return accepted(in, resources, federationKind(), federations)
+func acceptedMulticlusters(in *sdk.HookInput, federations string) ([]*v1alpha1.IstioMulticluster, error) {
+	return accepted[*v1alpha1.IstioMulticluster](in, multiclusterKind().newReader(), "multiclusters", federationKind(), federations)
 }
 
-func accepted[T any, P interface {
-	*T
-	v1alpha1.Peer
-}](in *sdk.HookInput, resources []T, other peerKind, binding string) ([]T, error) {
+func accepted[P v1alpha1.Peer](in *sdk.HookInput, read peerReader, binding string, other peerKind, identities string) ([]P, error) {
 	this, err := self(in)
 	if err != nil {
 		return nil, err
 	}
-	elsewhere, err := other.claims(in, this, binding)
+	resources, err := read(in, binding)
 	if err != nil {
 		return nil, err
 	}
-	return discovery.Accepted[T, P](this, resources, elsewhere...), nil
+	elsewhere, err := other.claims(in, this, identities)
+	if err != nil {
+		return nil, err
+	}
+	var found []P
+	for _, resource := range discovery.Accepted(this, resources, elsewhere...) {
+		found = append(found, resource.(P))
+	}
+	return found, nil
 }

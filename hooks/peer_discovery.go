@@ -12,6 +12,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/discovery"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/names"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
 // peerDiscovery polls the peers of one kind, judges their answers, and writes the
@@ -23,6 +24,7 @@ type peerDiscovery struct {
 	peerKind
 	other    peerKind
 	client   peerClient
+	codec    *servicelist.Codec
 	schedule *pollSchedule
 	// resources and statuses read the binding that wakes the hook and the one that does not.
 	resources, statuses peerReader
@@ -82,7 +84,7 @@ func (d *peerDiscovery) run(ctx context.Context, in *sdk.HookInput) error {
 	now := in.DC.GetClock().Now()
 	in.MetricsCollector.Expire(d.metrics.group)
 	if !d.enabled(in) {
-		return d.reportDisabled(in, resources, now)
+		return d.reportDisabled(in, d.codec, resources, now)
 	}
 	updated, err := d.poll(ctx, in, resources, now)
 	if err != nil {
@@ -90,7 +92,7 @@ func (d *peerDiscovery) run(ctx context.Context, in *sdk.HookInput) error {
 	}
 	for _, resource := range resources {
 		after := updated[resource.GetName()]
-		wrote, err := writeStatus(in, resource, after, d.schedule.isCurrent(resource))
+		wrote, err := writeStatus(in, d.codec, resource, after, d.schedule.isCurrent(resource))
 		if err != nil {
 			return err
 		}
@@ -122,7 +124,7 @@ func (d *peerDiscovery) poll(ctx context.Context, in *sdk.HookInput, resources [
 	if err != nil {
 		return nil, err
 	}
-	discoverer := discovery.Discoverer{Client: d.client, Self: this, PrivateKey: string(keypair["priv.pem"]), Now: now, Elsewhere: elsewhere}
+	discoverer := discovery.Discoverer{Client: d.client, Self: this, PrivateKey: string(keypair["priv.pem"]), Now: now, Codec: d.codec, Elsewhere: elsewhere}
 	due := func(resource v1alpha1.Peer) bool {
 		return d.schedule.due(resource, versions[resource.GetName()], len(keypair) > 0, now)
 	}

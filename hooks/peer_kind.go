@@ -9,6 +9,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/discovery"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
 // peerKind is what IstioFederation and IstioMulticluster differ in for the hooks
@@ -23,7 +24,8 @@ type peerKind struct {
 	enabledPath                     string
 	disabledReason, disabledMessage string
 	metrics                         peerMetrics
-	// newReader returns a reader of the kind's resources that remembers what it decoded.
+	// newReader returns a reader of the kind's resources that remembers what it decoded
+	// and leaves long lists packed.
 	newReader func() peerReader
 }
 
@@ -40,12 +42,17 @@ type peerReader func(in *sdk.HookInput, binding string) ([]v1alpha1.Peer, error)
 func newPeerReader[T any, P interface {
 	*T
 	v1alpha1.Peer
-}]() peerReader {
-	var cache snapshotCache[T]
+}](unpack func(*T)) peerReader {
+	cache := snapshotCache[T]{unpack: unpack}
 	return func(in *sdk.HookInput, binding string) ([]v1alpha1.Peer, error) {
 		resources, err := cache.snapshot(in, binding)
 		return v1alpha1.Peers[T, P](resources), err
 	}
+}
+
+// newFederationReader returns a reader that unpacks the lists of services.
+func newFederationReader(codec *servicelist.Codec) peerReader {
+	return newPeerReader(func(resource *v1alpha1.IstioFederation) { codec.Unpack(&resource.Status.MetadataCache) })
 }
 
 func (k peerKind) enabled(in *sdk.HookInput) bool { return in.Values.Get(k.enabledPath).Bool() }

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
 	"github.com/deckhouse-mesh/istio/lib/statuspatch"
 )
 
@@ -22,7 +23,7 @@ import (
 // lists are those compared with, else the whole: it never becomes a mixture of two answers.
 //
 // current is false when another status may have been written by now than resource has.
-func writeStatus(in *sdk.HookInput, resource, updated v1alpha1.Peer, current bool) (wrote bool, err error) {
+func writeStatus(in *sdk.HookInput, codec *servicelist.Codec, resource, updated v1alpha1.Peer, current bool) (wrote bool, err error) {
 	if equality.Semantic.DeepEqual(resource.WholeStatus(), updated.WholeStatus()) {
 		return false, nil
 	}
@@ -30,12 +31,16 @@ func writeStatus(in *sdk.HookInput, resource, updated v1alpha1.Peer, current boo
 		writeContact(in, updated)
 		return true, nil
 	}
-	patch, err := statusReplacement(updated)
+	packed, err := packedStatus(codec, updated)
+	if err != nil {
+		return false, err
+	}
+	patch, err := statusReplacement(updated, packed)
 	if err != nil {
 		return false, err
 	}
 	if digest := cachedDigest(resource); current && digest != "" {
-		if patch, err = statusDifference(resource, digest, patch); err != nil {
+		if patch, err = statusDifference(codec, resource, digest, patch); err != nil {
 			return false, err
 		}
 	}
@@ -52,6 +57,14 @@ func differOnlyInContact(resource, updated v1alpha1.Peer) bool {
 	return equality.Semantic.DeepEqual(contacted.WholeStatus(), updated.WholeStatus())
 }
 
+// packedStatus is a status as it is written.
+func packedStatus(codec *servicelist.Codec, resource v1alpha1.Peer) (any, error) {
+	if federation, ok := resource.(*v1alpha1.IstioFederation); ok {
+		return codec.PackStatus(federation.Status)
+	}
+	return resource.WholeStatus(), nil
+}
+
 // cachedDigest is that of the lists in the status; empty where there are none, or the status has no digest of them.
 func cachedDigest(resource v1alpha1.Peer) string {
 	federation, ok := resource.(*v1alpha1.IstioFederation)
@@ -63,12 +76,12 @@ func cachedDigest(resource v1alpha1.Peer) string {
 
 // statusReplacement is a JSON patch for the very resource that the status was made for:
 // a namesake that replaced it in the meantime stands for another peer.
-func statusReplacement(updated v1alpha1.Peer) ([]statuspatch.Operation, error) {
+func statusReplacement(updated v1alpha1.Peer, status any) ([]statuspatch.Operation, error) {
 	uid, err := json.Marshal(updated.GetUID())
 	if err != nil {
 		return nil, fmt.Errorf("encode the UID of %s %q: %w", updated.PeerKind(), updated.GetName(), err)
 	}
-	encoded, err := json.Marshal(updated.WholeStatus())
+	encoded, err := json.Marshal(status)
 	if err != nil {
 		return nil, fmt.Errorf("encode the status of %s %q: %w", updated.PeerKind(), updated.GetName(), err)
 	}
@@ -79,8 +92,12 @@ func statusReplacement(updated v1alpha1.Peer) ([]statuspatch.Operation, error) {
 }
 
 // statusDifference is what of a replacement has to be written to the status of the resource, whose lists have the digest.
-func statusDifference(resource v1alpha1.Peer, digest string, replacement []statuspatch.Operation) ([]statuspatch.Operation, error) {
-	before, err := json.Marshal(resource.WholeStatus())
+func statusDifference(codec *servicelist.Codec, resource v1alpha1.Peer, digest string, replacement []statuspatch.Operation) ([]statuspatch.Operation, error) {
+	packed, err := packedStatus(codec, resource)
+	if err != nil {
+		return nil, err
+	}
+	before, err := json.Marshal(packed)
 	if err != nil {
 		return nil, fmt.Errorf("encode the last status of %s %q: %w", resource.PeerKind(), resource.GetName(), err)
 	}

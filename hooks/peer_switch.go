@@ -13,6 +13,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/discovery"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/names"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
 // switchHook follows the setting that enables a kind, which has no event of its
@@ -35,7 +36,7 @@ func (k peerKind) followSetting(in *sdk.HookInput) error {
 		return err
 	}
 	if !k.enabled(in) {
-		return k.reportDisabled(in, resources, in.DC.GetClock().Now())
+		return k.reportDisabled(in, nil, resources, in.DC.GetClock().Now())
 	}
 	versions := map[string]string{}
 	for _, resource := range resources {
@@ -70,9 +71,9 @@ func (k peerKind) wakeDiscovery(in *sdk.HookInput, versions map[string]string) e
 }
 
 // reportDisabled says in every resource that nothing acts on it.
-func (k peerKind) reportDisabled(in *sdk.HookInput, resources []v1alpha1.Peer, now time.Time) error {
+func (k peerKind) reportDisabled(in *sdk.HookInput, codec *servicelist.Codec, resources []v1alpha1.Peer, now time.Time) error {
 	for _, resource := range resources {
-		if _, err := writeStatus(in, resource, discovery.Disabled(resource, k.disabledReason, k.disabledMessage, now), false); err != nil {
+		if _, err := writeStatus(in, codec, resource, discovery.Disabled(resource, k.disabledReason, k.disabledMessage, now), false); err != nil {
 			return err
 		}
 	}

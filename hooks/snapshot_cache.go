@@ -11,7 +11,11 @@ import (
 // thousand services take a tenth of a second. What comes out is shared between
 // runs and must not be changed. It is an optimisation: a process that remembers
 // nothing decodes everything. It is not safe for concurrent use.
-type snapshotCache[T any] struct{ decoded map[string]T }
+type snapshotCache[T any] struct {
+	decoded map[string]T
+	// unpack, unless nil, completes what was decoded.
+	unpack func(*T)
+}
 
 // snapshot is as the function of that name.
 func (c *snapshotCache[T]) snapshot(in *sdk.HookInput, binding string) ([]T, error) {
@@ -24,6 +28,9 @@ func (c *snapshotCache[T]) snapshot(in *sdk.HookInput, binding string) ([]T, err
 		if !known {
 			if err := object.UnmarshalTo(&value); err != nil {
 				return nil, fmt.Errorf("decode snapshot %q: %w", binding, err)
+			}
+			if c.unpack != nil {
+				c.unpack(&value)
 			}
 		}
 		objects[index], decoded[text] = value, value

@@ -15,7 +15,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
-// Names of what the manifests make, for whoever waits for it or changes it.
+// Names of the objects in the manifests, for programs that wait for them or change them.
 const (
 	Namespace = names.OperatorNamespace
 	// Name is that of the Deployment, its ServiceAccount and its Service.

@@ -79,21 +79,14 @@ func unusableName(self Self, name string) *Rejection {
 // Accepted returns the resources that are not rejected and whose peer's identity
 // is known, oldest first: what the rest of the module may act upon. elsewhere are
 // the identities that resources of the other kind hold.
-func Accepted[T any, P interface {
-	*T
-	v1alpha1.Peer
-}](self Self, resources []T, elsewhere ...Claim) []T {
-	peers := v1alpha1.Peers[T, P](resources)
-	rejected := Rejected(self, peers)
-	known := newIdentities(self, append(Claims(self, peers), elsewhere...))
-	var accepted []T
-	for _, resource := range byAge(peers) {
+func Accepted(self Self, resources []v1alpha1.Peer, elsewhere ...Claim) []v1alpha1.Peer {
+	rejected := Rejected(self, resources)
+	known := newIdentities(self, append(Claims(self, resources), elsewhere...))
+	return slices.DeleteFunc(byAge(resources), func(resource v1alpha1.Peer) bool {
+		_, found := rejected[resource.GetName()]
 		public := knownPublic(resource)
-		if _, found := rejected[resource.GetName()]; !found && public != nil && known.holds(ownerOf(resource), public.ClusterUUID) {
-			accepted = append(accepted, *resource.(P))
-		}
-	}
-	return accepted
+		return found || public == nil || !known.holds(ownerOf(resource), public.ClusterUUID)
+	})
 }
 
 // knownPublic is what was learned of the peer's identity under the spec's trust

@@ -35,9 +35,9 @@ func TestOfTwoFederationsWithOneDomainTheOlderIsAccepted(t *testing.T) {
 			w.wantCondition(polled[order[0]], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
 			w.wantCondition(polled[order[1]], v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonTrustDomainTaken, `"z"`)
 
-			accepted := discovery.Accepted(self, polled)
-			if len(accepted) != 1 || accepted[0].Name != "z" {
-				t.Errorf("accepted %v", accepted)
+			found := accepted(polled)
+			if len(found) != 1 || found[0].Name != "z" {
+				t.Errorf("accepted %v", found)
 			}
 		})
 	}
@@ -53,8 +53,8 @@ func TestOfTwoNewFederationsWithOneClusterUUIDTheOlderIsAccepted(t *testing.T) {
 	polled := w.poll(younger, older)
 	w.wantCondition(polled[1], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
 	w.wantCondition(polled[0], v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonClusterUUIDTaken, `"z"`)
-	if accepted := discovery.Accepted(self, polled); len(accepted) != 1 || accepted[0].Name != "z" {
-		t.Errorf("accepted %v", accepted)
+	if found := accepted(polled); len(found) != 1 || found[0].Name != "z" {
+		t.Errorf("accepted %v", found)
 	}
 }
 
@@ -65,25 +65,25 @@ func TestAFederationWithACorruptStatusIsNotAccepted(t *testing.T) {
 	own := *polled[1].Status.MetadataCache.Public
 	own.ClusterUUID = self.ClusterUUID
 	polled[1].Status.MetadataCache.Public = &own
-	if accepted := discovery.Accepted(self, polled); len(accepted) != 1 || accepted[0].Name != "d" {
-		t.Errorf("accepted %v", accepted)
+	if found := accepted(polled); len(found) != 1 || found[0].Name != "d" {
+		t.Errorf("accepted %v", found)
 	}
 }
 
 func TestAnIdentityLearnedUnderAnotherTrustDomainIsNotAccepted(t *testing.T) {
 	w := newWorld(t)
 	b := w.poll(w.addPeer("b", "api.shop.svc.cluster-b.local"))[0]
-	if len(discovery.Accepted(self, []v1alpha1.IstioFederation{b})) != 1 {
+	if len(accepted([]v1alpha1.IstioFederation{b})) != 1 {
 		t.Fatal("the peer is not accepted to begin with")
 	}
 	b.Spec.TrustDomain, b.Generation = "cluster-c.local", 2
-	if accepted := discovery.Accepted(self, []v1alpha1.IstioFederation{b}); len(accepted) > 0 {
-		t.Errorf("the root of cluster-b.local is trusted for %s", accepted[0].Spec.TrustDomain)
+	if found := accepted([]v1alpha1.IstioFederation{b}); len(found) > 0 {
+		t.Errorf("the root of cluster-b.local is trusted for %s", found[0].Spec.TrustDomain)
 	}
 	// The peer cannot be reached: it stays that way.
 	delete(w.peers, b.Spec.MetadataEndpoint)
 	b = w.poll(b)[0]
-	if accepted := discovery.Accepted(self, []v1alpha1.IstioFederation{b}); len(accepted) > 0 {
-		t.Errorf("accepted %v", accepted)
+	if found := accepted([]v1alpha1.IstioFederation{b}); len(found) > 0 {
+		t.Errorf("accepted %v", found)
 	}
 }

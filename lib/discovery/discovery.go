@@ -12,6 +12,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
 // Reasons of conditions, besides those of peer.Error.
@@ -76,6 +77,8 @@ type Discoverer struct {
 	// PrivateKey is the PEM Ed25519 key that signs this cluster's tokens.
 	PrivateKey string
 	Now        time.Time
+	// Codec packs long lists of services; nil works, too.
+	Codec *servicelist.Codec
 	// Elsewhere are the identities that resources of the other kind hold.
 	Elsewhere []Claim
 }

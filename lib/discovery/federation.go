@@ -90,7 +90,7 @@ func (f *federationPoll) withdrawOwnGateways() (gatewayProblem error) {
 	}
 	private := *f.judged
 	private.IngressGateways = usable
-	if err := private.Seal(); err != nil { // it was encoded before
+	if err := f.Codec.Seal(&private); err != nil { // it was encoded before
 		private.Digest = ""
 	}
 	f.judged = &private
@@ -114,17 +114,21 @@ func (f *federationPoll) judge(private *metadata.Federation, bytes int) (gateway
 			"the peer publishes services with %d ports, each counted once for each of its %d gateways; the limit is %d. What was learned before stays in force: publish fewer services or gateways there.",
 			ports, len(gateways), maxEndpointPorts)
 	}
-	judged := &v1alpha1.CachedFederation{Federation: metadata.Federation{IngressGateways: gateways, PublicServices: verdict.Accepted}}
+	judged := &v1alpha1.CachedFederation{IngressGateways: gateways, PublicServices: verdict.Accepted}
 	if judged.PublicServices == nil {
 		judged.PublicServices = []metadata.PublicService{}
 	}
 	if f.judged != nil {
 		federation.RetainServiceAccounts(judged.PublicServices, f.judged.PublicServices)
 	}
-	if err := judged.Seal(); err != nil {
+	if err := f.Codec.Seal(judged); err != nil {
 		return nil, invalid(ReasonInvalidPrivateMetadata, err)
 	}
-	encoded, err := json.Marshal(judged)
+	packed, err := f.Codec.Pack(*judged)
+	if err != nil {
+		return nil, invalid(ReasonInvalidPrivateMetadata, err)
+	}
+	encoded, err := json.Marshal(packed)
 	if err != nil {
 		return nil, invalid(ReasonInvalidPrivateMetadata, err)
 	}

@@ -35,7 +35,7 @@ func (w *world) learned(name string, resources []v1alpha1.IstioFederation) learn
 		peers   []federation.Peer
 		issuers []trustanchor.Peer
 	)
-	for _, resource := range discovery.Accepted(self, resources) {
+	for _, resource := range accepted(resources) {
 		cache := resource.Status.MetadataCache
 		if resource.Name == name {
 			found.status, found.trusted = resource.Status, cache.Public

@@ -291,7 +291,7 @@ func TestFailuresRetainWhatWasLearnedOfAMulticlusterPeer(t *testing.T) {
 			if !reflect.DeepEqual(after.Status.MetadataCache.Public, b.Status.MetadataCache.Public) || !reflect.DeepEqual(after.Status.MetadataCache.Private, b.Status.MetadataCache.Private) {
 				t.Errorf("cache %+v", after.Status.MetadataCache)
 			}
-			if got := discovery.Accepted(self, []v1alpha1.IstioMulticluster{after}); len(got) != 1 {
+			if got := accepted([]v1alpha1.IstioMulticluster{after}); len(got) != 1 {
 				t.Error("it is not accepted any more")
 			}
 		})
@@ -326,7 +326,7 @@ func TestTheOlderResourceHoldsAnIdentityWhateverItsKind(t *testing.T) {
 			m := newMesh(t)
 			claim := discovery.Claim{Kind: v1alpha1.IstioFederationKind, Name: "f", Created: start.Add(test.federation), ClusterUUID: "Uuid-b"}
 			b := m.poll(m.addPeer("b"))[0]
-			if got := discovery.Accepted(self, []v1alpha1.IstioMulticluster{b}, claim); len(got) != test.accepted {
+			if got := accepted([]v1alpha1.IstioMulticluster{b}, claim); len(got) != test.accepted {
 				t.Errorf("%d are accepted, want %d", len(got), test.accepted)
 			}
 			b = poll(m.discoverer(claim), b)[0]
@@ -340,7 +340,7 @@ func TestTheOlderResourceHoldsAnIdentityWhateverItsKind(t *testing.T) {
 			f := w.addPeer("b")
 			f.Name, f.CreationTimestamp = "f", metav1.NewTime(claim.Created)
 			f = w.poll(f)[0]
-			if got := discovery.Accepted(self, []v1alpha1.IstioFederation{f}, discovery.Claims(self, v1alpha1.Peers([]v1alpha1.IstioMulticluster{b}))...); len(got) != 1-test.accepted {
+			if got := accepted([]v1alpha1.IstioFederation{f}, discovery.Claims(self, v1alpha1.Peers([]v1alpha1.IstioMulticluster{b}))...); len(got) != 1-test.accepted {
 				t.Errorf("%d federations are accepted", len(got))
 			}
 		})

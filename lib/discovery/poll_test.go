@@ -32,6 +32,18 @@ func poll[T any, P interface {
 	return polled
 }
 
+// accepted returns those of the resources that are accepted.
+func accepted[T any, P interface {
+	*T
+	v1alpha1.Peer
+}](resources []T, elsewhere ...discovery.Claim) []T {
+	var found []T
+	for _, resource := range discovery.Accepted(self, v1alpha1.Peers[T, P](resources), elsewhere...) {
+		found = append(found, *resource.(P))
+	}
+	return found
+}
+
 func wantCondition(tb testing.TB, resource v1alpha1.Peer, conditionType string, status metav1.ConditionStatus, reason, inMessage string) {
 	tb.Helper()
 	condition := meta.FindStatusCondition(resource.PeerStatus().Conditions, conditionType)
