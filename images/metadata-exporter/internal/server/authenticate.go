@@ -61,7 +61,11 @@ func (h *Handler) authenticateToken(r *http.Request, to audience) (grant, error)
 			return neighbour.Key, known && neighbour.Kind == to.kind
 		},
 	}
-	if _, err := verifier.Verify(fields.BearerToken(r.Header), to.scope); err != nil {
+	token, err := authn.BearerToken(r.Header)
+	if err != nil {
+		return grant{}, err
+	}
+	if _, err := verifier.Verify(token, to.scope); err != nil {
 		return grant{}, err
 	}
 	return permission, nil
@@ -87,6 +91,7 @@ var failureReasons = []struct {
 	reason string
 }{
 	{authn.ErrMalformed, "malformed"},
+	{authn.ErrSeveralHeaders, "malformed"},
 	{authn.ErrIssuer, "issuer"},
 	{authn.ErrAudience, "audience"},
 	{authn.ErrScope, "scope"},
