@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fields"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/clientcert"
 )
