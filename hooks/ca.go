@@ -10,7 +10,6 @@ import (
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/ca"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/names"

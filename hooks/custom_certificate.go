@@ -8,7 +8,6 @@ import (
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/names"
 )

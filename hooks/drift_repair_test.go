@@ -175,7 +175,7 @@ var _ = Describe("Hook drift_repair", func() {
 	for name, spoil := range map[string]string{
 		"is immutable":          "immutable: true\n",
 		"has binaryData":        "binaryData: {cluster-b: aGVsbG8=}\n",
-		"holds more than fits":  "data: {cluster-b: " + strings.Repeat("x", revisionsLimit) + "}\n",
+		"holds more than fits":  "data: {cluster-b: " + strings.Repeat("x", versionsLimit) + "}\n",
 		"is of somebody's data": "data: {cluster-b: aaaaaaaaaaaa.bbbbbbbbbbbb, strange: text}\n",
 	} {
 		spoilt := !strings.HasPrefix(name, "is of")

@@ -3,21 +3,14 @@ package hooks
 import (
 	"context"
 	"encoding/json"
-	"encoding/pem"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/ca"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
@@ -246,4 +239,3 @@ var _ = Describe("Hook federation_discovery", func() {
 		Expect(r.HookError()).To(MatchError(ContainSubstring("global.discovery.clusterDomain")))
 	})
 })
-

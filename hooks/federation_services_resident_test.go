@@ -16,7 +16,6 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/discovery"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/peer"
-	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // resident is federation_services as it runs in the operator, on the cluster of the run that is made with it.

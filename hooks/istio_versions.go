@@ -10,7 +10,6 @@ import (
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	"github.com/deckhouse/module-sdk/pkg/metric/operation"
 
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/injection"
 	"github.com/deckhouse-mesh/istio/lib/istioversion"

@@ -7,7 +7,6 @@ import (
 	"github.com/deckhouse/module-sdk/pkg/metric/operation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/meshconfig"
 	"github.com/deckhouse-mesh/istio/lib/names"

@@ -207,7 +207,7 @@ func TestTypesFitTheSchema(t *testing.T) {
 			PeerStatus: peerStatus,
 			MetadataCache: v1alpha1.MulticlusterCache{
 				PeerCache: peerCache,
-				Private: &metadata.Multicluster{IngressGateways: gateways, APIHost: "api.b.example.com", NetworkName: "b"},
+				Private:   &metadata.Multicluster{IngressGateways: gateways, APIHost: "api.b.example.com", NetworkName: "b"},
 			},
 		},
 	}

@@ -49,7 +49,7 @@ const (
 	ReasonSomeRejected         = "SomeRejected"
 	ReasonJoined               = "Joined"
 	ReasonNoGateways           = "PeerHasNoIngressGateway"
-	ReasonFederationDisabled             = "FederationDisabled"
+	ReasonFederationDisabled   = "FederationDisabled"
 	ReasonMulticlusterDisabled = "MulticlusterDisabled"
 	ReasonModuleDisabled       = "ModuleDisabled"
 )

@@ -118,9 +118,11 @@ func (f *federationPoll) judge(private *metadata.Federation, bytes int) (gateway
 	if judged.PublicServices == nil {
 		judged.PublicServices = []metadata.PublicService{}
 	}
+	var last []metadata.PublicService
 	if f.judged != nil {
-		federation.RetainServiceAccounts(judged.PublicServices, f.judged.PublicServices)
+		last = f.judged.PublicServices
 	}
+	federation.RetainServiceAccounts(judged.PublicServices, last)
 	if err := f.Codec.Seal(judged); err != nil {
 		return nil, invalid(ReasonInvalidPrivateMetadata, err)
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"reflect"
 	"strings"
 	"sync"
@@ -150,7 +149,7 @@ func TestAnUnchangedMulticlusterPeerChangesNothing(t *testing.T) {
 
 func TestAMulticlusterPeerIsNotReadyForAReason(t *testing.T) {
 	for name, test := range map[string]struct {
-		change                     func(*mesh, *v1alpha1.IstioMulticluster)
+		change                    func(*mesh, *v1alpha1.IstioMulticluster)
 		reason, message           string
 		publicKnown, privateKnown bool
 	}{

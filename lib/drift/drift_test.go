@@ -88,14 +88,14 @@ func TestNext(t *testing.T) {
 		found  []Deviation
 		asks   bool
 	}{
-		"nothing is wrong":          {"", nil, false},
-		"nothing is wrong any more": {attempted, nil, false},
-		"an object is missing":      {"", missing, true},
-		"an object is missing again":{Next("", missing, noon), missing, true},
-		"an edit":                   {"", edit("kubectl-edit", "1"), true},
-		"the same edit again":       {attempted, edit("kubectl-edit", "1"), false},
-		"a later edit":              {attempted, edit("kubectl-edit", "2"), true},
-		"an edit by another":        {attempted, edit("helm-diff", "1"), true},
+		"nothing is wrong":           {"", nil, false},
+		"nothing is wrong any more":  {attempted, nil, false},
+		"an object is missing":       {"", missing, true},
+		"an object is missing again": {Next("", missing, noon), missing, true},
+		"an edit":                    {"", edit("kubectl-edit", "1"), true},
+		"the same edit again":        {attempted, edit("kubectl-edit", "1"), false},
+		"a later edit":               {attempted, edit("kubectl-edit", "2"), true},
+		"an edit by another":         {attempted, edit("helm-diff", "1"), true},
 		"an object is missing while the same edit exists": {attempted, append(edit("kubectl-edit", "1"), missing...), true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -69,7 +69,7 @@ func TestAChangeOfThePeerUpdatesItsObjects(t *testing.T) {
 		"nothing":                    {before, 0},
 		"a port is renamed":          {peerB(gateways("192.0.2.1"), service("api.shop.svc."+domain, port("web", 80, "HTTP"), port("admin", 81, "TCP"))), 1},
 		"a port is renumbered":       {peerB(gateways("192.0.2.1"), service("api.shop.svc."+domain, port("http", 8080, "HTTP"), port("admin", 81, "TCP"))), 1},
-		"a port is removed":           {peerB(gateways("192.0.2.1"), service("api.shop.svc."+domain, port("http", 80, "HTTP"))), 1},
+		"a port is removed":          {peerB(gateways("192.0.2.1"), service("api.shop.svc."+domain, port("http", 80, "HTTP"))), 1},
 		"a port turns to UDP":        {peerB(gateways("192.0.2.1"), service("api.shop.svc."+domain, port("http", 80, "HTTP"), port("admin", 81, "UDP"))), 1},
 		"a port has another meaning": {peerB(gateways("192.0.2.1"), service("api.shop.svc."+domain, port("http", 80, "GRPC"), port("admin", 81, "TCP"))), 1},
 		"ports in another order":     {peerB(gateways("192.0.2.1"), service("api.shop.svc."+domain, port("admin", 81, "TCP"), port("http", 80, "HTTP"))), 0},
@@ -94,7 +94,7 @@ func TestAChangeOfThePeerUpdatesItsObjects(t *testing.T) {
 }
 
 // mergePatch applies an update's patch to the object that was found, as the API server does (RFC 7396).
-func mergePatch(t *testing.T, update federation.Update) map[string]any {
+func mergePatch(t *testing.T, update federation.Difference) map[string]any {
 	t.Helper()
 	patch, err := update.Patch("")
 	if err != nil {

@@ -154,7 +154,7 @@ func TestDiff(t *testing.T) {
 }
 
 func TestAPatchRemovesTheOldSpec(t *testing.T) {
-	update := federation.Update{
+	update := federation.Difference{
 		Wanted: federation.Object{State: federation.State{Peer: "b"}, Spec: map[string]any{"hosts": []any{"a"}}},
 		Found:  federation.Object{State: federation.State{Peer: "x"}, Spec: map[string]any{"hosts": []any{"z"}, "exportTo": []any{"."}}},
 	}

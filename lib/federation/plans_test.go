@@ -60,7 +60,7 @@ func TestPlansReturnChangesOnly(t *testing.T) {
 		return changed
 	}
 	for name, test := range map[string]struct {
-		after         federation.Peer
+		after            federation.Peer
 		changed, removed int
 	}{
 		"nothing":                             {before, 0, 0},
@@ -69,7 +69,7 @@ func TestPlansReturnChangesOnly(t *testing.T) {
 		"one service less":                    {with(func(p *federation.Peer) { p.Services = some("a", "c") }), 0, 2},
 		"another in the place of one":         {with(func(p *federation.Peer) { p.Services = some("a", "b", "d") }), 2, 2},
 		"a port of one service":               {with(func(p *federation.Peer) { p.Services[1].Ports[0].Port++ }), 2, 0},
-		"a service account of one":             {with(func(p *federation.Peer) { p.Services[1].ServiceAccounts = []string{"shop/b"} }), 2, 0},
+		"a service account of one":            {with(func(p *federation.Peer) { p.Services[1].ServiceAccounts = []string{"shop/b"} }), 2, 0},
 		"one service that cannot be any more": {with(func(p *federation.Peer) { p.Services[1].Ports[0].Protocol = "UDP" }), 0, 2},
 		"one of a foreign domain":             {with(func(p *federation.Peer) { p.Services[2].Hostname = "z.shop.svc.elsewhere" }), 0, 2},
 		"one of a hostname that is none":      {with(func(p *federation.Peer) { p.Services[2].Hostname = "z" }), 0, 2},

@@ -50,7 +50,7 @@ func TestJudgeServiceAccounts(t *testing.T) {
 		"a name with dots is one":                   {[]string{"shop/a.b"}, true, []string{"shop/a.b"}, ""},
 		"a SPIFFE ID of our domain is not":          {[]string{"shop/a", "spiffe://cluster-a.local/ns/bank/sa/ledger"}, true, []string{"shop/a"}, "cluster-a.local"},
 		"a path that leaves the namespace is not":   {[]string{"shop/a", "../bank/ledger"}, true, []string{"shop/a"}, "namespace"},
-		"a service without a valid account":    {[]string{"shop", "shop/A"}, false, nil, "<namespace>/<name>"},
+		"a service without a valid account":         {[]string{"shop", "shop/A"}, false, nil, "<namespace>/<name>"},
 		"more than 64 are a mistake or a hindrance": {many, false, nil, "65 service accounts"},
 	} {
 		t.Run(name, func(t *testing.T) {

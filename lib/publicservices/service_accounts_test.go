@@ -41,7 +41,7 @@ func TestTheDocumentNamesTheServiceAccountsOfAService(t *testing.T) {
 		published bool
 	}{
 		"unknown": {nil, true}, "none": {[]string{}, true}, "one": {[]string{"shop/web"}, true},
-		"more than peers accept":    {make([]string, 65), false},
+		"more than peers accept": {make([]string, 65), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for index := range test.accounts {

@@ -37,9 +37,9 @@ func (w world) hold(verb string, answer func() (runtime.Object, error)) held {
 
 func TestALateAnswerAboutADeletedNamespaceDoesNotPauseTheSyncer(t *testing.T) {
 	for name, since := range map[string]func(w world){
-		"it is still wanted":                   func(w world) { w.want(peer("b", "api")) },
-		"there was a pause, and it has ended":      func(w world) { w.syncer.Pause(); w.want(peer("b", "api")) },
-		"more is wanted now": func(w world) { w.want(peer("b", "api", "db")) },
+		"it is still wanted":                  func(w world) { w.want(peer("b", "api")) },
+		"there was a pause, and it has ended": func(w world) { w.syncer.Pause(); w.want(peer("b", "api")) },
+		"more is wanted now":                  func(w world) { w.want(peer("b", "api", "db")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := given(t)

@@ -32,7 +32,7 @@ var (
 
 // log stores messages: errors, and for information.
 type log struct {
-	mu             sync.Mutex
+	mu               sync.Mutex
 	errors, informed []string
 }
 
