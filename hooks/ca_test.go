@@ -271,7 +271,7 @@ var _ = Describe("Hook ca", func() {
 			annotate("hurry")
 			signs(former, former, own)
 			Expect(annotation()).To(Equal("hurry"))
-			Expect(r.LoggerOutput().String()).To(ContainSubstring("means nothing"))
+			Expect(r.LoggerOutput().String()).To(ContainSubstring("unknown value"))
 		})
 
 		It("falls back to the CA in use when the record of trusted roots is broken", func() {
@@ -281,7 +281,7 @@ var _ = Describe("Hook ca", func() {
 			r.given(broken, secretOf("d8-istio", "cacerts", inUse(r))).succeeds()
 			signs(former, former, own)
 			Expect(phase()).To(Equal("Distributing"))
-			Expect(r.LoggerOutput().String()).To(ContainSubstring("cannot be read"))
+			Expect(r.LoggerOutput().String()).To(ContainSubstring("cannot read"))
 		})
 	})
 

@@ -33,6 +33,7 @@ type residentServices struct {
 	connect func(sdk.DependencyContainer) (dynamic.Interface, error)
 	// lifetime ends when this process may not touch the cluster any more.
 	lifetime context.Context //nolint:containedctx // it outlives every run
+	codec    *servicelist.Codec
 	// running are the syncers that have not ended.
 	running sync.WaitGroup
 
@@ -40,18 +41,18 @@ type residentServices struct {
 	// ended is true from before the module's release is deleted until a release exists again.
 	ended bool
 	// syncer is nil while none runs; stop ends it and waits for that.
-	syncer    *syncer.Syncer
-	stop      func()
-	conflicts nameConflicts
-	// federations reads their snapshot.
+	syncer *syncer.Syncer
+	stop   func()
+	// federations reads their snapshot while a syncer runs.
 	federations peerReader
+	conflicts   nameConflicts
 	// compared is the minute in which everything was compared last.
 	compared time.Time
 }
 
 // servicesUntil serves until lifetime ends.
 func servicesUntil(lifetime context.Context, codec *servicelist.Codec) *residentServices {
-	return &residentServices{connect: unlimited, lifetime: lifetime, federations: newFederationReader(codec)}
+	return &residentServices{connect: unlimited, lifetime: lifetime, codec: codec}
 }
 
 // wait until nothing writes any more, once the lifetime has ended.
@@ -140,7 +141,7 @@ func (r *residentServices) begin(services *syncer.Syncer) {
 		defer close(ended)
 		services.Run(ctx)
 	})
-	r.syncer, r.stop = services, func() {
+	r.syncer, r.federations, r.stop = services, newFederationReader(r.codec), func() {
 		cancel()
 		<-ended
 	}
@@ -154,7 +155,7 @@ func (r *residentServices) end() {
 	if r.syncer != nil {
 		r.stop()
 	}
-	r.syncer, r.stop = nil, nil
+	r.syncer, r.federations, r.stop = nil, nil, nil
 	r.conflicts, r.compared = nameConflicts{}, time.Time{}
 }
 

@@ -118,7 +118,7 @@ kind: ServiceEntry
 metadata: {namespace: d8-istio, name: api.shop.b}
 spec: {hosts: [www.example.com]}
 `).succeeds()
-		Expect(r.LoggerOutput().String()).To(ContainSubstring("belongs to somebody else"))
+		Expect(r.LoggerOutput().String()).To(ContainSubstring("was not made by the module"))
 		Expect(hosts(r)()).To(ConsistOf("www.example.com"))
 		unwritten, said := r.metric("d8_istio_federation_unwritten_objects")
 		Expect(said).To(BeTrue())

@@ -119,7 +119,7 @@ metadata: {namespace: d8-istio, name: api.shop.b}
 spec: {hosts: [www.example.com]}
 `).succeeds()
 		Expect(hosts(r, "api.shop.b")).To(ConsistOf("www.example.com"))
-		Expect(r.LoggerOutput().String()).To(ContainSubstring("belongs to somebody else"))
+		Expect(r.LoggerOutput().String()).To(ContainSubstring("was not made by the module"))
 		events, err := r.KubeClient().Resource(eventsGVR).Namespace("default").List(GinkgoT().Context(), listOptions)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(events.Items).To(HaveLen(1))

@@ -66,7 +66,7 @@ var _ = Describe("Hook ingressgateway_addresses", func() {
 		before := addresses(r)
 		r.given("")
 		Expect(addresses(r)).To(MatchJSON(before))
-		Expect(r.LoggerOutput().String()).To(And(ContainSubstring("stay"), ContainSubstring("does not exist yet")))
+		Expect(r.LoggerOutput().String()).To(And(ContainSubstring("are retained"), ContainSubstring("does not exist yet")))
 
 		r.ValuesSet("istio.federation.enabled", false)
 		Expect(addresses(r)).To(MatchJSON(`[]`), "only leaving the alliance clears them")

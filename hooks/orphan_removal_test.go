@@ -139,7 +139,7 @@ var _ = Describe("Hook orphan_removal", func() {
 			return true, nil, nil
 		})
 		r.succeeds()
-		Expect(r.LoggerOutput().String()).To(ContainSubstring("still comes back"))
+		Expect(r.LoggerOutput().String()).To(ContainSubstring("created again after their deletion"))
 	})
 
 	It("knows its roots by the values, too", func() {

@@ -47,6 +47,6 @@ var _ = Describe("Hook remote_authn_keypair", func() {
 		r := newRun(remoteAuthnKeypair(), federationSettings).given(
 			aSecret("d8-system", "istio-remote-authn-keypair", map[string]string{"priv.pem": "x", "pub.pem": "y"})).succeeds()
 		Expect(inUse(r).Validate()).To(Succeed())
-		Expect(r.LoggerOutput().String()).To(ContainSubstring("broken"))
+		Expect(r.LoggerOutput().String()).To(ContainSubstring("invalid"))
 	})
 })
