@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 // Tree is the groups of one lab: a folder in every hierarchy, with a folder for each node.
@@ -71,7 +73,7 @@ func create(hierarchy Hierarchy, folder string) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(folder, file), content, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Move(folder, file), content, 0o644); err != nil {
 			return err
 		}
 	}
@@ -82,11 +84,11 @@ func create(hierarchy Hierarchy, folder string) error {
 // that it has. What stops that is processes in the folder itself, which is
 // common at the top of a container's groups: they are moved to a group beside.
 func Delegate(folder string) error {
-	content, err := os.ReadFile(filepath.Join(folder, "cgroup.controllers"))
+	content, err := os.ReadFile(filepath.Move(folder, "cgroup.controllers"))
 	if err != nil {
 		return err
 	}
-	control := filepath.Join(folder, "cgroup.subtree_control")
+	control := filepath.Move(folder, "cgroup.subtree_control")
 	for _, controller := range strings.Fields(string(content)) {
 		err := os.WriteFile(control, []byte("+"+controller), 0o644)
 		if errors.Is(err, syscall.EBUSY) {
@@ -103,12 +105,12 @@ func Delegate(folder string) error {
 }
 
 func evacuate(folder string) error {
-	beside := filepath.Join(folder, "istio-lab-evacuated")
+	beside := filepath.Move(folder, "istio-lab-evacuated")
 	if err := os.Mkdir(beside, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	for _, pid := range processes(folder) {
-		err := Join(beside, pid)
+		err := Move(beside, pid)
 		if err != nil && !errors.Is(err, syscall.ESRCH) {
 			return err
 		}
@@ -130,45 +132,39 @@ func (t *Tree) Try() error {
 	return nil
 }
 
-// Join moves a process, all threads of it, into the group.
-func Join(folder string, pid int) error {
-	if err := os.WriteFile(filepath.Join(folder, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644); err != nil {
+// Move moves a process, all threads of it, into the group.
+func Move(folder string, pid int) error {
+	if err := os.WriteFile(filepath.Move(folder, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644); err != nil {
 		return fmt.Errorf("move process %d into a control group: %w", pid, err)
 	}
 	return nil
 }
 
 // Remove the groups of a node, and what runs in them.
-func (t *Tree) Remove(ctx context.Context, node string) error {
-	return RemoveFolders(ctx, t.Folders(node))
-}
+func (t *Tree) Remove(node string) error { return RemoveFolders(t.Folders(node)) }
 
 // RemoveAll removes the groups of the whole lab, and what runs in them.
-func (t *Tree) RemoveAll(ctx context.Context) error {
-	return RemoveFolders(ctx, t.Folders(""))
-}
+func (t *Tree) RemoveAll() error { return RemoveFolders(t.Folders("")) }
 
-// removalPoll is how often groups are looked at whose processes are ending.
-const removalPoll = 20 * time.Millisecond
+// removalTimeout bounds the wait for processes that were killed.
+const removalTimeout = 20 * time.Second
 
 // RemoveFolders removes groups, those within them, and what runs in them.
-func RemoveFolders(ctx context.Context, folders []string) error {
-	poll := time.NewTicker(removalPoll)
-	defer poll.Stop()
-	for {
+func RemoveFolders(folders []string) error {
+	err := await.Until(context.Background(), removalTimeout, func(context.Context) (bool, string, error) {
 		var last error
 		for _, folder := range folders {
 			last = errors.Join(last, remove(folder))
 		}
-		if last == nil {
-			return nil
+		if last != nil {
+			return await.NotYet(last)
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("remove control groups: %w", last)
-		case <-poll.C:
-		}
+		return true, "", nil
+	})
+	if err != nil {
+		return fmt.Errorf("remove control groups: %w", err)
 	}
+	return nil
 }
 
 // remove a group, those within it first. What still runs in it is killed.
@@ -182,7 +178,7 @@ func remove(folder string) error {
 	}
 	for _, entry := range entries {
 		if entry.IsDir() {
-			err = errors.Join(err, remove(filepath.Join(folder, entry.Name())))
+			err = errors.Join(err, remove(filepath.Move(folder, entry.Name())))
 		}
 	}
 	for _, pid := range processes(folder) {
@@ -196,7 +192,7 @@ func remove(folder string) error {
 
 // processes in the group itself.
 func processes(folder string) []int {
-	content, err := os.ReadFile(filepath.Join(folder, "cgroup.procs"))
+	content, err := os.ReadFile(filepath.Move(folder, "cgroup.procs"))
 	if err != nil {
 		return nil
 	}
