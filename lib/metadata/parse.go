@@ -22,14 +22,17 @@ const (
 	maxClusterUUIDLength = 64
 	maxRootCertificates  = 16
 	maxCertificateBytes  = 8 << 10
-	// MaxIngressGateways is how many of a peer's gateways are used, and how many of its own a cluster publishes.
+	// MaxIngressGateways is how many gateways a cluster publishes, and how many of a peer's it uses: every sidecar
+	// gets each of them for each Service, and more add no availability.
 	MaxIngressGateways = 32
 	// MaxServices is how many published services of one peer are used.
 	MaxServices = 20_000
 	// MaxServiceAccounts is how many identities may answer for one service.
 	MaxServiceAccounts = 64
-	// MaxFederationBytes bounds a federation document after decompression.
-	MaxFederationBytes = 16 << 20
+	// Sizes of documents after decompression.
+	maxPublicBytes       = 256 << 10
+	maxFederationBytes   = 16 << 20
+	maxMulticlusterBytes = 256 << 10
 	// maxObjects bounds the JSON objects in a document: a few bytes each on the wire are many in memory.
 	maxObjects = 200_000
 	// maxValues bounds what stands in its lists and objects altogether: `null` and `0` are enough to make an element.
