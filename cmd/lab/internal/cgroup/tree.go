@@ -73,7 +73,7 @@ func create(hierarchy Hierarchy, folder string) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Move(folder, file), content, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(folder, file), content, 0o644); err != nil {
 			return err
 		}
 	}
@@ -84,11 +84,11 @@ func create(hierarchy Hierarchy, folder string) error {
 // that it has. What stops that is processes in the folder itself, which is
 // common at the top of a container's groups: they are moved to a group beside.
 func Delegate(folder string) error {
-	content, err := os.ReadFile(filepath.Move(folder, "cgroup.controllers"))
+	content, err := os.ReadFile(filepath.Join(folder, "cgroup.controllers"))
 	if err != nil {
 		return err
 	}
-	control := filepath.Move(folder, "cgroup.subtree_control")
+	control := filepath.Join(folder, "cgroup.subtree_control")
 	for _, controller := range strings.Fields(string(content)) {
 		err := os.WriteFile(control, []byte("+"+controller), 0o644)
 		if errors.Is(err, syscall.EBUSY) {
@@ -105,7 +105,7 @@ func Delegate(folder string) error {
 }
 
 func evacuate(folder string) error {
-	beside := filepath.Move(folder, "istio-lab-evacuated")
+	beside := filepath.Join(folder, "istio-lab-evacuated")
 	if err := os.Mkdir(beside, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -134,7 +134,7 @@ func (t *Tree) Try() error {
 
 // Move moves a process, all threads of it, into the group.
 func Move(folder string, pid int) error {
-	if err := os.WriteFile(filepath.Move(folder, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(folder, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644); err != nil {
 		return fmt.Errorf("move process %d into a control group: %w", pid, err)
 	}
 	return nil
@@ -178,7 +178,7 @@ func remove(folder string) error {
 	}
 	for _, entry := range entries {
 		if entry.IsDir() {
-			err = errors.Join(err, remove(filepath.Move(folder, entry.Name())))
+			err = errors.Join(err, remove(filepath.Join(folder, entry.Name())))
 		}
 	}
 	for _, pid := range processes(folder) {
@@ -192,7 +192,7 @@ func remove(folder string) error {
 
 // processes in the group itself.
 func processes(folder string) []int {
-	content, err := os.ReadFile(filepath.Move(folder, "cgroup.procs"))
+	content, err := os.ReadFile(filepath.Join(folder, "cgroup.procs"))
 	if err != nil {
 		return nil
 	}
