@@ -41,6 +41,7 @@ func with(services *residentServices) []hookruntime.Hook {
 		ingressGatewayAddresses(),
 		federationDiscovery(peer.NewClient()),
 		federationSwitch(),
+		federationPublication(),
 		multiclusterDiscovery(peer.NewClient()),
 		multiclusterSwitch(),
 		clusterLocalServices(),

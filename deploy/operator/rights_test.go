@@ -225,6 +225,7 @@ func TestTheOperatorMayWriteWhatHooksWrite(t *testing.T) {
 		"status of IstioMulticlusters":         {"", "deckhouse.io", "istiomulticlusters/status", "", []string{"patch"}},
 		"status of ModuleConfigs":              {"", "deckhouse.io", "moduleconfigs/status", "", []string{"patch"}},
 		"Events on cluster-wide resources":     {"default", "", "events", "", []string{"create", "patch"}},
+		"Events on Services of all namespaces": {"", "", "events", "", []string{"create"}},
 		"a poke when a kind is switched on":    {"d8-istio", "", "configmaps", "federation-revisions", []string{"patch"}},
 		"objects that nobody can write":        {"d8-istio", "", "configmaps", "", []string{"delete"}},
 		"CRDs":                                 {"", "apiextensions.k8s.io", "customresourcedefinitions", "", []string{"get", "create", "update"}},
