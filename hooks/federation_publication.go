@@ -2,13 +2,11 @@ package hooks
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"maps"
 	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
@@ -37,22 +35,29 @@ func federationPublication() hookruntime.Hook {
 				Kind:          "Service",
 				LabelSelector: labelled(v1alpha1.PublicServiceLabel),
 				JqFilter: `{
-					metadata: (.metadata | {name, namespace, uid, creationTimestamp, deletionTimestamp,
-						labels: {"` + v1alpha1.PublicServiceLabel + `": .labels["` + v1alpha1.PublicServiceLabel + `"]},
-						annotations: ((.annotations // {}) | with_entries(select(.key | IN("` +
-					publicservices.AccountsAnnotation + `", "` + publicservices.ExportToAnnotation + `"))))}),
-					spec: {type: .spec.type, internalTrafficPolicy: .spec.internalTrafficPolicy,
-						ports: [.spec.ports[]? | {name, port, protocol, appProtocol}]}
+					metadata: {
+						name: .metadata.name, namespace: .metadata.namespace, uid: .metadata.uid,
+						creationTimestamp: .metadata.creationTimestamp, deletionTimestamp: .metadata.deletionTimestamp,
+						labels: {"` + v1alpha1.PublicServiceLabel + `": .metadata.labels["` + v1alpha1.PublicServiceLabel + `"]},
+						annotations: {
+							"` + publicservices.AccountsAnnotation + `": (.metadata.annotations["` + publicservices.AccountsAnnotation + `"] // ""),
+							"` + publicservices.ExportToAnnotation + `": (.metadata.annotations["` + publicservices.ExportToAnnotation + `"] // "")
+						}
+					},
+					spec: {
+						type: .spec.type, internalTrafficPolicy: .spec.internalTrafficPolicy,
+						ports: [.spec.ports[]? | {name: .name, port: .port, protocol: .protocol, appProtocol: .appProtocol}]
+					}
 				}`,
 			}},
 		},
-		Run: func(_ context.Context, in *sdk.HookInput) error { return runFederationPublication(in, reported) },
+		Run: func(ctx context.Context, in *sdk.HookInput) error { return runFederationPublication(ctx, in, reported) },
 	}
 }
 
 // runFederationPublication reports each rejection once: reported is what this
 // process has reported of Services that are still rejected.
-func runFederationPublication(in *sdk.HookInput, reported map[string]bool) error {
+func runFederationPublication(ctx context.Context, in *sdk.HookInput, reported map[string]bool) error {
 	if !in.Values.Get(federationEnabledPath).Bool() {
 		clear(reported)
 		return nil
@@ -79,37 +84,21 @@ func runFederationPublication(in *sdk.HookInput, reported map[string]bool) error
 	if err != nil {
 		return err
 	}
+	client, err := in.DC.GetK8sClient()
+	if err != nil {
+		return err
+	}
 	now := make(map[string]bool, len(document.Rejections))
 	for _, rejection := range publicservices.Named(document.Rejections, maxPublicationEvents) {
-		event := publicationEvent(rejection, in.DC.GetClock().Now())
+		event := objectWarning(corev1.ObjectReference{
+			APIVersion: "v1", Kind: "Service", Namespace: rejection.Namespace, Name: rejection.Name, UID: rejection.UID,
+		}, "NotPublished"+rejection.Reason, rejection.String(), in.DC.GetClock().Now())
 		key := event.Namespace + "/" + event.Name
 		if now[key] = true; !reported[key] {
-			in.PatchCollector.CreateIfNotExists(event)
+			reportInNamespace(ctx, in, client.Dynamic(), event)
 		}
 	}
 	clear(reported)
-	for key := range now {
-		reported[key] = true
-	}
+	maps.Copy(reported, now)
 	return nil
-}
-
-// publicationEvent is a warning on the Service, whose name follows from what it
-// says: the same is there once.
-func publicationEvent(rejection publicservices.Rejection, now time.Time) *corev1.Event {
-	message := rejection.String()
-	sum := sha256.Sum256([]byte(string(rejection.UID) + rejection.Reason + message))
-	stamp := metav1.NewTime(now)
-	return &corev1.Event{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Event"},
-		ObjectMeta: metav1.ObjectMeta{Name: rejection.Name + "." + hex.EncodeToString(sum[:8]), Namespace: rejection.Namespace},
-		InvolvedObject: corev1.ObjectReference{
-			APIVersion: "v1", Kind: "Service", Namespace: rejection.Namespace, Name: rejection.Name, UID: rejection.UID,
-		},
-		Reason:         "NotPublished" + rejection.Reason,
-		Message:        message[:min(len(message), 1024)],
-		Type:           corev1.EventTypeWarning,
-		Source:         corev1.EventSource{Component: "istio-module"},
-		FirstTimestamp: stamp, LastTimestamp: stamp, Count: 1,
-	}
 }

@@ -34,6 +34,7 @@ func with(services *residentServices) []hookruntime.Hook {
 		istioVersions(),
 		istiodHealth(),
 		applicationNamespaces(),
+		registrySecrets(),
 		driftBaseline(),
 		driftRepair(),
 		dataPlaneRevisions(),

@@ -233,6 +233,8 @@ func TestTheOperatorMayWriteWhatHooksWrite(t *testing.T) {
 		"orphaned root certificates":           {"", "", "configmaps", "istio-ca-root-cert", []string{"delete"}},
 		"orphaned revoked certificates":        {"", "", "configmaps", "istio-ca-crl", []string{"delete"}},
 		"orphaned credentials of the registry": {"", "", "secrets", "d8-istio-sidecar-registry", []string{"delete"}},
+		"credentials for sidecars' images":     {"", "", "secrets", "d8-istio-sidecar-registry", []string{"list", "watch", "patch", "delete"}},
+		"new credentials for them":             {"", "", "secrets", "", []string{"create"}},
 		"orphaned webhooks":                    {"", "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "", []string{"list", "delete"}},
 		"orphaned GatewayClasses":              {"", "gateway.networking.k8s.io", "gatewayclasses", "", []string{"list", "delete"}},
 		"the Lease":                            {"d8-system", "coordination.k8s.io", "leases", "istio-operator", []string{"get", "update"}},

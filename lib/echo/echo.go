@@ -21,6 +21,6 @@ func Text(text string, maxBytes int) string {
 			return r
 		}
 		return '?'
-	}, strings.ToValidUTF8(text, "?"))
+	}, strings.ToValidUTF8(text, ""))
 	return text
 }

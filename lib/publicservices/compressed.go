@@ -30,7 +30,7 @@ const (
 func (s *Sizes) choose(entries []entry, limits cost) (published, surplus []entry, err error) {
 	published, surplus = fair(entries, limits)
 	// Fewer Services compress worse, so that what is left may again be too much.
-	for margin := 0; total(published)[bytes] > limits[compressed]; margin += limits[compressed] / 50 {
+	for margin := 0; total(published)[plainBytes] > limits[compressedBytes]; margin += limits[compressedBytes] / 50 {
 		if err := s.estimate(published); err != nil {
 			return nil, nil, err
 		}
@@ -38,7 +38,7 @@ func (s *Sizes) choose(entries []entry, limits cost) (published, surplus []entry
 			break
 		}
 		narrowed := limits
-		narrowed[compressed] = limits[compressed] - margin
+		narrowed[compressedBytes] = limits[compressedBytes] - margin
 		var more []entry
 		published, more = fair(published, narrowed)
 		surplus = append(surplus, more...)
@@ -76,9 +76,9 @@ func (s *Sizes) estimate(entries []entry) error {
 
 // divide a block's size among its entries, by what they are uncompressed.
 func divide(block []entry, size int) {
-	plain := total(block)[bytes]
+	plain := total(block)[plainBytes]
 	for index := range block {
-		block[index].cost[compressed] = size*block[index].cost[bytes]/plain + 1
+		block[index].cost[compressedBytes] = size*block[index].cost[plainBytes]/plain + 1
 	}
 }
 

@@ -88,7 +88,7 @@ func (d *Document) judge(candidates []*Candidate, accountsOf ServiceAccountsOf) 
 }
 
 func encode(entries []entry, encodedGateways []byte) ([]byte, error) {
-	body := make([]byte, 0, total(entries)[bytes]+len(encodedGateways)+roomForGrowth)
+	body := make([]byte, 0, total(entries)[plainBytes]+len(encodedGateways)+roomForGrowth)
 	body = append(append(body, `{"ingressGateways":`...), encodedGateways...)
 	body = append(body, `,"publicServices":[`...)
 	var err error

@@ -17,12 +17,12 @@ type cost [resources]int
 
 // Resources that peers bound (package metadata, limits).
 const (
-	services = iota
+	serviceCount = iota
 	endpointPorts
-	bytes
-	objects
-	values
-	compressed
+	plainBytes
+	jsonObjects
+	jsonValues
+	compressedBytes
 	resources
 )
 
@@ -31,12 +31,12 @@ func limitsBeside(gateways int, encodedGateways int) cost {
 	// Room for what stands around the lists.
 	const frame = 1 << 10
 	return cost{
-		services:      metadata.MaxServices,
-		endpointPorts: metadata.MaxEndpointPorts,
-		bytes:         metadata.MaxFederationBytes - encodedGateways - frame,
-		objects:       metadata.MaxObjects - gateways - 2,
-		values:        metadata.MaxValues - 2*gateways - 2,
-		compressed:    metadata.MaxCacheBytes - encodedGateways - frame,
+		serviceCount:    metadata.MaxServices,
+		endpointPorts:   metadata.MaxEndpointPorts,
+		plainBytes:      metadata.MaxFederationBytes - encodedGateways - frame,
+		jsonObjects:     metadata.MaxObjects - gateways - 2,
+		jsonValues:      metadata.MaxValues - 2*gateways - 2,
+		compressedBytes: metadata.MaxCacheBytes - encodedGateways - frame,
 	}
 }
 
@@ -55,7 +55,7 @@ func newEntry(candidate *Candidate, accounts []string, gateways int) entry {
 	// hostname and ports, the three values of each port, the service accounts, and the list's own commas.
 	listed := 2 + 3*candidate.ports + len(accounts) + 1
 	return entry{candidate, accounts, cost{
-		services: 1, endpointPorts: candidate.ports * gateways, bytes: size, objects: 1 + candidate.ports, values: listed,
+		serviceCount: 1, endpointPorts: candidate.ports * gateways, plainBytes: size, jsonObjects: 1 + candidate.ports, jsonValues: listed,
 	}}
 }
 
