@@ -157,7 +157,7 @@ func (v *visit) get(ctx context.Context, client Getter, request peer.Request) (*
 }
 
 func (v *visit) fetchPublic(ctx context.Context, client Getter) {
-	request := peer.Request{Path: metadata.PublicPath, MaxBytes: maxPublicBytes}
+	request := metadata.PublicDocument.Request("")
 	if v.current && v.cache.Public != nil {
 		request.IfNoneMatch = v.cache.PublicETag
 	}
@@ -225,12 +225,12 @@ func (v *visit) fetchPrivate(ctx context.Context, d Discoverer) {
 		v.privateError = &judgement{ReasonOwnKeyMissing, "this cluster's own key is not there yet; it is made when the module starts."}
 		return
 	}
-	token, err := authn.SignForPeer(key, d.Self.ClusterUUID, v.cache.Public.ClusterUUID, authn.ScopePrivateFederation, v.now)
+	token, err := authn.SignForPeer(key, d.Self.ClusterUUID, v.cache.Public.ClusterUUID, metadata.FederationDocument.Scope, v.now)
 	if err != nil {
 		v.privateError = &judgement{ReasonOwnKeyMissing, fmt.Sprintf("sign a token for the peer: %v", err)}
 		return
 	}
-	request := peer.Request{Path: metadata.FederationPath, Token: token, MaxBytes: metadata.MaxFederationBytes}
+	request := metadata.FederationDocument.Request(token)
 	// A document with rejected services is fetched whole: what was rejected is
 	// not in the cache, and the spec or this module may accept it by now.
 	if v.current && v.cache.Private != nil && v.cache.Private.PublicServices != nil && len(v.rejected) == 0 {

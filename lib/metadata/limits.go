@@ -15,7 +15,8 @@ const (
 	MaxHostnameLength = 253
 	// MaxServiceAccounts is how many identities may answer for one service.
 	MaxServiceAccounts = 64
-	// MaxIngressGateways is how many of a peer's gateways are used, and how many of its own a cluster publishes.
+	// MaxIngressGateways is how many gateways a cluster publishes, and how many of a peer's it uses: every sidecar
+	// gets each of them for each Service, and more add no availability.
 	MaxIngressGateways = 32
 	// MaxFederationBytes bounds a federation document after decompression.
 	MaxFederationBytes = 16 << 20

@@ -22,6 +22,10 @@ const (
 	maxClusterUUIDLength = 64
 	maxRootCertificates  = 16
 	maxCertificateBytes  = 8 << 10
+	// Sizes of documents after decompression.
+	maxPublicBytes       = 256 << 10
+	maxFederationBytes   = MaxFederationBytes
+	maxMulticlusterBytes = 256 << 10
 )
 
 var clusterUUIDFormat = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
