@@ -10,11 +10,11 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"unicode"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/echo"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
@@ -30,11 +30,7 @@ const (
 )
 
 const (
-	maxHostnameLength = 253
-	// maxServicePorts and maxPortName are the limits of Istio's CRD for the ports of an endpoint.
-	maxServicePorts = 128
-	maxPortName     = 62
-	// MaxRejectedServices bounds the list in a status, which a peer must not be able to fill.
+	// MaxRejectedServices bounds the list in a status; a peer must not be able to fill an object with rubbish.
 	MaxRejectedServices = 100
 	maxEchoedHostname   = 300
 )
@@ -45,16 +41,16 @@ var protocols = map[string]string{
 	"TLS": "TLS", "TCP": "TCP", "MONGO": "MONGO", "MYSQL": "MYSQL", "REDIS": "REDIS",
 }
 
-// BreaksTrust is true for a rejection that means the peer spoke for another
-// cluster, unlike one that only means this cluster cannot import the service.
+// BreaksTrust is true for a rejection that means the peer spoke for someone
+// else, unlike one that only means this cluster cannot carry what it offers.
 func BreaksTrust(rejected v1alpha1.RejectedService) bool {
 	return rejected.Reason == ReasonForeignHostname
 }
 
 // Verdict is what becomes of a peer's published services.
 type Verdict struct {
-	// Accepted services, sorted by hostname. Ports that cannot be imported are
-	// left out of them; each is among the rejections.
+	// Accepted services, sorted by hostname. A service keeps its place without
+	// the ports that cannot be carried; each of those is among the rejections.
 	Accepted []metadata.PublicService
 	// Rejected names at most MaxRejectedServices rejections, those that break
 	// trust first, then by hostname.
@@ -63,7 +59,7 @@ type Verdict struct {
 	RejectedTotal int
 }
 
-// Judge separates the services that may be imported from those that may not.
+// Judge sorts what a peer publishes into what may be imported and what may not.
 func Judge(published []metadata.PublicService, trustDomain string) Verdict {
 	var (
 		accepted          []metadata.PublicService
@@ -72,10 +68,10 @@ func Judge(published []metadata.PublicService, trustDomain string) Verdict {
 	)
 	seen := map[string]bool{}
 	for _, service := range published {
-		reject := func(reason, format string, args ...any) {
+		refuse := func(reason, format string, args ...any) {
 			total++
 			rejection := v1alpha1.RejectedService{
-				Hostname: echo(service.Hostname),
+				Hostname: echo.Text(service.Hostname, maxEchoedHostname),
 				Reason:   reason,
 				Message:  fmt.Sprintf(format, args...),
 			}
@@ -87,20 +83,20 @@ func Judge(published []metadata.PublicService, trustDomain string) Verdict {
 			}
 		}
 		if reason, err := checkHostname(service.Hostname, trustDomain); err != nil {
-			reject(reason, "%v", err)
+			refuse(reason, "%v", err)
 			continue
 		}
 		if seen[service.Hostname] {
-			reject(ReasonDuplicateHostname, "published more than once; the first one counts")
+			refuse(ReasonDuplicateHostname, "published more than once; the first one counts")
 			continue
 		}
 		seen[service.Hostname] = true
 
-		ports, ok := judgePorts(service.Ports, reject)
+		ports, ok := judgePorts(service.Ports, refuse)
 		if !ok {
 			continue
 		}
-		serviceAccounts, ok := judgeServiceAccounts(service.ServiceAccounts, reject)
+		serviceAccounts, ok := judgeServiceAccounts(service.ServiceAccounts, refuse)
 		if ok {
 			accepted = append(accepted, metadata.PublicService{Hostname: service.Hostname, Ports: ports, ServiceAccounts: serviceAccounts})
 		}
@@ -113,21 +109,7 @@ func Judge(published []metadata.PublicService, trustDomain string) Verdict {
 	return Verdict{Accepted: accepted, Rejected: rejected, RejectedTotal: total}
 }
 
-// echo is a peer's text as a status may contain it: without characters that move
-// the cursor or change the direction of writing in a terminal, and not
-// cut through a character, which would not survive JSON, so that the status
-// would never be equal to itself.
-func echo(text string) string {
-	text = strings.ToValidUTF8(text[:min(len(text), maxEchoedHostname)], "")
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, text)
-}
-
-// checkHostname accepts names of the peer's own domain only.
+// checkHostname holds a peer to its own domain (architecture, "Trust", rule 1).
 func checkHostname(hostname, trustDomain string) (reason string, err error) {
 	prefix, own := strings.CutSuffix(hostname, ".svc."+trustDomain)
 	if !own {
@@ -143,50 +125,76 @@ func checkHostname(hostname, trustDomain string) (reason string, err error) {
 		}
 	}
 	if !metadata.IsHostname(trustDomain) {
-		return ReasonInvalidHostname, errors.New("ends in a number or has a part of more than 63 characters, which Istio does not accept as a host name")
+		return ReasonInvalidHostname, errors.New("ends in a number or has a part of more than 63 characters, which Istio takes for no host name")
 	}
-	if len(hostname) > maxHostnameLength {
-		return ReasonInvalidHostname, fmt.Errorf("has %d characters, more than %d", len(hostname), maxHostnameLength)
+	if len(hostname) > metadata.MaxHostnameLength {
+		return ReasonInvalidHostname, fmt.Errorf("has %d characters, more than %d", len(hostname), metadata.MaxHostnameLength)
 	}
 	return "", nil
 }
 
-// judgePorts returns the ports that can be imported, or false when none can or the list contradicts itself.
+// judgePorts returns the ports that can be carried; false when there is none. A
+// port that cannot be costs itself: the others stand. Of two ports with one name
+// or number the first counts.
 func judgePorts(published []metadata.ServicePort, reject func(reason, format string, args ...any)) ([]metadata.ServicePort, bool) {
-	if len(published) == 0 || len(published) > maxServicePorts {
-		reject(ReasonInvalidPorts, "has %d ports; 1 to %d are allowed", len(published), maxServicePorts)
+	if len(published) == 0 {
+		reject(ReasonInvalidPorts, "has no ports")
 		return nil, false
 	}
 	names, numbers := map[string]bool{}, map[int32]bool{}
 	var ports []metadata.ServicePort
-	for _, port := range published {
-		if len(port.Name) > maxPortName {
-			reject(ReasonInvalidPorts, "port name %.80q has more than %d characters", port.Name, maxPortName)
-			return nil, false
+	for index, port := range published {
+		if len(ports) == metadata.MaxServicePorts {
+			reject(ReasonInvalidPorts, "has %d ports; the first %d that can be used are", len(published), metadata.MaxServicePorts)
+			break
 		}
-		if messages := validation.IsDNS1123Label(port.Name); len(messages) > 0 {
-			reject(ReasonInvalidPorts, "port name %.80q: %s", port.Name, strings.Join(messages, "; "))
-			return nil, false
-		}
-		if messages := validation.IsValidPortNum(int(port.Port)); len(messages) > 0 {
-			reject(ReasonInvalidPorts, "port %q: number %d: %s", port.Name, port.Port, strings.Join(messages, "; "))
-			return nil, false
-		}
-		if names[port.Name] || numbers[port.Port] {
-			reject(ReasonInvalidPorts, "port %q (%d) is published twice", port.Name, port.Port)
-			return nil, false
-		}
-		names[port.Name], numbers[port.Port] = true, true
-
-		protocol, ok := protocols[strings.ToUpper(port.Protocol)]
-		if !ok {
-			reject(ReasonUnsupportedProtocol, "port %q (%d): protocol %.40q cannot pass a mutual TLS gateway", port.Name, port.Port, port.Protocol)
+		if problem := checkPort(port); problem != "" {
+			reject(ReasonInvalidPorts, "ports[%d]: %s", index, problem)
 			continue
 		}
+		if names[port.Name] || numbers[port.Port] {
+			reject(ReasonInvalidPorts, "port %q (%d) is there twice; the first counts", port.Name, port.Port)
+			continue
+		}
+		protocol, ok := protocolOf(port)
+		if !ok {
+			reject(ReasonUnsupportedProtocol, "port %q (%d): protocol %.40q cannot pass a mutual TLS gateway", port.Name, port.Port, protocol)
+			continue
+		}
+		names[port.Name], numbers[port.Port] = true, true
 		ports = append(ports, metadata.ServicePort{Name: port.Name, Port: port.Port, Protocol: protocol})
 	}
 	slices.SortFunc(ports, func(a, b metadata.ServicePort) int { return cmp.Compare(a.Port, b.Port) })
 	return ports, len(ports) > 0
+}
+
+// checkPort says what is wrong with the name or the number of a port; nothing when both are usable.
+func checkPort(port metadata.ServicePort) string {
+	if len(port.Name) > metadata.MaxPortNameLength {
+		return fmt.Sprintf("port name %.80q has more than %d characters", port.Name, metadata.MaxPortNameLength)
+	}
+	if messages := validation.IsDNS1123Label(port.Name); len(messages) > 0 {
+		return fmt.Sprintf("port name %.80q: %s", port.Name, strings.Join(messages, "; "))
+	}
+	if messages := validation.IsValidPortNum(int(port.Port)); len(messages) > 0 {
+		return fmt.Sprintf("port %q: number %d: %s", port.Name, port.Port, strings.Join(messages, "; "))
+	}
+	return ""
+}
+
+// protocolOf a port in Istio's spelling; false when Istio cannot carry it
+// between clusters. A publisher that leaves it out, as Deckhouse's own module
+// does, means what the port's name says (contract, "Publishing a Service").
+func protocolOf(port metadata.ServicePort) (string, bool) {
+	name := port.Protocol
+	if name == "" {
+		name = metadata.ProtocolOfName(port.Name)
+	}
+	protocol, ok := protocols[strings.ToUpper(name)]
+	if !ok {
+		return name, false
+	}
+	return protocol, true
 }
 
 // Import filters accepted services by spec.import: globs (path.Match) on

@@ -14,9 +14,9 @@ const (
 	HeritageLabel = "heritage"
 	Heritage      = "deckhouse"
 	ModuleLabel   = "module"
-	module        = "istio"
+	Module        = "istio"
 	// ModuleSelector selects the objects with these labels.
-	ModuleSelector = HeritageLabel + "=" + Heritage + "," + ModuleLabel + "=" + module
+	ModuleSelector = HeritageLabel + "=" + Heritage + "," + ModuleLabel + "=" + Module
 
 	// IstiodFieldManager is the name under which istiod writes: that of its program.
 	IstiodFieldManager = "pilot-discovery"
@@ -34,12 +34,12 @@ const (
 
 // ModuleLabels are the labels of an object that the module makes.
 func ModuleLabels() map[string]string {
-	return map[string]string{HeritageLabel: Heritage, ModuleLabel: module}
+	return map[string]string{HeritageLabel: Heritage, ModuleLabel: Module}
 }
 
 // OfModule is true for the labels of an object that the module made.
 func OfModule(labels map[string]string) bool {
-	return labels[HeritageLabel] == Heritage && labels[ModuleLabel] == module
+	return labels[HeritageLabel] == Heritage && labels[ModuleLabel] == Module
 }
 
 // Istiod is the Deployment and the Service of a revision's istiod.

@@ -107,7 +107,7 @@ func (p *peerWatch) fetch(ctx context.Context, of document, holds string, wait t
 // delay is how long to leave the peer alone after err.
 func (p *peerWatch) delay(retry *backoff.ExponentialBackOff, err error) time.Duration {
 	delay := retry.NextBackOff()
-	if reason(err) == string(peer.Unauthorized) {
+	if rejected := reason(err); rejected == string(peer.Unauthorized) || rejected == string(peer.ClockDiffers) {
 		delay = min(delay, p.Timing.RefusedMax)
 	}
 	return delay
