@@ -13,15 +13,17 @@ import (
 // What can be wrong with a token. The messages go back to the caller: each
 // tells what to change, none tells what this cluster knows or expects.
 var (
-	ErrMissing     = errors.New("no bearer token")
-	ErrMalformed   = errors.New("the token is not a signed JWT with EdDSA (Ed25519) and valid claims")
-	ErrIssuer      = errors.New("the token's iss is missing or not " + Issuer)
-	ErrAudience    = errors.New("the token's aud is missing or not this cluster's UUID")
-	ErrScope       = errors.New("the token's scope is missing or not the one for this path")
-	ErrSubject     = errors.New("the token has no sub (the caller's cluster UUID)")
-	ErrNoLifetime  = errors.New("the token lacks nbf or exp")
-	ErrNotYetValid = errors.New("the token is not valid yet (nbf): compare the clocks of both clusters")
-	ErrExpired     = errors.New("the token has expired (exp)")
+	ErrMissing = errors.New("no bearer token")
+	// ErrSeveralHeaders is BearerToken's.
+	ErrSeveralHeaders = errors.New("the request has more than one Authorization header: send one")
+	ErrMalformed      = errors.New("the token is not a signed JWT with EdDSA (Ed25519) and valid claims")
+	ErrIssuer         = errors.New("the token's iss is missing or not " + Issuer)
+	ErrAudience       = errors.New("the token's aud is missing or not this cluster's UUID")
+	ErrScope          = errors.New("the token's scope is missing or not the one for this path")
+	ErrSubject        = errors.New("the token has no sub (the caller's cluster UUID)")
+	ErrNoLifetime     = errors.New("the token lacks nbf or exp")
+	ErrNotYetValid    = errors.New("the token is not valid yet (nbf): compare the clocks of both clusters")
+	ErrExpired        = errors.New("the token has expired (exp)")
 	// ErrUnknownCaller covers a caller nobody knows and a signature that is not
 	// the known caller's: telling them apart would tell who is known.
 	ErrUnknownCaller = errors.New("the caller is unknown here, or the token is not signed with its key")

@@ -27,10 +27,10 @@ const (
 	maxPublicBytes = 256 << 10
 	// maxCacheBytes is how much of a peer's private metadata fits into a status, compressed where it is long:
 	// etcd takes 1.5 MiB for a whole object, and half a MiB is left for the rest of it.
-	maxCacheBytes = 1 << 20
+	maxCacheBytes = metadata.MaxCacheBytes
 	// maxEndpointPorts bounds the ServiceEntries of one peer together: each has every port once for every gateway. A peer
 	// within all other bounds could otherwise fill this cluster's etcd. At some 40 bytes each it is about 20 MB.
-	maxEndpointPorts = 500_000
+	maxEndpointPorts = metadata.MaxEndpointPorts
 )
 
 // Reasons of conditions besides those of Refusal and peer.Error.
@@ -162,7 +162,7 @@ func (v *visit) get(ctx context.Context, client Getter, request peer.Request) (*
 }
 
 func (v *visit) fetchPublic(ctx context.Context, client Getter) {
-	request := peer.Request{Path: metadata.PublicPath, MaxBytes: maxPublicBytes}
+	request := metadata.PublicDocument.Request("")
 	if v.current && v.cache.Public != nil {
 		request.IfNoneMatch = v.cache.PublicETag
 	}
@@ -230,12 +230,12 @@ func (v *visit) fetchPrivate(ctx context.Context, d Discoverer) {
 		v.privateError = &judgement{ReasonOwnKeyMissing, "this cluster's own key is not there yet; it is made when the module starts."}
 		return
 	}
-	token, err := authn.SignForPeer(key, d.Self.ClusterUUID, v.cache.Public.ClusterUUID, authn.ScopePrivateFederation, v.now)
+	token, err := authn.SignForPeer(key, d.Self.ClusterUUID, v.cache.Public.ClusterUUID, metadata.FederationDocument.Scope, v.now)
 	if err != nil {
 		v.privateError = &judgement{ReasonOwnKeyMissing, fmt.Sprintf("sign a token for the peer: %v", err)}
 		return
 	}
-	request := peer.Request{Path: metadata.FederationPath, Token: token, MaxBytes: metadata.MaxFederationBytes}
+	request := metadata.FederationDocument.Request(token)
 	// A document with rejected services is fetched whole: what was rejected is
 	// not in the cache, and the spec or this module may accept it by now.
 	if v.current && v.cache.Private != nil && v.cache.Private.PublicServices != nil && len(v.rejected) == 0 {

@@ -113,7 +113,7 @@ func (v *meshVisit) get(ctx context.Context, client Getter, endpoint string, req
 }
 
 func (v *meshVisit) fetchPublic(ctx context.Context, client Getter) {
-	request := peer.Request{Path: metadata.PublicPath, MaxBytes: maxPublicBytes}
+	request := metadata.PublicDocument.Request("")
 	if v.current && v.cache.Public != nil {
 		request.IfNoneMatch = v.cache.PublicETag
 	}
@@ -164,12 +164,12 @@ func (v *meshVisit) fetchPrivate(ctx context.Context, d Discoverer) {
 	if v.publicError != nil {
 		return
 	}
-	token, err := v.token(d, authn.ScopePrivateMulticluster)
+	token, err := v.token(d, metadata.MulticlusterDocument.Scope)
 	if err != nil {
 		v.privateError = err
 		return
 	}
-	request := peer.Request{Path: metadata.MulticlusterPath, Token: token, MaxBytes: metadata.MaxMulticlusterBytes}
+	request := metadata.MulticlusterDocument.Request(token)
 	if v.current && v.cache.Private != nil {
 		request.IfNoneMatch = v.cache.PrivateETag
 	}

@@ -3,7 +3,12 @@
 // The format is the contract's section "Metadata"; unknown fields are ignored.
 package metadata
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/peer"
+)
 
 // Paths of the documents, relative to a metadata endpoint that ends in a slash.
 const (
@@ -12,6 +17,29 @@ const (
 	FederationPath   = "private/federation.json"
 	MulticlusterPath = "private/multicluster.json"
 )
+
+// Document is one kind of document, and what it takes to ask a peer for it. Every
+// program that asks uses these, so that none accepts less than another.
+type Document struct {
+	// Path relative to a metadata endpoint.
+	Path string
+	// MaxBytes bounds the document after decompression.
+	MaxBytes int64
+	// Scope of the token that the peer requires; empty for a document that anyone may read.
+	Scope string
+}
+
+// The documents that clusters ask each other for.
+var (
+	PublicDocument       = Document{Path: PublicPath, MaxBytes: maxPublicBytes}
+	FederationDocument   = Document{Path: FederationPath, MaxBytes: maxFederationBytes, Scope: authn.ScopePrivateFederation}
+	MulticlusterDocument = Document{Path: MulticlusterPath, MaxBytes: maxMulticlusterBytes, Scope: authn.ScopePrivateMulticluster}
+)
+
+// Request asks for the document with a token of its Scope; empty for a document without a scope.
+func (d Document) Request(token string) peer.Request {
+	return peer.Request{Path: d.Path, MaxBytes: d.MaxBytes, Token: token}
+}
 
 // Public is what anyone may know of a cluster: who it is and which keys speak for it.
 //

@@ -14,9 +14,6 @@ import (
 )
 
 const (
-	// MaxMulticlusterBytes bounds a multicluster document after decompression.
-	MaxMulticlusterBytes = 256 << 10
-
 	httpsPort = 443
 	// networkDomainLength is how much of the cluster domain a network's name shows:
 	// the name is the value of a label, of at most 63 characters.

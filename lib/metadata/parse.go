@@ -22,18 +22,10 @@ const (
 	maxClusterUUIDLength = 64
 	maxRootCertificates  = 16
 	maxCertificateBytes  = 8 << 10
-	// MaxIngressGateways is how many of a peer's gateways are used, and how many of its own a cluster publishes.
-	MaxIngressGateways = 32
-	// MaxServices is how many published services of one peer are used.
-	MaxServices = 20_000
-	// MaxServiceAccounts is how many identities may answer for one service.
-	MaxServiceAccounts = 64
-	// MaxFederationBytes bounds a federation document after decompression.
-	MaxFederationBytes = 16 << 20
-	// maxObjects bounds the JSON objects in a document: a few bytes each on the wire are many in memory.
-	maxObjects = 200_000
-	// maxValues bounds what stands in its lists and objects altogether: `null` and `0` are enough to make an element.
-	maxValues = 1_500_000
+	// Sizes of documents after decompression.
+	maxPublicBytes       = 256 << 10
+	maxFederationBytes   = MaxFederationBytes
+	maxMulticlusterBytes = 256 << 10
 )
 
 var clusterUUIDFormat = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
@@ -129,11 +121,11 @@ func ParseRoots(text string, now time.Time) ([]*x509.Certificate, error) {
 // A list that is missing is an error rather than an empty list: a peer that
 // publishes nothing says so ([] or null), and "{}" must not delete what was imported.
 func ParseFederation(body []byte) (*Federation, error) {
-	if objects := bytes.Count(body, []byte{'{'}); objects > maxObjects {
-		return nil, fmt.Errorf("federation metadata has %d objects, more than %d", objects, maxObjects)
+	if objects := bytes.Count(body, []byte{'{'}); objects > MaxObjects {
+		return nil, fmt.Errorf("federation metadata has %d objects, more than %d", objects, MaxObjects)
 	}
-	if values := bytes.Count(body, []byte{','}); values > maxValues {
-		return nil, fmt.Errorf("federation metadata has %d values, more than %d", values, maxValues)
+	if values := bytes.Count(body, []byte{','}); values > MaxValues {
+		return nil, fmt.Errorf("federation metadata has %d values, more than %d", values, MaxValues)
 	}
 	var fields struct {
 		IngressGateways json.RawMessage `json:"ingressGateways"`

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/echo"
 )
 
 // Reason tells why a document could not be had, in the CamelCase of condition reasons.
@@ -22,6 +24,8 @@ const (
 	TLS Reason = "PeerCertificateNotTrusted"
 	// Unauthorized: 401 or 403; the peer does not know this cluster (yet).
 	Unauthorized Reason = "PeerRefusesThisCluster"
+	// ClockDiffers: 401 or 403, and the peer says that the token's time is not its own time.
+	ClockDiffers Reason = "PeerClockDiffers"
 	// NotFound: 404; the address leads to something else, or the peer has the feature off.
 	NotFound Reason = "PeerMetadataNotFound"
 	// BadStatus: any other status but 200 and 304; also 401 or 403 for a document that anybody may read.
@@ -38,6 +42,7 @@ var hints = map[Reason]string{
 	Unreachable:     "check the address, DNS, firewalls, and that metadata-exporter runs there; what was learned before stays in force",
 	TLS:             "set spec.metadata.ca to the CA of the peer's HTTPS certificate",
 	Unauthorized:    "create the resource for this cluster in the peer; it takes effect within a minute",
+	ClockDiffers:    "compare the clocks of both clusters, and have both synchronized (NTP)",
 	NotFound:        "check that spec.metadataEndpoint ends in /metadata/ and that the peer has this kind of joining enabled",
 	BadStatus:       "check that the address leads to the peer's metadata-exporter and not to a login, and look at the logs of the peer's ingress controller and metadata-exporter",
 	TooLarge:        "the peer publishes more than this cluster accepts, or the address leads to something else",
@@ -60,11 +65,15 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("GET %s: %s (%s)", e.URL, e.Cause(), hints[e.Reason])
 }
 
+// maxCauseBytes bounds what whoever answers can put into a condition.
+const maxCauseBytes = 500
+
 // Cause is what went wrong, without what was asked for and what to do about it.
+// It may have text in it of whoever answered: names in a certificate, for example.
 func (e *Error) Cause() string {
 	switch {
 	case e.Err != nil:
-		return e.Err.Error()
+		return echo.Text(e.Err.Error(), maxCauseBytes)
 	case e.StatusCode != 0:
 		return fmt.Sprintf("%d %s", e.StatusCode, http.StatusText(e.StatusCode))
 	}

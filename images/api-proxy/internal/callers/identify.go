@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
@@ -75,7 +74,7 @@ func (i Identifier) byToken(roster *roster, header http.Header) (*neighbour, err
 			return nil, false
 		},
 	}
-	token, err := bearerToken(header)
+	token, err := authn.BearerToken(header)
 	if err != nil {
 		return nil, err
 	}
@@ -84,23 +83,6 @@ func (i Identifier) byToken(roster *roster, header http.Header) (*neighbour, err
 		return nil, err
 	}
 	return roster.byUUID[subject], nil
-}
-
-// bearerToken is empty without one. Two Authorization headers are no token:
-// whatever stands in front of the proxy might have judged the other.
-func bearerToken(header http.Header) (string, error) {
-	values := header.Values("Authorization")
-	if len(values) > 1 {
-		return "", authn.ErrMalformed
-	}
-	if len(values) == 0 {
-		return "", nil
-	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", nil
-	}
-	return strings.TrimSpace(token), nil
 }
 
 // byCertificate asks the roots of neighbours of either kind: where clusters
@@ -143,6 +125,7 @@ var reasons = []struct {
 	{ErrAmbiguous, "certificate-ambiguous"},
 	{ErrDisagree, "credentials-disagree"},
 	{authn.ErrMalformed, "token-malformed"},
+	{authn.ErrSeveralHeaders, "token-malformed"},
 	{authn.ErrIssuer, "token-issuer"},
 	{authn.ErrAudience, "token-audience"},
 	{authn.ErrScope, "token-scope"},

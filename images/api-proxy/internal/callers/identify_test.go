@@ -99,7 +99,7 @@ func TestWhoIsIdentified(t *testing.T) {
 
 		"nothing":    {ask(t, nil), "", callers.ErrNothing},
 		"a password": {ask(t, nil, "Basic YWRtaW46YWRtaW4="), "", callers.ErrNothing},
-		"two tokens": {ask(t, nil, token(b, nil), token(c, nil)), "", authn.ErrMalformed},
+		"two tokens": {ask(t, nil, token(b, nil), token(c, nil)), "", authn.ErrSeveralHeaders},
 		"no JWT":     {ask(t, nil, "Bearer abc"), "", authn.ErrMalformed},
 		"a token and a certificate that disagree": {ask(t, client(c, nil), token(b, nil)), "", callers.ErrDisagree},
 		"a federation's token":                    {ask(t, nil, token(federated, nil)), "", authn.ErrUnknownCaller},

@@ -11,6 +11,9 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/publicservices"
 )
 
+// maxNamedRejections of one namespace are logged and counted one by one.
+const maxNamedRejections = 100
+
 // reported remembers what was said, so that each thing is said once.
 type reported struct {
 	problems   map[string]string
@@ -97,18 +100,25 @@ func (f *Feed) reportGateways(dropped error) {
 	f.Log.Warn("some ingress gateways are not published; the others are", "source", documents.IngressGatewaysKey, "error", text)
 }
 
+// reportRejections logs each new one, and counts those of now. Of one namespace
+// the first few are named: a tenant must not fill logs and metrics.
 func (f *Feed) reportRejections(rejections []publicservices.Rejection) {
-	if slices.Equal(f.reported.rejections, rejections) {
+	named := publicservices.Named(rejections, maxNamedRejections)
+	if slices.Equal(f.reported.rejections, named) {
 		return
 	}
+	known := make(map[publicservices.Rejection]bool, len(f.reported.rejections))
+	for _, rejection := range f.reported.rejections {
+		known[rejection] = true
+	}
 	f.Metrics.RejectedServices.Reset()
-	for _, rejection := range rejections {
+	for _, rejection := range named {
 		f.Metrics.RejectedServices.With(prometheus.Labels{
 			"namespace": rejection.Namespace, "service": rejection.Name, "reason": rejection.Reason,
 		}).Set(1)
-		if !slices.Contains(f.reported.rejections, rejection) {
+		if !known[rejection] {
 			f.Log.Warn(rejection.String(), "namespace", rejection.Namespace, "service", rejection.Name, "reason", rejection.Reason)
 		}
 	}
-	f.reported.rejections = rejections
+	f.reported.rejections = named
 }

@@ -136,7 +136,7 @@ func TestABadGatewayDoesNotKeepTheOthersFromBeingPublished(t *testing.T) {
 		"an address is no address": {`[{"address":"https://x","port":1},{"address":"10.0.0.1","port":1}]`, `"10.0.0.1"`, 1, "gateway 0: address"},
 		"a port is a word":         {`[{"address":"10.0.0.2","port":1},{"address":"10.0.0.1","port":"x"}]`, `"10.0.0.2"`, 1, "gateway 1: decode"},
 		"a gateway is there twice": {`[{"address":"10.0.0.2","port":1},{"address":"10.0.0.2","port":1}]`, `"10.0.0.2"`, 1, ""},
-		"there are too many":       {"[" + strings.Join(many, ",") + "]", `"10.0.0.100"`, 32, "40 gateways are more than the 32"},
+		"there are too many":       {"[" + strings.Join(many, ",") + "]", `"10.0.0.100"`, metadata.MaxIngressGateways, fmt.Sprintf("%d gateways are more than the %d", len(many), metadata.MaxIngressGateways)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := documents.NewSet("cluster-a.local", time.Now)

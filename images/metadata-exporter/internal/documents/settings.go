@@ -33,10 +33,6 @@ type settings struct {
 	dropped error
 }
 
-// maxGateways is how many gateways are published: every sidecar of every
-// neighbour gets each of them for each Service, and more add no availability.
-const maxGateways = 32
-
 // update takes over from data what is good and returns what is not, by key.
 // A key that is missing or bad keeps its last good value: neighbours would act
 // on its absence. Only multicluster.json may go, since it is optional.
@@ -105,10 +101,10 @@ func readGateways(data map[string]string) (gateways []metadata.IngressGateway, d
 		return cmp.Or(strings.Compare(a.Address, b.Address), cmp.Compare(a.Port, b.Port))
 	})
 	gateways = slices.Compact(gateways)
-	if surplus := len(gateways) - maxGateways; surplus > 0 {
+	if surplus := len(gateways) - metadata.MaxIngressGateways; surplus > 0 {
 		problems = append(problems, fmt.Errorf("%d gateways are more than the %d that are published: the last %d in order of address are left out; `alliance.ingressGateway.advertise` or its nodeSelector can choose others",
-			len(gateways), maxGateways, surplus))
-		gateways = gateways[:maxGateways]
+			len(gateways), metadata.MaxIngressGateways, surplus))
+		gateways = gateways[:metadata.MaxIngressGateways]
 	}
 	return gateways, errors.Join(problems...), nil
 }

@@ -46,15 +46,6 @@ func Wait(header http.Header) (wait time.Duration, ok bool) {
 	return 0, false
 }
 
-// BearerToken is the token in Authorization (RFC 6750, section 2.1); empty when there is none.
-func BearerToken(header http.Header) string {
-	scheme, token, _ := strings.Cut(header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return ""
-	}
-	return strings.TrimSpace(token)
-}
-
 // splitList splits a header field at separators that are not inside quotes
 // and trims white space. It returns at least one element.
 func splitList(value string, separator byte) []string {

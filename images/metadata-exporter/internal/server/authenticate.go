@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fields"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/clientcert"
 )
@@ -61,7 +60,11 @@ func (h *Handler) authenticateToken(r *http.Request, to audience) (grant, error)
 			return neighbour.Key, known && neighbour.Kind == to.kind
 		},
 	}
-	if _, err := verifier.Verify(fields.BearerToken(r.Header), to.scope); err != nil {
+	token, err := authn.BearerToken(r.Header)
+	if err != nil {
+		return grant{}, err
+	}
+	if _, err := verifier.Verify(token, to.scope); err != nil {
 		return grant{}, err
 	}
 	return permission, nil
@@ -87,6 +90,7 @@ var failureReasons = []struct {
 	reason string
 }{
 	{authn.ErrMalformed, "malformed"},
+	{authn.ErrSeveralHeaders, "malformed"},
 	{authn.ErrIssuer, "issuer"},
 	{authn.ErrAudience, "audience"},
 	{authn.ErrScope, "scope"},

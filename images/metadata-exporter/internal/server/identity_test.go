@@ -163,6 +163,7 @@ func TestARefusalSaysWhatIsMissing(t *testing.T) {
 	e := start(t)
 	ingress := e.ingress.Client(t, time.Now())
 	ended := e.federated.Root.Client(t, time.Now(), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Hour) })
+	token := e.federated.Token(t, e.own.UUID, authn.ScopePrivateFederation)
 	for name, test := range map[string]struct {
 		caller    *tls.Certificate
 		header    []string
@@ -174,6 +175,7 @@ func TestARefusalSaysWhatIsMissing(t *testing.T) {
 		"an ended certificate":           {&ended, nil, "no bearer token; the client certificate has expired", `Bearer realm="istio-metadata"`},
 		"rubbish in the header":          {&ingress, []string{"ssl-client-cert", "%zz"}, "the client certificate cannot be read", `Bearer realm="istio-metadata"`},
 		"a bad token":                    {nil, bearer("x"), "not a signed JWT", `error="invalid_token"`},
+		"two Authorization headers":      {nil, append(bearer(token), bearer(token)...), "more than one Authorization header: send one", `error="invalid_token"`},
 		"both bad":                       {&ended, bearer("x"), "valid claims; the client certificate has expired", `error="invalid_token"`},
 	} {
 		t.Run(name, func(t *testing.T) {

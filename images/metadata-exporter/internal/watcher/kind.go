@@ -4,7 +4,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
-	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
@@ -17,27 +16,27 @@ type Kind struct {
 	Resource schema.GroupVersionResource
 	// Revisions is the ConfigMap that pokes are written into.
 	Revisions string
-	// PrivatePath is the document that only such neighbours may read, Scope that of the token for it.
-	PrivatePath, Scope string
+	// Private is the document that only such peers may read.
+	Private metadata.Document
 	// prefix tells its peers from those of the other kind in metrics.
 	prefix string
 }
 
 // Federations are the peers of other trust domains.
 var Federations = Kind{
-	Name:        v1alpha1.IstioFederationKind,
-	Resource:    schema.GroupVersionResource{Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioFederationResource},
-	Revisions:   v1alpha1.FederationRevisions,
-	PrivatePath: metadata.FederationPath, Scope: authn.ScopePrivateFederation,
+	Name:      v1alpha1.IstioFederationKind,
+	Resource:  schema.GroupVersionResource{Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioFederationResource},
+	Revisions: v1alpha1.FederationRevisions,
+	Private:   metadata.FederationDocument,
 }
 
 // Multiclusters are the peers in the same mesh.
 var Multiclusters = Kind{
-	Name:        v1alpha1.IstioMulticlusterKind,
-	Resource:    schema.GroupVersionResource{Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioMulticlusterResource},
-	Revisions:   v1alpha1.MulticlusterRevisions,
-	PrivatePath: metadata.MulticlusterPath, Scope: authn.ScopePrivateMulticluster,
-	prefix: v1alpha1.IstioMulticlusterKind + "/",
+	Name:      v1alpha1.IstioMulticlusterKind,
+	Resource:  schema.GroupVersionResource{Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioMulticlusterResource},
+	Revisions: v1alpha1.MulticlusterRevisions,
+	Private:   metadata.MulticlusterDocument,
+	prefix:    v1alpha1.IstioMulticlusterKind + "/",
 }
 
 // label is the peer in metrics.

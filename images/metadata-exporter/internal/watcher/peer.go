@@ -62,14 +62,14 @@ func (w *Watcher) start(ctx context.Context, name string, to connection, stands 
 	p.poking.wake()
 	watched := p.publicDocument()
 	if to.clusterUUID != "" {
-		watched = document{path: w.Kind.PrivatePath, link: &p.private, private: true, instead: &fallback{watch: p}}
+		watched = document{Document: w.Kind.Private, link: &p.private, fallback: &fallback{watch: p}}
 	}
 	p.running.Go(func() { p.poll(ctx, watched) })
 	return p
 }
 
 func (p *peerWatch) publicDocument() document {
-	return document{path: metadata.PublicPath, link: &p.public}
+	return document{Document: metadata.PublicDocument, link: &p.public}
 }
 
 // stop ends the work and waits until it has ended.

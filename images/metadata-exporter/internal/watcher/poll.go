@@ -21,13 +21,12 @@ const (
 	localProblem = "ThisCluster"
 )
 
-// document is one document of a peer and what is known of it.
+// document is one document of a peer and its state.
 type document struct {
-	path    string
-	link    *link
-	private bool
-	// instead is what to go by while this document cannot be had; nil for nothing.
-	instead *fallback
+	metadata.Document
+	link *link
+	// fallback is polled while this document cannot be fetched; nil for none.
+	fallback *fallback
 }
 
 // poll keeps the document's link up to date until ctx ends.
@@ -40,21 +39,22 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 		failures = &failureLog{watch: p, document: of}
 		limiter  = rate.NewLimiter(rate.Every(pollInterval), pollBurst)
 		retry    = newBackOff(p.Timing.RetryMin, p.Timing.RetryMax)
-		request  = peer.Request{Path: of.path}
+		holds    string // the ETag of the document that was read
+		wait     time.Duration
 	)
 	defer p.unwatched(of)
-	defer of.instead.end()
+	defer of.fallback.end()
 	for limiter.Wait(ctx) == nil {
 		began := time.Now()
-		response, err := p.fetch(ctx, request, of.private)
+		response, err := p.fetch(ctx, of, holds, wait)
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
 			p.change(func() { of.link.answered = false })
 			failures.failed(err)
-			of.instead.begin(ctx)
-			request.Wait = 0
+			of.fallback.begin(ctx)
+			wait = 0
 			if !sleep(ctx, p.delay(retry, err)) {
 				return
 			}
@@ -62,7 +62,7 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 		}
 		retry.Reset()
 		failures.answered()
-		of.instead.end()
+		of.fallback.end()
 		if !response.NotModified {
 			etag = response.ETag
 			if etag == "" { // the peer has no tags; its bytes tell
@@ -71,14 +71,14 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 		}
 		p.change(func() { *of.link = link{etag: etag, answered: true} })
 
-		held := request.Wait == 0 || response.WaitApplied
+		held := wait == 0 || response.WaitApplied
 		if !response.NotModified {
-			request.IfNoneMatch = response.ETag
+			holds = response.ETag
 		}
-		if request.IfNoneMatch == "" {
+		if holds == "" {
 			held = false
 		}
-		request.Wait = p.Timing.Wait
+		wait = p.Timing.Wait
 		if !held && !sleep(ctx, p.Timing.Unheld-time.Since(began)) {
 			return
 		}
@@ -88,24 +88,26 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 // unwatched takes in that the document is not polled any more. What was seen of it stays known.
 func (p *peerWatch) unwatched(of document) {
 	p.change(func() { of.link.answered = false })
-	p.Metrics.ForgetConnection(p.Kind.label(p.name), of.path)
+	p.Metrics.ForgetConnection(p.Kind.label(p.name), of.Path)
 }
 
-func (p *peerWatch) fetch(ctx context.Context, request peer.Request, private bool) (*peer.Response, error) {
-	if private {
-		token, err := p.Token(p.connection.clusterUUID, p.Kind.Scope)
-		if err != nil {
+func (p *peerWatch) fetch(ctx context.Context, of document, holds string, wait time.Duration) (*peer.Response, error) {
+	token := ""
+	if of.Scope != "" {
+		var err error
+		if token, err = p.Token(p.connection.clusterUUID, of.Scope); err != nil {
 			return nil, err
 		}
-		request.Token = token
 	}
+	request := of.Request(token)
+	request.IfNoneMatch, request.Wait = holds, wait
 	return p.Peers.Get(ctx, p.connection.target, request)
 }
 
 // delay is how long to leave the peer alone after err.
 func (p *peerWatch) delay(retry *backoff.ExponentialBackOff, err error) time.Duration {
 	delay := retry.NextBackOff()
-	if reason(err) == string(peer.Unauthorized) {
+	if rejected := reason(err); rejected == string(peer.Unauthorized) || rejected == string(peer.ClockDiffers) {
 		delay = min(delay, p.Timing.RefusedMax)
 	}
 	return delay
@@ -151,7 +153,7 @@ func (f *failureLog) failed(err error) {
 	f.count(now, 0)
 	if now != f.last {
 		f.watch.log.Warn("cannot watch the peer; retrying, and the discovery hook asks it every minute",
-			"document", f.document.path, "reason", now, "error", err)
+			"document", f.document.Path, "reason", now, "error", err)
 		f.last = now
 	}
 }
@@ -159,13 +161,13 @@ func (f *failureLog) failed(err error) {
 func (f *failureLog) answered() {
 	f.count("answered", 1)
 	if f.last != "" {
-		f.watch.log.Info("the peer answers again", "document", f.document.path)
+		f.watch.log.Info("the peer answers again", "document", f.document.Path)
 		f.last = ""
 	}
 }
 
 func (f *failureLog) count(result string, connected float64) {
 	metrics := f.watch.Metrics
-	metrics.PeerConnected.WithLabelValues(f.watch.Kind.label(f.watch.name), f.document.path).Set(connected)
-	metrics.PeerPolls.WithLabelValues(f.watch.Kind.label(f.watch.name), f.document.path, result).Inc()
+	metrics.PeerConnected.WithLabelValues(f.watch.Kind.label(f.watch.name), f.document.Path).Set(connected)
+	metrics.PeerPolls.WithLabelValues(f.watch.Kind.label(f.watch.name), f.document.Path, result).Inc()
 }

@@ -9,14 +9,8 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/authn"
 )
 
-const (
-	// PrivateKeyFile is the file in the authn directory that signs tokens.
-	PrivateKeyFile = "priv.pem"
-
-	// A token is checked when a request arrives; what it lives longer covers
-	// clocks that differ and time on the way.
-	tokenLifetime = 5 * time.Minute
-)
+// PrivateKeyFile is the file in the authn directory that signs tokens.
+const PrivateKeyFile = "priv.pem"
 
 // Signer makes this cluster's tokens. The key is read for each of them, about
 // once a minute for a peer, so a replaced Secret needs no restart.
@@ -38,9 +32,5 @@ func (s Signer) Token(audience, scope string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", file, err)
 	}
-	now := time.Now()
-	return authn.Sign(key, authn.Token{
-		Subject: s.ClusterUUID, Audience: audience, Scope: scope,
-		NotBefore: now, Expires: now.Add(tokenLifetime),
-	})
+	return authn.SignForPeer(key, s.ClusterUUID, audience, scope, time.Now())
 }

@@ -39,8 +39,8 @@ func TestAChangeAtThePeerIsWritten(t *testing.T) {
 		value = h.waitWritten(func(now string) bool { return now != before })
 	}
 	for _, request := range b.asked(metadata.FederationPath) {
-		if request.Token != "token for uuid-b" {
-			t.Errorf("asked for the private document with %q", request.Token)
+		if request.Token != "token for uuid-b" || request.MaxBytes != metadata.FederationDocument.MaxBytes {
+			t.Errorf("asked for the private document with token %q and a limit of %d bytes", request.Token, request.MaxBytes)
 		}
 	}
 }
