@@ -89,7 +89,7 @@ func (f upFlags) imagesIn(root string) string {
 	return filepath.Join(root, ".cache", "images")
 }
 
-// stockEnvoy tells whether the images were made for an Envoy without Istio's
+// stockEnvoy reports whether the images were made for an Envoy without Istio's
 // extensions: then istiod's image switches off what it would configure of them.
 func stockEnvoy(images string) (bool, error) {
 	environment, err := registry.Environment(images, "docker.io/istio/pilot:"+istioversion.Default().ModuleFull())
