@@ -53,7 +53,12 @@ var words = []word{
 var fileNames = []string{"fields", "empty", "feed", "waiters"}
 
 // unfinished folders are not checked yet. The list only shrinks.
-var unfinished = []string{"hooks/", "lib/", "images/", "cmd/operator/", "openapi/", "templates/", "monitoring/", "global-hooks/", "modules/", "crds/", "deploy/"}
+var unfinished = []string{
+	"cmd/operator/", "crds/", "global-hooks/", "hooks/", "images/", "lib/api/", "lib/authn/", "lib/ca/", "lib/clientcert/", "lib/clusterlocal/",
+	"lib/crdtest/", "lib/discovery/", "lib/drift/", "lib/federation/", "lib/hookruntime/", "lib/ingressgateway/", "lib/installation/", "lib/metadata/",
+	"lib/orphans/", "lib/peer/", "lib/presence/", "lib/publicservices/", "lib/remotecluster/", "lib/remotereader/", "lib/rendertest/", "lib/settings/",
+	"lib/trustanchor/", "monitoring/", "openapi/", "templates/",
+}
 
 // exemption of a phrase: another's name, a name of the contract, or a word in its ordinary sense.
 type exemption struct {
