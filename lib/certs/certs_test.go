@@ -20,7 +20,7 @@ var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 func TestParseIsStrict(t *testing.T) {
 	root := certtest.NewRoot(t, "root", now)
 	one, key := root.PEM(), root.KeyPEM(t)
-	joined := strings.TrimSuffix(one, "\n") + one
+	glued := strings.TrimSuffix(one, "\n") + one
 	for name, test := range map[string]struct {
 		text  string
 		rules certs.Rules
@@ -36,9 +36,9 @@ func TestParseIsStrict(t *testing.T) {
 		"an empty text is rejected":                        {text: " \n", want: "holds no PEM certificate"},
 		"a text without PEM is rejected":                   {text: "words", want: "holds no PEM certificate"},
 		"words behind the last certificate are rejected":   {text: one + "words", want: "something that is not PEM follows certificate 1"},
-		"certificates without a newline between them":      {text: joined, want: "certificate 1: something follows on the line of its END: put a newline"},
-		"such certificates behind a sound one":             {text: one + joined, want: "certificate 2: something follows"},
-		"such certificates before a sound one":             {text: joined + one, want: "certificate 1: something follows"},
+		"certificates without a newline between them":      {text: glued, want: "certificate 1: something follows on the line of its END: put a newline"},
+		"such certificates behind a sound one":             {text: one + glued, want: "certificate 2: something follows"},
+		"such certificates before a sound one":             {text: glued + one, want: "certificate 1: something follows"},
 		"a certificate that begins within a line":          {text: "words " + one, want: "its BEGIN does not begin a line"},
 		"a private key among certificates is rejected":     {text: one + key, want: `holds a PEM block of type "PRIVATE KEY"`},
 		"a private key before certificates is rejected":    {text: key + one, want: `holds a PEM block of type "PRIVATE KEY"`},

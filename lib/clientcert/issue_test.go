@@ -35,7 +35,7 @@ func leafOf(t *testing.T, certificate clientcert.Certificate) *x509.Certificate 
 	return pair.Leaf
 }
 
-func TestAnIssuedCertificateIsWhatNeighboursAccept(t *testing.T) {
+func TestPeersAcceptAnIssuedCertificate(t *testing.T) {
 	for kind, key := range certtest.Keys(t) {
 		t.Run(kind, func(t *testing.T) {
 			root := certtest.NewRootWithKey(t, "Istio CA", key, now)
@@ -57,7 +57,7 @@ func TestAnIssuedCertificateIsWhatNeighboursAccept(t *testing.T) {
 				t.Errorf("it is more than a client: %v %v", leaf.URIs, leaf.DNSNames)
 			}
 			if strings.Count(certificate.Crt, "BEGIN") != 1 {
-				t.Error("the root is in the chain, though neighbours have it")
+				t.Error("the root is in the chain, though peers have it")
 			}
 		})
 	}
@@ -183,6 +183,6 @@ func TestAnAuthorityThatCannotIssueLeavesWhatThereIs(t *testing.T) {
 		})
 	}
 	if _, err := clientcert.Renew(clientcert.Certificate{}, issuer(t, servers, servers), now); err == nil || !strings.Contains(err.Error(), "servers only") {
-		t.Errorf("an authority whose certificates no neighbour accepts: %v", err)
+		t.Errorf("an authority whose certificates no peer accepts: %v", err)
 	}
 }

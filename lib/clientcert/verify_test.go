@@ -108,7 +108,7 @@ func TestAWorkloadsCertificateCannotIssueOthers(t *testing.T) {
 	}
 }
 
-func TestWithoutNeighboursNobodyIsOne(t *testing.T) {
+func TestWithoutPeersEveryCallerIsUnknown(t *testing.T) {
 	chain := certtest.Parsed(t, certtest.NewRoot(t, "Istio CA", now).Client(t, now))
 	if _, err := new(clientcert.Anchors).Verify(chain, now); !errors.Is(err, clientcert.ErrUnknownCaller) {
 		t.Errorf("Verify() = %v", err)

@@ -82,7 +82,7 @@ func TestCheck(t *testing.T) {
 		"an endpoint that is no URL":            {yaml("tracing: {kiali: {jaegerGRPCEndpoint: 'http://a b'}}"), "tracing.kiali.jaegerGRPCEndpoint"},
 		"an idle timeout in days":               {yaml("dataPlane: {proxyConfig: {idleTimeout: 1d}}"), "dataPlane.proxyConfig.idleTimeout: \"1d\" is no duration"},
 		"an authentication that is nowhere":     {yaml("auth: {externalAuthentication: {authURL: 'https:///auth'}}"), "auth.externalAuthentication.authURL"},
-		"a range of visitors that is none":      {yaml("auth: {whitelistSourceRanges: [203.0.113.0/64]}"), "auth.whitelistSourceRanges[0]"},
+		"a range of clients that is none":       {yaml("auth: {whitelistSourceRanges: [203.0.113.0/64]}"), "auth.whitelistSourceRanges[0]"},
 		"root certificates for tokens are fine": {map[string]any{"jwksResolverAdditionalRootCA": one.Cert + other.Cert}, ""},
 		"a root certificate that is not PEM":    {map[string]any{"jwksResolverAdditionalRootCA": one.Cert + "more"}, "jwksResolverAdditionalRootCA: something that is not PEM follows certificate 1"},
 		"a key among root certificates":         {map[string]any{"jwksResolverAdditionalRootCA": one.Key}, "jwksResolverAdditionalRootCA: holds a PEM block"},
@@ -127,7 +127,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestABrokenCACertificateIsNotToldOfAChainAndARootThatNobodySet(t *testing.T) {
+func TestABrokenCACertificateIsOneProblemWithoutAChainAndARoot(t *testing.T) {
 	one, err := ca.Generate("cluster-a.local")
 	if err != nil {
 		t.Fatal(err)
