@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/settings"
 )
 
@@ -165,11 +165,11 @@ func TestCheckOfAnExpiredCA(t *testing.T) {
 		}
 	})
 	t.Run("like one whose root is an intermediate, which is rejected all the same", func(t *testing.T) {
-		root := certtest.NewRoot(t, "company root", time.Now())
-		intermediate := root.Intermediate(t, "Vault intermediate", time.Now())
-		signing := intermediate.Intermediate(t, "Istio CA", time.Now())
+		root := certtest.NewRoot("company root", time.Now())
+		intermediate := root.Intermediate("Vault intermediate", time.Now())
+		signing := intermediate.Intermediate("Istio CA", time.Now())
 		problems := settings.Check(map[string]any{"ca": map[string]any{
-			"cert": signing.PEM(), "key": signing.KeyPEM(t), "chain": signing.PEM(), "root": intermediate.PEM(),
+			"cert": signing.PEM(), "key": signing.KeyPEM(), "chain": signing.PEM(), "root": intermediate.PEM(),
 		}}, nil, time.Now())
 		if len(problems) != 1 || !errors.As(problems[0], new(settings.Tolerated)) || !strings.Contains(problems[0].Error(), "publish the self-signed root") {
 			t.Errorf("got %v, want one Tolerated with the cure", problems)
