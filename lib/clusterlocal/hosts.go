@@ -13,7 +13,7 @@ type Service struct {
 	Name      string `json:"name"`
 }
 
-// Hosts are what Istio's MeshConfig.serviceSettings is told, sorted: every host
+// Hosts are those for Istio's MeshConfig.serviceSettings, sorted: every host
 // of a labelled namespace, and the labelled Services of the others.
 func Hosts(services []Service, namespaces []string, clusterDomain string) []string {
 	hosts := []string{}

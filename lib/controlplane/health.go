@@ -1,6 +1,6 @@
 // Package controlplane decides which revisions webhooks may point to.
 //
-// A webhook that points to an istiod that does not answer refuses every Pod it
+// A webhook that points to an istiod that does not answer rejects every Pod it
 // selects. So a revision gets its webhooks when its istiod is ready for the first
 // time, and keeps them from then on: without them Pods would start outside the
 // mesh while istiod is away.

@@ -76,7 +76,7 @@ func NamespaceRevision(namespace Namespace) string {
 // created in namespace, Default for the mesh's default one, and "" for no sidecar.
 func Revision(namespace Namespace, pod Pod) string {
 	chosen := chosen(namespace, pod)
-	if pod.HostNetwork || ignoredNamespaces[namespace.Name] || refuses(pod) {
+	if pod.HostNetwork || ignoredNamespaces[namespace.Name] || rejects(pod) {
 		return ""
 	}
 	return chosen
@@ -98,9 +98,9 @@ func chosen(namespace Namespace, pod Pod) string {
 	}
 }
 
-// refuses tells whether the Pod says no. The label goes before the annotation,
+// rejects tells whether the Pod says no. The label goes before the annotation,
 // even if its value means nothing; then nothing is said.
-func refuses(pod Pod) bool {
+func rejects(pod Pod) bool {
 	if pod.Inject != nil {
 		return *pod.Inject == no
 	}

@@ -122,7 +122,7 @@ func Names() []string {
 
 var all = mustParse(table)
 
-// mustParse panics on a table that a test of this package would refuse.
+// mustParse panics on a table that a test of this package would reject.
 func mustParse(document []byte) []Version {
 	var versions []Version
 	if err := yaml.UnmarshalStrict(document, &versions); err != nil {

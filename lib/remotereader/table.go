@@ -1,5 +1,5 @@
-// Package remotereader is the one table of what the istiod of a neighbouring
-// cluster may ask of this cluster's API server: what it reads of a remote
+// Package remotereader is the one table of what the istiod of a peer
+// may ask of this cluster's API server: what it reads of a remote
 // cluster, and nothing besides. The API proxy allows by it, the proxy's
 // ClusterRole is compared with it, and tests walk through it.
 //
@@ -87,12 +87,12 @@ const defaultMeshConfigMap = "istio"
 
 var revisionedMeshConfigMap = regexp.MustCompile(`^istio-v[0-9]{1,3}x[0-9]{1,3}$`)
 
-// Presence of a ConfigMap with mesh configuration.
-type Presence int
+// MeshConfig is what a ConfigMap is to istiod.
+type MeshConfig int
 
 const (
 	// NoMeshConfig is a ConfigMap that is something else.
-	NoMeshConfig Presence = iota
+	NoMeshConfig MeshConfig = iota
 	// ForeignMeshConfig belongs to a revision that this module never installs. An
 	// istiod of that revision asks for it, and it is known not to exist.
 	ForeignMeshConfig
@@ -103,7 +103,7 @@ const (
 // MeshConfigMap tells what a ConfigMap of the control plane's namespace is to
 // istiod: it reads the one of a remote cluster that has the name of its own,
 // "istio-<revision>".
-func MeshConfigMap(name string) Presence {
+func MeshConfigMap(name string) MeshConfig {
 	switch {
 	case slices.Contains(meshConfigMaps, name):
 		return OwnMeshConfig

@@ -24,7 +24,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/settings"
 )
 
-// meshConfig reads the mesh ConfigMap as istiod does, but refuses unknown fields.
+// meshConfig reads the mesh ConfigMap as istiod does, but rejects unknown fields.
 func meshConfig(t *testing.T, objects Objects, revision string) *meshv1alpha1.MeshConfig {
 	t.Helper()
 	data := mustDecode[*corev1.ConfigMap](t, objects, "ConfigMap/istio-"+revision).Data

@@ -15,7 +15,7 @@ import (
 // keyIdentifierLength is that of RFC 7093: the leftmost 160 bits.
 const keyIdentifierLength = 20
 
-// checkOrigin refuses a root that its key has not signed, and one that goes by
+// checkOrigin rejects a root that its key has not signed, and one that goes by
 // a key identifier which is not made from its key. Anyone could make the first
 // about anyone's key, and the second would pass for somebody else's root:
 // verifiers look for an issuer by subject and key identifier, and those that

@@ -13,7 +13,7 @@
 //
 // There is one anchor for one root, whoever names it: verifiers such as Envoy's
 // take the first certificate of the right subject and key, and do not try
-// another when its constraint refuses the leaf. So two peers that name the same
+// another when its constraint rejects the leaf. So two peers that name the same
 // root share an anchor for both of their domains, and over this cluster's own
 // root, which is trusted anyway, there is none (claims.go). Otherwise a peer could name
 // somebody else's root, no secret, and nobody would believe that cluster any more.
