@@ -15,6 +15,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
 func load(t *testing.T, name string) *Schema {
@@ -166,14 +167,14 @@ func TestTypesFitTheSchema(t *testing.T) {
 			RejectedServices: []v1alpha1.RejectedService{{Hostname: "a.b.svc.evil", Reason: "ForeignDomain", Message: "not its own"}},
 			MetadataCache: v1alpha1.FederationCache{
 				Public: public, PublicLastFetchTimestamp: &now, PrivateLastFetchTimestamp: &now, PublicETag: `"a"`, PrivateETag: `"b"`,
-				Private: &v1alpha1.CachedFederation{Federation: metadata.Federation{
+				Private: &v1alpha1.CachedFederation{
 					IngressGateways: gateways,
 					PublicServices: []metadata.PublicService{{
 						Hostname:        "a.b.svc.cluster-b.local",
 						Ports:           []metadata.ServicePort{{Name: "http", Port: 80, Protocol: "HTTP"}},
 						ServiceAccounts: []string{"b/a"},
 					}},
-				}},
+				},
 			},
 		},
 	}
@@ -182,7 +183,11 @@ func TestTypesFitTheSchema(t *testing.T) {
 	for index := range manyServices {
 		manyServices[index] = metadata.PublicService{Hostname: fmt.Sprintf("a-%d.b.svc.cluster-b.local", index), Ports: []metadata.ServicePort{{Name: "http", Port: 80, Protocol: "HTTP"}}}
 	}
-	large.Status.MetadataCache.Private = &v1alpha1.CachedFederation{Federation: metadata.Federation{IngressGateways: gateways, PublicServices: manyServices}}
+	packed, err := new(servicelist.Codec).Pack(v1alpha1.CachedFederation{IngressGateways: gateways, PublicServices: manyServices, Digest: "0123"})
+	if err != nil || packed.PublicServicesBlocks == nil {
+		t.Fatalf("10,000 services are not packed: %v", err)
+	}
+	large.Status.MetadataCache.Private = &packed
 	if err := load(t, "istiofederation").Validate(asMap(t, large)); err != nil {
 		t.Errorf("with 10,000 services: %v", err)
 	}

@@ -70,7 +70,7 @@ func (v Version) Revision() string { return Revision(v.Version) }
 // ImageSuffix ends the names of the version's images in camelCase: "V1x31" of "pilotV1x31".
 func (v Version) ImageSuffix() string { return "V" + strings.TrimPrefix(v.Revision(), "v") }
 
-// RunsOn tells whether Istio's makers support the version on a release of
+// RunsOn is true when Istio supports the version on a release of
 // Kubernetes, "1.34" or "1.34.3". An unreadable release is an error.
 func (v Version) RunsOn(kubernetes string) (bool, error) {
 	release, err := version.ParseGeneric(kubernetes)

@@ -11,11 +11,11 @@
 //   - Each lists and watches everything readable, Secrets, and the ConfigMap of
 //     its mesh configuration. gateways are asked for where the Gateway API is
 //     installed: as v1, and as v1beta1 by older versions, which a peer may run.
-//   - None gets a single object or a discovery document. Neighbours may count on
-//     both, and neither tells more than the lists do. The module's own check of a
-//     neighbour's API asks for /version.
+//   - None gets a single object or a discovery document. Peers may count on
+//     both, and neither reveals more than the lists do. The module's own check of a
+//     peer's API asks for /version.
 //   - Reviews are asked for only when a proxy of this cluster connects to the
-//     neighbour's istiod: it has its token reviewed here, and, for a gateway with
+//     peer's istiod: it has its token reviewed here, and, for a gateway with
 //     certificates of its own, whether it may read them.
 //   - Not there is the multi-cluster services API: istiod asks for it with
 //     ENABLE_MCS_SERVICE_DISCOVERY only, an experiment that the module leaves off.

@@ -15,15 +15,15 @@ import (
 
 const (
 	minRSABits = 2048
-	// maxRSABits is what Go's TLS takes; larger keys are a way to keep verifiers busy.
+	// maxRSABits is what Go's TLS accepts; larger keys would only cost verifiers time.
 	maxRSABits = 8192
 )
 
 // curves are those that Envoy (BoringSSL) verifies.
 var curves = []elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()}
 
-// Check tells why no anchor can be made over a peer's root: it is no CA, not in
-// force at now, weak, or means something that verifiers would not understand.
+// Check returns why no anchor can be made over a peer's root: it is no CA, not in
+// force at now, weak, or has extensions that verifiers would not understand.
 func Check(root *x509.Certificate, trustDomain string, now time.Time) error {
 	var problems []error
 	reject := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }

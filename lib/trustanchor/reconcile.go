@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deckhouse-mesh/istio/lib/certs"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
@@ -47,7 +47,7 @@ type Outcome struct {
 func Reconcile(peers []Peer, own, kept string, now time.Time) (Outcome, error) {
 	outcome := Outcome{Anchors: map[string][]string{}, Rejected: map[string]error{}}
 	known := claims{}
-	known.own(parseBundle(own))
+	known.own(certs.Salvage(own)) // hook ca judges them
 	claimed := make([][]*x509.Certificate, len(peers))
 	for index, peer := range peers {
 		roots, problem := Usable(peer.RootCA, peer.TrustDomain, now)
@@ -62,7 +62,7 @@ func Reconcile(peers []Peer, own, kept string, now time.Time) (Outcome, error) {
 			outcome.reject(peer.Name, known.add(root, peer, now))
 		}
 	}
-	return outcome, outcome.issue(known, parseBundle(kept), now)
+	return outcome, outcome.issue(known, certs.Salvage(kept), now)
 }
 
 func (o *Outcome) reject(peer string, problem error) {
@@ -88,10 +88,10 @@ func (o *Outcome) issue(claimed claims, kept []*x509.Certificate, now time.Time)
 				}
 				o.Issued++
 			}
-			all = append(all, Encode(anchor))
+			all = append(all, certs.Encode(anchor))
 		}
 		for _, peer := range claim.peers {
-			o.Anchors[peer] = append(o.Anchors[peer], Encode(anchor))
+			o.Anchors[peer] = append(o.Anchors[peer], certs.Encode(anchor))
 		}
 	}
 	slices.Sort(all)
@@ -139,19 +139,4 @@ func find(known []*x509.Certificate, root *x509.Certificate, trustDomains []stri
 		}
 	}
 	return best
-}
-
-// parseBundle leaves out what is no certificate: what is kept would be issued anew, and what is own is for hook ca to judge.
-func parseBundle(bundle string) []*x509.Certificate {
-	var known []*x509.Certificate
-	rest := []byte(bundle)
-	for {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return known
-		}
-		if anchor, err := x509.ParseCertificate(block.Bytes); err == nil {
-			known = append(known, anchor)
-		}
-	}
 }
