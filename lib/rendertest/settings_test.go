@@ -31,7 +31,7 @@ func TestSettingsAccepted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := m.settings.Check(fromYAML(t, settings)); err != nil {
-				t.Errorf("refused: %v", err)
+				t.Errorf("rejected: %v", err)
 			}
 			m.render(t, settings, nil)
 		})
