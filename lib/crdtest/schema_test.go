@@ -41,7 +41,7 @@ func object(t *testing.T, kind, spec string) map[string]any {
 func TestEndpointOfBothResources(t *testing.T) {
 	tests := []struct {
 		name, endpoint string
-		refused        string // part of the message; empty: accepted
+		rejected       string // part of the message; empty: accepted
 	}{
 		{"with a slash at the end", "https://istio.b.example.com/metadata/", ""},
 		{"without a slash at the end", "https://istio.b.example.com/metadata", ""},
@@ -71,7 +71,7 @@ func TestEndpointOfBothResources(t *testing.T) {
 				if kind == v1alpha1.IstioFederationKind {
 					resource["spec"].(map[string]any)["trustDomain"] = "cluster-b.local"
 				}
-				check(t, schema.Validate(resource), test.refused)
+				check(t, schema.Validate(resource), test.rejected)
 			})
 		}
 	}
@@ -79,7 +79,7 @@ func TestEndpointOfBothResources(t *testing.T) {
 
 func TestIstioFederation(t *testing.T) {
 	const endpoint = "metadataEndpoint: https://istio.b.example.com/metadata/\n"
-	tests := []struct{ name, spec, refused string }{
+	tests := []struct{ name, spec, rejected string }{
 		{"the least", endpoint + "trustDomain: cluster-b.local", ""},
 		{"a trust domain of one word", endpoint + "trustDomain: b", ""},
 		{"everything", endpoint + `
@@ -112,7 +112,7 @@ import: ["*.shop", "api-?.billing", "*"]`, ""},
 	schema := load(t, "istiofederation")
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			check(t, schema.Validate(object(t, v1alpha1.IstioFederationKind, test.spec)), test.refused)
+			check(t, schema.Validate(object(t, v1alpha1.IstioFederationKind, test.spec)), test.rejected)
 		})
 	}
 	t.Run("no spec", func(t *testing.T) {
@@ -122,19 +122,19 @@ import: ["*.shop", "api-?.billing", "*"]`, ""},
 	})
 }
 
-func check(t *testing.T, err error, refused string) {
+func check(t *testing.T, err error, rejected string) {
 	t.Helper()
 	switch {
-	case refused == "" && err != nil:
-		t.Errorf("refused: %v", err)
-	case refused != "" && err == nil:
+	case rejected == "" && err != nil:
+		t.Errorf("rejected: %v", err)
+	case rejected != "" && err == nil:
 		t.Error("accepted")
-	case refused != "" && !strings.Contains(err.Error(), refused):
-		t.Errorf("the error does not say %q: %v", refused, err)
+	case rejected != "" && !strings.Contains(err.Error(), rejected):
+		t.Errorf("the error does not say %q: %v", rejected, err)
 	}
 }
 
-func TestMulticlusterEntersByTheGatewayUnlessToldOtherwise(t *testing.T) {
+func TestMulticlusterEntersByTheGatewayByDefault(t *testing.T) {
 	schema := load(t, "istiomulticluster")
 	stored := schema.Default(object(t, v1alpha1.IstioMulticlusterKind, "metadataEndpoint: https://b.example.com/metadata/"))
 	if got := stored["spec"].(map[string]any)["enableIngressGateway"]; got != true {

@@ -1,5 +1,5 @@
 // Package remotecluster makes the kubeconfigs with which this cluster's istiods
-// read their neighbours' API, through the neighbours' API proxies.
+// read their peers' API, through the peers' API proxies.
 //
 // istiod (pkg/kube/multicluster, secretcontroller.go and component.go) compares a
 // kubeconfig with the one before by its SHA-256. When it differs, it reads the whole
@@ -33,7 +33,7 @@ import (
 // client certificate, so that both are renewed together.
 const TokenLifetime = clientcert.Lifetime
 
-// Peer is the neighbour whose API is to be read.
+// Peer is the cluster whose API is to be read.
 type Peer struct {
 	// Name of the IstioMulticluster, by which istiod calls the cluster.
 	Name        string
