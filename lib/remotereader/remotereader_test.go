@@ -57,7 +57,7 @@ func TestNoRightReachesASecret(t *testing.T) {
 }
 
 func TestMeshConfigMapKnowsWhoseItIs(t *testing.T) {
-	for name, want := range map[string]remotereader.Presence{
+	for name, want := range map[string]remotereader.MeshConfig{
 		"istio":                  remotereader.OwnMeshConfig,
 		"istio-v1x29":            remotereader.OwnMeshConfig,
 		"istio-v1x31":            remotereader.OwnMeshConfig,

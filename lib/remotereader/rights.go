@@ -20,7 +20,7 @@ func ClusterRights() []rbacv1.PolicyRule {
 }
 
 // OwnClusterRights are the rules of the proxy's ClusterRole for what it looks at
-// itself, whether a neighbour's resource exists. It forwards no request for it.
+// itself, whether a peer's resource exists. It forwards no request for it.
 func OwnClusterRights() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{{
 		APIGroups: []string{v1alpha1.Group}, Resources: []string{v1alpha1.IstioMulticlusterResource}, Verbs: []string{"list", "watch"},

@@ -1,5 +1,5 @@
-// Package remotereader is the one table of what the istiod of a neighbouring
-// cluster may ask of this cluster's API server: what it reads of a remote
+// Package remotereader is the one table of what the istiod of a peer
+// may ask of this cluster's API server: what it reads of a remote
 // cluster, and nothing besides. The API proxy allows by it, the proxy's
 // ClusterRole is compared with it, and tests walk through it.
 //
@@ -11,11 +11,11 @@
 //   - Each lists and watches everything readable, Secrets, and the ConfigMap of
 //     its mesh configuration. gateways are asked for where the Gateway API is
 //     installed: as v1, and as v1beta1 by older versions, which a peer may run.
-//   - None gets a single object or a discovery document. Neighbours may count on
-//     both, and neither tells more than the lists do. The module's own check of a
-//     neighbour's API asks for /version.
+//   - None gets a single object or a discovery document. Peers may count on
+//     both, and neither reveals more than the lists do. The module's own check of a
+//     peer's API asks for /version.
 //   - Reviews are asked for only when a proxy of this cluster connects to the
-//     neighbour's istiod: it has its token reviewed here, and, for a gateway with
+//     peer's istiod: it has its token reviewed here, and, for a gateway with
 //     certificates of its own, whether it may read them.
 //   - Not there is the multi-cluster services API: istiod asks for it with
 //     ENABLE_MCS_SERVICE_DISCOVERY only, an experiment that the module leaves off.
@@ -87,12 +87,12 @@ const defaultMeshConfigMap = "istio"
 
 var revisionedMeshConfigMap = regexp.MustCompile(`^istio-v[0-9]{1,3}x[0-9]{1,3}$`)
 
-// Presence of a ConfigMap with mesh configuration.
-type Presence int
+// MeshConfig is what a ConfigMap is to istiod.
+type MeshConfig int
 
 const (
 	// NoMeshConfig is a ConfigMap that is something else.
-	NoMeshConfig Presence = iota
+	NoMeshConfig MeshConfig = iota
 	// ForeignMeshConfig belongs to a revision that this module never installs. An
 	// istiod of that revision asks for it, and it is known not to exist.
 	ForeignMeshConfig
@@ -103,7 +103,7 @@ const (
 // MeshConfigMap tells what a ConfigMap of the control plane's namespace is to
 // istiod: it reads the one of a remote cluster that has the name of its own,
 // "istio-<revision>".
-func MeshConfigMap(name string) Presence {
+func MeshConfigMap(name string) MeshConfig {
 	switch {
 	case slices.Contains(meshConfigMaps, name):
 		return OwnMeshConfig
