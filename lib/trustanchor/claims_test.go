@@ -42,7 +42,7 @@ func TestWhoNamesSomebodyElsesRootHurtsNobody(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		peers []trustanchor.Peer
-		// rejected is true when nothing of what c names is honoured.
+		// rejected is true when no root that c names gets an anchor.
 		rejected bool
 	}{
 		"ours":                         {[]trustanchor.Peer{honestB, named(own.certificate)}, false},

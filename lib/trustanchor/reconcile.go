@@ -15,7 +15,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-// Peer is whose roots are to be honoured.
+// Peer has roots for which anchors are to be made.
 type Peer struct {
 	// Name of the IstioFederation.
 	Name        string
@@ -32,7 +32,7 @@ type Outcome struct {
 	Kept string
 	// Issued counts the anchors that are new.
 	Issued int
-	// Rejected tells by Peer.Name which of its roots are not honoured, and why.
+	// Rejected says by Peer.Name which of its roots get no anchor, and why.
 	Rejected map[string]error
 }
 
