@@ -12,12 +12,12 @@ import (
 
 const clusterLocalHostsPath = "istio.internal.clusterLocalHosts"
 
-// clusterLocalServices finds the Services and namespaces that people keep out of the mesh over several clusters.
+// clusterLocalServices finds the Services and namespaces that people exclude from the mesh over several clusters.
 func clusterLocalServices() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "cluster_local_services",
 		Config: sdk.HookConfig{
-			OnBeforeHelm: &sdk.OrderedConfig{Order: 10},
+			OnBeforeHelm: at(orderFacts),
 			Queue:        "/modules/istio/cluster-local-services",
 			Kubernetes: []sdk.KubernetesConfig{
 				{
@@ -42,7 +42,7 @@ func clusterLocalServices() hookruntime.Hook {
 
 func runClusterLocalServices(_ context.Context, in *sdk.HookInput) error {
 	hosts := []string{}
-	if in.Values.Get(multiclusterEnabledPath).Bool() {
+	if multiclusterKind().enabled(in) {
 		this, err := self(in)
 		if err != nil {
 			return err
