@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 
@@ -19,6 +20,8 @@ func clusterLocalServices() hookruntime.Hook {
 		Config: sdk.HookConfig{
 			OnBeforeHelm: at(orderFacts),
 			Queue:        "/modules/istio/cluster-local-services",
+			// Each change is a Helm release, and a push to every proxy of the mesh.
+			Settings: &sdk.HookConfigSettings{ExecutionMinInterval: 10 * time.Second, ExecutionBurst: 4},
 			Kubernetes: []sdk.KubernetesConfig{
 				{
 					Name:          "services",
