@@ -24,7 +24,7 @@ var layers = map[string][]string{
 	"images/api-proxy":         {"lib"},
 	"images/metadata-exporter": {"lib"},
 	"cmd/operator":             {"lib", "global-hooks", "modules"},
-	"deploy":                   nil,
+	"deploy":                   {"lib"},
 	"cmd/lab":                  {"lib", "deploy"},
 	"tools":                    {"lib"},
 	"test":                     {"lib"},
