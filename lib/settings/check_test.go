@@ -127,7 +127,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestABrokenCACertificateIsOneProblemWithoutAChainAndARoot(t *testing.T) {
+func TestABrokenCACertificateIsReportedOnce(t *testing.T) {
 	one, err := ca.Generate("cluster-a.local")
 	if err != nil {
 		t.Fatal(err)
