@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Network is this cluster's own addresses, where no other cluster's gateway can
-// be. What is not known refuses nothing. Loopback is not among them: whatever
-// answers there must prove the peer's identity by mutual TLS, as anywhere.
+// Network is this cluster's own addresses, at which no other cluster's gateway can
+// be. An unknown range rejects nothing. Loopback is not among them: a server there
+// must prove the peer's identity by mutual TLS, as anywhere.
 type Network struct {
 	Pods, Services []netip.Prefix
 	APIServers     []netip.Addr
@@ -31,9 +31,9 @@ func ParsePrefixes(text string) ([]netip.Prefix, error) {
 	return prefixes, nil
 }
 
-// Refuses tells why a gateway that passed Check is not one of another cluster.
-// What a DNS name resolves to is not looked at: it can change at any time.
-func (n Network) Refuses(gateway IngressGateway) error {
+// Rejects returns why a gateway that passed Check is not another cluster's. It does
+// not resolve DNS names: their addresses can change at any time.
+func (n Network) Rejects(gateway IngressGateway) error {
 	address, err := netip.ParseAddr(gateway.Address)
 	if err != nil {
 		return nil //nolint:nilerr // a DNS name

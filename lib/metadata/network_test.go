@@ -32,11 +32,11 @@ func TestWhichGatewaysAreThisClustersOwn(t *testing.T) {
 		"a DNS name":                         {"gateway.example.com", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := own.Refuses(metadata.IngressGateway{Address: test.address, Port: 15443})
+			err := own.Rejects(metadata.IngressGateway{Address: test.address, Port: 15443})
 			if (err == nil) != (test.says == "") || (err != nil && !strings.Contains(err.Error(), test.says)) {
 				t.Errorf("refused with %v, want %q", err, test.says)
 			}
-			if err := (metadata.Network{}).Refuses(metadata.IngressGateway{Address: test.address, Port: 15443}); err != nil {
+			if err := (metadata.Network{}).Rejects(metadata.IngressGateway{Address: test.address, Port: 15443}); err != nil {
 				t.Errorf("refused though nothing is known: %v", err)
 			}
 		})

@@ -16,10 +16,12 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/callers"
-	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
 )
 
 const here = "uuid-here"
@@ -27,8 +29,8 @@ const here = "uuid-here"
 func registry(t *testing.T, entries map[string]any) *callers.Registry {
 	t.Helper()
 	registry := callers.NewRegistry()
-	registry.SetResources(fixture.Existing(entries))
-	if _, err := registry.Set(fixture.JSON(t, entries)); err != nil {
+	registry.SetResources(peerstest.Existing(entries))
+	if _, err := registry.Set(peerstest.JSON(t, entries)); err != nil {
 		t.Fatal(err)
 	}
 	return registry
@@ -51,29 +53,29 @@ func ask(t *testing.T, certificate *tls.Certificate, authorization ...string) *h
 }
 
 func TestWhoIsIdentified(t *testing.T) {
-	b, c := fixture.NewCluster(t, "uuid-b"), fixture.NewCluster(t, "uuid-c")
-	federated, stranger := fixture.NewCluster(t, "uuid-f"), fixture.NewCluster(t, "uuid-s")
-	tokenOnly := fixture.NewCluster(t, "uuid-t")
-	twin, sibling := fixture.NewCluster(t, "uuid-twin"), fixture.NewCluster(t, "uuid-sibling")
+	b, c := peerstest.NewPeer(t, "b"), peerstest.NewPeer(t, "c")
+	federated, stranger := peerstest.NewPeer(t, "f"), peerstest.NewPeer(t, "s")
+	tokenOnly := peerstest.NewPeer(t, "t")
+	twin, sibling := peerstest.NewPeer(t, "twin"), peerstest.NewPeer(t, "sibling")
 	sibling.Root = twin.Root
-	rootless := tokenOnly.Entry(v1alpha1.IstioMulticlusterKind, "t")
+	rootless := tokenOnly.Entry(v1alpha1.IstioMulticlusterKind)
 	rootless["rootCA"] = ""
-	entries := map[string]any{
-		b.UUID: b.Entry(v1alpha1.IstioMulticlusterKind, "b"), c.UUID: c.Entry(v1alpha1.IstioMulticlusterKind, "c"),
-		federated.UUID: federated.Entry(v1alpha1.IstioFederationKind, "f"), tokenOnly.UUID: rootless,
-		twin.UUID: twin.Entry(v1alpha1.IstioMulticlusterKind, "twin"), sibling.UUID: sibling.Entry(v1alpha1.IstioFederationKind, "sibling"),
+	entries := map[string]peers.Entry{
+		b.UUID: b.Entry(v1alpha1.IstioMulticlusterKind), c.UUID: c.Entry(v1alpha1.IstioMulticlusterKind),
+		federated.UUID: federated.Entry(v1alpha1.IstioFederationKind), tokenOnly.UUID: rootless,
+		twin.UUID: twin.Entry(v1alpha1.IstioMulticlusterKind), sibling.UUID: sibling.Entry(v1alpha1.IstioFederationKind),
 	}
 	registry := callers.NewRegistry()
-	registry.SetResources(fixture.Existing(entries))
-	if _, err := registry.Set(fixture.JSON(t, entries)); err == nil || !strings.Contains(err.Error(), `"t" (cluster uuid-t) needs a token`) {
+	registry.SetResources(peerstest.Existing(entries))
+	if _, err := registry.Set(peerstest.JSON(t, entries)); err == nil || !strings.Contains(err.Error(), `"t" (cluster uuid-t) needs a token`) {
 		t.Fatalf("Set() = %v", err)
 	}
 	identifier := callers.Identifier{Registry: registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens(nil)}
 
-	token := func(of fixture.Cluster, change func(*authn.Token)) string {
-		return "Bearer " + of.Token(t, here, change)
+	token := func(of peerstest.Peer, change func(*authn.Token)) string {
+		return "Bearer " + of.Token(t, here, authn.ScopeAPI, change)
 	}
-	client := func(of fixture.Cluster, change func(*x509.Certificate)) *tls.Certificate {
+	client := func(of peerstest.Peer, change func(*x509.Certificate)) *tls.Certificate {
 		certificate := of.Root.Client(t, change)
 		return &certificate
 	}
@@ -141,19 +143,19 @@ func TestWhoIsIdentified(t *testing.T) {
 }
 
 func TestAHeaderWithACertificateIsNotBelieved(t *testing.T) {
-	b := fixture.NewCluster(t, "uuid-b")
-	identifier := callers.Identifier{Registry: registry(t, map[string]any{b.UUID: b.Entry(v1alpha1.IstioMulticlusterKind, "b")}), ClusterUUID: here}
+	b := peerstest.NewPeer(t, "b")
+	identifier := callers.Identifier{Registry: registry(t, map[string]peers.Entry{b.UUID: b.Entry(v1alpha1.IstioMulticlusterKind)}), ClusterUUID: here}
 	r := ask(t, nil)
-	r.Header.Set("Ssl-Client-Cert", b.Root.PEM)
-	r.Header.Set("X-Forwarded-Client-Cert", b.Root.PEM)
+	r.Header.Set("Ssl-Client-Cert", b.Root.PEM())
+	r.Header.Set("X-Forwarded-Client-Cert", b.Root.PEM())
 	if _, err := identifier.Identify(r); !errors.Is(err, callers.ErrNothing) {
 		t.Errorf("Identify() = %v", err)
 	}
 }
 
 func TestTheIngressControllerSpeaksForItsCaller(t *testing.T) {
-	b, federated := fixture.NewCluster(t, "uuid-b"), fixture.NewCluster(t, "uuid-f")
-	controllers := fixture.NewAuthority(t, "ingress")
+	b, federated := peerstest.NewPeer(t, "b"), peerstest.NewPeer(t, "f")
+	controllers := certtest.NewRoot(t, "ingress", time.Now())
 	file := filepath.Join(t.TempDir(), "ca.crt")
 	if err := os.WriteFile(file, []byte(controllers.PEM), 0o600); err != nil {
 		t.Fatal(err)
@@ -161,16 +163,16 @@ func TestTheIngressControllerSpeaksForItsCaller(t *testing.T) {
 	identifier := callers.Identifier{
 		ClusterUUID:    here,
 		IngressClients: tlsfiles.WatchRoots("ingress", file, slog.New(slog.DiscardHandler)),
-		Registry: registry(t, map[string]any{
-			b.UUID: b.Entry(v1alpha1.IstioMulticlusterKind, "b"), federated.UUID: federated.Entry(v1alpha1.IstioFederationKind, "f"),
+		Registry: registry(t, map[string]peers.Entry{
+			b.UUID: b.Entry(v1alpha1.IstioMulticlusterKind), federated.UUID: federated.Entry(v1alpha1.IstioFederationKind),
 		}),
 	}
-	header := func(of fixture.Cluster) string {
+	header := func(of peerstest.Peer) string {
 		leaf := of.Root.Client(t, nil).Certificate[0]
 		return url.PathEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf})))
 	}
 	controller := controllers.Client(t, nil)
-	other := fixture.NewAuthority(t, "ingress").Client(t, nil)
+	other := certtest.NewRoot(t, "ingress", time.Now()).Client(t, nil)
 	for name, test := range map[string]struct {
 		connection *tls.Certificate
 		headers    []string
@@ -199,7 +201,7 @@ func TestTheIngressControllerSpeaksForItsCaller(t *testing.T) {
 	}
 }
 
-func clientOf(t *testing.T, of fixture.Cluster) *tls.Certificate {
+func clientOf(t *testing.T, of peerstest.Peer) *tls.Certificate {
 	t.Helper()
 	certificate := of.Root.Client(t, nil)
 	return &certificate
@@ -220,10 +222,10 @@ func closed(c <-chan struct{}) bool {
 }
 
 func TestAPermissionEndsWithTheResourceItsKeyOrItsRoot(t *testing.T) {
-	b, other := fixture.NewCluster(t, "uuid-b"), fixture.NewCluster(t, "uuid-o")
-	good := b.Entry(multicluster(), "b")
+	b, other := peerstest.NewPeer(t, "b"), peerstest.NewPeer(t, "o")
+	good := b.Entry(multicluster())
 	with := func(field, value string) map[string]string {
-		entry := b.Entry(multicluster(), "b")
+		entry := b.Entry(multicluster())
 		entry[field] = value
 		return entry
 	}
@@ -234,22 +236,22 @@ func TestAPermissionEndsWithTheResourceItsKeyOrItsRoot(t *testing.T) {
 		refused bool
 	}{
 		"nothing changes":         {map[string]any{b.UUID: good}, false, false},
-		"another cluster joins":   {map[string]any{b.UUID: good, other.UUID: other.Entry(multicluster(), "o")}, false, false},
+		"another cluster joins":   {map[string]peers.Entry{b.UUID: good, other.UUID: other.Entry(multicluster())}, false, false},
 		"the resource is removed": {map[string]any{}, true, true},
 		"the key changes":         {map[string]any{b.UUID: with("authnKeyPub", other.Keys.Pub)}, true, true},
-		"the root changes":        {map[string]any{b.UUID: with("rootCA", other.Root.PEM)}, true, false},
+		"the root changes":        {map[string]any{b.UUID: with("rootCA", other.Root.PEM())}, true, false},
 		"it becomes a federation": {map[string]any{b.UUID: with("kind", v1alpha1.IstioFederationKind)}, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			registry := registry(t, map[string]any{b.UUID: good})
 			identifier := callers.Identifier{Registry: registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens(nil)}
-			request := ask(t, nil, "Bearer "+b.Token(t, here, nil))
+			request := ask(t, nil, "Bearer "+b.Token(t, here, authn.ScopeAPI))
 			peer, err := identifier.Identify(request)
 			if err != nil || identifier.Verified.Len() != 1 {
 				t.Fatalf("Identify() = %v, %d tokens are remembered", err, identifier.Verified.Len())
 			}
 			before := peer.Changed()
-			changed, err := registry.Set(fixture.JSON(t, test.next))
+			changed, err := registry.Set(peerstest.JSON(t, test.next))
 			if err != nil || changed != closed(before) || peer.Stands() == test.ended {
 				t.Errorf("Set() = %v, %v; told %v; stands %v", changed, err, closed(before), peer.Stands())
 			}
@@ -261,24 +263,24 @@ func TestAPermissionEndsWithTheResourceItsKeyOrItsRoot(t *testing.T) {
 }
 
 func TestSetKeepsWhatItCannotReplace(t *testing.T) {
-	b := fixture.NewCluster(t, "uuid-b")
-	registry := registry(t, map[string]any{b.UUID: b.Entry(multicluster(), "b")})
+	b := peerstest.NewPeer(t, "b")
+	registry := registry(t, map[string]peers.Entry{b.UUID: b.Entry(multicluster())})
 	if _, err := registry.Set([]byte("rubbish")); err == nil || registry.Len() != 1 {
 		t.Errorf("rubbish: %v, %d neighbours", err, registry.Len())
 	}
 	for name, entry := range map[string]map[string]string{
-		"no key":           {"kind": multicluster(), "rootCA": b.Root.PEM},
+		"no key":           {"kind": multicluster(), "rootCA": b.Root.PEM()},
 		"a key as root":    {"kind": multicluster(), "authnKeyPub": b.Keys.Pub, "rootCA": b.Keys.Pub},
 		"text for a root":  {"kind": multicluster(), "authnKeyPub": b.Keys.Pub, "rootCA": "root"},
 		"a broken root":    {"kind": multicluster(), "authnKeyPub": b.Keys.Pub, "rootCA": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"},
-		"a root and a key": {"kind": multicluster(), "authnKeyPub": b.Keys.Pub, "rootCA": b.Root.PEM + b.Keys.Pub},
+		"a root and a key": {"kind": multicluster(), "authnKeyPub": b.Keys.Pub, "rootCA": b.Root.PEM() + b.Keys.Pub},
 	} {
-		if _, err := registry.Set(fixture.JSON(t, map[string]any{"uuid-x": entry})); err == nil {
+		if _, err := registry.Set(peerstest.JSON(t, map[string]any{"uuid-x": entry})); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
 	// Those with broken roots stand as neighbours that need a token, so the state before is set anew.
-	if _, err := registry.Set(fixture.JSON(t, map[string]any{b.UUID: b.Entry(multicluster(), "b")})); err != nil || registry.Len() != 1 {
+	if _, err := registry.Set(peerstest.JSON(t, map[string]peers.Entry{b.UUID: b.Entry(multicluster())})); err != nil || registry.Len() != 1 {
 		t.Fatalf("a good neighbour: %v, %d neighbours", err, registry.Len())
 	}
 	if changed, err := registry.Set(nil); err != nil || !changed || registry.Len() != 0 {

@@ -10,13 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/fixture"
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 // ended tells whether the proxy has closed a connection, and waits for it.
 func ended(t *testing.T, connection net.Conn) bool {
 	t.Helper()
-	_ = connection.SetReadDeadline(time.Now().Add(fixture.Deadline))
+	_ = connection.SetReadDeadline(time.Now().Add(await.Deadline))
 	_, err := io.Copy(io.Discard, connection)
 	return !errors.Is(err, os.ErrDeadlineExceeded)
 }

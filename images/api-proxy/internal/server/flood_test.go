@@ -14,7 +14,8 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
-	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/fixture"
+	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/authn"
 )
 
 // frames speaks HTTP/2 by hand, without reading.
@@ -53,7 +54,7 @@ func (p *proxy) pods(t *testing.T) []hpack.HeaderField {
 	t.Helper()
 	return []hpack.HeaderField{
 		{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "https"}, {Name: ":authority", Value: "x"}, {Name: ":path", Value: "/api/v1/pods"},
-		{Name: "authorization", Value: "Bearer " + p.b.Token(t, here, nil)},
+		{Name: "authorization", Value: "Bearer " + p.b.Token(t, here, authn.ScopeAPI)},
 	}
 }
 
@@ -62,13 +63,13 @@ func (p *proxy) stillServes(t *testing.T) {
 	t.Helper()
 	client := p.client(t, true)
 	// Of a flood some requests may yet be on their way to the handler while none is in flight.
-	fixture.Eventually(t, func() string {
+	await.Until(t, func() string {
 		if response, body := do(t, client, p.request(t, http.MethodGet, "/api/v1/nodes", "")); response.StatusCode != http.StatusOK {
 			return fmt.Sprintf("%d %s", response.StatusCode, body)
 		}
 		return ""
 	})
-	fixture.Eventually(t, func() string {
+	await.Until(t, func() string {
 		if got := testutil.ToFloat64(p.metrics.InFlight.WithLabelValues("uuid-b")); got != 0 {
 			return fmt.Sprintf("%v requests are in flight", got)
 		}
@@ -184,7 +185,7 @@ func TestWhoDoesNotReadIsCutOff(t *testing.T) {
 			defer response.Body.Close()
 			select {
 			case <-left:
-			case <-time.After(fixture.Deadline):
+			case <-time.After(await.Deadline):
 				t.Fatal("the API server still sends")
 			}
 			if _, err := io.Copy(io.Discard, response.Body); err == nil {

@@ -26,6 +26,8 @@ import (
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/upstream"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
 )
 
 const (
@@ -71,12 +73,12 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type proxy struct {
 	address  string
 	backend  *backend
-	b        fixture.Cluster
+	b        peerstest.Peer
 	registry *callers.Registry
 	metrics  *telemetry.Metrics
 	token    string // file
 	handler  *server.Handler
-	roots    fixture.Authority
+	roots    certtest.Authority
 	logs     *lockedBuffer
 	stop     func()
 }
@@ -109,8 +111,8 @@ func start(tb testing.TB, s setup) *proxy {
 		s.ready = func() error { return nil }
 	}
 	p := &proxy{
-		backend: &backend{answer: s.answer}, b: fixture.NewCluster(tb, "uuid-b"),
-		registry: callers.NewRegistry(), roots: fixture.NewAuthority(tb, "public"), logs: &lockedBuffer{},
+		backend: &backend{answer: s.answer}, b: peerstest.NewPeer(tb, "b"),
+		registry: callers.NewRegistry(), roots: certtest.NewRoot(tb, "public", time.Now()), logs: &lockedBuffer{},
 	}
 	p.trust(tb, p.b)
 	p.backend.Server = httptest.NewUnstartedServer(p.backend)
@@ -124,7 +126,7 @@ func start(tb testing.TB, s setup) *proxy {
 	if err := os.WriteFile(p.token, []byte(ownToken+"\n"), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	fixture.WritePair(tb, dir, p.roots.Server(tb))
+	peerstest.WritePair(tb, dir, p.roots.Server(tb))
 	log := slog.New(slog.NewJSONHandler(p.logs, nil))
 	apiServer, err := upstream.New(&rest.Config{
 		Host: p.backend.URL, BearerTokenFile: p.token,
@@ -163,9 +165,9 @@ func start(tb testing.TB, s setup) *proxy {
 }
 
 // trust makes those clusters the only neighbours; their resources exist.
-func (p *proxy) trust(tb testing.TB, clusters ...fixture.Cluster) {
+func (p *proxy) trust(tb testing.TB, clusters ...peerstest.Peer) {
 	tb.Helper()
-	p.registry.SetResources(fixture.Existing(fixture.Entries(clusters...)))
+	p.registry.SetResources(peerstest.Existing(fixture.Entries(clusters...)))
 	if _, err := p.registry.Set(fixture.Metadata(tb, clusters...)); err != nil {
 		tb.Fatal(err)
 	}
@@ -196,7 +198,7 @@ func (p *proxy) request(tb testing.TB, method, target, body string) *http.Reques
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer "+p.b.Token(tb, here, nil))
+	r.Header.Set("Authorization", "Bearer "+p.b.Token(tb, here, authn.ScopeAPI))
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}

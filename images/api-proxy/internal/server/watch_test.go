@@ -17,7 +17,10 @@ import (
 
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
-	"github.com/deckhouse-mesh/istio/lib/presence"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/authn"
 )
 
 // events is a backend whose watches send what the test says, when it says it.
@@ -55,7 +58,7 @@ func (e *events) answer(w http.ResponseWriter, r *http.Request) {
 
 func (e *events) waitOpen(tb testing.TB, want int64) {
 	tb.Helper()
-	fixture.Eventually(tb, func() string {
+	await.Until(tb, func() string {
 		if got := e.open.Load(); got != want {
 			return fmt.Sprintf("the API server holds %d watches, want %d", got, want)
 		}
@@ -94,7 +97,7 @@ func next(tb testing.TB, lines <-chan string) (line string, more bool) {
 	tb.Helper()
 	select {
 	case line, more = <-lines:
-	case <-time.After(fixture.Deadline):
+	case <-time.After(await.Deadline):
 		tb.Fatal("nothing came, and the watch did not end")
 	}
 	return line, more
@@ -125,12 +128,12 @@ func TestEventsPassOneByOne(t *testing.T) {
 }
 
 func TestAWatchEndsWithinASecondOfThePermission(t *testing.T) {
-	other := fixture.NewCluster(t, "uuid-o")
+	other := peerstest.NewPeer(t, "o")
 	for name, change := range map[string]func(*proxy){
 		"nobody is accepted any more":  func(p *proxy) { p.trust(t) },
 		"another one is in its place":  func(p *proxy) { p.trust(t, other) },
-		"its resource alone is gone":   func(p *proxy) { p.registry.SetResources(fixture.Existing(fixture.Entries(other))) },
-		"its resource has a successor": func(p *proxy) { p.registry.SetResources(presence.Of(successor(p.b))) },
+		"its resource alone is gone":   func(p *proxy) { p.registry.SetResources(peerstest.Existing(fixture.Entries(other))) },
+		"its resource has a successor": func(p *proxy) { p.registry.SetResources(peers.ExistingOf(successor(p.b))) },
 		"the key changes": func(p *proxy) {
 			replaced := p.b
 			replaced.Keys = other.Keys
@@ -173,8 +176,8 @@ func TestAWatchEndsWithinASecondOfThePermission(t *testing.T) {
 }
 
 // successor is another resource of the same name.
-func successor(of fixture.Cluster) presence.Resource {
-	resource := of.Resource(v1alpha1.IstioMulticlusterKind, of.UUID)
+func successor(of peerstest.Peer) peers.Resource {
+	resource := of.Resource(v1alpha1.IstioMulticlusterKind)
 	resource.UID = "another"
 	return resource
 }
@@ -189,7 +192,7 @@ func TestAWatchThatIsLeftEndsAtTheAPIServer(t *testing.T) {
 			source.waitOpen(t, 1)
 			leave()
 			source.waitOpen(t, 0)
-			fixture.Eventually(t, func() string {
+			await.Until(t, func() string {
 				if got := testutil.ToFloat64(p.metrics.Watches.WithLabelValues("uuid-b")); got != 0 {
 					return fmt.Sprintf("watches = %v", got)
 				}
@@ -240,7 +243,7 @@ func TestStoppingEndsWatchesAndLetsRequestsFinish(t *testing.T) {
 	}
 	select {
 	case <-stopped:
-	case <-time.After(fixture.Deadline):
+	case <-time.After(await.Deadline):
 		t.Error("the proxy does not stop")
 	}
 }
@@ -248,7 +251,7 @@ func TestStoppingEndsWatchesAndLetsRequestsFinish(t *testing.T) {
 func TestALimitForEachNeighbour(t *testing.T) {
 	source := newEvents()
 	p := start(t, setup{answer: source.answer, maxWatches: 2})
-	c := fixture.NewCluster(t, "uuid-c")
+	c := peerstest.NewPeer(t, "c")
 	p.trust(t, p.b, c)
 	client := p.client(t, true)
 	ctx, leave := context.WithCancel(t.Context())
@@ -262,10 +265,10 @@ func TestALimitForEachNeighbour(t *testing.T) {
 		t.Errorf("a list: %d %s", response.StatusCode, body)
 	}
 	ofC := p.request(t, http.MethodGet, podWatch, "")
-	ofC.Header.Set("Authorization", "Bearer "+c.Token(t, here, nil))
+	ofC.Header.Set("Authorization", "Bearer "+c.Token(t, here, authn.ScopeAPI))
 	watch(t, client, ofC)
 	leave()
-	fixture.Eventually(t, func() string {
+	await.Until(t, func() string {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		response, err := client.Do(p.request(t, http.MethodGet, podWatch, "").WithContext(ctx))

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"log/slog"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // discard is a response writer that keeps nothing.
@@ -28,7 +30,7 @@ func BenchmarkServingThePreparedDocument(b *testing.B) {
 	e := start(b)
 	handler := server.NewHandler(server.Options{
 		Documents: e.documents, Neighbours: e.neighbours, ClusterUUID: e.own.UUID,
-		Ready: func() error { return nil }, Metrics: e.metrics, Log: fixture.Log(),
+		Ready: func() error { return nil }, Metrics: e.metrics, Log: slog.New(slog.DiscardHandler),
 	})
 	request := httptest.NewRequest(http.MethodGet, server.Prefix+metadata.PublicPath, nil)
 	b.ReportAllocs()
@@ -42,7 +44,7 @@ func BenchmarkTwoHundredWaiters(b *testing.B) {
 	for b.Loop() {
 		e := start(b)
 		entries := map[string]any{}
-		var callers []fixture.Cluster
+		var callers []peerstest.Peer
 		for index := range 200 / each {
 			caller := fixture.NewCluster(b, fmt.Sprint("uuid-", index), fmt.Sprintf("cluster-%d.local", index))
 			callers, entries[caller.UUID] = append(callers, caller), caller.Entry("IstioFederation")
@@ -79,7 +81,7 @@ func BenchmarkProvingIdentity(b *testing.B) {
 	e := start(b)
 	handler := server.NewHandler(server.Options{
 		Documents: e.documents, Neighbours: e.neighbours, ClusterUUID: e.own.UUID,
-		IngressClients: e.ingressClients(), Ready: func() error { return nil }, Metrics: e.metrics, Log: fixture.Log(),
+		IngressClients: e.ingressClients(), Ready: func() error { return nil }, Metrics: e.metrics, Log: slog.New(slog.DiscardHandler),
 	})
 	pair, ingress := e.federated.Root.Client(b, time.Now()), e.ingress.Client(b, time.Now())
 	stranger := e.unrelated.Root.Client(b, time.Now())

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"log/slog"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -24,13 +25,16 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 // exporter is a server on a loopback port, with one federation and one multicluster neighbour.
 type exporter struct {
 	handler                           *server.Handler
 	t                                 testing.TB
-	own, federated, meshed, unrelated fixture.Cluster
+	own, federated, meshed, unrelated peerstest.Peer
 	documents                         *documents.Set
 	neighbours                        *neighbours.Registry
 	metrics                           *telemetry.Metrics
@@ -53,10 +57,10 @@ func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
 	tb.Helper()
 	e := &exporter{
 		t:          tb,
-		own:        fixture.NewCluster(tb, "uuid-own", "cluster-own.local"),
-		federated:  fixture.NewCluster(tb, "uuid-federated", "cluster-b.local"),
-		meshed:     fixture.NewCluster(tb, "uuid-meshed", "cluster-own.local"),
-		unrelated:  fixture.NewCluster(tb, "uuid-unrelated", "cluster-x.local"),
+		own:        peerstest.NewPeer(tb, "own"),
+		federated:  peerstest.NewPeer(tb, "federated"),
+		meshed:     peerstest.NewPeer(tb, "meshed"),
+		unrelated:  peerstest.NewPeer(tb, "unrelated"),
 		neighbours: neighbours.New(),
 		metrics:    telemetry.NewMetrics(),
 		tlsDir:     tb.TempDir(),
@@ -69,7 +73,7 @@ func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
 		documents.IngressGatewaysKey: `[{"address":"10.0.0.1","port":15443}]`,
 		documents.MulticlusterKey:    `{"apiHost":"api.example.com","networkName":"own"}`,
 	}}
-	e.setNeighbours(map[string]any{
+	e.setNeighbours(map[string]peers.Entry{
 		e.federated.UUID: e.federated.Entry("IstioFederation"), e.meshed.UUID: e.meshed.Entry("IstioMulticluster"),
 	})
 	for _, change := range prepare {
@@ -81,7 +85,7 @@ func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
 
 	certificate, key := fixture.CertificatePEM(tb, "exporter", false)
 	e.writeCertificate(certificate, key)
-	loaded, err := tlsfiles.LoadCertificate("TLS certificate", e.tlsDir, fixture.Log())
+	loaded, err := tlsfiles.LoadCertificate("TLS certificate", e.tlsDir, slog.New(slog.DiscardHandler))
 	e.check(err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	e.check(err)
@@ -89,13 +93,13 @@ func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
 	e.handler = server.NewHandler(server.Options{
 		Documents: e.documents, Neighbours: e.neighbours, ClusterUUID: e.own.UUID,
 		IngressClients: e.ingressClients(),
-		Ready:          func() error { return e.notReady }, Metrics: e.metrics, Log: fixture.Log(),
+		Ready:          func() error { return e.notReady }, Metrics: e.metrics, Log: slog.New(slog.DiscardHandler),
 	})
 	e.trust(certificate)
 
 	ctx, cancel := context.WithCancel(context.Background())
 	e.stop = cancel
-	go func() { e.stopped <- server.Serve(ctx, listener, e.handler, loaded, fixture.Log()) }()
+	go func() { e.stopped <- server.Serve(ctx, listener, e.handler, loaded, slog.New(slog.DiscardHandler)) }()
 	tb.Cleanup(cancel)
 	return e
 }
@@ -120,7 +124,7 @@ func (e *exporter) ingressClients() *tlsfiles.Roots {
 	}
 	file := filepath.Join(e.t.TempDir(), "ca.crt")
 	e.check(os.WriteFile(file, []byte(e.ingress.PEM()), 0o600))
-	return tlsfiles.WatchRoots("ingress clients", file, fixture.Log())
+	return tlsfiles.WatchRoots("ingress clients", file, slog.New(slog.DiscardHandler))
 }
 
 // trust makes a client that trusts this certificate and no other.
@@ -158,8 +162,8 @@ func (e *exporter) update() {
 // setNeighbours accepts those clusters, whose resources exist, and no others.
 func (e *exporter) setNeighbours(entries map[string]any) {
 	e.t.Helper()
-	e.neighbours.SetResources(fixture.Existing(entries))
-	_, err := e.neighbours.Set([]byte(fixture.JSON(e.t, entries)))
+	e.neighbours.SetResources(peerstest.Existing(entries))
+	_, err := e.neighbours.Set([]byte(peerstest.JSON(e.t, entries)))
 	e.check(err)
 }
 
@@ -191,7 +195,7 @@ func (e *exporter) ask(method, path string, header ...string) answer {
 }
 
 func (e *exporter) try(method, path string, header ...string) (answer, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*fixture.Deadline)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*await.Deadline)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, e.url+path, nil)
 	if err != nil {
@@ -221,7 +225,7 @@ func (e *exporter) hold(waiters int, path string, header ...string) <-chan answe
 		}
 		answers <- got
 	}()
-	fixture.Eventually(e.t, func() string {
+	await.Until(e.t, func() string {
 		if got := testutil.ToFloat64(e.metrics.Waiters.WithLabelValues(path)); got != float64(waiters) {
 			return "the request is not held"
 		}
@@ -240,7 +244,7 @@ func (e *exporter) receive(answers <-chan answer) answer {
 	select {
 	case got := <-answers:
 		return got
-	case <-time.After(fixture.Deadline):
+	case <-time.After(await.Deadline):
 		e.t.Fatal("a held request got no answer")
 		return answer{}
 	}

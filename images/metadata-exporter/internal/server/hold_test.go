@@ -13,6 +13,8 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 // waiting is the header of a neighbour's long poll for the federation document.
@@ -120,7 +122,7 @@ func TestStoppingAnswersHeldRequestsAtOnce(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(fixture.Deadline):
+	case <-time.After(await.Deadline):
 		t.Fatal("the server does not stop")
 	}
 	if took := time.Since(began); took > 3*time.Second {
@@ -131,13 +133,13 @@ func TestStoppingAnswersHeldRequestsAtOnce(t *testing.T) {
 func TestAHeldRequestEndsWithTheNeighbourhood(t *testing.T) {
 	for name, entries := range map[string]func(*exporter) map[string]any{
 		"the resource is deleted": func(e *exporter) map[string]any {
-			return map[string]any{e.meshed.UUID: e.meshed.Entry("IstioMulticluster")}
+			return map[string]peers.Entry{e.meshed.UUID: e.meshed.Entry("IstioMulticluster")}
 		},
 		"its key is another": func(e *exporter) map[string]any {
-			return map[string]any{e.federated.UUID: e.unrelated.Entry("IstioFederation")}
+			return map[string]peers.Entry{e.federated.UUID: e.unrelated.Entry("IstioFederation")}
 		},
 		"it became a neighbour of another kind": func(e *exporter) map[string]any {
-			return map[string]any{e.federated.UUID: e.federated.Entry("IstioMulticluster")}
+			return map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioMulticluster")}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -155,7 +157,7 @@ func TestAHeldRequestEndsWithTheNeighbourhood(t *testing.T) {
 func TestAHeldRequestOutlivesChangesOfOtherNeighbours(t *testing.T) {
 	e := start(t)
 	answers := e.hold(1, metadata.FederationPath, e.waiting(50)...)
-	e.setNeighbours(map[string]any{e.federated.UUID: e.federated.Entry("IstioFederation")})
+	e.setNeighbours(map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioFederation")})
 	e.publish("web")
 	if got := e.receive(answers); got.code != http.StatusOK || !strings.Contains(got.body, "web.shop") {
 		t.Errorf("got %+v", got)
@@ -164,7 +166,7 @@ func TestAHeldRequestOutlivesChangesOfOtherNeighbours(t *testing.T) {
 
 func TestACallerWithTooManyHeldRequestsIsAnsweredAtOnce(t *testing.T) {
 	e := start(t)
-	e.setNeighbours(map[string]any{
+	e.setNeighbours(map[string]peers.Entry{
 		e.federated.UUID: e.federated.Entry("IstioFederation"), e.unrelated.UUID: e.unrelated.Entry("IstioFederation"),
 	})
 	var held []<-chan answer
@@ -201,13 +203,13 @@ func TestACallerThatLeavesIsForgotten(t *testing.T) {
 	if got, err := e.try(http.MethodGet, metadata.FederationPath, e.waiting(50)...); err == nil {
 		t.Fatalf("got %+v", got)
 	}
-	fixture.Eventually(t, func() string {
+	await.Until(t, func() string {
 		if testutil.ToFloat64(e.metrics.Waiters.WithLabelValues(metadata.FederationPath)) != 0 {
 			return "the request is still held"
 		}
 		return ""
 	})
-	fixture.Eventually(t, func() string {
+	await.Until(t, func() string {
 		if testutil.ToFloat64(e.metrics.Requests.WithLabelValues(metadata.FederationPath, "499")) != 1 {
 			return "the request is not counted"
 		}

@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 // dial opens a TLS connection of HTTP/1.1 to the exporter.
@@ -44,7 +44,7 @@ func TestACrowdOfIdleConnectionsKeepsNobodyOut(t *testing.T) {
 	}
 	began := time.Now()
 	got := e.ask(http.MethodGet, metadata.FederationPath, bearer(e.federated.Token(t, e.own.UUID, authn.ScopePrivateFederation))...)
-	if got.code != http.StatusOK || time.Since(began) > fixture.Deadline {
+	if got.code != http.StatusOK || time.Since(began) > await.Deadline {
 		t.Errorf("a neighbour gets %d after %s", got.code, time.Since(began))
 	}
 	// Both sides of the connections are in this process.
@@ -59,7 +59,7 @@ func TestARequestThatNeverEndsIsCutOff(t *testing.T) {
 	connection := e.dial()
 	_, err := io.WriteString(connection, "GET /metadata/public/public.json HTTP/1.1\r\nHost: x\r\n")
 	e.check(err)
-	e.check(connection.SetReadDeadline(time.Now().Add(3 * fixture.Deadline)))
+	e.check(connection.SetReadDeadline(time.Now().Add(3 * await.Deadline)))
 	answered, err := io.ReadAll(connection)
 	if err != nil || strings.Contains(string(answered), "200 OK") {
 		t.Errorf("the exporter did not close the connection, or answered: %q, %v", answered, err)

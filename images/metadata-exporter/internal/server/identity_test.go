@@ -15,6 +15,8 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/lib/peers"
 )
 
 // escaped is a certificate as nginx writes it into the header.
@@ -83,7 +85,7 @@ func TestACertificateIsBelievedOnlyWhereItProvesANeighbourOfTheRightKind(t *test
 	}
 	callers := []struct {
 		name string
-		fixture.Cluster
+		peerstest.Peer
 		kind string
 	}{
 		{"a federation neighbour", e.federated, "IstioFederation"}, {"a multicluster neighbour", e.meshed, "IstioMulticluster"},
@@ -203,7 +205,7 @@ func TestARootThatTwoNeighboursShareOpensWhatEitherMayRead(t *testing.T) {
 	e := start(t)
 	meshed := e.meshed
 	meshed.Root, meshed.RootCA = e.federated.Root, e.federated.RootCA
-	e.setNeighbours(map[string]any{e.federated.UUID: e.federated.Entry("IstioFederation"), meshed.UUID: meshed.Entry("IstioMulticluster")})
+	e.setNeighbours(map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioFederation"), meshed.UUID: meshed.Entry("IstioMulticluster")})
 	pair := meshed.Root.Client(t, time.Now())
 	for _, document := range private {
 		if got := e.as(&pair).ask(http.MethodGet, document.path); got.code != http.StatusOK {
@@ -230,7 +232,7 @@ func TestANeighbourWithoutUsableRootsProvesItselfByTokenOnly(t *testing.T) {
 	e := start(t)
 	entry := e.federated.Entry("IstioFederation")
 	entry["rootCA"] = "rubbish"
-	if _, err := e.neighbours.Set([]byte(fixture.JSON(t, map[string]any{e.federated.UUID: entry}))); err == nil || !strings.Contains(err.Error(), "rootCA") {
+	if _, err := e.neighbours.Set((peerstest.JSON(t, map[string]any{e.federated.UUID: entry}))); err == nil || !strings.Contains(err.Error(), "rootCA") {
 		t.Errorf("the problem is not named: %v", err)
 	}
 	pair := e.federated.Root.Client(t, time.Now())
@@ -286,7 +288,7 @@ func TestAHeldCertificateEndsWithItsNeighbourAndNoOther(t *testing.T) {
 	// Another neighbour comes, and this one has another key for its tokens: the root still proves it.
 	anew := fixture.NewCluster(t, e.federated.UUID, e.federated.Domain)
 	anew.Root, anew.RootCA = e.federated.Root, e.federated.RootCA
-	e.setNeighbours(map[string]any{anew.UUID: anew.Entry("IstioFederation"), e.unrelated.UUID: e.unrelated.Entry("IstioFederation")})
+	e.setNeighbours(map[string]peers.Entry{anew.UUID: anew.Entry("IstioFederation"), e.unrelated.UUID: e.unrelated.Entry("IstioFederation")})
 	e.publish("web")
 	if got := caller.receive(held); got.code != http.StatusOK || !strings.Contains(got.body, "web.shop") {
 		t.Errorf("after others changed: %+v", got)
@@ -294,7 +296,7 @@ func TestAHeldCertificateEndsWithItsNeighbourAndNoOther(t *testing.T) {
 
 	wait[1] = e.documents.Federation.Current().ETag
 	held = caller.hold(1, metadata.FederationPath, wait...)
-	e.setNeighbours(map[string]any{e.federated.UUID: e.federated.Entry("IstioMulticluster")})
+	e.setNeighbours(map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioMulticluster")})
 	if got := caller.receive(held); got.code != http.StatusUnauthorized {
 		t.Errorf("after it became another kind: %+v", got)
 	}

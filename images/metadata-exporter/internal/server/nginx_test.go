@@ -21,6 +21,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 // nginxConfig is what ingress-nginx makes of an Ingress: with AuthTLS of the
@@ -119,7 +120,7 @@ func startNginx(t *testing.T, e *exporter, authTLS, proxySSL bool) nginx {
 		cancel()
 		<-ended
 	})
-	fixture.Eventually(t, func() string {
+	await.Until(t, func() string {
 		select {
 		case <-ended:
 			log, _ := os.ReadFile(filepath.Join(dir, "error.log"))

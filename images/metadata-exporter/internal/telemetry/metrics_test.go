@@ -1,6 +1,7 @@
 package telemetry_test
 
 import (
+	"log/slog"
 	"context"
 	"errors"
 	"io"
@@ -10,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/lib/probes"
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 func TestProbesAndMetrics(t *testing.T) {
@@ -27,7 +28,7 @@ func TestProbesAndMetrics(t *testing.T) {
 	defer stop()
 	stopped := make(chan error, 1)
 	handler := probes.Handler(metrics.Registry, func() error { return notReady })
-	go func() { stopped <- probes.Serve(ctx, listener, handler, fixture.Log()) }()
+	go func() { stopped <- probes.Serve(ctx, listener, handler, slog.New(slog.DiscardHandler)) }()
 
 	get := func(path string) (int, string) {
 		t.Helper()
@@ -64,7 +65,7 @@ func TestProbesAndMetrics(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(fixture.Deadline):
+	case <-time.After(await.Deadline):
 		t.Fatal("the listener does not stop")
 	}
 }

@@ -1,6 +1,7 @@
 package watcher_test
 
 import (
+	"log/slog"
 	"context"
 	"net"
 	"os"
@@ -22,12 +23,14 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/lib/peers"
 )
 
 func newWatcherWithoutKey(peers watcher.Fetcher, client *fake.FakeDynamicClient) *watcher.Watcher {
 	return &watcher.Watcher{
 		Kind:   watcher.Federations,
-		Client: client, Namespace: v1alpha1.Namespace, Peers: peers, Metrics: telemetry.NewMetrics(), Log: fixture.Log(), Timing: quick(),
+		Client: client, Namespace: v1alpha1.Namespace, Peers: peers, Metrics: telemetry.NewMetrics(), Log: slog.New(slog.DiscardHandler), Timing: quick(),
 		Token: watcher.Signer{Dir: "/nonexistent", ClusterUUID: "uuid-a"}.Token,
 	}
 }
@@ -36,9 +39,9 @@ func newWatcherWithoutKey(peers watcher.Fetcher, client *fake.FakeDynamicClient)
 // server of cluster B through the real client, over TLS. Either proof of A's
 // identity is enough; the other is then a stranger's.
 func TestTwoExportersUnderstandEachOther(t *testing.T) {
-	a := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
-	stranger := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
-	for name, proves := range map[string]struct{ token, certificate fixture.Cluster }{
+	a := peerstest.NewPeer(t, "a")
+	stranger := peerstest.NewPeer(t, "a")
+	for name, proves := range map[string]struct{ token, certificate peerstest.Peer }{
 		"by token and certificate": {a, a},
 		"by token":                 {a, stranger},
 		"by certificate":           {stranger, a},
@@ -47,9 +50,9 @@ func TestTwoExportersUnderstandEachOther(t *testing.T) {
 	}
 }
 
-func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture.Cluster) {
+func joinTwo(t *testing.T, a peerstest.Peer, tokenKey string, certified peerstest.Peer) {
 	t.Helper()
-	b := fixture.NewCluster(t, "uuid-b", "cluster-b.local")
+	b := peerstest.NewPeer(t, "b")
 
 	configMap := &corev1.ConfigMap{Data: map[string]string{
 		documents.PublicKey: b.PublicJSON(t), documents.IngressGatewaysKey: `[{"address":"10.0.0.1","port":15443}]`,
@@ -65,7 +68,7 @@ func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture
 	registry := neighbours.New()
 	handler := server.NewHandler(server.Options{
 		Documents: published, Neighbours: registry, ClusterUUID: b.UUID,
-		Ready: func() error { return nil }, Metrics: telemetry.NewMetrics(), Log: fixture.Log(),
+		Ready: func() error { return nil }, Metrics: telemetry.NewMetrics(), Log: slog.New(slog.DiscardHandler),
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -75,14 +78,14 @@ func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture
 	certificate, key := fixture.CertificatePEM(t, "b", true)
 	writeFile(t, tlsDir, "tls.crt", certificate)
 	writeFile(t, tlsDir, "tls.key", key)
-	loaded, err := tlsfiles.LoadCertificate("TLS certificate", tlsDir, fixture.Log())
+	loaded, err := tlsfiles.LoadCertificate("TLS certificate", tlsDir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	serving, stopServing := context.WithCancel(context.Background())
 	defer stopServing()
 	go func() {
-		if err := server.Serve(serving, listener, handler, loaded, fixture.Log()); err != nil {
+		if err := server.Serve(serving, listener, handler, loaded, slog.New(slog.DiscardHandler)); err != nil {
 			t.Error(err)
 		}
 	}()
@@ -101,8 +104,8 @@ func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture
 	h := &home{t: t, client: newClient("", object), metrics: telemetry.NewMetrics(), stopped: make(chan struct{})}
 	watch := &watcher.Watcher{
 		Kind:   watcher.Federations,
-		Client: h.client, Namespace: v1alpha1.Namespace, Metrics: h.metrics, Log: fixture.Log(), Timing: quick(),
-		Peers: watcher.Presenter{Client: peer.NewClient(), Certificate: tlsfiles.WatchCertificate("client certificate", clientDir, fixture.Log())},
+		Client: h.client, Namespace: v1alpha1.Namespace, Metrics: h.metrics, Log: slog.New(slog.DiscardHandler), Timing: quick(),
+		Peers: watcher.Presenter{Client: peer.NewClient(), Certificate: tlsfiles.WatchCertificate("client certificate", clientDir, slog.New(slog.DiscardHandler))},
 		Token: watcher.Signer{Dir: authnDir, ClusterUUID: a.UUID}.Token,
 	}
 	watching, stop := context.WithCancel(context.Background())
@@ -117,9 +120,9 @@ func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture
 
 	// B does not know A yet: only its public document can be seen.
 	alone := h.waitWritten(func(value string) bool { return value != "" && !complete(value) })
-	entries := map[string]any{a.UUID: a.Entry("IstioFederation")}
-	registry.SetResources(fixture.Existing(entries))
-	if _, err := registry.Set([]byte(fixture.JSON(t, entries))); err != nil {
+	entries := map[string]peers.Entry{a.UUID: a.Entry("IstioFederation")}
+	registry.SetResources(peerstest.Existing(entries))
+	if _, err := registry.Set((peerstest.JSON(t, entries))); err != nil {
 		t.Fatal(err)
 	}
 	joined := h.waitWritten(complete)

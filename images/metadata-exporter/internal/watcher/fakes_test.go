@@ -18,12 +18,12 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/dynamic/fake"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 // fakePeer is a neighbour whose documents have tags and no content, for all
@@ -97,7 +97,7 @@ func (f *fakePeer) hold(ctx context.Context, key string) {
 
 func (f *fakePeer) waitHeld(t *testing.T, url, path string, want int) {
 	t.Helper()
-	fixture.Eventually(t, func() string {
+	await.Until(t, func() string {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if got := f.holding[url+path]; got != want {
@@ -198,7 +198,7 @@ func quick() watcher.Timing {
 
 func run(t *testing.T, peers watcher.Fetcher, timing watcher.Timing, client *fake.FakeDynamicClient) *home {
 	t.Helper()
-	return runLogging(t, peers, timing, client, fixture.Log())
+	return runLogging(t, peers, timing, client, slog.New(slog.DiscardHandler))
 }
 
 func runLogging(t *testing.T, peers watcher.Fetcher, timing watcher.Timing, client *fake.FakeDynamicClient, log *slog.Logger) *home {
@@ -226,7 +226,7 @@ func (h *home) end() {
 	h.stop()
 	select {
 	case <-h.stopped:
-	case <-time.After(fixture.Deadline):
+	case <-time.After(await.Deadline):
 		h.t.Error("the watcher does not stop")
 	}
 }
@@ -261,7 +261,7 @@ func (h *home) written() string {
 func (h *home) waitWritten(good func(value string) bool) string {
 	h.t.Helper()
 	var value string
-	fixture.Eventually(h.t, func() string {
+	await.Until(h.t, func() string {
 		if value = h.written(); !good(value) {
 			return fmt.Sprintf("%q is written", value)
 		}

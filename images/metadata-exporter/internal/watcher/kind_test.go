@@ -1,6 +1,7 @@
 package watcher_test
 
 import (
+	"log/slog"
 	"context"
 	"testing"
 
@@ -9,12 +10,12 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kubetesting "k8s.io/client-go/testing"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 func TestAPeerOfTheSameMeshIsAskedForItsOwnDocumentAndItsChangesAreTold(t *testing.T) {
@@ -29,7 +30,7 @@ func TestAPeerOfTheSameMeshIsAskedForItsOwnDocumentAndItsChangesAreTold(t *testi
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	watch := &watcher.Watcher{
-		Kind: watcher.Multiclusters, Client: client, Namespace: v1alpha1.Namespace, Peers: b, Metrics: metrics, Log: fixture.Log(), Timing: quick(),
+		Kind: watcher.Multiclusters, Client: client, Namespace: v1alpha1.Namespace, Peers: b, Metrics: metrics, Log: slog.New(slog.DiscardHandler), Timing: quick(),
 		Token: func(clusterUUID, scope string) (string, error) { return scope + " for " + clusterUUID, nil },
 	}
 	go func() { stopped <- watch.Run(ctx) }()
@@ -40,7 +41,7 @@ func TestAPeerOfTheSameMeshIsAskedForItsOwnDocumentAndItsChangesAreTold(t *testi
 		}
 	})
 
-	fixture.Eventually(t, func() string {
+	await.Until(t, func() string {
 		object, err := client.Resource(configMaps).Namespace(v1alpha1.Namespace).Get(ctx, "multicluster-revisions", metav1.GetOptions{})
 		if err != nil {
 			return err.Error()
