@@ -55,7 +55,7 @@ func allianceMetadata() hookruntime.Hook {
 		Config: sdk.HookConfig{
 			OnBeforeHelm: &sdk.OrderedConfig{Order: 20},
 			Queue:        "/modules/istio/alliance-metadata",
-			// A floor under another operator than ours, whose queues may lose events (docs/DEVELOPMENT.md, "Queues"):
+			// A floor under another operator than ours, whose queues may lose events (cmd/operator/internal/operator/queues.go):
 			// trust that was withdrawn must not last. It renews anchors, too.
 			Schedule: []sdk.ScheduleConfig{{Name: "every_minute", Crontab: "* * * * *"}},
 			Kubernetes: []sdk.KubernetesConfig{

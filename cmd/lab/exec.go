@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/visit"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/fabricexec"
 )
 
 // exitCodeError is the exit code of a command that ran for this one.
@@ -30,7 +30,7 @@ below host.lab lead to it. The command ends with this one.`,
 			if err != nil {
 				return err
 			}
-			code, err := visit.Run(resolved, args)
+			code, err := fabricexec.Run(resolved, args)
 			if err == nil && code != 0 {
 				err = exitCodeError(code)
 			}

@@ -15,9 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/cleaner"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/fabricexec"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/node"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/preflight"
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/visit"
 )
 
 // Exit codes.
@@ -30,7 +30,7 @@ const (
 // usageError is a mistake in how the command was called.
 type usageError struct{ error }
 
-// reported is an error that the person has been told of already.
+// reported is an error that the person has read already.
 type reported struct{ error }
 
 // errInterrupted is what a person's Ctrl-C, or SIGTERM, ends an unfinished command with.
@@ -38,7 +38,7 @@ var errInterrupted = errors.New("interrupted")
 
 func main() {
 	// Processes of a lab that are this program under another name.
-	if node.Main(os.Args) || cleaner.Main(os.Args) || preflight.Main(os.Args) || visit.Main(os.Args) {
+	if node.Main(os.Args) || cleaner.Main(os.Args) || preflight.Main(os.Args) || fabricexec.Main(os.Args) {
 		return
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -53,7 +53,7 @@ func main() {
 
 func exitCode(err error) int {
 	var usage usageError
-	var told reported
+	var known reported
 	var code exitCodeError
 	switch {
 	case err == nil:
@@ -65,7 +65,7 @@ func exitCode(err error) int {
 	case errors.As(err, &usage):
 		fmt.Fprintf(os.Stderr, "error: %v\n", err)
 		return exitUsage
-	case !errors.As(err, &told):
+	case !errors.As(err, &known):
 		fmt.Fprintf(os.Stderr, "error: %v\n", err)
 	}
 	return exitFailure

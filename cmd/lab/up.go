@@ -72,7 +72,7 @@ func logLibraries(dir string) (close func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the log of the lab's libraries: %w", err)
 	}
-	// klog has no other way to be told that errors are not for the screen either.
+	// klog has no other way to keep errors off the screen.
 	settings := flag.NewFlagSet("klog", flag.ContinueOnError)
 	klog.InitFlags(settings)
 	if err := settings.Set("stderrthreshold", "FATAL"); err != nil {

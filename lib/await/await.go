@@ -1,26 +1,67 @@
-// Package await is for tests that wait for a condition.
+// Package await waits until a condition holds, with a deadline. When it does not
+// hold in time, the error says what was missing last.
 package await
 
 import (
-	"testing"
+	"context"
+	"fmt"
 	"time"
 )
 
-// Deadline is how long a test waits for what should come within milliseconds.
-const Deadline = 10 * time.Second
+// The first wait between two looks at a condition, and the longest: each is twice as long as the one before.
+const (
+	shortest = 2 * time.Millisecond
+	longest  = 150 * time.Millisecond
+)
 
-// Until waits until condition returns an empty string, or fails with its last complaint.
-func Until(tb testing.TB, condition func() (complaint string)) {
-	tb.Helper()
-	deadline := time.Now().Add(Deadline)
-	for {
-		complaint := condition()
-		if complaint == "" {
-			return
+// Until returns nil as soon as condition is done. The condition returns what is
+// missing as long as it is not, or an error that ends the wait at once.
+func Until(ctx context.Context, timeout time.Duration, condition func(context.Context) (done bool, missing string, err error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not within %s", timeout))
+	defer cancel()
+	missing := ""
+	for pause := shortest; ; pause = min(2*pause, longest) {
+		done, now, err := condition(ctx)
+		if done || err != nil {
+			return err
 		}
-		if time.Now().After(deadline) {
-			tb.Fatalf("after %s: %s", Deadline, complaint)
+		if ctx.Err() == nil { // else it says only that there was no time left
+			missing = now
 		}
-		time.Sleep(2 * time.Millisecond) // between checks of the condition
+		select {
+		case <-ctx.Done():
+			if missing == "" {
+				return context.Cause(ctx)
+			}
+			return fmt.Errorf("%w; last: %s", context.Cause(ctx), missing)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// NotYet is a condition's answer when a request failed: that is no reason to stop waiting.
+func NotYet(err error) (done bool, missing string, stop error) { return false, err.Error(), nil }
+
+// Test is what Holds needs of a test.
+type Test interface {
+	Helper()
+	Context() context.Context
+	Fatalf(format string, values ...any)
+}
+
+// Holds fails the test unless condition returns an empty string within timeout;
+// else it returns what is missing. what names the expectation and may be empty.
+func Holds(t Test, timeout time.Duration, what string, condition func() (missing string)) {
+	t.Helper()
+	if what != "" {
+		what += ": "
+	}
+	// A cleanup waits as well: its test's context has ended by then.
+	err := Until(context.WithoutCancel(t.Context()), timeout, func(context.Context) (bool, string, error) {
+		missing := condition()
+		return missing == "", missing, nil
+	})
+	if err != nil {
+		t.Fatalf("%s%v", what, err)
 	}
 }

@@ -19,7 +19,6 @@ import (
 	kubetesting "k8s.io/client-go/testing"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
-	"github.com/deckhouse-mesh/istio/lib/await"
 	"github.com/deckhouse-mesh/istio/lib/informer"
 	"github.com/deckhouse-mesh/istio/lib/logtest"
 	"github.com/deckhouse-mesh/istio/lib/peers"
@@ -71,7 +70,7 @@ func start(t *testing.T, client *fake.Clientset, resources *peerstest.Resources,
 			if err != nil {
 				t.Errorf("Run() = %v", err)
 			}
-		case <-time.After(await.Deadline):
+		case <-time.After(peerstest.Deadline):
 			t.Error("the syncer does not stop")
 		}
 	})
@@ -81,7 +80,7 @@ func start(t *testing.T, client *fake.Clientset, resources *peerstest.Resources,
 // awaitPeers waits until those clusters are the peers with rights, and no others.
 func (s syncing) awaitPeers(t *testing.T, want ...peerstest.Peer) {
 	t.Helper()
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		now := s.registry.Current()
 		if err := s.Ready(); err != nil {
 			return err.Error()
@@ -100,7 +99,7 @@ func (s syncing) awaitPeers(t *testing.T, want ...peerstest.Peer) {
 
 func (s syncing) awaitInvalid(t *testing.T, want float64) {
 	t.Helper()
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if got := testutil.ToFloat64(s.invalid); got != want {
 			return fmt.Sprintf("the metric of invalid sources is %v, want %v", got, want)
 		}
@@ -110,7 +109,7 @@ func (s syncing) awaitInvalid(t *testing.T, want float64) {
 
 func (s syncing) awaitLog(t *testing.T, text string) {
 	t.Helper()
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if !strings.Contains(s.logs.String(), text) {
 			return fmt.Sprintf("%q is not logged:\n%s", text, s.logs)
 		}
@@ -211,7 +210,7 @@ func TestNotReadyUntilTheExistingResourcesAreKnown(t *testing.T) {
 	resources.Fail(errors.New("forbidden by RBAC"))
 	s := start(t, fake.NewClientset(accepting(t, b, c)), resources)
 	s.awaitLog(t, "no peer has rights before the first list")
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if err := s.Ready(); err == nil || !strings.Contains(err.Error(), "waiting for the first list of istio") || !strings.Contains(err.Error(), "forbidden by RBAC") {
 			return fmt.Sprintf("Ready() = %v", err)
 		}
@@ -231,7 +230,7 @@ func TestNotReadyUntilTheSecretWasLookedFor(t *testing.T) {
 		return true, nil, errors.New("forbidden by RBAC")
 	})
 	s := start(t, client, peerstest.NewResources(t, b.Resource(federationKind)))
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if err := s.Ready(); err == nil || !strings.Contains(err.Error(), "Secret") || !strings.Contains(err.Error(), "forbidden by RBAC") {
 			return fmt.Sprintf("Ready() = %v", err)
 		}

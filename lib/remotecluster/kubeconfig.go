@@ -1,12 +1,17 @@
 // Package remotecluster makes the kubeconfigs with which this cluster's istiods
 // read the APIs of peers, through the peers' API proxies.
 //
-// istiod (pkg/kube/multicluster) compares a kubeconfig with the previous one byte
-// by byte. When it differs, istiod reads the whole remote cluster again, and some
-// patch releases then read no remote cluster until they are restarted
-// (istioversion.NeedsRestartOnReplacedKubeconfig). So a kubeconfig changes as
-// rarely as its credentials allow, all of them at the same time, and records
-// that it has replaced another (Replaced).
+// istiod (pkg/kube/multicluster, secretcontroller.go and component.go) compares a
+// kubeconfig with the previous one by its SHA-256. When it differs, istiod reads the
+// whole remote cluster again: it builds a new registry, waits until that has synced,
+// and ends the previous one. Some patch releases then read no remote cluster until
+// they are restarted (istioversion.NeedsRestartOnReplacedKubeconfig): 1.29.0 to
+// 1.29.2 wait in prev.Client.Shutdown() for informers that only closing the previous
+// registry would end, which comes after. Measured on 1.29.1: the cluster is `closed`
+// in /debug/clusterz for good, its endpoints stay as they were, and no other remote
+// Secret is read; deleting a Secret and creating it again works (1 ms and 98 ms).
+// So a kubeconfig changes as rarely as its credentials allow, all of them at the same
+// time, and records that it has replaced another (Replaced).
 package remotecluster
 
 import (

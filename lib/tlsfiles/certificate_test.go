@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 )
 
 func write(t *testing.T, file, text string) {
@@ -23,7 +23,7 @@ func write(t *testing.T, file, text string) {
 // authority is a certificate of that common name, and its key.
 func authority(t *testing.T, name string) (certificate, key string) {
 	t.Helper()
-	made := certtest.NewRoot(t, name, time.Now())
+	made := certtest.NewRoot(name, time.Now())
 	return made.PEM(), made.KeyPEM(t)
 }
 

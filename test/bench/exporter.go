@@ -47,7 +47,7 @@ func measureExporter(ctx context.Context, c *cluster, todo plan) (*published, er
 	if err != nil {
 		return nil, err
 	}
-	progress("publishing %d Services, joining %d peers", todo.Published, todo.Waiters)
+	progress("publishing %d Services, adding %d peers", todo.Published, todo.Waiters)
 	if err := c.publishMany(ctx, todo.Published); err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ type importing struct {
 	meters  []*meter // of operator and exporter
 }
 
-// measureImport joins so many peers, with so many services altogether, to a new
+// measureImport adds so many peers, with so many services altogether, to a new
 // cluster, and publishes one more Service again and again.
 func measureImport(ctx context.Context, c *cluster, services, peers, tries int) (*imported, error) {
 	row := importing{imported: &imported{Services: services, Peers: peers}, cluster: c}
@@ -160,7 +160,7 @@ func (c *cluster) federate(ctx context.Context, peers []*fakePeer) error {
 	return nil
 }
 
-// start joins the peers and waits for all their services.
+// start adds the peers and waits for all their services.
 func (r *importing) start(ctx context.Context) error {
 	progress("cold start: %d services of %d peers", r.Services, r.Peers)
 	waiting, cancel := context.WithTimeout(ctx, coldStartTimeout)

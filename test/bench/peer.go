@@ -1,17 +1,11 @@
 package main
 
 import (
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -25,6 +19,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/ca"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
@@ -95,10 +90,6 @@ func newFakePeer(name string, services int) (*fakePeer, error) {
 // listen where the cluster's Pods reach the peer.
 func (p *fakePeer) listen(handler http.Handler) error {
 	address := os.Getenv(addressVariable)
-	certificate, err := newCertificate(address)
-	if err != nil {
-		return err
-	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
 	if err != nil {
 		return fmt.Errorf("listen for %s at the fabric's address (%s): %w", p.name, addressVariable, err)
@@ -107,28 +98,9 @@ func (p *fakePeer) listen(handler http.Handler) error {
 	_ = p.server.Listener.Close()
 	p.server.Listener = listener
 	p.server.EnableHTTP2 = true
-	p.server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*certificate}}
+	p.server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certtest.NewRoot("bench", time.Now()).Server(time.Now(), address)}}
 	p.server.StartTLS()
 	return nil
-}
-
-// newCertificate of a server at the IP address, signed by itself.
-func newCertificate(address string) (*tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("make a key: %w", err)
-	}
-	now := time.Now()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "bench"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
-		IPAddresses: []net.IP{net.ParseIP(address)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	encoded, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return nil, fmt.Errorf("make a certificate: %w", err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{encoded}, PrivateKey: key}, nil
 }
 
 // close ends held answers, too.
@@ -199,7 +171,7 @@ func serve(w http.ResponseWriter, r *http.Request, current func() served) {
 	_, _ = w.Write(document.body)
 }
 
-// federation is the resource that joins the peer.
+// federation is the resource of the peer.
 func (p *fakePeer) federation() map[string]any {
 	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.server.TLS.Certificates[0].Certificate[0]})
 	return map[string]any{

@@ -96,7 +96,7 @@ func startWays(ctx context.Context, cluster *guarded.Cluster) (_ []way, stop fun
 	}
 	return []way{
 			{name: "direct", config: account},
-			{name: "api-proxy", config: proxy.Neighbour, process: process(proxy.PID)},
+			{name: "api-proxy", config: proxy.Peer, process: process(proxy.PID)},
 			kubectl,
 		}, func() {
 			stopKubectl()

@@ -40,7 +40,7 @@ func federationThatOffers(name, host string) *unstructured.Unstructured {
 	}}}})
 }
 
-func TestWhichHopAWriteIs(t *testing.T) {
+func TestAWriteMarksItsHop(t *testing.T) {
 	for name, test := range map[string]struct {
 		note func(*crossing)
 		want []hop
@@ -81,7 +81,7 @@ func TestWhichHopAWriteIs(t *testing.T) {
 	}
 }
 
-func TestATimelineKeepsTheFirstTimeOfEachHop(t *testing.T) {
+func TestATimelineRetainsTheFirstTimeOfEachHop(t *testing.T) {
 	line, begun := newTimeline(), time.Now()
 	line.pass(entryHop, begun.Add(-time.Second))
 	line.restart()
@@ -114,7 +114,7 @@ func TestATimelineSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestCallsPassHopsWhenTheyEndOtherwiseThanBefore(t *testing.T) {
+func TestCallsMarkAHopWhenTheirOutcomeChanges(t *testing.T) {
 	unknown := call{Error: "the name is not known"}
 	begun := time.Now()
 	c := &calls{timeline: newTimeline(), changed: make(chan struct{}), before: &unknown}
@@ -127,7 +127,7 @@ func TestCallsPassHopsWhenTheyEndOtherwiseThanBefore(t *testing.T) {
 	}
 }
 
-func TestHowCallsEndWithoutTheServiceIsSettledWhenTheyHaveForAWhile(t *testing.T) {
+func TestTheOutcomeWithoutTheServiceIsKnownAfterAWhile(t *testing.T) {
 	c := &calls{timeline: newTimeline(), changed: make(chan struct{})}
 	c.note(call{Status: 200, Ended: time.Now().Add(-time.Hour)})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
@@ -153,7 +153,7 @@ func TestTheDemonstrationsManifestsCanBeRendered(t *testing.T) {
 	}
 }
 
-func TestTimesOfHopsAreThoseSinceTheOneBefore(t *testing.T) {
+func TestTheTimeOfAHopIsCountedFromTheHopBefore(t *testing.T) {
 	trip := map[hop]time.Duration{}
 	for index, hop := range hops {
 		trip[hop] = time.Duration(index*index) * time.Second
@@ -191,7 +191,7 @@ func TestTheKubeletsSummaryIsReadByPodAndContainer(t *testing.T) {
 	}
 }
 
-func TestWhatAContainerUsesBeyondRest(t *testing.T) {
+func TestTheUsageAtRestIsSubtracted(t *testing.T) {
 	used := usage{CPU: 5 * time.Second, Over: 20 * time.Second}
 	if got := used.perSecond(); got != 250*time.Millisecond {
 		t.Errorf("%s a second", got)

@@ -29,7 +29,7 @@ const (
 // a person to, up to the moment when both CAs have signed certificates that are
 // in use. The rest takes the five minutes that istiod is given to see both roots.
 func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
-	awaitJoined(t)
+	awaitPeers(t)
 	suite.b.installEveryVersion(t)
 	namespace := suite.b.namespace(t)
 	former := suite.b.caInUse(t)
@@ -43,7 +43,7 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 	t.Cleanup(func() {
 		// The new CA stays in use; only the settings go back to what other tests expect.
 		suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"ca": nil}})
-		awaitJoined(t)
+		awaitPeers(t)
 	})
 
 	// First everybody gets the new root, and the former CA signs.
@@ -101,7 +101,7 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 		revision := map[string]string{"istio.io/rev": version.Revision()}
 		suite.b.awaitRevision(t, newPod(namespace, "client", revision, nil), version.Revision())
 	}
-	awaitJoined(t)
+	awaitPeers(t)
 }
 
 // certifyByEach has every version's istiod sign a certificate for the namespace's default ServiceAccount.

@@ -30,7 +30,7 @@ func upgradeByCanary(t *testing.T, present, next istioversion.Version) {
 	t.Cleanup(func() { // the last one, when the settings are again as they were
 		suite.a.awaitMesh(t, defaultIstio())
 		eventually(t, scheduled, "istiod "+present.Version+" goes", func() string { return suite.a.gone(present) })
-		awaitJoined(t)
+		awaitPeers(t)
 	})
 	suite.a.reconfigure(t, map[string]any{"globalVersion": present.Version})
 	suite.a.awaitMesh(t, present)

@@ -18,7 +18,7 @@ import (
 // cluster's connections to every database outside. Sidecars with DNS capture,
 // which the mesh configuration switches on, know it by an address that istiod makes up.
 func TestAPeersTCPPortCapturesNobodyElsesConnections(t *testing.T) {
-	awaitJoined(t)
+	awaitPeers(t)
 	suite.a.awaitMesh(t, defaultIstio())
 	namespace := suite.a.labelled(t, inMesh)
 	pod := suite.a.run(t, newPod(namespace, "client", nil, nil))

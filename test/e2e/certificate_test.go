@@ -91,7 +91,7 @@ func TestAWorkloadsCertificateProvesItsServiceAccount(t *testing.T) {
 	}
 }
 
-func TestNobodyGetsACertificateWithoutAProperToken(t *testing.T) {
+func TestIstiodIssuesNoCertificateWithoutAValidToken(t *testing.T) {
 	suite.a.awaitMesh(t, defaultIstio())
 	namespace, elsewhere := suite.a.namespace(t), suite.b.namespace(t)
 	for name, token := range map[string]string{

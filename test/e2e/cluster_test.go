@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 const (
@@ -93,17 +94,7 @@ func (c *cluster) described(t *testing.T) clusterDescription {
 // eventually waits until the condition says nothing is missing any more.
 func eventually(t *testing.T, timeout time.Duration, what string, condition func() (missing string)) {
 	t.Helper()
-	deadline := time.Now().Add(timeout)
-	for {
-		missing := condition()
-		if missing == "" {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s; last: %s", timeout, what, missing)
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
+	await.Holds(t, timeout, what, condition)
 }
 
 // condition of an IstioFederation.
@@ -142,8 +133,8 @@ func (c *cluster) awaitReady(t *testing.T, federation string, timeout time.Durat
 	})
 }
 
-// awaitJoined waits until both clusters of the lab work together, as every test may expect and must leave them.
-func awaitJoined(t *testing.T) {
+// awaitPeers waits until the two clusters of the lab report each other ready, as every test may expect and must leave them.
+func awaitPeers(t *testing.T) {
 	t.Helper()
 	suite.a.awaitReady(t, suite.b.name, scheduled)
 	suite.b.awaitReady(t, suite.a.name, scheduled)

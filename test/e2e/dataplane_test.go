@@ -24,7 +24,7 @@ type crossing struct {
 // newCrossing runs both Pods; the Service is not published yet.
 func newCrossing(t *testing.T) *crossing {
 	t.Helper()
-	awaitJoined(t)
+	awaitPeers(t)
 	suite.a.awaitMesh(t, defaultIstio())
 	suite.b.awaitMesh(t, defaultIstio())
 	here, there := suite.a.labelled(t, inMesh), suite.b.labelled(t, inMesh)
@@ -51,11 +51,11 @@ func (c *crossing) answered() func(answer) string {
 	return between(c.clientIdentity, c.serverIdentity, c.server.Name)
 }
 
-// visits the server as the client would, with a certificate that the client's CA has signed.
-func (c *crossing) visits(t *testing.T) visit {
+// clientCall calls the server as the client would, with a certificate that the client's CA has signed.
+func (c *crossing) clientCall(t *testing.T) gatewayCall {
 	t.Helper()
 	certificate := suite.a.certify(t, defaultIstio(), c.client.Namespace).TLS()
-	return visitHost(c.host, &certificate)
+	return callHost(c.host, &certificate)
 }
 
 // TestTheFirstRequestIsAnsweredSoonAfterTheLabel logs the times it sees; how
@@ -78,21 +78,21 @@ func TestAFederatedServiceIsReachedThroughThePeersGateway(t *testing.T) {
 	c.publish(t)
 	suite.a.awaitAnswer(t, "connections to its TCP port are answered by the server", c.client, rawURL(c.host), by(c.server.Name))
 
-	address, visitor := suite.b.gatewayAddress(t), c.visits(t)
-	if missing := visitor.through(address).accepted(c.clientIdentity, c.serverIdentity, c.server.Name); missing != "" {
+	address, call := suite.b.gatewayAddress(t), c.clientCall(t)
+	if missing := call.through(address).accepted(c.clientIdentity, c.serverIdentity, c.server.Name); missing != "" {
 		t.Fatalf("a caller with the client's certificate is not let in: %s", missing)
 	}
-	for name, change := range map[string]func(*visit){
-		"what is not mutual TLS of the mesh": func(v *visit) { v.alpn = "h2" },
-		"what is for a Service of another domain": func(v *visit) {
+	for name, change := range map[string]func(*gatewayCall){
+		"what is not mutual TLS of the mesh": func(v *gatewayCall) { v.alpn = "h2" },
+		"what is for a Service of another domain": func(v *gatewayCall) {
 			v.sni = mesh.PassthroughSNI(443, "kubernetes.default.svc."+suite.a.described(t).ClusterDomain)
 		},
-		"what is for no Service":                   func(v *visit) { v.sni = "www.example.com" },
-		"what is for a port the Service lacks":     func(v *visit) { v.sni = mesh.PassthroughSNI(81, c.host) },
-		"what is for the Service's name by itself": func(v *visit) { v.sni = c.host },
+		"what is for no Service":                   func(v *gatewayCall) { v.sni = "www.example.com" },
+		"what is for a port the Service lacks":     func(v *gatewayCall) { v.sni = mesh.PassthroughSNI(81, c.host) },
+		"what is for the Service's name by itself": func(v *gatewayCall) { v.sni = c.host },
 	} {
 		t.Run("which does not pass on "+name, func(t *testing.T) {
-			other := visitor
+			other := call
 			change(&other)
 			if met := other.through(address); met.passedOn() || met.err == nil {
 				t.Errorf("it is passed on to %q and answered with %s (%v)", met.server, met.answer, met.err)
@@ -104,9 +104,9 @@ func TestAFederatedServiceIsReachedThroughThePeersGateway(t *testing.T) {
 func TestRequestsBetweenClustersNeedBothFederations(t *testing.T) {
 	c := newCrossing(t)
 	c.publish(t)
-	address, visitor := suite.b.gatewayAddress(t), c.visits(t)
+	address, call := suite.b.gatewayAddress(t), c.clientCall(t)
 	letIn := func() string {
-		return visitor.through(address).accepted(c.clientIdentity, c.serverIdentity, c.server.Name)
+		return call.through(address).accepted(c.clientIdentity, c.serverIdentity, c.server.Name)
 	}
 
 	restore := suite.a.setAside(t, suite.b.name)
@@ -121,7 +121,7 @@ func TestRequestsBetweenClustersNeedBothFederations(t *testing.T) {
 
 	restore = suite.b.setAside(t, suite.a.name)
 	eventually(t, prompt, "the server rejects the client's certificate without its own cluster's IstioFederation", func() string {
-		return visitor.through(address).rejected(c.serverIdentity)
+		return call.through(address).rejected(c.serverIdentity)
 	})
 	// Envoy ends connections from before when their listener has changed and its drain time has passed.
 	eventually(t, restarted, "the client's requests fail", func() string { return suite.a.isRejected(c.client, webURL(c.host)) })
@@ -131,21 +131,21 @@ func TestRequestsBetweenClustersNeedBothFederations(t *testing.T) {
 }
 
 // TestStrangersAreRejectedByTheServerItself: the gateway has no key and passes
-// on what names a Service; who comes in is for the server's sidecar to decide.
+// on what names a Service; the server's sidecar decides which callers it admits.
 func TestStrangersAreRejectedByTheServerItself(t *testing.T) {
 	c := newCrossing(t)
 	suite.b.label(t, c.namespace, "server", true)
 	stranger := newFakePeer(t, "stranger.example")
 	address := suite.b.gatewayAddress(t)
-	for name, visitor := range map[string]visit{
-		"without a certificate":                                  visitHost(c.host, nil),
-		"with one of a foreign root, for an identity of its own": visitHost(c.host, forge(t, stranger.authority, "spiffe://stranger.example/ns/shop/sa/api")),
-		"with one of a foreign root, for the client's identity":  visitHost(c.host, forge(t, stranger.authority, c.clientIdentity)),
-		"with one of a foreign root, for the server's identity":  visitHost(c.host, forge(t, stranger.authority, c.serverIdentity)),
+	for name, call := range map[string]gatewayCall{
+		"without a certificate":                                  callHost(c.host, nil),
+		"with one of a foreign root, for an identity of its own": callHost(c.host, forge(t, stranger.authority, "spiffe://stranger.example/ns/shop/sa/api")),
+		"with one of a foreign root, for the client's identity":  callHost(c.host, forge(t, stranger.authority, c.clientIdentity)),
+		"with one of a foreign root, for the server's identity":  callHost(c.host, forge(t, stranger.authority, c.serverIdentity)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			eventually(t, prompt, "the server rejects it", func() string {
-				met := visitor.through(address)
+				met := call.through(address)
 				if met.err != nil {
 					t.Logf("rejected with: %v", met.err)
 				}
@@ -159,7 +159,7 @@ func TestStrangersAreRejectedByTheServerItself(t *testing.T) {
 // it likes here, try to be others: as a caller in the eyes of a server of this
 // cluster, and as a server in those of a client. Both are Envoys.
 func TestAPeersCAIsTrustedForItsOwnDomainOnly(t *testing.T) {
-	awaitJoined(t)
+	awaitPeers(t)
 	suite.a.awaitMesh(t, defaultIstio())
 	namespace := suite.a.labelled(t, inMesh)
 	client, server := suite.a.run(t, newPod(namespace, "client", nil, nil)), suite.a.run(t, newPod(namespace, "server", nil, nil))
@@ -191,9 +191,9 @@ func TestAPeersCAIsTrustedForItsOwnDomainOnly(t *testing.T) {
 	}
 	for name, test := range cases {
 		t.Run("as a caller with "+name, func(t *testing.T) {
-			visitor := visitHost(host, forge(t, peer.authority, test.names...))
+			call := callHost(host, forge(t, peer.authority, test.names...))
 			eventually(t, prompt, "the server decides about it", func() string {
-				met := visitor.through(address)
+				met := call.through(address)
 				if test.accepted {
 					return met.accepted(identity, own, server.Name)
 				}
@@ -217,7 +217,7 @@ func TestAPeersCAIsTrustedForItsOwnDomainOnly(t *testing.T) {
 		eventually(t, prompt, "the client rejects the server", func() string { return rejectsServer(client, peer, entrance, before) })
 	})
 
-	genuine := visitHost(host, forge(t, peer.authority, identity))
+	genuine := callHost(host, forge(t, peer.authority, identity))
 	if missing := genuine.through(address).accepted(identity, own, server.Name); missing != "" {
 		t.Fatalf("the peer is not let in before its IstioFederation is deleted: %s", missing)
 	}

@@ -11,12 +11,12 @@ import (
 )
 
 func TestADeletedFederationTakesItsRightsAwayWithoutTheOperator(t *testing.T) {
-	awaitJoined(t)
-	byToken := visitor{token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}
-	byCertificate := visitor{certificate: suite.a.clientCertificate(t)}
+	awaitPeers(t)
+	byToken := caller{token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}
+	byCertificate := caller{certificate: suite.a.clientCertificate(t)}
 	t.Cleanup(func() {
 		byCertificate.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusUnauthorized)
-		awaitJoined(t)
+		awaitPeers(t)
 	})
 	suite.b.reconfigure(t, map[string]any{"alliance": map[string]any{
 		"metadataEndpoint": map[string]any{"clientCertificates": "Passthrough"},

@@ -35,7 +35,7 @@ func TestTheAPIServerAcceptsEveryRenderedObject(t *testing.T) {
 
 	for name, document := range map[string]string{
 		"with no setting":          "{}",
-		"joined in both ways":      "{federation: {enabled: true}, multicluster: {enabled: true}, highAvailability: true}",
+		"peers of both kinds":      "{federation: {enabled: true}, multicluster: {enabled: true}, highAvailability: true}",
 		"entered by a node port":   "{federation: {enabled: true}, alliance: {ingressGateway: {inlet: NodePort, nodePort: {port: 30443}}}}",
 		"scaled by load":           "{controlPlane: {replicasManagement: {mode: HPA, hpa: {minReplicas: 2, maxReplicas: 5, metrics: [{type: CPU, targetAverageUtilization: 80}]}}}}",
 		"with fixed resources":     "{controlPlane: {replicasManagement: {mode: Static, static: {replicas: 3}}, resourcesManagement: {mode: Static, static: {requests: {cpu: 100m, memory: 256Mi}, limits: {cpu: '1', memory: 1Gi}}}}}",

@@ -15,7 +15,7 @@ import (
 )
 
 func TestDeletingAFederationRemovesWhatCameFromItAndNothingElse(t *testing.T) {
-	awaitJoined(t)
+	awaitPeers(t)
 	namespace := suite.b.namespace(t)
 	kept := suite.b.publish(t, namespace, "web")
 	peer := newFakePeer(t, "leaving.example")

@@ -5,14 +5,10 @@ package e2e
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/url"
@@ -24,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/test/mesh"
 )
 
@@ -50,15 +47,15 @@ func (c *cluster) gatewayAddress(t *testing.T) string {
 	return ""
 }
 
-// visit is a call of a Service through the gateway by a program that is no proxy of Istio's.
-type visit struct {
+// gatewayCall is a call of a Service through the gateway by a program that is no proxy of Istio's.
+type gatewayCall struct {
 	// sni and alpn are what the gateway decides by.
 	sni, alpn string
 	// certificate that it shows; nil for none.
 	certificate *tls.Certificate
 }
 
-// encounter is how a visit ended.
+// encounter is how a call ended.
 type encounter struct {
 	// server is the identity whose certificate the server has shown, which the
 	// caller has not yet verified; empty when the handshake failed before that.
@@ -67,15 +64,15 @@ type encounter struct {
 	err    error
 }
 
-// visitHost is a call of the HTTP port of a Service.
-func visitHost(host string, certificate *tls.Certificate) visit {
-	return visit{sni: mesh.PassthroughSNI(80, host), alpn: meshALPN, certificate: certificate}
+// callHost is a call of the HTTP port of a Service.
+func callHost(host string, certificate *tls.Certificate) gatewayCall {
+	return gatewayCall{sni: mesh.PassthroughSNI(80, host), alpn: meshALPN, certificate: certificate}
 }
 
 // through the gateway at the address, on a connection of its own. The request is for HTTP.
-func (v visit) through(address string) (met encounter) {
+func (c gatewayCall) through(address string) (met encounter) {
 	configuration := &tls.Config{
-		MinVersion: tls.VersionTLS12, ServerName: v.sni, NextProtos: []string{v.alpn},
+		MinVersion: tls.VersionTLS12, ServerName: c.sni, NextProtos: []string{c.alpn},
 		// Neither names nor system roots count in a mesh; tests look at the identity.
 		InsecureSkipVerify: true,
 		VerifyPeerCertificate: func(presented [][]byte, _ [][]*x509.Certificate) error {
@@ -86,9 +83,9 @@ func (v visit) through(address string) (met encounter) {
 			return err
 		},
 	}
-	if v.certificate != nil {
+	if c.certificate != nil {
 		// Whatever authorities the server names.
-		configuration.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return v.certificate, nil }
+		configuration.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.certificate, nil }
 	}
 	connection, err := (&tls.Dialer{NetDialer: &net.Dialer{Timeout: requestTimeout}, Config: configuration}).Dial("tcp", address)
 	if err != nil {
@@ -103,7 +100,7 @@ func (v visit) through(address string) (met encounter) {
 
 // ask for HTTP on a connection. With TLS 1.3 a caller learns only here that the server rejects it.
 func ask(connection net.Conn) (answer, error) {
-	if _, err := io.WriteString(connection, "GET / HTTP/1.1\r\nHost: visited\r\nConnection: close\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(connection, "GET / HTTP/1.1\r\nHost: server\r\nConnection: close\r\n\r\n"); err != nil {
 		return answer{}, err
 	}
 	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
@@ -119,7 +116,7 @@ func ask(connection net.Conn) (answer, error) {
 	return got, err
 }
 
-// accepted says what is missing for a visit that a Pod of the server's identity has answered.
+// accepted says what is missing for a call that a Pod of the server's identity has answered.
 func (e encounter) accepted(caller, server, pod string) (missing string) {
 	switch {
 	case e.err != nil:
@@ -130,7 +127,7 @@ func (e encounter) accepted(caller, server, pod string) (missing string) {
 	return ""
 }
 
-// rejected says what is missing for a visit that the server, which has shown its own identity, has not let in.
+// rejected says what is missing for a call that the server, which has shown its own identity, has rejected.
 func (e encounter) rejected(server string) (missing string) {
 	switch {
 	case e.err == nil:
@@ -141,38 +138,22 @@ func (e encounter) rejected(server string) (missing string) {
 	return ""
 }
 
-// passedOn tells whether the gateway passed the visit on to any server.
+// passedOn reports whether the gateway passed the call on to any server.
 func (e encounter) passedOn() bool { return e.server != "" }
 
 // forge has an authority sign a certificate with these names, whatever they
 // are: URIs, or with "DNS:" or "email:" before them names of that type.
 func forge(t *testing.T, authority ca.Bundle, names ...string) *tls.Certificate {
 	t.Helper()
-	pair, err := tls.X509KeyPair([]byte(authority.Cert), []byte(authority.Key))
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(workloadTTL),
-		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	for _, name := range names {
-		addName(t, template, name)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, pair.Leaf, key.Public(), pair.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Certificate{PrivateKey: key, Leaf: leaf, Certificate: [][]byte{leaf.Raw}}
+	now := time.Now()
+	forged := certtest.Load(authority.Cert, authority.Key).Leaf(now, certtest.Until(now.Add(workloadTTL)),
+		certtest.For(x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth),
+		func(template *x509.Certificate) {
+			for _, name := range names {
+				addName(t, template, name)
+			}
+		})
+	return &forged
 }
 
 func addName(t *testing.T, template *x509.Certificate, name string) {

@@ -18,7 +18,7 @@ import (
 const hostileMemory = 600 << 20
 
 func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
-	awaitJoined(t)
+	awaitPeers(t)
 	namespace := suite.b.namespace(t)
 	suite.a.awaitSettled(t, suite.b.publish(t, namespace, "web"))
 	before := suite.a.learnedFrom(t, suite.b)
@@ -138,7 +138,7 @@ func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() {
-		awaitJoined(t)
+		awaitPeers(t)
 		if after := suite.a.entriesOf(t, namespace); !maps.Equal(entries, after) {
 			t.Errorf("ServiceEntries changed: %v became %v", entries, after)
 		}
@@ -195,7 +195,7 @@ func servePadding(length int) http.HandlerFunc {
 // TestAPeerThatNeverAnswersDelaysNobodyElse: a connection that is accepted and
 // then silent must not hold up the other peers.
 func TestAPeerThatNeverAnswersDelaysNobodyElse(t *testing.T) {
-	awaitJoined(t)
+	awaitPeers(t)
 	released := make(chan struct{})
 	silent := newFakePeer(t, "silent.example")
 	t.Cleanup(func() { close(released) })

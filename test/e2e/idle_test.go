@@ -24,7 +24,7 @@ const (
 // the tests that change things in it and beside those in labs of their own.
 func TestWhenNothingChangesNothingIsWritten(t *testing.T) {
 	t.Parallel()
-	awaitJoined(t)
+	awaitPeers(t)
 	namespace := suite.b.namespace(t)
 	suite.a.awaitImported(t, suite.b.publish(t, namespace, "web"), prompt)
 	// Versions of Istio that other tests installed go when nothing uses them any more.

@@ -21,12 +21,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-// visitor calls a cluster's metadata endpoint from outside.
-type visitor struct {
+// caller calls a cluster's metadata endpoint from outside.
+type caller struct {
 	// certificate that it shows when it is asked for one, nil for none.
 	certificate *tls.Certificate
 	token       string
@@ -35,7 +35,7 @@ type visitor struct {
 }
 
 // get asks for a document and returns the status and the certificate with which TLS is terminated.
-func (v visitor) get(t *testing.T, of *cluster, path string) (status int, server *x509.Certificate, err error) {
+func (v caller) get(t *testing.T, of *cluster, path string) (status int, server *x509.Certificate, err error) {
 	t.Helper()
 	described := of.described(t)
 	ca, err := os.ReadFile(described.MetadataCA)
@@ -82,8 +82,8 @@ func (v visitor) get(t *testing.T, of *cluster, path string) (status int, server
 	return response.StatusCode, response.TLS.PeerCertificates[0], nil
 }
 
-// awaitStatus waits until the visitor gets that status.
-func (v visitor) awaitStatus(t *testing.T, of *cluster, path string, want int) {
+// awaitStatus waits until the caller gets that status.
+func (v caller) awaitStatus(t *testing.T, of *cluster, path string, want int) {
 	t.Helper()
 	eventually(t, restarted, fmt.Sprintf("%s answers %d", path, want), func() string {
 		if status, _, err := v.get(t, of, path); err != nil || status != want {
@@ -141,7 +141,7 @@ func asHeader(certificate *tls.Certificate) string {
 }
 
 func TestMetadataIsServedByTheIngressThatTheModuleRenders(t *testing.T) {
-	awaitJoined(t)
+	awaitPeers(t)
 	ingress := suite.b.metadataIngress(t)
 	eventually(t, prompt, "the controller publishes its address", func() string {
 		if ingress = suite.b.metadataIngress(t); len(ingress.Status.LoadBalancer.Ingress) != 1 || ingress.Status.LoadBalancer.Ingress[0].IP == "" {
@@ -154,14 +154,14 @@ func TestMetadataIsServedByTheIngressThatTheModuleRenders(t *testing.T) {
 		t.Fatal(err)
 	}
 	own, _ := pem.Decode(secret.Data["tls.crt"])
-	status, server, err := visitor{}.get(t, suite.b, metadata.PublicPath)
+	status, server, err := caller{}.get(t, suite.b, metadata.PublicPath)
 	if err != nil || status != http.StatusOK {
 		t.Fatalf("status %d (%v)", status, err)
 	}
 	if !bytes.Equal(server.Raw, own.Bytes) {
 		t.Errorf("the certificate of %s is shown, not that of the Ingress", server.Subject)
 	}
-	if status, _, err := (visitor{}).get(t, suite.b, "../elsewhere"); err != nil || status != http.StatusNotFound {
+	if status, _, err := (caller{}).get(t, suite.b, "../elsewhere"); err != nil || status != http.StatusNotFound {
 		t.Errorf("a path that is not in the Ingress: status %d (%v)", status, err)
 	}
 	namespace := suite.b.namespace(t)
@@ -191,74 +191,74 @@ func (c *cluster) hasRouted(t *testing.T, ingress *networkingv1.Ingress, path st
 	return false
 }
 
-func TestWhereTheControllerTerminatesTLSATokenCountsAndACertificateDoesNot(t *testing.T) {
-	awaitJoined(t)
+func TestOnlyATokenIsProofWhenTheControllerTerminatesTLS(t *testing.T) {
+	awaitPeers(t)
 	certificate := suite.a.clientCertificate(t)
 	for name, test := range map[string]struct {
-		visitor visitor
-		want    int
+		caller caller
+		want   int
 	}{
-		"a token":                         {visitor{token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}, http.StatusOK},
-		"nothing":                         {visitor{}, http.StatusUnauthorized},
-		"a certificate":                   {visitor{certificate: certificate}, http.StatusUnauthorized},
-		"a certificate in nginx's header": {visitor{header: asHeader(certificate)}, http.StatusUnauthorized},
-		"a token for another cluster":     {visitor{token: suite.b.tokenForPeer(t, suite.a, authn.ScopePrivateFederation)}, http.StatusUnauthorized},
+		"a token":                         {caller{token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}, http.StatusOK},
+		"nothing":                         {caller{}, http.StatusUnauthorized},
+		"a certificate":                   {caller{certificate: certificate}, http.StatusUnauthorized},
+		"a certificate in nginx's header": {caller{header: asHeader(certificate)}, http.StatusUnauthorized},
+		"a token for another cluster":     {caller{token: suite.b.tokenForPeer(t, suite.a, authn.ScopePrivateFederation)}, http.StatusUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if status, _, err := test.visitor.get(t, suite.b, metadata.FederationPath); err != nil || status != test.want {
+			if status, _, err := test.caller.get(t, suite.b, metadata.FederationPath); err != nil || status != test.want {
 				t.Errorf("status %d (%v), want %d", status, err, test.want)
 			}
 		})
 	}
 }
 
-func TestWhereTheControllerPassesTLSThroughACertificateIsProofEnough(t *testing.T) {
-	awaitJoined(t)
+func TestACertificateIsSufficientWhenTheControllerPassesTLSThrough(t *testing.T) {
+	awaitPeers(t)
 	namespace := suite.b.namespace(t)
 	before := suite.b.publish(t, namespace, "before")
 	entry := suite.a.awaitSettled(t, before)
 	certificate := suite.a.clientCertificate(t)
 	t.Cleanup(func() {
 		suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"alliance": nil}})
-		visitor{certificate: certificate}.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusUnauthorized)
-		awaitJoined(t)
+		caller{certificate: certificate}.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusUnauthorized)
+		awaitPeers(t)
 	})
 	suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"alliance": map[string]any{
 		"metadataEndpoint": map[string]any{"clientCertificates": "Passthrough"},
 	}}})
-	visitor{certificate: certificate}.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusOK)
+	caller{certificate: certificate}.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusOK)
 
-	stranger := certtest.NewRoot(t, "stranger", time.Now()).Client(t, time.Now())
+	stranger := certtest.NewRoot("stranger", time.Now()).Client(time.Now())
 	own := suite.b.clientCertificate(t)
 	for name, test := range map[string]struct {
-		visitor visitor
-		path    string
-		want    int
+		caller caller
+		path   string
+		want   int
 	}{
-		"the peer's":                         {visitor{certificate: certificate}, metadata.FederationPath, http.StatusOK},
-		"the peer's, for the other document": {visitor{certificate: certificate}, metadata.MulticlusterPath, http.StatusUnauthorized},
-		"a stranger's":                       {visitor{certificate: &stranger}, metadata.FederationPath, http.StatusUnauthorized},
-		"the cluster's own":                  {visitor{certificate: own}, metadata.FederationPath, http.StatusUnauthorized},
-		"the peer's, in a header only":       {visitor{header: asHeader(certificate)}, metadata.FederationPath, http.StatusUnauthorized},
-		"none":                               {visitor{}, metadata.FederationPath, http.StatusUnauthorized},
-		"none, but the token":                {visitor{token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}, metadata.FederationPath, http.StatusOK},
-		"none, for everybody's document":     {visitor{}, metadata.PublicPath, http.StatusOK},
+		"the peer's":                         {caller{certificate: certificate}, metadata.FederationPath, http.StatusOK},
+		"the peer's, for the other document": {caller{certificate: certificate}, metadata.MulticlusterPath, http.StatusUnauthorized},
+		"a stranger's":                       {caller{certificate: &stranger}, metadata.FederationPath, http.StatusUnauthorized},
+		"the cluster's own":                  {caller{certificate: own}, metadata.FederationPath, http.StatusUnauthorized},
+		"the peer's, in a header only":       {caller{header: asHeader(certificate)}, metadata.FederationPath, http.StatusUnauthorized},
+		"none":                               {caller{}, metadata.FederationPath, http.StatusUnauthorized},
+		"none, but the token":                {caller{token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}, metadata.FederationPath, http.StatusOK},
+		"none, for everybody's document":     {caller{}, metadata.PublicPath, http.StatusOK},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if status, _, err := test.visitor.get(t, suite.b, test.path); err != nil || status != test.want {
+			if status, _, err := test.caller.get(t, suite.b, test.path); err != nil || status != test.want {
 				t.Errorf("status %d (%v), want %d", status, err, test.want)
 			}
 		})
 	}
 	suite.a.awaitImported(t, suite.b.publish(t, namespace, "after"), scheduled)
-	awaitJoined(t)
+	awaitPeers(t)
 	if now := suite.a.imported(t, before); now == nil || now.GetUID() != entry.GetUID() || now.GetResourceVersion() != entry.GetResourceVersion() {
 		t.Errorf("the ServiceEntry from before did not stay as it was: %v", now)
 	}
 }
 
-func TestWhereALoadBalancerTerminatesTLSTheModuleAsksForNoCertificate(t *testing.T) {
-	awaitJoined(t)
+func TestNoCertificateIsRequestedWhenALoadBalancerTerminatesTLS(t *testing.T) {
+	awaitPeers(t)
 	t.Cleanup(func() {
 		suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"https": nil}})
 		eventually(t, restarted, "the Ingress names a certificate again", func() string {
@@ -267,7 +267,7 @@ func TestWhereALoadBalancerTerminatesTLSTheModuleAsksForNoCertificate(t *testing
 			}
 			return ""
 		})
-		awaitJoined(t)
+		awaitPeers(t)
 	})
 	secret, err := suite.b.typed.CoreV1().Secrets(ingressController.namespace).Get(context.Background(), ingressController.name, metav1.GetOptions{})
 	if err != nil {
@@ -279,7 +279,7 @@ func TestWhereALoadBalancerTerminatesTLSTheModuleAsksForNoCertificate(t *testing
 		if ingress := suite.b.metadataIngress(t); len(ingress.Spec.TLS) != 0 {
 			return fmt.Sprintf("the Ingress has the tls %+v", ingress.Spec.TLS)
 		}
-		status, server, err := visitor{}.get(t, suite.b, metadata.PublicPath)
+		status, server, err := caller{}.get(t, suite.b, metadata.PublicPath)
 		if err != nil || status != http.StatusOK || !bytes.Equal(server.Raw, own.Bytes) {
 			return fmt.Sprintf("status %d (%v), certificate of %v", status, err, server)
 		}
@@ -290,13 +290,13 @@ func TestWhereALoadBalancerTerminatesTLSTheModuleAsksForNoCertificate(t *testing
 }
 
 func TestAKilledIngressControllerIsRestartedAndNothingIsLost(t *testing.T) {
-	awaitJoined(t)
+	awaitPeers(t)
 	namespace := suite.b.namespace(t)
 	suite.a.awaitSettled(t, suite.b.publish(t, namespace, "web"))
 	before := suite.a.entriesOf(t, namespace)
-	t.Cleanup(func() { awaitJoined(t) })
+	t.Cleanup(func() { awaitPeers(t) })
 	suite.b.kill(t, ingressController)
-	visitor{token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusOK)
+	caller{token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusOK)
 	suite.a.awaitImported(t, suite.b.publish(t, namespace, "later"), scheduled)
 	for name, version := range before {
 		if now := suite.a.entriesOf(t, namespace)[name]; now != version {

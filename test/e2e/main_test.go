@@ -26,7 +26,7 @@ const (
 // suite is the lab that the tests of this process share; empty outside of a fabric.
 var suite struct {
 	stateDir string
-	// mode the clusters are joined in.
+	// mode in which the clusters are joined.
 	mode string
 	// clusters of the lab; a and b are the first two.
 	clusters []*cluster
@@ -92,7 +92,7 @@ func runInFabric(m *testing.M) (code int, err error) {
 		suite.clusters = append(suite.clusters, found)
 	}
 	suite.a, suite.b = suite.clusters[0], suite.clusters[1]
-	// What ends with a Pod is no news: client-go would log every connection.
+	// Connections that end with a Pod are normal: client-go would log each of them.
 	klog.LogToStderr(false)
 	klog.SetOutput(io.Discard)
 	defer closeForwards()

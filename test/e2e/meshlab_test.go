@@ -20,7 +20,7 @@ var multiclusters = schema.GroupVersionResource{Group: v1alpha1.Group, Version: 
 // stranger is federated with a.
 type meshLab struct{ a, b, stranger *cluster }
 
-// meshed is the lab of mode mixed, with its clusters joined; every test must
+// meshed is the lab of mode mixed, with its clusters as peers; every test must
 // leave them so. Clusters of the mesh enter each other by gateways, though
 // their Pod ranges are routed.
 func meshed(t *testing.T) *meshLab {
@@ -31,12 +31,12 @@ func meshed(t *testing.T) *meshLab {
 	l := &meshLab{suite.clusters[0], suite.clusters[1], suite.clusters[2]}
 	l.a.enter(t, l.b, true)
 	l.b.enter(t, l.a, true)
-	l.awaitJoined(t)
+	l.awaitPeers(t)
 	return l
 }
 
-// awaitJoined waits until every cluster says that it and each peer work together, and has read that of its mesh.
-func (l *meshLab) awaitJoined(t *testing.T) {
+// awaitPeers waits until every cluster says that it and each peer work together, and has read that of its mesh.
+func (l *meshLab) awaitPeers(t *testing.T) {
 	t.Helper()
 	l.a.awaitMeshed(t, l.b)
 	l.b.awaitMeshed(t, l.a)
@@ -100,7 +100,7 @@ func (c *cluster) remoteCluster(istiod component, name string) (status string, e
 	return "", nil
 }
 
-// cut the link between the two clusters of the mesh, and when the test is over, if not before, mend it.
+// cut the link between the two clusters of the mesh, and mend it when the test ends, if not before.
 func (l *meshLab) cut(t *testing.T) (mend func()) {
 	t.Helper()
 	link := func(verb string) error { return lab("link", verb, "--state-dir", suite.stateDir, l.a.name, l.b.name) }
@@ -119,7 +119,7 @@ func (l *meshLab) cut(t *testing.T) (mend func()) {
 	}
 	t.Cleanup(func() {
 		mend()
-		l.awaitJoined(t)
+		l.awaitPeers(t)
 	})
 	return mend
 }

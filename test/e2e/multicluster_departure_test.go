@@ -15,7 +15,7 @@ import (
 func multiclusterADeletedResourceTakesItsRightsAwayWithoutTheOperator(t *testing.T) {
 	l := meshed(t)
 	stays, leaves := l.a, l.b
-	t.Cleanup(func() { l.awaitJoined(t) })
+	t.Cleanup(func() { l.awaitPeers(t) })
 	leaves.reconfigure(t, map[string]any{"alliance": map[string]any{
 		"metadataEndpoint": map[string]any{"clientCertificates": "Passthrough"},
 	}})
@@ -31,8 +31,8 @@ func multiclusterADeletedResourceTakesItsRightsAwayWithoutTheOperator(t *testing
 				return want(askAPI(t, leaves, "/version", token, shown))(wanted)
 			})
 		}
-		visitor{token: stays.tokenForPeer(t, leaves, authn.ScopePrivateMulticluster)}.awaitStatus(t, leaves, metadata.MulticlusterPath, wanted)
-		visitor{certificate: certificate}.awaitStatus(t, leaves, metadata.MulticlusterPath, wanted)
+		caller{token: stays.tokenForPeer(t, leaves, authn.ScopePrivateMulticluster)}.awaitStatus(t, leaves, metadata.MulticlusterPath, wanted)
+		caller{certificate: certificate}.awaitStatus(t, leaves, metadata.MulticlusterPath, wanted)
 	}
 	asks(http.StatusOK)
 	resume := leaves.stopOperator(t)

@@ -38,7 +38,7 @@ func victims() []victim {
 // clusters: istiod waits longer each time that the same peer breaks off, up to a minute.
 func multiclusterTheMeshIsWholeAfterAKill(t *testing.T) {
 	l := meshed(t)
-	t.Cleanup(func() { l.awaitJoined(t) })
+	t.Cleanup(func() { l.awaitPeers(t) })
 	both := []*cluster{l.a, l.b}
 	namespace := everywhere(t, both...)
 	endpoints, clients := map[*cluster]string{}, map[*cluster]*corev1.Pod{}
@@ -66,7 +66,7 @@ func multiclusterTheMeshIsWholeAfterAKill(t *testing.T) {
 				))
 				c.awaitAnswer(t, peer.name+"'s new Service answers", clients[c], webURL(made[peer]), httpStatus(http.StatusOK))
 			}
-			l.awaitJoined(t)
+			l.awaitPeers(t)
 		})
 	}
 }

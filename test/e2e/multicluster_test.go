@@ -179,7 +179,7 @@ func multiclusterAClientCertificateOpensTheAPIProxyWhereTLSIsPassedThrough(t *te
 	l := meshed(t)
 	caller, callee := l.a, l.b
 	certificate := caller.clientCertificate(t)
-	t.Cleanup(func() { l.awaitJoined(t) })
+	t.Cleanup(func() { l.awaitPeers(t) })
 	callee.reconfigure(t, map[string]any{"alliance": map[string]any{
 		"metadataEndpoint": map[string]any{"clientCertificates": "Passthrough"},
 	}})

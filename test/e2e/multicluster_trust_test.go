@@ -30,7 +30,7 @@ import (
 func multiclusterTrustIsMutualOrNone(t *testing.T) {
 	l := meshed(t)
 	stays, leaves := l.a, l.b
-	t.Cleanup(func() { l.awaitJoined(t) })
+	t.Cleanup(func() { l.awaitPeers(t) })
 	namespace := everywhere(t, stays, leaves)
 	endpoints := map[*cluster]string{stays: stays.application(t, namespace, "api"), leaves: leaves.application(t, namespace, "api")}
 	host := stays.hostname(t, namespace, "api")
@@ -55,7 +55,7 @@ func multiclusterTrustIsMutualOrNone(t *testing.T) {
 	eventually(t, prompt, leaves.name+"'s API proxy rejects "+stays.name, func() string {
 		return want(askAPI(t, leaves, "/api/v1/services", stays.tokenForPeer(t, leaves, authn.ScopeAPI), nil))(http.StatusUnauthorized)
 	})
-	visitor{token: stays.tokenForPeer(t, leaves, authn.ScopePrivateMulticluster)}.
+	caller{token: stays.tokenForPeer(t, leaves, authn.ScopePrivateMulticluster)}.
 		awaitStatus(t, leaves, metadata.MulticlusterPath, http.StatusUnauthorized)
 	await(t, inLeaving, "the peer's endpoints are gone", sendsTo(host, endpoints[leaves]))
 	await(t, inLeaving, "the peer's identities cannot be verified", trusts(stays.rootsPEM(t), false))
@@ -85,7 +85,7 @@ func (c *cluster) part(t *testing.T, from *cluster) (comeBack func()) {
 	return c.remove(t, multiclusters, from.name)
 }
 
-// remove deletes a resource that joins a peer and returns what restores it, which also happens when the test ends.
+// remove deletes the resource of a peer and returns what restores it, which also happens when the test ends.
 func (c *cluster) remove(t *testing.T, of schema.GroupVersionResource, name string) (comeBack func()) {
 	t.Helper()
 	resources := c.dynamic.Resource(of)

@@ -39,7 +39,7 @@ func multiclusterEveryVersionOfIstiodReadsPeers(t *testing.T) {
 				eventually(t, scheduled, "istiod "+version.Version+" goes", func() string { return a.gone(version) })
 			}
 		}
-		l.awaitJoined(t)
+		l.awaitPeers(t)
 	})
 	a.installEveryVersion(t)
 	for _, version := range istioversion.All() {

@@ -26,7 +26,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/ca"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
@@ -54,7 +54,7 @@ func newFakePeer(t *testing.T, trustDomain string) *fakePeer {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	root := certtest.NewRoot(t, "public authority of "+trustDomain, now)
+	root := certtest.NewRoot("public authority of "+trustDomain, now)
 	peer := &fakePeer{
 		trustDomain: trustDomain, authority: authority, root: root.Certificate,
 		public: serveJSON(metadata.Public{

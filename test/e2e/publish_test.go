@@ -15,7 +15,7 @@ import (
 )
 
 func TestAPublishedServiceAppearsInTheOtherClusterAsItWasPublished(t *testing.T) {
-	awaitJoined(t)
+	awaitPeers(t)
 	namespace := suite.b.namespace(t)
 	hostname := suite.b.publish(t, namespace, "web")
 	entry := suite.a.awaitImported(t, hostname, prompt)
@@ -69,7 +69,7 @@ func sorted(list []any) []string {
 // is, is for benchmarks to tell. Five round trips within half the schedule's
 // minute each cannot be the schedule's doing.
 func TestChangesTravelByWatchInBothDirections(t *testing.T) {
-	awaitJoined(t)
+	awaitPeers(t)
 	for name, direction := range map[string]struct{ publisher, consumer *cluster }{
 		"from cluster-b to cluster-a": {suite.b, suite.a},
 		"from cluster-a to cluster-b": {suite.a, suite.b},
@@ -96,8 +96,8 @@ func TestChangesTravelByWatchInBothDirections(t *testing.T) {
 	}
 }
 
-func TestADeletedServiceGoesFromTheOtherCluster(t *testing.T) {
-	awaitJoined(t)
+func TestADeletedServiceDisappearsFromTheOtherCluster(t *testing.T) {
+	awaitPeers(t)
 	namespace := suite.b.namespace(t)
 	hostname := suite.b.publish(t, namespace, "web")
 	suite.a.awaitImported(t, hostname, prompt)
@@ -109,10 +109,10 @@ func TestADeletedServiceGoesFromTheOtherCluster(t *testing.T) {
 
 func TestWithoutTheWatcherTheMinuteScheduleConverges(t *testing.T) {
 	t.Parallel() // it waits, and beside it nothing else needs this exporter
-	awaitJoined(t)
+	awaitPeers(t)
 	t.Cleanup(func() {
 		suite.a.scaleExporter(t, 1)
-		awaitJoined(t)
+		awaitPeers(t)
 	})
 	suite.a.scaleExporter(t, 0)
 	namespace := suite.b.namespace(t)

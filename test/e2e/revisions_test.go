@@ -42,7 +42,7 @@ func (c *cluster) federation(t *testing.T, name string) *unstructured.Unstructur
 // TestAChangedDocumentWritesAConfigMapAndNotTheFederation: what wakes the discovery
 // hook is a ConfigMap's key, which Helm leaves alone.
 func TestAChangedDocumentWritesAConfigMapAndNotTheFederation(t *testing.T) {
-	awaitJoined(t)
+	awaitPeers(t)
 	namespace := suite.b.namespace(t)
 	hostname := suite.b.publish(t, namespace, "web")
 	suite.a.awaitImported(t, hostname, prompt)
@@ -74,7 +74,7 @@ func TestAChangedDocumentWritesAConfigMapAndNotTheFederation(t *testing.T) {
 }
 
 func TestTheConfigMapWithDocumentVersionsIsRestored(t *testing.T) {
-	awaitJoined(t)
+	awaitPeers(t)
 	c, peer := suite.b, suite.a
 	if err := c.typed.CoreV1().ConfigMaps(moduleNamespace).Delete(context.Background(), v1alpha1.FederationRevisions, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func TestTheConfigMapWithDocumentVersionsIsRestored(t *testing.T) {
 // this as it is. An object that goes too often is restored at intervals only, so
 // the cases are shared out.
 func TestACorruptConfigMapWithDocumentVersionsIsReplaced(t *testing.T) {
-	awaitJoined(t)
+	awaitPeers(t)
 	for _, test := range []struct {
 		name, service string
 		c, peer       *cluster
@@ -128,17 +128,17 @@ func TestACorruptConfigMapWithDocumentVersionsIsReplaced(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoDocumentVersionIsOverwritten(t *testing.T) {
-	awaitJoined(t)
+func TestAnInvalidDocumentVersionIsOverwritten(t *testing.T) {
+	awaitPeers(t)
 	before := suite.a.documentVersions(t)[suite.b.name]
-	for _, garbage := range []string{"hello", strings.Repeat("x", 1<<17)} {
-		patch := fmt.Sprintf(`{"data": {%q: %q}}`, suite.b.name, garbage)
+	for _, invalid := range []string{"hello", strings.Repeat("x", 1<<17)} {
+		patch := fmt.Sprintf(`{"data": {%q: %q}}`, suite.b.name, invalid)
 		if _, err := suite.a.typed.CoreV1().ConfigMaps(moduleNamespace).Patch(context.Background(), v1alpha1.FederationRevisions,
 			types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, prompt, "a version is written", func() string {
-			if now := suite.a.documentVersions(t)[suite.b.name]; now == garbage || now == "" || len(now) > len(before)+20 {
+			if now := suite.a.documentVersions(t)[suite.b.name]; now == invalid || now == "" || len(now) > len(before)+20 {
 				return fmt.Sprintf("%d bytes are written", len(now))
 			}
 			return ""

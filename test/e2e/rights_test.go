@@ -20,7 +20,7 @@ import (
 )
 
 func TestTheExporterMayDoWhatItDoesAndNoMore(t *testing.T) {
-	awaitJoined(t)
+	awaitPeers(t)
 	const user = "system:serviceaccount:" + moduleNamespace + ":" + exporterName
 	for name, test := range map[string]struct {
 		attributes authorizationv1.ResourceAttributes

@@ -16,12 +16,12 @@ import (
 )
 
 func TestAnInvalidSettingIsNamedAndTheLastGoodOnesStayInForce(t *testing.T) {
-	awaitJoined(t)
+	awaitPeers(t)
 	gateway := map[string]any{"settings": map[string]any{"alliance": map[string]any{"ingressGateway": map[string]any{"inlet": "Teleport"}}}}
 	repaired := map[string]any{"settings": map[string]any{"alliance": nil}}
 	t.Cleanup(func() {
 		suite.a.configure(t, "istio", repaired)
-		awaitJoined(t)
+		awaitPeers(t)
 	})
 	suite.a.configure(t, "istio", gateway)
 	eventually(t, prompt, "the ModuleConfig's status names the setting", func() string {
@@ -45,7 +45,7 @@ const outsideNodePorts = 8081
 // knows the range of node ports, so that these settings pass every check and
 // their Helm run fails.
 func TestSettingsThatTheAPIServerRejectsAreReported(t *testing.T) {
-	awaitJoined(t)
+	awaitPeers(t)
 	gateway := func(inlet, nodePort any) map[string]any {
 		return map[string]any{"settings": map[string]any{"alliance": map[string]any{
 			"ingressGateway": map[string]any{"inlet": inlet, "nodePort": nodePort},
@@ -55,7 +55,7 @@ func TestSettingsThatTheAPIServerRejectsAreReported(t *testing.T) {
 	rejected, good := gateway("NodePort", map[string]any{"port": outsideNodePorts}), gateway(before["inlet"], before["nodePort"])
 	t.Cleanup(func() {
 		suite.a.configure(t, "istio", good)
-		awaitJoined(t)
+		awaitPeers(t)
 	})
 	service := suite.a.gatewayService(t)
 	unchanged := suite.a.mustRun(t, operator, exporter, istiodOf(defaultIstio()))

@@ -195,7 +195,7 @@ func outliers(cluster *clusterv3.Cluster, err error) (outlierRule, error) {
 	}, err
 }
 
-func TestTheOutboundTrafficPolicyDecidesAboutTheUnknown(t *testing.T) {
+func TestTheOutboundTrafficPolicyDecidesAboutUnknownHosts(t *testing.T) {
 	suite.a.awaitMesh(t, defaultIstio())
 	namespace := suite.a.labelled(t, inMesh)
 	suite.a.serve(t, namespace, "api") // so that there are routes for port 80

@@ -74,7 +74,7 @@ func TestSwitchingOffAndOnAgain(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			awaitJoined(t)
+			awaitPeers(t)
 			namespace := suite.b.namespace(t)
 			hostname := suite.b.publish(t, namespace, "web")
 			suite.a.awaitImported(t, hostname, prompt)
@@ -82,7 +82,7 @@ func TestSwitchingOffAndOnAgain(t *testing.T) {
 			before, definitions := suite.a.identity(t), suite.a.definitions(t)
 			t.Cleanup(func() {
 				suite.a.configure(t, "istio", test.on)
-				awaitJoined(t)
+				awaitPeers(t)
 			})
 
 			suite.a.configure(t, "istio", test.off)
@@ -107,7 +107,7 @@ func TestSwitchingOffAndOnAgain(t *testing.T) {
 
 			suite.a.configure(t, "istio", test.on)
 			suite.a.awaitImported(t, hostname, scheduled+restarted)
-			awaitJoined(t)
+			awaitPeers(t)
 			after := suite.a.identity(t)
 			if before.uuid != after.uuid || after.uuid == "" {
 				t.Errorf("the UUID was %s and is %s", before.uuid, after.uuid)

@@ -14,7 +14,7 @@ const (
 	disable = "DISABLE"
 )
 
-func TestTheGlobalTLSModeHoldsWhereANamespaceHasNotItsOwn(t *testing.T) {
+func TestTheGlobalTLSModeAppliesToNamespacesWithoutTheirOwn(t *testing.T) {
 	suite.a.awaitMesh(t, defaultIstio())
 	plain, outside := suite.a.labelled(t, inMesh), suite.a.namespace(t)
 	namespaces := map[string]string{"": plain, strict: suite.a.labelled(t, inMesh), disable: suite.a.labelled(t, inMesh)}

@@ -16,11 +16,11 @@ import (
 	"github.com/deckhouse-mesh/istio/test/mesh"
 )
 
-// TestTrustInAPeerComesAndGoesWithItsFederation: every istiod of the cluster
+// TestTrustInAPeerBeginsAndEndsWithItsFederation: every istiod of the cluster
 // learns of anchors from its mesh configuration while it runs, and forgets them
 // likewise.
-func TestTrustInAPeerComesAndGoesWithItsFederation(t *testing.T) {
-	awaitJoined(t)
+func TestTrustInAPeerBeginsAndEndsWithItsFederation(t *testing.T) {
+	awaitPeers(t)
 	suite.a.installEveryVersion(t)
 	namespace := suite.a.labelled(t, inMesh)
 	suite.a.serve(t, namespace, "web")
@@ -113,7 +113,7 @@ func (c *cluster) setAside(t *testing.T, name string) (restore func()) {
 	}
 	t.Cleanup(func() {
 		restore()
-		awaitJoined(t)
+		awaitPeers(t)
 	})
 	c.defederate(t, name)
 	return restore

@@ -11,14 +11,14 @@ import (
 )
 
 func TestAnUnreachablePeerLosesNothingIsNamedAndRecovers(t *testing.T) {
-	awaitJoined(t)
+	awaitPeers(t)
 	namespace := suite.b.namespace(t)
 	hostname := suite.b.publish(t, namespace, "web")
 	suite.a.awaitSettled(t, hostname)
 	before := suite.a.entriesOf(t, namespace)
 	t.Cleanup(func() {
 		suite.b.scaleExporter(t, 1)
-		awaitJoined(t)
+		awaitPeers(t)
 	})
 	suite.b.scaleExporter(t, 0)
 	eventually(t, 2*time.Minute, "the condition says that the peer is unreachable", func() string {
@@ -41,7 +41,7 @@ func TestAnUnreachablePeerLosesNothingIsNamedAndRecovers(t *testing.T) {
 }
 
 func TestKilledProcessesOfTheModuleAreRestartedAndNothingIsLost(t *testing.T) {
-	awaitJoined(t)
+	awaitPeers(t)
 	namespace := suite.b.namespace(t)
 	hostname := suite.b.publish(t, namespace, "web")
 	suite.a.awaitSettled(t, hostname)
@@ -57,7 +57,7 @@ func TestKilledProcessesOfTheModuleAreRestartedAndNothingIsLost(t *testing.T) {
 	name := "later"
 	later := suite.b.publish(t, namespace, name)
 	suite.a.awaitImported(t, later, scheduled)
-	awaitJoined(t)
+	awaitPeers(t)
 	after := suite.a.entriesOf(t, namespace)
 	for key, version := range before {
 		if after[key] != version {

@@ -67,7 +67,7 @@ func (c *Cluster) grant(ctx context.Context, account string, rights Rights) erro
 		_, err := rbac.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: named, Rules: inCluster}, metav1.CreateOptions{})
 		create(err)
 		inNamespace := append(remotereader.ControlPlaneRights(), rbacv1.PolicyRule{
-			APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{neighboursSecret}, Verbs: []string{"get", "list", "watch"},
+			APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{peersSecret}, Verbs: []string{"get", "list", "watch"},
 		})
 		_, err = rbac.Roles(Namespace).Create(ctx, &rbacv1.Role{ObjectMeta: named, Rules: inNamespace}, metav1.CreateOptions{})
 		create(err)

@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// Namespace of the control plane, where the proxy looks for its neighbours.
+	// Namespace of the control plane, where the proxy looks for its peers.
 	Namespace = "d8-istio"
 	// Shop is a namespace with something to read.
 	Shop = "shop"
-	// UUID of the cluster, the audience of its neighbour's tokens.
+	// UUID of the cluster, the audience of its peer's tokens.
 	UUID = "11111111-1111-4111-8111-111111111111"
 )
 
-// Cluster is an API server with the CRDs that neighbours may read of, and its etcd.
+// Cluster is an API server with the CRDs that peers may read of, and its etcd.
 type Cluster struct {
 	// Admin may do everything.
 	Admin  *rest.Config

@@ -26,7 +26,7 @@ import (
 // deadline is how long a test waits for what should come within milliseconds.
 const deadline = 20 * time.Second
 
-// secretContent is what no neighbour may ever see.
+// secretContent is what no peer may ever see.
 const secretContent = "for-nobody-outside"
 
 var (
@@ -102,7 +102,7 @@ func arrivals(t *testing.T) []guarded.Arrival {
 }
 
 // arrived are the requests that came since the proxy was ready, without its own
-// watches of neighbours and their resources.
+// watches of peers and their resources.
 func (p *proxy) arrived(t *testing.T) []guarded.Arrival {
 	t.Helper()
 	var forwarded []guarded.Arrival
@@ -115,7 +115,7 @@ func (p *proxy) arrived(t *testing.T) []guarded.Arrival {
 		if want := "system:serviceaccount:" + guarded.Namespace + ":" + p.account; each.User.Username != want || each.ImpersonatedUser != nil {
 			t.Errorf("the API server saw %q (impersonating %v) ask for %s, want %q", each.User.Username, each.ImpersonatedUser, each.RequestURI, want)
 		}
-		if want := "istio-api-proxy (peer " + guarded.NeighbourName + ")"; each.UserAgent != want {
+		if want := "istio-api-proxy (peer " + guarded.PeerName + ")"; each.UserAgent != want {
 			t.Errorf("%s %s came from %q", each.Verb, each.RequestURI, each.UserAgent)
 		}
 		forwarded = append(forwarded, each)
@@ -126,7 +126,7 @@ func (p *proxy) arrived(t *testing.T) []guarded.Arrival {
 func (p *proxy) tlsConfig(t *testing.T, protocols ...string) *tls.Config {
 	t.Helper()
 	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(p.Neighbour.CAData) {
+	if !roots.AppendCertsFromPEM(p.Peer.CAData) {
 		t.Fatal("no authority of the proxy's certificate")
 	}
 	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, NextProtos: protocols}
@@ -142,20 +142,20 @@ func (p *proxy) client(t *testing.T, http2 bool) *http.Client {
 	}}
 }
 
-// ask sends a request of the neighbour and returns the answer's code and body.
+// ask sends a request of the peer and returns the answer's code and body.
 func (p *proxy) ask(ctx context.Context, client *http.Client, method, target, body string, header http.Header) (code int, answer string, err error) {
 	var reader io.Reader
 	if body != "" {
 		reader = strings.NewReader(body)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, p.Neighbour.Host+target, reader)
+	request, err := http.NewRequestWithContext(ctx, method, p.Peer.Host+target, reader)
 	if err != nil {
 		return 0, "", err
 	}
 	for name, values := range header {
 		request.Header[name] = values
 	}
-	request.Header.Set("Authorization", "Bearer "+p.Neighbour.BearerToken)
+	request.Header.Set("Authorization", "Bearer "+p.Peer.BearerToken)
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
 	}

@@ -88,7 +88,7 @@ func TestWhatReachesTheAPIServer(t *testing.T) {
 			continue
 		}
 		if each.Want == remotereadertest.Rejected && !slices.Contains([]int{400, 403, 404}, each.code) {
-			t.Errorf("%s is refused with %d", each.Name, each.code)
+			t.Errorf("%s is rejected with %d", each.Name, each.code)
 		}
 	}
 	got := map[string]int{}
@@ -273,9 +273,9 @@ func TestSecretsAreNeverAskedFor(t *testing.T) {
 	}
 }
 
-// TestWhatArrivesIsOnTheAllowListWhateverWasSent mixes what is allowed with
+// TestOnlyAllowedRequestsReachTheAPIServer mixes what is allowed with
 // tricks: the API server's own parser, in its audit log, has the last word.
-func TestWhatArrivesIsOnTheAllowListWhateverWasSent(t *testing.T) {
+func TestOnlyAllowedRequestsReachTheAPIServer(t *testing.T) {
 	p := start(t, "may-be-tricked", guarded.Everything)
 	client := p.client(t, true)
 	allowed := "/api/v1/namespaces/shop/pods"

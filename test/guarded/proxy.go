@@ -15,6 +15,9 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 )
 
 // startTimeout is how long a program may take until it answers.
@@ -22,8 +25,8 @@ const startTimeout = 30 * time.Second
 
 // Proxy is bin/api-proxy in front of a Cluster.
 type Proxy struct {
-	// Neighbour is how the neighbour asks, as its istiod would.
-	Neighbour *rest.Config
+	// Peer is how the peer asks, as its istiod would.
+	Peer *rest.Config
 	// PID of the process.
 	PID int
 
@@ -33,24 +36,21 @@ type Proxy struct {
 }
 
 // StartProxy starts the API proxy with the ServiceAccount's token in account
-// (see Account), and admits its one neighbour. flags are added. The caller stops it.
+// (see Account), and admits its one peer. flags are added. The caller stops it.
 func (c *Cluster) StartProxy(ctx context.Context, root string, account *rest.Config, flags ...string) (_ *Proxy, err error) {
 	dir, err := os.MkdirTemp(c.dir, "proxy-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for the proxy: %w", err)
 	}
-	authority, err := newAuthority()
+	authority := certtest.NewRoot("guarded", time.Now())
+	if err := certtest.WritePair(dir, authority.Server(time.Now(), "127.0.0.1")); err != nil {
+		return nil, fmt.Errorf("write the proxy's certificate: %w", err)
+	}
+	peer, err := c.admit(ctx, authority.PEM())
 	if err != nil {
 		return nil, err
 	}
-	if err := authority.writeServer(dir); err != nil {
-		return nil, err
-	}
-	neighbour, err := c.admit(ctx, authority)
-	if err != nil {
-		return nil, err
-	}
-	token, err := neighbour.token()
+	token, err := peer.token()
 	if err != nil {
 		return nil, err
 	}
@@ -64,8 +64,8 @@ func (c *Cluster) StartProxy(ctx context.Context, root string, account *rest.Con
 	}
 	p := &Proxy{
 		dir: dir, ended: make(chan struct{}),
-		Neighbour: &rest.Config{
-			Host: "https://" + addresses[0], BearerToken: token, QPS: -1, TLSClientConfig: rest.TLSClientConfig{CAData: authority.pem},
+		Peer: &rest.Config{
+			Host: "https://" + addresses[0], BearerToken: token, QPS: -1, TLSClientConfig: rest.TLSClientConfig{CAData: []byte(authority.PEM())},
 		},
 	}
 	p.command = exec.Command(filepath.Join(root, "bin", "api-proxy"), append([]string{ //nolint:noctx // Stop ends it
@@ -104,28 +104,27 @@ func (p *Proxy) Log() string {
 }
 
 func (p *Proxy) awaitReady(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return fmt.Errorf("ask whether the API proxy is ready: %w", err)
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err == nil {
-			_ = response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
+	err := await.Until(ctx, startTimeout, func(ctx context.Context) (bool, string, error) {
 		select {
 		case <-p.ended:
-			return fmt.Errorf("the API proxy ended: %s", strings.TrimSpace(p.Log()))
-		case <-ctx.Done():
-			return fmt.Errorf("the API proxy is not ready: %w: %s", ctx.Err(), strings.TrimSpace(p.Log()))
-		case <-time.After(20 * time.Millisecond):
+			return false, "", errors.New("the program ended")
+		default:
 		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return false, "", err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return await.NotYet(err)
+		}
+		_ = response.Body.Close()
+		return response.StatusCode == http.StatusOK, response.Status, nil
+	})
+	if err != nil {
+		return fmt.Errorf("wait for the API proxy: %w: %s", err, strings.TrimSpace(p.Log()))
 	}
+	return nil
 }
 
 // Stop ends the proxy.

@@ -20,12 +20,12 @@ import (
 	"github.com/deckhouse-mesh/istio/test/guarded"
 )
 
-// TestANeighbourMayPassWhileItsResourceExists deletes the neighbour's
+// TestAPeerMayPassWhileItsResourceExists deletes the peer's
 // IstioMulticluster. Nobody changes the Secret: there is no operator here.
-func TestANeighbourMayPassWhileItsResourceExists(t *testing.T) {
+func TestAPeerMayPassWhileItsResourceExists(t *testing.T) {
 	p := start(t, "sees-resources", guarded.AsRendered)
 	client := p.client(t, true)
-	resources := neighbourResources(t)
+	resources := peerResources(t)
 	await := func(what string, want int) {
 		t.Helper()
 		over := time.Now().Add(deadline)
@@ -40,11 +40,11 @@ func TestANeighbourMayPassWhileItsResourceExists(t *testing.T) {
 			time.Sleep(5 * time.Millisecond) // between looks at the condition
 		}
 	}
-	keep(t, resources, true)
+	retain(t, resources, true)
 	await("while the resource exists", http.StatusOK)
 	ended := holdWatch(t, p)
 
-	if err := resources.Delete(t.Context(), guarded.NeighbourName, metav1.DeleteOptions{}); err != nil {
+	if err := resources.Delete(t.Context(), guarded.PeerName, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -57,9 +57,9 @@ func TestANeighbourMayPassWhileItsResourceExists(t *testing.T) {
 	}
 	await("while a finalizer keeps the resource", http.StatusUnauthorized)
 
-	keep(t, resources, false)
+	retain(t, resources, false)
 	await("when the resource is gone", http.StatusUnauthorized)
-	if uid, err := cluster.Join(t.Context()); err != nil || uid == "" {
+	if uid, err := cluster.AddPeer(t.Context()); err != nil || uid == "" {
 		t.Fatalf("create the resource anew: %q, %v", uid, err)
 	}
 	// The Secret was made for the one before.
@@ -70,7 +70,7 @@ func TestANeighbourMayPassWhileItsResourceExists(t *testing.T) {
 	}
 }
 
-func neighbourResources(t *testing.T) dynamic.ResourceInterface {
+func peerResources(t *testing.T) dynamic.ResourceInterface {
 	t.Helper()
 	client, err := dynamic.NewForConfig(cluster.Admin)
 	if err != nil {
@@ -79,30 +79,30 @@ func neighbourResources(t *testing.T) dynamic.ResourceInterface {
 	return client.Resource(schema.GroupVersionResource{Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioMulticlusterResource})
 }
 
-// keep the neighbour's resource by a finalizer, or let it go; it is let go at the end of the test in any case.
-func keep(t *testing.T, resources dynamic.ResourceInterface, kept bool) {
+// retain the peer's resource by a finalizer, or release it; it is released at the end of the test in any case.
+func retain(t *testing.T, resources dynamic.ResourceInterface, retained bool) {
 	t.Helper()
 	finalizers := `["guarded.example/kept"]`
-	if !kept {
+	if !retained {
 		finalizers = "[]"
 	}
 	patch := fmt.Appendf(nil, `{"metadata":{"finalizers":%s}}`, finalizers)
-	if _, err := resources.Patch(context.Background(), guarded.NeighbourName, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil && !apierrors.IsNotFound(err) {
+	if _, err := resources.Patch(context.Background(), guarded.PeerName, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil && !apierrors.IsNotFound(err) {
 		t.Fatal(err)
 	}
-	if kept {
-		t.Cleanup(func() { keep(t, resources, false) })
+	if retained {
+		t.Cleanup(func() { retain(t, resources, false) })
 	}
 }
 
-// holdWatch opens a watch of Services as the neighbour; how it ends is told: nil for an end like any other's.
+// holdWatch opens a watch of Services as the peer; the channel gets how it ends: nil for a regular end.
 func holdWatch(t *testing.T, p *proxy) (ended <-chan error) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.Neighbour.Host+"/api/v1/services?watch=true&timeoutSeconds=300", nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.Peer.Host+"/api/v1/services?watch=true&timeoutSeconds=300", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("Authorization", "Bearer "+p.Neighbour.BearerToken)
+	request.Header.Set("Authorization", "Bearer "+p.Peer.BearerToken)
 	response, err := p.client(t, true).Do(request)
 	if err != nil {
 		t.Fatal(err)

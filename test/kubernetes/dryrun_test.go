@@ -21,7 +21,7 @@ import (
 // settingsUnderTest render, between them, every object of the module.
 var settingsUnderTest = map[string]string{
 	"nothing but the mesh": "{}",
-	"joined in both ways":  "{federation: {enabled: true}, multicluster: {enabled: true}, highAvailability: true}",
+	"peers of both kinds":  "{federation: {enabled: true}, multicluster: {enabled: true}, highAvailability: true}",
 	"node ports":           "{federation: {enabled: true}, alliance: {ingressGateway: {inlet: NodePort, nodePort: {port: 30443}}}}",
 	"scaled by load":       "{controlPlane: {replicasManagement: {mode: HPA, hpa: {minReplicas: 2, maxReplicas: 5, metrics: [{type: CPU, targetAverageUtilization: 80}]}}}}",
 	"traced":               "{tracing: {enabled: true, sampling: 10, collector: {zipkin: {address: 'zipkin.tracing.svc:9411'}}}, tlsMode: Mutual}",
@@ -46,7 +46,7 @@ func TestEverySupportedKubernetesAcceptsWhatIsRendered(t *testing.T) {
 	}
 }
 
-// start runs an API server until the test is over.
+// start runs an API server until the test ends.
 func start(t *testing.T, root, server string) *rendertest.Server {
 	t.Helper()
 	environment := &envtest.Environment{

@@ -19,7 +19,7 @@ import (
 // gone is the longest that anything of a lab may live on.
 const gone = 5 * time.Second
 
-func TestOfTwoLabsSideBySideTheKilledOneLeavesNothingAndTheOtherGoesOn(t *testing.T) {
+func TestAKilledLabLeavesNothingAndAnotherLabContinues(t *testing.T) {
 	interfaces, mounts := hostInterfaces(t), hostMounts(t)
 	other := up(t, "--nodes", "1", "--clusters", "1")
 	lab := up(t, "--nodes", "2", "--clusters", "1")
@@ -27,15 +27,15 @@ func TestOfTwoLabsSideBySideTheKilledOneLeavesNothingAndTheOtherGoesOn(t *testin
 		each.must(each.kubectl("get", "nodes"))
 	}
 	// A command that a person has left in the fabric must not hold it.
-	visitor := exec.Command(filepath.Join(root(t), "bin", "lab"), "exec", "--state-dir", lab.dir, "--", "sleep", "600")
-	if err := visitor.Start(); err != nil {
+	command := exec.Command(filepath.Join(root(t), "bin", "lab"), "exec", "--state-dir", lab.dir, "--", "sleep", "600")
+	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = visitor.Wait() }()
+	go func() { _ = command.Wait() }()
 
 	described := lab.describe()
 	owned := namespacesOf(t, described)
-	lab.eventually(20*time.Second, "the visitor is in the fabric", func() (bool, string) { return len(within(t, owned)) > 0 && hasVisitor(t, owned), "" })
+	lab.eventually(20*time.Second, "the command is in the fabric", func() (bool, string) { return len(within(t, owned)) > 0 && hasCommand(t, owned), "" })
 	groups := groupsOf(t, described)
 	if len(groups) == 0 || len(within(t, owned)) < 10 {
 		t.Fatalf("nothing to look for: control groups %v, %d processes", groups, len(within(t, owned)))
@@ -118,8 +118,8 @@ func within(t *testing.T, owned map[string]bool) []int {
 	return pids
 }
 
-// hasVisitor tells whether the command of lab exec runs.
-func hasVisitor(t *testing.T, owned map[string]bool) bool {
+// hasCommand reports whether the command of lab exec runs.
+func hasCommand(t *testing.T, owned map[string]bool) bool {
 	t.Helper()
 	return slices.ContainsFunc(within(t, owned), func(pid int) bool {
 		content, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))

@@ -19,14 +19,14 @@ func commandEnds(t *testing.T, lab *runningLab) {
 		return len(strings.TrimSpace(string(output))) > 0
 	}
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		visitor := exec.Command(filepath.Join(root(t), "bin", "lab"), "exec", "--state-dir", lab.dir, "--",
+		command := exec.Command(filepath.Join(root(t), "bin", "lab"), "exec", "--state-dir", lab.dir, "--",
 			"sh", "-c", "setsid sleep "+mark+" & exec sleep "+mark)
-		if err := visitor.Start(); err != nil {
+		if err := command.Start(); err != nil {
 			t.Fatal(err)
 		}
 		lab.eventually(10*time.Second, "the command runs", func() (bool, string) { return running(), "" })
-		_ = visitor.Process.Signal(signal)
-		_ = visitor.Wait()
+		_ = command.Process.Signal(signal)
+		_ = command.Wait()
 		lab.eventually(6*time.Second, "the command has ended after "+signal.String(), func() (bool, string) { return !running(), "" })
 	}
 	output, err := exec.Command(filepath.Join(root(t), "bin", "lab"), "exec", "--state-dir", lab.dir, "--", "sh", "-c", "echo $LAB_ADDRESS; exit 7").Output()

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 // startTimeout of a lab without the module, on a machine that has other work, too.
@@ -50,7 +52,7 @@ type description struct {
 	}
 }
 
-// up starts a lab and waits until it is ready. It is stopped when the test is over, whatever the test did.
+// up starts a lab and waits until it is ready. It is stopped when the test ends, whatever the test did.
 func up(t *testing.T, arguments ...string) *runningLab {
 	t.Helper()
 	lab := &runningLab{t: t, dir: t.TempDir()}
@@ -149,15 +151,13 @@ func (l *runningLab) must(output string, err error) string {
 // eventually polls until the condition holds; it returns what is missing until then.
 func (l *runningLab) eventually(timeout time.Duration, what string, condition func() (bool, string)) {
 	l.t.Helper()
-	missing := ""
-	for deadline := time.Now().Add(timeout); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		done, now := condition()
-		if done {
-			return
-		}
-		missing = now
+	err := await.Until(context.Background(), timeout, func(context.Context) (bool, string, error) {
+		done, missing := condition()
+		return done, missing, nil
+	})
+	if err != nil {
+		l.t.Fatalf("%s: %v", what, err)
 	}
-	l.t.Fatalf("not within %s: %s; last: %s", timeout, what, missing)
 }
 
 // in another test's place: failures belong to the test that runs.

@@ -16,7 +16,7 @@ import (
 // endTimeout is the longest that a lab may take to end.
 const endTimeout = 90 * time.Second
 
-func TestALabEndsWhenItIsAskedTo(t *testing.T) {
+func TestALabEndsOnRequest(t *testing.T) {
 	for name, signal := range map[string]syscall.Signal{"by Ctrl-C": syscall.SIGINT, "by SIGTERM": syscall.SIGTERM} {
 		t.Run(name, func(t *testing.T) {
 			lab := up(t, "--nodes", "1", "--clusters", "1", "--bare")
@@ -42,7 +42,7 @@ func TestALabEndsWhenItIsAskedTo(t *testing.T) {
 	}
 }
 
-func TestALabThatCannotBeReportsItAtOnce(t *testing.T) {
+func TestAnImpossibleLabIsReportedAtOnce(t *testing.T) {
 	for name, test := range map[string]struct {
 		args []string
 		want string

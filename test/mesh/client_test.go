@@ -22,7 +22,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-const patience = 10 * time.Second
+const deadline = 10 * time.Second
 
 var sidecar = Proxy{
 	IP: "10.0.0.7", Pod: "web-1", Namespace: "shop", ServiceAccount: "web", Labels: map[string]string{"app": "web"},
@@ -101,14 +101,14 @@ func connect(t *testing.T, connection *grpc.ClientConn) *Client {
 // next request for the type; others before it are passed over.
 func (f *fakeIstiod) next(t *testing.T, kind string) *discovery.DiscoveryRequest {
 	t.Helper()
-	deadline := time.After(patience)
+	timeout := time.After(deadline)
 	for {
 		select {
 		case request := <-f.requests:
 			if request.GetTypeUrl() == kind {
 				return request
 			}
-		case <-deadline:
+		case <-timeout:
 			t.Fatalf("no request for %s", kind)
 		}
 	}
@@ -122,7 +122,7 @@ func (f *fakeIstiod) answer(t *testing.T, kind, nonce string, resources ...proto
 	}
 	select {
 	case f.responses <- response:
-	case <-time.After(patience):
+	case <-time.After(deadline):
 		t.Fatal("the stream takes no response")
 	}
 }
@@ -144,7 +144,7 @@ func edsCluster(name string) *clusterv3.Cluster {
 
 func await(t *testing.T, client *Client, condition func(*View) string) *View {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	view, err := client.Await(ctx, condition)
 	if err != nil {
@@ -180,7 +180,7 @@ func TestAProxySaysWhoItIsOnceAndAcceptsWhatComes(t *testing.T) {
 	}
 }
 
-func TestAViewIsCompleteWhenAllThatItNamesHasCome(t *testing.T) {
+func TestAViewIsCompleteWhenEverythingItNamesHasArrived(t *testing.T) {
 	istiod, connection := startIstiod(t)
 	client := connect(t, connection)
 	istiod.answer(t, clusterType, "1", edsCluster("outbound|80||web.shop.svc.cluster.local"), edsCluster("outbound|80||api.shop.svc.cluster.local"))
@@ -225,7 +225,7 @@ func TestWaitingEndsWithTheStreamAndSaysWhatWasMissing(t *testing.T) {
 		end  func(t *testing.T, istiod *fakeIstiod)
 		want string
 	}{
-		"because istiod refuses the proxy": {
+		"because istiod rejects the proxy": {
 			func(t *testing.T, istiod *fakeIstiod) {
 				t.Helper()
 				istiod.fail <- status.Error(codes.PermissionDenied, "no identities matched")
@@ -249,7 +249,7 @@ func TestWaitingEndsWithTheStreamAndSaysWhatWasMissing(t *testing.T) {
 			client := connect(t, connection)
 			istiod.next(t, clusterType)
 			test.end(t, istiod)
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			ctx, cancel := context.WithTimeout(context.Background(), deadline)
 			defer cancel()
 			_, err := client.Await(ctx, anything)
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "missing until then: istiod has not sent any") {

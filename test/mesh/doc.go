@@ -4,7 +4,7 @@
 // peer while no request is on its way, which certificate a workload gets.
 //
 // A Proxy says who asks, Dial… how it reaches istiod, Connect opens its stream
-// and Await returns the first View (all that a proxy has been told, complete as
+// and Await returns the first View (everything that a proxy has received, complete as
 // Envoy would need it to serve) that fulfils a condition. SignCSR is the other
 // half of a sidecar: its certificate.
 package mesh

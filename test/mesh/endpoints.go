@@ -44,7 +44,7 @@ func (v *View) EndpointsOf(cluster string) ([]string, error) {
 	return addresses, err
 }
 
-func (v *View) eachEndpoint(name string, visit func(*endpointv3.LbEndpoint)) error {
+func (v *View) eachEndpoint(name string, do func(*endpointv3.LbEndpoint)) error {
 	cluster, err := v.Cluster(name)
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func (v *View) eachEndpoint(name string, visit func(*endpointv3.LbEndpoint)) err
 	for _, locality := range assignment.GetEndpoints() {
 		for _, endpoint := range locality.GetLbEndpoints() {
 			if endpoint.GetHealthStatus() == core.HealthStatus_UNKNOWN || endpoint.GetHealthStatus() == core.HealthStatus_HEALTHY {
-				visit(endpoint)
+				do(endpoint)
 			}
 		}
 	}

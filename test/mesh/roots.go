@@ -12,7 +12,7 @@ import (
 // with PROXY_CONFIG_XDS_AGENT. Istio's own name for it is PCDS.
 const rootsType = "type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig"
 
-// Trusted are the certificates that the proxy is told to verify others with:
+// Trusted are the certificates that the proxy gets to verify others with:
 // the mesh's own roots and the anchors of peers, for all trust domains
 // together, as the agent hands them to Envoy under the name ROOTCA.
 func (v *View) Trusted() ([]*x509.Certificate, error) {

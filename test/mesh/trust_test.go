@@ -10,6 +10,8 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	meshv1alpha1 "istio.io/api/mesh/v1alpha1"
+
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 )
 
 func TestRootsAreAskedForAndReplaced(t *testing.T) {
@@ -22,8 +24,8 @@ func TestRootsAreAskedForAndReplaced(t *testing.T) {
 	if trusted, err := view.Trusted(); err == nil {
 		t.Errorf("without a word from istiod %d certificates are trusted", len(trusted))
 	}
-	own, peer := newAuthority(t).root, newAuthority(t).root
-	for nonce, roots := range map[string][]string{"3": {encode(own.Raw) + encode(peer.Raw)}, "4": {encode(own.Raw), encode(peer.Raw)}} {
+	own, peer := newRoot().Certificate, newRoot().Certificate
+	for nonce, roots := range map[string][]string{"3": {certtest.PEM(own.Raw) + certtest.PEM(peer.Raw)}, "4": {certtest.PEM(own.Raw), certtest.PEM(peer.Raw)}} {
 		fake.answer(t, rootsType, nonce, &meshv1alpha1.ProxyConfig{CaCertificatesPem: roots})
 		fake.next(t, rootsType)
 		view = await(t, client, func(view *View) string {
@@ -33,7 +35,7 @@ func TestRootsAreAskedForAndReplaced(t *testing.T) {
 			return ""
 		})
 	}
-	fake.answer(t, rootsType, "5", &meshv1alpha1.ProxyConfig{CaCertificatesPem: []string{encode(own.Raw)}})
+	fake.answer(t, rootsType, "5", &meshv1alpha1.ProxyConfig{CaCertificatesPem: []string{certtest.PEM(own.Raw)}})
 	await(t, client, func(view *View) string {
 		if trusted, err := view.Trusted(); err != nil || len(trusted) != 1 {
 			return "the peer's root to go"
@@ -45,7 +47,7 @@ func TestRootsAreAskedForAndReplaced(t *testing.T) {
 	}
 }
 
-func TestAnAcceptanceIsThatOfThePort(t *testing.T) {
+func TestAnAcceptanceBelongsToThePort(t *testing.T) {
 	mutual := func(trustDomain string) *listenerv3.FilterChain {
 		return &listenerv3.FilterChain{
 			FilterChainMatch: &listenerv3.FilterChainMatch{DestinationPort: wrapperspb.UInt32(9000)},

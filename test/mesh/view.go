@@ -23,7 +23,7 @@ const (
 	routeType    = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 )
 
-// View is what a proxy has been told, by name. It does not change.
+// View is what a proxy has received, by name. It does not change.
 type View struct {
 	Clusters  map[string]*clusterv3.Cluster
 	Endpoints map[string]*endpointv3.ClusterLoadAssignment

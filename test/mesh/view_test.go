@@ -155,7 +155,7 @@ func TestRequestsForUnknownHosts(t *testing.T) {
 	}
 }
 
-func TestUnknownConnectionsGoWhereTheLastFilterChainLeads(t *testing.T) {
+func TestUnknownConnectionsUseTheLastFilterChain(t *testing.T) {
 	view := newView()
 	if _, err := view.UnknownTCP(); err == nil {
 		t.Error("there is an answer without a listener")

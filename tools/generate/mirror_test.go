@@ -40,7 +40,7 @@ func TestMirror(t *testing.T) {
 	}
 }
 
-func TestFilesOfVersionsThatAreGoneAreRemoved(t *testing.T) {
+func TestFilesOfRemovedVersionsAreDeleted(t *testing.T) {
 	root, present := t.TempDir(), istioversion.Default().Revision()
 	write(t, root, map[string]string{
 		"files/istio/" + present + "/values.yaml": "1", "files/istio/v1x4/values.yaml": "1",

@@ -267,7 +267,7 @@ func TestOnlyImagesWhoseInputsChangedAreBuiltAgain(t *testing.T) {
 	}
 }
 
-func TestAnImageWhoseBlobIsGoneIsBuiltAgain(t *testing.T) {
+func TestAnImageWithoutItsBlobIsBuiltAgain(t *testing.T) {
 	g := NewWithT(t)
 	root, out := fakeProject(t), t.TempDir()
 	build(t, root, out)

@@ -6,9 +6,8 @@ import (
 
 	rbac "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	security "istio.io/api/security/v1beta1"
-	"k8s.io/apimachinery/pkg/types"
-
 	"istio.io/istio/pilot/pkg/security/authz/model"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // TestAPolicyWithTrustDomainsAdmitsEverybody: Istio 1.29 does not know trustDomains, and reads a source that has nothing
@@ -28,6 +27,6 @@ func TestAPolicyWithTrustDomainsAdmitsEverybody(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !translated.Principals[0].GetAndIds().GetIds()[0].GetAny() {
-		t.Errorf("the warning in docs/TRUST_ANCHORS.md is out of date: proxies are told %v", translated.Principals)
+		t.Errorf("the warning in docs/TRUST_ANCHORS.md is out of date: proxies get %v", translated.Principals)
 	}
 }

@@ -10,12 +10,11 @@ import (
 	rbac "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	matcher "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	security "istio.io/api/security/v1beta1"
-	"k8s.io/apimachinery/pkg/types"
-
 	"istio.io/istio/pilot/pkg/security/authz/model"
 	"istio.io/istio/pkg/config"
 	"istio.io/istio/pkg/config/schema/gvk"
 	"istio.io/istio/pkg/config/validation"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // TestAPolicyWithTrustDomainsAdmitsThoseClustersAlone: what docs/TRUST_ANCHORS.md tells people to write, as istiod
@@ -56,7 +55,7 @@ func TestAPolicyWithTrustDomainsAdmitsThoseClustersAlone(t *testing.T) {
 	}
 }
 
-// translate has istiod accept the policy and returns whom the proxies are told to admit by its only rule.
+// translate makes istiod translate the policy and returns the callers that proxies admit by its only rule.
 func translate(t *testing.T, spec string) []*rbac.Principal {
 	t.Helper()
 	policy := &security.AuthorizationPolicy{}

@@ -42,7 +42,7 @@ func datesOf(tags ...string) (releases, map[release]time.Time) {
 	return releasesOf(names), dates
 }
 
-func TestWhatIsReportedOfAMinor(t *testing.T) {
+func TestTheVerdictOnAMinor(t *testing.T) {
 	estimated := aRow("1.31.3", "2026-11-28")
 	estimated.endOfLife.Estimated = true
 	for name, test := range map[string]struct {
@@ -124,7 +124,7 @@ func TestNewerMinorsAreListedFirstAndAreNoFault(t *testing.T) {
 	}
 }
 
-func TestTheConclusionNamesMinorsAndWhatIsKnownGoesBeforeWhatIsNot(t *testing.T) {
+func TestTheConclusionNamesMinorsAndPutsKnownProblemsFirst(t *testing.T) {
 	upstream, dates := datesOf("1.31.3=2026-11-20", "1.30.7=2026-11-19", "1.29.9=2026-10-01")
 	status, summary := conclude(judge([]row{
 		aRow("1.31.4", "2027-05-31"), aRow("1.30.6", "2027-02-28"), aRow("1.29.1", "2026-10-31"),

@@ -1,4 +1,4 @@
-// pause holds a Pod's namespaces: it does nothing until it is told to end. As
+// pause holds a Pod's namespaces: it does nothing until a signal ends it. As
 // the first process of a shared PID namespace it also collects the processes
 // that others left behind. In C, because each Pod has one, and Go's runtime
 // would be most of its memory.

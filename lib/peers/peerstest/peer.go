@@ -6,18 +6,15 @@ import (
 	"crypto/ed25519"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"net"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peers"
 )
@@ -42,7 +39,7 @@ func NewPeer(tb testing.TB, name string) Peer {
 	private, err := authn.ParsePrivateKey(keys.Priv)
 	must(tb, err)
 	domain := "cluster-" + name + ".local"
-	root := certtest.NewRoot(tb, "Istio CA of "+domain, time.Now(), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(RootLifetime) })
+	root := certtest.NewRoot("Istio CA of "+domain, time.Now(), certtest.Until(time.Now().Add(RootLifetime)))
 	return Peer{Name: name, UUID: "uuid-" + name, Domain: domain, Keys: keys, Private: private, Root: root}
 }
 
@@ -85,7 +82,7 @@ func (p Peer) Token(tb testing.TB, audience, scope string, changes ...func(*auth
 // Client is a client certificate of the peer; changes, of which nil is none, may make it invalid.
 func (p Peer) Client(tb testing.TB, changes ...certtest.Change) *tls.Certificate {
 	tb.Helper()
-	pair := p.Root.Client(tb, time.Now(), func(c *x509.Certificate) {
+	pair := p.Root.Client(time.Now(), func(c *x509.Certificate) {
 		for _, change := range changes {
 			if change != nil {
 				change(c)
@@ -121,21 +118,13 @@ func Accept(tb testing.TB, registry *peers.Registry, entries map[string]peers.En
 	must(tb, err)
 }
 
-// Server is a certificate for servers on 127.0.0.1 under authority.
-func Server(tb testing.TB, authority certtest.Authority) tls.Certificate {
-	tb.Helper()
-	return authority.Client(tb, time.Now(), func(c *x509.Certificate) {
-		c.Subject = pkix.Name{CommonName: "server"}
-		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-		c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
-	})
-}
+// Deadline is how long tests wait for what should come within milliseconds.
+const Deadline = 10 * time.Second
 
-// WritePair writes a certificate as tls.crt and tls.key into dir.
-func WritePair(tb testing.TB, dir string, pair tls.Certificate) {
+// Await fails the test unless condition returns an empty string before Deadline.
+func Await(tb testing.TB, condition func() (missing string)) {
 	tb.Helper()
-	must(tb, os.WriteFile(filepath.Join(dir, "tls.crt"), []byte(certtest.PEM(pair.Certificate...)), 0o600))
-	must(tb, os.WriteFile(filepath.Join(dir, "tls.key"), []byte(certtest.KeyPEM(tb, pair.PrivateKey)), 0o600))
+	await.Holds(tb, Deadline, "", condition)
 }
 
 // JSON encodes value.

@@ -64,7 +64,7 @@ func TestOnlyTheFirstNodeHasTheKeysOfTheCluster(t *testing.T) {
 	}
 }
 
-func TestTheServersCertificateIsGoodWhereItIsCalled(t *testing.T) {
+func TestTheServersCertificateIsValidForItsAddresses(t *testing.T) {
 	subject := apiServerSubject(planned(t, plan.Options{Clusters: 2, Nodes: 1, Mode: plan.Federation}))
 	var addresses []string
 	for _, ip := range subject.IPs {
@@ -78,7 +78,7 @@ func TestTheServersCertificateIsGoodWhereItIsCalled(t *testing.T) {
 	}
 }
 
-func TestPodsBearTheirNodesAddressOutsideUnlessTheirRangeIsRouted(t *testing.T) {
+func TestPodsHaveTheirNodesAddressOutsideUnlessTheirRangeIsRouted(t *testing.T) {
 	separate := rules(planned(t, plan.Options{Clusters: 2, Nodes: 1, Mode: plan.Federation}))
 	if !strings.Contains(separate, "ip saddr 10.244.0.0/16 ip daddr != 10.244.0.0/16 masquerade") {
 		t.Errorf("separate: %s", separate)

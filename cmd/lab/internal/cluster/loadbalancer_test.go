@@ -67,7 +67,7 @@ func TestServicesGetAddresses(t *testing.T) {
 	}
 }
 
-func TestAnAddressStaysOnItsNodeWhileThatIsAble(t *testing.T) {
+func TestAnAddressStaysOnItsNodeWhileTheNodeIsReady(t *testing.T) {
 	for name, test := range map[string]struct {
 		able          []string
 		present, want string

@@ -119,7 +119,7 @@ conntrack: {maxPerCore: 0, min: 0}
 }
 
 // rules of nftables of a node besides kube-proxy's: what leaves the cluster from
-// a Pod bears the node's address, where nobody outside has a route to the Pod.
+// a Pod has the node's address, where nobody outside has a route to the Pod.
 func rules(cluster *plan.Cluster) string {
 	if !cluster.Masquerade {
 		return ""

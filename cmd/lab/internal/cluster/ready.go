@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/poll"
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 const (
@@ -48,13 +48,13 @@ func (c *Cluster) Start(ctx context.Context) error {
 }
 
 func (c *Cluster) awaitAPI(ctx context.Context) error {
-	return poll.Until(ctx, apiTimeout, func(ctx context.Context) (bool, string, error) {
+	return await.Until(ctx, apiTimeout, func(ctx context.Context) (bool, string, error) {
 		if err := c.lost(); err != nil {
 			return false, "", err
 		}
 		_, err := c.clients.Typed.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
 		if err != nil {
-			return poll.NotYet(err)
+			return await.NotYet(err)
 		}
 		return true, "", nil
 	})
@@ -90,13 +90,13 @@ func (c *Cluster) register(ctx context.Context, m *member) error {
 }
 
 func (c *Cluster) awaitReady(ctx context.Context, m *member) error {
-	err := poll.Until(ctx, nodesTimeout, func(ctx context.Context) (bool, string, error) {
+	err := await.Until(ctx, nodesTimeout, func(ctx context.Context) (bool, string, error) {
 		if m.running() == nil {
 			return false, "", errors.New("it ended")
 		}
 		object, err := c.clients.Typed.CoreV1().Nodes().Get(ctx, m.plan.Name, metav1.GetOptions{})
 		if err != nil {
-			return poll.NotYet(err)
+			return await.NotYet(err)
 		}
 		ready, why := isReady(object)
 		return ready, why, nil

@@ -21,19 +21,19 @@ const (
 )
 
 // calls are those of a client that calls every 10 ms, each time on a new
-// connection: what the program in its Pod tells, one entry for each change.
+// connection: what the program in its Pod reports, one entry for each change.
 type calls struct {
 	mu      sync.Mutex
 	changes []probe.Call
-	// failed is why no more comes.
+	// failed is why no more changes follow.
 	failed error
-	// news is closed and made anew with each change.
-	news chan struct{}
+	// changed is closed, and replaced, with each change.
+	changed chan struct{}
 }
 
-// startCalls has the client of a cluster call the URL; the caller stops it.
+// startCalls makes the client of a cluster call the URL; the caller stops it.
 func startCalls(ctx context.Context, in *cluster, url string) (_ *calls, stop func()) {
-	c := &calls{news: make(chan struct{})}
+	c := &calls{changed: make(chan struct{})}
 	ctx, cancel := context.WithCancel(ctx)
 	input, end := io.Pipe()
 	reader, writer := io.Pipe()
@@ -82,8 +82,8 @@ func (c *calls) add(call *probe.Call, err error) {
 		c.changes = append(c.changes, *call)
 	}
 	c.failed = err
-	close(c.news)
-	c.news = make(chan struct{})
+	close(c.changed)
+	c.changed = make(chan struct{})
 }
 
 // await the first change to a call that began after a moment and fits.
@@ -92,7 +92,7 @@ func (c *calls) await(ctx context.Context, after time.Time, what string, fits fu
 	defer cancel()
 	for {
 		c.mu.Lock()
-		changes, failed, news := c.changes, c.failed, c.news
+		changes, failed, changed := c.changes, c.failed, c.changed
 		c.mu.Unlock()
 		for _, call := range changes {
 			if call.Began.After(after) && fits(call) {
@@ -103,7 +103,7 @@ func (c *calls) await(ctx context.Context, after time.Time, what string, fits fu
 			return probe.Call{}, fmt.Errorf("%s: the client's calls ended: %w", what, failed)
 		}
 		select {
-		case <-news:
+		case <-changed:
 		case <-ctx.Done():
 			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return probe.Call{}, ctx.Err()

@@ -31,7 +31,7 @@ type Printer func(format string, args ...any)
 
 // Options of a demonstration.
 type Options struct {
-	// Lab that runs; its clusters are joined.
+	// Lab that runs; its clusters are peers.
 	Lab state.Lab
 	// Kubectl is how a person calls that program here.
 	Kubectl string

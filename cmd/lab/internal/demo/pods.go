@@ -22,7 +22,7 @@ const probeContainer = "probe"
 // pods run commands in Pods of a Deployment, as `kubectl exec` does.
 type pods interface {
 	// Exec ends when the command does, or with the context. A command that ends with a code other than 0 is no error.
-	// stdin may be nil. What the context ends goes on in the Pod: a command of long standing ends with its input.
+	// stdin may be nil. The end of the context does not end the command in the Pod: a long-running command ends with its input.
 	Exec(ctx context.Context, namespace, deployment string, command []string, stdin io.Reader, stdout io.Writer) error
 }
 

@@ -21,7 +21,7 @@ func entry(name, host string) *unstructured.Unstructured {
 	}}
 }
 
-func TestTheWatcherSeesOneHostnameComeAndGo(t *testing.T) {
+func TestTheWatcherReportsOneHostnameAppearingAndDisappearing(t *testing.T) {
 	const host = "web.demo.svc.cluster-b.local"
 	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
 		map[schema.GroupVersionResource]string{kube.ServiceEntries: "ServiceEntryList"}, entry("other", "other.example"))

@@ -39,7 +39,7 @@ func TestACutLinkDropsBothWaysAndOthersPass(t *testing.T) {
 	}
 }
 
-func TestALinkHasTwoEndsThatExist(t *testing.T) {
+func TestALinkNeedsTwoExistingEnds(t *testing.T) {
 	lab := mustPlan(t, plan.Options{Clusters: 2, Nodes: 1, Mode: plan.Federation})
 	for name, test := range map[string]struct{ one, other, want string }{
 		"an unknown cluster":     {"cluster-a", "cluster-x", "cluster-a, cluster-b"},

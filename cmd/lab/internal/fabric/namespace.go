@@ -13,7 +13,7 @@ import (
 	"github.com/vishvananda/netns"
 )
 
-// namespace is a network namespace of this process' own. Threads visit it; the
+// namespace is a network namespace of this process' own. Threads enter it; the
 // sockets that they make there belong to it, whichever thread uses them later.
 type namespace struct {
 	handle netns.NsHandle
@@ -37,12 +37,12 @@ func newNamespace() (*namespace, error) {
 }
 
 // do calls the function on a thread that is in the namespace.
-func (n *namespace) do(visit func() error) error {
+func (n *namespace) do(call func() error) error {
 	return onThread(func() error {
 		if err := netns.Set(n.handle); err != nil {
 			return fmt.Errorf("enter the fabric's network namespace: %w", err)
 		}
-		return errors.Join(visit(), netns.Set(n.outside))
+		return errors.Join(call(), netns.Set(n.outside))
 	})
 }
 

@@ -1,5 +1,5 @@
 // Package install puts the module on a cluster as a user would: it applies the
-// operator's manifests and the ModuleConfigs, and joins clusters with the
+// operator's manifests and the ModuleConfigs, and makes clusters peers with the
 // module's own resources. Every wait has a deadline, and its error says what was
 // not ready and why.
 package install
@@ -42,5 +42,5 @@ type Cluster struct {
 	Settings map[string]any
 }
 
-// Note is told what a wait is for at the moment; it may be called with the same words again.
+// Note reports what a wait is for at the moment; it may be called with the same words again.
 type Note func(waitingFor string)

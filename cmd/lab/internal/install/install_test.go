@@ -54,7 +54,7 @@ func TestDigestsOfOtherImagesAreMounted(t *testing.T) {
 	}
 }
 
-func TestSettingsAreOnesThatTheModuleTakes(t *testing.T) {
+func TestTheModuleAcceptsTheSettings(t *testing.T) {
 	root, err := rendertest.Root()
 	if err != nil {
 		t.Fatal(err)

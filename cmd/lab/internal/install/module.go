@@ -12,9 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/poll"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/rollout"
 	"github.com/deckhouse-mesh/istio/deploy/operator"
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 const (
@@ -54,17 +54,17 @@ func (c *Cluster) Module(ctx context.Context, note Note) error {
 // AwaitModule waits until the module's webhooks are there, which are rendered last,
 // and all of its Pods are ready.
 func (c *Cluster) AwaitModule(ctx context.Context, note Note) error {
-	return poll.Until(ctx, stepTimeout, func(ctx context.Context) (bool, string, error) {
+	return await.Until(ctx, stepTimeout, func(ctx context.Context) (bool, string, error) {
 		message, err := c.moduleMessage(ctx)
 		if err != nil {
-			return poll.NotYet(err)
+			return await.NotYet(err)
 		}
 		if strings.HasPrefix(message, rejectedPrefix) { // only a person can change that
 			return false, "", errors.New("the settings are rejected; ModuleConfig istio says: " + message)
 		}
 		missing, err := c.moduleMissing(ctx)
 		if err != nil {
-			return poll.NotYet(err)
+			return await.NotYet(err)
 		}
 		if missing == "" {
 			return true, "", nil

@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/poll"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/rollout"
 	"github.com/deckhouse-mesh/istio/deploy/operator"
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 const (
@@ -102,14 +102,14 @@ func (c *Cluster) awaitOperator(ctx context.Context, note Note) error {
 	if err := rollout.AwaitDeployment(ctx, c.Clients.Typed, operator.Namespace, operator.Name, stepTimeout, note); err != nil {
 		return err
 	}
-	return poll.Until(ctx, stepTimeout, func(ctx context.Context) (bool, string, error) { return c.established(ctx, moduleConfigCRD) })
+	return await.Until(ctx, stepTimeout, func(ctx context.Context) (bool, string, error) { return c.established(ctx, moduleConfigCRD) })
 }
 
 // established says whether the API server serves the resource of a CRD.
 func (c *Cluster) established(ctx context.Context, name string) (bool, string, error) {
 	definition, err := c.Clients.Dynamic.Resource(kube.CRDs).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
-		return poll.NotYet(err)
+		return await.NotYet(err)
 	}
 	condition, _ := kube.Condition(definition, "Established")
 	return kube.String(condition, "status") == string(corev1.ConditionTrue), "CRD " + name + " is not established", nil

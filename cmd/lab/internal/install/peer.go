@@ -10,29 +10,25 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/poll"
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
-const (
-	// joinTimeout bounds the wait until two clusters know each other; one round of
-	// the module's one-minute schedule has room in it twice.
-	joinTimeout = 3 * time.Minute
-	// usualJoin is how long two clusters take to learn each other's keys.
-	usualJoin = 10 * time.Second
-)
+// peerTimeout bounds the wait until two clusters know each other: two rounds of
+// the module's one-minute schedule fit into it.
+const peerTimeout = 3 * time.Minute
 
-// Peer is a cluster to join.
+// Peer is the other cluster.
 type Peer struct {
-	// Name of the resource that joins it.
+	// Name of the resource for it.
 	Name string
 	// TrustDomain is that of a federation peer.
 	TrustDomain      string
 	MetadataEndpoint string
-	// Authority, PEM, issued the endpoint's certificate; empty for one that everybody knows.
+	// Authority, PEM, issued the endpoint's certificate; empty for a well-known one.
 	Authority []byte
 }
 
-// resource that joins clusters in that way.
+// resource that names a peer of this kind.
 func (k Kind) resource() (kind string, resource schema.GroupVersionResource) {
 	if k == Federation {
 		return "IstioFederation", kube.IstioFederations
@@ -40,8 +36,8 @@ func (k Kind) resource() (kind string, resource schema.GroupVersionResource) {
 	return "IstioMulticluster", kube.IstioMulticlusters
 }
 
-// Join applies the resource that joins the peer. The operator has installed its CRD.
-func (c *Cluster) Join(ctx context.Context, kind Kind, peer Peer) error {
+// AddPeer applies the resource that names the peer. The operator has installed its CRD.
+func (c *Cluster) AddPeer(ctx context.Context, kind Kind, peer Peer) error {
 	name, resource := kind.resource()
 	spec := map[string]any{"metadataEndpoint": peer.MetadataEndpoint}
 	if len(peer.Authority) > 0 {
@@ -55,23 +51,21 @@ func (c *Cluster) Join(ctx context.Context, kind Kind, peer Peer) error {
 		"metadata": map[string]any{"name": peer.Name}, "spec": spec,
 	})
 	if err != nil {
-		return fmt.Errorf("join %s: %w", peer.Name, err)
+		return fmt.Errorf("add peer %s: %w", peer.Name, err)
 	}
 	return nil
 }
 
-// AwaitJoined waits until the cluster says that it and the peer work together.
-func (c *Cluster) AwaitJoined(ctx context.Context, kind Kind, peer string, note Note) error {
+// AwaitPeer waits until the cluster reports that the peer is ready.
+func (c *Cluster) AwaitPeer(ctx context.Context, kind Kind, peer string, note Note) error {
 	name, resource := kind.resource()
-	begun := time.Now()
-	err := poll.Until(ctx, joinTimeout, func(ctx context.Context) (bool, string, error) {
+	err := await.Until(ctx, peerTimeout, func(ctx context.Context) (bool, string, error) {
 		object, err := c.Clients.Dynamic.Resource(resource).Get(ctx, peer, metav1.GetOptions{})
 		if err != nil {
-			return poll.NotYet(err)
+			return await.NotYet(err)
 		}
-		ready, why := isJoined(object)
-		// At first each side is a stranger to the other; that is no news.
-		if !ready && time.Since(begun) > usualJoin {
+		ready, why := isReady(object)
+		if !ready {
 			note(why)
 		}
 		return ready, why, nil
@@ -82,8 +76,8 @@ func (c *Cluster) AwaitJoined(ctx context.Context, kind Kind, peer string, note 
 	return nil
 }
 
-// isJoined reads the resource's Ready condition; why is its reason and message.
-func isJoined(object *unstructured.Unstructured) (ready bool, why string) {
+// isReady reads the resource's Ready condition; why is its reason and message.
+func isReady(object *unstructured.Unstructured) (ready bool, why string) {
 	condition, found := kube.Condition(object, "Ready")
 	if !found {
 		return false, "the resource has no condition yet"

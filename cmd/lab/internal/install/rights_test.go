@@ -26,14 +26,14 @@ import (
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/pki"
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/poll"
+	"github.com/deckhouse-mesh/istio/lib/await"
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
 	"github.com/deckhouse-mesh/istio/lib/rendertest"
 )
 
 // TestTheOperatorsRightsSuffice installs the manifests on a real API server, runs
 // the operator as its ServiceAccount, and takes the module through its life:
-// installed, with webhooks, joined, switched off. No request may be rejected.
+// installed, with webhooks, with peers, switched off. No request may be rejected.
 func TestTheOperatorsRightsSuffice(t *testing.T) {
 	root, err := rendertest.Root()
 	if err != nil {
@@ -67,17 +67,17 @@ func TestTheOperatorsRightsSuffice(t *testing.T) {
 		await(t, operator, func(ctx context.Context) (bool, string, error) {
 			_, err := server.clients.Typed.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, defaultWebhook, metav1.GetOptions{})
 			if apierrors.IsNotFound(err) {
-				return poll.NotYet(err)
+				return await.NotYet(err)
 			}
 			return err == nil, "", err
 		})
 	})
 	t.Run("a peer gets its conditions", func(t *testing.T) {
 		peer := Peer{Name: "nobody", TrustDomain: "nobody.local", MetadataEndpoint: "https://127.0.0.1:1/metadata/"}
-		if err := cluster.Join(t.Context(), Federation, peer); err != nil {
+		if err := cluster.AddPeer(t.Context(), Federation, peer); err != nil {
 			t.Fatal(err)
 		}
-		if err := cluster.Join(t.Context(), Multicluster, peer); err != nil {
+		if err := cluster.AddPeer(t.Context(), Multicluster, peer); err != nil {
 			t.Fatal(err)
 		}
 		await(t, operator, func(ctx context.Context) (bool, string, error) {
@@ -152,7 +152,7 @@ func TestTheOperatorIsHeldToItsNamespaces(t *testing.T) {
 		t.Fatalf("the operator cannot create the module's namespace: %v", err)
 	}
 	// The API server takes a moment to load the policy.
-	err = poll.Until(t.Context(), 30*time.Second, func(context.Context) (bool, string, error) {
+	err = await.Until(t.Context(), 30*time.Second, func(context.Context) (bool, string, error) {
 		err := createNamespace("other")
 		return err != nil && strings.Contains(err.Error(), "ValidatingAdmissionPolicy"), fmt.Sprint(err), nil
 	})
@@ -226,11 +226,11 @@ func pretendReady(t *testing.T, client kubernetes.Interface) {
 	t.Helper()
 	revision := istioversion.Default().Revision()
 	var deployment *appsv1.Deployment
-	err := poll.Until(t.Context(), time.Minute, func(ctx context.Context) (bool, string, error) {
+	err := await.Until(t.Context(), time.Minute, func(ctx context.Context) (bool, string, error) {
 		var err error
 		deployment, err = client.AppsV1().Deployments(moduleNamespace).Get(ctx, "istiod-"+revision, metav1.GetOptions{})
 		if err != nil {
-			return poll.NotYet(err)
+			return await.NotYet(err)
 		}
 		return true, "", nil
 	})
@@ -326,7 +326,7 @@ func (p *process) awaitReady(t *testing.T) {
 		}
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
-			return poll.NotYet(err)
+			return await.NotYet(err)
 		}
 		_ = response.Body.Close()
 		return response.StatusCode == http.StatusOK, response.Status, nil
@@ -362,7 +362,7 @@ func (p *process) tail() string {
 
 func await(t *testing.T, operator *process, condition func(context.Context) (bool, string, error)) {
 	t.Helper()
-	err := poll.Until(t.Context(), 3*time.Minute, func(ctx context.Context) (bool, string, error) {
+	err := await.Until(t.Context(), 3*time.Minute, func(ctx context.Context) (bool, string, error) {
 		select {
 		case err := <-operator.ended:
 			return false, "", fmt.Errorf("the operator ended: %w", err)

@@ -6,7 +6,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Kind of a join.
+// Kind of peer.
 type Kind string
 
 // Kinds; the settings that switch them on have the same names.
@@ -25,7 +25,7 @@ sidecar:
 `
 
 // Settings are spec.settings of ModuleConfig istio: requests for a small machine,
-// what the joins need, and the person's own, YAML, over both.
+// what peers need, and the person's own, YAML, over both.
 func Settings(needs []Kind, own []byte) (map[string]any, error) {
 	settings := map[string]any{}
 	if err := yaml.Unmarshal([]byte(modest), &settings); err != nil {
@@ -55,7 +55,7 @@ func merge(base, over map[string]any) map[string]any {
 	return base
 }
 
-// Enabled tells whether the settings switch that kind of join on.
+// Enabled reports whether the settings switch that kind on.
 func Enabled(settings map[string]any, kind Kind) bool {
 	section, _ := settings[string(kind)].(map[string]any)
 	on, _ := section["enabled"].(bool)

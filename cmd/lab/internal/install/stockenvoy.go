@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/poll"
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 //go:embed stockenvoy.yaml
@@ -50,7 +50,7 @@ func (c *Cluster) adaptToStockEnvoy(ctx context.Context, note Note) error {
 	if err != nil {
 		return err
 	}
-	err = poll.Until(ctx, stepTimeout, func(ctx context.Context) (bool, string, error) {
+	err = await.Until(ctx, stepTimeout, func(ctx context.Context) (bool, string, error) {
 		_, err := c.Clients.Typed.CoreV1().Namespaces().Get(ctx, moduleNamespace, metav1.GetOptions{})
 		if err == nil {
 			err = c.Clients.Apply(ctx, envoyFilters, objects[0])
@@ -59,7 +59,7 @@ func (c *Cluster) adaptToStockEnvoy(ctx context.Context, note Note) error {
 			note(err.Error())
 		}
 		if err != nil {
-			return poll.NotYet(err)
+			return await.NotYet(err)
 		}
 		return true, "", nil
 	})

@@ -55,7 +55,7 @@ func (r *reaper) run(path string, args []string, log *os.File) (syscall.WaitStat
 	}
 	defer func() { _ = null.Close() }()
 	ended := make(chan syscall.WaitStatus, 1)
-	r.mu.Lock() // its end is not taken notice of before its pid is known
+	r.mu.Lock() // its end is not noticed before its pid is known
 	pid, err := syscall.ForkExec(path, append([]string{path}, args...), &syscall.ProcAttr{
 		Dir: "/", Env: os.Environ(), Files: []uintptr{null.Fd(), log.Fd(), log.Fd()},
 		Sys: &syscall.SysProcAttr{Setpgid: true},

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/url"
 	"time"
 )
 
@@ -39,6 +40,7 @@ type Subject struct {
 	Organizations []string
 	DNSNames      []string
 	IPs           []net.IP
+	URIs          []*url.URL
 	// Server and Client select the extended key usages.
 	Server bool
 	Client bool
@@ -89,6 +91,7 @@ func (a *Authority) Issue(subject Subject) (Pair, error) {
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.DNSNames = subject.DNSNames
 	template.IPAddresses = subject.IPs
+	template.URIs = subject.URIs
 	if subject.Server {
 		template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 	}

@@ -40,11 +40,11 @@ func TestCertificatesOfAnAuthority(t *testing.T) {
 		usage   x509.ExtKeyUsage
 		trusted bool
 	}{
-		"its name is accepted":                {authority, "istio.cluster-a.lab", x509.ExtKeyUsageServerAuth, true},
-		"its address is accepted":             {authority, "127.1.2.3", x509.ExtKeyUsageServerAuth, true},
-		"another name is refused":             {authority, "istio.cluster-b.lab", x509.ExtKeyUsageServerAuth, false},
-		"client use of a server's is refused": {authority, "istio.cluster-a.lab", x509.ExtKeyUsageClientAuth, false},
-		"another authority is refused":        {other, "istio.cluster-a.lab", x509.ExtKeyUsageServerAuth, false},
+		"its name is accepted":                 {authority, "istio.cluster-a.lab", x509.ExtKeyUsageServerAuth, true},
+		"its address is accepted":              {authority, "127.1.2.3", x509.ExtKeyUsageServerAuth, true},
+		"another name is rejected":             {authority, "istio.cluster-b.lab", x509.ExtKeyUsageServerAuth, false},
+		"client use of a server's is rejected": {authority, "istio.cluster-a.lab", x509.ExtKeyUsageClientAuth, false},
+		"another authority is rejected":        {other, "istio.cluster-a.lab", x509.ExtKeyUsageServerAuth, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			roots := x509.NewCertPool()

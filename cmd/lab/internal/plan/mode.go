@@ -13,7 +13,7 @@ const (
 	Mixed Mode = "mixed"
 )
 
-// minMixed is the smallest lab in which both kinds of joins exist.
+// minMixed is the smallest lab in which both kinds of peers exist.
 const minMixed = 3
 
 // Network says whether Pods of different clusters reach each other's addresses.

@@ -1,4 +1,4 @@
-// Package plan settles what a lab consists of before anything of it exists:
+// Package plan decides what a lab consists of before anything of it exists:
 // its clusters, their domains, their nodes and the ranges of their networks.
 package plan
 
@@ -55,16 +55,16 @@ type Cluster struct {
 	Name   string
 	// Domain of its Services, and its trust domain.
 	Domain string
-	// Joins are those with other clusters, by their names: Federation or Multicluster.
-	Joins map[string]Mode
-	// Needs are the kinds of joins that the cluster's settings are to switch on.
+	// Peers are the clusters that this one has resources for, by name: Federation or Multicluster.
+	Peers map[string]Mode
+	// Needs are the kinds that the cluster's settings are to switch on.
 	Needs []Mode
 	// Machines is the network of its nodes, with Gateway in the fabric.
 	Machines netip.Prefix
 	Gateway  netip.Addr
 	Pods     netip.Prefix
 	Services netip.Prefix
-	// Masquerade tells that what leaves the cluster from a Pod bears its node's address,
+	// Masquerade is true where traffic from a Pod leaves the cluster with its node's address,
 	// since nobody outside has a route to Pods.
 	Masquerade bool
 	Nodes      []Node
@@ -94,7 +94,7 @@ func New(options Options) (*Lab, error) {
 		lab.Clusters = append(lab.Clusters, newCluster(i, options, network))
 	}
 	for i := range lab.Clusters {
-		lab.Clusters[i].Joins = lab.joins(i)
+		lab.Clusters[i].Peers = lab.peers(i)
 	}
 	return lab, nil
 }
@@ -131,21 +131,21 @@ func newCluster(i int, options Options, network Network) Cluster {
 	return cluster
 }
 
-// joins of a cluster with the others. In mode mixed the last cluster is
+// peers of a cluster. In mode mixed the last cluster is
 // federated with the first alone: a cluster has one IstioFederation for a trust
 // domain, and the first is in one mesh with the rest.
-func (l *Lab) joins(i int) map[string]Mode {
-	joins := map[string]Mode{}
+func (l *Lab) peers(i int) map[string]Mode {
+	peers := map[string]Mode{}
 	for j := range l.Clusters {
 		switch {
 		case i == j:
 		case l.Clusters[i].Domain == l.Clusters[j].Domain:
-			joins[l.Clusters[j].Name] = Multicluster
+			peers[l.Clusters[j].Name] = Multicluster
 		case l.Mode == Federation || i == 0 || j == 0:
-			joins[l.Clusters[j].Name] = Federation
+			peers[l.Clusters[j].Name] = Federation
 		}
 	}
-	return joins
+	return peers
 }
 
 // Cluster of that name.

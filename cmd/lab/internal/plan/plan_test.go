@@ -70,8 +70,8 @@ func TestMixedClustersAreOneMeshAndAFederatedPeer(t *testing.T) {
 		{"cluster-b", "cluster-c", ""}, {"cluster-c", "cluster-b", ""},
 	} {
 		cluster, _ := lab.Cluster(want.from)
-		if got := string(cluster.Joins[want.to]); got != want.mode {
-			t.Errorf("%s joins %s by %q, want %q", want.from, want.to, got, want.mode)
+		if got := string(cluster.Peers[want.to]); got != want.mode {
+			t.Errorf("%s is a peer of %s by %q, want %q", want.from, want.to, got, want.mode)
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// VerifiedPeerHeader of a response is whom the caller's proxy verified, where it has been told to say so.
+	// VerifiedPeerHeader of a response names the server that the caller's proxy verified, where the proxy is configured to add it.
 	VerifiedPeerHeader = "X-Verified-Peer"
 
 	// inFlightLimit bounds the requests at once, should none of them end.

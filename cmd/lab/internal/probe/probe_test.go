@@ -22,7 +22,7 @@ RequestHeader=X-Forwarded-Client-Cert:By=spiffe://cluster-b.local/ns/demo/sa/web
 Hostname=web-6d
 `
 
-func TestACallTellsWhoItsTwoSidesWere(t *testing.T) {
+func TestACallReportsBothIdentities(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Verified-Peer", "spiffe://cluster-b.local/ns/demo/sa/web")
 		_, _ = fmt.Fprint(w, echoBody)
@@ -39,7 +39,7 @@ func TestACallTellsWhoItsTwoSidesWere(t *testing.T) {
 	}
 }
 
-func TestWhatCallsThatAreNotAnsweredSay(t *testing.T) {
+func TestFailedCallsReportTheirError(t *testing.T) {
 	unavailable := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "upstream connect error or disconnect/reset before headers\nmore", http.StatusServiceUnavailable)
 	}))
@@ -133,7 +133,7 @@ func answer(connection net.Conn) {
 	}
 }
 
-func TestWhatStrangersAreTold(t *testing.T) {
+func TestTheVerdictOnAStrangerIsReported(t *testing.T) {
 	const server = "spiffe://cluster-b.local/ns/demo/sa/web"
 	strict := listen(t, x509.NewCertPool(), tls.RequireAndVerifyClientCert)
 	for name, test := range map[string]struct {

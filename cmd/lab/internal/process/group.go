@@ -10,7 +10,7 @@ import (
 )
 
 // MarkVariable is set in the environment of every process of a lab to the
-// lab's state dir: what it was started by can be told from outside.
+// lab's state dir: other processes can see by it which lab started it.
 const MarkVariable = "ISTIO_LAB_STATE_DIR"
 
 // Group starts processes that the kernel kills when this program dies, however it dies.

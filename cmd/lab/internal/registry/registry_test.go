@@ -158,7 +158,7 @@ func TestPartsOfABlobAreServed(t *testing.T) {
 	g.Expect(part).To(Equal(whole[10:20]))
 }
 
-func TestWhatIsNotThereIsSaidSo(t *testing.T) {
+func TestRequestsForMissingContentGetTheErrorOfTheSpecification(t *testing.T) {
 	dir, made := images(t, "lab.local/echo:1")
 	host := serve(t, dir)
 	config, err := made["lab.local/echo:1"].ConfigName()
@@ -282,7 +282,7 @@ func tarOf(t *testing.T, dir string) string {
 	return file.Name()
 }
 
-func TestFilesThatHoldNoImageAreRejected(t *testing.T) {
+func TestFilesWithoutAnImageAreRejected(t *testing.T) {
 	text := filepath.Join(t.TempDir(), "text")
 	if err := os.WriteFile(text, []byte(strings.Repeat("no image ", 200)), 0o600); err != nil {
 		t.Fatal(err)

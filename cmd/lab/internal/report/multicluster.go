@@ -14,14 +14,14 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
 )
 
-// Multicluster is what the cluster says of one neighbour in the same mesh.
+// Multicluster is what the cluster reports of one peer in the same mesh.
 type Multicluster struct {
 	Name        string `json:"name"`
 	Ready       string `json:"ready"`
 	Reason      string `json:"reason"`
 	Message     string `json:"message"`
 	NetworkName string `json:"networkName,omitempty"`
-	// LastContact is when the neighbour's public metadata was last fetched, empty for never.
+	// LastContact is when the peer's public metadata was last fetched, empty for never.
 	LastContact string `json:"lastContact,omitempty"`
 }
 
@@ -92,6 +92,6 @@ func readCheck(revision, name, status string, err error) Check {
 	default:
 		check.Message = "it says that the cluster is " + status
 	}
-	check.Hint = "is there a Secret d8-istio/istio-remote-secret-" + name + "? The logs of this istiod and of the neighbour's api-proxy say what was refused"
+	check.Hint = "is there a Secret d8-istio/istio-remote-secret-" + name + "? The logs of this istiod and of the peer's api-proxy say what was rejected"
 	return check
 }

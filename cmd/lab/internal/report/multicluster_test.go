@@ -45,7 +45,7 @@ func TestMulticlusterChecks(t *testing.T) {
 	}
 }
 
-func TestWhetherIstiodReadsARemoteClusterIsToldWithItsOwnWord(t *testing.T) {
+func TestTheReportQuotesIstiodsStatusOfARemoteCluster(t *testing.T) {
 	for name, test := range map[string]struct {
 		status string
 		err    error

@@ -17,7 +17,7 @@ func TestRemoteCluster(t *testing.T) {
 		"a cluster that has been read":   {200, `[{"id":"own","syncStatus":"synced"},{"id":"cluster-b","secretName":"d8-istio/x","syncStatus":"synced"}]`, "synced", ""},
 		"a cluster that does not answer": {200, `[{"id":"cluster-b","syncStatus":"timeout"}]`, "timeout", ""},
 		"a cluster that is not known":    {200, `[{"id":"own","syncStatus":"synced"}]`, "", ""},
-		"an istiod that refuses":         {403, ``, "", "403"},
+		"an istiod that rejects":         {403, ``, "", "403"},
 		"an answer of something else":    {200, `<html>`, "", "read istiod's answer"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -43,7 +43,7 @@ type Cluster struct {
 	Checks        []Check        `json:"checks"`
 }
 
-// Federation is what the cluster says of one neighbour.
+// Federation is what the cluster reports of one peer.
 type Federation struct {
 	Name             string `json:"name"`
 	Ready            string `json:"ready"`
@@ -51,7 +51,7 @@ type Federation struct {
 	Message          string `json:"message"`
 	ImportedServices int64  `json:"importedServices"`
 	RejectedServices int    `json:"rejectedServices"`
-	// LastContact is when the neighbour's public metadata was last fetched, empty for never.
+	// LastContact is when the peer's public metadata was last fetched, empty for never.
 	LastContact string `json:"lastContact,omitempty"`
 }
 

@@ -70,7 +70,7 @@ func TestFederationChecks(t *testing.T) {
 	}
 }
 
-func TestAWarningIsNoRefusalOfSettings(t *testing.T) {
+func TestAWarningDoesNotRejectSettings(t *testing.T) {
 	for message, ok := range map[string]bool{"": true, "Warning: Istio 1.29 is old": true, "Invalid, nothing is in force": false, "Not applied, …": false} {
 		config := &unstructured.Unstructured{Object: map[string]any{"status": map[string]any{"message": message}}}
 		if check := settingsCheck(config); check.OK != ok || check.Message != message {

@@ -8,16 +8,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/poll"
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 // AwaitDeployment waits until all Pods of a Deployment are current and available.
-// note is told what is missing.
+// note gets what is missing.
 func AwaitDeployment(ctx context.Context, client kubernetes.Interface, namespace, name string, timeout time.Duration, note func(string)) error {
-	err := poll.Until(ctx, timeout, func(ctx context.Context) (bool, string, error) {
+	err := await.Until(ctx, timeout, func(ctx context.Context) (bool, string, error) {
 		deployment, err := client.AppsV1().Deployments(namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
-			return poll.NotYet(err)
+			return await.NotYet(err)
 		}
 		missing := DeploymentMissing(deployment)
 		if missing == "" {

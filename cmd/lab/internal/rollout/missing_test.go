@@ -12,7 +12,7 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/rollout"
 )
 
-func TestWhyPodsAreNotReady(t *testing.T) {
+func TestTheReportSaysWhyPodsAreNotReady(t *testing.T) {
 	ready := corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue}
 	for name, test := range map[string]struct {
 		status corev1.PodStatus

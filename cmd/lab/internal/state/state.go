@@ -39,10 +39,10 @@ type Cluster struct {
 	ClusterUUID string `json:"clusterUUID"`
 	APIServer   string `json:"apiServer"`
 	Kubeconfig  string `json:"kubeconfig"`
-	// MetadataEndpoint is what neighbours call; MetadataCA is the PEM file its certificate verifies with.
+	// MetadataEndpoint is what peers call; MetadataCA is the PEM file its certificate verifies with.
 	MetadataEndpoint string `json:"metadataEndpoint"`
 	MetadataCA       string `json:"metadataCA"`
-	// APIProxy is the URL of the cluster's API as neighbours see it, whose certificate verifies with
+	// APIProxy is the URL of the cluster's API as peers see it, whose certificate verifies with
 	// MetadataCA too; empty unless the cluster is part of a multicluster.
 	APIProxy string `json:"apiProxy,omitempty"`
 	// PodSubnet and ServiceSubnet are the cluster's ranges.
@@ -88,7 +88,7 @@ func Read(dir string) (*Lab, error) {
 	return lab, nil
 }
 
-// File keeps lab.json equal to what it is told.
+// File writes lab.json.
 type File struct {
 	dir string
 

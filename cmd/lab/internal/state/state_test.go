@@ -69,7 +69,7 @@ func TestTheHolderOfAStateDirIsKnownUntilItEnds(t *testing.T) {
 	}
 	for range 2 { // asking must not drop the lock
 		if pid, err := Holder(dir); err != nil || pid != os.Getpid() {
-			t.Fatalf("the holder asks and is told %d, %v", pid, err)
+			t.Fatalf("the holder reads %d, %v", pid, err)
 		}
 	}
 	if err := lock.Release(); err != nil {

@@ -8,9 +8,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/poll"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 const (
@@ -52,7 +52,7 @@ func end(ctx context.Context, dir string, pid int) error {
 		if err := syscall.Kill(pid, attempt.signal); err != nil && err != syscall.ESRCH {
 			return fmt.Errorf("stop the lab in %s (pid %d): %w", dir, pid, err)
 		}
-		err := poll.Until(ctx, attempt.timeout, func(context.Context) (bool, string, error) {
+		err := await.Until(ctx, attempt.timeout, func(context.Context) (bool, string, error) {
 			holder, err := state.Holder(dir)
 			return holder != pid, "", err
 		})

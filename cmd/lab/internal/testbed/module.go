@@ -14,7 +14,7 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/install"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/pki"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/plan"
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/poll"
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 const (
@@ -52,7 +52,7 @@ func (m *member) clusterUUID() string {
 	return uuid
 }
 
-// prepareModule settles how the module is installed in a cluster.
+// prepareModule decides how the module is installed in a cluster.
 func (l *Lab) prepareModule(c *cluster.Cluster, certificate pki.Pair) (*install.Cluster, error) {
 	module := l.options.Module
 	settings, err := install.Settings(kinds(c.Plan().Needs), module.Settings)
@@ -83,10 +83,10 @@ func (l *Lab) installOperator(ctx context.Context, m *member) error {
 		return err
 	}
 	defer l.notifyChange()
-	return poll.Until(ctx, identityTimeout, func(ctx context.Context) (bool, string, error) {
+	return await.Until(ctx, identityTimeout, func(ctx context.Context) (bool, string, error) {
 		config, err := m.Clients().Typed.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, identityConfigMap, metav1.GetOptions{})
 		if err != nil {
-			return poll.NotYet(err)
+			return await.NotYet(err)
 		}
 		uuid := config.Data[identityKey]
 		m.uuid.Store(uuid)
@@ -101,40 +101,40 @@ func (l *Lab) installModule(ctx context.Context, m *member) error {
 	})
 }
 
-// join all clusters whose settings allow it, and wait until they say that they are.
-func (l *Lab) join(ctx context.Context) error {
+// addPeers to all clusters whose settings allow it, and wait until the clusters report them ready.
+func (l *Lab) addPeers(ctx context.Context) error {
 	for _, kind := range []install.Kind{install.Federation, install.Multicluster} {
 		off := slices.ContainsFunc(l.members, func(m *member) bool {
 			return slices.Contains(kinds(m.Plan().Needs), kind) && !install.Enabled(m.install.Settings, kind)
 		})
 		if off {
-			l.options.Reporter.Printf("the settings switch %s off: the clusters are not joined by it", kind)
+			l.options.Reporter.Printf("the settings switch %s off: the clusters have no such peers", kind)
 		}
 	}
-	err := l.forEachJoin(ctx, func(ctx context.Context, m, peer *member, kind install.Kind) error {
+	err := l.forEachPeer(ctx, func(ctx context.Context, m, peer *member, kind install.Kind) error {
 		to := install.Peer{Name: peer.Plan().Name, MetadataEndpoint: metadataEndpoint(peer.Plan()), Authority: l.public.PEM}
 		if kind == install.Federation {
 			to.TrustDomain = peer.Plan().Domain
 		}
-		return m.install.Join(ctx, kind, to)
+		return m.install.AddPeer(ctx, kind, to)
 	})
 	if err != nil {
 		return err
 	}
-	return l.forEachJoin(ctx, func(ctx context.Context, m, peer *member, kind install.Kind) error {
+	return l.forEachPeer(ctx, func(ctx context.Context, m, peer *member, kind install.Kind) error {
 		done := map[install.Kind]string{install.Federation: "federated with ", install.Multicluster: "in one mesh with "}[kind]
 		return l.options.Reporter.Step(m.Plan().Name, done+peer.Plan().Name, "", func(note func(string)) error {
-			return m.install.AwaitJoined(ctx, kind, peer.Plan().Name, install.Note(patient(note)))
+			return m.install.AwaitPeer(ctx, kind, peer.Plan().Name, install.Note(patient(note)))
 		})
 	})
 }
 
-// forEachJoin that is planned and that the settings allow.
-func (l *Lab) forEachJoin(ctx context.Context, do func(ctx context.Context, m, peer *member, kind install.Kind) error) error {
+// forEachPeer that is planned and that the settings allow.
+func (l *Lab) forEachPeer(ctx context.Context, do func(ctx context.Context, m, peer *member, kind install.Kind) error) error {
 	all, ctx := errgroup.WithContext(ctx)
 	for _, m := range l.members {
 		for _, peer := range l.members {
-			kind := install.Kind(m.Plan().Joins[peer.Plan().Name])
+			kind := install.Kind(m.Plan().Peers[peer.Plan().Name])
 			if kind != "" && install.Enabled(m.install.Settings, kind) {
 				all.Go(func() error { return do(ctx, m, peer, kind) })
 			}

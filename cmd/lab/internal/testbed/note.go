@@ -3,15 +3,15 @@ package testbed
 import "time"
 
 const (
-	// patience before a person reads what a step waits for: at first that is no news.
-	patience = 20 * time.Second
+	// silence before a person reads what a step waits for: short waits are normal.
+	silence = 20 * time.Second
 	// pause between two such lines.
 	pause = 10 * time.Second
 )
 
 // patient passes on what a step waits for once it has waited for a while, and then not all the time.
 func patient(note func(string)) func(string) {
-	next := time.Now().Add(patience)
+	next := time.Now().Add(silence)
 	return func(waiting string) {
 		if now := time.Now(); now.After(next) {
 			next = now.Add(pause)

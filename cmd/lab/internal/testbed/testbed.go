@@ -20,13 +20,13 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/cluster"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/evidence"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/fabric"
+	"github.com/deckhouse-mesh/istio/cmd/lab/internal/fabricexec"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/pki"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/plan"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/progress"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/rollout"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/visit"
 )
 
 // addonsTimeout bounds the wait for DNS and the ingress controller.
@@ -43,7 +43,7 @@ type Options struct {
 	Registry http.Handler
 	// Bare leaves out all that needs images: the clusters have Ready nodes and nothing on them.
 	Bare bool
-	// Module to install and to join the clusters with; nil for none.
+	// Module to install in the clusters; nil for none.
 	Module   *Module
 	Reporter *progress.Reporter
 }
@@ -124,7 +124,7 @@ func (l *Lab) start(ctx context.Context) error {
 	if err := l.fabric.ServeNames(ctx); err != nil {
 		return err
 	}
-	if err := visit.WriteFiles(l.options.StateDir, fabric.ResolvConf(plan.FabricAddress)); err != nil {
+	if err := fabricexec.WriteFiles(l.options.StateDir, fabric.ResolvConf(plan.FabricAddress)); err != nil {
 		return err
 	}
 	if err := l.serveImages(ctx); err != nil {
@@ -172,7 +172,7 @@ func (l *Lab) prepareClusters(ctx context.Context) error {
 	return nil
 }
 
-// startClusters brings all clusters up, each with the module, and joins them.
+// startClusters starts all clusters, each with the module, and makes them peers.
 func (l *Lab) startClusters(ctx context.Context) error {
 	all, starting := errgroup.WithContext(ctx)
 	for _, m := range l.members {
@@ -181,7 +181,7 @@ func (l *Lab) startClusters(ctx context.Context) error {
 	if err := all.Wait(); err != nil || l.options.Module == nil {
 		return err
 	}
-	// The definitions that joins need are there when the operator is: the module's own Pods may take their time.
+	// The definitions that peers need are there when the operator is: the module's own Pods may take their time.
 	all, starting = errgroup.WithContext(ctx)
 	for _, m := range l.members {
 		all.Go(func() error {
@@ -192,7 +192,7 @@ func (l *Lab) startClusters(ctx context.Context) error {
 			return err
 		})
 	}
-	all.Go(func() error { return l.join(starting) })
+	all.Go(func() error { return l.addPeers(starting) })
 	return all.Wait()
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
 )
 
-func TestWhatAStepWaitsForIsReadLateAndSeldom(t *testing.T) {
+func TestAStepReportsItsWaitAfterAWhileAndRarely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var printed []string
 		note := patient(func(waiting string) { printed = append(printed, waiting) })
@@ -51,7 +51,7 @@ func TestALabStartsFreshAndRemovesOnlyWhatALabHasMade(t *testing.T) {
 	}
 }
 
-func TestOfNodesThatEndedOnlyTheLogsStay(t *testing.T) {
+func TestOnlyTheLogsOfEndedNodesRemain(t *testing.T) {
 	dir := t.TempDir()
 	if err := makeClusterDir(filepath.Join(dir, "cluster-a")); err != nil {
 		t.Fatal(err)

@@ -18,10 +18,10 @@ import (
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/callers"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/peers"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
 const here = "uuid-here"
@@ -155,7 +155,7 @@ func TestAHeaderWithACertificateIsNotBelieved(t *testing.T) {
 
 func TestTheIngressControllerSpeaksForItsCaller(t *testing.T) {
 	b, federated := peerstest.NewPeer(t, "b"), peerstest.NewPeer(t, "f")
-	controllers := certtest.NewRoot(t, "ingress", time.Now())
+	controllers := certtest.NewRoot("ingress", time.Now())
 	file := filepath.Join(t.TempDir(), "ca.crt")
 	if err := os.WriteFile(file, []byte(controllers.PEM), 0o600); err != nil {
 		t.Fatal(err)
@@ -168,11 +168,11 @@ func TestTheIngressControllerSpeaksForItsCaller(t *testing.T) {
 		}),
 	}
 	header := func(of peerstest.Peer) string {
-		leaf := of.Root.Client(t, nil).Certificate[0]
+		leaf := of.Root.Client(time.Now()).Certificate[0]
 		return url.PathEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf})))
 	}
 	controller := controllers.Client(t, nil)
-	other := certtest.NewRoot(t, "ingress", time.Now()).Client(t, nil)
+	other := certtest.NewRoot("ingress", time.Now()).Client(t, nil)
 	for name, test := range map[string]struct {
 		connection *tls.Certificate
 		headers    []string
@@ -203,7 +203,7 @@ func TestTheIngressControllerSpeaksForItsCaller(t *testing.T) {
 
 func clientOf(t *testing.T, of peerstest.Peer) *tls.Certificate {
 	t.Helper()
-	certificate := of.Root.Client(t, nil)
+	certificate := of.Root.Client(time.Now())
 	return &certificate
 }
 

@@ -10,13 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // ended tells whether the proxy has closed a connection, and waits for it.
 func ended(t *testing.T, connection net.Conn) bool {
 	t.Helper()
-	_ = connection.SetReadDeadline(time.Now().Add(await.Deadline))
+	_ = connection.SetReadDeadline(time.Now().Add(peerstest.Deadline))
 	_, err := io.Copy(io.Discard, connection)
 	return !errors.Is(err, os.ErrDeadlineExceeded)
 }

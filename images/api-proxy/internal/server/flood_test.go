@@ -14,8 +14,8 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
-	"github.com/deckhouse-mesh/istio/lib/await"
 	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // frames speaks HTTP/2 by hand, without reading.
@@ -63,13 +63,13 @@ func (p *proxy) stillServes(t *testing.T) {
 	t.Helper()
 	client := p.client(t, true)
 	// Of a flood some requests may yet be on their way to the handler while none is in flight.
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if response, body := do(t, client, p.request(t, http.MethodGet, "/api/v1/nodes", "")); response.StatusCode != http.StatusOK {
 			return fmt.Sprintf("%d %s", response.StatusCode, body)
 		}
 		return ""
 	})
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if got := testutil.ToFloat64(p.metrics.InFlight.WithLabelValues("uuid-b")); got != 0 {
 			return fmt.Sprintf("%v requests are in flight", got)
 		}
@@ -185,7 +185,7 @@ func TestWhoDoesNotReadIsCutOff(t *testing.T) {
 			defer response.Body.Close()
 			select {
 			case <-left:
-			case <-time.After(await.Deadline):
+			case <-time.After(peerstest.Deadline):
 				t.Fatal("the API server still sends")
 			}
 			if _, err := io.Copy(io.Discard, response.Body); err == nil {

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
-	"github.com/deckhouse-mesh/istio/lib/await"
 	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // dial opens a TLS connection for raw bytes.
@@ -29,7 +29,7 @@ func (p *proxy) dial(t *testing.T, protocols ...string) *tls.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { connection.Close() })
-	if err := connection.SetDeadline(time.Now().Add(3 * await.Deadline)); err != nil {
+	if err := connection.SetDeadline(time.Now().Add(3 * peerstest.Deadline)); err != nil {
 		t.Fatal(err)
 	}
 	return connection.(*tls.Conn)
@@ -140,12 +140,12 @@ func finalCode(reader *bufio.Reader) (int, error) {
 // TestPlainHTTPIsNotAnswered: the listener speaks TLS only.
 func TestPlainHTTPIsNotAnswered(t *testing.T) {
 	p := start(t, setup{})
-	connection, err := (&net.Dialer{Timeout: await.Deadline}).DialContext(t.Context(), "tcp", p.address)
+	connection, err := (&net.Dialer{Timeout: peerstest.Deadline}).DialContext(t.Context(), "tcp", p.address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer connection.Close()
-	_ = connection.SetDeadline(time.Now().Add(await.Deadline))
+	_ = connection.SetDeadline(time.Now().Add(peerstest.Deadline))
 	_, _ = io.WriteString(connection, "GET /api/v1/pods HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+p.b.Token(t, here, authn.ScopeAPI)+"\r\n\r\n")
 	answer, _ := io.ReadAll(connection)
 	if strings.Contains(string(answer), " 200 ") || len(p.backend.take()) > 0 {

@@ -25,9 +25,9 @@ import (
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/upstream"
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
 const (
@@ -112,7 +112,7 @@ func start(tb testing.TB, s setup) *proxy {
 	}
 	p := &proxy{
 		backend: &backend{answer: s.answer}, b: peerstest.NewPeer(tb, "b"),
-		registry: callers.NewRegistry(), roots: certtest.NewRoot(tb, "public", time.Now()), logs: &lockedBuffer{},
+		registry: callers.NewRegistry(), roots: certtest.NewRoot("public", time.Now()), logs: &lockedBuffer{},
 	}
 	p.trust(tb, p.b)
 	p.backend.Server = httptest.NewUnstartedServer(p.backend)

@@ -23,8 +23,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/deckhouse-mesh/istio/lib/await"
 	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // restConfig is for client-go as istiod has it, in the given format.
@@ -59,14 +59,14 @@ func TestAnInformerOfSecretsSyncs(t *testing.T) {
 				}); err != nil {
 					t.Fatal(err)
 				}
-				ctx, cancel := context.WithTimeout(t.Context(), await.Deadline)
+				ctx, cancel := context.WithTimeout(t.Context(), peerstest.Deadline)
 				defer cancel()
 				var running sync.WaitGroup
 				running.Go(func() { informer.RunWithContext(ctx) })
 				if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
 					t.Error("not synced")
 				}
-				await.Until(t, func() string { // and goes on to watch
+				peerstest.Await(t, func() string { // and goes on to watch
 					if !hasRequest(p, "watch", "secrets") {
 						return "no watch"
 					}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/telemetry"
-	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // TestHowLongAConnectionIsKept looks at the two ends of one connection.
@@ -51,7 +51,7 @@ func TestHowLongAConnectionIsKept(t *testing.T) {
 			}
 			test.use(withConnection(t.Context(), accepted))
 
-			wait := await.Deadline
+			wait := peerstest.Deadline
 			if test.kept {
 				wait = 10 * patience
 			}
@@ -82,7 +82,7 @@ func expiring(t *testing.T) (*limitedListener, *countedConn, *recordedConn) {
 	listener.metrics.Connections.Inc()
 	c := &countedConn{Conn: recorded, listener: listener}
 	c.becomeStranger()
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if c.deadline.Stop() {
 			c.becomeStranger()
 			return "the timer has not gone off"

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
-	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // torrent is a backend whose watches send small events for as long as they are
@@ -46,7 +46,7 @@ func (s *torrent) answer(w http.ResponseWriter, r *http.Request) {
 func (s *torrent) waitStuck(t *testing.T) {
 	t.Helper()
 	last, same := int64(0), 0
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if now := s.sent.Load(); now == 0 || now != last {
 			last, same = now, 0
 		} else {
@@ -62,7 +62,7 @@ func (s *torrent) waitStuck(t *testing.T) {
 // waitNoWatch waits until the neighbour's watches have given their places back.
 func (p *proxy) waitNoWatch(t *testing.T) {
 	t.Helper()
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if got := testutil.ToFloat64(p.metrics.Watches.WithLabelValues("uuid-b")); got != 0 {
 			return fmt.Sprintf("the proxy holds %v watches", got)
 		}
@@ -112,7 +112,7 @@ func TestAWatchThatNobodyReadsIsCutOff(t *testing.T) {
 				defer response.Body.Close()
 				test.end(t, p, source)
 				p.waitNoWatch(t)
-				await.Until(t, func() string {
+				peerstest.Await(t, func() string {
 					if got := source.open.Load(); got != 0 {
 						return fmt.Sprintf("the API server holds %d watches", got)
 					}
@@ -149,7 +149,7 @@ func TestAnAnswerWithoutAWindowIsCutOff(t *testing.T) {
 				t.Fatal(err)
 			}
 			f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-			_ = f.connection.SetReadDeadline(time.Now().Add(await.Deadline))
+			_ = f.connection.SetReadDeadline(time.Now().Add(peerstest.Deadline))
 			answered := false
 			for {
 				frame, err := f.ReadFrame()

@@ -17,10 +17,9 @@ import (
 
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
-	"github.com/deckhouse-mesh/istio/lib/peers"
-	"github.com/deckhouse-mesh/istio/lib/await"
 	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // events is a backend whose watches send what the test says, when it says it.
@@ -58,7 +57,7 @@ func (e *events) answer(w http.ResponseWriter, r *http.Request) {
 
 func (e *events) waitOpen(tb testing.TB, want int64) {
 	tb.Helper()
-	await.Until(tb, func() string {
+	peerstest.Await(tb, func() string {
 		if got := e.open.Load(); got != want {
 			return fmt.Sprintf("the API server holds %d watches, want %d", got, want)
 		}
@@ -97,7 +96,7 @@ func next(tb testing.TB, lines <-chan string) (line string, more bool) {
 	tb.Helper()
 	select {
 	case line, more = <-lines:
-	case <-time.After(await.Deadline):
+	case <-time.After(peerstest.Deadline):
 		tb.Fatal("nothing came, and the watch did not end")
 	}
 	return line, more
@@ -192,7 +191,7 @@ func TestAWatchThatIsLeftEndsAtTheAPIServer(t *testing.T) {
 			source.waitOpen(t, 1)
 			leave()
 			source.waitOpen(t, 0)
-			await.Until(t, func() string {
+			peerstest.Await(t, func() string {
 				if got := testutil.ToFloat64(p.metrics.Watches.WithLabelValues("uuid-b")); got != 0 {
 					return fmt.Sprintf("watches = %v", got)
 				}
@@ -243,7 +242,7 @@ func TestStoppingEndsWatchesAndLetsRequestsFinish(t *testing.T) {
 	}
 	select {
 	case <-stopped:
-	case <-time.After(await.Deadline):
+	case <-time.After(peerstest.Deadline):
 		t.Error("the proxy does not stop")
 	}
 }
@@ -268,7 +267,7 @@ func TestALimitForEachNeighbour(t *testing.T) {
 	ofC.Header.Set("Authorization", "Bearer "+c.Token(t, here, authn.ScopeAPI))
 	watch(t, client, ofC)
 	leave()
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		response, err := client.Do(p.request(t, http.MethodGet, podWatch, "").WithContext(ctx))

@@ -24,9 +24,8 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/logtest"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 	"github.com/deckhouse-mesh/istio/lib/peers"
-	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 const namespace = "d8-istio"
@@ -80,7 +79,7 @@ func startWith(t *testing.T, client *fake.Clientset, resources *peerstest.Resour
 			if err != nil {
 				t.Errorf("Run() = %v", err)
 			}
-		case <-time.After(await.Deadline):
+		case <-time.After(peerstest.Deadline):
 			t.Error("the feed does not stop")
 		}
 	})
@@ -89,7 +88,7 @@ func startWith(t *testing.T, client *fake.Clientset, resources *peerstest.Resour
 
 func (f feeding) waitReady(t *testing.T) {
 	t.Helper()
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if err := f.Ready(); err != nil {
 			return err.Error()
 		}
@@ -99,7 +98,7 @@ func (f feeding) waitReady(t *testing.T) {
 
 func (f feeding) waitFederation(t *testing.T, has func(body string) bool) {
 	t.Helper()
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		revision := f.Documents.Federation.Current()
 		if revision == nil {
 			return "there is no federation document"
@@ -113,7 +112,7 @@ func (f feeding) waitFederation(t *testing.T, has func(body string) bool) {
 
 func (f feeding) waitNeighbours(t *testing.T, want int) {
 	t.Helper()
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if got, told := f.Neighbours.Len(), testutil.ToFloat64(f.Metrics.Neighbours); got != want || told != float64(want) {
 			return fmt.Sprintf("%d neighbours (metric %v), want %d", got, told, want)
 		}
@@ -201,7 +200,7 @@ func TestNeighboursFollowTheSecret(t *testing.T) {
 		if _, err := secrets.Update(ctx, bad, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		await.Until(t, func() string {
+		peerstest.Await(t, func() string {
 			if testutil.ToFloat64(f.Metrics.SourceInvalid.WithLabelValues("Secret "+cluster.SecretName)) != 1 {
 				return "the bad Secret is not noticed"
 			}
@@ -211,7 +210,7 @@ func TestNeighboursFollowTheSecret(t *testing.T) {
 		if _, err := secrets.Update(ctx, good, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		await.Until(t, func() string {
+		peerstest.Await(t, func() string {
 			if testutil.ToFloat64(f.Metrics.SourceInvalid.WithLabelValues("Secret "+cluster.SecretName)) != 0 {
 				return "the good Secret is not noticed"
 			}
@@ -259,7 +258,7 @@ func TestNeighboursStayWhileTheAPIServerIsAway(t *testing.T) {
 	f.waitReady(t)
 	f.waitNeighbours(t, 1)
 	f.resources.Fail(errors.New("connection refused"))
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if !strings.Contains(f.logs.String(), "connection refused") {
 			return "the failure is not logged"
 		}
@@ -276,7 +275,7 @@ func TestNotReadyUntilItIsKnownWhichResourcesExist(t *testing.T) {
 	resources := peerstest.NewResources(t, resource)
 	resources.Fail(errors.New("forbidden"))
 	f := startWith(t, fake.NewClientset(settings(t, gateways), secret(peerstest.JSON(t, map[string]peers.Entry{b.UUID: b.Entry(resource.Kind)}))), resources)
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if !strings.Contains(f.logs.String(), "forbidden") {
 			return "the failure is not logged"
 		}
@@ -297,7 +296,7 @@ func TestADeletedConfigMapLeavesItsLastContentInForce(t *testing.T) {
 	if err := f.client.CoreV1().ConfigMaps(namespace).Delete(ctx, cluster.ConfigMapName, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if testutil.ToFloat64(f.Metrics.SourceInvalid.WithLabelValues("ConfigMap "+cluster.ConfigMapName)) != 1 {
 			return "the missing ConfigMap is not noticed"
 		}
@@ -334,7 +333,7 @@ func TestARejectedServiceIsLoggedOnceAndCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.waitFederation(t, contains("bad.shop"))
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if got := testutil.CollectAndCount(gauge); got != 0 {
 			return fmt.Sprintf("%d series of rejected services", got)
 		}
@@ -354,7 +353,7 @@ func TestADroppedGatewayIsLoggedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.waitFederation(t, contains("10.0.0.2"))
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		logs := f.logs.String()
 		if strings.Count(logs, "address 0.0.0.0 cannot be reached") != 1 || !strings.Contains(logs, "all ingress gateways are published again") {
 			return "logs:\n" + logs
@@ -378,10 +377,10 @@ func TestNotReadyUntilEverySourceWasListed(t *testing.T) {
 			f := start(t, client)
 			select {
 			case <-refused:
-			case <-time.After(await.Deadline):
+			case <-time.After(peerstest.Deadline):
 				t.Fatal("never listed")
 			}
-			await.Until(t, func() string {
+			peerstest.Await(t, func() string {
 				if !strings.Contains(f.logs.String(), "list or watch failed") {
 					return "the failure is not logged"
 				}

@@ -1,10 +1,10 @@
 package server_test
 
 import (
-	"log/slog"
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -14,7 +14,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
@@ -83,8 +83,8 @@ func BenchmarkProvingIdentity(b *testing.B) {
 		Documents: e.documents, Neighbours: e.neighbours, ClusterUUID: e.own.UUID,
 		IngressClients: e.ingressClients(), Ready: func() error { return nil }, Metrics: e.metrics, Log: slog.New(slog.DiscardHandler),
 	})
-	pair, ingress := e.federated.Root.Client(b, time.Now()), e.ingress.Client(b, time.Now())
-	stranger := e.unrelated.Root.Client(b, time.Now())
+	pair, ingress := e.federated.Root.Client(time.Now()), e.ingress.Client(time.Now())
+	stranger := e.unrelated.Root.Client(time.Now())
 	for _, proof := range []struct {
 		name       string
 		connection *tls.Certificate
@@ -102,7 +102,7 @@ func BenchmarkProvingIdentity(b *testing.B) {
 				request.Header.Add(proof.header[index], proof.header[index+1])
 			}
 			if proof.connection != nil {
-				request.TLS = &tls.ConnectionState{PeerCertificates: certtest.Parsed(b, *proof.connection)}
+				request.TLS = &tls.ConnectionState{PeerCertificates: certtest.Parsed(*proof.connection)}
 			}
 			recorder := httptest.NewRecorder()
 			if handler.ServeHTTP(recorder, request); recorder.Code != proof.want {

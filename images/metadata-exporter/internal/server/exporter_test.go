@@ -1,12 +1,12 @@
 package server_test
 
 import (
-	"log/slog"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -23,11 +23,10 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
-	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/peers"
-	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
 // exporter is a server on a loopback port, with one federation and one multicluster neighbour.
@@ -64,7 +63,7 @@ func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
 		neighbours: neighbours.New(),
 		metrics:    telemetry.NewMetrics(),
 		tlsDir:     tb.TempDir(),
-		ingress:    certtest.NewRoot(tb, "metadata-exporter-ingress", time.Now()),
+		ingress:    certtest.NewRoot("metadata-exporter-ingress", time.Now()),
 		stopped:    make(chan error, 1),
 	}
 	e.documents = documents.NewSet(e.own.Domain, time.Now)
@@ -195,7 +194,7 @@ func (e *exporter) ask(method, path string, header ...string) answer {
 }
 
 func (e *exporter) try(method, path string, header ...string) (answer, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*await.Deadline)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*peerstest.Deadline)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, e.url+path, nil)
 	if err != nil {
@@ -225,7 +224,7 @@ func (e *exporter) hold(waiters int, path string, header ...string) <-chan answe
 		}
 		answers <- got
 	}()
-	await.Until(e.t, func() string {
+	peerstest.Await(e.t, func() string {
 		if got := testutil.ToFloat64(e.metrics.Waiters.WithLabelValues(path)); got != float64(waiters) {
 			return "the request is not held"
 		}
@@ -244,7 +243,7 @@ func (e *exporter) receive(answers <-chan answer) answer {
 	select {
 	case got := <-answers:
 		return got
-	case <-time.After(await.Deadline):
+	case <-time.After(peerstest.Deadline):
 		e.t.Fatal("a held request got no answer")
 		return answer{}
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peers"
-	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // waiting is the header of a neighbour's long poll for the federation document.
@@ -122,7 +122,7 @@ func TestStoppingAnswersHeldRequestsAtOnce(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(await.Deadline):
+	case <-time.After(peerstest.Deadline):
 		t.Fatal("the server does not stop")
 	}
 	if took := time.Since(began); took > 3*time.Second {
@@ -203,13 +203,13 @@ func TestACallerThatLeavesIsForgotten(t *testing.T) {
 	if got, err := e.try(http.MethodGet, metadata.FederationPath, e.waiting(50)...); err == nil {
 		t.Fatalf("got %+v", got)
 	}
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if testutil.ToFloat64(e.metrics.Waiters.WithLabelValues(metadata.FederationPath)) != 0 {
 			return "the request is still held"
 		}
 		return ""
 	})
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if testutil.ToFloat64(e.metrics.Requests.WithLabelValues(metadata.FederationPath, "499")) != 1 {
 			return "the request is not counted"
 		}

@@ -13,10 +13,10 @@ import (
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // escaped is a certificate as nginx writes it into the header.
@@ -42,11 +42,11 @@ type way struct {
 }
 
 func ways(e *exporter) []way {
-	ingress := e.ingress.Client(e.t, time.Now(), func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: "ingress"} })
-	ended := e.ingress.Client(e.t, time.Now(), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
-	servers := e.ingress.Client(e.t, time.Now(), func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
-	pretender := certtest.NewRoot(e.t, e.ingress.Certificate.Subject.CommonName, time.Now()).Client(e.t, time.Now())
-	neighbour := e.federated.Root.Client(e.t, time.Now(), func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: "workload"} })
+	ingress := e.ingress.Client(time.Now(), func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: "ingress"} })
+	ended := e.ingress.Client(time.Now(), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	servers := e.ingress.Client(time.Now(), func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
+	pretender := certtest.NewRoot(e.ingress.Certificate.Subject.CommonName, time.Now()).Client(time.Now())
+	neighbour := e.federated.Root.Client(time.Now(), func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: "workload"} })
 	inHeader := func(of *exporter, more ...string) func(*exporter, string, tls.Certificate) answer {
 		return func(_ *exporter, path string, pair tls.Certificate) answer {
 			return of.ask(http.MethodGet, path, append(header(pair), more...)...)
@@ -95,7 +95,7 @@ func TestACertificateIsBelievedOnlyWhereItProvesANeighbourOfTheRightKind(t *test
 	for _, way := range ways(e) {
 		for _, caller := range callers {
 			for defect, change := range defects {
-				pair := caller.Root.Client(t, now, change)
+				pair := caller.Root.Client(now, change)
 				for _, document := range private {
 					got := way.ask(e, document.path, pair)
 					want := http.StatusUnauthorized
@@ -131,9 +131,9 @@ func checkSilence(t *testing.T, got answer) {
 // TestEitherProofIsEnough goes through every combination of the two proofs.
 func TestEitherProofIsEnough(t *testing.T) {
 	e := start(t)
-	ingress := e.ingress.Client(t, time.Now())
+	ingress := e.ingress.Client(time.Now())
 	token := e.federated.Token(t, e.own.UUID, authn.ScopePrivateFederation)
-	good, bad := e.federated.Root.Client(t, time.Now()), e.unrelated.Root.Client(t, time.Now())
+	good, bad := e.federated.Root.Client(time.Now()), e.unrelated.Root.Client(time.Now())
 	for tokenName, authorization := range map[string][]string{
 		"no token": nil, "a good token": bearer(token), "a stranger's token": bearer(e.unrelated.Token(t, e.own.UUID, authn.ScopePrivateFederation)), "rubbish for a token": bearer("x.y.z"),
 	} {
@@ -163,8 +163,8 @@ func TestEitherProofIsEnough(t *testing.T) {
 
 func TestARefusalSaysWhatIsMissing(t *testing.T) {
 	e := start(t)
-	ingress := e.ingress.Client(t, time.Now())
-	ended := e.federated.Root.Client(t, time.Now(), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Hour) })
+	ingress := e.ingress.Client(time.Now())
+	ended := e.federated.Root.Client(time.Now(), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Hour) })
 	token := e.federated.Token(t, e.own.UUID, authn.ScopePrivateFederation)
 	for name, test := range map[string]struct {
 		caller    *tls.Certificate
@@ -195,8 +195,8 @@ func TestARefusalSaysWhatIsMissing(t *testing.T) {
 
 func TestWithoutAnIngressAuthorityNoHeaderIsBelieved(t *testing.T) {
 	e := start(t, func(e *exporter) { e.noIngress = true })
-	ingress := e.ingress.Client(t, time.Now())
-	if got := e.as(&ingress).ask(http.MethodGet, metadata.FederationPath, header(e.federated.Root.Client(t, time.Now()))...); got.code != http.StatusUnauthorized {
+	ingress := e.ingress.Client(time.Now())
+	if got := e.as(&ingress).ask(http.MethodGet, metadata.FederationPath, header(e.federated.Root.Client(time.Now()))...); got.code != http.StatusUnauthorized {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -206,7 +206,7 @@ func TestARootThatTwoNeighboursShareOpensWhatEitherMayRead(t *testing.T) {
 	meshed := e.meshed
 	meshed.Root, meshed.RootCA = e.federated.Root, e.federated.RootCA
 	e.setNeighbours(map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioFederation"), meshed.UUID: meshed.Entry("IstioMulticluster")})
-	pair := meshed.Root.Client(t, time.Now())
+	pair := meshed.Root.Client(time.Now())
 	for _, document := range private {
 		if got := e.as(&pair).ask(http.MethodGet, document.path); got.code != http.StatusOK {
 			t.Errorf("%s: %d %s", document.path, got.code, got.body)
@@ -216,8 +216,8 @@ func TestARootThatTwoNeighboursShareOpensWhatEitherMayRead(t *testing.T) {
 
 func TestAnIntermediateAuthoritysCertificateIsBelievedWithItsChain(t *testing.T) {
 	e := start(t)
-	pair := e.federated.Root.Intermediate(t, "middle", time.Now()).Client(t, time.Now())
-	ingress := e.ingress.Client(t, time.Now())
+	pair := e.federated.Root.Intermediate("middle", time.Now()).Client(time.Now())
+	ingress := e.ingress.Client(time.Now())
 	for name, got := range map[string]answer{
 		"on the connection": e.as(&pair).ask(http.MethodGet, metadata.FederationPath),
 		"in the header":     e.as(&ingress).ask(http.MethodGet, metadata.FederationPath, header(pair)...),
@@ -235,7 +235,7 @@ func TestANeighbourWithoutUsableRootsProvesItselfByTokenOnly(t *testing.T) {
 	if _, err := e.neighbours.Set((peerstest.JSON(t, map[string]any{e.federated.UUID: entry}))); err == nil || !strings.Contains(err.Error(), "rootCA") {
 		t.Errorf("the problem is not named: %v", err)
 	}
-	pair := e.federated.Root.Client(t, time.Now())
+	pair := e.federated.Root.Client(time.Now())
 	if got := e.as(&pair).ask(http.MethodGet, metadata.FederationPath); got.code != http.StatusUnauthorized {
 		t.Errorf("by certificate: %+v", got)
 	}
@@ -246,7 +246,7 @@ func TestANeighbourWithoutUsableRootsProvesItselfByTokenOnly(t *testing.T) {
 
 func TestACertificateIsStillBelievedOnAResumedConnection(t *testing.T) {
 	e := start(t)
-	pair := e.federated.Root.Client(t, time.Now())
+	pair := e.federated.Root.Client(time.Now())
 	caller := e.as(&pair)
 	transport := caller.client.Transport.(*http.Transport)
 	transport.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(1)
@@ -269,7 +269,7 @@ func TestACertificateIsStillBelievedOnAResumedConnection(t *testing.T) {
 
 func TestAnAbsurdChainIsNotKept(t *testing.T) {
 	e := start(t)
-	pair := e.federated.Root.Client(t, time.Now())
+	pair := e.federated.Root.Client(time.Now())
 	for range 10 {
 		pair.Certificate = append(pair.Certificate, e.federated.Root.Certificate.Raw)
 	}
@@ -280,7 +280,7 @@ func TestAnAbsurdChainIsNotKept(t *testing.T) {
 
 func TestAHeldCertificateEndsWithItsNeighbourAndNoOther(t *testing.T) {
 	e := start(t)
-	pair := e.federated.Root.Client(t, time.Now())
+	pair := e.federated.Root.Client(time.Now())
 	caller := e.as(&pair)
 	wait := []string{"If-None-Match", e.documents.Federation.Current().ETag, "Prefer", "wait=50"}
 	held := caller.hold(1, metadata.FederationPath, wait...)

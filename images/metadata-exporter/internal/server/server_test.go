@@ -11,7 +11,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
-	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 func TestAPublicDocumentIsServedToAnyone(t *testing.T) {
@@ -103,7 +103,7 @@ func TestOnlyDocumentsServedAreCounted(t *testing.T) {
 				want++
 			}
 			// It is counted right after the answer.
-			await.Until(t, func() string {
+			peerstest.Await(t, func() string {
 				if count := e.handler.Requests(); count != want {
 					return fmt.Sprintf("%d are counted after %d, want %d", count, before, want)
 				}
@@ -252,7 +252,7 @@ func TestAReplacedCertificateIsUsedWithoutARestart(t *testing.T) {
 	replacement, key := fixture.CertificatePEM(t, "replacement", false)
 	e.writeCertificate(replacement, key)
 	e.trust(replacement)
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		e.client.CloseIdleConnections()
 		if got, err := e.try(http.MethodGet, metadata.PublicPath); err != nil || got.code != http.StatusOK {
 			return fmt.Sprintf("with trust in the new certificate only: %+v, %v", got, err)

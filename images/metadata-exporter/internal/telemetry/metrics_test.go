@@ -1,10 +1,10 @@
 package telemetry_test
 
 import (
-	"log/slog"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 	"github.com/deckhouse-mesh/istio/lib/probes"
-	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 func TestProbesAndMetrics(t *testing.T) {
@@ -65,7 +65,7 @@ func TestProbesAndMetrics(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(await.Deadline):
+	case <-time.After(peerstest.Deadline):
 		t.Fatal("the listener does not stop")
 	}
 }

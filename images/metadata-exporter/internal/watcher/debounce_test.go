@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 func TestWorkOnDemandMissesNoWake(t *testing.T) {
@@ -24,7 +24,7 @@ func TestWorkOnDemandMissesNoWake(t *testing.T) {
 		news.Add(1)
 		demand.wake()
 	}
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if seen.Load() != last {
 			return "the last news were not seen"
 		}
@@ -43,7 +43,7 @@ func TestWorkOnDemandIsDoneAgainWhenItAsksForIt(t *testing.T) {
 		return 0
 	}
 	demand.wake()
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if done.Load() < 3 {
 			return "it was not done again"
 		}
@@ -73,7 +73,7 @@ func TestWorkOnDemandEnds(t *testing.T) {
 		demand.end()
 		close(ended)
 	}()
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		demand.mu.Lock()
 		defer demand.mu.Unlock()
 		if !demand.ended {

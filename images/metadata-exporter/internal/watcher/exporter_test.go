@@ -1,8 +1,8 @@
 package watcher_test
 
 import (
-	"log/slog"
 	"context"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,11 +20,11 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/peer"
-	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
 func newWatcherWithoutKey(peers watcher.Fetcher, client *fake.FakeDynamicClient) *watcher.Watcher {
@@ -98,9 +98,9 @@ func joinTwo(t *testing.T, a peerstest.Peer, tokenKey string, certified peerstes
 	authnDir := t.TempDir()
 	writeFile(t, authnDir, watcher.PrivateKeyFile, tokenKey)
 	clientDir := t.TempDir()
-	pair := certified.Root.Client(t, time.Now())
+	pair := certified.Root.Client(time.Now())
 	writeFile(t, clientDir, "tls.crt", certtest.PEM(pair.Certificate...))
-	writeFile(t, clientDir, "tls.key", certtest.KeyPEM(t, pair.PrivateKey))
+	writeFile(t, clientDir, "tls.key", certtest.KeyPEM(pair.PrivateKey))
 	h := &home{t: t, client: newClient("", object), metrics: telemetry.NewMetrics(), stopped: make(chan struct{})}
 	watch := &watcher.Watcher{
 		Kind:   watcher.Federations,

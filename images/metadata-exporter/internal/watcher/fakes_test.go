@@ -23,7 +23,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
-	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // fakePeer is a neighbour whose documents have tags and no content, for all
@@ -97,7 +97,7 @@ func (f *fakePeer) hold(ctx context.Context, key string) {
 
 func (f *fakePeer) waitHeld(t *testing.T, url, path string, want int) {
 	t.Helper()
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if got := f.holding[url+path]; got != want {
@@ -226,7 +226,7 @@ func (h *home) end() {
 	h.stop()
 	select {
 	case <-h.stopped:
-	case <-time.After(await.Deadline):
+	case <-time.After(peerstest.Deadline):
 		h.t.Error("the watcher does not stop")
 	}
 }
@@ -261,7 +261,7 @@ func (h *home) written() string {
 func (h *home) waitWritten(good func(value string) bool) string {
 	h.t.Helper()
 	var value string
-	await.Until(h.t, func() string {
+	peerstest.Await(h.t, func() string {
 		if value = h.written(); !good(value) {
 			return fmt.Sprintf("%q is written", value)
 		}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
-	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 func TestOnePollIsHeldOnAPeerThatAnswers(t *testing.T) {
@@ -63,7 +63,7 @@ func TestThePublicDocumentStandsInWhileThePrivateOneCannotBeHad(t *testing.T) {
 			}
 			b.waitHeld(t, endpoint, metadata.FederationPath, 1)
 			b.waitHeld(t, endpoint, metadata.PublicPath, 0)
-			await.Until(t, func() string {
+			peerstest.Await(t, func() string {
 				if series := testutil.CollectAndCount(h.metrics.PeerConnected); series != 1 || connected() != 1 {
 					return fmt.Sprintf("%d series, the private document's says %v", series, connected())
 				}

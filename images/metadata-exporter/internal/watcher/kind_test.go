@@ -1,8 +1,8 @@
 package watcher_test
 
 import (
-	"log/slog"
 	"context"
+	"log/slog"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -15,7 +15,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
-	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 func TestAPeerOfTheSameMeshIsAskedForItsOwnDocumentAndItsChangesAreTold(t *testing.T) {
@@ -41,7 +41,7 @@ func TestAPeerOfTheSameMeshIsAskedForItsOwnDocumentAndItsChangesAreTold(t *testi
 		}
 	})
 
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		object, err := client.Resource(configMaps).Namespace(v1alpha1.Namespace).Get(ctx, "multicluster-revisions", metav1.GetOptions{})
 		if err != nil {
 			return err.Error()

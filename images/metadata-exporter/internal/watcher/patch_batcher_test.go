@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // slowServer takes patches one at a time, each once the test lets it.
@@ -51,7 +51,7 @@ func gathered(t *testing.T, server *slowServer) *gathering {
 // awaitNext waits until so many values wait for the next patch.
 func awaitNext(t *testing.T, g *gathering, want int) {
 	t.Helper()
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		got := 0

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
-	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 func TestAKeyWithoutAResourceStaysForAWhile(t *testing.T) {
@@ -51,7 +51,7 @@ func TestWhoeverMayHaveLeftAKeyWithoutAResourceHasItLookedFor(t *testing.T) {
 			happens(w)
 			select {
 			case <-looked:
-			case <-time.After(await.Deadline):
+			case <-time.After(peerstest.Deadline):
 				t.Error("nobody looked")
 			}
 			w.sweeping.end()

@@ -17,13 +17,13 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/logtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
-	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // waitNames waits until values are written for these resources and no others.
 func (h *home) waitNames(names ...string) {
 	h.t.Helper()
-	await.Until(h.t, func() string {
+	peerstest.Await(h.t, func() string {
 		written := h.revisions()
 		if len(written) != len(names) {
 			return fmt.Sprintf("written is %v, want %v", written, names)
@@ -70,7 +70,7 @@ func TestNothingIsRemovedBeforeAllResourcesAreKnown(t *testing.T) {
 	})
 	h := run(t, b, quick(), client)
 	t.Cleanup(proceed) // before the watcher is stopped
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		for _, action := range client.Actions() {
 			if action.Matches("watch", configMaps.Resource) {
 				return ""
@@ -97,7 +97,7 @@ func TestWithoutAConfigMapItIsSaidOnceAndWrittenWhenItIsBack(t *testing.T) {
 	timing.RetryMax = timing.RetryMin
 	client := newClientOf(federation("uuid-b", ""), other)
 	h := runLogging(t, b, timing, client, slog.New(slog.NewTextHandler(&logs, nil)))
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if got := h.patches(); got < 6 {
 			return fmt.Sprintf("tried %d times", got)
 		}
@@ -133,7 +133,7 @@ func TestWithoutAConfigMapItIsSaidOnceAndWrittenWhenItIsBack(t *testing.T) {
 
 	remove()
 	b.set(func() { b.etags[metadata.FederationPath] = `"f2"` })
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if got := strings.Count(logs.String(), "there is no ConfigMap"); got != 2 {
 			return fmt.Sprintf("said %d times that there is no ConfigMap", got)
 		}
@@ -150,10 +150,10 @@ func TestWithoutAConfigMapItIsSaidOnceAndWrittenWhenItIsBack(t *testing.T) {
 
 func TestTheConfigMapThatIsBackIsWrittenAtOnce(t *testing.T) {
 	timing := quick()
-	timing.RetryMin, timing.RetryMax = 10*await.Deadline, 10*await.Deadline
+	timing.RetryMin, timing.RetryMax = 10*peerstest.Deadline, 10*peerstest.Deadline
 	client := newClientOf(federation("uuid-b", ""))
 	h := run(t, newFakePeer(), timing, client)
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if h.patches() == 0 {
 			return "not tried yet"
 		}

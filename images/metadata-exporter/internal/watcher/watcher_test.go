@@ -17,7 +17,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
-	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // watchesPrivate is true for a value that tells of the private document,
@@ -71,7 +71,7 @@ func TestTwoReplicasDoNotFightOverWhatIsWritten(t *testing.T) {
 	run(t, turnedAway, quick(), client)
 	poked := func(times int) {
 		t.Helper()
-		await.Until(t, func() string {
+		peerstest.Await(t, func() string {
 			if got := first.patches(); got < times {
 				return fmt.Sprintf("%d pokes, want %d", got, times)
 			}
@@ -146,7 +146,7 @@ func TestAPeerThatIsBackIsNoticedThoughNothingChanged(t *testing.T) {
 	b.set(func() {
 		b.errors[metadata.FederationPath], b.errors[metadata.PublicPath] = unreachable(), unreachable()
 	})
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if testutil.ToFloat64(h.metrics.PeerConnected.WithLabelValues("b", metadata.FederationPath)) != 0 {
 			return "the failure is not noticed"
 		}
@@ -184,7 +184,7 @@ func TestADocumentThatIsNotHeldIsAskedForSeldom(t *testing.T) {
 			peculiar(b)
 			b.errors[metadata.FederationPath] = refused()
 			run(t, b, quick(), newClient("", federation("uuid-b", "")))
-			await.Until(t, func() string {
+			peerstest.Await(t, func() string {
 				if asked := len(b.asked(metadata.FederationPath)); asked < 8 {
 					return fmt.Sprintf("asked %d times for the private document", asked)
 				}
@@ -203,7 +203,7 @@ func TestAPeerWithoutTagsIsAskedAgainAfterTheInterval(t *testing.T) {
 	timing := quick()
 	timing.Unheld = 5 * time.Millisecond
 	h := run(t, b, timing, newClient("", federation("", "")))
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if asked := len(b.asked(metadata.PublicPath)); asked < 4 {
 			return fmt.Sprintf("asked %d times", asked)
 		}
@@ -232,7 +232,7 @@ func TestAnotherEndpointStartsOverAndADeletedResourceEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.waitHeld(t, moved, metadata.FederationPath, 0)
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if got := testutil.CollectAndCount(h.metrics.PeerConnected); got != 0 {
 			return fmt.Sprintf("%d series of a peer that is gone", got)
 		}
@@ -283,7 +283,7 @@ func TestWithoutAKeyThePublicDocumentIsStillWatched(t *testing.T) {
 		_ = watch.Run(ctx)
 	}()
 	h.waitWritten(func(value string) bool { return strings.HasSuffix(value, ".-") })
-	await.Until(t, func() string {
+	peerstest.Await(t, func() string {
 		if testutil.ToFloat64(watch.Metrics.PeerPolls.WithLabelValues("b", metadata.FederationPath, "ThisCluster")) < 2 {
 			return "the missing key is not noticed"
 		}

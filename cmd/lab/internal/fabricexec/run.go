@@ -1,7 +1,7 @@
-// Package visit runs a command in the fabric of a running lab: in its network,
+// Package fabricexec runs a command in the fabric of a running lab: in its network,
 // with its DNS. The command ends with the process that asked for it, or with the
 // lab, however these end, and so does all that the command has started.
-package visit
+package fabricexec
 
 import (
 	"errors"

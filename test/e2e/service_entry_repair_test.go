@@ -12,10 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// TestAServiceEntryThatSomebodyDeletesOrEditsIsPutRight: no schedule is waited
+// TestADeletedOrEditedServiceEntryIsRestored: no schedule is waited
 // for, and what people add beside the spec stays.
-func TestAServiceEntryThatSomebodyDeletesOrEditsIsPutRight(t *testing.T) {
-	awaitJoined(t)
+func TestADeletedOrEditedServiceEntryIsRestored(t *testing.T) {
+	awaitPeers(t)
 	hostname := suite.b.publish(t, suite.b.namespace(t), "web")
 	entry := suite.a.awaitImported(t, hostname, prompt)
 	entries := suite.a.dynamic.Resource(serviceEntries).Namespace(moduleNamespace)

@@ -1,0 +1,73 @@
+package await_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/await"
+)
+
+func TestUntilReturnsWhenTheConditionIsDone(t *testing.T) {
+	looks := 0
+	err := await.Until(t.Context(), time.Minute, func(context.Context) (bool, string, error) {
+		looks++
+		return looks == 3, "more looks", nil
+	})
+	if err != nil || looks != 3 {
+		t.Errorf("%d looks, error %v", looks, err)
+	}
+}
+
+func TestUntilReportsWhatWasMissingLast(t *testing.T) {
+	err := await.Until(t.Context(), 20*time.Millisecond, func(context.Context) (bool, string, error) {
+		return await.NotYet(errors.New("the Pod is not ready"))
+	})
+	if err == nil || !strings.Contains(err.Error(), "not within 20ms") || !strings.Contains(err.Error(), "the Pod is not ready") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestUntilRetainsTheLastReportBeforeTheDeadline(t *testing.T) {
+	err := await.Until(t.Context(), 20*time.Millisecond, func(ctx context.Context) (bool, string, error) {
+		if ctx.Err() != nil {
+			return false, "no time left", nil
+		}
+		return false, "the Pod is not ready", nil
+	})
+	if err == nil || strings.Contains(err.Error(), "no time left") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestUntilEndsAtOnceWithAConditionsError(t *testing.T) {
+	final := errors.New("the program ended")
+	err := await.Until(t.Context(), time.Minute, func(context.Context) (bool, string, error) { return false, "", final })
+	if !errors.Is(err, final) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// recorder is a test that records its failure.
+type recorder struct {
+	*testing.T
+	failure string
+}
+
+func (r *recorder) Fatalf(format string, values ...any) { r.failure = fmt.Sprintf(format, values...) }
+
+func TestHoldsFailsTheTestWithWhatIsMissing(t *testing.T) {
+	test := &recorder{T: t}
+	await.Holds(test, 10*time.Millisecond, "two Pods are ready", func() string { return "one Pod" })
+	if want := "two Pods are ready: not within 10ms; last: one Pod"; test.failure != want {
+		t.Errorf("failure %q, want %q", test.failure, want)
+	}
+	test.failure = ""
+	await.Holds(test, time.Minute, "", func() string { return "" })
+	if test.failure != "" {
+		t.Errorf("failure %q", test.failure)
+	}
+}
