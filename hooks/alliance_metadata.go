@@ -4,30 +4,16 @@ import (
 	"context"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/peers"
 )
 
 const (
 	remotePublicMetadataPath = "istio.internal.remotePublicMetadata"
 	federationsPath          = "istio.internal.federations"
 )
-
-// remotePublicMetadata is one entry of remote-public-metadata.json: a
-// neighbour that may ask for metadata, and the key that proves it is the one.
-type remotePublicMetadata struct {
-	Kind string `json:"kind"`
-	Name string `json:"name"`
-	// ResourceUID ends the entry with the very resource it was made for: whoever
-	// reads it looks whether that exists (package presence).
-	ResourceUID types.UID `json:"resourceUID"`
-	ClusterUUID string    `json:"clusterUUID"`
-	TrustDomain string    `json:"trustDomain,omitempty"`
-	AuthnKeyPub string    `json:"authnKeyPub"`
-	RootCA      string    `json:"rootCA"`
-}
 
 // trustedFederation is one entry of the values internal.federations.
 type trustedFederation struct {
@@ -69,7 +55,7 @@ func allianceMetadata() hookruntime.Hook {
 }
 
 func runAllianceMetadata(_ context.Context, in *sdk.HookInput) error {
-	neighbours := map[string]remotePublicMetadata{}
+	neighbours := map[string]peers.Entry{}
 	federations := []trustedFederation{}
 	if in.Values.Get(federationEnabledPath).Bool() {
 		accepted, err := acceptedFederations(in, "multiclusters")
@@ -78,7 +64,7 @@ func runAllianceMetadata(_ context.Context, in *sdk.HookInput) error {
 		}
 		for _, resource := range accepted {
 			public := resource.Status.MetadataCache.Public
-			neighbours[public.ClusterUUID] = remotePublicMetadata{
+			neighbours[public.ClusterUUID] = peers.Entry{
 				Kind: v1alpha1.IstioFederationKind, Name: resource.Name, ResourceUID: resource.UID,
 				ClusterUUID: public.ClusterUUID, TrustDomain: resource.Spec.TrustDomain,
 				AuthnKeyPub: public.AuthnKeyPub, RootCA: public.RootCA,

@@ -5,6 +5,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peers"
 )
 
 const (
@@ -37,7 +38,7 @@ func gatewayWanted(in *sdk.HookInput) bool {
 // meshedClusters adds the accepted clusters of the same mesh to neighbours and
 // returns what the mesh needs of them. The gateway is wanted for resources that
 // are not accepted yet, too: the neighbour waits for its address.
-func meshedClusters(in *sdk.HookInput, neighbours map[string]remotePublicMetadata) ([]meshedCluster, error) {
+func meshedClusters(in *sdk.HookInput, neighbours map[string]peers.Entry) ([]meshedCluster, error) {
 	meshed := []meshedCluster{}
 	in.Values.Set(gatewayWantedPath, false)
 	if !in.Values.Get(multiclusterEnabledPath).Bool() {
@@ -62,7 +63,7 @@ func meshedClusters(in *sdk.HookInput, neighbours map[string]remotePublicMetadat
 	}
 	for _, resource := range accepted {
 		public, private := resource.Status.MetadataCache.Public, resource.Status.MetadataCache.Private
-		neighbours[public.ClusterUUID] = remotePublicMetadata{
+		neighbours[public.ClusterUUID] = peers.Entry{
 			Kind: v1alpha1.IstioMulticlusterKind, Name: resource.Name, ResourceUID: resource.UID,
 			ClusterUUID: public.ClusterUUID, TrustDomain: this.TrustDomain,
 			AuthnKeyPub: public.AuthnKeyPub, RootCA: public.RootCA,

@@ -127,12 +127,12 @@ func TestACertificateThatThePeerRefusesDoesNoHarm(t *testing.T) {
 
 func TestAPeerThatRefusedTheCertificateGetsItAgainLater(t *testing.T) {
 	pair := certtest.NewRoot("Istio CA", time.Now()).Client(time.Now())
-	var refuses atomic.Bool
+	var rejects atomic.Bool
 	var requests atomic.Int32
-	refuses.Store(true)
+	rejects.Store(true)
 	target := askingServer(t, func(*tls.Config) {}, func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
-		if refuses.Load() && len(r.TLS.PeerCertificates) > 0 {
+		if rejects.Load() && len(r.TLS.PeerCertificates) > 0 {
 			http.Error(w, "The SSL certificate error", http.StatusBadRequest)
 			return
 		}
@@ -149,7 +149,7 @@ func TestAPeerThatRefusedTheCertificateGetsItAgainLater(t *testing.T) {
 		before   func()
 	}{
 		{"it asks twice the first time", 2, nil, func() {}},
-		{"once from then on", 1, nil, func() { refuses.Store(false) }},
+		{"once from then on", 1, nil, func() { rejects.Store(false) }},
 		{"and tries the certificate again later", 1, &pair, func() { now = now.Add(unwantedFor) }},
 	} {
 		step.before()

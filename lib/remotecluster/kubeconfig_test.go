@@ -75,7 +75,7 @@ func TestTheKubeconfigIsWhatIstiodTakes(t *testing.T) {
 	}
 	user, cluster := config.AuthInfos["b"], config.Clusters["b"]
 	if user.TokenFile != "" || user.ClientCertificate != "" || user.ClientKey != "" || user.Exec != nil || user.AuthProvider != nil {
-		t.Errorf("istiod refuses files and programs: %+v", user)
+		t.Errorf("istiod rejects files and programs: %+v", user)
 	}
 	if config.CurrentContext != "b" || cluster.Server != "https://istio-api-proxy.b.example.com" || string(cluster.CertificateAuthorityData) != w.peer.CA {
 		t.Errorf("context %s, cluster %+v", config.CurrentContext, cluster)

@@ -48,7 +48,7 @@ func TestWhatIstiodAsksForPasses(t *testing.T) {
 	} {
 		got, rejection := judge.Judge(http.MethodGet, target)
 		if rejection != nil {
-			t.Errorf("GET %s: refused for its %s: %s", target, rejection.Reason, rejection.Message)
+			t.Errorf("GET %s: rejected for its %s: %s", target, rejection.Reason, rejection.Message)
 			continue
 		}
 		path, _, _ := strings.Cut(target, "?")
@@ -160,7 +160,7 @@ func TestWhatIsRefusedAndWhy(t *testing.T) {
 				t.Fatalf("passed as %+v", got)
 			}
 			if rejection.Reason != test.want || rejection.Code < 400 || rejection.Message == "" {
-				t.Errorf("refused for its %s (%d %s), want %s", rejection.Reason, rejection.Code, rejection.Message, test.want)
+				t.Errorf("rejected for its %s (%d %s), want %s", rejection.Reason, rejection.Code, rejection.Message, test.want)
 			}
 		})
 	}
@@ -207,7 +207,7 @@ func FuzzJudgeAgreesWithTheAPIServer(f *testing.F) {
 		}
 		info, err := apiServer.NewRequestInfo(sent)
 		if err != nil {
-			t.Fatalf("%s %q: the API server refuses: %v", method, target, err)
+			t.Fatalf("%s %q: the API server rejects: %v", method, target, err)
 		}
 		if got.Verb == Discover {
 			if info.IsResourceRequest {

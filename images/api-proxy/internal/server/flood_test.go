@@ -70,7 +70,7 @@ func (p *proxy) stillServes(t *testing.T) {
 		return ""
 	})
 	peerstest.Await(t, func() string {
-		if got := testutil.ToFloat64(p.metrics.InFlight.WithLabelValues("uuid-b")); got != 0 {
+		if got := testutil.ToFloat64(p.metrics.InFlight.WithLabelValues("b")); got != 0 {
 			return fmt.Sprintf("%v requests are in flight", got)
 		}
 		return ""
@@ -78,7 +78,7 @@ func (p *proxy) stillServes(t *testing.T) {
 }
 
 // TestRequestsResetAtOnce: to ask and take it back costs the API server no more
-// than the neighbour's places (CVE-2023-44487).
+// than the peer's places (CVE-2023-44487).
 func TestRequestsResetAtOnce(t *testing.T) {
 	const places = 5
 	var now, most atomic.Int64

@@ -59,11 +59,11 @@ func (s *torrent) waitStuck(t *testing.T) {
 	})
 }
 
-// waitNoWatch waits until the neighbour's watches have given their places back.
+// waitNoWatch waits until the peer's watches have given their places back.
 func (p *proxy) waitNoWatch(t *testing.T) {
 	t.Helper()
 	peerstest.Await(t, func() string {
-		if got := testutil.ToFloat64(p.metrics.Watches.WithLabelValues("uuid-b")); got != 0 {
+		if got := testutil.ToFloat64(p.metrics.Watches.WithLabelValues("b")); got != 0 {
 			return fmt.Sprintf("the proxy holds %v watches", got)
 		}
 		return ""
@@ -123,7 +123,7 @@ func TestAWatchThatNobodyReadsIsCutOff(t *testing.T) {
 	}
 }
 
-// TestAnAnswerWithoutAWindowIsCutOff: a neighbour lets nothing flow, so that
+// TestAnAnswerWithoutAWindowIsCutOff: a peer lets nothing flow, so that
 // not even the smallest answer of the proxy's own can be sent.
 func TestAnAnswerWithoutAWindowIsCutOff(t *testing.T) {
 	for name, target := range map[string]string{
@@ -131,7 +131,7 @@ func TestAnAnswerWithoutAWindowIsCutOff(t *testing.T) {
 		"a list that the proxy answers":     "/api/v1/secrets",
 		"a list that the API server gives":  "/api/v1/pods",
 		"a watch that the API server gives": podWatch,
-		"a refusal":                         "/api/v1/namespaces/x/pods/y/exec",
+		"a rejection":                         "/api/v1/namespaces/x/pods/y/exec",
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, setup{writeTimeout: 100 * time.Millisecond, answer: new(torrent).answer})

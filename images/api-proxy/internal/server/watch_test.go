@@ -15,7 +15,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/peers"
@@ -129,10 +128,12 @@ func TestEventsPassOneByOne(t *testing.T) {
 func TestAWatchEndsWithinASecondOfThePermission(t *testing.T) {
 	other := peerstest.NewPeer(t, "o")
 	for name, change := range map[string]func(*proxy){
-		"nobody is accepted any more":  func(p *proxy) { p.trust(t) },
-		"another one is in its place":  func(p *proxy) { p.trust(t, other) },
-		"its resource alone is gone":   func(p *proxy) { p.registry.SetResources(peerstest.Existing(fixture.Entries(other))) },
-		"its resource has a successor": func(p *proxy) { p.registry.SetResources(peers.ExistingOf(successor(p.b))) },
+		"nobody is accepted any more": func(p *proxy) { p.trust(t) },
+		"another one is in its place": func(p *proxy) { p.trust(t, other) },
+		"its resource alone is deleted": func(p *proxy) {
+			p.registry.SetExisting(peerstest.Existing(peerstest.Entries(v1alpha1.IstioMulticlusterKind, other)))
+		},
+		"its resource has a successor": func(p *proxy) { p.registry.SetExisting(peers.ExistingOf(successor(p.b))) },
 		"the key changes": func(p *proxy) {
 			replaced := p.b
 			replaced.Keys = other.Keys
@@ -192,7 +193,7 @@ func TestAWatchThatIsLeftEndsAtTheAPIServer(t *testing.T) {
 			leave()
 			source.waitOpen(t, 0)
 			peerstest.Await(t, func() string {
-				if got := testutil.ToFloat64(p.metrics.Watches.WithLabelValues("uuid-b")); got != 0 {
+				if got := testutil.ToFloat64(p.metrics.Watches.WithLabelValues("b")); got != 0 {
 					return fmt.Sprintf("watches = %v", got)
 				}
 				return ""
@@ -247,7 +248,7 @@ func TestStoppingEndsWatchesAndLetsRequestsFinish(t *testing.T) {
 	}
 }
 
-func TestALimitForEachNeighbour(t *testing.T) {
+func TestALimitForEachPeer(t *testing.T) {
 	source := newEvents()
 	p := start(t, setup{answer: source.answer, maxWatches: 2})
 	c := peerstest.NewPeer(t, "c")
@@ -366,7 +367,7 @@ func TestAReplacedTokenIsUsed(t *testing.T) {
 	}
 	ask(http.StatusOK)
 	replace("second", true)
-	if got := ask(http.StatusOK); len(got) != 2 { // refused once, read again, and asked again
+	if got := ask(http.StatusOK); len(got) != 2 { // rejected once, read again, and asked again
 		t.Errorf("%d requests arrived", len(got))
 	}
 	replace("third", true)
@@ -389,7 +390,7 @@ func TestAReplacedTokenIsUsed(t *testing.T) {
 	}
 }
 
-func TestNotReadyUntilTheNeighboursAreKnown(t *testing.T) {
+func TestNotReadyUntilThePeersAreKnown(t *testing.T) {
 	p := start(t, setup{ready: func() error { return errors.New("waiting") }})
 	response, body := do(t, p.client(t, true), p.request(t, http.MethodGet, "/api/v1/pods", ""))
 	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" || strings.Contains(body, "waiting") {
@@ -421,16 +422,16 @@ func TestRefusalsAreLoggedEscapedAndNotWithoutEnd(t *testing.T) {
 		t.Errorf("%d lines", len(lines))
 	}
 	for _, line := range lines {
-		for _, want := range []string{`"reason":"path"`, `"code":400`, `"method":"GET"`, `"target":"/api/v1/secrets/x%22%0a%7b?aaa`, `"peer":"uuid-b"`, `"remote":"127.0.0.1:`} {
+		for _, want := range []string{`"reason":"path"`, `"code":400`, `"method":"GET"`, `"target":"/api/v1/secrets/x%22%0a%7b?aaa`, `"peer":"b"`, `"remote":"127.0.0.1:`} {
 			if !strings.Contains(line, want) || len(line) > 600 {
 				t.Fatalf("line %s lacks %s", line, want)
 			}
 		}
 	}
-	if got := testutil.ToFloat64(p.metrics.Refused.WithLabelValues("path")); got != 100 {
+	if got := testutil.ToFloat64(p.metrics.Rejected.WithLabelValues("path")); got != 100 {
 		t.Errorf("refused_total = %v", got)
 	}
-	if got := testutil.ToFloat64(p.metrics.Requests.WithLabelValues("uuid-b", "list", "pods", "200")); got != 1 {
+	if got := testutil.ToFloat64(p.metrics.Requests.WithLabelValues("b", "list", "pods", "200")); got != 1 {
 		t.Errorf("requests_total = %v", got)
 	}
 }

@@ -20,25 +20,23 @@ import (
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/cluster"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/informer"
 	"github.com/deckhouse-mesh/istio/lib/logtest"
-	"github.com/deckhouse-mesh/istio/lib/peers"
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 const namespace = "d8-istio"
 
-type feeding struct {
-	*cluster.Feed
-	client    *fake.Clientset
-	resources *peerstest.Resources
-	logs      *logtest.Buffer
+type publishing struct {
+	*cluster.Publisher
+	client *fake.Clientset
+	logs   *logtest.Buffer
 }
 
 // fakeReader reads from the fake clientset, which cannot stream a first list.
-type fakeReader[L runtime.Object] struct{ cluster.Reader[L] }
+type fakeReader[L runtime.Object] struct{ informer.Reader[L] }
 
 func (fakeReader[L]) IsWatchListSemanticsUnSupported() bool { return true }
 
@@ -52,26 +50,19 @@ func apiOf(client *fake.Clientset) cluster.API {
 	}
 }
 
-// start feeds from a cluster that has these resources, which join neighbours.
-func start(t *testing.T, client *fake.Clientset, existing ...peers.Resource) feeding {
-	t.Helper()
-	return startWith(t, client, peerstest.NewResources(t, existing...))
-}
-
-func startWith(t *testing.T, client *fake.Clientset, resources *peerstest.Resources) feeding {
+// start publishes what the client has.
+func start(t *testing.T, client *fake.Clientset) publishing {
 	t.Helper()
 	logs := &logtest.Buffer{}
-	feed := &cluster.Feed{
-		API: apiOf(client), Resources: resources, Kinds: []string{v1alpha1.IstioFederationKind, v1alpha1.IstioMulticlusterKind},
-		Namespace: namespace, ClusterDomain: "cluster-a.local",
-		Documents:  documents.NewSet("cluster-a.local", time.Now),
-		Neighbours: neighbours.New(),
-		Metrics:    telemetry.NewMetrics(),
-		Log:        slog.New(slog.NewJSONHandler(logs, nil)),
+	publisher := &cluster.Publisher{
+		API: apiOf(client), Namespace: namespace, ClusterDomain: "cluster-a.local",
+		Documents: documents.NewSet("cluster-a.local", time.Now),
+		Metrics:   telemetry.NewMetrics(),
+		Log:       slog.New(slog.NewJSONHandler(logs, nil)),
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
-	go func() { stopped <- feed.Run(ctx) }()
+	go func() { stopped <- publisher.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		select {
@@ -80,13 +71,13 @@ func startWith(t *testing.T, client *fake.Clientset, resources *peerstest.Resour
 				t.Errorf("Run() = %v", err)
 			}
 		case <-time.After(peerstest.Deadline):
-			t.Error("the feed does not stop")
+			t.Error("the publisher does not stop")
 		}
 	})
-	return feeding{feed, client, resources, logs}
+	return publishing{publisher, client, logs}
 }
 
-func (f feeding) waitReady(t *testing.T) {
+func (f publishing) waitReady(t *testing.T) {
 	t.Helper()
 	peerstest.Await(t, func() string {
 		if err := f.Ready(); err != nil {
@@ -96,25 +87,15 @@ func (f feeding) waitReady(t *testing.T) {
 	})
 }
 
-func (f feeding) waitFederation(t *testing.T, has func(body string) bool) {
+func (f publishing) waitFederation(t *testing.T, has func(body string) bool) {
 	t.Helper()
 	peerstest.Await(t, func() string {
-		revision := f.Documents.Federation.Current()
-		if revision == nil {
+		version := f.Documents.Federation.Current()
+		if version == nil {
 			return "there is no federation document"
 		}
-		if !has(string(revision.Body)) {
-			return "federation document: " + string(revision.Body)
-		}
-		return ""
-	})
-}
-
-func (f feeding) waitNeighbours(t *testing.T, want int) {
-	t.Helper()
-	peerstest.Await(t, func() string {
-		if got, told := f.Neighbours.Len(), testutil.ToFloat64(f.Metrics.Neighbours); got != want || told != float64(want) {
-			return fmt.Sprintf("%d neighbours (metric %v), want %d", got, told, want)
+		if !has(string(version.Body)) {
+			return "federation document: " + string(version.Body)
 		}
 		return ""
 	})
@@ -136,13 +117,6 @@ func settings(t *testing.T, gateways string) *corev1.ConfigMap {
 			documents.PublicKey:          peerstest.NewPeer(t, "a").PublicJSON(t),
 			documents.IngressGatewaysKey: gateways,
 		},
-	}
-}
-
-func secret(content string) *corev1.Secret {
-	return &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Name: cluster.SecretName, Namespace: namespace},
-		Data:       map[string][]byte{neighbours.SecretKey: []byte(content)},
 	}
 }
 
@@ -177,116 +151,6 @@ func TestTheFederationDocumentFollowsServicesAndConfigMap(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.waitFederation(t, contains("10.0.0.9"))
-}
-
-func TestNeighboursFollowTheSecret(t *testing.T) {
-	ctx := context.Background()
-	b := peerstest.NewPeer(t, "b")
-	f := start(t, fake.NewClientset(settings(t, gateways)), b.Resource(v1alpha1.IstioFederationKind))
-	f.waitReady(t)
-	count := func(want int) {
-		t.Helper()
-		f.waitNeighbours(t, want)
-	}
-	count(0)
-	secrets := f.client.CoreV1().Secrets(namespace)
-	good := secret(peerstest.JSON(t, map[string]peers.Entry{b.UUID: b.Entry(v1alpha1.IstioFederationKind)}))
-	if _, err := secrets.Create(ctx, good, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	count(1)
-
-	for _, bad := range []*corev1.Secret{secret("rubbish"), {ObjectMeta: good.ObjectMeta}} {
-		if _, err := secrets.Update(ctx, bad, metav1.UpdateOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		peerstest.Await(t, func() string {
-			if testutil.ToFloat64(f.Metrics.SourceInvalid.WithLabelValues("Secret "+cluster.SecretName)) != 1 {
-				return "the bad Secret is not noticed"
-			}
-			return ""
-		})
-		count(1)
-		if _, err := secrets.Update(ctx, good, metav1.UpdateOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		peerstest.Await(t, func() string {
-			if testutil.ToFloat64(f.Metrics.SourceInvalid.WithLabelValues("Secret "+cluster.SecretName)) != 0 {
-				return "the good Secret is not noticed"
-			}
-			return ""
-		})
-	}
-	if err := secrets.Delete(ctx, cluster.SecretName, metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	count(0)
-}
-
-func TestNeighboursFollowTheirResources(t *testing.T) {
-	b, c := peerstest.NewPeer(t, "b"), peerstest.NewPeer(t, "c")
-	ofB, ofC := b.Resource(v1alpha1.IstioFederationKind), c.Resource(v1alpha1.IstioMulticlusterKind)
-	f := start(t, fake.NewClientset(settings(t, gateways), secret(peerstest.JSON(t, map[string]peers.Entry{
-		b.UUID: b.Entry(ofB.Kind), c.UUID: c.Entry(ofC.Kind),
-	}))), ofB, ofC)
-	f.waitReady(t)
-	f.waitNeighbours(t, 2)
-
-	f.resources.Delete(ofB.Kind, ofB.Name)
-	f.waitNeighbours(t, 1)
-	if _, known := f.Neighbours.Lookup(c.UUID); !known {
-		t.Error("the other one is gone")
-	}
-	if logs := f.logs.String(); !strings.Contains(logs, "resourceGone") || !strings.Contains(logs, ofB.Name) {
-		t.Errorf("nobody says whose resource is gone:\n%s", logs)
-	}
-	successor := ofB
-	successor.UID = "another"
-	f.resources.Create(successor)
-	f.resources.BeginDeletion(ofC.Kind, ofC.Name)
-	f.waitNeighbours(t, 0)
-
-	f.resources.Delete(successor.Kind, successor.Name)
-	f.resources.Create(ofB)
-	f.waitNeighbours(t, 1)
-}
-
-func TestNeighboursStayWhileTheAPIServerIsAway(t *testing.T) {
-	b := peerstest.NewPeer(t, "b")
-	resource := b.Resource(v1alpha1.IstioFederationKind)
-	f := start(t, fake.NewClientset(settings(t, gateways), secret(peerstest.JSON(t, map[string]peers.Entry{b.UUID: b.Entry(resource.Kind)}))), resource)
-	f.waitReady(t)
-	f.waitNeighbours(t, 1)
-	f.resources.Fail(errors.New("connection refused"))
-	peerstest.Await(t, func() string {
-		if !strings.Contains(f.logs.String(), "connection refused") {
-			return "the failure is not logged"
-		}
-		return ""
-	})
-	if f.Ready() != nil || f.Neighbours.Len() != 1 {
-		t.Errorf("Ready() = %v, %d neighbours", f.Ready(), f.Neighbours.Len())
-	}
-}
-
-func TestNotReadyUntilItIsKnownWhichResourcesExist(t *testing.T) {
-	b := peerstest.NewPeer(t, "b")
-	resource := b.Resource(v1alpha1.IstioFederationKind)
-	resources := peerstest.NewResources(t, resource)
-	resources.Fail(errors.New("forbidden"))
-	f := startWith(t, fake.NewClientset(settings(t, gateways), secret(peerstest.JSON(t, map[string]peers.Entry{b.UUID: b.Entry(resource.Kind)}))), resources)
-	peerstest.Await(t, func() string {
-		if !strings.Contains(f.logs.String(), "forbidden") {
-			return "the failure is not logged"
-		}
-		return ""
-	})
-	if f.Ready() == nil || f.Neighbours.Len() != 0 || f.Documents.Public.Current() != nil {
-		t.Errorf("Ready() = %v, %d neighbours", f.Ready(), f.Neighbours.Len())
-	}
-	resources.Fail(nil)
-	f.waitReady(t)
-	f.waitNeighbours(t, 1)
 }
 
 func TestADeletedConfigMapLeavesItsLastContentInForce(t *testing.T) {
@@ -363,20 +227,20 @@ func TestADroppedGatewayIsLoggedOnce(t *testing.T) {
 }
 
 func TestNotReadyUntilEverySourceWasListed(t *testing.T) {
-	for _, resource := range []string{"services", "configmaps", "secrets", "endpointslices", "pods"} {
+	for _, resource := range []string{"services", "configmaps", "endpointslices", "pods"} {
 		t.Run(resource, func(t *testing.T) {
 			client := fake.NewClientset(settings(t, gateways), service("web", "http"))
 			var (
-				refused = make(chan struct{})
-				once    sync.Once
+				rejected = make(chan struct{})
+				once     sync.Once
 			)
 			client.PrependReactor("list", resource, func(kubetesting.Action) (bool, runtime.Object, error) {
-				once.Do(func() { close(refused) })
+				once.Do(func() { close(rejected) })
 				return true, nil, errors.New("forbidden")
 			})
 			f := start(t, client)
 			select {
-			case <-refused:
+			case <-rejected:
 			case <-time.After(peerstest.Deadline):
 				t.Fatal("never listed")
 			}
@@ -399,7 +263,6 @@ func TestTheAPIServerIsAskedForNoMoreThanNeeded(t *testing.T) {
 	want := map[string]string{
 		"services":   "labels=" + v1alpha1.PublicServiceLabel + " fields= namespace=",
 		"configmaps": "labels= fields=metadata.name=" + cluster.ConfigMapName + " namespace=" + namespace,
-		"secrets":    "labels= fields=metadata.name=" + cluster.SecretName + " namespace=" + namespace,
 
 		"endpointslices": "labels=" + v1alpha1.PublicServiceLabel + " fields= namespace=",
 		"pods":           "labels=security.istio.io/tlsMode=istio fields= namespace=",
@@ -420,15 +283,5 @@ func TestTheAPIServerIsAskedForNoMoreThanNeeded(t *testing.T) {
 		if resource := action.GetResource().Resource; got != want[resource] {
 			t.Errorf("%s %s: %s, want %s", action.GetVerb(), resource, got, want[resource])
 		}
-	}
-}
-
-func TestSecretsAreNotLogged(t *testing.T) {
-	b := peerstest.NewPeer(t, "b")
-	content := peerstest.JSON(t, map[string]peers.Entry{b.UUID: b.Entry(v1alpha1.IstioFederationKind)})
-	f := start(t, fake.NewClientset(settings(t, gateways), secret(content)), b.Resource(v1alpha1.IstioFederationKind))
-	f.waitReady(t)
-	if logs := f.logs.String(); strings.Contains(logs, "PUBLIC KEY") || strings.Contains(logs, "CERTIFICATE") || !strings.Contains(logs, "neighbours changed") {
-		t.Errorf("logs:\n%s", logs)
 	}
 }

@@ -146,7 +146,7 @@ func TestABadGatewayDoesNotKeepTheOthersFromBeingPublished(t *testing.T) {
 				t.Errorf("%d gateways: %s", outcome.Gateways, got)
 			}
 			if problem := outcome.Problems[documents.IngressGatewaysKey]; problem != nil {
-				t.Errorf("the whole list is refused: %v", problem)
+				t.Errorf("the whole list is rejected: %v", problem)
 			}
 			if dropped := outcome.GatewaysDropped; (dropped != nil) != (test.complaint != "") || dropped != nil && !strings.Contains(dropped.Error(), test.complaint) {
 				t.Errorf("dropped: %v, want %q", dropped, test.complaint)

@@ -29,7 +29,7 @@ func (d discard) Write(p []byte) (int, error) { return io.Discard.Write(p) }
 func BenchmarkServingThePreparedDocument(b *testing.B) {
 	e := start(b)
 	handler := server.NewHandler(server.Options{
-		Documents: e.documents, Neighbours: e.neighbours, ClusterUUID: e.own.UUID,
+		Documents: e.documents, Peers: e.peers, ClusterUUID: e.own.UUID,
 		Ready: func() error { return nil }, Metrics: e.metrics, Log: slog.New(slog.DiscardHandler),
 	})
 	request := httptest.NewRequest(http.MethodGet, server.Prefix+metadata.PublicPath, nil)
@@ -40,7 +40,7 @@ func BenchmarkServingThePreparedDocument(b *testing.B) {
 }
 
 func BenchmarkTwoHundredWaiters(b *testing.B) {
-	const each = 10 // of one neighbour, for which there is a limit
+	const each = 10 // of one peer, for which there is a limit
 	for b.Loop() {
 		e := start(b)
 		entries := map[string]any{}
@@ -49,7 +49,7 @@ func BenchmarkTwoHundredWaiters(b *testing.B) {
 			caller := fixture.NewCluster(b, fmt.Sprint("uuid-", index), fmt.Sprintf("cluster-%d.local", index))
 			callers, entries[caller.UUID] = append(callers, caller), caller.Entry("IstioFederation")
 		}
-		e.setNeighbours(entries)
+		e.setPeers(entries)
 		before := heap()
 		var all []<-chan answer
 		for _, caller := range callers {
@@ -80,7 +80,7 @@ func heap() int64 {
 func BenchmarkProvingIdentity(b *testing.B) {
 	e := start(b)
 	handler := server.NewHandler(server.Options{
-		Documents: e.documents, Neighbours: e.neighbours, ClusterUUID: e.own.UUID,
+		Documents: e.documents, Peers: e.peers, ClusterUUID: e.own.UUID,
 		IngressClients: e.ingressClients(), Ready: func() error { return nil }, Metrics: e.metrics, Log: slog.New(slog.DiscardHandler),
 	})
 	pair, ingress := e.federated.Root.Client(time.Now()), e.ingress.Client(time.Now())

@@ -20,7 +20,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/peers"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/lib/certtest"
@@ -29,13 +29,13 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
-// exporter is a server on a loopback port, with one federation and one multicluster neighbour.
+// exporter is a server on a loopback port, with one federation and one multicluster peer.
 type exporter struct {
 	handler                           *server.Handler
 	t                                 testing.TB
 	own, federated, meshed, unrelated peerstest.Peer
 	documents                         *documents.Set
-	neighbours                        *neighbours.Registry
+	peers                             *peers.Registry
 	metrics                           *telemetry.Metrics
 	url                               string
 	client                            *http.Client
@@ -55,16 +55,16 @@ type exporter struct {
 func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
 	tb.Helper()
 	e := &exporter{
-		t:          tb,
-		own:        peerstest.NewPeer(tb, "own"),
-		federated:  peerstest.NewPeer(tb, "federated"),
-		meshed:     peerstest.NewPeer(tb, "meshed"),
-		unrelated:  peerstest.NewPeer(tb, "unrelated"),
-		neighbours: neighbours.New(),
-		metrics:    telemetry.NewMetrics(),
-		tlsDir:     tb.TempDir(),
-		ingress:    certtest.NewRoot("metadata-exporter-ingress", time.Now()),
-		stopped:    make(chan error, 1),
+		t:         tb,
+		own:       peerstest.NewPeer(tb, "own"),
+		federated: peerstest.NewPeer(tb, "federated"),
+		meshed:    peerstest.NewPeer(tb, "meshed"),
+		unrelated: peerstest.NewPeer(tb, "unrelated"),
+		peers:     peers.New(),
+		metrics:   telemetry.NewMetrics(),
+		tlsDir:    tb.TempDir(),
+		ingress:   certtest.NewRoot("metadata-exporter-ingress", time.Now()),
+		stopped:   make(chan error, 1),
 	}
 	e.documents = documents.NewSet(e.own.Domain, time.Now)
 	e.configMap = &corev1.ConfigMap{Data: map[string]string{
@@ -72,7 +72,7 @@ func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
 		documents.IngressGatewaysKey: `[{"address":"10.0.0.1","port":15443}]`,
 		documents.MulticlusterKey:    `{"apiHost":"api.example.com","networkName":"own"}`,
 	}}
-	e.setNeighbours(map[string]peers.Entry{
+	e.setPeers(map[string]peers.Entry{
 		e.federated.UUID: e.federated.Entry("IstioFederation"), e.meshed.UUID: e.meshed.Entry("IstioMulticluster"),
 	})
 	for _, change := range prepare {
@@ -90,7 +90,7 @@ func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
 	e.check(err)
 	e.url = "https://" + listener.Addr().String() + "/metadata/"
 	e.handler = server.NewHandler(server.Options{
-		Documents: e.documents, Neighbours: e.neighbours, ClusterUUID: e.own.UUID,
+		Documents: e.documents, Peers: e.peers, ClusterUUID: e.own.UUID,
 		IngressClients: e.ingressClients(),
 		Ready:          func() error { return e.notReady }, Metrics: e.metrics, Log: slog.New(slog.DiscardHandler),
 	})
@@ -158,11 +158,11 @@ func (e *exporter) update() {
 	e.check(err)
 }
 
-// setNeighbours accepts those clusters, whose resources exist, and no others.
-func (e *exporter) setNeighbours(entries map[string]any) {
+// setPeers accepts those clusters, whose resources exist, and no others.
+func (e *exporter) setPeers(entries map[string]any) {
 	e.t.Helper()
-	e.neighbours.SetResources(peerstest.Existing(entries))
-	_, err := e.neighbours.Set([]byte(peerstest.JSON(e.t, entries)))
+	e.peers.SetResources(peerstest.Existing(entries))
+	_, err := e.peers.Set([]byte(peerstest.JSON(e.t, entries)))
 	e.check(err)
 }
 
@@ -225,7 +225,7 @@ func (e *exporter) hold(waiters int, path string, header ...string) <-chan answe
 		answers <- got
 	}()
 	peerstest.Await(e.t, func() string {
-		if got := testutil.ToFloat64(e.metrics.Waiters.WithLabelValues(path)); got != float64(waiters) {
+		if got := testutil.ToFloat64(e.metrics.Held.WithLabelValues(path)); got != float64(waiters) {
 			return "the request is not held"
 		}
 		return ""

@@ -17,7 +17,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
-// waiting is the header of a neighbour's long poll for the federation document.
+// waiting is the header of a peer's long poll for the federation document.
 func (e *exporter) waiting(seconds int) []string {
 	return append(bearer(e.federated.Token(e.t, e.own.UUID, authn.ScopePrivateFederation)),
 		"If-None-Match", e.documents.Federation.Current().ETag, "Prefer", fmt.Sprint("wait=", seconds))
@@ -45,8 +45,8 @@ func TestAHeldRequestForAPrivateDocumentIsAnsweredWhenThePublicOneChanges(t *tes
 		path   string
 		header func(*exporter) []string
 	}{
-		"a federation neighbour": {metadata.FederationPath, func(e *exporter) []string { return e.waiting(50) }},
-		"a multicluster neighbour": {metadata.MulticlusterPath, func(e *exporter) []string {
+		"a federation peer": {metadata.FederationPath, func(e *exporter) []string { return e.waiting(50) }},
+		"a multicluster peer": {metadata.MulticlusterPath, func(e *exporter) []string {
 			return append(bearer(e.meshed.Token(e.t, e.own.UUID, authn.ScopePrivateMulticluster)),
 				"If-None-Match", e.documents.Multicluster.Current().ETag, "Prefer", "wait=50")
 		}},
@@ -78,7 +78,7 @@ func TestAHeldRequestIsAnsweredWhenItsTimeIsOver(t *testing.T) {
 	if got.took < time.Second {
 		t.Errorf("answered after %s", got.took)
 	}
-	if waiters := testutil.ToFloat64(e.metrics.Waiters.WithLabelValues(metadata.FederationPath)); waiters != 0 {
+	if waiters := testutil.ToFloat64(e.metrics.Held.WithLabelValues(metadata.FederationPath)); waiters != 0 {
 		t.Errorf("%v waiters afterwards", waiters)
 	}
 }
@@ -130,7 +130,7 @@ func TestStoppingAnswersHeldRequestsAtOnce(t *testing.T) {
 	}
 }
 
-func TestAHeldRequestEndsWithTheNeighbourhood(t *testing.T) {
+func TestAHeldRequestEndsWithThePeerhood(t *testing.T) {
 	for name, entries := range map[string]func(*exporter) map[string]any{
 		"the resource is deleted": func(e *exporter) map[string]any {
 			return map[string]peers.Entry{e.meshed.UUID: e.meshed.Entry("IstioMulticluster")}
@@ -138,14 +138,14 @@ func TestAHeldRequestEndsWithTheNeighbourhood(t *testing.T) {
 		"its key is another": func(e *exporter) map[string]any {
 			return map[string]peers.Entry{e.federated.UUID: e.unrelated.Entry("IstioFederation")}
 		},
-		"it became a neighbour of another kind": func(e *exporter) map[string]any {
+		"it became a peer of another kind": func(e *exporter) map[string]any {
 			return map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioMulticluster")}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := start(t)
 			answers := e.hold(1, metadata.FederationPath, e.waiting(50)...)
-			e.setNeighbours(entries(e))
+			e.setPeers(entries(e))
 			got := e.receive(answers)
 			if got.code != http.StatusUnauthorized || got.header.Get("Preference-Applied") != "" || strings.Contains(got.body, "10.0.0.1") {
 				t.Errorf("got %+v", got)
@@ -154,10 +154,10 @@ func TestAHeldRequestEndsWithTheNeighbourhood(t *testing.T) {
 	}
 }
 
-func TestAHeldRequestOutlivesChangesOfOtherNeighbours(t *testing.T) {
+func TestAHeldRequestOutlivesChangesOfOtherPeers(t *testing.T) {
 	e := start(t)
 	answers := e.hold(1, metadata.FederationPath, e.waiting(50)...)
-	e.setNeighbours(map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioFederation")})
+	e.setPeers(map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioFederation")})
 	e.publish("web")
 	if got := e.receive(answers); got.code != http.StatusOK || !strings.Contains(got.body, "web.shop") {
 		t.Errorf("got %+v", got)
@@ -166,7 +166,7 @@ func TestAHeldRequestOutlivesChangesOfOtherNeighbours(t *testing.T) {
 
 func TestACallerWithTooManyHeldRequestsIsAnsweredAtOnce(t *testing.T) {
 	e := start(t)
-	e.setNeighbours(map[string]peers.Entry{
+	e.setPeers(map[string]peers.Entry{
 		e.federated.UUID: e.federated.Entry("IstioFederation"), e.unrelated.UUID: e.unrelated.Entry("IstioFederation"),
 	})
 	var held []<-chan answer
@@ -204,7 +204,7 @@ func TestACallerThatLeavesIsForgotten(t *testing.T) {
 		t.Fatalf("got %+v", got)
 	}
 	peerstest.Await(t, func() string {
-		if testutil.ToFloat64(e.metrics.Waiters.WithLabelValues(metadata.FederationPath)) != 0 {
+		if testutil.ToFloat64(e.metrics.Held.WithLabelValues(metadata.FederationPath)) != 0 {
 			return "the request is still held"
 		}
 		return ""
@@ -226,7 +226,7 @@ func TestTwoHundredCallersAreAnsweredByOneChange(t *testing.T) {
 		entries[e.federated.UUID] = e.federated.Entry("IstioFederation")
 		headers = append(headers, e.waiting(50))
 	}
-	e.setNeighbours(entries)
+	e.setPeers(entries)
 	var all []<-chan answer
 	for index := range callers {
 		all = append(all, e.hold(index+1, metadata.FederationPath, headers[index%clusters]...))

@@ -45,7 +45,7 @@ func TestACrowdOfIdleConnectionsKeepsNobodyOut(t *testing.T) {
 	began := time.Now()
 	got := e.ask(http.MethodGet, metadata.FederationPath, bearer(e.federated.Token(t, e.own.UUID, authn.ScopePrivateFederation))...)
 	if got.code != http.StatusOK || time.Since(began) > peerstest.Deadline {
-		t.Errorf("a neighbour gets %d after %s", got.code, time.Since(began))
+		t.Errorf("a peer gets %d after %s", got.code, time.Since(began))
 	}
 	// Both sides of the connections are in this process.
 	if each := (heap() - before) / crowd; each > 256<<10 {
@@ -82,10 +82,10 @@ func TestAHeaderOfAMegabyteIsRefusedAndTheNextCallerServed(t *testing.T) {
 }
 
 // TestTheFirstCertificateInTheHeaderIsTheCaller: a certificate is no secret, so
-// that of a neighbour behind or before a stranger's own proves nothing for the stranger.
+// that of a peer behind or before a stranger's own proves nothing for the stranger.
 func TestTheFirstCertificateInTheHeaderIsTheCaller(t *testing.T) {
 	e := start(t)
-	neighbour, stranger := e.federated.Root.Client(time.Now()), e.unrelated.Root.Client(time.Now())
+	peer, stranger := e.federated.Root.Client(time.Now()), e.unrelated.Root.Client(time.Now())
 	ingress := e.ingress.Client(time.Now())
 	both := func(first, second tls.Certificate) string {
 		return strings.ReplaceAll(url.QueryEscape(certtest.PEM(append(append([][]byte{}, first.Certificate...), second.Certificate...)...)), "+", "%20")
@@ -94,9 +94,9 @@ func TestTheFirstCertificateInTheHeaderIsTheCaller(t *testing.T) {
 		header []string
 		want   int
 	}{
-		"the stranger's, then the neighbour's": {[]string{"ssl-client-cert", both(stranger, neighbour)}, http.StatusUnauthorized},
-		"two headers, the neighbour's first":   {append(header(neighbour), header(stranger)...), http.StatusUnauthorized},
-		"two headers, the neighbour's last":    {append(header(stranger), header(neighbour)...), http.StatusUnauthorized},
+		"the stranger's, then the peer's": {[]string{"ssl-client-cert", both(stranger, peer)}, http.StatusUnauthorized},
+		"two headers, the peer's first":   {append(header(peer), header(stranger)...), http.StatusUnauthorized},
+		"two headers, the peer's last":    {append(header(stranger), header(peer)...), http.StatusUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := e.as(&ingress).ask(http.MethodGet, metadata.FederationPath, test.header...); got.code != test.want {

@@ -46,7 +46,7 @@ func ways(e *exporter) []way {
 	ended := e.ingress.Client(time.Now(), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
 	servers := e.ingress.Client(time.Now(), func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
 	pretender := certtest.NewRoot(e.ingress.Certificate.Subject.CommonName, time.Now()).Client(time.Now())
-	neighbour := e.federated.Root.Client(time.Now(), func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: "workload"} })
+	peer := e.federated.Root.Client(time.Now(), func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: "workload"} })
 	inHeader := func(of *exporter, more ...string) func(*exporter, string, tls.Certificate) answer {
 		return func(_ *exporter, path string, pair tls.Certificate) answer {
 			return of.ask(http.MethodGet, path, append(header(pair), more...)...)
@@ -62,15 +62,15 @@ func ways(e *exporter) []way {
 		{"in the header beside another one", inHeader(e.as(&ingress), "ssl-client-cert", "another"), false},
 		{"in the header over a connection without a certificate", inHeader(e), false},
 		{"in the header over a stranger's connection", inHeader(e.as(&pretender)), false},
-		{"in the header over the connection of a neighbour's workload", inHeader(e.as(&neighbour)), false},
+		{"in the header over the connection of a peer's workload", inHeader(e.as(&peer)), false},
 		{"in the header over a connection with an ended certificate of the controller", inHeader(e.as(&ended)), false},
 		{"in the header over a connection with a certificate for servers", inHeader(e.as(&servers)), false},
 	}
 }
 
-// TestACertificateIsBelievedOnlyWhereItProvesANeighbourOfTheRightKind goes through every
+// TestACertificateIsBelievedOnlyWhereItProvesAPeerOfTheRightKind goes through every
 // combination of caller, document, way and defect.
-func TestACertificateIsBelievedOnlyWhereItProvesANeighbourOfTheRightKind(t *testing.T) {
+func TestACertificateIsBelievedOnlyWhereItProvesAPeerOfTheRightKind(t *testing.T) {
 	e := start(t)
 	e.publish("web")
 	now := time.Now()
@@ -88,7 +88,7 @@ func TestACertificateIsBelievedOnlyWhereItProvesANeighbourOfTheRightKind(t *test
 		peerstest.Peer
 		kind string
 	}{
-		{"a federation neighbour", e.federated, "IstioFederation"}, {"a multicluster neighbour", e.meshed, "IstioMulticluster"},
+		{"a federation peer", e.federated, "IstioFederation"}, {"a multicluster peer", e.meshed, "IstioMulticluster"},
 		{"a stranger", e.unrelated, ""}, {"this cluster itself", e.own, ""},
 	}
 	allowed := 0
@@ -115,7 +115,7 @@ func TestACertificateIsBelievedOnlyWhereItProvesANeighbourOfTheRightKind(t *test
 	}
 }
 
-// checkSilence fails when a refusal tells what is known here.
+// checkSilence fails when a rejection tells what is known here.
 func checkSilence(t *testing.T, got answer) {
 	t.Helper()
 	if got.code == http.StatusOK {
@@ -123,7 +123,7 @@ func checkSilence(t *testing.T, got answer) {
 	}
 	for _, known := range []string{"uuid-", "shop", "10.0.0.1", "cluster-", "IstioFederation", "Istio CA", "ingress"} {
 		if strings.Contains(got.body+fmt.Sprint(got.header), known) {
-			t.Errorf("the refusal reveals %q: %s %v", known, got.body, got.header)
+			t.Errorf("the rejection reveals %q: %s %v", known, got.body, got.header)
 		}
 	}
 }
@@ -201,11 +201,11 @@ func TestWithoutAnIngressAuthorityNoHeaderIsBelieved(t *testing.T) {
 	}
 }
 
-func TestARootThatTwoNeighboursShareOpensWhatEitherMayRead(t *testing.T) {
+func TestARootThatTwoPeersShareOpensWhatEitherMayRead(t *testing.T) {
 	e := start(t)
 	meshed := e.meshed
 	meshed.Root, meshed.RootCA = e.federated.Root, e.federated.RootCA
-	e.setNeighbours(map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioFederation"), meshed.UUID: meshed.Entry("IstioMulticluster")})
+	e.setPeers(map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioFederation"), meshed.UUID: meshed.Entry("IstioMulticluster")})
 	pair := meshed.Root.Client(time.Now())
 	for _, document := range private {
 		if got := e.as(&pair).ask(http.MethodGet, document.path); got.code != http.StatusOK {
@@ -228,11 +228,11 @@ func TestAnIntermediateAuthoritysCertificateIsBelievedWithItsChain(t *testing.T)
 	}
 }
 
-func TestANeighbourWithoutUsableRootsProvesItselfByTokenOnly(t *testing.T) {
+func TestAPeerWithoutUsableRootsProvesItselfByTokenOnly(t *testing.T) {
 	e := start(t)
 	entry := e.federated.Entry("IstioFederation")
 	entry["rootCA"] = "rubbish"
-	if _, err := e.neighbours.Set((peerstest.JSON(t, map[string]any{e.federated.UUID: entry}))); err == nil || !strings.Contains(err.Error(), "rootCA") {
+	if _, err := e.peers.Set((peerstest.JSON(t, map[string]any{e.federated.UUID: entry}))); err == nil || !strings.Contains(err.Error(), "rootCA") {
 		t.Errorf("the problem is not named: %v", err)
 	}
 	pair := e.federated.Root.Client(time.Now())
@@ -261,9 +261,9 @@ func TestACertificateIsStillBelievedOnAResumedConnection(t *testing.T) {
 		}
 		transport.CloseIdleConnections()
 	}
-	e.setNeighbours(map[string]any{})
+	e.setPeers(map[string]any{})
 	if got := caller.ask(http.MethodGet, metadata.FederationPath); got.code != http.StatusUnauthorized {
-		t.Errorf("after the neighbour was removed: %+v", got)
+		t.Errorf("after the peer was removed: %+v", got)
 	}
 }
 
@@ -278,17 +278,17 @@ func TestAnAbsurdChainIsNotKept(t *testing.T) {
 	}
 }
 
-func TestAHeldCertificateEndsWithItsNeighbourAndNoOther(t *testing.T) {
+func TestAHeldCertificateEndsWithItsPeerAndNoOther(t *testing.T) {
 	e := start(t)
 	pair := e.federated.Root.Client(time.Now())
 	caller := e.as(&pair)
 	wait := []string{"If-None-Match", e.documents.Federation.Current().ETag, "Prefer", "wait=50"}
 	held := caller.hold(1, metadata.FederationPath, wait...)
 
-	// Another neighbour comes, and this one has another key for its tokens: the root still proves it.
+	// Another peer comes, and this one has another key for its tokens: the root still proves it.
 	anew := fixture.NewCluster(t, e.federated.UUID, e.federated.Domain)
 	anew.Root, anew.RootCA = e.federated.Root, e.federated.RootCA
-	e.setNeighbours(map[string]peers.Entry{anew.UUID: anew.Entry("IstioFederation"), e.unrelated.UUID: e.unrelated.Entry("IstioFederation")})
+	e.setPeers(map[string]peers.Entry{anew.UUID: anew.Entry("IstioFederation"), e.unrelated.UUID: e.unrelated.Entry("IstioFederation")})
 	e.publish("web")
 	if got := caller.receive(held); got.code != http.StatusOK || !strings.Contains(got.body, "web.shop") {
 		t.Errorf("after others changed: %+v", got)
@@ -296,7 +296,7 @@ func TestAHeldCertificateEndsWithItsNeighbourAndNoOther(t *testing.T) {
 
 	wait[1] = e.documents.Federation.Current().ETag
 	held = caller.hold(1, metadata.FederationPath, wait...)
-	e.setNeighbours(map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioMulticluster")})
+	e.setPeers(map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioMulticluster")})
 	if got := caller.receive(held); got.code != http.StatusUnauthorized {
 		t.Errorf("after it became another kind: %+v", got)
 	}

@@ -7,13 +7,13 @@ import (
 	"testing"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/peers"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 )
 
 func TestPlacesOfWaitersAreLimited(t *testing.T) {
 	handler := NewHandler(Options{
-		Documents: documents.NewSet("cluster.local", nil), Neighbours: neighbours.New(), Metrics: telemetry.NewMetrics(),
+		Documents: documents.NewSet("cluster.local", nil), Peers: peers.New(), Metrics: telemetry.NewMetrics(),
 	})
 	public := &route{path: "public"}
 	private := &route{path: "private", audience: &audience{}}
@@ -25,8 +25,8 @@ func TestPlacesOfWaitersAreLimited(t *testing.T) {
 		route      *route
 		all, ofOne int
 	}{
-		"anyone":     {public, maxPublicWaiters, maxPublicWaitersOfOne},
-		"neighbours": {private, maxPrivateWaiters, maxPrivateWaitersOfOne},
+		"anyone": {public, maxHeldPublic, maxHeldPublicOfOne},
+		"peers":  {private, maxHeldPrivate, maxHeldPrivateOfOne},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var releases []func()
@@ -54,10 +54,10 @@ func TestPlacesOfWaitersAreLimited(t *testing.T) {
 			if _, ok := admit(test.route, test.all); ok {
 				t.Error("one too many has a place")
 			}
-			if test.route == public { // strangers cannot take the neighbours' places
+			if test.route == public { // strangers cannot take the peers' places
 				release, ok := admit(private, 0)
 				if !ok {
-					t.Fatal("a neighbour has no place")
+					t.Fatal("a peer has no place")
 				}
 				release()
 			}

@@ -180,11 +180,11 @@ func TestBehindNginxACertificateIsBelievedAsNginxPassesItOn(t *testing.T) {
 		header []string
 		want   int
 	}{
-		"a federation neighbour reads federation.json":                 {&federated, metadata.FederationPath, nil, 200},
-		"a multicluster neighbour reads multicluster.json":             {&meshed, metadata.MulticlusterPath, nil, 200},
-		"a federation neighbour does not read multicluster.json":       {&federated, metadata.MulticlusterPath, nil, 401},
+		"a federation peer reads federation.json":                      {&federated, metadata.FederationPath, nil, 200},
+		"a multicluster peer reads multicluster.json":                  {&meshed, metadata.MulticlusterPath, nil, 200},
+		"a federation peer does not read multicluster.json":            {&federated, metadata.MulticlusterPath, nil, 401},
 		"a stranger reads nothing":                                     {&stranger, metadata.FederationPath, nil, 401},
-		"a neighbour's workload reads nothing":                         {&workload, metadata.FederationPath, nil, 401},
+		"a peer's workload reads nothing":                              {&workload, metadata.FederationPath, nil, 401},
 		"nobody reads nothing":                                         {nil, metadata.FederationPath, nil, 401},
 		"anybody reads what is public":                                 {nil, metadata.PublicPath, nil, 200},
 		"a forged header is replaced by nothing":                       {nil, metadata.FederationPath, header(federated), 401},
@@ -198,7 +198,7 @@ func TestBehindNginxACertificateIsBelievedAsNginxPassesItOn(t *testing.T) {
 		"but the request is not, so the token still does":              {&below, metadata.FederationPath, token, 200},
 		"a certificate for servers proves nothing":                     {&servers, metadata.FederationPath, nil, 401},
 		"a token does beside a certificate for servers":                {&servers, metadata.FederationPath, token, 200},
-		"nginx refuses all requests with a certificate that has ended": {&ended, metadata.FederationPath, token, 400}, // lib/peer shows none such
+		"nginx rejects all requests with a certificate that has ended": {&ended, metadata.FederationPath, token, 400}, // lib/peer shows none such
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := front.as(test.caller).ask(http.MethodGet, test.path, test.header...)

@@ -10,9 +10,9 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
-// TestWhatANeighbourMayEndsWithItsResource goes through both kinds and all that can
-// become of a resource while the Secret names the neighbour still.
-func TestWhatANeighbourMayEndsWithItsResource(t *testing.T) {
+// TestWhatAPeerMayEndsWithItsResource goes through both kinds and all that can
+// become of a resource while the Secret names the peer still.
+func TestWhatAPeerMayEndsWithItsResource(t *testing.T) {
 	for _, document := range private {
 		for name, becomes := range map[string]func(peers.Resource) []peers.Resource{
 			"is deleted": func(peers.Resource) []peers.Resource { return nil },
@@ -41,7 +41,7 @@ func TestWhatANeighbourMayEndsWithItsResource(t *testing.T) {
 					e.as(&pair).hold(2, document.path, waiting...),
 				}
 
-				e.neighbours.SetResources(peers.ExistingOf(append(becomes(joined.Resource(document.kind)), others)...))
+				e.peers.SetResources(peers.ExistingOf(append(becomes(joined.Resource(document.kind)), others)...))
 				for _, each := range held {
 					if got := e.receive(each); got.code != http.StatusUnauthorized || strings.Contains(got.body, "10.0.0.1") {
 						t.Errorf("a held poll ends with %+v", got)
@@ -59,12 +59,12 @@ func TestWhatANeighbourMayEndsWithItsResource(t *testing.T) {
 				for _, each := range private {
 					if each.kind == others.Kind {
 						if got := e.ask(http.MethodGet, each.path, bearer(other.Token(t, e.own.UUID, each.scope))...); got.code != http.StatusOK {
-							t.Errorf("the other neighbour: %+v", got)
+							t.Errorf("the other peer: %+v", got)
 						}
 					}
 				}
 
-				e.neighbours.SetResources(peers.ExistingOf(joined.Resource(document.kind), others))
+				e.peers.SetResources(peers.ExistingOf(joined.Resource(document.kind), others))
 				if got := e.ask(http.MethodGet, document.path, token...); got.code != http.StatusOK {
 					t.Errorf("where the resource is there after all: %+v", got)
 				}
@@ -83,7 +83,7 @@ func otherKind(kind string) string {
 func TestAHeldRequestOutlivesResourcesOfOthers(t *testing.T) {
 	e := start(t)
 	answers := e.hold(1, "private/federation.json", e.waiting(50)...)
-	e.neighbours.SetResources(peers.ExistingOf(e.federated.Resource("IstioFederation"), peerstest.NewPeer(t, "new").Resource("IstioFederation")))
+	e.peers.SetResources(peers.ExistingOf(e.federated.Resource("IstioFederation"), peerstest.NewPeer(t, "new").Resource("IstioFederation")))
 	e.publish("web")
 	if got := e.receive(answers); got.code != http.StatusOK || !strings.Contains(got.body, "web.shop") {
 		t.Errorf("got %+v", got)

@@ -54,7 +54,7 @@ func TestProbesAndMetrics(t *testing.T) {
 		t.Errorf("/healthz when not ready: %d", code)
 	}
 	code, body := get("/metrics")
-	for _, want := range []string{`metadata_exporter_document_revision{document="public/public.json"} 3`, "go_goroutines", "metadata_exporter_neighbours 0"} {
+	for _, want := range []string{`metadata_exporter_document_revision{document="public/public.json"} 3`, "go_goroutines", "metadata_exporter_peers 0"} {
 		if code != http.StatusOK || !strings.Contains(body, want) {
 			t.Errorf("/metrics (%d) lacks %s", code, want)
 		}

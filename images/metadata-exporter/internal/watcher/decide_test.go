@@ -36,7 +36,7 @@ func TestWhenAResourceIsPoked(t *testing.T) {
 		"the peer stopped answering":                      {to: known, stands: well, public: down("p"), private: down("f")},
 		"it answers again and is blamed":                  {to: known, stands: blames, public: up("p"), private: up("f"), sinceLast: time.Hour, wantCause: causeNudge},
 		"it is blamed, with reason":                       {to: known, stands: blames, public: down("p"), private: down("f"), sinceLast: time.Hour},
-		"it is blamed, and still refuses the private one": {to: known, stands: blames, public: up("p"), private: down("f"), sinceLast: time.Hour},
+		"it is blamed, and still rejects the private one": {to: known, stands: blames, public: up("p"), private: down("f"), sinceLast: time.Hour},
 		"it is blamed before its UUID is known":           {stands: blames, public: up("p"), sinceLast: time.Hour, wantCause: causeNudge},
 		"it is blamed just after a poke":                  {to: known, stands: blames, public: up("p"), private: up("f"), sinceLast: 2 * time.Second, wantLater: 3 * time.Second},
 		"news do not wait for the pace of nudges":         {to: known, stands: blames, public: up("p"), private: up("f2"), wantCause: causeChanged},

@@ -15,7 +15,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/peers"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
@@ -65,9 +65,9 @@ func joinTwo(t *testing.T, a peerstest.Peer, tokenKey string, certified peerstes
 		}
 	}
 	update()
-	registry := neighbours.New()
+	registry := peers.New()
 	handler := server.NewHandler(server.Options{
-		Documents: published, Neighbours: registry, ClusterUUID: b.UUID,
+		Documents: published, Peers: registry, ClusterUUID: b.UUID,
 		Ready: func() error { return nil }, Metrics: telemetry.NewMetrics(), Log: slog.New(slog.DiscardHandler),
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

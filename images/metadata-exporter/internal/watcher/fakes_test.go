@@ -26,7 +26,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
-// fakePeer is a neighbour whose documents have tags and no content, for all
+// fakePeer is a peer whose documents have tags and no content, for all
 // targets at once.
 type fakePeer struct {
 	mu       sync.Mutex
@@ -121,7 +121,7 @@ func (f *fakePeer) asked(path string) []seen {
 }
 
 func unreachable() error { return &peer.Error{Reason: peer.Unreachable, URL: "https://b"} }
-func refused() error {
+func rejected() error {
 	return &peer.Error{Reason: peer.Unauthorized, URL: "https://b", StatusCode: http.StatusUnauthorized}
 }
 

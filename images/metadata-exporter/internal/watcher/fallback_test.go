@@ -29,7 +29,7 @@ func TestOnePollIsHeldOnAPeerThatAnswers(t *testing.T) {
 
 func TestThePublicDocumentStandsInWhileThePrivateOneCannotBeHad(t *testing.T) {
 	for name, failure := range map[string]error{
-		"the peer refuses this cluster":            refused(),
+		"the peer rejects this cluster":            rejected(),
 		"the peer has no such document":            &peer.Error{Reason: peer.NotFound, URL: "https://b", StatusCode: 404},
 		"the private path alone cannot be reached": unreachable(),
 	} {
@@ -82,7 +82,7 @@ func TestThePublicDocumentStandsInWhileThePrivateOneCannotBeHad(t *testing.T) {
 
 func TestAWatcherThatEndsWhileThePublicDocumentStandsInLeavesNoPollBehind(t *testing.T) {
 	b := newFakePeer()
-	b.errors[metadata.FederationPath] = refused()
+	b.errors[metadata.FederationPath] = rejected()
 	h := run(t, b, quick(), newClient("", federation("uuid-b", "")))
 	b.waitHeld(t, endpoint, metadata.PublicPath, 1)
 	h.end()

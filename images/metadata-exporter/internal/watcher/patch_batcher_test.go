@@ -70,8 +70,8 @@ func one(name, value string) map[string]*string { return map[string]*string{name
 func TestWhatComesDuringAPatchGoesWithTheNext(t *testing.T) {
 	const peers = 200
 	for name, outcome := range map[string]error{
-		"it is written": nil,
-		"it is refused": errors.New("refused"),
+		"it is written":  nil,
+		"it is rejected": errors.New("rejected"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := newSlowServer()

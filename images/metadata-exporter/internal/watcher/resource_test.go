@@ -67,7 +67,7 @@ func TestWhenAResourceBlamesItsPeer(t *testing.T) {
 		"no conditions":                    {"{conditions: []}", false},
 		"ready":                            {`{conditions: [{type: Ready, status: "True", reason: PeerFine}]}`, false},
 		"the peer is unreachable":          {`{conditions: [{type: Ready, status: "False", reason: PeerUnreachable}]}`, true},
-		"the peer refuses this cluster":    {`{conditions: [{type: Ready, status: "False", reason: PeerRefusesThisCluster}]}`, true},
+		"the peer rejects this cluster":    {`{conditions: [{type: Ready, status: "False", reason: PeerRefusesThisCluster}]}`, true},
 		"it is not known whether":          {`{conditions: [{type: Ready, status: Unknown, reason: PeerUnreachable}]}`, true},
 		"this cluster's own fault":         {`{conditions: [{type: Ready, status: "False", reason: OwnTrustDomain}]}`, false},
 		"another condition blames it":      {`{conditions: [{type: Other, status: "False", reason: PeerUnreachable}]}`, false},

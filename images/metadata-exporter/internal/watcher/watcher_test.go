@@ -61,11 +61,11 @@ func TestARestartWithoutNewsPokesNobody(t *testing.T) {
 }
 
 // TestTwoReplicasDoNotFightOverWhatIsWritten: each replica has a peer of its own here, so
-// that one can be behind for as long as the test wants. One of them is refused, and
+// that one can be behind for as long as the test wants. One of them is rejected, and
 // goes by the public document.
 func TestTwoReplicasDoNotFightOverWhatIsWritten(t *testing.T) {
 	admitted, turnedAway := newFakePeer(), newFakePeer()
-	turnedAway.errors[metadata.FederationPath] = refused()
+	turnedAway.errors[metadata.FederationPath] = rejected()
 	client := newClient("", federation("uuid-b", ""))
 	first := run(t, admitted, quick(), client)
 	run(t, turnedAway, quick(), client)
@@ -126,7 +126,7 @@ func TestOnlyThePublicDocumentIsWatchedUntilThePeersUUIDIsKnown(t *testing.T) {
 
 func TestAPeerThatRefusesThisClusterIsStillWatchedForItsPublicDocument(t *testing.T) {
 	b := newFakePeer()
-	b.errors[metadata.FederationPath] = refused()
+	b.errors[metadata.FederationPath] = rejected()
 	h := run(t, b, quick(), newClient("", federation("uuid-b", "PeerRefusesThisCluster")))
 	value := h.waitWritten(func(value string) bool { return strings.HasSuffix(value, ".-") })
 	b.waitHeld(t, endpoint, metadata.PublicPath, 1)
@@ -182,7 +182,7 @@ func TestADocumentThatIsNotHeldIsAskedForSeldom(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newFakePeer()
 			peculiar(b)
-			b.errors[metadata.FederationPath] = refused()
+			b.errors[metadata.FederationPath] = rejected()
 			run(t, b, quick(), newClient("", federation("uuid-b", "")))
 			peerstest.Await(t, func() string {
 				if asked := len(b.asked(metadata.FederationPath)); asked < 8 {

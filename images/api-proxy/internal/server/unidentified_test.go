@@ -22,13 +22,13 @@ func TestHowLongAConnectionIsKept(t *testing.T) {
 		kept bool
 	}{
 		"nobody asks":                            {func(context.Context) {}, false},
-		"only strangers ask, again and again":    {func(ctx context.Context) { strangerAsks(ctx); strangerAsks(ctx) }, false},
-		"a neighbour's request is under way":     {func(ctx context.Context) { neighbourAsks(ctx) }, true},
-		"a neighbour has asked":                  {func(ctx context.Context) { neighbourAsks(ctx)() }, true},
-		"both ask, and the neighbour goes on":    {func(ctx context.Context) { neighbourAsks(ctx); strangerAsks(ctx) }, true},
-		"a neighbour has lost its permission":    {func(ctx context.Context) { neighbourAsks(ctx)(); strangerAsks(ctx) }, false},
-		"a stranger turns out to be neighbour":   {func(ctx context.Context) { strangerAsks(ctx); neighbourAsks(ctx)() }, true},
-		"one of two requests has come to an end": {func(ctx context.Context) { neighbourAsks(ctx); neighbourAsks(ctx)(); strangerAsks(ctx) }, true},
+		"only strangers ask, again and again":    {func(ctx context.Context) { markUnidentified(ctx); markUnidentified(ctx) }, false},
+		"a peer's request is under way":     {func(ctx context.Context) { markInUse(ctx) }, true},
+		"a peer has asked":                  {func(ctx context.Context) { markInUse(ctx)() }, true},
+		"both ask, and the peer goes on":    {func(ctx context.Context) { markInUse(ctx); markUnidentified(ctx) }, true},
+		"a peer has lost its permission":    {func(ctx context.Context) { markInUse(ctx)(); markUnidentified(ctx) }, false},
+		"a stranger turns out to be peer":   {func(ctx context.Context) { markUnidentified(ctx); markInUse(ctx)() }, true},
+		"one of two requests has come to an end": {func(ctx context.Context) { markInUse(ctx); markInUse(ctx)(); markUnidentified(ctx) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -64,8 +64,8 @@ func TestHowLongAConnectionIsKept(t *testing.T) {
 			counted := listener.(*limitedListener)
 			counted.mu.Lock()
 			defer counted.mu.Unlock()
-			if counted.open != 0 || counted.strangers.Len()+counted.idle.Len() != 0 {
-				t.Errorf("after all: %d open, %d strangers, %d idle", counted.open, counted.strangers.Len(), counted.idle.Len())
+			if counted.open != 0 || counted.unidentified.Len()+counted.idle.Len() != 0 {
+				t.Errorf("after all: %d open, %d strangers, %d idle", counted.open, counted.unidentified.Len(), counted.idle.Len())
 			}
 		})
 	}
@@ -81,10 +81,10 @@ func expiring(t *testing.T) (*limitedListener, *countedConn, *recordedConn) {
 	listener.open++
 	listener.metrics.Connections.Inc()
 	c := &countedConn{Conn: recorded, listener: listener}
-	c.becomeStranger()
+	c.becomeUnidentified()
 	peerstest.Await(t, func() string {
 		if c.deadline.Stop() {
-			c.becomeStranger()
+			c.becomeUnidentified()
 			return "the timer has not gone off"
 		}
 		return ""
@@ -115,12 +115,12 @@ func (c *recordedConn) isClosed() bool {
 	}
 }
 
-// TestATimerOfThePastEndsNothing: its time was over when a neighbour asked, and
+// TestATimerOfThePastEndsNothing: its time was over when a peer asked, and
 // then again a stranger, whose own time has just begun.
 func TestATimerOfThePastEndsNothing(t *testing.T) {
 	listener, c, recorded := expiring(t)
 	c.move(nil)
-	c.becomeStranger()
+	c.becomeUnidentified()
 	listener.mu.Unlock()
 	if recorded.isClosed() {
 		t.Error("the timer of before has closed it")
@@ -128,15 +128,15 @@ func TestATimerOfThePastEndsNothing(t *testing.T) {
 	_ = c.Close()
 }
 
-// TestANeighboursRequestIsCountedOrItsConnectionGone: whichever comes first, the
+// TestAPeersRequestIsCountedOrItsConnectionGone: whichever comes first, the
 // request or the end of the stranger's time, decides alone.
-func TestANeighboursRequestIsCountedOrItsConnectionGone(t *testing.T) {
+func TestAPeersRequestIsCountedOrItsConnectionGone(t *testing.T) {
 	for range 10 { // which one comes first is not for the test to say
 		listener, c, recorded := expiring(t)
 		asked := make(chan struct{})
 		go func() {
 			defer close(asked)
-			neighbourAsks(context.WithValue(context.Background(), connectionKey{}, c))
+			markInUse(context.WithValue(context.Background(), connectionKey{}, c))
 		}()
 		// Both wait for the lock. Whom sync.Mutex has woken in vain and kept for a
 		// millisecond is not overtaken any more: the request then comes right
@@ -151,10 +151,10 @@ func TestANeighboursRequestIsCountedOrItsConnectionGone(t *testing.T) {
 		<-asked
 		closed := recorded.isClosed()
 		listener.mu.Lock()
-		counted := c.underWay
+		counted := c.inFlight
 		listener.mu.Unlock()
 		if closed == (counted == 1) {
-			t.Fatalf("closed: %v, with %d requests of neighbours", closed, counted)
+			t.Fatalf("closed: %v, with %d requests of peers", closed, counted)
 		}
 		_ = c.Close()
 	}
