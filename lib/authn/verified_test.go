@@ -51,7 +51,7 @@ func TestARememberedTokenIsJudgedLikeANewOne(t *testing.T) {
 		want    error
 	}{
 		"nothing happened":                          {func(*remembered) {}, authn.ScopePrivateFederation, nil},
-		"another peer came":                    {func(r *remembered) { r.keys["other"] = otherKey }, authn.ScopePrivateFederation, nil},
+		"another peer came":                         {func(r *remembered) { r.keys["other"] = otherKey }, authn.ScopePrivateFederation, nil},
 		"its clock's tolerance is not over yet":     {func(r *remembered) { r.now = now.Add(119 * time.Second) }, authn.ScopePrivateFederation, nil},
 		"it expired":                                {func(r *remembered) { r.now = now.Add(2 * time.Minute) }, authn.ScopePrivateFederation, authn.ErrExpired},
 		"it expired long ago":                       {func(r *remembered) { r.now = now.Add(time.Hour) }, authn.ScopePrivateFederation, authn.ErrExpired},
@@ -60,9 +60,9 @@ func TestARememberedTokenIsJudgedLikeANewOne(t *testing.T) {
 		"it is shown to the API proxy":              {func(*remembered) {}, authn.ScopeAPI, authn.ErrScope},
 		"no scope is asked for":                     {func(*remembered) {}, "", authn.ErrMalformed},
 		"this cluster has another UUID":             {func(r *remembered) { r.verifier.Audience = "other" }, authn.ScopePrivateFederation, authn.ErrAudience},
-		"the peer was removed":                 {func(r *remembered) { delete(r.keys, caller) }, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
-		"the peer's key was rotated":           {func(r *remembered) { r.keys[caller] = otherKey }, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
-		"the peer has no usable key any more":  {func(r *remembered) { r.keys[caller] = nil }, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
+		"the peer was removed":                      {func(r *remembered) { delete(r.keys, caller) }, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
+		"the peer's key was rotated":                {func(r *remembered) { r.keys[caller] = otherKey }, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
+		"the peer has no usable key any more":       {func(r *remembered) { r.keys[caller] = nil }, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
 		"its signature is another's": {func(r *remembered) {
 			r.raw = r.raw[:strings.LastIndexByte(r.raw, '.')+1] + strings.Repeat("A", 86)
 		}, authn.ScopePrivateFederation, authn.ErrUnknownCaller},

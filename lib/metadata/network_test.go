@@ -27,7 +27,7 @@ func TestWhichGatewaysAreThisClustersOwn(t *testing.T) {
 		"a Service":                          {"10.222.0.1", "range of Services"},
 		"the API server":                     {"192.168.0.10", "API server"},
 		"the API server, written as IPv6":    {"::ffff:192.168.0.10", "API server"},
-		"the peer of a range":           {"10.112.0.0", ""},
+		"the peer of a range":                {"10.112.0.0", ""},
 		"another host of the nodes' network": {"192.168.0.11", ""},
 		"a DNS name":                         {"gateway.example.com", ""},
 	} {

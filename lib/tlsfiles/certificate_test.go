@@ -24,7 +24,7 @@ func write(t *testing.T, file, text string) {
 func authority(t *testing.T, name string) (certificate, key string) {
 	t.Helper()
 	made := certtest.NewRoot(name, time.Now())
-	return made.PEM(), made.KeyPEM(t)
+	return made.PEM(), made.KeyPEM()
 }
 
 func writePair(t *testing.T, dir, certificate, key string) {

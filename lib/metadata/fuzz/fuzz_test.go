@@ -132,7 +132,7 @@ func FuzzParseRoots(f *testing.F) {
 	root, other := certtest.NewRoot("Istio CA", fuzzTime), certtest.NewRoot("other", fuzzTime)
 	leaf := certtest.PEM(root.Client(fuzzTime).Certificate...)
 	for _, seed := range []string{"", " ", root.PEM(), root.PEM() + other.PEM(), "text\n" + root.PEM(), leaf, root.PEM() + leaf,
-		root.PEM()[:100], root.KeyPEM(f), strings.Repeat(root.PEM(), 17), "-----BEGIN CERTIFICATE-----\na: b\n\nAAAA\n-----END CERTIFICATE-----\n"} {
+		root.PEM()[:100], root.KeyPEM(), strings.Repeat(root.PEM(), 17), "-----BEGIN CERTIFICATE-----\na: b\n\nAAAA\n-----END CERTIFICATE-----\n"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

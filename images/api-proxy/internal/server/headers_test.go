@@ -135,13 +135,13 @@ func TestAnswersThatAreNoAnswersOfTheAPI(t *testing.T) {
 		code int
 		want int
 	}{
-		"a redirect":               {http.StatusFound, http.StatusBadGateway},
-		"not modified":             {http.StatusNotModified, http.StatusBadGateway},
-		"a rejection by RBAC":        {http.StatusForbidden, http.StatusForbidden},
-		"not there":                {http.StatusNotFound, http.StatusNotFound},
-		"too old a version":        {http.StatusGone, http.StatusGone},
-		"busy":                     {http.StatusTooManyRequests, http.StatusTooManyRequests},
-		"its own fault":            {http.StatusInternalServerError, http.StatusInternalServerError},
+		"a redirect":                {http.StatusFound, http.StatusBadGateway},
+		"not modified":              {http.StatusNotModified, http.StatusBadGateway},
+		"a rejection by RBAC":       {http.StatusForbidden, http.StatusForbidden},
+		"not there":                 {http.StatusNotFound, http.StatusNotFound},
+		"too old a version":         {http.StatusGone, http.StatusGone},
+		"busy":                      {http.StatusTooManyRequests, http.StatusTooManyRequests},
+		"its own fault":             {http.StatusInternalServerError, http.StatusInternalServerError},
 		"rejecting the proxy's own": {http.StatusUnauthorized, http.StatusServiceUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {

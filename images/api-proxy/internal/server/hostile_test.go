@@ -265,7 +265,7 @@ func TestASlowCallerIsCutOff(t *testing.T) {
 		"half a body": "POST /apis/authentication.k8s.io/v1/tokenreviews HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" +
 			authorization + "Content-Length: 100\r\n\r\n{",
 		"half a body of what is rejected": "POST /api/v1/namespaces/x/pods/y/exec HTTP/1.1\r\nHost: x\r\n" + authorization + "Content-Length: 100\r\n\r\n{",
-		"half a body of a stranger":      "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
+		"half a body of a stranger":       "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -32,7 +32,7 @@ func (p *proxy) restConfig(tb testing.TB, contentType string) *rest.Config {
 	tb.Helper()
 	return &rest.Config{
 		Host: "https://" + p.address, BearerToken: p.b.Token(tb, here, authn.ScopeAPI),
-		TLSClientConfig: rest.TLSClientConfig{CAData: []byte(p.roots.PEM)},
+		TLSClientConfig: rest.TLSClientConfig{CAData: []byte(p.roots.PEM())},
 		ContentConfig:   rest.ContentConfig{AcceptContentTypes: contentType, ContentType: contentType},
 		QPS:             -1,
 	}

@@ -14,21 +14,20 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
-// TestHowLongAConnectionIsKept looks at the two ends of one connection.
-func TestHowLongAConnectionIsKept(t *testing.T) {
-	const patience = 20 * time.Millisecond
+func TestAConnectionIsKeptOnlyForPeers(t *testing.T) {
+	const timeout = 20 * time.Millisecond
 	for name, test := range map[string]struct {
 		use  func(ctx context.Context)
 		kept bool
 	}{
-		"nobody asks":                            {func(context.Context) {}, false},
-		"only strangers ask, again and again":    {func(ctx context.Context) { markUnidentified(ctx); markUnidentified(ctx) }, false},
-		"a peer's request is under way":     {func(ctx context.Context) { markInUse(ctx) }, true},
-		"a peer has asked":                  {func(ctx context.Context) { markInUse(ctx)() }, true},
-		"both ask, and the peer goes on":    {func(ctx context.Context) { markInUse(ctx); markUnidentified(ctx) }, true},
-		"a peer has lost its permission":    {func(ctx context.Context) { markInUse(ctx)(); markUnidentified(ctx) }, false},
-		"a stranger turns out to be peer":   {func(ctx context.Context) { markUnidentified(ctx); markInUse(ctx)() }, true},
-		"one of two requests has come to an end": {func(ctx context.Context) { markInUse(ctx); markInUse(ctx)(); markUnidentified(ctx) }, true},
+		"there is no request":                           {func(context.Context) {}, false},
+		"only unidentified callers ask":                 {func(ctx context.Context) { markUnidentified(ctx); markUnidentified(ctx) }, false},
+		"a peer's request is in flight":                 {func(ctx context.Context) { markInUse(ctx) }, true},
+		"a peer has asked":                              {func(ctx context.Context) { markInUse(ctx)() }, true},
+		"both ask, and the peer's request goes on":      {func(ctx context.Context) { markInUse(ctx); markUnidentified(ctx) }, true},
+		"a peer has lost its permission":                {func(ctx context.Context) { markInUse(ctx)(); markUnidentified(ctx) }, false},
+		"an unidentified caller turns out to be a peer": {func(ctx context.Context) { markUnidentified(ctx); markInUse(ctx)() }, true},
+		"one of two requests has come to an end":        {func(ctx context.Context) { markInUse(ctx); markInUse(ctx)(); markUnidentified(ctx) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -37,7 +36,7 @@ func TestHowLongAConnectionIsKept(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			listener := limitConnections(plain, 2, patience, telemetry.NewMetrics(time.Now))
+			listener := limitConnections(plain, 2, timeout, telemetry.NewMetrics(time.Now))
 			defer func() { _ = listener.Close() }()
 			var dialer net.Dialer
 			caller, err := dialer.DialContext(t.Context(), "tcp", plain.Addr().String())
@@ -53,7 +52,7 @@ func TestHowLongAConnectionIsKept(t *testing.T) {
 
 			wait := peerstest.Deadline
 			if test.kept {
-				wait = 10 * patience
+				wait = 10 * timeout
 			}
 			_ = caller.SetReadDeadline(time.Now().Add(wait))
 			_, err = caller.Read(make([]byte, 1))
@@ -65,17 +64,17 @@ func TestHowLongAConnectionIsKept(t *testing.T) {
 			counted.mu.Lock()
 			defer counted.mu.Unlock()
 			if counted.open != 0 || counted.unidentified.Len()+counted.idle.Len() != 0 {
-				t.Errorf("after all: %d open, %d strangers, %d idle", counted.open, counted.unidentified.Len(), counted.idle.Len())
+				t.Errorf("at the end: %d open, %d unidentified, %d idle", counted.open, counted.unidentified.Len(), counted.idle.Len())
 			}
 		})
 	}
 }
 
-// expiring is a stranger's connection whose time is just over, with the lock of
-// its listener held: its timer has gone off, and can do nothing yet.
+// expiring is the connection of an unidentified caller whose timeout has just
+// expired, with the lock of its listener held: its timer has fired, and cannot act yet.
 func expiring(t *testing.T) (*limitedListener, *countedConn, *recordedConn) {
 	t.Helper()
-	listener := &limitedListener{limit: 2, patience: time.Nanosecond, metrics: telemetry.NewMetrics(time.Now)}
+	listener := &limitedListener{limit: 2, timeout: time.Nanosecond, metrics: telemetry.NewMetrics(time.Now)}
 	recorded := &recordedConn{closed: make(chan struct{})}
 	listener.mu.Lock()
 	listener.open++
@@ -85,15 +84,15 @@ func expiring(t *testing.T) (*limitedListener, *countedConn, *recordedConn) {
 	peerstest.Await(t, func() string {
 		if c.deadline.Stop() {
 			c.becomeUnidentified()
-			return "the timer has not gone off"
+			return "the timer has not fired"
 		}
 		return ""
 	})
-	listener.patience = time.Hour
+	listener.timeout = time.Hour
 	return listener, c, recorded
 }
 
-// recordedConn tells whether it was closed.
+// recordedConn records whether it was closed.
 type recordedConn struct {
 	net.Conn
 	closed chan struct{}
@@ -105,7 +104,7 @@ func (c *recordedConn) Close() error {
 	return nil
 }
 
-// isClosed waits no longer than a timer that has gone off needs to do its work.
+// isClosed waits as long as a timer that has fired needs to act.
 func (c *recordedConn) isClosed() bool {
 	select {
 	case <-c.closed:
@@ -115,32 +114,32 @@ func (c *recordedConn) isClosed() bool {
 	}
 }
 
-// TestATimerOfThePastEndsNothing: its time was over when a peer asked, and
-// then again a stranger, whose own time has just begun.
-func TestATimerOfThePastEndsNothing(t *testing.T) {
+// TestAnObsoleteTimerClosesNothing: the timer fired when a peer asked, and then an
+// unidentified caller again, whose own timeout has just begun.
+func TestAnObsoleteTimerClosesNothing(t *testing.T) {
 	listener, c, recorded := expiring(t)
 	c.move(nil)
 	c.becomeUnidentified()
 	listener.mu.Unlock()
 	if recorded.isClosed() {
-		t.Error("the timer of before has closed it")
+		t.Error("the obsolete timer has closed it")
 	}
 	_ = c.Close()
 }
 
-// TestAPeersRequestIsCountedOrItsConnectionGone: whichever comes first, the
-// request or the end of the stranger's time, decides alone.
-func TestAPeersRequestIsCountedOrItsConnectionGone(t *testing.T) {
-	for range 10 { // which one comes first is not for the test to say
+// TestAPeersRequestIsCountedOrItsConnectionClosed: whichever comes first, the
+// request or the timeout of the unidentified caller, decides alone.
+func TestAPeersRequestIsCountedOrItsConnectionClosed(t *testing.T) {
+	for range 10 { // the test does not control which one comes first
 		listener, c, recorded := expiring(t)
 		asked := make(chan struct{})
 		go func() {
 			defer close(asked)
 			markInUse(context.WithValue(context.Background(), connectionKey{}, c))
 		}()
-		// Both wait for the lock. Whom sync.Mutex has woken in vain and kept for a
-		// millisecond is not overtaken any more: the request then comes right
-		// after the timer's first look.
+		// Both wait for the lock. A waiter that sync.Mutex has woken in vain and that
+		// has waited for a millisecond is not overtaken any more: the request then
+		// comes right after the timer's first check.
 		for range 2 {
 			<-time.After(5 * time.Millisecond)
 			listener.mu.Unlock()

@@ -131,7 +131,7 @@ func TestAnAnswerWithoutAWindowIsCutOff(t *testing.T) {
 		"a list that the proxy answers":     "/api/v1/secrets",
 		"a list that the API server gives":  "/api/v1/pods",
 		"a watch that the API server gives": podWatch,
-		"a rejection":                         "/api/v1/namespaces/x/pods/y/exec",
+		"a rejection":                       "/api/v1/namespaces/x/pods/y/exec",
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, setup{writeTimeout: 100 * time.Millisecond, answer: new(torrent).answer})

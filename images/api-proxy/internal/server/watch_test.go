@@ -385,7 +385,7 @@ func TestAReplacedTokenIsUsed(t *testing.T) {
 	wanted.Store(&fourth)
 	later()
 	ask(http.StatusOK) // the last one read stays in use
-	if logs := p.logs.String(); !strings.Contains(logs, "the previous token stays in use") || strings.Contains(logs, "fourth") {
+	if logs := p.logs.String(); !strings.Contains(logs, "the previous one stays in use") || strings.Contains(logs, "fourth") {
 		t.Errorf("logs:\n%s", logs)
 	}
 }
@@ -439,7 +439,7 @@ func TestRefusalsAreLoggedEscapedAndNotWithoutEnd(t *testing.T) {
 func TestAClientCertificateOfTheConnectionIsEnough(t *testing.T) {
 	p := start(t, setup{})
 	config := p.tlsConfig()
-	config.Certificates = append(config.Certificates, p.b.Root.Client(t, nil))
+	config.Certificates = append(config.Certificates, *p.b.Client(t))
 	for name, http2 := range map[string]bool{"HTTP/2": true, "HTTP/1.1": false} {
 		t.Run(name, func(t *testing.T) {
 			transport := &http.Transport{TLSClientConfig: config.Clone(), ForceAttemptHTTP2: http2}

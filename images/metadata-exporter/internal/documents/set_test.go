@@ -211,12 +211,12 @@ func TestPrivateTagsTellOfThePublicDocumentTooAndAlikeInEveryReplica(t *testing.
 	outcome := update(t, set, settings(after), services(t, 1))
 	for _, path := range []string{metadata.PublicPath, metadata.FederationPath, metadata.MulticlusterPath} {
 		if !slices.Contains(outcome.Changed, path) {
-			t.Errorf("%s has no new revision: %v", path, outcome.Changed)
+			t.Errorf("%s has no new version: %v", path, outcome.Changed)
 		}
 	}
 	for _, each := range []struct {
 		document *documents.Document
-		before   *documents.Revision
+		before   *documents.Version
 	}{{&set.Federation, federation}, {&set.Multicluster, multicluster}} {
 		if now := each.document.Current(); string(now.Body) != string(each.before.Body) || now.ETag == each.before.ETag {
 			t.Errorf("%s with tag %s after %s with tag %s", now.Body, now.ETag, each.before.Body, each.before.ETag)

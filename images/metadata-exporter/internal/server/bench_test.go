@@ -11,11 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peers"
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
@@ -39,14 +39,14 @@ func BenchmarkServingThePreparedDocument(b *testing.B) {
 	}
 }
 
-func BenchmarkTwoHundredWaiters(b *testing.B) {
+func BenchmarkTwoHundredHeldRequests(b *testing.B) {
 	const each = 10 // of one peer, for which there is a limit
 	for b.Loop() {
 		e := start(b)
-		entries := map[string]any{}
+		entries := map[string]peers.Entry{}
 		var callers []peerstest.Peer
 		for index := range 200 / each {
-			caller := fixture.NewCluster(b, fmt.Sprint("uuid-", index), fmt.Sprintf("cluster-%d.local", index))
+			caller := peerstest.NewPeer(b, fmt.Sprint(index))
 			callers, entries[caller.UUID] = append(callers, caller), caller.Entry("IstioFederation")
 		}
 		e.setPeers(entries)

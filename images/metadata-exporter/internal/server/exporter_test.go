@@ -20,9 +20,9 @@ import (
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/peers"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/peers"
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
@@ -60,7 +60,7 @@ func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
 		federated: peerstest.NewPeer(tb, "federated"),
 		meshed:    peerstest.NewPeer(tb, "meshed"),
 		unrelated: peerstest.NewPeer(tb, "unrelated"),
-		peers:     peers.New(),
+		peers:     peers.NewRegistry(v1alpha1.IstioFederationKind, v1alpha1.IstioMulticlusterKind),
 		metrics:   telemetry.NewMetrics(),
 		tlsDir:    tb.TempDir(),
 		ingress:   certtest.NewRoot("metadata-exporter-ingress", time.Now()),
@@ -159,11 +159,9 @@ func (e *exporter) update() {
 }
 
 // setPeers accepts those clusters, whose resources exist, and no others.
-func (e *exporter) setPeers(entries map[string]any) {
+func (e *exporter) setPeers(entries map[string]peers.Entry) {
 	e.t.Helper()
-	e.peers.SetResources(peerstest.Existing(entries))
-	_, err := e.peers.Set([]byte(peerstest.JSON(e.t, entries)))
-	e.check(err)
+	peerstest.Accept(e.t, e.peers, entries)
 }
 
 // publish adds a Service to the federation document.

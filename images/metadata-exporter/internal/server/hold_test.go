@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peers"
@@ -130,15 +129,15 @@ func TestStoppingAnswersHeldRequestsAtOnce(t *testing.T) {
 	}
 }
 
-func TestAHeldRequestEndsWithThePeerhood(t *testing.T) {
-	for name, entries := range map[string]func(*exporter) map[string]any{
-		"the resource is deleted": func(e *exporter) map[string]any {
+func TestAHeldRequestEndsWithThePermission(t *testing.T) {
+	for name, entries := range map[string]func(*exporter) map[string]peers.Entry{
+		"the resource is deleted": func(e *exporter) map[string]peers.Entry {
 			return map[string]peers.Entry{e.meshed.UUID: e.meshed.Entry("IstioMulticluster")}
 		},
-		"its key is another": func(e *exporter) map[string]any {
+		"its key is another": func(e *exporter) map[string]peers.Entry {
 			return map[string]peers.Entry{e.federated.UUID: e.unrelated.Entry("IstioFederation")}
 		},
-		"it became a peer of another kind": func(e *exporter) map[string]any {
+		"it became a peer of another kind": func(e *exporter) map[string]peers.Entry {
 			return map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioMulticluster")}
 		},
 	} {
@@ -220,9 +219,9 @@ func TestACallerThatLeavesIsForgotten(t *testing.T) {
 func TestTwoHundredCallersAreAnsweredByOneChange(t *testing.T) {
 	const clusters, callers = 20, 200
 	e := start(t)
-	entries, headers := map[string]any{}, [][]string{}
+	entries, headers := map[string]peers.Entry{}, [][]string{}
 	for index := range clusters {
-		e.federated = fixture.NewCluster(t, fmt.Sprint("uuid-", index), fmt.Sprintf("cluster-%d.local", index))
+		e.federated = peerstest.NewPeer(t, fmt.Sprint(index))
 		entries[e.federated.UUID] = e.federated.Entry("IstioFederation")
 		headers = append(headers, e.waiting(50))
 	}

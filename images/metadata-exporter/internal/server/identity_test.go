@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
@@ -204,7 +203,7 @@ func TestWithoutAnIngressAuthorityNoHeaderIsBelieved(t *testing.T) {
 func TestARootThatTwoPeersShareOpensWhatEitherMayRead(t *testing.T) {
 	e := start(t)
 	meshed := e.meshed
-	meshed.Root, meshed.RootCA = e.federated.Root, e.federated.RootCA
+	meshed.Root = e.federated.Root
 	e.setPeers(map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioFederation"), meshed.UUID: meshed.Entry("IstioMulticluster")})
 	pair := meshed.Root.Client(time.Now())
 	for _, document := range private {
@@ -231,8 +230,8 @@ func TestAnIntermediateAuthoritysCertificateIsBelievedWithItsChain(t *testing.T)
 func TestAPeerWithoutUsableRootsProvesItselfByTokenOnly(t *testing.T) {
 	e := start(t)
 	entry := e.federated.Entry("IstioFederation")
-	entry["rootCA"] = "rubbish"
-	if _, err := e.peers.Set((peerstest.JSON(t, map[string]any{e.federated.UUID: entry}))); err == nil || !strings.Contains(err.Error(), "rootCA") {
+	entry.RootCA = "rubbish"
+	if _, err := e.peers.SetAccepted(peerstest.JSON(t, map[string]peers.Entry{e.federated.UUID: entry})); err == nil || !strings.Contains(err.Error(), "rootCA") {
 		t.Errorf("the problem is not named: %v", err)
 	}
 	pair := e.federated.Root.Client(time.Now())
@@ -261,7 +260,7 @@ func TestACertificateIsStillBelievedOnAResumedConnection(t *testing.T) {
 		}
 		transport.CloseIdleConnections()
 	}
-	e.setPeers(map[string]any{})
+	e.setPeers(nil)
 	if got := caller.ask(http.MethodGet, metadata.FederationPath); got.code != http.StatusUnauthorized {
 		t.Errorf("after the peer was removed: %+v", got)
 	}
@@ -286,8 +285,8 @@ func TestAHeldCertificateEndsWithItsPeerAndNoOther(t *testing.T) {
 	held := caller.hold(1, metadata.FederationPath, wait...)
 
 	// Another peer comes, and this one has another key for its tokens: the root still proves it.
-	anew := fixture.NewCluster(t, e.federated.UUID, e.federated.Domain)
-	anew.Root, anew.RootCA = e.federated.Root, e.federated.RootCA
+	anew := peerstest.NewPeer(t, e.federated.Name)
+	anew.Root = e.federated.Root
 	e.setPeers(map[string]peers.Entry{anew.UUID: anew.Entry("IstioFederation"), e.unrelated.UUID: e.unrelated.Entry("IstioFederation")})
 	e.publish("web")
 	if got := caller.receive(held); got.code != http.StatusOK || !strings.Contains(got.body, "web.shop") {

@@ -29,7 +29,7 @@ func TestWhatAPeerMayEndsWithItsResource(t *testing.T) {
 				}
 				others := other.Resource(otherKind(document.kind))
 				token := bearer(joined.Token(t, e.own.UUID, document.scope))
-				pair := joined.Root.Client(t, time.Now())
+				pair := joined.Root.Client(time.Now())
 				byToken := e.ask(http.MethodGet, document.path, token...)
 				byCertificate := e.as(&pair).ask(http.MethodGet, document.path)
 				if byToken.code != http.StatusOK || byCertificate.code != http.StatusOK {
@@ -41,7 +41,7 @@ func TestWhatAPeerMayEndsWithItsResource(t *testing.T) {
 					e.as(&pair).hold(2, document.path, waiting...),
 				}
 
-				e.peers.SetResources(peers.ExistingOf(append(becomes(joined.Resource(document.kind)), others)...))
+				e.peers.SetExisting(peers.ExistingOf(append(becomes(joined.Resource(document.kind)), others)...))
 				for _, each := range held {
 					if got := e.receive(each); got.code != http.StatusUnauthorized || strings.Contains(got.body, "10.0.0.1") {
 						t.Errorf("a held poll ends with %+v", got)
@@ -64,7 +64,7 @@ func TestWhatAPeerMayEndsWithItsResource(t *testing.T) {
 					}
 				}
 
-				e.peers.SetResources(peers.ExistingOf(joined.Resource(document.kind), others))
+				e.peers.SetExisting(peers.ExistingOf(joined.Resource(document.kind), others))
 				if got := e.ask(http.MethodGet, document.path, token...); got.code != http.StatusOK {
 					t.Errorf("where the resource is there after all: %+v", got)
 				}
@@ -83,7 +83,7 @@ func otherKind(kind string) string {
 func TestAHeldRequestOutlivesResourcesOfOthers(t *testing.T) {
 	e := start(t)
 	answers := e.hold(1, "private/federation.json", e.waiting(50)...)
-	e.peers.SetResources(peers.ExistingOf(e.federated.Resource("IstioFederation"), peerstest.NewPeer(t, "new").Resource("IstioFederation")))
+	e.peers.SetExisting(peers.ExistingOf(e.federated.Resource("IstioFederation"), peerstest.NewPeer(t, "new").Resource("IstioFederation")))
 	e.publish("web")
 	if got := e.receive(answers); got.code != http.StatusOK || !strings.Contains(got.body, "web.shop") {
 		t.Errorf("got %+v", got)

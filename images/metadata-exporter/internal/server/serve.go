@@ -20,8 +20,8 @@ const shutdownTimeout = 3 * time.Second
 func Serve(ctx context.Context, listener net.Listener, handler *Handler, certificate *tlsfiles.Certificate, log *slog.Logger) error {
 	server := program.NewServer(handler, certificate, log)
 	server.HTTP2 = &http.HTTP2Config{SendPingTimeout: 20 * time.Second, PingTimeout: 10 * time.Second}
+	server.TLSConfig.NextProtos = []string{"h2", "http/1.1"} // ServeTLS would set them
 	handshakes := server.TLSConfig.Clone()
-	handshakes.NextProtos = []string{"h2", "http/1.1"}
 	serve := func() error { return server.Serve(newHandshakes(listener, handshakes)) }
 	if err := program.Serve(ctx, server, serve, handler.Stop, shutdownTimeout); err != nil {
 		return fmt.Errorf("serve documents on %s: %w", listener.Addr(), err)

@@ -10,7 +10,7 @@ import (
 
 func TestWorkOnDemandMissesNoWake(t *testing.T) {
 	var news, seen, at atomic.Int64
-	demand := &onDemand{}
+	demand := &debouncer{}
 	demand.work = func() time.Duration {
 		if at.Add(1) > 1 {
 			t.Error("it is done twice at a time")
@@ -35,7 +35,7 @@ func TestWorkOnDemandMissesNoWake(t *testing.T) {
 
 func TestWorkOnDemandIsDoneAgainWhenItAsksForIt(t *testing.T) {
 	var done atomic.Int64
-	demand := &onDemand{}
+	demand := &debouncer{}
 	demand.work = func() time.Duration {
 		if done.Add(1) < 3 {
 			return time.Millisecond
@@ -58,7 +58,7 @@ func TestWorkOnDemandIsDoneAgainWhenItAsksForIt(t *testing.T) {
 func TestWorkOnDemandEnds(t *testing.T) {
 	var done atomic.Int64
 	begun, finish := make(chan struct{}), make(chan struct{})
-	demand := &onDemand{}
+	demand := &debouncer{}
 	demand.work = func() time.Duration {
 		done.Add(1)
 		close(begun)

@@ -15,7 +15,6 @@ import (
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/peers"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
@@ -65,7 +64,7 @@ func joinTwo(t *testing.T, a peerstest.Peer, tokenKey string, certified peerstes
 		}
 	}
 	update()
-	registry := peers.New()
+	registry := peers.NewRegistry(v1alpha1.IstioFederationKind)
 	handler := server.NewHandler(server.Options{
 		Documents: published, Peers: registry, ClusterUUID: b.UUID,
 		Ready: func() error { return nil }, Metrics: telemetry.NewMetrics(), Log: slog.New(slog.DiscardHandler),
@@ -121,10 +120,7 @@ func joinTwo(t *testing.T, a peerstest.Peer, tokenKey string, certified peerstes
 	// B does not know A yet: only its public document can be seen.
 	alone := h.waitWritten(func(value string) bool { return value != "" && !complete(value) })
 	entries := map[string]peers.Entry{a.UUID: a.Entry("IstioFederation")}
-	registry.SetResources(peerstest.Existing(entries))
-	if _, err := registry.Set((peerstest.JSON(t, entries))); err != nil {
-		t.Fatal(err)
-	}
+	peerstest.Accept(t, registry, entries)
 	joined := h.waitWritten(complete)
 	if joined == alone {
 		t.Error("joining changed nothing")
@@ -138,7 +134,7 @@ func joinTwo(t *testing.T, a peerstest.Peer, tokenKey string, certified peerstes
 	poked := h.pokedWithin(2*time.Second, joined)
 
 	// Another key of B is told by the wait for its private document.
-	rotated := fixture.NewCluster(t, b.UUID, b.Domain)
+	rotated := peerstest.NewPeer(t, b.Name)
 	configMap.Data[documents.PublicKey] = rotated.PublicJSON(t)
 	update(web)
 	h.pokedWithin(2*time.Second, poked)

@@ -155,12 +155,12 @@ func federation(clusterUUID, reason string) *unstructured.Unstructured {
 }
 
 // revisionsOf is the ConfigMap of a kind, as Helm leaves it when written is nil.
-func revisionsOf(kind watcher.Kind, written map[string]string) *unstructured.Unstructured {
+func configMapOf(kind watcher.Kind, written map[string]string) *unstructured.Unstructured {
 	object := &unstructured.Unstructured{Object: map[string]any{}}
 	object.SetAPIVersion("v1")
 	object.SetKind("ConfigMap")
 	object.SetNamespace(v1alpha1.Namespace)
-	object.SetName(kind.Revisions)
+	object.SetName(kind.ConfigMap)
 	if written != nil {
 		if err := unstructured.SetNestedStringMap(object.Object, written, "data"); err != nil {
 			panic(err)
@@ -175,7 +175,7 @@ func newClient(written string, objects ...runtime.Object) *fake.FakeDynamicClien
 	if written != "" {
 		data = map[string]string{"b": written}
 	}
-	return newClientOf(append(objects, revisionsOf(watcher.Federations, data))...)
+	return newClientOf(append(objects, configMapOf(watcher.Federations, data))...)
 }
 
 func newClientOf(objects ...runtime.Object) *fake.FakeDynamicClient {
@@ -190,7 +190,7 @@ var configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmap
 func quick() watcher.Timing {
 	return watcher.Timing{
 		Wait: 50 * time.Second, Unheld: time.Hour,
-		RetryMin: time.Millisecond, RetryMax: 20 * time.Millisecond, RefusedMax: 10 * time.Millisecond,
+		RetryMin: time.Millisecond, RetryMax: 20 * time.Millisecond, RejectedMax: 10 * time.Millisecond,
 		Nudge: 10 * time.Millisecond, NudgeMax: 40 * time.Millisecond,
 		Orphaned: time.Millisecond,
 	}
@@ -234,7 +234,7 @@ func (h *home) end() {
 // revisions is the data of the ConfigMap; nil when there is no ConfigMap.
 func (h *home) revisions() map[string]string {
 	h.t.Helper()
-	object, err := h.configMaps().Get(context.Background(), watcher.Federations.Revisions, metav1.GetOptions{})
+	object, err := h.configMaps().Get(context.Background(), watcher.Federations.ConfigMap, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}

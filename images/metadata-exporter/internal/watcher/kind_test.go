@@ -24,7 +24,7 @@ func TestAPeerOfTheSameMeshIsAskedForItsOwnDocumentAndItsChangesAreTold(t *testi
 	resource := federation("uuid-b", "")
 	resource.SetKind(v1alpha1.IstioMulticlusterKind)
 	// The federation of the same name is none of this watcher's business.
-	client := newClientOf(resource, federation("uuid-b", ""), revisionsOf(watcher.Multiclusters, nil))
+	client := newClientOf(resource, federation("uuid-b", ""), configMapOf(watcher.Multiclusters, nil))
 
 	metrics := telemetry.NewMetrics()
 	ctx, cancel := context.WithCancel(context.Background())

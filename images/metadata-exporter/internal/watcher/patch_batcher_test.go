@@ -35,11 +35,11 @@ func (s *slowServer) patch(ctx context.Context, values map[string]*string) error
 	}
 }
 
-// gathered starts a gathering that writes to server, and ends it after the test.
-func gathered(t *testing.T, server *slowServer) *gathering {
+// gathered starts a patchBatcher that writes to server, and ends it after the test.
+func startBatcher(t *testing.T, server *slowServer) *patchBatcher {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	g := &gathering{}
+	g := &patchBatcher{}
 	g.sendBy(ctx, server.patch)
 	t.Cleanup(func() {
 		cancel()
@@ -49,7 +49,7 @@ func gathered(t *testing.T, server *slowServer) *gathering {
 }
 
 // awaitNext waits until so many values wait for the next patch.
-func awaitNext(t *testing.T, g *gathering, want int) {
+func awaitNext(t *testing.T, g *patchBatcher, want int) {
 	t.Helper()
 	peerstest.Await(t, func() string {
 		g.mu.Lock()
@@ -75,7 +75,7 @@ func TestWhatComesDuringAPatchGoesWithTheNext(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := newSlowServer()
-			g := gathered(t, server)
+			g := startBatcher(t, server)
 			first := make(chan error, 1)
 			go func() { first <- g.write(t.Context(), one("first", "a")) }()
 			if got := <-server.arrived; len(got) != 1 || *got["first"] != "a" {
@@ -112,7 +112,7 @@ func TestWhatComesDuringAPatchGoesWithTheNext(t *testing.T) {
 
 func TestTheLaterValueOfANameCounts(t *testing.T) {
 	server := newSlowServer()
-	g := gathered(t, server)
+	g := startBatcher(t, server)
 	var writing sync.WaitGroup
 	write := func(values map[string]*string) {
 		writing.Go(func() {
@@ -140,7 +140,7 @@ func TestTheLaterValueOfANameCounts(t *testing.T) {
 
 func TestWhoeverIsNotInterestedAnyMoreHoldsUpNobody(t *testing.T) {
 	server := newSlowServer()
-	g := gathered(t, server)
+	g := startBatcher(t, server)
 	ctx, cancel := context.WithCancel(t.Context())
 	impatient, patient := make(chan error, 1), make(chan error, 1)
 	go func() { impatient <- g.write(ctx, one("a", "1")) }()
@@ -164,7 +164,7 @@ func TestWhoeverIsNotInterestedAnyMoreHoldsUpNobody(t *testing.T) {
 func TestAPatchUnderWayEndsWithTheWatcher(t *testing.T) {
 	server := newSlowServer()
 	ctx, cancel := context.WithCancel(t.Context())
-	g := &gathering{}
+	g := &patchBatcher{}
 	g.sendBy(ctx, server.patch)
 	outcome := make(chan error, 1)
 	go func() { outcome <- g.write(ctx, one("a", "1")) }()
@@ -184,7 +184,7 @@ func BenchmarkTwoHundredPeersPokeAtOnce(b *testing.B) {
 		takes = 2 * time.Millisecond
 	)
 	patches := 0
-	g := &gathering{}
+	g := &patchBatcher{}
 	g.sendBy(b.Context(), func(context.Context, map[string]*string) error {
 		patches++
 		<-time.After(takes)

@@ -12,7 +12,7 @@ import (
 
 func TestAKeyWithoutAResourceStaysForAWhile(t *testing.T) {
 	began := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	s := newSweeper(&Watcher{Timing: DefaultTiming()})
+	s := newPruner(&Watcher{Timing: DefaultTiming()})
 	for _, step := range []struct {
 		name     string
 		after    time.Duration
@@ -38,13 +38,13 @@ func TestAKeyWithoutAResourceStaysForAWhile(t *testing.T) {
 func TestWhoeverMayHaveLeftAKeyWithoutAResourceHasItLookedFor(t *testing.T) {
 	for name, happens := range map[string]func(*Watcher){
 		"a resource is gone":       func(w *Watcher) { w.forget(&resource{name: "b"}) },
-		"another value is written": func(w *Watcher) { w.show(&revisions{written: map[string]string{"b": "x.y", "c": "x.y"}}) },
+		"another value is written": func(w *Watcher) { w.configMapChanged(&configMap{written: map[string]string{"b": "x.y", "c": "x.y"}}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := &Watcher{Metrics: telemetry.NewMetrics(), Log: slog.New(slog.DiscardHandler), written: map[string]string{"b": "x.y"}}
 			w.peers = map[string]*peerWatch{"b": {Watcher: w, name: "b", cancel: func() {}}}
 			looked := make(chan struct{}, 1)
-			w.sweeping.work = func() time.Duration {
+			w.pruning.work = func() time.Duration {
 				looked <- struct{}{}
 				return 0
 			}
@@ -54,7 +54,7 @@ func TestWhoeverMayHaveLeftAKeyWithoutAResourceHasItLookedFor(t *testing.T) {
 			case <-time.After(peerstest.Deadline):
 				t.Error("nobody looked")
 			}
-			w.sweeping.end()
+			w.pruning.end()
 		})
 	}
 }

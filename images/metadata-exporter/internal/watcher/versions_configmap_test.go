@@ -54,7 +54,7 @@ func TestWhatIsWrittenOfAResourceGoesWithIt(t *testing.T) {
 
 func TestWhatIsWrittenOfResourcesThatAreGoneAlreadyGoesAtTheStart(t *testing.T) {
 	client := newClientOf(federation("uuid-b", ""),
-		revisionsOf(watcher.Federations, map[string]string{"gone": "x.y", "b": "-.z", "went": "switched-on.x"}))
+		configMapOf(watcher.Federations, map[string]string{"gone": "x.y", "b": "-.z", "went": "switched-on.x"}))
 	h := run(t, newFakePeer(), quick(), client)
 	h.waitNames("b")
 }
@@ -103,13 +103,13 @@ func TestWithoutAConfigMapItIsSaidOnceAndWrittenWhenItIsBack(t *testing.T) {
 		}
 		return ""
 	})
-	if got := strings.Count(logs.String(), "there is no ConfigMap"); got != 1 {
-		t.Errorf("said %d times that there is no ConfigMap", got)
+	if got := strings.Count(logs.String(), "cannot notify the discovery hook; retrying"); got != 1 {
+		t.Errorf("logged %d times that the ConfigMap is missing", got)
 	}
 
 	create := func() {
 		t.Helper()
-		if _, err := h.configMaps().Create(context.Background(), revisionsOf(watcher.Federations, nil), metav1.CreateOptions{}); err != nil {
+		if _, err := h.configMaps().Create(context.Background(), configMapOf(watcher.Federations, nil), metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -119,7 +119,7 @@ func TestWithoutAConfigMapItIsSaidOnceAndWrittenWhenItIsBack(t *testing.T) {
 
 	remove := func() {
 		t.Helper()
-		if err := h.configMaps().Delete(context.Background(), watcher.Federations.Revisions, metav1.DeleteOptions{}); err != nil {
+		if err := h.configMaps().Delete(context.Background(), watcher.Federations.ConfigMap, metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -134,8 +134,8 @@ func TestWithoutAConfigMapItIsSaidOnceAndWrittenWhenItIsBack(t *testing.T) {
 	remove()
 	b.set(func() { b.etags[metadata.FederationPath] = `"f2"` })
 	peerstest.Await(t, func() string {
-		if got := strings.Count(logs.String(), "there is no ConfigMap"); got != 2 {
-			return fmt.Sprintf("said %d times that there is no ConfigMap", got)
+		if got := strings.Count(logs.String(), "cannot notify the discovery hook; retrying"); got != 2 {
+			return fmt.Sprintf("logged %d times that the ConfigMap is missing", got)
 		}
 		return ""
 	})
@@ -159,7 +159,7 @@ func TestTheConfigMapThatIsBackIsWrittenAtOnce(t *testing.T) {
 		}
 		return ""
 	})
-	if _, err := h.configMaps().Create(context.Background(), revisionsOf(watcher.Federations, nil), metav1.CreateOptions{}); err != nil {
+	if _, err := h.configMaps().Create(context.Background(), configMapOf(watcher.Federations, nil), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	h.waitNames("b")
@@ -171,7 +171,7 @@ func TestTheConfigMapIsReadByItsName(t *testing.T) {
 	h := run(t, newFakePeer(), quick(), client)
 	h.waitWritten(watchesPrivate)
 	h.end()
-	only := "metadata.name=" + watcher.Federations.Revisions
+	only := "metadata.name=" + watcher.Federations.ConfigMap
 	for _, action := range client.Actions() {
 		if action.GetResource() != configMaps || action.GetVerb() == "get" { // the test's own
 			continue

@@ -20,21 +20,21 @@ func TestARevisionChangesOnlyWithWhatWasSeen(t *testing.T) {
 		"a value that somebody else wrote":            {"hello", `"one"`, "", one + ".-"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			parsed, _ := parseRevision(test.written)
+			parsed, _ := parseVersions(test.written)
 			if got := parsed.with(test.public, test.private).String(); got != test.want {
 				t.Errorf("revision = %s, want %s", got, test.want)
 			}
 		})
 	}
-	for name, test := range map[string]struct{ written, told, own, want revision }{
-		"nothing was compared yet":                 {revision{"a", "b"}, revision{}, revision{"a", "c"}, revision{"a", "c"}},
-		"nothing was seen yet":                     {revision{"a", "b"}, revision{}, revision{}, revision{"a", "b"}},
-		"another replica is ahead":                 {revision{"a", "new"}, revision{"a", "old"}, revision{"a", "old"}, revision{"a", "new"}},
-		"news of one that is behind with the rest": {revision{"a", "new"}, revision{"a", "old"}, revision{"b", "old"}, revision{"b", "new"}},
-		"another replica was first":                {revision{"a", "new"}, revision{"a", "old"}, revision{"a", "new"}, revision{"a", "new"}},
+	for name, test := range map[string]struct{ written, reported, own, want versions }{
+		"nothing was compared yet":                 {versions{"a", "b"}, versions{}, versions{"a", "c"}, versions{"a", "c"}},
+		"nothing was seen yet":                     {versions{"a", "b"}, versions{}, versions{}, versions{"a", "b"}},
+		"another replica is ahead":                 {versions{"a", "new"}, versions{"a", "old"}, versions{"a", "old"}, versions{"a", "new"}},
+		"news of one that is behind with the rest": {versions{"a", "new"}, versions{"a", "old"}, versions{"b", "old"}, versions{"b", "new"}},
+		"another replica was first":                {versions{"a", "new"}, versions{"a", "old"}, versions{"a", "new"}, versions{"a", "new"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := test.written.news(test.told, test.own); got != test.want {
+			if got := test.written.updated(test.reported, test.own); got != test.want {
 				t.Errorf("news() = %v, want %v", got, test.want)
 			}
 		})
@@ -46,31 +46,31 @@ func TestARevisionChangesOnlyWithWhatWasSeen(t *testing.T) {
 
 func TestOnlyWhatAWatcherWritesIsCarriedOn(t *testing.T) {
 	one, two := shortHash(`"one"`), shortHash(`"two"`)
-	whole := revision{one, two}
+	whole := versions{one, two}
 	now := strconv.FormatInt(time.Now().UnixMilli(), 36)
 	for name, test := range map[string]struct {
 		written string
-		want    revision
+		want    versions
 		valid   bool
 	}{
 		"a revision":                          {whole.String(), whole, true},
 		"one with a nudge":                    {whole.nudged(now), whole, true},
-		"one document":                        {revision{one, unknown}.String(), revision{one, unknown}, true},
-		"a nudge for documents not seen":      {revision{unknown, unknown}.nudged(now), revision{unknown, unknown}, true},
-		"nothing":                             {"", revision{unknown, unknown}, false},
-		"the word of the switch":              {"switched-on.t3q1vk", revision{unknown, unknown}, false},
-		"one document alone":                  {one, revision{unknown, unknown}, false},
-		"an empty part":                       {one + ".", revision{unknown, unknown}, false},
-		"a hash too long":                     {one + "0." + two, revision{unknown, unknown}, false},
-		"other letters":                       {strings.ToUpper(revision{"abcdefabcdef", two}.String()), revision{unknown, unknown}, false},
-		"a huge mark":                         {whole.nudged(strings.Repeat("a", 1<<16)), revision{unknown, unknown}, false},
-		"a huge hash":                         {strings.Repeat("a", 1<<16) + "." + two, revision{unknown, unknown}, false},
-		"a line after a revision":             {whole.String() + "\n", revision{unknown, unknown}, false},
-		"a revision after a line":             {"x\n" + whole.String(), revision{unknown, unknown}, false},
-		"a strange text where a nudge may be": {whole.nudged("a.b"), revision{unknown, unknown}, false},
+		"one document":                        {versions{one, unknown}.String(), versions{one, unknown}, true},
+		"a nudge for documents not seen":      {versions{unknown, unknown}.nudged(now), versions{unknown, unknown}, true},
+		"nothing":                             {"", versions{unknown, unknown}, false},
+		"the word of the switch":              {"switched-on.t3q1vk", versions{unknown, unknown}, false},
+		"one document alone":                  {one, versions{unknown, unknown}, false},
+		"an empty part":                       {one + ".", versions{unknown, unknown}, false},
+		"a hash too long":                     {one + "0." + two, versions{unknown, unknown}, false},
+		"other letters":                       {strings.ToUpper(versions{"abcdefabcdef", two}.String()), versions{unknown, unknown}, false},
+		"a huge mark":                         {whole.nudged(strings.Repeat("a", 1<<16)), versions{unknown, unknown}, false},
+		"a huge hash":                         {strings.Repeat("a", 1<<16) + "." + two, versions{unknown, unknown}, false},
+		"a line after a revision":             {whole.String() + "\n", versions{unknown, unknown}, false},
+		"a revision after a line":             {"x\n" + whole.String(), versions{unknown, unknown}, false},
+		"a strange text where a nudge may be": {whole.nudged("a.b"), versions{unknown, unknown}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, valid := parseRevision(test.written); got != test.want || valid != test.valid {
+			if got, valid := parseVersions(test.written); got != test.want || valid != test.valid {
 				t.Errorf("read %v, %v; want %v, %v", got, valid, test.want, test.valid)
 			}
 		})
