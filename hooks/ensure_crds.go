@@ -3,6 +3,7 @@ package hooks
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,12 +16,16 @@ import (
 	ensurecrds "github.com/deckhouse/module-sdk/common-hooks/ensure_crds"
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/dynamic"
 
+	"github.com/deckhouse-mesh/istio/lib/crdschema"
+	"github.com/deckhouse-mesh/istio/lib/echo"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 )
 
@@ -44,7 +49,7 @@ func moduleDir() string {
 }
 
 // ensureCRDs installs and upgrades the module's own CRDs and Istio's. They are
-// never deleted: people's objects live in them.
+// never deleted: people's objects live in them. Nor are newer ones replaced.
 func ensureCRDs(dir string) hookruntime.Hook {
 	return hookruntime.Hook{
 		Name:   "ensure_crds",
@@ -58,42 +63,129 @@ func ensureCRDs(dir string) hookruntime.Hook {
 				if err != nil || len(files) == 0 {
 					return fmt.Errorf("no CRDs in %s: the module is not complete (in a source tree, run `make generate`); %s names its folder", path, moduleDirEnv)
 				}
-				if err := ensurecrds.EnsureCRDs(ctx, in, path); err != nil {
-					return err
-				}
-				names, err := crdNames(files)
+				found, err := readCRDs(files)
 				if err != nil {
 					return err
 				}
-				installed = append(installed, names...)
+				if err := ensureUnlessNewer(ctx, in, found); err != nil {
+					return err
+				}
+				for _, crd := range found {
+					installed = append(installed, crd.Name)
+				}
 			}
 			return waitEstablished(ctx, in, installed)
 		},
 	}
 }
 
-// crdNames returns the names of the CRDs in files.
-func crdNames(files []string) ([]string, error) {
-	var names []string
+// ensureUnlessNewer installs the CRDs, but for those of which the cluster has
+// one that knows more: a newer Istio's, beside which the module is switched on,
+// or a newer version of the module's own, from which somebody has gone back.
+func ensureUnlessNewer(ctx context.Context, in *sdk.HookInput, found []crdFile) error {
+	client, err := in.DC.GetK8sClient()
+	if err != nil {
+		return err
+	}
+	crds := client.Dynamic().Resource(crdResource)
+	dir, err := os.MkdirTemp("", "istio-crds-")
+	if err != nil {
+		return fmt.Errorf("make a folder for the CRDs to install: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	count := 0
+	for _, crd := range found {
+		installed, err := getCRD(ctx, crds, crd.Name)
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("read CustomResourceDefinition %s: %w", crd.Name, err)
+		}
+		if err == nil {
+			if beyond := crdschema.Beyond(installed, &crd.CustomResourceDefinition); len(beyond) > 0 {
+				reportNewerCRD(in, crd.Name, beyond)
+				continue
+			}
+		}
+		count++
+		if err := os.WriteFile(filepath.Join(dir, crd.Name+".yaml"), crd.text, 0o600); err != nil {
+			return fmt.Errorf("prepare CustomResourceDefinition %s: %w", crd.Name, err)
+		}
+	}
+	if count == 0 {
+		return nil
+	}
+	return ensurecrds.EnsureCRDs(ctx, in, filepath.Join(dir, "*.yaml"))
+}
+
+// reportNewerCRD says that a CRD stays as it is, and why.
+func reportNewerCRD(in *sdk.HookInput, name string, beyond []string) {
+	const shown = 5
+	list := strings.Join(beyond[:min(len(beyond), shown)], ", ")
+	if more := len(beyond) - shown; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	message := echo.Text(fmt.Sprintf("CustomResourceDefinition %s stays as it is: it has what the module's own has not (%s), so that it belongs to something newer. "+
+		"Objects would lose these fields otherwise. To have the module's own, delete these fields from it, or upgrade the module.", name, list), 1024)
+	in.Logger.Warn(message)
+	in.PatchCollector.CreateIfNotExists(moduleConfigEvent(newerCRDEvent, message, in.DC.GetClock().Now()))
+}
+
+// newerCRDEvent is the reason of the Event on the ModuleConfig when a CRD stays as it is.
+const newerCRDEvent = "NewerCRDKept"
+
+var crdResource = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+
+func getCRD(ctx context.Context, crds dynamic.ResourceInterface, name string) (*apiextensionsv1.CustomResourceDefinition, error) {
+	object, err := crds.Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	var crd apiextensionsv1.CustomResourceDefinition
+	return &crd, runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &crd)
+}
+
+// crdFile is a CRD of the module's files.
+type crdFile struct {
+	apiextensionsv1.CustomResourceDefinition
+
+	// text is its document, in JSON.
+	text []byte
+}
+
+// readCRDs returns the CRDs in files.
+func readCRDs(files []string) ([]crdFile, error) {
+	var found []crdFile
 	for _, file := range files {
+		if strings.HasPrefix(filepath.Base(file), "doc-") {
+			continue // a translation of its descriptions
+		}
 		content, err := os.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}
 		documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
 		for {
-			var crd metav1.PartialObjectMetadata
-			if err := documents.Decode(&crd); errors.Is(err, io.EOF) {
+			var document json.RawMessage
+			var crd crdFile
+			if err = documents.Decode(&document); errors.Is(err, io.EOF) {
 				break
-			} else if err != nil {
+			}
+			if err == nil && (len(document) == 0 || string(document) == "null") {
+				continue // nothing but a separator
+			}
+			if err == nil {
+				err = json.Unmarshal(document, &crd.CustomResourceDefinition)
+			}
+			if err == nil && crd.Kind != "CustomResourceDefinition" {
+				err = fmt.Errorf("there is a %s among the CRDs", crd.Kind)
+			}
+			if err != nil {
 				return nil, fmt.Errorf("read %s: %w", file, err)
 			}
-			if crd.Kind == "CustomResourceDefinition" {
-				names = append(names, crd.Name)
-			}
+			crd.text = document
+			found = append(found, crd)
 		}
 	}
-	return names, nil
+	return found, nil
 }
 
 // establishTimeout bounds the wait for the API server to serve new CRDs, some milliseconds usually.
@@ -107,22 +199,18 @@ func waitEstablished(ctx context.Context, in *sdk.HookInput, names []string) err
 	if err != nil {
 		return err
 	}
-	crds := client.Dynamic().Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
+	crds := client.Dynamic().Resource(crdResource)
 	var lastError error
 	waitingFor := slices.Clone(names)
 	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, establishTimeout, true, func(ctx context.Context) (bool, error) {
 		lastError = nil
 		waitingFor = slices.DeleteFunc(waitingFor, func(name string) bool {
-			object, err := crds.Get(ctx, name, metav1.GetOptions{})
-			var crd apiextensionsv1.CustomResourceDefinition
-			if err == nil {
-				err = runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &crd)
-			}
+			crd, err := getCRD(ctx, crds, name)
 			if err != nil {
 				lastError = err
 				return false
 			}
-			return established(crd)
+			return established(*crd)
 		})
 		return len(waitingFor) == 0, nil
 	})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
+	"sigs.k8s.io/yaml"
 )
 
 const widgetCRD = `apiVersion: apiextensions.k8s.io/v1
@@ -63,6 +65,34 @@ var _ = Describe("Hook ensure_crds", func() {
 		for _, name := range []string{"istiofederations.deckhouse.io", "istiomulticlusters.deckhouse.io", "widgets.networking.istio.io"} {
 			Expect(r.KubernetesGlobalResource("CustomResourceDefinition", name)).NotTo(BeNil(), name)
 		}
+	})
+
+	It("leaves the CRDs of a newer Istio as they are, and says so", func() {
+		dir := GinkgoT().TempDir()
+		Expect(os.MkdirAll(filepath.Join(dir, "crds", "istio"), 0o755)).To(Succeed())
+		Expect(os.WriteFile(filepath.Join(dir, "crds", "istio", "all.gen.yaml"), []byte("# Of Istio\n---\n"+widgetCRD+"---\n"+
+			strings.ReplaceAll(strings.ReplaceAll(widgetCRD, "Widget", "Gadget"), "widget", "gadget")), 0o600)).To(Succeed())
+		Expect(os.WriteFile(filepath.Join(dir, "crds", "own.yaml"), []byte(
+			strings.ReplaceAll(strings.ReplaceAll(widgetCRD, "Widget", "Own"), "widget", "own")), 0o600)).To(Succeed())
+
+		r := newRun(ensureCRDs(dir), joinedSettings).given("")
+		asAPIServer := r.KubeClient().(*dynamicfake.FakeDynamicClient)
+		newer := map[string]any{}
+		Expect(yaml.Unmarshal([]byte(strings.Replace(widgetCRD, "{type: object}", "{type: object, properties: {newer: {type: string}}}", 1)), &newer)).To(Succeed())
+		newer["status"] = map[string]any{"conditions": []any{map[string]any{"type": "Established", "status": "True"}}}
+		Expect(asAPIServer.Tracker().Create(crdResource, &unstructured.Unstructured{Object: newer}, "")).To(Succeed())
+		asAPIServer.PrependReactor("create", "customresourcedefinitions", func(action clienttesting.Action) (bool, runtime.Object, error) {
+			crd := action.(clienttesting.CreateAction).GetObject().(*unstructured.Unstructured)
+			return false, nil, unstructured.SetNestedSlice(crd.Object, []any{map[string]any{"type": "Established", "status": "True"}}, "status", "conditions")
+		})
+		r.succeeds()
+
+		kept := r.KubernetesGlobalResource("CustomResourceDefinition", "widgets.networking.istio.io")
+		text, err := yaml.Marshal(kept.Object)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(text)).To(ContainSubstring("newer:"))
+		Expect(r.KubernetesGlobalResource("CustomResourceDefinition", "gadgets.networking.istio.io")).NotTo(BeNil(), "the others are installed")
+		Expect(r.events(newerCRDEvent)).To(ConsistOf(And(ContainSubstring("widgets.networking.istio.io stays as it is"), ContainSubstring("v1 .newer"))))
 	})
 
 	It("says which file is broken", func() {

@@ -17,11 +17,7 @@ func newCollectCommand() *cobra.Command {
 		Short: "Write what explains a failure to a folder: objects, events, Pod logs and nodes' logs",
 		Args:  noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
-			resolved, err := resolve(dir)
-			if err != nil {
-				return err
-			}
-			described, err := state.Read(resolved)
+			described, err := state.Read(dir)
 			if err != nil {
 				return err
 			}
@@ -33,7 +29,7 @@ func newCollectCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			folder, err := evidence.Collect(command.Context(), resolved, binaries["kubectl"], *described)
+			folder, err := evidence.Collect(command.Context(), dir, binaries["kubectl"], *described)
 			if err != nil {
 				return err
 			}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/demo"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/plan"
-	"github.com/deckhouse-mesh/istio/cmd/lab/internal/progress"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/testbed"
 )
 
@@ -38,24 +37,11 @@ func newDemoCommand() *cobra.Command {
 }
 
 func runDemo(ctx context.Context, flags upFlags, once bool, out io.Writer) error {
-	planned, err := flags.plan()
+	options, err := flags.prepare(ctx, out)
 	if err != nil {
 		return err
 	}
-	dir, err := makeStateDir(flags.stateDir)
-	if err != nil {
-		return err
-	}
-	useSystemPrograms()
-	reporter := progress.NewReporter(out)
-	if err := flags.checkMachine(ctx, dir, reporter.Printf); err != nil {
-		return err
-	}
-	options, err := flags.testbedOptions(planned, dir)
-	if err != nil {
-		return err
-	}
-	options.Reporter = reporter
+	reporter := options.Reporter
 	return runTestbed(ctx, options, func(ctx context.Context, running *testbed.Lab) error {
 		if err := demo.Run(ctx, demo.Options{Lab: running.State(), Kubectl: kubectl(options), Print: reporter.Printf}); err != nil {
 			return err

@@ -16,22 +16,18 @@ func newDownCommand() *cobra.Command {
 		Short: "Stop a lab and wait until none of its processes is left",
 		Args:  noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
-			resolved, err := resolve(dir)
+			pid, err := testbed.Down(command.Context(), dir)
 			if err != nil {
 				return err
 			}
-			pid, err := testbed.Down(command.Context(), resolved)
-			if err != nil {
-				return err
-			}
-			if err := cleaner.Await(command.Context(), resolved); err != nil {
+			if err := cleaner.Await(command.Context(), dir); err != nil {
 				return err
 			}
 			if pid == 0 {
-				_, err = fmt.Fprintf(command.OutOrStdout(), "no lab is running in %s\n", resolved)
+				_, err = fmt.Fprintf(command.OutOrStdout(), "no lab is running in %s\n", dir)
 				return err
 			}
-			_, err = fmt.Fprintf(command.OutOrStdout(), "the lab in %s (pid %d) has stopped\n", resolved, pid)
+			_, err = fmt.Fprintf(command.OutOrStdout(), "the lab in %s (pid %d) has stopped\n", dir, pid)
 			return err
 		},
 	}

@@ -26,11 +26,7 @@ below host.lab lead to it. The command ends with this one.`,
 			if len(args) == 0 {
 				return usageError{errors.New("name a command to run, after --")}
 			}
-			resolved, err := resolve(dir)
-			if err != nil {
-				return err
-			}
-			code, err := fabricexec.Run(resolved, args)
+			code, err := fabricexec.Run(dir, args)
 			if err == nil && code != 0 {
 				err = exitCodeError(code)
 			}

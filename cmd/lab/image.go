@@ -39,11 +39,7 @@ image of that reference already pulls the new one only with imagePullPolicy: Alw
 			return nil
 		},
 		RunE: func(command *cobra.Command, args []string) error {
-			resolved, err := resolve(dir)
-			if err != nil {
-				return err
-			}
-			reference, digest, err := registry.Load(filepath.Join(resolved, "images"), args[0], args[1])
+			reference, digest, err := registry.Load(filepath.Join(dir, "images"), args[0], args[1])
 			if err != nil {
 				return err
 			}

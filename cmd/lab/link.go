@@ -30,14 +30,10 @@ func newLinkChange(use, short string, cut bool) *cobra.Command {
 			if len(args) != 2 {
 				return usageError{errors.New("name two clusters, such as cluster-a cluster-b")}
 			}
-			resolved, err := resolve(dir)
-			if err != nil {
+			if err := control.SetLink(command.Context(), dir, control.LinkRequest{Clusters: [2]string{args[0], args[1]}, Cut: cut}); err != nil {
 				return err
 			}
-			if err := control.SetLink(command.Context(), resolved, control.LinkRequest{Clusters: [2]string{args[0], args[1]}, Cut: cut}); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(command.OutOrStdout(), "the link between %s and %s is %s\n", args[0], args[1], map[bool]string{true: "cut", false: "mended"}[cut])
+			_, err := fmt.Fprintf(command.OutOrStdout(), "the link between %s and %s is %s\n", args[0], args[1], map[bool]string{true: "cut", false: "mended"}[cut])
 			return err
 		},
 	}

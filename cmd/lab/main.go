@@ -87,12 +87,15 @@ joins it to every other. It needs root, and no container engine.`,
 	return command
 }
 
-// addStateDir gives the command its --state-dir.
+// addStateDir gives the command its --state-dir, the same path for every command that gets the same folder.
 func addStateDir(command *cobra.Command, dir *string) {
+	command.PreRunE = func(*cobra.Command, []string) (err error) {
+		*dir, err = resolve(*dir)
+		return err
+	}
 	command.Flags().StringVar(dir, "state-dir", filepath.Join(".cache", "lab"), "folder of the lab: its clusters' kubeconfigs, data, logs, and lab.json")
 }
 
-// resolve makes a path the same for every command that is given the same folder.
 func resolve(dir string) (string, error) {
 	absolute, err := filepath.Abs(dir)
 	if err != nil {

@@ -34,16 +34,12 @@ func newNodeChange(use, short, done string, runs ...bool) *cobra.Command {
 			if len(args) != 1 {
 				return usageError{errors.New("name a node, such as cluster-a-1")}
 			}
-			resolved, err := resolve(dir)
-			if err != nil {
-				return err
-			}
 			for _, run := range runs {
-				if err := control.SetNode(command.Context(), resolved, control.NodeRequest{Name: args[0], Run: run}); err != nil {
+				if err := control.SetNode(command.Context(), dir, control.NodeRequest{Name: args[0], Run: run}); err != nil {
 					return err
 				}
 			}
-			_, err = fmt.Fprintf(command.OutOrStdout(), "node %s has been %s\n", args[0], done)
+			_, err := fmt.Fprintf(command.OutOrStdout(), "node %s has been %s\n", args[0], done)
 			return err
 		},
 	}

@@ -17,14 +17,10 @@ func newStatusCommand() *cobra.Command {
 		Short: "Show a lab's clusters, processes and federations, and what is wrong with them",
 		Args:  noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
-			resolved, err := resolve(dir)
-			if err != nil {
-				return err
-			}
 			if output != "" && output != "json" {
 				return usageError{fmt.Errorf("--output: %q is not known: use json, or leave it out", output)}
 			}
-			lab, err := report.New(command.Context(), resolved)
+			lab, err := report.New(command.Context(), dir)
 			if err != nil {
 				return err
 			}

@@ -38,6 +38,26 @@ func (f upFlags) plan() (*plan.Lab, error) {
 	return planned, nil
 }
 
+// prepare checks the flags and the machine, and finds what the lab needs.
+func (f upFlags) prepare(ctx context.Context, out io.Writer) (testbed.Options, error) {
+	planned, err := f.plan()
+	if err != nil {
+		return testbed.Options{}, err
+	}
+	dir, err := makeStateDir(f.stateDir)
+	if err != nil {
+		return testbed.Options{}, err
+	}
+	useSystemPrograms()
+	reporter := progress.NewReporter(out)
+	if err := f.checkMachine(ctx, dir, reporter.Printf); err != nil {
+		return testbed.Options{}, err
+	}
+	options, err := f.testbedOptions(planned, dir)
+	options.Reporter = reporter
+	return options, err
+}
+
 // testbedOptions of a lab of real nodes in the state dir.
 func (f upFlags) testbedOptions(planned *plan.Lab, dir string) (testbed.Options, error) {
 	root, err := projectRoot(f.root)
@@ -89,7 +109,7 @@ func (f upFlags) imagesIn(root string) string {
 	return filepath.Join(root, ".cache", "images")
 }
 
-// stockEnvoy tells whether the images were made for an Envoy without Istio's
+// stockEnvoy reports whether the images were made for an Envoy without Istio's
 // extensions: then istiod's image switches off what it would configure of them.
 func stockEnvoy(images string) (bool, error) {
 	environment, err := registry.Environment(images, "docker.io/istio/pilot:"+istioversion.Default().ModuleFull())
@@ -147,19 +167,7 @@ func (f upFlags) checkMachine(ctx context.Context, stateDir string, print func(f
 }
 
 func up(ctx context.Context, flags upFlags, out io.Writer) error {
-	planned, err := flags.plan()
-	if err != nil {
-		return err
-	}
-	dir, err := makeStateDir(flags.stateDir)
-	if err != nil {
-		return err
-	}
-	useSystemPrograms()
-	if err := flags.checkMachine(ctx, dir, progress.NewReporter(out).Printf); err != nil {
-		return err
-	}
-	options, err := flags.testbedOptions(planned, dir)
+	options, err := flags.prepare(ctx, out)
 	if err != nil {
 		return err
 	}
@@ -169,9 +177,8 @@ func up(ctx context.Context, flags upFlags, out io.Writer) error {
 	ready := func() {}
 	if flags.background {
 		pipe := testbed.OpenBackground()
-		out, ready = io.MultiWriter(out, pipe), pipe.Ready
+		options.Reporter, ready = progress.NewReporter(io.MultiWriter(out, pipe)), pipe.Ready
 	}
-	options.Reporter = progress.NewReporter(out)
 	return runTestbed(ctx, options, func(ctx context.Context, running *testbed.Lab) error {
 		printHints(options, flags, running.State())
 		ready()

@@ -26,10 +26,10 @@ const (
 	maxPublicBytes = 256 << 10
 	// maxCacheBytes is how much of a peer's private metadata fits into a status, compressed where it is long:
 	// etcd takes 1.5 MiB for a whole object, and half a MiB is left for the rest of it.
-	maxCacheBytes = 1 << 20
+	maxCacheBytes = metadata.MaxCacheBytes
 	// maxEndpointPorts bounds the ServiceEntries of one peer together: each has every port once for every gateway. A peer
 	// within all other bounds could otherwise fill this cluster's etcd. At some 40 bytes each it is about 20 MB.
-	maxEndpointPorts = 500_000
+	maxEndpointPorts = metadata.MaxEndpointPorts
 )
 
 // Reasons of conditions besides those of Refusal and peer.Error.

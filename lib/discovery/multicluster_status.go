@@ -29,6 +29,7 @@ var apiProblems = map[peer.Reason]struct{ reason, hint string }{
 	peer.Unreachable:     {ReasonAPIUnreachable, "check DNS, firewalls, and that api-proxy runs there; istiod goes on with what it has read"},
 	peer.TLS:             {ReasonAPINotTrusted, "spec.metadata.ca must hold the CA of the HTTPS certificate of the peer's API proxy, too"},
 	peer.Unauthorized:    {ReasonAPIRefuses, "create the IstioMulticluster for this cluster in the peer; it takes effect within a minute"},
+	peer.ClockDiffers:    {ReasonAPIRefuses, "compare the clocks of both clusters, and have both synchronized (NTP)"},
 	peer.InvalidEndpoint: {ReasonAPIUnexpectedAnswer, "the peer's apiHost cannot be used; look at ConfigMap d8-istio/metadata-exporter there"},
 }
 

@@ -10,11 +10,11 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"unicode"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/echo"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
@@ -30,10 +30,6 @@ const (
 )
 
 const (
-	maxHostnameLength = 253
-	// maxServicePorts and maxPortName are what Istio's CRD takes for the ports of an endpoint.
-	maxServicePorts = 128
-	maxPortName     = 62
 	// MaxRejectedServices bounds the list in a status; a peer must not be able to fill an object with rubbish.
 	MaxRejectedServices = 100
 	maxEchoedHostname   = 300
@@ -75,7 +71,7 @@ func Judge(published []metadata.PublicService, trustDomain string) Verdict {
 		refuse := func(reason, format string, args ...any) {
 			total++
 			rejection := v1alpha1.RejectedService{
-				Hostname: echo(service.Hostname),
+				Hostname: echo.Text(service.Hostname, maxEchoedHostname),
 				Reason:   reason,
 				Message:  fmt.Sprintf(format, args...),
 			}
@@ -113,20 +109,6 @@ func Judge(published []metadata.PublicService, trustDomain string) Verdict {
 	return Verdict{Accepted: accepted, Rejected: rejected, RejectedTotal: total}
 }
 
-// echo is a peer's text as it may stand in a status: without what would move
-// the cursor or turn the direction of writing in a person's terminal, and not
-// cut through a character, which would not survive JSON, so that the status
-// would never be equal to itself.
-func echo(text string) string {
-	text = strings.ToValidUTF8(text[:min(len(text), maxEchoedHostname)], "")
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, text)
-}
-
 // checkHostname holds a peer to its own domain (architecture, "Trust", rule 1).
 func checkHostname(hostname, trustDomain string) (reason string, err error) {
 	prefix, own := strings.CutSuffix(hostname, ".svc."+trustDomain)
@@ -145,48 +127,74 @@ func checkHostname(hostname, trustDomain string) (reason string, err error) {
 	if !metadata.IsHostname(trustDomain) {
 		return ReasonInvalidHostname, errors.New("ends in a number or has a part of more than 63 characters, which Istio takes for no host name")
 	}
-	if len(hostname) > maxHostnameLength {
-		return ReasonInvalidHostname, fmt.Errorf("has %d characters, more than %d", len(hostname), maxHostnameLength)
+	if len(hostname) > metadata.MaxHostnameLength {
+		return ReasonInvalidHostname, fmt.Errorf("has %d characters, more than %d", len(hostname), metadata.MaxHostnameLength)
 	}
 	return "", nil
 }
 
-// judgePorts returns the ports that can be carried, or false when none can or the list contradicts itself.
-func judgePorts(published []metadata.ServicePort, refuse func(reason, format string, args ...any)) ([]metadata.ServicePort, bool) {
-	if len(published) == 0 || len(published) > maxServicePorts {
-		refuse(ReasonInvalidPorts, "has %d ports; 1 to %d are possible", len(published), maxServicePorts)
+// judgePorts returns the ports that can be carried; false when there is none. A
+// port that cannot be costs itself: the others stand. Of two ports with one name
+// or number the first counts.
+func judgePorts(published []metadata.ServicePort, reject func(reason, format string, args ...any)) ([]metadata.ServicePort, bool) {
+	if len(published) == 0 {
+		reject(ReasonInvalidPorts, "has no ports")
 		return nil, false
 	}
 	names, numbers := map[string]bool{}, map[int32]bool{}
 	var ports []metadata.ServicePort
-	for _, port := range published {
-		if len(port.Name) > maxPortName {
-			refuse(ReasonInvalidPorts, "port name %.80q has more than %d characters", port.Name, maxPortName)
-			return nil, false
+	for index, port := range published {
+		if len(ports) == metadata.MaxServicePorts {
+			reject(ReasonInvalidPorts, "has %d ports; the first %d that can be used are", len(published), metadata.MaxServicePorts)
+			break
 		}
-		if messages := validation.IsDNS1123Label(port.Name); len(messages) > 0 {
-			refuse(ReasonInvalidPorts, "port name %.80q: %s", port.Name, strings.Join(messages, "; "))
-			return nil, false
-		}
-		if messages := validation.IsValidPortNum(int(port.Port)); len(messages) > 0 {
-			refuse(ReasonInvalidPorts, "port %q: number %d: %s", port.Name, port.Port, strings.Join(messages, "; "))
-			return nil, false
-		}
-		if names[port.Name] || numbers[port.Port] {
-			refuse(ReasonInvalidPorts, "port %q (%d) is there twice", port.Name, port.Port)
-			return nil, false
-		}
-		names[port.Name], numbers[port.Port] = true, true
-
-		protocol, ok := protocols[strings.ToUpper(port.Protocol)]
-		if !ok {
-			refuse(ReasonUnsupportedProtocol, "port %q (%d): protocol %.40q cannot pass a mutual TLS gateway", port.Name, port.Port, port.Protocol)
+		if problem := checkPort(port); problem != "" {
+			reject(ReasonInvalidPorts, "ports[%d]: %s", index, problem)
 			continue
 		}
+		if names[port.Name] || numbers[port.Port] {
+			reject(ReasonInvalidPorts, "port %q (%d) is there twice; the first counts", port.Name, port.Port)
+			continue
+		}
+		protocol, ok := protocolOf(port)
+		if !ok {
+			reject(ReasonUnsupportedProtocol, "port %q (%d): protocol %.40q cannot pass a mutual TLS gateway", port.Name, port.Port, protocol)
+			continue
+		}
+		names[port.Name], numbers[port.Port] = true, true
 		ports = append(ports, metadata.ServicePort{Name: port.Name, Port: port.Port, Protocol: protocol})
 	}
 	slices.SortFunc(ports, func(a, b metadata.ServicePort) int { return cmp.Compare(a.Port, b.Port) })
 	return ports, len(ports) > 0
+}
+
+// checkPort says what is wrong with the name or the number of a port; nothing when both are usable.
+func checkPort(port metadata.ServicePort) string {
+	if len(port.Name) > metadata.MaxPortNameLength {
+		return fmt.Sprintf("port name %.80q has more than %d characters", port.Name, metadata.MaxPortNameLength)
+	}
+	if messages := validation.IsDNS1123Label(port.Name); len(messages) > 0 {
+		return fmt.Sprintf("port name %.80q: %s", port.Name, strings.Join(messages, "; "))
+	}
+	if messages := validation.IsValidPortNum(int(port.Port)); len(messages) > 0 {
+		return fmt.Sprintf("port %q: number %d: %s", port.Name, port.Port, strings.Join(messages, "; "))
+	}
+	return ""
+}
+
+// protocolOf a port in Istio's spelling; false when Istio cannot carry it
+// between clusters. A publisher that leaves it out, as Deckhouse's own module
+// does, means what the port's name says (contract, "Publishing a Service").
+func protocolOf(port metadata.ServicePort) (string, bool) {
+	name := port.Protocol
+	if name == "" {
+		name = metadata.ProtocolOfName(port.Name)
+	}
+	protocol, ok := protocols[strings.ToUpper(name)]
+	if !ok {
+		return name, false
+	}
+	return protocol, true
 }
 
 // Import filters accepted services by spec.import: globs (path.Match) on

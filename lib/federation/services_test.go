@@ -95,9 +95,9 @@ func TestJudge(t *testing.T) {
 			[]metadata.PublicService{service("a.app.svc."+domain, port("http", 0, "HTTP")), service("b.app.svc."+domain, port("http", 65536, "HTTP"))}, nil,
 			[]string{"a.app.svc." + domain + " InvalidPorts", "b.app.svc." + domain + " InvalidPorts"},
 		},
-		"the same port twice is not": {
-			[]metadata.PublicService{service("a.app.svc."+domain, port("http", 80, "HTTP"), port("web", 80, "HTTP"))}, nil,
-			[]string{"a.app.svc." + domain + " InvalidPorts"},
+		"of a port that is there twice the first counts": {
+			[]metadata.PublicService{service("a.app.svc."+domain, port("http", 80, "HTTP"), port("web", 80, "HTTP"))},
+			[]string{"a.app.svc." + domain}, []string{"a.app.svc." + domain + " InvalidPorts"},
 		},
 		"a UDP port is left out, its service stays": {
 			[]metadata.PublicService{service("dns.kube.svc."+domain, port("dns", 53, "UDP"), port("dns-tcp", 5353, "TCP"))},
@@ -176,17 +176,43 @@ func TestABreachOfTrustIsNotHiddenBehindOtherRejections(t *testing.T) {
 	}
 }
 
-func TestPortsThatIstioDoesNotTakeAreRefused(t *testing.T) {
-	var many []metadata.ServicePort
-	for index := range 129 {
-		many = append(many, port(fmt.Sprintf("p%d", index), int32(index+1), "TCP"))
+func TestAPeerThatLeavesProtocolsOutMeansWhatThePortsAreCalled(t *testing.T) {
+	verdict := federation.Judge([]metadata.PublicService{service("a.app.svc."+domain,
+		port("http", 1, ""), port("grpc-api", 2, ""), port("web", 3, ""), port("udp-dns", 4, ""), port("grpc-web-ui", 5, ""))}, domain)
+	want := []metadata.ServicePort{port("http", 1, "HTTP"), port("grpc-api", 2, "GRPC"), port("web", 3, "TCP"), port("grpc-web-ui", 5, "GRPC-WEB")}
+	if len(verdict.Accepted) != 1 || !reflect.DeepEqual(verdict.Accepted[0].Ports, want) {
+		t.Errorf("accepted %+v", verdict.Accepted)
 	}
-	for name, ports := range map[string][]metadata.ServicePort{
-		"129 ports": many, "a name of 63 characters": {port(strings.Repeat("a", 63), 80, "TCP")},
+	if verdict.RejectedTotal != 1 || verdict.Rejected[0].Reason != federation.ReasonUnsupportedProtocol || !strings.Contains(verdict.Rejected[0].Message, "UDP") {
+		t.Errorf("rejected %+v", verdict.Rejected)
+	}
+}
+
+func TestABadPortOfAPeerCostsItselfOnly(t *testing.T) {
+	many := []metadata.ServicePort{port("http", 80, "HTTP")}
+	for index := range 200 {
+		many = append(many, port(fmt.Sprintf("p%d", index), int32(index+1000), "TCP"))
+	}
+	for name, test := range map[string]struct {
+		ports []metadata.ServicePort
+		want  int
+	}{
+		"a name of 63 characters":     {[]metadata.ServicePort{port("http", 80, "HTTP"), port(strings.Repeat("a", 63), 81, "TCP")}, 1},
+		"no name":                     {[]metadata.ServicePort{port("", 81, "TCP"), port("http", 80, "HTTP")}, 1},
+		"a name with forbidden signs": {[]metadata.ServicePort{port("http", 80, "HTTP"), port("a_b\x1b[2J", 81, "TCP")}, 1},
+		"a number out of range":       {[]metadata.ServicePort{port("http", 80, "HTTP"), port("x", 70000, "TCP")}, 1},
+		"the UDP half of a port":      {[]metadata.ServicePort{port("dns", 80, "UDP"), port("dns-tcp", 80, "TCP")}, 1},
+		"201 ports":                   {many, metadata.MaxServicePorts},
 	} {
-		if verdict := federation.Judge([]metadata.PublicService{service("a.b.svc."+domain, ports...)}, domain); len(verdict.Accepted) > 0 {
-			t.Errorf("%s are accepted", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			verdict := federation.Judge([]metadata.PublicService{service("a.b.svc."+domain, test.ports...)}, domain)
+			if len(verdict.Accepted) != 1 || len(verdict.Accepted[0].Ports) != test.want || verdict.Accepted[0].Ports[0].Port != 80 {
+				t.Errorf("accepted %+v", verdict.Accepted)
+			}
+			if verdict.RejectedTotal != 1 || strings.ContainsRune(verdict.Rejected[0].Message, '\x1b') {
+				t.Errorf("rejected %+v", verdict.Rejected)
+			}
+		})
 	}
 }
 

@@ -22,21 +22,10 @@ const (
 	maxClusterUUIDLength = 64
 	maxRootCertificates  = 16
 	maxCertificateBytes  = 8 << 10
-	// MaxIngressGateways is how many gateways a cluster publishes, and how many of a peer's it uses: every sidecar
-	// gets each of them for each Service, and more add no availability.
-	MaxIngressGateways = 32
-	// MaxServices is how many published services of one peer are used.
-	MaxServices = 20_000
-	// MaxServiceAccounts is how many identities may answer for one service.
-	MaxServiceAccounts = 64
 	// Sizes of documents after decompression.
 	maxPublicBytes       = 256 << 10
-	maxFederationBytes   = 16 << 20
+	maxFederationBytes   = MaxFederationBytes
 	maxMulticlusterBytes = 256 << 10
-	// maxObjects bounds the JSON objects in a document: a few bytes on the wire need many in memory.
-	maxObjects = 200_000
-	// maxValues bounds the elements of all its lists and objects: `null` or `0` is enough for one.
-	maxValues = 1_500_000
 )
 
 var clusterUUIDFormat = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
@@ -163,11 +152,11 @@ func ParseRoots(text string, now time.Time) ([]*x509.Certificate, error) {
 // A missing list is an error and not an empty list: a peer that publishes nothing
 // sends [] or null, and "{}" must not delete the imported services.
 func ParseFederation(body []byte) (*Federation, error) {
-	if objects := bytes.Count(body, []byte{'{'}); objects > maxObjects {
-		return nil, fmt.Errorf("federation metadata has %d objects, more than %d", objects, maxObjects)
+	if objects := bytes.Count(body, []byte{'{'}); objects > MaxObjects {
+		return nil, fmt.Errorf("federation metadata has %d objects, more than %d", objects, MaxObjects)
 	}
-	if values := bytes.Count(body, []byte{','}); values > maxValues {
-		return nil, fmt.Errorf("federation metadata has %d values, more than %d", values, maxValues)
+	if values := bytes.Count(body, []byte{','}); values > MaxValues {
+		return nil, fmt.Errorf("federation metadata has %d values, more than %d", values, MaxValues)
 	}
 	var fields struct {
 		IngressGateways json.RawMessage `json:"ingressGateways"`

@@ -126,7 +126,7 @@ func (c *Client) Get(ctx context.Context, target Target, request Request) (*Resp
 
 func readResponse(address string, httpResponse *http.Response, request Request) (*Response, error) {
 	response := &Response{
-		ETag:        httpResponse.Header.Get("ETag"),
+		ETag:        usableETag(httpResponse.Header.Get("ETag")),
 		WaitApplied: strings.HasPrefix(httpResponse.Header.Get("Preference-Applied"), "wait"),
 	}
 	switch {
@@ -135,7 +135,14 @@ func readResponse(address string, httpResponse *http.Response, request Request) 
 		response.NotModified = true
 		return response, nil
 	case httpResponse.StatusCode != http.StatusOK:
-		return nil, &Error{Reason: statusReason(httpResponse.StatusCode, request.Token != ""), URL: address, StatusCode: httpResponse.StatusCode}
+		failed := &Error{Reason: statusReason(httpResponse.StatusCode, request.Token != ""), URL: address, StatusCode: httpResponse.StatusCode}
+		if failed.Reason == Unauthorized {
+			failed.Err = clockDifference(httpResponse)
+		}
+		if failed.Err != nil {
+			failed.Reason = ClockDiffers
+		}
+		return nil, failed
 	}
 
 	maxBytes := request.MaxBytes

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/echo"
 )
 
 // Reason is why a document could not be fetched, in the CamelCase of condition reasons.
@@ -22,6 +24,8 @@ const (
 	TLS Reason = "PeerCertificateNotTrusted"
 	// Unauthorized: 401 or 403; the peer does not know this cluster (yet).
 	Unauthorized Reason = "PeerRefusesThisCluster"
+	// ClockDiffers: 401 or 403, and the peer reports that the token's time is not its own time.
+	ClockDiffers Reason = "PeerClockDiffers"
 	// NotFound: 404; the address leads to another server, or the feature is disabled in the peer.
 	NotFound Reason = "PeerMetadataNotFound"
 	// BadStatus: any status besides these, 200 and 304; also 401 or 403 for a document that anyone may read.
@@ -38,6 +42,7 @@ var hints = map[Reason]string{
 	Unreachable:     "check the address, DNS, firewalls, and that metadata-exporter runs there; the last known state stays in force",
 	TLS:             "set spec.metadata.ca to the CA of the peer's HTTPS certificate",
 	Unauthorized:    "create the resource for this cluster in the peer; it takes effect within a minute",
+	ClockDiffers:    "compare the clocks of both clusters, and synchronize both (NTP)",
 	NotFound:        "check that spec.metadataEndpoint ends in /metadata/ and that federation or multicluster is enabled in the peer",
 	BadStatus:       "check that the address leads to the peer's metadata-exporter and not to a login, and read the logs of the peer's ingress controller and metadata-exporter",
 	TooLarge:        "the peer publishes more than this cluster accepts, or the address leads to another server",
@@ -60,11 +65,15 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("GET %s: %s (%s)", e.URL, e.Cause(), hints[e.Reason])
 }
 
-// Cause is the cause alone, without the document and the hint.
+// maxCauseBytes bounds the text of another server in a condition.
+const maxCauseBytes = 500
+
+// Cause is the cause alone, without the document and the hint. It may contain text
+// of the server, for example names in its certificate.
 func (e *Error) Cause() string {
 	switch {
 	case e.Err != nil:
-		return e.Err.Error()
+		return echo.Text(e.Err.Error(), maxCauseBytes)
 	case e.StatusCode != 0:
 		return fmt.Sprintf("%d %s", e.StatusCode, http.StatusText(e.StatusCode))
 	}

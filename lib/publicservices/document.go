@@ -21,69 +21,88 @@ type Document struct {
 	Rejections []Rejection
 }
 
-const (
-	// roomForGrowth is for changes since the size was estimated, in bytes.
-	roomForGrowth = 4096
-	// roomForAccounts of one service: more makes the body be copied to a bigger buffer.
-	roomForAccounts = len(`,"serviceAccounts":[]},`)
-)
+// roomForGrowth is for changes since the size was estimated, in bytes.
+const roomForGrowth = 4096
 
 // NewDocument makes the federation document. Equal inputs in any order give an
 // equal document: services are sorted by hostname, ports by number, gateways by
 // address and port without duplicates. Neither list is ever null. Without
 // accountsOf the document does not say which identities answer for a Service.
-// lastSize is the size of the document before, if there was one: most changes
-// change it little.
+// sizes remembers between documents what of them compresses to what; nil remembers nothing.
+//
+// The document is one that peers accept: where the Services together exceed the
+// limits of package metadata, each namespace gets a fair share, and the surplus
+// is rejected by name.
 //
 // It is put together from what each Candidate has ready, and makes nothing of
 // its size but the body: with thousands of Services that is megabytes, for each
 // change of one of them.
-func NewDocument(candidates []*Candidate, gateways []metadata.IngressGateway, lastSize int, accountsOf ServiceAccountsOf) (Document, error) {
+func NewDocument(candidates []*Candidate, gateways []metadata.IngressGateway, sizes *Sizes, accountsOf ServiceAccountsOf) (Document, error) {
 	made := Document{Gateways: sorted(gateways)}
-	services := make([]*Candidate, 0, len(candidates))
-	size := 0
-	for _, candidate := range candidates {
-		made.Rejections = append(made.Rejections, candidate.rejections...)
-		if candidate.opening != "" {
-			services = append(services, candidate)
-			size += len(candidate.opening) + roomForAccounts
-		}
-	}
-	slices.SortFunc(services, func(a, b *Candidate) int { return cmp.Compare(a.hostname, b.hostname) })
-
 	encodedGateways, err := json.Marshal(made.Gateways)
 	if err != nil {
 		return Document{}, fmt.Errorf("encode the ingress gateways: %w", err)
 	}
-	body := make([]byte, 0, max(size, lastSize)+len(encodedGateways)+roomForGrowth)
-	body = append(append(body, `{"ingressGateways":`...), encodedGateways...)
-	body = append(body, `,"publicServices":[`...)
-	for _, service := range services {
-		var accounts []string
-		if accountsOf != nil {
-			accounts = accountsOf(service)
-		}
-		if len(accounts) > metadata.MaxServiceAccounts {
-			made.Rejections = append(made.Rejections, service.tooMany(len(accounts)))
-			continue
-		}
-		if made.Services > 0 {
-			body = append(body, ',')
-		}
-		made.Services++
-		if body, err = service.appendTo(body, accounts); err != nil {
-			return Document{}, err
-		}
+	entries := made.judge(candidates, accountsOf)
+	if sizes == nil {
+		sizes = &Sizes{}
 	}
-	body = append(body, "]}"...)
-	made.Body = body
+	limits := limitsBeside(len(made.Gateways), len(encodedGateways))
+	published, surplus, err := sizes.choose(entries, limits)
+	if err != nil {
+		return Document{}, err
+	}
+	for _, each := range surplus {
+		made.Rejections = append(made.Rejections, each.beyondShare())
+	}
+	made.Services = len(published)
+	if made.Body, err = encode(published, encodedGateways); err != nil {
+		return Document{}, err
+	}
 	slices.SortFunc(made.Rejections, func(a, b Rejection) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Port, b.Port))
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Port, b.Port), cmp.Compare(a.Reason, b.Reason))
 	})
 	return made, nil
 }
 
-// sorted returns the gateways in order, each once, in a list that is never nil.
+// judge returns what may be published, sorted by hostname, and notes the rejections of the rest.
+func (d *Document) judge(candidates []*Candidate, accountsOf ServiceAccountsOf) []entry {
+	entries := make([]entry, 0, len(candidates))
+	for _, candidate := range candidates {
+		d.Rejections = append(d.Rejections, candidate.rejections...)
+		if candidate.opening == "" {
+			continue
+		}
+		var accounts []string
+		if accountsOf != nil {
+			accounts = accountsOf(candidate)
+		}
+		if len(accounts) > metadata.MaxServiceAccounts {
+			d.Rejections = append(d.Rejections, candidate.tooMany(len(accounts)))
+			continue
+		}
+		entries = append(entries, newEntry(candidate, accounts, len(d.Gateways)))
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.hostname, b.hostname) })
+	return entries
+}
+
+func encode(entries []entry, encodedGateways []byte) ([]byte, error) {
+	body := make([]byte, 0, total(entries)[plainBytes]+len(encodedGateways)+roomForGrowth)
+	body = append(append(body, `{"ingressGateways":`...), encodedGateways...)
+	body = append(body, `,"publicServices":[`...)
+	var err error
+	for index, each := range entries {
+		if index > 0 {
+			body = append(body, ',')
+		}
+		if body, err = each.appendTo(body, each.accounts); err != nil {
+			return nil, err
+		}
+	}
+	return append(body, "]}"...), nil
+}
+
 func sorted(gateways []metadata.IngressGateway) []metadata.IngressGateway {
 	ordered := append([]metadata.IngressGateway{}, gateways...)
 	slices.SortFunc(ordered, func(a, b metadata.IngressGateway) int {

@@ -1,23 +1,12 @@
 package publicservices
 
 import (
-	"strings"
-
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-const (
-	defaultProtocol = "TCP"
-	udp             = "UDP"
-	grpcWeb         = "grpc-web"
-)
-
-// byPrefix maps what Istio recognises, in lower case, to its spelling in a ServiceEntry
-// (istio.io: "Protocol Selection").
-var byPrefix = map[string]string{
-	"http": "HTTP", "http2": "HTTP2", "https": "HTTPS", "grpc": "GRPC", "tls": "TLS", "tcp": defaultProtocol,
-	"mongo": "MONGO", "mysql": "MYSQL", "redis": "REDIS", "udp": udp,
-}
+const udp = "UDP"
 
 // byStandardName maps the application protocols that Kubernetes itself defines
 // (kubernetes.io, "Application protocol"), as Istio reads them.
@@ -39,13 +28,5 @@ func protocolOf(port corev1.ServicePort) string {
 			return protocol
 		}
 	}
-	name = strings.ToLower(name)
-	if strings.HasPrefix(name, grpcWeb) {
-		return "GRPC-WEB"
-	}
-	prefix, _, _ := strings.Cut(name, "-")
-	if protocol, ok := byPrefix[prefix]; ok {
-		return protocol
-	}
-	return defaultProtocol
+	return metadata.ProtocolOfName(name)
 }

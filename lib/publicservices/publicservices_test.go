@@ -1,7 +1,9 @@
 package publicservices_test
 
 import (
+	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -132,6 +134,76 @@ func TestWhatCannotBePublishedSaysWhyAndWhatToDo(t *testing.T) {
 				t.Errorf("it says %q", text)
 			}
 		})
+	}
+}
+
+func TestAPortThatPeersRejectCostsItselfOnly(t *testing.T) {
+	long := "http-" + strings.Repeat("a", 58)
+	ports := []string{"{name: http, port: 80}", "{name: " + long + ", port: 8080}"}
+	for index := range 200 {
+		ports = append(ports, fmt.Sprintf("{name: tcp-%d, port: %d}", index, 20_000+index))
+	}
+	published, ok, rejections := publicservices.FromService(withSpec(t, "ports: ["+strings.Join(ports, ", ")+"]"), domain)
+	if !ok || len(published.Ports) != metadata.MaxServicePorts || published.Ports[0].Port != 80 {
+		t.Fatalf("published: %v, %d ports", ok, len(published.Ports))
+	}
+	if len(rejections) != 2 || rejections[0].Reason != publicservices.ReasonPortNameTooLong || rejections[0].Port != 8080 ||
+		rejections[1].Reason != publicservices.ReasonTooManyPorts || rejections[1].Port != 20_127 || rejections[1].MorePorts != 72 {
+		t.Errorf("rejections: %v", rejections)
+	}
+}
+
+func TestManyPortsThatCannotBePublishedAreOneRejection(t *testing.T) {
+	headless := withSpec(t, "clusterIP: None")
+	for port := range int32(20_000) {
+		headless.Spec.Ports = append(headless.Spec.Ports, corev1.ServicePort{Name: fmt.Sprintf("udp-%d", port+1), Port: port + 1, Protocol: corev1.ProtocolUDP})
+	}
+	_, ok, rejections := publicservices.FromService(headless, domain)
+	if ok || len(rejections) != 1 || rejections[0].MorePorts != 19_999 || !strings.Contains(rejections[0].String(), "port 1 and 19999 more of Service shop/web") {
+		t.Errorf("published: %v, %d rejections, the first: %v", ok, len(rejections), rejections[0])
+	}
+}
+
+func TestAServiceIsPublishedOnlyWhereTheGatewayCanReachIt(t *testing.T) {
+	for name, test := range map[string]struct{ metadata, spec, reason string }{
+		"exported everywhere by default":            {"", "", ""},
+		"exported nowhere but its own namespace":    {`annotations: {networking.istio.io/exportTo: "."}`, "", publicservices.ReasonNotExported},
+		"exported to nobody":                        {`annotations: {networking.istio.io/exportTo: "~"}`, "", publicservices.ReasonNotExported},
+		"exported to another namespace":             {`annotations: {networking.istio.io/exportTo: "., bar"}`, "", publicservices.ReasonNotExported},
+		"exported to the gateway's namespace, too":  {`annotations: {networking.istio.io/exportTo: "., d8-istio"}`, "", ""},
+		"exported to all":                           {`annotations: {networking.istio.io/exportTo: "*"}`, "", ""},
+		"traffic that stays on a node":              {"", "internalTrafficPolicy: Local", publicservices.ReasonNodeLocal},
+		"traffic of the whole cluster":              {"", "internalTrafficPolicy: Cluster", ""},
+		"a label that says no, whatever the others": {`labels: {federation.istio.deckhouse.io/public-service: "false"}`, "", "silent"},
+		"a label that says true":                    {`labels: {federation.istio.deckhouse.io/public-service: "true"}`, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			meta := strings.TrimSuffix("name: web, namespace: shop, "+test.metadata, ", ")
+			spec := strings.TrimPrefix(test.spec+", ports: [{name: http, port: 80}]", ", ")
+			_, ok, rejections := publicservices.FromService(service(t, "metadata: {"+meta+"}\nspec: {"+spec+"}"), domain)
+			if ok != (test.reason == "") {
+				t.Errorf("published: %v", ok)
+			}
+			want := []string{test.reason}
+			if test.reason == "" || test.reason == "silent" {
+				want = nil
+			}
+			var got []string
+			for _, rejection := range rejections {
+				got = append(got, rejection.Reason)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("rejections: %v, want %v", rejections, want)
+			}
+		})
+	}
+}
+
+func TestAHostnameThatDNSHasNoRoomForIsNotPublished(t *testing.T) {
+	long := strings.Repeat(strings.Repeat("d", 60)+".", 4) + "local"
+	_, ok, rejections := publicservices.FromService(withSpec(t, "ports: [{name: tcp, port: 1}]"), long)
+	if ok || len(rejections) != 1 || rejections[0].Reason != publicservices.ReasonHostnameTooLong {
+		t.Errorf("published: %v, rejections: %v", ok, rejections)
 	}
 }
 

@@ -5,14 +5,19 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // AccountsAnnotation on a Service is Istio's: names of further service accounts
 // of the Service's namespace, separated by commas, that may run it outside of Pods.
 const AccountsAnnotation = "alpha.istio.io/kubernetes-serviceaccounts"
 
-// ReasonTooManyServiceAccounts means that the Pods of a Service use more service accounts than neighbours take.
-const ReasonTooManyServiceAccounts = "TooManyServiceAccounts"
+const (
+	// ReasonTooManyServiceAccounts means that the Pods of a Service use more service accounts than peers accept.
+	ReasonTooManyServiceAccounts = "TooManyServiceAccounts"
+	// ReasonInvalidServiceAccount means that AccountsAnnotation names something that no service account is called.
+	ReasonInvalidServiceAccount = "InvalidServiceAccount"
+)
 
 // ServiceAccountsOf tells which service accounts may answer for a Service,
 // "<namespace>/<name>" each: nil when that cannot be known, none when it has no
@@ -24,15 +29,19 @@ type Endpoint struct {
 	// IsPod is false for an address that somebody entered by hand.
 	IsPod bool
 	// ServiceAccount of the Pod, "<namespace>/<name>"; empty when the Pod is not
-	// in the mesh, where it has no identity and cannot be reached from a neighbour.
+	// in the mesh, where it has no identity and cannot be reached by a peer.
 	ServiceAccount string
 }
 
-// ServiceAccounts gathers the service accounts of a Service's endpoints, ready
-// or not: an identity must have travelled before the Pod gets its first
-// request. It is nil when the Service has an endpoint whose identity nobody here
-// knows: neighbours would refuse it.
+// ServiceAccounts lists the service accounts of a Service's endpoints, ready
+// or not: an identity must be known to peers before the Pod gets its first
+// request. It is nil when the Service may have an endpoint whose identity nobody
+// here knows: peers would reject that endpoint otherwise.
 func ServiceAccounts(service *Candidate, endpoints []Endpoint) []string {
+	if len(endpoints) == 0 && service.selectorless && len(service.accounts) == 0 {
+		// EndpointSlices written by hand need not have the label by which they are found.
+		return nil
+	}
 	accounts := []string{}
 	for _, endpoint := range endpoints {
 		if !endpoint.IsPod {
@@ -47,13 +56,17 @@ func ServiceAccounts(service *Candidate, endpoints []Endpoint) []string {
 	return slices.Compact(accounts)
 }
 
-// annotatedAccounts are the service accounts that AccountsAnnotation names.
-func annotatedAccounts(service *corev1.Service) []string {
-	var accounts []string
+// annotatedAccounts are the service accounts that AccountsAnnotation names, and
+// the names there that no service account can have.
+func annotatedAccounts(service *corev1.Service) (accounts, invalid []string) {
 	for name := range strings.SplitSeq(service.Annotations[AccountsAnnotation], ",") {
-		if name = strings.TrimSpace(name); name != "" {
+		switch name = strings.TrimSpace(name); {
+		case name == "":
+		case len(validation.IsDNS1123Subdomain(name)) > 0:
+			invalid = append(invalid, name)
+		default:
 			accounts = append(accounts, service.Namespace+"/"+name)
 		}
 	}
-	return accounts
+	return accounts, invalid
 }

@@ -3,6 +3,7 @@ package publicservices_test
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,14 +24,26 @@ func TestServiceAccountsOfEndpoints(t *testing.T) {
 		"a Pod outside of the mesh has no identity":      {"", []publicservices.Endpoint{pod("shop/web"), pod("")}, []string{"shop/web"}},
 		"an address by hand makes it unknown":            {"", []publicservices.Endpoint{pod("shop/web"), {}}, nil},
 		"virtual machines that the annotation speaks of": {"vm-a, vm-b,", []publicservices.Endpoint{pod("shop/web")}, []string{"shop/vm-a", "shop/vm-b", "shop/web"}},
+		"names that no service account can have":         {`vm-a, "x", UPPER`, nil, []string{"shop/vm-a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			service := withSpec(t, "ports: [{name: http, port: 80}]")
+			service := withSpec(t, "selector: {app: web}\nports: [{name: http, port: 80}]")
 			service.Annotations = map[string]string{publicservices.AccountsAnnotation: test.annotation}
 			if got := publicservices.ServiceAccounts(candidates(t, service)[0], test.endpoints); !reflect.DeepEqual(got, test.want) {
 				t.Errorf("got %#v, want %#v", got, test.want)
 			}
 		})
+	}
+}
+
+func TestWhoAnswersForAServiceWithoutSelectorIsUnknown(t *testing.T) {
+	service := withSpec(t, "ports: [{name: tcp-db, port: 5432}]")
+	if got := publicservices.ServiceAccounts(candidates(t, service)[0], nil); got != nil {
+		t.Errorf("got %v: endpoints by hand, whom the label does not find, would be rejected", got)
+	}
+	service.Annotations = map[string]string{publicservices.AccountsAnnotation: "vm"}
+	if got := publicservices.ServiceAccounts(candidates(t, service)[0], nil); !slices.Equal(got, []string{"shop/vm"}) {
+		t.Errorf("got %v, want what the annotation names", got)
 	}
 }
 
@@ -41,7 +54,7 @@ func TestTheDocumentSaysWhoAnswersForAService(t *testing.T) {
 		published bool
 	}{
 		"unknown": {nil, true}, "none": {[]string{}, true}, "one": {[]string{"shop/web"}, true},
-		"more than neighbours take": {make([]string, 65), false},
+		"more than peers accept": {make([]string, 65), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for index := range test.accounts {

@@ -199,17 +199,3 @@ func TestSidecarSettings(t *testing.T) {
 		})
 	}
 }
-
-func TestRegistrySecretsOfSidecars(t *testing.T) {
-	objects := load(t).render(t, "{}", func(v Values) {
-		v.Set(map[string]any{"base": "registry.example.com/modules", "dockercfg": "e30="}, "istio", "registry")
-		v.Set([]any{"shop", "d8-istio"}, "istio", "internal", "applicationNamespaces")
-	})
-	secret := mustDecode[*corev1.Secret](t, objects, "Secret/shop/d8-istio-sidecar-registry")
-	if string(secret.Data[corev1.DockerConfigJsonKey]) != "{}" || secret.Type != corev1.SecretTypeDockerConfigJson {
-		t.Errorf("the Secret is %v", secret)
-	}
-	if _, rendered := objects["Secret/d8-istio-sidecar-registry"]; rendered {
-		t.Error("the module's own namespace has its own Secret and needs no second one")
-	}
-}

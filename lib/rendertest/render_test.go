@@ -286,7 +286,7 @@ func TestRenderedObjects(t *testing.T) {
 			func(v Values) {
 				v.Set(map[string]any{"base": "registry.example.com/modules", "dockercfg": "e30="}, "istio", "registry")
 			}, nil,
-			with(federated, "Secret/istio-registry", "Secret/shop/d8-istio-sidecar-registry", "Secret/warehouse/d8-istio-sidecar-registry"),
+			with(federated, "Secret/istio-registry"),
 		},
 	}
 	for _, test := range tests {
@@ -339,7 +339,7 @@ func checkConventions(t *testing.T, objects Objects) {
 		if labels["heritage"] != "deckhouse" || labels["module"] != "istio" {
 			t.Errorf("%s has labels %v, which do not say whose it is", key, labels)
 		}
-		if namespace := object.GetNamespace(); namespace != "" && namespace != moduleNamespace && object.GetName() != "d8-istio-sidecar-registry" {
+		if namespace := object.GetNamespace(); namespace != "" && namespace != moduleNamespace {
 			t.Errorf("%s is in namespace %s", key, namespace)
 		}
 		if slices.Contains(foreignKinds, object.GetKind()) {

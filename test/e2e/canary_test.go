@@ -61,7 +61,7 @@ func upgradeByCanary(t *testing.T, present, next istioversion.Version) {
 	for version, pod := range pods {
 		sidecar := suite.a.sidecar(t, pod, version)
 		for i, target := range []*corev1.Pod{pods[present], pods[next]} {
-			await(t, sidecar, "the sidecar of revision "+version.Revision()+" knows both", func(view *mesh.View) string {
+			awaitView(t, sidecar, "the sidecar of revision "+version.Revision()+" knows both", func(view *mesh.View) string {
 				handshake, err := view.Handshake(mesh.Outbound(80, "", hosts[i]), endpointOf(target))
 				return want(handshake.TLS, err)(true)
 			})
@@ -95,7 +95,7 @@ func upgradeByCanary(t *testing.T, present, next istioversion.Version) {
 	}
 	suite.a.awaitRevision(t, newPod(moves, "still", nil, nil), next.Revision())
 
-	// Nobody uses it any more: it goes.
+	// It is no longer in use: it is removed.
 	suite.a.relabel(t, moves, map[string]string{"istio.io/rev": ""})
 	if err := suite.a.typed.CoreV1().Pods(moves).Delete(context.Background(), pods[next].Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func upgradeByCanary(t *testing.T, present, next istioversion.Version) {
 	suite.a.awaitRevision(t, newPod(stays, "last", nil, nil), present.Revision())
 }
 
-// warned says what is missing for a Warning on the ModuleConfig that names all the words.
+// warned returns what is missing for a Warning on the ModuleConfig that names all the words.
 func (c *cluster) warned(t *testing.T, words ...string) (missing string) {
 	t.Helper()
 	events, err := c.typed.CoreV1().Events(metav1.NamespaceDefault).List(context.Background(), metav1.ListOptions{
@@ -127,7 +127,7 @@ events:
 	return fmt.Sprintf("the warnings are %q", messages)
 }
 
-// installed says what is missing of the version.
+// installed returns what is missing of the version.
 func (c *cluster) installed(version istioversion.Version) (missing string) {
 	deployment, err := c.typed.AppsV1().Deployments(moduleNamespace).Get(context.Background(), "istiod-"+version.Revision(), metav1.GetOptions{})
 	if err != nil {

@@ -47,7 +47,7 @@ func TestAPeersTCPPortCapturesNobodyElsesConnections(t *testing.T) {
 	suite.a.federate(t, peer.federation("database"))
 	suite.a.awaitImported(t, peer.hostname(), scheduled)
 	suffix := fmt.Sprintf("_%d", port)
-	await(t, sidecar, "the peer's port has a listener on an address of its own, and none on all addresses", func(view *mesh.View) string {
+	awaitView(t, sidecar, "the peer's port has a listener on an address of its own, and none on all addresses", func(view *mesh.View) string {
 		var found []string
 		for _, name := range slices.Sorted(maps.Keys(view.Listeners)) {
 			if strings.HasSuffix(name, suffix) {
@@ -59,7 +59,7 @@ func TestAPeersTCPPortCapturesNobodyElsesConnections(t *testing.T) {
 		}
 		return ""
 	})
-	await(t, sidecar, "unknown connections go where they went before", func(view *mesh.View) string {
+	awaitView(t, sidecar, "unknown connections go where they went before", func(view *mesh.View) string {
 		return want(view.UnknownTCP())(mesh.Passthrough)
 	})
 }

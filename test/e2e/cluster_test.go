@@ -91,7 +91,7 @@ func (c *cluster) described(t *testing.T) clusterDescription {
 	return clusterDescription{}
 }
 
-// eventually waits until the condition says nothing is missing any more.
+// eventually waits until the condition reports nothing missing.
 func eventually(t *testing.T, timeout time.Duration, what string, condition func() (missing string)) {
 	t.Helper()
 	await.Holds(t, timeout, what, condition)

@@ -80,7 +80,7 @@ func TestAFederatedServiceIsReachedThroughThePeersGateway(t *testing.T) {
 
 	address, call := suite.b.gatewayAddress(t), c.clientCall(t)
 	if missing := call.through(address).accepted(c.clientIdentity, c.serverIdentity, c.server.Name); missing != "" {
-		t.Fatalf("a caller with the client's certificate is not let in: %s", missing)
+		t.Fatalf("a caller with the client's certificate is rejected: %s", missing)
 	}
 	for name, change := range map[string]func(*gatewayCall){
 		"what is not mutual TLS of the mesh": func(v *gatewayCall) { v.alpn = "h2" },
@@ -114,7 +114,7 @@ func TestRequestsBetweenClustersNeedBothFederations(t *testing.T) {
 		return suite.a.isRejected(c.client, webURL(c.host))
 	})
 	if missing := letIn(); missing != "" {
-		t.Errorf("the server trusts the client no longer, though its own cluster's IstioFederation is there: %s", missing)
+		t.Errorf("the server no longer trusts the client, though its own cluster's IstioFederation exists: %s", missing)
 	}
 	restore()
 	suite.a.awaitAnswer(t, "they speak again once it is back", c.client, webURL(c.host), c.answered())
@@ -219,7 +219,7 @@ func TestAPeersCAIsTrustedForItsOwnDomainOnly(t *testing.T) {
 
 	genuine := callHost(host, forge(t, peer.authority, identity))
 	if missing := genuine.through(address).accepted(identity, own, server.Name); missing != "" {
-		t.Fatalf("the peer is not let in before its IstioFederation is deleted: %s", missing)
+		t.Fatalf("the peer is rejected before its IstioFederation is deleted: %s", missing)
 	}
 	suite.a.defederate(t, "bounded")
 	eventually(t, prompt, "the peer is rejected once its IstioFederation is deleted", func() string {

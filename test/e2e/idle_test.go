@@ -27,7 +27,7 @@ func TestWhenNothingChangesNothingIsWritten(t *testing.T) {
 	awaitPeers(t)
 	namespace := suite.b.namespace(t)
 	suite.a.awaitImported(t, suite.b.publish(t, namespace, "web"), prompt)
-	// Versions of Istio that other tests installed go when nothing uses them any more.
+	// Versions of Istio that other tests installed are removed when nothing uses them.
 	for _, c := range []*cluster{suite.a, suite.b} {
 		for _, version := range istioversion.All() {
 			if version != defaultIstio() {

@@ -49,7 +49,7 @@ func (c *cluster) learnedFrom(t *testing.T, peer *cluster) map[string]string {
 	return learned
 }
 
-// awaitSettled waits until the ServiceEntry for the hostname is there and istiod
+// awaitSettled waits until the ServiceEntry for the hostname exists and istiod
 // has written into its status the addresses that it makes up for it: until
 // then its version changes without anybody's doing.
 func (c *cluster) awaitSettled(t *testing.T, hostname string) *unstructured.Unstructured {

@@ -236,8 +236,8 @@ func (c *cluster) sidecar(t *testing.T, pod *corev1.Pod, version istioversion.Ve
 	return client
 }
 
-// await waits until the sidecar has received what the condition wants.
-func await(t *testing.T, sidecar *mesh.Client, what string, condition func(*mesh.View) (missing string)) {
+// awaitView waits until the sidecar has received what the condition wants.
+func awaitView(t *testing.T, sidecar *mesh.Client, what string, condition func(*mesh.View) (missing string)) {
 	t.Helper()
 	awaitWithin(t, prompt, sidecar, what, condition)
 }

@@ -20,10 +20,10 @@ var multiclusters = schema.GroupVersionResource{Group: v1alpha1.Group, Version: 
 // stranger is federated with a.
 type meshLab struct{ a, b, stranger *cluster }
 
-// meshed is the lab of mode mixed, with its clusters as peers; every test must
+// meshOf is the lab of mode mixed, with its clusters as peers; every test must
 // leave them so. Clusters of the mesh enter each other by gateways, though
 // their Pod ranges are routed.
-func meshed(t *testing.T) *meshLab {
+func meshOf(t *testing.T) *meshLab {
 	t.Helper()
 	if suite.mode != mixedMode || len(suite.clusters) < mixedLab.clusters {
 		t.Fatalf("this lab has %d clusters of mode %q, the test needs %d of mode %s", len(suite.clusters), suite.mode, mixedLab.clusters, mixedMode)
@@ -38,14 +38,14 @@ func meshed(t *testing.T) *meshLab {
 // awaitPeers waits until every cluster says that it and each peer work together, and has read that of its mesh.
 func (l *meshLab) awaitPeers(t *testing.T) {
 	t.Helper()
-	l.a.awaitMeshed(t, l.b)
-	l.b.awaitMeshed(t, l.a)
+	l.a.awaitInMesh(t, l.b)
+	l.b.awaitInMesh(t, l.a)
 	l.a.awaitReady(t, l.stranger.name, scheduled)
 	l.stranger.awaitReady(t, l.a.name, scheduled)
 }
 
-// awaitMeshed waits until the peer is part of the cluster's mesh and every istiod of the cluster has read it.
-func (c *cluster) awaitMeshed(t *testing.T, peer *cluster) {
+// awaitInMesh waits until the peer is part of the cluster's mesh and every istiod of the cluster has read it.
+func (c *cluster) awaitInMesh(t *testing.T, peer *cluster) {
 	t.Helper()
 	eventually(t, scheduled, c.name+" is in one mesh with "+peer.name, func() string {
 		if status, reason, message := c.conditionOf(multiclusters, peer.name, "Ready"); status != "True" {

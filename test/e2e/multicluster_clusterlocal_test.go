@@ -16,52 +16,52 @@ import (
 )
 
 func multiclusterALabelledServiceStaysInItsCluster(t *testing.T) {
-	l := meshed(t)
+	l := meshOf(t)
 	a, b := l.a, l.b
 	namespace := everywhere(t, a, b)
 	inA, inB := a.application(t, namespace, "db"), b.application(t, namespace, "db")
 	host, fromA, fromB := a.hostname(t, namespace, "db"), a.client(t, namespace), b.client(t, namespace)
 	sharedInA, sharedInB := sendsTo(host, inA, a.gatewayOf(t, b)), sendsTo(host, inB, b.gatewayOf(t, a))
-	await(t, fromA, "the Service has endpoints in both clusters", sharedInA)
-	await(t, fromB, "the Service has endpoints in both clusters", sharedInB)
+	awaitView(t, fromA, "the Service has endpoints in both clusters", sharedInA)
+	awaitView(t, fromB, "the Service has endpoints in both clusters", sharedInB)
 
 	letOut := b.keepIn(t, host)
-	await(t, fromA, "b's endpoints are hidden from a", sendsTo(host, inA))
-	await(t, fromB, "b calls its own", sendsTo(host, inB))
-	late := endpointOf(b.meshedPod(t, namespace, "db", "db-late"))
-	await(t, fromB, "b's new endpoint is known in b", sendsTo(host, inB, late))
+	awaitView(t, fromA, "b's endpoints are hidden from a", sendsTo(host, inA))
+	awaitView(t, fromB, "b calls its own", sendsTo(host, inB))
+	late := endpointOf(b.podWithSidecar(t, namespace, "db", "db-late"))
+	awaitView(t, fromB, "b's new endpoint is known in b", sendsTo(host, inB, late))
 	a.serviceFor(t, namespace, "marker", "db")
 	b.serviceFor(t, namespace, "marker", "db")
-	await(t, fromA, "a has heard of b since, and not of the labelled Service",
+	awaitView(t, fromA, "a has heard of b since, and not of the labelled Service",
 		all(sendsTo(a.hostname(t, namespace, "marker"), inA, a.gatewayOf(t, b)), sendsTo(host, inA)))
 
 	letOut()
-	await(t, fromA, "b's endpoints are shown to a again", sharedInA)
-	await(t, fromB, "b calls both again", sendsTo(host, inB, late, b.gatewayOf(t, a)))
+	awaitView(t, fromA, "b's endpoints are shown to a again", sharedInA)
+	awaitView(t, fromB, "b calls both again", sendsTo(host, inB, late, b.gatewayOf(t, a)))
 }
 
 func multiclusterALabelledNamespaceStaysInItsCluster(t *testing.T) {
-	l := meshed(t)
+	l := meshOf(t)
 	a, b := l.a, l.b
 	namespace := everywhere(t, a, b)
 	inA, inB := a.application(t, namespace, "db"), b.application(t, namespace, "db")
 	host, fromA, fromB := a.hostname(t, namespace, "db"), a.client(t, namespace), b.client(t, namespace)
 	sharedInA, sharedInB := sendsTo(host, inA, a.gatewayOf(t, b)), sendsTo(host, inB, b.gatewayOf(t, a))
-	await(t, fromA, "the Service has endpoints in both clusters", sharedInA)
-	await(t, fromB, "the Service has endpoints in both clusters", sharedInB)
+	awaitView(t, fromA, "the Service has endpoints in both clusters", sharedInA)
+	awaitView(t, fromB, "the Service has endpoints in both clusters", sharedInB)
 
 	label := map[string]string{v1alpha1.ClusterLocalLabel: "true"}
 	b.relabel(t, namespace, label)
-	await(t, fromB, "b calls its own", sendsTo(host, inB))
-	await(t, fromA, "a, where nothing is labelled, calls both", sharedInA)
+	awaitView(t, fromB, "b calls its own", sendsTo(host, inB))
+	awaitView(t, fromA, "a, where nothing is labelled, calls both", sharedInA)
 	a.relabel(t, namespace, label)
-	await(t, fromA, "labelled in every cluster, it is kept apart everywhere", sendsTo(host, inA))
+	awaitView(t, fromA, "labelled in every cluster, it is kept apart everywhere", sendsTo(host, inA))
 
 	for _, c := range []*cluster{a, b} {
 		c.relabel(t, namespace, map[string]string{v1alpha1.ClusterLocalLabel: ""})
 	}
-	await(t, fromA, "a calls both again", sharedInA)
-	await(t, fromB, "b calls both again", sharedInB)
+	awaitView(t, fromA, "a calls both again", sharedInA)
+	awaitView(t, fromB, "b calls both again", sharedInB)
 }
 
 // keepIn labels the Service of that hostname so that it stays in its cluster, and returns what takes the label away.

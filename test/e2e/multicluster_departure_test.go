@@ -13,7 +13,7 @@ import (
 
 // multiclusterADeletedResourceTakesItsRightsAwayWithoutTheOperator looks at both programs that accept peers.
 func multiclusterADeletedResourceTakesItsRightsAwayWithoutTheOperator(t *testing.T) {
-	l := meshed(t)
+	l := meshOf(t)
 	stays, leaves := l.a, l.b
 	t.Cleanup(func() { l.awaitPeers(t) })
 	leaves.reconfigure(t, map[string]any{"alliance": map[string]any{
@@ -63,7 +63,7 @@ func multiclusterADeletedResourceTakesItsRightsAwayWithoutTheOperator(t *testing
 	// An istiod that was rejected asks less and less often, and comes back by itself.
 	namespace := everywhere(t, stays, leaves)
 	leaves.application(t, namespace, "api")
-	sidecar := stays.sidecar(t, stays.meshedPod(t, namespace, "client", "client"), defaultIstio())
+	sidecar := stays.sidecar(t, stays.podWithSidecar(t, namespace, "client", "client"), defaultIstio())
 	awaitWithin(t, scheduled, sidecar, stays.name+" reads "+leaves.name+" again",
 		sendsTo(leaves.hostname(t, namespace, "api"), stays.gatewayOf(t, leaves)))
 }

@@ -37,14 +37,14 @@ func victims() []victim {
 // on both sides, and what changes afterwards must arrive, without anybody's help. They are killed in turns in both
 // clusters: istiod waits longer each time that the same peer breaks off, up to a minute.
 func multiclusterTheMeshIsWholeAfterAKill(t *testing.T) {
-	l := meshed(t)
+	l := meshOf(t)
 	t.Cleanup(func() { l.awaitPeers(t) })
 	both := []*cluster{l.a, l.b}
 	namespace := everywhere(t, both...)
 	endpoints, clients := map[*cluster]string{}, map[*cluster]*corev1.Pod{}
 	for _, c := range both {
 		endpoints[c] = c.application(t, namespace, "api")
-		clients[c] = c.meshedPod(t, namespace, "client", "client")
+		clients[c] = c.podWithSidecar(t, namespace, "client", "client")
 	}
 	host := l.a.hostname(t, namespace, "api")
 	shared := func(c, peer *cluster) func(*mesh.View) string {
@@ -61,7 +61,7 @@ func multiclusterTheMeshIsWholeAfterAKill(t *testing.T) {
 			}
 			for _, pair := range []struct{ c, peer *cluster }{{hit, whole}, {whole, hit}} {
 				c, peer := pair.c, pair.peer
-				c.awaitTold(t, clients[c], c.name+" knows what it knew, its own new Service, and that of "+peer.name, all(
+				c.awaitIstiodSends(t, clients[c], c.name+" knows what it knew, its own new Service, and that of "+peer.name, all(
 					shared(c, peer), sendsTo(made[c], endpoints[c]), sendsTo(made[peer], c.gatewayOf(t, peer)),
 				))
 				c.awaitAnswer(t, peer.name+"'s new Service answers", clients[c], webURL(made[peer]), httpStatus(http.StatusOK))
@@ -72,26 +72,26 @@ func multiclusterTheMeshIsWholeAfterAKill(t *testing.T) {
 }
 
 // multiclusterAnIstiodThatStartsWhileAPeerIsAwayReadsItLater: it cannot know what the one before it had
-// learned, but it serves its own cluster meanwhile, and reads the peer as soon as that is there.
+// learned, but it serves its own cluster meanwhile, and reads the peer as soon as that answers.
 func multiclusterAnIstiodThatStartsWhileAPeerIsAwayReadsItLater(t *testing.T) {
-	l := meshed(t)
+	l := meshOf(t)
 	a, b := l.a, l.b
 	namespace := everywhere(t, a, b)
 	own := a.application(t, namespace, "api")
 	b.application(t, namespace, "api")
-	host, pod := a.hostname(t, namespace, "api"), a.meshedPod(t, namespace, "client", "client")
+	host, pod := a.hostname(t, namespace, "api"), a.podWithSidecar(t, namespace, "client", "client")
 	awaited := sendsTo(host, own, a.gatewayOf(t, b))
-	a.awaitTold(t, pod, "the Service has endpoints in both clusters", awaited)
+	a.awaitIstiodSends(t, pod, "the Service has endpoints in both clusters", awaited)
 
 	mend := l.cut(t)
 	a.kill(t, istiodOf(defaultIstio()))
-	a.awaitTold(t, pod, "this cluster is served without the peer that is away", sendsTo(host, own))
+	a.awaitIstiodSends(t, pod, "this cluster is served without the peer that is away", sendsTo(host, own))
 	mend()
-	a.awaitTold(t, pod, "the peer is read when it is back", awaited)
+	a.awaitIstiodSends(t, pod, "the peer is read when it is back", awaited)
 }
 
-// awaitTold waits until istiod, which may be starting just now, tells the Pod's sidecar what the condition wants.
-func (c *cluster) awaitTold(t *testing.T, pod *corev1.Pod, what string, condition func(*mesh.View) string) {
+// awaitIstiodSends waits until istiod, which may be starting just now, sends the Pod's sidecar what the condition wants.
+func (c *cluster) awaitIstiodSends(t *testing.T, pod *corev1.Pod, what string, condition func(*mesh.View) string) {
 	t.Helper()
 	version := defaultIstio()
 	ctx, cancel := context.WithTimeout(t.Context(), scheduled)
@@ -133,7 +133,7 @@ func (c *cluster) awaitAPI(t *testing.T) {
 	})
 }
 
-// serviceFor makes a Service with an HTTP port 80 for the Pods of an application that is there, and returns its hostname.
+// serviceFor makes a Service with an HTTP port 80 for the Pods of an existing application, and returns its hostname.
 func (c *cluster) serviceFor(t *testing.T, namespace, name, app string) string {
 	t.Helper()
 	_, err := c.typed.CoreV1().Services(namespace).Create(context.Background(), &corev1.Service{

@@ -5,7 +5,7 @@ package e2e
 import "testing"
 
 // TestMulticluster runs in a lab of its own. Its parts are in the order in which
-// they use the lab: what is rough comes late. Of one part:
+// they use the lab: disruptive parts come last. Of one part:
 // -run 'TestMulticluster/TrustIsMutualOrNone'.
 func TestMulticluster(t *testing.T) {
 	for _, part := range []struct {

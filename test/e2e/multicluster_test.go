@@ -48,11 +48,11 @@ func (c *cluster) application(t *testing.T, namespace, name string) (endpoint st
 	t.Helper()
 	c.awaitMesh(t, defaultIstio())
 	c.serve(t, namespace, name)
-	return endpointOf(c.meshedPod(t, namespace, name, name))
+	return endpointOf(c.podWithSidecar(t, namespace, name, name))
 }
 
-// meshedPod runs a Pod of the application, which has a sidecar and is ready.
-func (c *cluster) meshedPod(t *testing.T, namespace, app, name string) *corev1.Pod {
+// podWithSidecar runs a Pod of the application, which has a sidecar and is ready.
+func (c *cluster) podWithSidecar(t *testing.T, namespace, app, name string) *corev1.Pod {
 	t.Helper()
 	pod := newPod(namespace, app, nil, nil)
 	pod.Name = name
@@ -64,17 +64,17 @@ func (c *cluster) meshedPod(t *testing.T, namespace, app, name string) *corev1.P
 func (c *cluster) client(t *testing.T, namespace string) *mesh.Client {
 	t.Helper()
 	c.awaitMesh(t, defaultIstio())
-	return c.sidecar(t, c.meshedPod(t, namespace, "client", "client"), defaultIstio())
+	return c.sidecar(t, c.podWithSidecar(t, namespace, "client", "client"), defaultIstio())
 }
 
 // gatewayOf the peer, where its network is entered, as this cluster knows it.
 func (c *cluster) gatewayOf(t *testing.T, peer *cluster) string {
 	t.Helper()
-	return c.toldGateway(t, multiclusters, peer)
+	return c.publishedGateway(t, multiclusters, peer)
 }
 
-// toldGateway is the peer's only one, as the status of the resource for the peer says.
-func (c *cluster) toldGateway(t *testing.T, of schema.GroupVersionResource, peer *cluster) string {
+// publishedGateway is the peer's only one, as the status of the resource for the peer says.
+func (c *cluster) publishedGateway(t *testing.T, of schema.GroupVersionResource, peer *cluster) string {
 	t.Helper()
 	resource, err := c.dynamic.Resource(of).Get(context.Background(), peer.name, metav1.GetOptions{})
 	if err != nil {
@@ -105,7 +105,7 @@ func sendsTo(host string, addresses ...string) func(*mesh.View) string {
 }
 
 func multiclusterEveryIstiodReadsTheOthersThroughTheirAPIProxies(t *testing.T) {
-	l := meshed(t)
+	l := meshOf(t)
 	for _, pair := range [][2]*cluster{{l.a, l.b}, {l.b, l.a}} {
 		c, peer := pair[0], pair[1]
 		for _, condition := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionAPI} {
@@ -120,7 +120,7 @@ func multiclusterEveryIstiodReadsTheOthersThroughTheirAPIProxies(t *testing.T) {
 }
 
 func multiclusterTheAPIProxyIsReachedByItsPublicName(t *testing.T) {
-	l := meshed(t)
+	l := meshOf(t)
 	caller, callee := l.a, l.b
 	for name, test := range map[string]struct {
 		path, token string
@@ -176,7 +176,7 @@ func (c *cluster) transport(t *testing.T, certificate *tls.Certificate) *http.Tr
 }
 
 func multiclusterAClientCertificateOpensTheAPIProxyWhereTLSIsPassedThrough(t *testing.T) {
-	l := meshed(t)
+	l := meshOf(t)
 	caller, callee := l.a, l.b
 	certificate := caller.clientCertificate(t)
 	t.Cleanup(func() { l.awaitPeers(t) })
@@ -186,25 +186,25 @@ func multiclusterAClientCertificateOpensTheAPIProxyWhereTLSIsPassedThrough(t *te
 	eventually(t, restarted, "the certificate alone is enough", func() string {
 		return want(askAPI(t, callee, "/version", "", certificate))(http.StatusOK)
 	})
-	caller.awaitMeshed(t, callee)
+	caller.awaitInMesh(t, callee)
 }
 
 func multiclusterAServiceInSeveralClustersIsOne(t *testing.T) {
-	l := meshed(t)
+	l := meshOf(t)
 	namespace := everywhere(t, l.a, l.b)
 	host := l.a.hostname(t, namespace, "api")
 	for _, c := range []*cluster{l.a, l.b} {
 		c.awaitMesh(t, defaultIstio())
 		c.serve(t, namespace, "api")
 	}
-	inA, inB := l.a.meshedPod(t, namespace, "api", "api-in-a"), l.b.meshedPod(t, namespace, "api", "api-in-b")
+	inA, inB := l.a.podWithSidecar(t, namespace, "api", "api-in-a"), l.b.podWithSidecar(t, namespace, "api", "api-in-b")
 	own := l.a.spiffe(t, namespace, "default")
 	for _, pair := range []struct {
 		c, peer     *cluster
 		here, there *corev1.Pod
 	}{{l.a, l.b, inA, inB}, {l.b, l.a, inB, inA}} {
-		pod := pair.c.meshedPod(t, namespace, "client", "client")
-		await(t, pair.c.sidecar(t, pod, defaultIstio()), pair.c.name+" sends to its own Pod and to its peer's gateway",
+		pod := pair.c.podWithSidecar(t, namespace, "client", "client")
+		awaitView(t, pair.c.sidecar(t, pod, defaultIstio()), pair.c.name+" sends to its own Pod and to its peer's gateway",
 			sendsTo(host, endpointOf(pair.here), pair.c.gatewayOf(t, pair.peer)))
 		for _, server := range []*corev1.Pod{pair.here, pair.there} {
 			pair.c.awaitAnswer(t, server.Name+" answers requests of "+pair.c.name, pod, webURL(host), between(own, own, server.Name))
@@ -214,20 +214,20 @@ func multiclusterAServiceInSeveralClustersIsOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "client"}}
-	await(t, l.a.sidecar(t, l.a.awaitReadyPod(t, client), defaultIstio()), "a sends to b alone", sendsTo(host, l.a.gatewayOf(t, l.b)))
+	awaitView(t, l.a.sidecar(t, l.a.awaitReadyPod(t, client), defaultIstio()), "a sends to b alone", sendsTo(host, l.a.gatewayOf(t, l.b)))
 	l.a.awaitAnswer(t, "b answers when a has no Pod of the Service", client, webURL(host), between(own, own, inB.Name))
 }
 
 func multiclusterAFlatPeerIsReachedAtItsPods(t *testing.T) {
-	l := meshed(t)
+	l := meshOf(t)
 	a, b := l.a, l.b
 	namespace := everywhere(t, a, b)
 	a.serve(t, namespace, "api")
 	b.serve(t, namespace, "api")
-	server := b.meshedPod(t, namespace, "api", "api")
-	host, pod := a.hostname(t, namespace, "api"), a.meshedPod(t, namespace, "client", "client")
+	server := b.podWithSidecar(t, namespace, "api", "api")
+	host, pod := a.hostname(t, namespace, "api"), a.podWithSidecar(t, namespace, "client", "client")
 	client, own := a.sidecar(t, pod, defaultIstio()), a.spiffe(t, namespace, "default")
-	await(t, client, "the peer is entered by its gateway", sendsTo(host, a.gatewayOf(t, b)))
+	awaitView(t, client, "the peer is entered by its gateway", sendsTo(host, a.gatewayOf(t, b)))
 	a.awaitAnswer(t, "its Pod answers through the gateway", pod, webURL(host), between(own, own, server.Name))
 
 	t.Cleanup(func() { a.enter(t, b, true) })
@@ -239,14 +239,14 @@ func multiclusterAFlatPeerIsReachedAtItsPods(t *testing.T) {
 }
 
 func multiclusterAPeerThatIsCutOffIsNotForgottenAndComesBack(t *testing.T) {
-	l := meshed(t)
+	l := meshOf(t)
 	a, b := l.a, l.b
 	namespace := everywhere(t, a, b)
 	own := a.application(t, namespace, "api")
 	b.application(t, namespace, "api")
 	host, client := a.hostname(t, namespace, "api"), a.client(t, namespace)
 	both := sendsTo(host, own, a.gatewayOf(t, b))
-	await(t, client, "the Service has endpoints in both clusters", both)
+	awaitView(t, client, "the Service has endpoints in both clusters", both)
 
 	mend := l.cut(t)
 	for _, pair := range [][2]*cluster{{a, b}, {b, a}} {
@@ -258,10 +258,10 @@ func multiclusterAPeerThatIsCutOffIsNotForgottenAndComesBack(t *testing.T) {
 			return ""
 		})
 	}
-	await(t, client, "unreachable is not gone", both)
-	second := endpointOf(a.meshedPod(t, namespace, "api", "api-late"))
-	await(t, client, "this cluster's own changes arrive meanwhile", sendsTo(host, own, second, a.gatewayOf(t, b)))
+	awaitView(t, client, "unreachable is not gone", both)
+	second := endpointOf(a.podWithSidecar(t, namespace, "api", "api-late"))
+	awaitView(t, client, "this cluster's own changes arrive meanwhile", sendsTo(host, own, second, a.gatewayOf(t, b)))
 	mend()
-	a.awaitMeshed(t, b)
-	b.awaitMeshed(t, a)
+	a.awaitInMesh(t, b)
+	b.awaitInMesh(t, a)
 }

@@ -28,19 +28,19 @@ import (
 // multiclusterTrustIsMutualOrNone: a cluster whose IstioMulticluster is deleted parts from its peer at once, and
 // accepts no request of it; the peer retains what it knows and reports what it waits for.
 func multiclusterTrustIsMutualOrNone(t *testing.T) {
-	l := meshed(t)
+	l := meshOf(t)
 	stays, leaves := l.a, l.b
 	t.Cleanup(func() { l.awaitPeers(t) })
 	namespace := everywhere(t, stays, leaves)
 	endpoints := map[*cluster]string{stays: stays.application(t, namespace, "api"), leaves: leaves.application(t, namespace, "api")}
 	host := stays.hostname(t, namespace, "api")
-	podInStaying, podInLeaving := stays.meshedPod(t, namespace, "client", "client"), leaves.meshedPod(t, namespace, "client", "client")
+	podInStaying, podInLeaving := stays.podWithSidecar(t, namespace, "client", "client"), leaves.podWithSidecar(t, namespace, "client", "client")
 	inStaying, inLeaving := stays.sidecar(t, podInStaying, defaultIstio()), leaves.sidecar(t, podInLeaving, defaultIstio())
 	staysShares := sendsTo(host, endpoints[stays], stays.gatewayOf(t, leaves))
 	leavesShares := sendsTo(host, endpoints[leaves], leaves.gatewayOf(t, stays))
-	await(t, inStaying, "the Service has endpoints in both clusters", staysShares)
-	await(t, inLeaving, "the Service has endpoints in both clusters", leavesShares)
-	await(t, inLeaving, "both clusters' identities can be verified", trusts(stays.rootsPEM(t), true))
+	awaitView(t, inStaying, "the Service has endpoints in both clusters", staysShares)
+	awaitView(t, inLeaving, "the Service has endpoints in both clusters", leavesShares)
+	awaitView(t, inLeaving, "both clusters' identities can be verified", trusts(stays.rootsPEM(t), true))
 	watch := leaves.holdWatch(t, stays.tokenForPeer(t, leaves, authn.ScopeAPI))
 
 	comeBack := leaves.part(t, stays)
@@ -57,22 +57,22 @@ func multiclusterTrustIsMutualOrNone(t *testing.T) {
 	})
 	caller{token: stays.tokenForPeer(t, leaves, authn.ScopePrivateMulticluster)}.
 		awaitStatus(t, leaves, metadata.MulticlusterPath, http.StatusUnauthorized)
-	await(t, inLeaving, "the peer's endpoints are gone", sendsTo(host, endpoints[leaves]))
-	await(t, inLeaving, "the peer's identities cannot be verified", trusts(stays.rootsPEM(t), false))
+	awaitView(t, inLeaving, "the peer's endpoints are gone", sendsTo(host, endpoints[leaves]))
+	awaitView(t, inLeaving, "the peer's identities cannot be verified", trusts(stays.rootsPEM(t), false))
 	leaves.awaitForgottenCluster(t, stays)
 
 	eventually(t, scheduled, stays.name+" reports what it waits for", func() string {
 		_, reason, _ := stays.conditionOf(multiclusters, leaves.name, v1alpha1.ConditionReady)
 		return want(reason, nil)(string(peer.Unauthorized))
 	})
-	await(t, inStaying, "what is known of the peer that rejects it is retained", staysShares)
-	await(t, inStaying, "and it is trusted as long as the resource is there", trusts(leaves.rootsPEM(t), true))
+	awaitView(t, inStaying, "what is known of the peer that rejects it is retained", staysShares)
+	awaitView(t, inStaying, "and it is trusted as long as the resource is there", trusts(leaves.rootsPEM(t), true))
 
 	comeBack()
-	leaves.awaitMeshed(t, stays)
-	stays.awaitMeshed(t, leaves)
+	leaves.awaitInMesh(t, stays)
+	stays.awaitInMesh(t, leaves)
 	awaitWithin(t, scheduled, inLeaving, "the peer's endpoints are back", leavesShares)
-	await(t, inLeaving, "the peer's identities can be verified again", trusts(stays.rootsPEM(t), true))
+	awaitView(t, inLeaving, "the peer's identities can be verified again", trusts(stays.rootsPEM(t), true))
 	// What was rejected in between is read again: changes arrive.
 	leaves.application(t, namespace, "later")
 	awaitWithin(t, scheduled, inStaying, "a Service that was made since arrives",
@@ -144,7 +144,7 @@ func (c *cluster) holdWatch(t *testing.T, token string) (ended <-chan error) {
 	return result
 }
 
-// awaitForgottenCluster waits until the cluster has no credentials for the peer any more, and its istiods do not know it.
+// awaitForgottenCluster waits until the cluster has no credentials for the peer, and its istiods do not know it.
 func (c *cluster) awaitForgottenCluster(t *testing.T, peer *cluster) {
 	t.Helper()
 	eventually(t, prompt, c.name+" has forgotten "+peer.name, func() string {

@@ -23,14 +23,14 @@ import (
 
 // multiclusterEveryVersionOfIstiodReadsPeers installs all versions beside each other in one cluster.
 func multiclusterEveryVersionOfIstiodReadsPeers(t *testing.T) {
-	l := meshed(t)
+	l := meshOf(t)
 	a, b := l.a, l.b
 	namespace := everywhere(t, a, b)
 	own := a.application(t, namespace, "api")
 	b.application(t, namespace, "api")
 	host := a.hostname(t, namespace, "api")
 	shared := sendsTo(host, own, a.gatewayOf(t, b))
-	pod := a.meshedPod(t, namespace, "client", "client")
+	pod := a.podWithSidecar(t, namespace, "client", "client")
 
 	before := b.rejectedByProxy(t)
 	t.Cleanup(func() {
@@ -43,9 +43,9 @@ func multiclusterEveryVersionOfIstiodReadsPeers(t *testing.T) {
 	})
 	a.installEveryVersion(t)
 	for _, version := range istioversion.All() {
-		await(t, a.sidecar(t, pod, version), "istiod "+version.Version+" knows the endpoints of both clusters", shared)
+		awaitView(t, a.sidecar(t, pod, version), "istiod "+version.Version+" knows the endpoints of both clusters", shared)
 	}
-	a.awaitMeshed(t, b)
+	a.awaitInMesh(t, b)
 
 	t.Run("and nothing is rejected", func(t *testing.T) {
 		now := b.rejectedByProxy(t)
@@ -58,7 +58,7 @@ func multiclusterEveryVersionOfIstiodReadsPeers(t *testing.T) {
 		for _, version := range istioversion.All() {
 			if readsAnew(t, version) {
 				sidecar, of := a.sidecar(t, pod, version), "istiod "+version.Version
-				await(t, sidecar, of+" knows the endpoints of both clusters", shared)
+				awaitView(t, sidecar, of+" knows the endpoints of both clusters", shared)
 				kept = append(kept, a.mustRun(t, istiodOf(version)),
 					never(t, sidecar, of+" loses an endpoint of its own cluster", loses(host, own)),
 					never(t, sidecar, of+" loses the peer's endpoints", loses(host, a.gatewayOf(t, b))))
@@ -79,7 +79,7 @@ func multiclusterEveryVersionOfIstiodReadsPeers(t *testing.T) {
 	})
 }
 
-// readsAnew tells which versions, as the lab runs them, read a peer anew when its kubeconfig is replaced; the others
+// readsAnew lists the versions that, as the lab runs them, read a peer again when its kubeconfig is replaced; the others
 // have to be restarted.
 func readsAnew(t *testing.T, version istioversion.Version) bool {
 	t.Helper()
@@ -202,7 +202,7 @@ func (c *cluster) trust(t *testing.T, peer *cluster, bundle string) {
 	for istiod, running := range restarts {
 		c.awaitAnother(t, istiod, running)
 	}
-	c.awaitMeshed(t, peer)
+	c.awaitInMesh(t, peer)
 }
 
 // rejectedByProxy are the lines about rejected requests, from any caller, that the cluster's API proxy has logged by now.

@@ -73,7 +73,7 @@ func newFakePeer(t *testing.T, trustDomain string) *fakePeer {
 	peer.server = httptest.NewUnstartedServer(mux)
 	_ = peer.server.Listener.Close()
 	peer.server.Listener = listenInFabric(t)
-	peer.server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{root.Client(t, now, func(c *x509.Certificate) {
+	peer.server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{root.Client(now, func(c *x509.Certificate) {
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 		c.IPAddresses = []net.IP{net.ParseIP(os.Getenv(addressVariable))}
 	})}}

@@ -43,12 +43,12 @@ type forward struct {
 	address string
 	pod     types.UID
 	stop    chan struct{}
-	// ended is closed when nothing is forwarded any more.
+	// ended is closed when forwarding has ended.
 	ended chan struct{}
 }
 
 // address at which a ready Pod of the component answers on the port. It holds as
-// long as the Pod does: who connects anew asks anew.
+// long as the Pod does: a new connection needs a new request.
 func (c *cluster) address(t *testing.T, of component, port int) string {
 	t.Helper()
 	var address string
@@ -83,7 +83,7 @@ func (c *cluster) tryAddress(of component, port int) (string, error) {
 	return opened.address, nil
 }
 
-// closeForwards when no test needs them any more.
+// closeForwards when the tests have ended.
 func closeForwards() {
 	forwards.mu.Lock()
 	defer forwards.mu.Unlock()

@@ -38,19 +38,19 @@ func TestASidecarReachesTheServicesOfTheMesh(t *testing.T) {
 	suite.a.awaitAnswer(t, "and is answered in plaintext", bare, webURL(apiHost), between("", "", api.Name))
 
 	web := mesh.Outbound(80, "", apiHost)
-	await(t, sidecar, "the Pod of the Service is its endpoint", func(view *mesh.View) string {
+	awaitView(t, sidecar, "the Pod of the Service is its endpoint", func(view *mesh.View) string {
 		return want(view.EndpointsOf(web))([]string{endpointOf(api)})
 	})
-	await(t, sidecar, "HTTP requests for the Service go to its Pods", func(view *mesh.View) string {
+	awaitView(t, sidecar, "HTTP requests for the Service go to its Pods", func(view *mesh.View) string {
 		return want(view.Split(apiHost, 80))(map[string]int{web: 100})
 	})
-	await(t, sidecar, "connections to its TCP port have a listener on its address", func(view *mesh.View) string {
+	awaitView(t, sidecar, "connections to its TCP port have a listener on its address", func(view *mesh.View) string {
 		if name := raw.Spec.ClusterIP + "_9000"; view.Listeners[name] == nil {
 			return "there is no listener " + name
 		}
 		return ""
 	})
-	await(t, sidecar, "the other sidecar is spoken to by mutual TLS, and must prove who it is", func(view *mesh.View) string {
+	awaitView(t, sidecar, "the other sidecar is spoken to by mutual TLS, and must prove who it is", func(view *mesh.View) string {
 		handshake, err := view.Handshake(web, endpointOf(api))
 		if err != nil {
 			return err.Error()
@@ -61,7 +61,7 @@ func TestASidecarReachesTheServicesOfTheMesh(t *testing.T) {
 			Identities: []string{suite.a.spiffe(t, namespace, "default")},
 		})
 	})
-	await(t, sidecar, "a Pod without a sidecar is spoken to in plaintext", func(view *mesh.View) string {
+	awaitView(t, sidecar, "a Pod without a sidecar is spoken to in plaintext", func(view *mesh.View) string {
 		return want(view.Handshake(mesh.Outbound(80, "", legacyHost), endpointOf(bare)))(mesh.Handshake{})
 	})
 }
@@ -77,7 +77,7 @@ func (c *cluster) spiffe(t *testing.T, namespace, account string) string {
 	return fmt.Sprintf("spiffe://%s/ns/%s/sa/%s", c.described(t).ClusterDomain, namespace, account)
 }
 
-// want says how what was got differs from what is wanted.
+// want returns how the answer differs from the expected one.
 func want[T any](got T, err error) func(wanted T) (missing string) {
 	return func(wanted T) string {
 		switch {
@@ -153,7 +153,7 @@ func TestAVirtualServiceSplitsTrafficAndADestinationRuleEjectsTheSick(t *testing
 	})
 
 	v1, v2 := mesh.Outbound(80, "v1", host), mesh.Outbound(80, "v2", host)
-	await(t, sidecar, "requests are shared out by weight", func(view *mesh.View) string {
+	awaitView(t, sidecar, "requests are shared out by weight", func(view *mesh.View) string {
 		return want(view.Split(host, 80))(map[string]int{v1: 80, v2: 20})
 	})
 	first, second, client = suite.a.awaitReadyPod(t, first), suite.a.awaitReadyPod(t, second), suite.a.awaitReadyPod(t, client)
@@ -172,10 +172,10 @@ func TestAVirtualServiceSplitsTrafficAndADestinationRuleEjectsTheSick(t *testing
 		return ""
 	})
 	for cluster, pod := range map[string]*corev1.Pod{v1: first, v2: second} {
-		await(t, sidecar, "a subset has its own Pods only", func(view *mesh.View) string {
+		awaitView(t, sidecar, "a subset has its own Pods only", func(view *mesh.View) string {
 			return want(view.EndpointsOf(cluster))([]string{endpointOf(pod)})
 		})
-		await(t, sidecar, "outliers are detected as the rule says", func(view *mesh.View) string {
+		awaitView(t, sidecar, "outliers are detected as the rule says", func(view *mesh.View) string {
 			return want(outliers(view.Cluster(cluster)))(outlierRule{errors: 3, percent: 50, interval: 7, ejection: 11})
 		})
 	}
@@ -222,7 +222,7 @@ func TestTheOutboundTrafficPolicyDecidesAboutUnknownHosts(t *testing.T) {
 			}
 			return suite.a.isRejected(client, outside.URL)
 		})
-		await(t, sidecar, "with "+policy.mode+" requests for unknown hosts go to "+policy.target, func(view *mesh.View) string {
+		awaitView(t, sidecar, "with "+policy.mode+" requests for unknown hosts go to "+policy.target, func(view *mesh.View) string {
 			return want(view.UnknownHTTP(80))(policy.target)
 		})
 	}

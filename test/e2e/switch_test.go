@@ -124,7 +124,7 @@ func TestSwitchingOffAndOnAgain(t *testing.T) {
 
 func sameData(a, b map[string][]byte) bool { return len(a) > 0 && maps.EqualFunc(a, b, bytes.Equal) }
 
-// present says that the thing is there, or nothing when it is not.
+// present returns a complaint when the thing exists.
 func (c *cluster) present(t *testing.T, what string, get func(context.Context) error) string {
 	t.Helper()
 	switch err := get(context.Background()); {

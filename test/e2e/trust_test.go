@@ -34,7 +34,7 @@ func TestTrustInAPeerBeginsAndEndsWithItsFederation(t *testing.T) {
 	everySidecar := func(what string, condition func(*mesh.View) string) {
 		t.Helper()
 		for revision, sidecar := range sidecars {
-			await(t, sidecar, revision+": "+what, condition)
+			awaitView(t, sidecar, revision+": "+what, condition)
 		}
 	}
 

@@ -7,7 +7,7 @@ import (
 )
 
 // foreignDefinitions are CRDs of projects that are not Istio: of what
-// peers may read, and of what is named alike and they may not.
+// peers may read, and of similar names that they may not read.
 func foreignDefinitions() []*apiextensionsv1.CustomResourceDefinition {
 	return []*apiextensionsv1.CustomResourceDefinition{
 		definition("gateway.networking.k8s.io", "gateways", "Gateway", "v1", "v1beta1"),

@@ -64,7 +64,7 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// proxy is one in front of the API server, and who asks it.
+// proxy is an API proxy in front of the API server, with its caller.
 type proxy struct {
 	*guarded.Proxy
 	account string

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/await"
 	"github.com/deckhouse-mesh/istio/test/guarded"
 )
 
@@ -26,22 +27,18 @@ func TestAPeerMayPassWhileItsResourceExists(t *testing.T) {
 	p := start(t, "sees-resources", guarded.AsRendered)
 	client := p.client(t, true)
 	resources := peerResources(t)
-	await := func(what string, want int) {
+	answered := func(what string, want int) {
 		t.Helper()
-		over := time.Now().Add(deadline)
-		for {
+		await.Holds(t, deadline, what, func() string {
 			code, body, err := p.ask(t.Context(), client, http.MethodGet, "/api/v1/services?limit=1", "", nil)
 			if err == nil && code == want {
-				return
+				return ""
 			}
-			if time.Now().After(over) {
-				t.Fatalf("%s: %d %s (%v), want %d", what, code, body, err, want)
-			}
-			time.Sleep(5 * time.Millisecond) // between looks at the condition
-		}
+			return fmt.Sprintf("%d %s (%v), want %d", code, body, err, want)
+		})
 	}
 	retain(t, resources, true)
-	await("while the resource exists", http.StatusOK)
+	answered("while the resource exists", http.StatusOK)
 	ended := holdWatch(t, p)
 
 	if err := resources.Delete(t.Context(), guarded.PeerName, metav1.DeleteOptions{}); err != nil {
@@ -55,15 +52,15 @@ func TestAPeerMayPassWhileItsResourceExists(t *testing.T) {
 	case <-time.After(deadline):
 		t.Fatal("the watch goes on")
 	}
-	await("while a finalizer keeps the resource", http.StatusUnauthorized)
+	answered("while a finalizer retains the resource", http.StatusUnauthorized)
 
 	retain(t, resources, false)
-	await("when the resource is gone", http.StatusUnauthorized)
+	answered("when the resource is gone", http.StatusUnauthorized)
 	if uid, err := cluster.AddPeer(t.Context()); err != nil || uid == "" {
-		t.Fatalf("create the resource anew: %q, %v", uid, err)
+		t.Fatalf("create the resource again: %q, %v", uid, err)
 	}
 	// The Secret was made for the one before.
-	await("under the same name", http.StatusUnauthorized)
+	answered("under the same name", http.StatusUnauthorized)
 	next := start(t, "sees-resources", guarded.AsRendered)
 	if code, body, err := next.ask(t.Context(), next.client(t, true), http.MethodGet, "/api/v1/services?limit=1", "", nil); err != nil || code != http.StatusOK {
 		t.Errorf("under the new resource: %d %s (%v)", code, body, err)

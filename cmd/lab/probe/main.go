@@ -20,14 +20,14 @@ import (
 
 const usage = `Usage:
   probe call [--interval 10ms] [--timeout 2s] [--for 1m] [--until-eof] URL
-      calls the URL, each time on a new connection, and prints a line whenever the outcome is
-      another: when it was, the answer's status or what went wrong, and the SPIFFE IDs of both sides;
+      calls the URL, each time on a new connection, and prints a line whenever the outcome
+      changes: the time, the answer's status or the error, and the SPIFFE IDs of both sides;
       with --until-eof it ends with its input, too
   probe tls [--alpn istio] [--identity SPIFFE-ID] [--timeout 5s] --server-name NAME ADDRESS
-      opens TLS to host:port as a client whom nobody knows, without a certificate or with one that
-      claims the identity under a root of its own, and prints what the server says
+      opens TLS to host:port as an unknown client, without a certificate or with one that
+      claims the identity under a root of its own, and prints the server's reaction
   probe wait
-      does nothing until it is ended
+      does nothing until a signal ends it
 `
 
 // Exit codes.
@@ -78,7 +78,7 @@ func call(ctx context.Context, args []string) int {
 	}
 	probe.Caller{URL: url, Interval: *interval, Timeout: *timeout}.Run(ctx, func(call probe.Call) {
 		if !print(call) {
-			cancel() // nobody reads any more
+			cancel() // nobody reads the lines any longer
 		}
 	})
 	return exitOK

@@ -17,7 +17,7 @@ const initGroup = "init"
 // locked, since a namespace of control groups is a thread's until the next exec.
 func (l *Layout) Enter(folders []string) error {
 	for _, folder := range folders {
-		if err := Join(folder, os.Getpid()); err != nil {
+		if err := Move(folder, os.Getpid()); err != nil {
 			return err
 		}
 	}
@@ -67,7 +67,7 @@ func (h Hierarchy) mount() error {
 	if err := os.Mkdir(group, 0o755); err != nil {
 		return err
 	}
-	if err := Join(group, os.Getpid()); err != nil {
+	if err := Move(group, os.Getpid()); err != nil {
 		return err
 	}
 	return Delegate(h.Mount)

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 // Tree is the groups of one lab: a folder in every hierarchy, with a folder for each node.
@@ -108,7 +110,7 @@ func evacuate(folder string) error {
 		return err
 	}
 	for _, pid := range processes(folder) {
-		err := Join(beside, pid)
+		err := Move(beside, pid)
 		if err != nil && !errors.Is(err, syscall.ESRCH) {
 			return err
 		}
@@ -130,8 +132,8 @@ func (t *Tree) Try() error {
 	return nil
 }
 
-// Join moves a process, all threads of it, into the group.
-func Join(folder string, pid int) error {
+// Move moves a process, all threads of it, into the group.
+func Move(folder string, pid int) error {
 	if err := os.WriteFile(filepath.Join(folder, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644); err != nil {
 		return fmt.Errorf("move process %d into a control group: %w", pid, err)
 	}
@@ -139,36 +141,30 @@ func Join(folder string, pid int) error {
 }
 
 // Remove the groups of a node, and what runs in them.
-func (t *Tree) Remove(ctx context.Context, node string) error {
-	return RemoveFolders(ctx, t.Folders(node))
-}
+func (t *Tree) Remove(node string) error { return RemoveFolders(t.Folders(node)) }
 
 // RemoveAll removes the groups of the whole lab, and what runs in them.
-func (t *Tree) RemoveAll(ctx context.Context) error {
-	return RemoveFolders(ctx, t.Folders(""))
-}
+func (t *Tree) RemoveAll() error { return RemoveFolders(t.Folders("")) }
 
-// removalPoll is how often groups are looked at whose processes are ending.
-const removalPoll = 20 * time.Millisecond
+// removalTimeout bounds the wait for processes that were killed.
+const removalTimeout = 20 * time.Second
 
 // RemoveFolders removes groups, those within them, and what runs in them.
-func RemoveFolders(ctx context.Context, folders []string) error {
-	poll := time.NewTicker(removalPoll)
-	defer poll.Stop()
-	for {
+func RemoveFolders(folders []string) error {
+	err := await.Until(context.Background(), removalTimeout, func(context.Context) (bool, string, error) {
 		var last error
 		for _, folder := range folders {
 			last = errors.Join(last, remove(folder))
 		}
-		if last == nil {
-			return nil
+		if last != nil {
+			return await.NotYet(last)
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("remove control groups: %w", last)
-		case <-poll.C:
-		}
+		return true, "", nil
+	})
+	if err != nil {
+		return fmt.Errorf("remove control groups: %w", err)
 	}
+	return nil
 }
 
 // remove a group, those within it first. What still runs in it is killed.

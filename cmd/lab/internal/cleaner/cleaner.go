@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/cgroup"
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 	name = "lab-cleaner"
 	// lockName of the file in the state dir that is locked while the lab or its cleaner lives.
 	lockName = "cleaner.lock"
-	// timeout of the removal.
+	// timeout of the wait for an earlier lab's cleaner.
 	timeout = 30 * time.Second
 	// Descriptors that a cleaner gets: the pipe that ends with the lab, and the lock.
 	pipeDescriptor = 3
@@ -80,24 +81,21 @@ func Await(ctx context.Context, stateDir string) error {
 // acquire the lock. It belongs to the open file, which the cleaner inherits: so
 // it is free when both the lab and its cleaner are gone.
 func acquire(ctx context.Context, stateDir string) (*os.File, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
 	file, err := os.OpenFile(filepath.Join(stateDir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the state dir for the cleaner: %w", err)
 	}
-	for {
-		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return file, nil
+	err = await.Until(ctx, timeout, func(context.Context) (bool, string, error) {
+		if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+			return await.NotYet(err)
 		}
-		select {
-		case <-ctx.Done():
-			_ = file.Close()
-			return nil, fmt.Errorf("wait for the cleaner of an earlier lab in %s: %w", stateDir, err)
-		case <-time.After(20 * time.Millisecond):
-		}
+		return true, "", nil
+	})
+	if err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("wait for the cleaner of an earlier lab in %s: %w", stateDir, err)
 	}
+	return file, nil
 }
 
 // Main is the cleaner's process. It returns false, and does nothing, when the
@@ -108,10 +106,7 @@ func Main(args []string) bool {
 	}
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	_, _ = io.Copy(io.Discard, os.NewFile(pipeDescriptor, "lab"))
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	err := cgroup.RemoveFolders(ctx, args[1:])
-	cancel()
-	if err != nil {
+	if err := cgroup.RemoveFolders(args[1:]); err != nil {
 		os.Exit(1)
 	}
 	return true

@@ -25,7 +25,7 @@ import (
 const balancerRetry = 2 * time.Second
 
 // balancer does what a cloud does for Services of type LoadBalancer: it gives
-// them addresses, and leads what is sent there to a node that can take it.
+// them addresses, and routes their traffic to a node that can accept it.
 type balancer struct {
 	cluster  *Cluster
 	services corelisters.ServiceLister
@@ -113,7 +113,7 @@ func (b *balancer) publish(ctx context.Context, service *corev1.Service, address
 	return nil
 }
 
-// route all addresses to nodes that can take what is sent there.
+// route all addresses to nodes that can accept their traffic.
 func (b *balancer) route(assigned map[*corev1.Service]netip.Addr) error {
 	wanted := map[netip.Addr]string{}
 	for service, address := range assigned {

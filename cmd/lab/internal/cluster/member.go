@@ -1,11 +1,9 @@
 package cluster
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -13,9 +11,6 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/plan"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
 )
-
-// groupsTimeout bounds the removal of a node's control groups.
-const groupsTimeout = 10 * time.Second
 
 // member is a node of a cluster, whether it runs or not.
 type member struct {
@@ -73,7 +68,7 @@ func (c *Cluster) start(m *member) error {
 		return c.options.Fabric.Plug(c.options.Plan, m.plan, pid)
 	})
 	if err != nil {
-		return errors.Join(err, c.removeGroups(m))
+		return errors.Join(err, c.options.Groups.Remove(m.plan.Name))
 	}
 	m.set(machine)
 	c.options.Changed()
@@ -92,13 +87,7 @@ func (c *Cluster) stop(m *member) error {
 		machine.Kill()
 		m.forget(machine)
 	}
-	return c.removeGroups(m)
-}
-
-func (c *Cluster) removeGroups(m *member) error {
-	ctx, cancel := context.WithTimeout(context.Background(), groupsTimeout)
-	defer cancel()
-	return c.options.Groups.Remove(ctx, m.plan.Name)
+	return c.options.Groups.Remove(m.plan.Name)
 }
 
 // Stop all nodes, as a power cut would.
@@ -110,7 +99,7 @@ func (c *Cluster) Stop() error {
 	return all.Wait()
 }
 
-// StartNode starts a node that was stopped. What it had in /var is there again.
+// StartNode starts a node that was stopped. Its /var has the former content.
 func (c *Cluster) StartNode(name string) error {
 	m, err := c.member(name)
 	if err != nil {
@@ -137,7 +126,7 @@ func (c *Cluster) member(name string) (*member, error) {
 	return nil, fmt.Errorf("%s has no node %q", c.options.Plan.Name, name)
 }
 
-// isRunning tells whether the node of that name has power.
+// isRunning reports whether the node of that name has power.
 func (c *Cluster) isRunning(name string) bool {
 	m, err := c.member(name)
 	return err == nil && m.running() != nil

@@ -32,7 +32,7 @@ type NodeRequest struct {
 	Run  bool   `json:"run"`
 }
 
-// Lab does what is asked.
+// Lab fulfils the requests.
 type Lab interface {
 	SetLink(ctx context.Context, request LinkRequest) error
 	SetNode(ctx context.Context, request NodeRequest) error

@@ -170,7 +170,7 @@ func TestTheDemonstrationShowsEachPartOfFederation(t *testing.T) {
 	s.sayWhatToTry(gateway)
 	for _, want := range []string{
 		"calls http://web.demo.svc.cluster-b.local/ every 10 ms, each time on a new connection: the name is not known",
-		"ServiceEntry d8-istio/web is there after 0.",
+		"ServiceEntry d8-istio/web exists after 0.",
 		"the first request is answered after 0.", "by Pod web-1 of cluster-b",
 		"the server saw        " + clientIdentity, "the client verified   " + webIdentity,
 		"without a certificate:      rejected by " + webIdentity + ": tls: certificate required",

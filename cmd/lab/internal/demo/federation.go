@@ -19,7 +19,7 @@ import (
 // settled is how long an outcome must last to count.
 const settled = 2 * time.Second
 
-// federation shows a published Service, who may call it, and that trust ends.
+// federation shows a published Service, its callers, and the end of trust.
 func (s *stage) federation(ctx context.Context) error {
 	if err := s.publisher.publishNothing(ctx); err != nil {
 		return err
@@ -68,7 +68,7 @@ func (s *stage) showPublishing(ctx context.Context, calls *calls) (*unstructured
 	if err != nil {
 		return nil, err
 	}
-	s.print("%s: ServiceEntry %s/%s is there after %s", s.consumer.Name, entry.GetNamespace(), entry.GetName(), elapsed(begun))
+	s.print("%s: ServiceEntry %s/%s exists after %s", s.consumer.Name, entry.GetNamespace(), entry.GetName(), elapsed(begun))
 	call, err := calls.await(ctx, begun, "wait for the first answer", probe.Call.Answered)
 	if err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func (c *cluster) identity(account string) string {
 	return fmt.Sprintf("spiffe://%s/ns/%s/sa/%s", c.Domain, namespace, account)
 }
 
-// checkIdentities rejects an answer that did not come from whom it should, or did not go to whom it should.
+// checkIdentities rejects an answer from another server, or to another caller, than expected.
 func checkIdentities(call probe.Call, caller, server string) error {
 	if call.Caller != caller || call.Server != server {
 		return fmt.Errorf("the request was answered, but the server saw %q instead of %s, and the client verified %q instead of %s", call.Caller, caller, call.Server, server)

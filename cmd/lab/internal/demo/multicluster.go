@@ -2,10 +2,10 @@ package demo
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/probe"
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 // multicluster shows a Service whose Pods are in both clusters, and then in one only.
@@ -72,13 +72,12 @@ func (s *stage) showFailover(ctx context.Context, calls *calls) error {
 	return nil
 }
 
-// lastAnswer is when the consumer's own Pods answered for the last time: nothing but
+// lastAnswer is when the consumer's own Pods answered for the last time: only
 // the publisher's answers followed for a while.
 func (s *stage) lastAnswer(ctx context.Context, calls *calls, begun time.Time) (time.Time, error) {
-	deadline := time.Now().Add(timeout)
-	for {
-		last := begun
-		fromPublisher := of(&s.publisher)
+	last := begun
+	fromPublisher := of(&s.publisher)
+	err := await.Until(ctx, timeout, func(context.Context) (bool, string, error) {
 		ended := false
 		for _, call := range calls.since(begun) {
 			ended = fromPublisher(call)
@@ -86,14 +85,7 @@ func (s *stage) lastAnswer(ctx context.Context, calls *calls, begun time.Time) (
 				last = call.Ended
 			}
 		}
-		if ended && time.Since(last) > settled {
-			return last, nil
-		}
-		if time.Now().After(deadline) {
-			return last, fmt.Errorf("requests are still answered by others than %s alone after %s", s.publisher.Name, timeout)
-		}
-		if err := sleep(ctx, settled/10); err != nil {
-			return last, err
-		}
-	}
+		return ended && time.Since(last) > settled, "others than " + s.publisher.Name + " still answer", nil
+	})
+	return last, err
 }

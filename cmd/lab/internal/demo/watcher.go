@@ -7,12 +7,15 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
 )
 
-// watcher waits for ServiceEntries of one hostname, wherever they are.
+// watcher waits for the ServiceEntry of one hostname, wherever it is.
 type watcher struct {
 	clients  *kube.Clients
 	hostname string
@@ -22,78 +25,60 @@ func newWatcher(clients *kube.Clients, hostname string) *watcher {
 	return &watcher{clients: clients, hostname: hostname}
 }
 
-// await waits until a ServiceEntry with the hostname is present, which it
-// returns, or until none is.
-func (w *watcher) await(parent context.Context, present bool) (*unstructured.Unstructured, error) {
-	ctx, cancel := context.WithTimeout(parent, timeout)
+// await waits until a ServiceEntry with the hostname exists, which it returns,
+// or until none does.
+func (w *watcher) await(ctx context.Context, exists bool) (*unstructured.Unstructured, error) {
+	expected := "no ServiceEntry for " + w.hostname
+	if !exists {
+		expected = "still a ServiceEntry for " + w.hostname
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%s after %s; `lab status` says what is wrong", expected, timeout))
 	defer cancel()
-	entry, err := w.until(ctx, present)
+	var entry *unstructured.Unstructured
+	listed := func(store cache.Store) (bool, error) {
+		for _, object := range store.List() {
+			if w.matches(object) {
+				entry, _ = object.(*unstructured.Unstructured)
+			}
+		}
+		return (entry != nil) == exists, nil
+	}
+	changed := func(event watch.Event) (bool, error) {
+		if !w.matches(event.Object) {
+			return false, nil
+		}
+		entry, _ = event.Object.(*unstructured.Unstructured)
+		return (event.Type != watch.Deleted) == exists, nil
+	}
+	_, err := watchtools.UntilWithSync(ctx, w.entries(), &unstructured.Unstructured{}, listed, changed)
 	switch {
-	case err == nil:
-		return entry, nil
-	case parent.Err() != nil:
-		return nil, context.Cause(parent)
-	case ctx.Err() == nil:
-		return nil, err
-	case present:
-		return nil, fmt.Errorf("no ServiceEntry for %s after %s; `lab status` says what is wrong", w.hostname, timeout)
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
+		return nil, fmt.Errorf("watch ServiceEntries: %w", err)
+	case !exists:
+		return nil, nil //nolint:nilnil // that there is none was awaited
 	}
-	return nil, fmt.Errorf("still a ServiceEntry for %s after %s; `lab status` says what is wrong", w.hostname, timeout)
+	return entry, nil
 }
 
-func (w *watcher) until(ctx context.Context, present bool) (*unstructured.Unstructured, error) {
-	for {
-		list, err := w.clients.Dynamic.Resource(kube.ServiceEntries).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return nil, fmt.Errorf("list ServiceEntries: %w", err)
-		}
-		found := map[string]*unstructured.Unstructured{}
-		for i := range list.Items {
-			w.note(found, &list.Items[i], false)
-		}
-		if entry, done := judge(found, present); done {
-			return entry, nil
-		}
-		entry, done, err := w.follow(ctx, list.GetResourceVersion(), found, present)
-		if err != nil || done {
-			return entry, err
-		}
-	}
+func (w *watcher) entries() cache.ListerWatcher {
+	entries := w.clients.Dynamic.Resource(kube.ServiceEntries)
+	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			return entries.List(ctx, options)
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			return entries.Watch(ctx, options)
+		},
+	}, w.clients.Dynamic)
 }
 
-// follow watches on from a list until the hostname is there, or gone, or the watch ends.
-func (w *watcher) follow(ctx context.Context, version string, found map[string]*unstructured.Unstructured, present bool) (*unstructured.Unstructured, bool, error) {
-	events, err := w.clients.Dynamic.Resource(kube.ServiceEntries).Watch(ctx, metav1.ListOptions{ResourceVersion: version})
-	if err != nil {
-		return nil, false, fmt.Errorf("watch ServiceEntries: %w", err)
+func (w *watcher) matches(object any) bool {
+	entry, ok := object.(*unstructured.Unstructured)
+	if !ok {
+		return false
 	}
-	defer events.Stop()
-	for event := range events.ResultChan() {
-		entry, ok := event.Object.(*unstructured.Unstructured)
-		if !ok || event.Type == watch.Error {
-			break // too old, most likely: list again
-		}
-		w.note(found, entry, event.Type == watch.Deleted)
-		if entry, done := judge(found, present); done {
-			return entry, true, nil
-		}
-	}
-	return nil, false, ctx.Err()
-}
-
-func (w *watcher) note(found map[string]*unstructured.Unstructured, entry *unstructured.Unstructured, deleted bool) {
-	key := entry.GetNamespace() + "/" + entry.GetName()
 	hosts, _, _ := unstructured.NestedStringSlice(entry.Object, "spec", "hosts")
-	if deleted || !slices.Contains(hosts, w.hostname) {
-		delete(found, key)
-		return
-	}
-	found[key] = entry
-}
-
-func judge(found map[string]*unstructured.Unstructured, present bool) (*unstructured.Unstructured, bool) {
-	for _, entry := range found {
-		return entry, present
-	}
-	return nil, !present
+	return slices.Contains(hosts, w.hostname)
 }

@@ -1,6 +1,6 @@
 // Package fabric is the network between the clusters of a lab: a network
 // namespace without a way out, with a bridge for each cluster and routes
-// between them, the DNS of public names, and what stands at an address of its
+// between them, the DNS of public names, and servers at an address of its
 // own (the image registry, servers of tests).
 package fabric
 

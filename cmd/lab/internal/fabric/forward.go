@@ -13,7 +13,7 @@ import (
 // dialTimeout of a forwarded connection.
 const dialTimeout = 10 * time.Second
 
-// forwardAttempts bounds how often a port is chosen anew that the fabric has not free.
+// forwardAttempts bounds how often another port is chosen when one is in use in the fabric.
 const forwardAttempts = 20
 
 // Forward opens a port on 127.0.0.1, the same in the fabric and outside, and

@@ -79,7 +79,7 @@ func serveStreams(listener net.Listener, names map[string]netip.Addr) {
 	}
 }
 
-// serveStream answers on a TCP connection, where two bytes before each message tell its length.
+// serveStream answers on a TCP connection, where two bytes before each message are its length.
 func serveStream(connection net.Conn, names map[string]netip.Addr) {
 	defer func() { _ = connection.Close() }()
 	for {
@@ -103,7 +103,7 @@ func serveStream(connection net.Conn, names map[string]netip.Addr) {
 }
 
 // answer a question: with the address of a public name, with nothing when
-// another kind of record is asked of it, and that the name does not exist for all else.
+// another kind of record is requested, and that the name does not exist otherwise.
 func answer(packet []byte, names map[string]netip.Addr) ([]byte, error) {
 	var parser dnsmessage.Parser
 	header, err := parser.Start(packet)
@@ -152,7 +152,7 @@ func lookUp(name string, names map[string]netip.Addr) (netip.Addr, bool) {
 	}
 }
 
-// ResolvConf is the resolv.conf of whoever asks the server at that address.
+// ResolvConf is a resolv.conf that names the server at that address.
 func ResolvConf(server netip.Addr) string {
 	return fmt.Sprintf("nameserver %s\noptions timeout:2 attempts:2\n", server)
 }

@@ -105,7 +105,7 @@ func (f *Fabric) route(to netip.Prefix, via netip.Addr) error {
 	return f.links.RouteReplace(&netlink.Route{Dst: networkOf(to), Gw: via.AsSlice()})
 }
 
-// RouteAddress leads what is sent to a LoadBalancer's address to a node.
+// RouteAddress routes the traffic of a LoadBalancer's address to a node.
 func (f *Fabric) RouteAddress(address, node netip.Addr) error {
 	if err := f.route(netip.PrefixFrom(address, 32), node); err != nil {
 		return fmt.Errorf("route %s via %s: %w", address, node, err)

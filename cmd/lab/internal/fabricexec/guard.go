@@ -1,7 +1,6 @@
 package fabricexec
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
@@ -22,7 +22,7 @@ const (
 	grace = 5 * time.Second
 	// failed is the exit code of a guard that could not start the command.
 	failed = 125
-	// killPoll is how often it is looked for what is left of a command.
+	// killPoll is how often the remaining processes of a command are looked for.
 	killPoll = 10 * time.Millisecond
 )
 
@@ -65,7 +65,7 @@ func start(dir, network string, command []string) (pid int, err error) {
 		}
 		started <- err
 		if err == nil {
-			select {} // the command is told of the end of the thread that started it
+			select {} // the end of the thread that started the command would end the command
 		}
 	}()
 	err = <-started
@@ -178,24 +178,14 @@ func reap(command int) (code int) {
 
 // descendants of a process, as /proc shows them now.
 func descendants(root int) []int {
-	files, err := filepath.Glob("/proc/[0-9]*/stat")
+	processes, err := procfs.AllProcs()
 	if err != nil {
 		return nil
 	}
 	children := map[int][]int{}
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			continue // ended meanwhile
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		// The state and the parent follow the command, which is in parentheses and may hold anything.
-		fields := bytes.Fields(content[bytes.LastIndexByte(content, ')')+1:])
-		if err != nil || len(fields) < 2 {
-			continue
-		}
-		if parent, err := strconv.Atoi(string(fields[1])); err == nil {
-			children[parent] = append(children[parent], pid)
+	for _, process := range processes {
+		if stat, err := process.Stat(); err == nil { // else it has ended meanwhile
+			children[stat.PPID] = append(children[stat.PPID], process.PID)
 		}
 	}
 	var all []int

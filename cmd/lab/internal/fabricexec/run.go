@@ -55,7 +55,7 @@ func Run(dir string, command []string) (int, error) {
 	if lab.Fabric == nil || holder == 0 {
 		return 0, fmt.Errorf("no lab with a fabric is running in %s: start one with `lab up`", dir)
 	}
-	// The thread that starts the guard is the one whose end it is told of.
+	// The guard gets a signal when the thread that started it ends.
 	runtime.LockOSThread()
 	guard := exec.Command("/proc/self/exe", append([]string{dir, lab.Fabric.Network, strconv.Itoa(holder)}, command...)...)
 	guard.Args[0] = guardName

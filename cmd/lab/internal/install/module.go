@@ -51,7 +51,7 @@ func (c *Cluster) Module(ctx context.Context, note Note) error {
 	return nil
 }
 
-// AwaitModule waits until the module's webhooks are there, which are rendered last,
+// AwaitModule waits until the module's webhooks exist, which are rendered last,
 // and all of its Pods are ready.
 func (c *Cluster) AwaitModule(ctx context.Context, note Note) error {
 	return await.Until(ctx, stepTimeout, func(ctx context.Context) (bool, string, error) {

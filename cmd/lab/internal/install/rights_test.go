@@ -57,14 +57,14 @@ func TestTheOperatorsRightsSuffice(t *testing.T) {
 	}
 
 	t.Run("the release is deployed", func(t *testing.T) {
-		await(t, operator, func(ctx context.Context) (bool, string, error) {
+		eventually(t, operator, func(ctx context.Context) (bool, string, error) {
 			releases, err := releases(ctx, server.clients.Typed)
 			return len(releases) > 0, "no release is deployed", err
 		})
 	})
 	t.Run("webhooks follow a ready istiod", func(t *testing.T) {
 		pretendReady(t, server.clients.Typed)
-		await(t, operator, func(ctx context.Context) (bool, string, error) {
+		eventually(t, operator, func(ctx context.Context) (bool, string, error) {
 			_, err := server.clients.Typed.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, defaultWebhook, metav1.GetOptions{})
 			if apierrors.IsNotFound(err) {
 				return await.NotYet(err)
@@ -80,7 +80,7 @@ func TestTheOperatorsRightsSuffice(t *testing.T) {
 		if err := cluster.AddPeer(t.Context(), Multicluster, peer); err != nil {
 			t.Fatal(err)
 		}
-		await(t, operator, func(ctx context.Context) (bool, string, error) {
+		eventually(t, operator, func(ctx context.Context) (bool, string, error) {
 			for _, resource := range []Kind{Federation, Multicluster} {
 				_, gvr := resource.resource()
 				object, err := server.clients.Dynamic.Resource(gvr).Get(ctx, peer.Name, metav1.GetOptions{})
@@ -99,7 +99,7 @@ func TestTheOperatorsRightsSuffice(t *testing.T) {
 		if err := server.clients.Apply(t.Context(), kube.ModuleConfigs, wrong); err != nil {
 			t.Fatal(err)
 		}
-		await(t, operator, func(ctx context.Context) (bool, string, error) {
+		eventually(t, operator, func(ctx context.Context) (bool, string, error) {
 			message, err := cluster.moduleMessage(ctx)
 			return strings.HasPrefix(message, rejectedPrefix), message, err
 		})
@@ -109,7 +109,7 @@ func TestTheOperatorsRightsSuffice(t *testing.T) {
 		if err := server.clients.Apply(t.Context(), kube.ModuleConfigs, off); err != nil {
 			t.Fatal(err)
 		}
-		await(t, operator, func(ctx context.Context) (bool, string, error) {
+		eventually(t, operator, func(ctx context.Context) (bool, string, error) {
 			releases, err := releases(ctx, server.clients.Typed)
 			return len(releases) == 0, fmt.Sprint(releases), err
 		})
@@ -319,7 +319,7 @@ func freePort(t *testing.T) int {
 
 func (p *process) awaitReady(t *testing.T) {
 	t.Helper()
-	await(t, p, func(ctx context.Context) (bool, string, error) {
+	eventually(t, p, func(ctx context.Context) (bool, string, error) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/readyz", nil)
 		if err != nil {
 			return false, "", err
@@ -335,7 +335,7 @@ func (p *process) awaitReady(t *testing.T) {
 
 func (p *process) awaitLog(t *testing.T, text string) {
 	t.Helper()
-	await(t, p, func(context.Context) (bool, string, error) {
+	eventually(t, p, func(context.Context) (bool, string, error) {
 		content, err := os.ReadFile(p.log)
 		return bytes.Contains(content, []byte(text)), "the log has no " + text, err
 	})
@@ -360,7 +360,7 @@ func (p *process) tail() string {
 	return string(content[max(0, len(content)-8000):])
 }
 
-func await(t *testing.T, operator *process, condition func(context.Context) (bool, string, error)) {
+func eventually(t *testing.T, operator *process, condition func(context.Context) (bool, string, error)) {
 	t.Helper()
 	err := await.Until(t.Context(), 3*time.Minute, func(ctx context.Context) (bool, string, error) {
 		select {

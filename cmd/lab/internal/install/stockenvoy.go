@@ -19,12 +19,12 @@ var stockEnvoy []byte
 
 var envoyFilters = schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1alpha3", Resource: "envoyfilters"}
 
-// adaptationPoll is how soon what a stock Envoy needs is applied again when it is gone.
+// adaptationPoll is how soon the EnvoyFilter is applied again when it is deleted.
 const adaptationPoll = time.Second
 
-// KeepAdapted applies what a stock Envoy needs whenever it is gone, until the
-// context ends: it goes with the module's namespace when somebody switches the
-// module off, and proxies must work when the module is on again.
+// KeepAdapted applies what a stock Envoy needs whenever it is deleted, until the
+// context ends: it is deleted with the module's namespace when somebody switches
+// the module off, and proxies must work when the module is on again.
 func (c *Cluster) KeepAdapted(ctx context.Context) {
 	objects, err := kube.Manifests(stockEnvoy)
 	if err != nil || !c.StockEnvoy {
@@ -44,7 +44,7 @@ func (c *Cluster) KeepAdapted(ctx context.Context) {
 }
 
 // adaptToStockEnvoy applies what a stock Envoy needs, once the module's namespace
-// and Istio's CRDs are there. While an istiod starts, its webhook rejects everything.
+// and Istio's CRDs exist. While an istiod starts, its webhook rejects everything.
 func (c *Cluster) adaptToStockEnvoy(ctx context.Context, note Note) error {
 	objects, err := kube.Manifests(stockEnvoy)
 	if err != nil {

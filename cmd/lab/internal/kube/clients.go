@@ -10,11 +10,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
 const (
@@ -63,22 +64,18 @@ func New(kubeconfig string) (*Clients, error) {
 	return &Clients{Config: config, Typed: typed, Dynamic: dyn}, nil
 }
 
-// Apply makes the object what is given, by server-side apply. It waits for the
+// Apply applies the object, by server-side apply. It waits for the
 // resource's API when its CustomResourceDefinition has just been created.
 func (c *Clients) Apply(ctx context.Context, resource schema.GroupVersionResource, object map[string]any) error {
 	u := &unstructured.Unstructured{Object: object}
 	options := metav1.ApplyOptions{FieldManager: fieldManager, Force: true}
-	var last error
-	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, discoveryTimeout, true, func(ctx context.Context) (bool, error) {
-		_, last = c.Dynamic.Resource(resource).Namespace(u.GetNamespace()).Apply(ctx, u.GetName(), u, options)
-		if apierrors.IsNotFound(last) {
-			return false, nil
+	err := await.Until(ctx, discoveryTimeout, func(ctx context.Context) (bool, string, error) {
+		_, err := c.Dynamic.Resource(resource).Namespace(u.GetNamespace()).Apply(ctx, u.GetName(), u, options)
+		if apierrors.IsNotFound(err) {
+			return await.NotYet(err)
 		}
-		return true, last
+		return true, "", err
 	})
-	if err != nil && last != nil {
-		err = last
-	}
 	if err != nil {
 		return fmt.Errorf("apply %s %s: %w", u.GetKind(), u.GetName(), err)
 	}

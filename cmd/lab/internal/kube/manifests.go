@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -14,9 +13,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/restmapper"
+
+	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
-// decodeBuffer is how much of a document the decoder looks at to tell YAML from JSON.
+// decodeBuffer is how much of a document the decoder reads to distinguish YAML from JSON.
 const decodeBuffer = 4096
 
 // Manifests reads the objects of a YAML file with several documents.
@@ -55,21 +56,17 @@ func (c *Clients) ApplyAll(ctx context.Context, objects []map[string]any) error 
 	return nil
 }
 
-func resourceOf(ctx context.Context, mapper *restmapper.DeferredDiscoveryRESTMapper, kind schema.GroupVersionKind) (schema.GroupVersionResource, error) {
-	deadline := time.Now().Add(discoveryTimeout)
-	for {
+func resourceOf(ctx context.Context, mapper *restmapper.DeferredDiscoveryRESTMapper, kind schema.GroupVersionKind) (resource schema.GroupVersionResource, err error) {
+	err = await.Until(ctx, discoveryTimeout, func(context.Context) (bool, string, error) {
 		mapping, err := mapper.RESTMapping(kind.GroupKind(), kind.Version)
+		if meta.IsNoMatchError(err) {
+			mapper.Reset()
+			return await.NotYet(err)
+		}
 		if err == nil {
-			return mapping.Resource, nil
+			resource = mapping.Resource
 		}
-		if !meta.IsNoMatchError(err) || time.Now().After(deadline) {
-			return schema.GroupVersionResource{}, err
-		}
-		mapper.Reset()
-		select {
-		case <-ctx.Done():
-			return schema.GroupVersionResource{}, ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
+		return true, "", err
+	})
+	return resource, err
 }

@@ -136,5 +136,5 @@ func openPath(path string) (*os.File, error) {
 	return file, nil
 }
 
-// magicLink leads to what is open, even where its path has been mounted over.
+// magicLink leads to the open file, even where its path has been mounted over.
 func magicLink(file *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", file.Fd()) }

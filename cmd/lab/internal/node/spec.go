@@ -2,7 +2,7 @@
 // first process dies with the lab, and with it every process, mount and
 // interface of the node.
 //
-// A node has the file system of the person's machine, but for what differs from
+// A node has the file system of the person's machine, except for what differs from
 // machine to machine: /var is a folder of the node's own that outlives a power
 // cut, /run and /tmp are empty when it starts, and what is written to /etc stays
 // in memory. So programs have their usual places, and nothing that they write
@@ -35,7 +35,7 @@ type Spec struct {
 	Files map[string]string `json:"files"`
 	// Rules of nftables.
 	Rules string `json:"rules"`
-	// Programs to run, each started anew whenever it ends.
+	// Programs to run, each started again whenever it ends.
 	Programs []Program `json:"programs"`
 	// Groups are the machine's control groups, Folders the node's in each hierarchy.
 	Groups  *cgroup.Layout `json:"groups"`

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// startPoll is how often it is tried whether what a program needs is there.
+	// startPoll is how often a program's dependency is tried.
 	startPoll = 50 * time.Millisecond
 	// firstPause before a program that has ended is started again; it doubles up to longestPause
 	// and is forgotten when the program has run for steadyAfter.

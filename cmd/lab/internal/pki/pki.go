@@ -1,6 +1,6 @@
 // Package pki makes the certificates of a lab: one authority per cluster for
 // its control plane, and one for what clusters show each other. Keys are ECDSA
-// P-256, made anew for every lab and never reused.
+// P-256, made for every lab and never reused.
 package pki
 
 import (

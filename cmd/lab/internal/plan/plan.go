@@ -1,4 +1,4 @@
-// Package plan decides what a lab consists of before anything of it exists:
+// Package plan decides everything about a lab before it starts:
 // its clusters, their domains, their nodes and the ranges of their networks.
 package plan
 
@@ -41,14 +41,14 @@ type Options struct {
 	Network Network
 }
 
-// Lab is what is settled about a lab.
+// Lab is the plan of a lab.
 type Lab struct {
 	Mode     Mode
 	Network  Network
 	Clusters []Cluster
 }
 
-// Cluster is what is settled about a cluster.
+// Cluster is the plan of a cluster.
 type Cluster struct {
 	// Number counts from 1.
 	Number int
@@ -70,7 +70,7 @@ type Cluster struct {
 	Nodes      []Node
 }
 
-// Node is what is settled about a node.
+// Node is the plan of a node.
 type Node struct {
 	// Number counts from 1 in its cluster; the first has the control plane.
 	Number  int

@@ -48,13 +48,3 @@ func TestAMachineWithoutRoomIsNamed(t *testing.T) {
 		t.Errorf("findings %+v", findings)
 	}
 }
-
-func TestAvailableMemoryIsRead(t *testing.T) {
-	got, err := parseAvailable(strings.NewReader("MemTotal:       24689052 kB\nMemFree:  1 kB\nMemAvailable:   23068672 kB\n"))
-	if err != nil || got != 23068672<<10 {
-		t.Errorf("%d, %v", got, err)
-	}
-	if _, err := parseAvailable(strings.NewReader("MemTotal: 1 kB\n")); err == nil {
-		t.Error("no error where the line is missing")
-	}
-}

@@ -1,13 +1,11 @@
 package preflight
 
 import (
-	"bufio"
+	"errors"
 	"fmt"
-	"io"
-	"os"
-	"strconv"
-	"strings"
 	"syscall"
+
+	"github.com/prometheus/procfs"
 )
 
 // What a lab takes, measured with the module, a mesh and some Pods; below that
@@ -45,25 +43,15 @@ func checkRoom(needs Needs) []Finding {
 
 func inMebibytes(bytes int64) string { return fmt.Sprintf("%d MiB", bytes/mebibyte) }
 
+// availableMemory is what programs can have without swapping.
 func availableMemory() (int64, error) {
-	file, err := os.Open("/proc/meminfo")
+	proc, err := procfs.NewDefaultFS()
 	if err != nil {
 		return 0, err
 	}
-	defer func() { _ = file.Close() }()
-	return parseAvailable(file)
-}
-
-// parseAvailable reads the line MemAvailable of /proc/meminfo, in KiB.
-func parseAvailable(meminfo io.Reader) (int64, error) {
-	lines := bufio.NewScanner(meminfo)
-	for lines.Scan() {
-		text, found := strings.CutPrefix(lines.Text(), "MemAvailable:")
-		if !found {
-			continue
-		}
-		kibibytes, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(text), " kB"), 10, 64)
-		return kibibytes << 10, err
+	memory, err := proc.Meminfo()
+	if err != nil || memory.MemAvailableBytes == nil {
+		return 0, errors.Join(err, errors.New("MemAvailable is missing"))
 	}
-	return 0, io.ErrUnexpectedEOF
+	return int64(*memory.MemAvailableBytes), nil
 }

@@ -1,4 +1,4 @@
-// Package progress tells a person what a lab is doing: one line a step with
+// Package progress reports to a person what a lab is doing: one line a step with
 // the time it took, and what a step that takes long is waiting for.
 package progress
 

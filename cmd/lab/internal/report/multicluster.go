@@ -2,11 +2,9 @@ package report
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -16,13 +14,8 @@ import (
 
 // Multicluster is what the cluster reports of one peer in the same mesh.
 type Multicluster struct {
-	Name        string `json:"name"`
-	Ready       string `json:"ready"`
-	Reason      string `json:"reason"`
-	Message     string `json:"message"`
+	Peer
 	NetworkName string `json:"networkName,omitempty"`
-	// LastContact is when the peer's public metadata was last fetched, empty for never.
-	LastContact string `json:"lastContact,omitempty"`
 }
 
 // askMulticlusters asks the API server about the clusters of the same mesh, and every istiod whether it has read them.
@@ -44,7 +37,7 @@ func (c *Cluster) askMulticlusters(ctx context.Context, clients *kube.Clients) [
 	for i := range list.Items {
 		multicluster := newMulticluster(&list.Items[i])
 		c.Multiclusters = append(c.Multiclusters, multicluster)
-		checks = append(checks, c.multiclusterCheck(multicluster))
+		checks = append(checks, c.peerCheck(multicluster.Peer, multicluster.Name+" is part of the mesh", "istiomulticluster"))
 		for _, revision := range slices.Sorted(maps.Keys(istiods)) {
 			status, err := remoteCluster(ctx, client, istiods[revision], multicluster.Name)
 			checks = append(checks, readCheck(revision, multicluster.Name, status, err))
@@ -54,29 +47,9 @@ func (c *Cluster) askMulticlusters(ctx context.Context, clients *kube.Clients) [
 }
 
 func newMulticluster(resource *unstructured.Unstructured) Multicluster {
-	condition, _ := kube.Condition(resource, "Ready")
-	multicluster := Multicluster{
-		Name: resource.GetName(), Ready: "Unknown",
-		Reason: kube.String(condition, "reason"), Message: kube.String(condition, "message"),
-	}
-	if status := kube.String(condition, "status"); status != "" {
-		multicluster.Ready = status
-	}
+	multicluster := Multicluster{Peer: newPeer(resource)}
 	multicluster.NetworkName, _, _ = unstructured.NestedString(resource.Object, "status", "metadataCache", "private", "networkName")
-	multicluster.LastContact, _, _ = unstructured.NestedString(resource.Object, "status", "metadataCache", "publicLastFetchTimestamp")
 	return multicluster
-}
-
-func (c *Cluster) multiclusterCheck(multicluster Multicluster) Check {
-	check := Check{Name: multicluster.Name + " is part of the mesh", OK: multicluster.Ready == "True"}
-	if !check.OK {
-		check.Message = strings.Trim(multicluster.Reason+": "+multicluster.Message, ": ")
-		if check.Message == "" {
-			check.Message = "the module has not looked at it yet"
-		}
-		check.Hint = fmt.Sprintf("kubectl --kubeconfig %s describe istiomulticluster %s", c.Kubeconfig, multicluster.Name)
-	}
-	return check
 }
 
 // readCheck tells whether istiod has read the remote cluster; status and err are what it said.

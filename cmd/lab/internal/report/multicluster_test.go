@@ -31,7 +31,7 @@ func TestMulticlusterChecks(t *testing.T) {
 			resource.SetName("cluster-b")
 			cluster := Cluster{Kubeconfig: "/lab/kubeconfig"}
 			seen := newMulticluster(resource)
-			check := cluster.multiclusterCheck(seen)
+			check := cluster.peerCheck(seen.Peer, "it is part of the mesh", "istiomulticluster")
 			if check.OK != test.ok || check.Message != test.message {
 				t.Fatalf("check %+v", check)
 			}

@@ -31,7 +31,7 @@ type Node struct {
 	Logs    string `json:"logs"`
 }
 
-// cutCheck tells which links of a cluster are cut.
+// cutCheck reports which links of a cluster are cut.
 func cutCheck(cluster string, fabric *state.Fabric) []Check {
 	if fabric == nil {
 		return nil
@@ -103,7 +103,7 @@ func newNode(described state.Node, known *corev1.Node) Node {
 	return node
 }
 
-// podsCheck tells which Pods are not as they should be, and why.
+// podsCheck reports which Pods are not ready, and why.
 func podsCheck(ctx context.Context, clients *kube.Clients, kubeconfig string) Check {
 	check := Check{Name: "every Pod is ready", OK: true}
 	pods, err := clients.Typed.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
@@ -128,7 +128,7 @@ func podsCheck(ctx context.Context, clients *kube.Clients, kubeconfig string) Ch
 }
 
 // reachIstiods opens ways to istiods' debug ports, by revision, until the context
-// ends. istiod answers without asking who calls only what is local to its Pod.
+// ends. istiod answers callers without credentials only from within its Pod.
 func reachIstiods(ctx context.Context, clients *kube.Clients) (map[string]string, error) {
 	pods, err := clients.Typed.CoreV1().Pods("d8-istio").List(ctx, metav1.ListOptions{LabelSelector: istiodSelector})
 	if err != nil {

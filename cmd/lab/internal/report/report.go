@@ -1,4 +1,4 @@
-// Package report says how a lab is: what runs, what the clusters know of each
+// Package report describes the state of a lab: what runs, what the clusters know of each
 // other, and, for everything that is not as expected, what to look at.
 package report
 
@@ -43,16 +43,11 @@ type Cluster struct {
 	Checks        []Check        `json:"checks"`
 }
 
-// Federation is what the cluster reports of one peer.
+// Federation is what the cluster reports of one peer of another domain.
 type Federation struct {
-	Name             string `json:"name"`
-	Ready            string `json:"ready"`
-	Reason           string `json:"reason"`
-	Message          string `json:"message"`
-	ImportedServices int64  `json:"importedServices"`
-	RejectedServices int    `json:"rejectedServices"`
-	// LastContact is when the peer's public metadata was last fetched, empty for never.
-	LastContact string `json:"lastContact,omitempty"`
+	Peer
+	ImportedServices int64 `json:"importedServices"`
+	RejectedServices int   `json:"rejectedServices"`
 }
 
 // Check is one expectation.
@@ -134,7 +129,7 @@ func (c *Cluster) ask(ctx context.Context, described state.Cluster, module bool)
 	for i := range federations.Items {
 		federation := newFederation(&federations.Items[i])
 		c.Federations = append(c.Federations, federation)
-		checks = append(checks, c.federationCheck(federation))
+		checks = append(checks, c.peerCheck(federation.Peer, "the federation with "+federation.Name+" works", "istiofederation"))
 	}
 	return append(checks, c.askMulticlusters(ctx, clients)...)
 }
@@ -152,29 +147,9 @@ func settingsCheck(config *unstructured.Unstructured) Check {
 }
 
 func newFederation(resource *unstructured.Unstructured) Federation {
-	condition, _ := kube.Condition(resource, "Ready")
-	federation := Federation{
-		Name: resource.GetName(), Ready: "Unknown",
-		Reason: kube.String(condition, "reason"), Message: kube.String(condition, "message"),
-	}
-	if status := kube.String(condition, "status"); status != "" {
-		federation.Ready = status
-	}
+	federation := Federation{Peer: newPeer(resource)}
 	federation.ImportedServices, _, _ = unstructured.NestedInt64(resource.Object, "status", "importedServices")
 	rejected, _, _ := unstructured.NestedSlice(resource.Object, "status", "rejectedServices")
 	federation.RejectedServices = len(rejected)
-	federation.LastContact, _, _ = unstructured.NestedString(resource.Object, "status", "metadataCache", "publicLastFetchTimestamp")
 	return federation
-}
-
-func (c *Cluster) federationCheck(federation Federation) Check {
-	check := Check{Name: "the federation with " + federation.Name + " works", OK: federation.Ready == "True"}
-	if !check.OK {
-		check.Message = strings.Trim(federation.Reason+": "+federation.Message, ": ")
-		if check.Message == "" {
-			check.Message = "the module has not looked at it yet"
-		}
-		check.Hint = fmt.Sprintf("kubectl --kubeconfig %s describe istiofederation %s", c.Kubeconfig, federation.Name)
-	}
-	return check
 }

@@ -59,7 +59,7 @@ func TestFederationChecks(t *testing.T) {
 			resource := &unstructured.Unstructured{Object: test.object}
 			resource.SetName("cluster-b")
 			cluster := Cluster{Kubeconfig: "/lab/kubeconfig"}
-			check := cluster.federationCheck(newFederation(resource))
+			check := cluster.peerCheck(newFederation(resource).Peer, "the federation works", "istiofederation")
 			if check.OK != test.ok || check.Message != test.message {
 				t.Fatalf("check %+v", check)
 			}

@@ -24,7 +24,7 @@ func (e *HeldError) Error() string {
 
 // Lock makes this process the owner of the state dir for as long as it lives.
 // The lock is a POSIX record lock: the kernel drops it when the process ends,
-// however it ends, and names its holder to whoever asks.
+// however it ends, and names its holder.
 type Lock struct {
 	file *os.File
 	dir  string

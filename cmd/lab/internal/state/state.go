@@ -27,7 +27,7 @@ type Lab struct {
 	Clusters []Cluster `json:"clusters"`
 	// WithoutModule says that the clusters have no module, and are not joined.
 	WithoutModule bool `json:"withoutModule,omitempty"`
-	// Fabric is where the network between the clusters is; absent until it is there.
+	// Fabric is where the network between the clusters is; absent until it exists.
 	Fabric *Fabric `json:"fabric,omitempty"`
 }
 

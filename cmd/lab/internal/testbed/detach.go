@@ -64,7 +64,7 @@ func Detach(ctx context.Context, stateDir string, args []string, out io.Writer) 
 	return fmt.Errorf("the lab did not start; its log is %s", logFile)
 }
 
-// relay copies the progress and tells whether the lab became ready.
+// relay copies the progress and reports whether the lab became ready.
 func relay(progress io.Reader, out io.Writer) bool {
 	lines := bufio.NewScanner(progress)
 	for lines.Scan() {
@@ -87,7 +87,7 @@ func OpenBackground() *Background {
 	return &Background{pipe: os.NewFile(readyFD, "progress")}
 }
 
-// Write passes progress on, as long as somebody looks; that nobody does is no error.
+// Write passes progress on, as long as somebody reads it; that nobody does is no error.
 func (b *Background) Write(text []byte) (int, error) {
 	_ = b.pipe.SetWriteDeadline(time.Now().Add(time.Second))
 	_, _ = b.pipe.Write(text)

@@ -33,9 +33,7 @@ func Down(ctx context.Context, dir string) (int, error) {
 			return 0, err
 		}
 	}
-	cleanup, cancel := context.WithTimeout(ctx, killedTimeout)
-	defer cancel()
-	if err := process.KillLeftovers(cleanup, dir); err != nil {
+	if err := process.KillLeftovers(ctx, dir, killedTimeout); err != nil {
 		return 0, err
 	}
 	// A lab that was killed could not do it itself.

@@ -77,7 +77,7 @@ func kinds(modes []plan.Mode) []install.Kind {
 // installOperator in a cluster, and learns the UUID that the cluster gets by that.
 func (l *Lab) installOperator(ctx context.Context, m *member) error {
 	err := l.options.Reporter.Step(m.Plan().Name, "operator ready", "", func(note func(string)) error {
-		return m.install.Operator(ctx, install.Note(patient(note)))
+		return m.install.Operator(ctx, install.Note(seldom(note)))
 	})
 	if err != nil {
 		return err
@@ -97,7 +97,7 @@ func (l *Lab) installOperator(ctx context.Context, m *member) error {
 // installModule in a cluster whose operator works.
 func (l *Lab) installModule(ctx context.Context, m *member) error {
 	return l.options.Reporter.Step(m.Plan().Name, "module ready", "", func(note func(string)) error {
-		return m.install.Module(ctx, install.Note(patient(note)))
+		return m.install.Module(ctx, install.Note(seldom(note)))
 	})
 }
 
@@ -124,7 +124,7 @@ func (l *Lab) addPeers(ctx context.Context) error {
 	return l.forEachPeer(ctx, func(ctx context.Context, m, peer *member, kind install.Kind) error {
 		done := map[install.Kind]string{install.Federation: "federated with ", install.Multicluster: "in one mesh with "}[kind]
 		return l.options.Reporter.Step(m.Plan().Name, done+peer.Plan().Name, "", func(note func(string)) error {
-			return m.install.AwaitPeer(ctx, kind, peer.Plan().Name, install.Note(patient(note)))
+			return m.install.AwaitPeer(ctx, kind, peer.Plan().Name, install.Note(seldom(note)))
 		})
 	})
 }

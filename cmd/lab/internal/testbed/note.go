@@ -9,8 +9,8 @@ const (
 	pause = 10 * time.Second
 )
 
-// patient passes on what a step waits for once it has waited for a while, and then not all the time.
-func patient(note func(string)) func(string) {
+// seldom passes on what a step waits for once it has waited for a while, and then not all the time.
+func seldom(note func(string)) func(string) {
 	next := time.Now().Add(silence)
 	return func(waiting string) {
 		if now := time.Now(); now.After(next) {

@@ -181,7 +181,7 @@ func (l *Lab) startClusters(ctx context.Context) error {
 	if err := all.Wait(); err != nil || l.options.Module == nil {
 		return err
 	}
-	// The definitions that peers need are there when the operator is: the module's own Pods may take their time.
+	// The operator installs the definitions that peers need; the module's own Pods need not be ready.
 	all, starting = errgroup.WithContext(ctx)
 	for _, m := range l.members {
 		all.Go(func() error {
@@ -228,7 +228,7 @@ func (l *Lab) installAddons(ctx context.Context, m *member, certificate pki.Pair
 			return err
 		}
 		for _, deployment := range addons.Deployments {
-			err := rollout.AwaitDeployment(ctx, m.Clients().Typed, deployment[0], deployment[1], addonsTimeout, patient(note))
+			err := rollout.AwaitDeployment(ctx, m.Clients().Typed, deployment[0], deployment[1], addonsTimeout, seldom(note))
 			if err != nil {
 				return err
 			}
@@ -261,14 +261,9 @@ func (l *Lab) stop() error {
 	if l.fabric != nil {
 		err = errors.Join(err, l.fabric.Close())
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-	defer cancel()
 	_ = os.Remove(filepath.Join(l.options.StateDir, state.FileName))
-	return errors.Join(err, l.groups.RemoveAll(ctx), removeNodesData(l.options.StateDir))
+	return errors.Join(err, l.groups.RemoveAll(), removeNodesData(l.options.StateDir))
 }
-
-// stopTimeout bounds the wait for what was killed.
-const stopTimeout = 20 * time.Second
 
 // PublicCA is the PEM file of the authority that signs what clusters show each other.
 func (l *Lab) PublicCA() string { return filepath.Join(l.options.StateDir, "ca.crt") }

@@ -14,7 +14,7 @@ import (
 func TestAStepReportsItsWaitAfterAWhileAndRarely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var printed []string
-		note := patient(func(waiting string) { printed = append(printed, waiting) })
+		note := seldom(func(waiting string) { printed = append(printed, waiting) })
 		for second := range 45 {
 			note(time.Duration(second * int(time.Second)).String())
 			time.Sleep(time.Second)

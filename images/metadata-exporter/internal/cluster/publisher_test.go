@@ -123,7 +123,7 @@ func settings(t *testing.T, gateways string) *corev1.ConfigMap {
 func service(name, port string) *corev1.Service {
 	return &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "shop", Labels: map[string]string{v1alpha1.PublicServiceLabel: ""}},
-		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: port, Port: 80}}},
+		Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": name}, Ports: []corev1.ServicePort{{Name: port, Port: 80}}},
 	}
 }
 

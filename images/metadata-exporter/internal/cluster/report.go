@@ -11,6 +11,9 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/publicservices"
 )
 
+// maxNamedRejections of one namespace are logged and counted one by one.
+const maxNamedRejections = 100
+
 // reported remembers what was logged, so that each problem is logged once.
 type reported struct {
 	problems   map[string]string
@@ -97,18 +100,25 @@ func (p *Publisher) reportGateways(dropped error) {
 	p.Log.Warn("some ingress gateways are not published; the others are", "source", documents.IngressGatewaysKey, "error", text)
 }
 
+// reportRejections logs each new rejection, and counts the current ones. Of one
+// namespace it names only the first few: a tenant must not fill logs and metrics.
 func (p *Publisher) reportRejections(rejections []publicservices.Rejection) {
-	if slices.Equal(p.reported.rejections, rejections) {
+	named := publicservices.Named(rejections, maxNamedRejections)
+	if slices.Equal(p.reported.rejections, named) {
 		return
 	}
+	known := make(map[publicservices.Rejection]bool, len(p.reported.rejections))
+	for _, rejection := range p.reported.rejections {
+		known[rejection] = true
+	}
 	p.Metrics.RejectedServices.Reset()
-	for _, rejection := range rejections {
+	for _, rejection := range named {
 		p.Metrics.RejectedServices.With(prometheus.Labels{
 			"namespace": rejection.Namespace, "service": rejection.Name, "reason": rejection.Reason,
 		}).Set(1)
-		if !slices.Contains(p.reported.rejections, rejection) {
+		if !known[rejection] {
 			p.Log.Warn(rejection.String(), "namespace", rejection.Namespace, "service", rejection.Name, "reason", rejection.Reason)
 		}
 	}
-	p.reported.rejections = rejections
+	p.reported.rejections = named
 }

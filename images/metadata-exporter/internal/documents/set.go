@@ -28,6 +28,7 @@ type Set struct {
 	clusterDomain string
 	now           func() time.Time
 	settings      settings
+	sizes         publicservices.Sizes
 	// bundledRoots are the roots SPIFFEBundle was made of: a root that expires
 	// later must not fail an update that is about something else.
 	bundledRoots string
@@ -71,11 +72,7 @@ func (s *Set) Update(configMap *corev1.ConfigMap, services []*publicservices.Can
 	}
 	publicErr := s.updatePublic(note)
 
-	lastSize := 0
-	if last := s.Federation.Current(); last != nil {
-		lastSize = len(last.Body)
-	}
-	document, err := publicservices.NewDocument(services, s.settings.gateways, lastSize, s.ServiceAccountsOf)
+	document, err := publicservices.NewDocument(services, s.settings.gateways, &s.sizes, s.ServiceAccountsOf)
 	if err != nil {
 		return outcome, errors.Join(publicErr, fmt.Errorf("encode %s: %w", metadata.FederationPath, err))
 	}

@@ -107,7 +107,7 @@ func (p *peerWatch) fetch(ctx context.Context, of document, holds string, wait t
 // delay is the time until the next poll after err.
 func (p *peerWatch) delay(retry *backoff.ExponentialBackOff, err error) time.Duration {
 	delay := retry.NextBackOff()
-	if reason(err) == string(peer.Unauthorized) {
+	if rejected := reason(err); rejected == string(peer.Unauthorized) || rejected == string(peer.ClockDiffers) {
 		delay = min(delay, p.Timing.RejectedMax)
 	}
 	return delay

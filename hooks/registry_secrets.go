@@ -1,0 +1,133 @@
+package hooks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	sdk "github.com/deckhouse/module-sdk/pkg"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/orphans"
+	"github.com/deckhouse-mesh/istio/lib/registrysecret"
+)
+
+const (
+	dockerConfigPath = "istio.registry.dockercfg"
+	// registrySecretEvent is the reason of the Event in a namespace whose Secret cannot be written.
+	registrySecretEvent = "RegistrySecretNotWritten"
+)
+
+var secretResource = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+
+// registrySecrets writes the credentials that sidecars' images are pulled with
+// into the applications' namespaces, each by itself: what a tenant does to one
+// of them, or to his namespace, must stop neither the others nor the module's release.
+func registrySecrets() hookruntime.Hook {
+	var retry registrysecret.Retry
+	return hookruntime.Hook{
+		Name: "registry_secrets",
+		Config: sdk.HookConfig{
+			// For the settings, and for the Secrets that releases of before had and Helm deletes.
+			OnAfterHelm: &sdk.OrderedConfig{Order: 10},
+			Queue:       "/modules/istio/registry-secrets",
+			Settings:    &sdk.HookConfigSettings{ExecutionMinInterval: time.Second, ExecutionBurst: 3},
+			Schedule:    []sdk.ScheduleConfig{{Name: "every_minute", Crontab: "* * * * *"}},
+			Kubernetes: []sdk.KubernetesConfig{
+				{
+					Name:         "secrets",
+					APIVersion:   "v1",
+					Kind:         "Secret",
+					NameSelector: named(orphans.RegistrySecret),
+					JqFilter: `{
+						namespace: .metadata.namespace,
+						managed: (.metadata.labels.heritage == "deckhouse" and .metadata.labels.module == "istio"),
+						type: .type,
+						config: (.data[".dockerconfigjson"] // "")
+					}`,
+				},
+			},
+		},
+		Run: func(ctx context.Context, in *sdk.HookInput) error { return runRegistrySecrets(ctx, in, &retry) },
+	}
+}
+
+func runRegistrySecrets(ctx context.Context, in *sdk.HookInput, retry *registrysecret.Retry) error {
+	found, err := snapshot[registrysecret.Secret](in, "secrets")
+	if err != nil {
+		return err
+	}
+	var namespaces []string
+	if err := settings(in, applicationNamespacesPath, &namespaces); err != nil {
+		return err
+	}
+	client, err := in.DC.GetK8sClient()
+	if err != nil {
+		return err
+	}
+	config := in.Values.Get(dockerConfigPath).String()
+	now := in.DC.GetClock().Now()
+	failures := map[string]error{}
+	for _, change := range registrysecret.Changes(config, namespaces, found) {
+		if !retry.Due(change, now) {
+			continue
+		}
+		err := writeRegistrySecret(ctx, client.Dynamic().Resource(secretResource).Namespace(change.Namespace), change, config)
+		if err == nil {
+			retry.Forget(change.Namespace)
+			continue
+		}
+		retry.Failed(change, now)
+		failures[change.Namespace] = err
+	}
+	for namespace, failure := range failures {
+		message := fmt.Sprintf("Sidecars in this namespace cannot pull their image from a registry with a password: Secret %s cannot be written: %v. "+
+			"Delete or rename what stands in its way; the module tries again by itself.", orphans.RegistrySecret, failure)
+		in.Logger.Warn("the registry's Secret cannot be written; those of other namespaces are", "namespace", namespace, "error", failure.Error())
+		reportInNamespace(ctx, in, client.Dynamic(), objectWarning(corev1.ObjectReference{
+			APIVersion: "v1", Kind: "Secret", Namespace: namespace, Name: orphans.RegistrySecret,
+		}, registrySecretEvent, message, now))
+	}
+	return nil
+}
+
+func writeRegistrySecret(ctx context.Context, secrets dynamic.ResourceInterface, change registrysecret.Change, config string) error {
+	var err error
+	switch change.Action {
+	case registrysecret.Taken:
+		return errors.New("a Secret of that name is there which the module has not made, or of another type")
+	case registrysecret.Delete:
+		err = secrets.Delete(ctx, orphans.RegistrySecret, metav1.DeleteOptions{})
+		if apierrors.IsNotFound(err) {
+			err = nil
+		}
+	case registrysecret.Create:
+		_, err = secrets.Create(ctx, registrySecret(change.Namespace, config), metav1.CreateOptions{})
+		if apierrors.IsAlreadyExists(err) {
+			err = nil // its event is on the way
+		}
+	case registrysecret.Update:
+		err = mergeInto(ctx, secrets, orphans.RegistrySecret, map[string]any{"data": map[string]any{corev1.DockerConfigJsonKey: config}})
+	}
+	return err
+}
+
+// registrySecret has config, which is in base64 already.
+func registrySecret(namespace, config string) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Secret",
+		"metadata": map[string]any{
+			"namespace": namespace, "name": orphans.RegistrySecret,
+			"labels": map[string]any{"heritage": "deckhouse", "module": "istio"},
+		},
+		"type": string(corev1.SecretTypeDockerConfigJson),
+		"data": map[string]any{corev1.DockerConfigJsonKey: config},
+	}}
+}

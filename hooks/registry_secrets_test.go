@@ -1,0 +1,106 @@
+package hooks
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	clienttesting "k8s.io/client-go/testing"
+)
+
+const withRegistryPassword = `
+global: {discovery: {clusterDomain: cluster-a.local, clusterUUID: uuid-a}}
+istio:
+  registry: {base: registry.example.com/modules, dockercfg: e30=}
+  internal: {applicationNamespaces: [bank, d8-istio, shop]}
+`
+
+func aRegistrySecret(namespace, labels, kind, config string) string {
+	return fmt.Sprintf(`
+apiVersion: v1
+kind: Secret
+metadata: {namespace: %s, name: d8-istio-sidecar-registry, labels: {%s}}
+type: %s
+data: {.dockerconfigjson: %s}
+`, namespace, labels, kind, config)
+}
+
+const (
+	ofThisModule     = "heritage: deckhouse, module: istio"
+	dockerConfigJSON = "kubernetes.io/dockerconfigjson"
+)
+
+var _ = Describe("Hook registry_secrets", func() {
+	config := func(r *run, namespace string) string {
+		secret := r.KubernetesResource("Secret", namespace, "d8-istio-sidecar-registry")
+		if secret == nil {
+			return ""
+		}
+		value, _, err := unstructured.NestedString(secret.Object, "data", ".dockerconfigjson")
+		Expect(err).NotTo(HaveOccurred())
+		return value
+	}
+	// eventsIn lists the messages of the Events of a namespace.
+	eventsIn := func(r *run, namespace string) []string {
+		list, err := r.KubeClient().(*dynamicfake.FakeDynamicClient).Resource(eventResource).Namespace(namespace).List(GinkgoT().Context(), metav1.ListOptions{})
+		Expect(err).NotTo(HaveOccurred())
+		var messages []string
+		for _, event := range list.Items {
+			message, _, _ := unstructured.NestedString(event.Object, "message")
+			messages = append(messages, message)
+		}
+		return messages
+	}
+
+	It("writes the credentials into the applications' namespaces, and takes them back", func() {
+		r := newRun(registrySecrets(), withRegistryPassword).given(aRegistrySecret("bank", ofThisModule, dockerConfigJSON, "b2xk")).succeeds()
+		Expect(config(r, "shop")).To(Equal("e30="))
+		Expect(config(r, "bank")).To(Equal("e30="), "the password has changed")
+		Expect(config(r, "d8-istio")).To(BeEmpty(), "the module's Pods have another")
+
+		r = newRun(registrySecrets(), withRegistryPassword).given(aRegistrySecret("old", ofThisModule, dockerConfigJSON, "e30=")).succeeds()
+		Expect(config(r, "old")).To(BeEmpty(), "nobody there has a sidecar")
+	})
+
+	It("leaves a tenant's own Secret of that name alone, says so there, and serves the others", func() {
+		r := newRun(registrySecrets(), withRegistryPassword).given(
+			aRegistrySecret("bank", "", "Opaque", "dGhlaXJz"), aNamespace("shop", "")).succeeds()
+		Expect(config(r, "bank")).To(Equal("dGhlaXJz"))
+		Expect(config(r, "shop")).To(Equal("e30="))
+		Expect(eventsIn(r, "bank")).To(ConsistOf(ContainSubstring("which the module has not made")))
+		Expect(eventsIn(r, "shop")).To(BeEmpty())
+	})
+
+	It("goes on when a namespace rejects the Secret, and even the Event, and tries again later", func() {
+		r := newRun(registrySecrets(), withRegistryPassword).given("")
+		attempts, blocked := 0, true
+		asAPIServer := r.KubeClient().(*dynamicfake.FakeDynamicClient)
+		for _, resource := range []string{"secrets", "events"} {
+			asAPIServer.PrependReactor("create", resource, func(action clienttesting.Action) (bool, runtime.Object, error) {
+				if action.GetNamespace() != "bank" || !blocked {
+					return false, nil, nil
+				}
+				if resource == "secrets" {
+					attempts++
+				}
+				return true, nil, errors.New("exceeded quota")
+			})
+		}
+		r.succeeds()
+		Expect(config(r, "shop")).To(Equal("e30="))
+		Expect(r.LoggerOutput().String()).To(ContainSubstring("exceeded quota"))
+
+		r.succeeds()
+		Expect(attempts).To(Equal(1), "not at once again")
+		blocked = false
+		r.clock.Advance(time.Minute)
+		r.succeeds()
+		Expect(config(r, "bank")).To(Equal("e30="))
+	})
+})

@@ -1,0 +1,77 @@
+package rules
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var (
+	// codeSpan is a path in backticks: it has a slash and is no pattern, option or address.
+	codeSpan = regexp.MustCompile("`([A-Za-z0-9._-]+/[A-Za-z0-9._/-]*)`")
+	// link of Markdown to a file of the repository.
+	link = regexp.MustCompile(`\]\(([^)#:]+)(?:#([^)]*))?\)`)
+	// heading of Markdown.
+	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	// testName is a test that a document names as its proof.
+	testName = regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)[^`]*`")
+	// declaredTest is where such a test is.
+	declaredTest = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)\(`)
+)
+
+func TestDevelopmentNamesPathsThatExist(t *testing.T) {
+	// Folders that `make` fills.
+	made := regexp.MustCompile(`^(bin|\.cache|files)/`)
+	for _, match := range codeSpan.FindAllStringSubmatch(read(t, "docs/DEVELOPMENT.md"), -1) {
+		if made.MatchString(match[1]) {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(root, match[1])); err != nil {
+			t.Errorf("docs/DEVELOPMENT.md names %s: %v", match[1], err)
+		}
+	}
+}
+
+func TestLinksOfDocumentsLeadSomewhere(t *testing.T) {
+	for _, file := range files(t, ".md") {
+		for _, match := range link.FindAllStringSubmatch(read(t, file), -1) {
+			target := filepath.Join(filepath.Dir(file), match[1])
+			if _, err := os.Stat(filepath.Join(root, target)); err != nil {
+				t.Errorf("%s links to %s: %v", file, match[1], err)
+				continue
+			}
+			if match[2] != "" && strings.HasSuffix(target, ".md") && !hasHeading(read(t, target), match[2]) {
+				t.Errorf("%s links to %s#%s: there is no such heading", file, match[1], match[2])
+			}
+		}
+	}
+}
+
+// hasHeading is true when text has a heading that GitHub gives that anchor.
+func hasHeading(text, anchor string) bool {
+	drop := regexp.MustCompile(`[^a-z0-9 _-]`)
+	for _, match := range heading.FindAllStringSubmatch(text, -1) {
+		if strings.ReplaceAll(drop.ReplaceAllString(strings.ToLower(match[1]), ""), " ", "-") == anchor {
+			return true
+		}
+	}
+	return false
+}
+
+func TestDocumentsNameTestsThatExist(t *testing.T) {
+	declared := map[string]bool{}
+	for _, file := range files(t, "_test.go") {
+		for _, match := range declaredTest.FindAllStringSubmatch(read(t, file), -1) {
+			declared[match[1]] = true
+		}
+	}
+	for _, file := range files(t, ".md") {
+		for _, match := range testName.FindAllStringSubmatch(read(t, file), -1) {
+			if !declared[match[1]] {
+				t.Errorf("%s names %s, which does not exist", file, match[1])
+			}
+		}
+	}
+}
