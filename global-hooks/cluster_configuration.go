@@ -70,8 +70,8 @@ func clusterConfiguration(stated string) hookruntime.Hook {
 			set(in, "global.discovery.clusterDomain", domain)
 			set(in, "global.clusterConfiguration.clusterDomain", domain)
 			for path, subnet := range map[string]string{
-				"global.clusterConfiguration.podSubnetCIDR":     firstSubnet(found.PodSubnet),
-				"global.clusterConfiguration.serviceSubnetCIDR": firstSubnet(found.ServiceSubnet),
+				"global.clusterConfiguration.podSubnetCIDR":     subnets(found.PodSubnet),
+				"global.clusterConfiguration.serviceSubnetCIDR": subnets(found.ServiceSubnet),
 			} {
 				// What is known stays when its source is lost.
 				if readable || in.Values.Get(path).String() == "" {
@@ -180,8 +180,7 @@ func normalizeDomain(domain string) string {
 	return strings.Trim(strings.ToLower(strings.TrimSpace(domain)), ".")
 }
 
-// firstSubnet returns the primary range of a dual-stack pair; empty stays empty.
-func firstSubnet(subnets string) string {
-	first, _, _ := strings.Cut(subnets, ",")
-	return strings.TrimSpace(first)
+// subnets returns the ranges of both address families, without spaces; empty stays empty.
+func subnets(listed string) string {
+	return strings.Join(strings.FieldsFunc(listed, func(r rune) bool { return r == ',' || r == ' ' }), ",")
 }

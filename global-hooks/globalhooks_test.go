@@ -89,9 +89,9 @@ func TestClusterConfiguration(t *testing.T) {
 		domain, podSubnet, serviceCIDR string
 		logged                         string
 	}{
-		"kubeadm's ConfigMap tells everything":           {kubeadm: kubeadm, domain: "cluster-a.local", podSubnet: "10.111.0.0/16", serviceCIDR: "10.222.0.0/16"},
-		"what is learned is stored beside the UUID":      {kubeadm: kubeadm, exists: uuid, domain: "cluster-a.local", podSubnet: "10.111.0.0/16", serviceCIDR: "10.222.0.0/16"},
-		"a stated domain goes before kubeadm's":          {stated: "Other.Local.", kubeadm: kubeadm, domain: "other.local", podSubnet: "10.111.0.0/16", serviceCIDR: "10.222.0.0/16"},
+		"kubeadm's ConfigMap tells everything":           {kubeadm: kubeadm, domain: "cluster-a.local", podSubnet: "10.111.0.0/16,fd00::/48", serviceCIDR: "10.222.0.0/16"},
+		"what is learned is stored beside the UUID":      {kubeadm: kubeadm, exists: uuid, domain: "cluster-a.local", podSubnet: "10.111.0.0/16,fd00::/48", serviceCIDR: "10.222.0.0/16"},
+		"a stated domain goes before kubeadm's":          {stated: "Other.Local.", kubeadm: kubeadm, domain: "other.local", podSubnet: "10.111.0.0/16,fd00::/48", serviceCIDR: "10.222.0.0/16"},
 		"a stated domain goes before the stored one":     {stated: "other.local", exists: withDomain("cluster-a.local"), values: known, domain: "other.local", podSubnet: "10.111.0.0/16", serviceCIDR: "10.222.0.0/16"},
 		"without both the domain is Kubernetes' default": {domain: "cluster.local"},
 		"an unreadable ConfigMap is as good as none":     {kubeadm: broken, domain: "cluster.local", logged: "parse ClusterConfiguration"},
@@ -102,9 +102,9 @@ func TestClusterConfiguration(t *testing.T) {
 			domain: "cluster-a.local", podSubnet: "10.111.0.0/16", serviceCIDR: "10.222.0.0/16"},
 		"a restart without kubeadm's ConfigMap does not flip the domain": {exists: withDomain("cluster-a.local"), domain: "cluster-a.local"},
 		"kubeadm's change of mind is reported and not followed": {kubeadm: kubeadm, exists: withDomain("first.local"),
-			domain: "first.local", podSubnet: "10.111.0.0/16", serviceCIDR: "10.222.0.0/16", logged: "--cluster-domain=cluster-a.local"},
+			domain: "first.local", podSubnet: "10.111.0.0/16,fd00::/48", serviceCIDR: "10.222.0.0/16", logged: "--cluster-domain=cluster-a.local"},
 		"a stored domain counts though the snapshot did not show it yet": {kubeadm: kubeadm, exists: withDomain("first.local"), lateSnapshot: true,
-			domain: "first.local", podSubnet: "10.111.0.0/16", serviceCIDR: "10.222.0.0/16", logged: "--cluster-domain=cluster-a.local"},
+			domain: "first.local", podSubnet: "10.111.0.0/16,fd00::/48", serviceCIDR: "10.222.0.0/16", logged: "--cluster-domain=cluster-a.local"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -29,6 +30,36 @@ func ParsePrefixes(text string) ([]netip.Prefix, error) {
 		prefixes = append(prefixes, prefix.Masked())
 	}
 	return prefixes, nil
+}
+
+// RejectsAPI returns why apiHost, which passed ParseMulticluster, is not the API of
+// another cluster: every Pod of this cluster resolves the name to something local,
+// or it is an own address. domain is this cluster's. This cluster's token and client
+// certificate are sent to that host.
+func (n Network) RejectsAPI(apiHost, domain string) error {
+	host := apiHost
+	if name, _, err := net.SplitHostPort(apiHost); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.Trim(strings.ToLower(host), "[]"), ".")
+	if address, err := netip.ParseAddr(host); err == nil {
+		if address.Unmap().IsLoopback() {
+			return fmt.Errorf("apiHost %.260q is this cluster's own: a loopback address", apiHost)
+		}
+		if err := n.Rejects(IngressGateway{Address: host}); err != nil {
+			return fmt.Errorf("apiHost: %w", err)
+		}
+		return nil
+	}
+	// Names that a Pod's search list completes, and those of the host itself (RFC 6761, section 6.3).
+	local := !strings.Contains(host, ".") || host == "kubernetes.default"
+	for _, suffix := range []string{"localhost", "svc", "svc." + domain, "pod." + domain} {
+		local = local || host == suffix || strings.HasSuffix(host, "."+suffix)
+	}
+	if local {
+		return fmt.Errorf("apiHost %.260q is a name inside this cluster", apiHost)
+	}
+	return nil
 }
 
 // Rejects returns why a gateway that passed Check is not another cluster's. It does

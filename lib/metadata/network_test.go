@@ -43,6 +43,52 @@ func TestWhichGatewaysAreThisClustersOwn(t *testing.T) {
 	}
 }
 
+func TestAPIHostsOfThisClusterAreRefused(t *testing.T) {
+	prefixes := func(text string) []netip.Prefix {
+		parsed, err := metadata.ParsePrefixes(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return parsed
+	}
+	own := metadata.Network{
+		Pods: prefixes("10.111.0.0/16,fd00:1::/48"), Services: prefixes("10.96.0.0/12,fd00:2::/112"),
+		APIServers: []netip.Addr{netip.MustParseAddr("192.168.0.10")},
+	}
+	for host, refused := range map[string]bool{
+		"istio-api-proxy.cluster-b.example.com":      false,
+		"istio-api-proxy.cluster-b.example.com:8443": false,
+		"203.0.113.7":                            false,
+		"203.0.113.7:443":                        false,
+		"[2001:db8::1]:443":                      false,
+		"svc.example.com":                        false,
+		"10.96.0.1":                              true,
+		"10.96.0.1:443":                          true,
+		"::ffff:10.96.0.1":                       true,
+		"[fd00:2::1]":                            true,
+		"[fd00:1::1]:443":                        true,
+		"10.111.3.4:8443":                        true,
+		"192.168.0.10:6443":                      true,
+		"127.0.0.1":                              true,
+		"127.8.9.1:9650":                         true,
+		"[::1]:9650":                             true,
+		"localhost":                              true,
+		"localhost:9650":                         true,
+		"api.localhost":                          true,
+		"kubernetes":                             true,
+		"kubernetes.default":                     true,
+		"kubernetes.default.svc":                 true,
+		"kubernetes.default.svc:443":             true,
+		"kubernetes.default.svc.cluster-a.local": true,
+		"KUBERNETES.default.svc.cluster-a.local.:443": true,
+		"10-111-0-1.shop.pod.cluster-a.local":         true,
+	} {
+		if err := own.RejectsAPI(host, "cluster-a.local"); (err != nil) != refused {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+}
+
 func TestParsePrefixesNamesWhatIsNone(t *testing.T) {
 	if _, err := metadata.ParsePrefixes("10.0.0.0/16,elsewhere"); err == nil || !strings.Contains(err.Error(), `"elsewhere"`) {
 		t.Error(err)

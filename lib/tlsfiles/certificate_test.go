@@ -131,7 +131,7 @@ func TestAnOptionalCertificateComesAndGoes(t *testing.T) {
 			t.Errorf("%s: %q, want %q", step.name, got, step.want)
 		}
 	}
-	if got := strings.Count(logs.String(), "cannot be used"); got != 1 {
+	if got := strings.Count(logs.String(), "cannot use a file"); got != 1 {
 		t.Errorf("the broken one was logged %d times:\n%s", got, logs.String())
 	}
 }

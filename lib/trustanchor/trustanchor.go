@@ -52,8 +52,10 @@ const (
 
 	// authorityName is what intermediates may be called.
 	authorityName = "istiod.istio-system.svc"
-	// noHost is a name that nobody has (RFC 2606, section 2).
-	noHost = "invalid"
+	// noMailbox is one that nobody has (RFC 2606, section 2). A whole mailbox permits
+	// that one alone; a host would permit every mailbox of it (RFC 5280, section 4.2.1.10),
+	// and what stands before the @ may look like an identity.
+	noMailbox = "nobody@invalid"
 )
 
 // Issue makes the anchor for a root, which Check accepts for each of the trust
@@ -112,7 +114,7 @@ func wanted(root *x509.Certificate, trustDomains []string) *x509.Certificate {
 		ExcludedDNSDomains:      append([]string{"." + authorityName}, root.ExcludedDNSDomains...),
 		PermittedIPRanges:       root.PermittedIPRanges,
 		ExcludedIPRanges:        root.ExcludedIPRanges,
-		PermittedEmailAddresses: []string{noHost},
+		PermittedEmailAddresses: []string{noMailbox},
 		ExcludedEmailAddresses:  root.ExcludedEmailAddresses,
 	}
 }

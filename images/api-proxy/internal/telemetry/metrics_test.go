@@ -17,7 +17,7 @@ func TestTheMetricsAreRegistered(t *testing.T) {
 	response := httptest.NewRecorder()
 	promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}).ServeHTTP(response, httptest.NewRequest("GET", "/metrics", nil))
 	for _, want := range []string{
-		`api_proxy_refused_total{reason="path"} 1`, "api_proxy_peers 0", "api_proxy_connections_refused_total 0", "go_goroutines",
+		`api_proxy_refused_total{reason="path"} 1`, "api_proxy_neighbours 0", "api_proxy_connections_refused_total 0", "go_goroutines",
 		"api_proxy_certificate_not_after_seconds 1.23456789e+09",
 	} {
 		if !strings.Contains(response.Body.String(), want) {

@@ -18,7 +18,7 @@ func TestTheMetricsAreRegistered(t *testing.T) {
 	promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}).ServeHTTP(response, httptest.NewRequest("GET", "/metrics", nil))
 	for _, want := range []string{
 		`metadata_exporter_document_revision{document="public/public.json"} 3`, `metadata_exporter_waiters{path="public/public.json"} 2`,
-		"go_goroutines", "metadata_exporter_peers 0",
+		"go_goroutines", "metadata_exporter_neighbours 0",
 	} {
 		if !strings.Contains(response.Body.String(), want) {
 			t.Errorf("/metrics lacks %s", want)
