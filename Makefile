@@ -28,6 +28,11 @@ help: ## List the targets
 generate: ## Take the files of other Go modules that the module needs: library chart, CRDs
 	@go run ./tools/generate
 
+.PHONY: deepcopy
+deepcopy: ## Generate the DeepCopy methods of the API types (committed), after a change of a type
+	@go build -modfile=tools/deepcopy/go.mod -o .cache/tools/deepcopy/deepcopy-gen k8s.io/code-generator/cmd/deepcopy-gen
+	@.cache/tools/deepcopy/deepcopy-gen --output-file zz_generated.deepcopy.go ./lib/api/v1alpha1 ./lib/metadata
+
 .PHONY: build
 build: generate ## Build bin/{lab,probe,operator,metadata-exporter,api-proxy}
 	@mkdir -p bin

@@ -33,7 +33,7 @@ type network struct {
 // empty, is the domain that a person set.
 //
 // The domain is the mesh's trust domain, part of every identity that it issues
-// and of every name that neighbours know, so it does not follow its source: once
+// and of every name that peers know, so it does not follow its source: once
 // learned it is stored beside the cluster's UUID, and only a person changes it.
 func clusterConfiguration(stated string) hookruntime.Hook {
 	return hookruntime.Hook{
@@ -122,7 +122,7 @@ func keepDomain(ctx context.Context, in *pkg.HookInput, stated, recorded string)
 	}
 	if recorded != "" && recorded != domain && stated == "" {
 		in.Logger.Error(fmt.Sprintf(`kubeadm-config says that the cluster's domain is %q, but the mesh was set up with %q and stays with it: `+
-			`a change breaks every identity in the mesh and every neighbour's trust in it. To change it on purpose, start the operator with --cluster-domain=%s`,
+			`a change breaks every identity in the mesh and every peer's trust in it. To change it on purpose, start the operator with --cluster-domain=%s`,
 			recorded, domain, recorded))
 	}
 	return domain, nil

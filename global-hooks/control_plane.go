@@ -22,7 +22,7 @@ func controlPlane() hookruntime.Hook {
 				LabelSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
 					{Key: "node-role.kubernetes.io/control-plane", Operator: metav1.LabelSelectorOpExists},
 				}},
-				// The name only: a node's heartbeat is no news.
+				// The name only: a node's heartbeat is not a change.
 				JqFilter: `.metadata.name`,
 			}},
 		},

@@ -20,8 +20,8 @@ var providers = map[string]string{
 	"verticalpodautoscalers.autoscaling.k8s.io": "vertical-pod-autoscaler",
 }
 
-// enabledModules tells templates what they can rely on. (addon-operator fills
-// this value only when it is told how to load modules, as in Deckhouse.)
+// enabledModules lists for templates what they can rely on. (addon-operator fills
+// this value only when it is configured to load modules, as in Deckhouse.)
 func enabledModules() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "enabled_modules",

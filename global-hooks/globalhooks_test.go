@@ -47,7 +47,7 @@ func tryRun(t *testing.T, hook hookruntime.Hook, build func(*helpers.InputBuilde
 }
 
 // value returns what a run leaves at path: what it set, else what was there.
-// (module-sdk keeps the two apart until the run is over.)
+// (module-sdk keeps the two apart until the run has ended.)
 func value(in *pkg.HookInput, path string) gjson.Result {
 	for _, patch := range in.Values.GetPatches() {
 		rest, inside := strings.CutPrefix(path, strings.ReplaceAll(strings.TrimPrefix(patch.Path, "/"), "/", "."))

@@ -10,7 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 	"sigs.k8s.io/yaml"
 
-	"github.com/deckhouse-mesh/istio/lib/installation"
+	"github.com/deckhouse-mesh/istio/lib/versionplan"
 )
 
 var _ = Describe("The filters of bindings", func() {
@@ -39,7 +39,7 @@ var _ = Describe("The filters of bindings", func() {
 			Expect(yaml.Unmarshal([]byte(aPod("shop", "web", "", annotations)), &object)).To(Succeed())
 			result, err := program.Apply(object)
 			Expect(err).NotTo(HaveOccurred())
-			var pod installation.Pod
+			var pod versionplan.Pod
 			Expect(json.Unmarshal(result, &pod)).To(Succeed())
 			Expect(pod.Sidecar.Revision).To(Equal(want))
 			Expect(pod.Pod.Revision).To(BeNil())

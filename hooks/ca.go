@@ -100,7 +100,7 @@ func runCertificateAuthority(_ context.Context, in *sdk.HookInput) error {
 	if err != nil {
 		return err
 	}
-	reportRefusedCA(in, choice.Refused)
+	reportRefusedCA(in, choice.Rejected)
 	if choice.Generated {
 		in.Logger.Info("a CA was generated", "trustDomain", this.TrustDomain)
 	}

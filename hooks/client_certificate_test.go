@@ -119,7 +119,7 @@ var _ = Describe("Hook client_certificate", func() {
 		neighbour.StartTLS()
 		DeferCleanup(neighbour.Close)
 		issuer := withCA(authority())
-		r := newRun(federationDiscovery(peer.NewClient()), joinedSettings).given(fmt.Sprintf(`
+		r := newRun(federationDiscovery(peer.NewClient(), nil), joinedSettings).given(fmt.Sprintf(`
 apiVersion: deckhouse.io/v1alpha1
 kind: IstioFederation
 metadata: {name: cluster-b, uid: uid-b, generation: 1}

@@ -6,8 +6,8 @@ import (
 	sdk "github.com/deckhouse/module-sdk/pkg"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
-	"github.com/deckhouse-mesh/istio/lib/clusterlocal"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/meshconfig"
 )
 
 const clusterLocalHostsPath = "istio.internal.clusterLocalHosts"
@@ -47,7 +47,7 @@ func runClusterLocalServices(_ context.Context, in *sdk.HookInput) error {
 		if err != nil {
 			return err
 		}
-		services, err := snapshot[clusterlocal.Service](in, "services")
+		services, err := snapshot[meshconfig.Service](in, "services")
 		if err != nil {
 			return err
 		}
@@ -55,7 +55,7 @@ func runClusterLocalServices(_ context.Context, in *sdk.HookInput) error {
 		if err != nil {
 			return err
 		}
-		hosts = clusterlocal.Hosts(services, namespaces, this.TrustDomain)
+		hosts = meshconfig.ClusterLocalHosts(services, namespaces, this.TrustDomain)
 	}
 	in.Values.Set(clusterLocalHostsPath, hosts)
 	return nil

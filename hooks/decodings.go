@@ -11,7 +11,11 @@ import (
 // thousand services take a tenth of a second. What comes out is shared between
 // runs and must not be changed. It is an economy: a process that knows nothing
 // decodes everything. It is not safe for concurrent use.
-type decodings[T any] struct{ known map[string]T }
+type decodings[T any] struct {
+	known map[string]T
+	// unpack, unless nil, completes what was decoded.
+	unpack func(*T)
+}
 
 // snapshot is as the function of that name.
 func (d *decodings[T]) snapshot(in *sdk.HookInput, binding string) ([]T, error) {
@@ -24,6 +28,9 @@ func (d *decodings[T]) snapshot(in *sdk.HookInput, binding string) ([]T, error) 
 		if !before {
 			if err := object.UnmarshalTo(&decoded); err != nil {
 				return nil, fmt.Errorf("decode snapshot %q: %w", binding, err)
+			}
+			if d.unpack != nil {
+				d.unpack(&decoded)
 			}
 		}
 		objects[index], known[text] = decoded, decoded

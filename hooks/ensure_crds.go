@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,11 +19,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/deckhouse-mesh/istio/lib/crdschema"
+	"github.com/deckhouse-mesh/istio/lib/crdwait"
 	"github.com/deckhouse-mesh/istio/lib/echo"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 )
@@ -192,39 +191,14 @@ func readCRDs(files []string) ([]crdFile, error) {
 const establishTimeout = 30 * time.Second
 
 // waitEstablished waits until the API server serves the CRDs of these names: the
-// hooks that subscribe to their objects start next. An answer that fails is asked
-// for again, as the API server is busy with new CRDs.
+// hooks that subscribe to their objects start next.
 func waitEstablished(ctx context.Context, in *sdk.HookInput, names []string) error {
 	client, err := in.DC.GetK8sClient()
 	if err != nil {
 		return err
 	}
 	crds := client.Dynamic().Resource(crdResource)
-	var lastError error
-	waitingFor := slices.Clone(names)
-	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, establishTimeout, true, func(ctx context.Context) (bool, error) {
-		lastError = nil
-		waitingFor = slices.DeleteFunc(waitingFor, func(name string) bool {
-			crd, err := getCRD(ctx, crds, name)
-			if err != nil {
-				lastError = err
-				return false
-			}
-			return established(*crd)
-		})
-		return len(waitingFor) == 0, nil
-	})
-	if err != nil {
-		return fmt.Errorf("wait until the API server serves %s: %w", strings.Join(waitingFor, ", "), errors.Join(err, lastError))
-	}
-	return nil
-}
-
-func established(crd apiextensionsv1.CustomResourceDefinition) bool {
-	for _, condition := range crd.Status.Conditions {
-		if condition.Type == apiextensionsv1.Established {
-			return condition.Status == apiextensionsv1.ConditionTrue
-		}
-	}
-	return false
+	return crdwait.Established(ctx, func(ctx context.Context, name string) (*apiextensionsv1.CustomResourceDefinition, error) {
+		return getCRD(ctx, crds, name)
+	}, establishTimeout, names...)
 }

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"context"
 	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
@@ -10,6 +11,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/discovery"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
 const (
@@ -21,11 +23,11 @@ const (
 )
 
 // federationDiscovery is the only hook that asks federation peers.
-func federationDiscovery(client peerClient) hookruntime.Hook {
-	return joinDiscovery("federation_discovery", "/modules/istio/federation-discovery", federationKind(), client)
+func federationDiscovery(client peerClient, codec *servicelist.Codec) hookruntime.Hook {
+	return joinDiscovery("federation_discovery", "/modules/istio/federation-discovery", federationKind(codec), client)
 }
 
-func federationKind() joinKind[v1alpha1.IstioFederation, v1alpha1.IstioFederationStatus] {
+func federationKind(codec *servicelist.Codec) joinKind[v1alpha1.IstioFederation, v1alpha1.IstioFederationStatus] {
 	return joinKind[v1alpha1.IstioFederation, v1alpha1.IstioFederationStatus]{
 		kind:            v1alpha1.IstioFederationKind,
 		plural:          "federations",
@@ -46,8 +48,13 @@ func federationKind() joinKind[v1alpha1.IstioFederation, v1alpha1.IstioFederatio
 				digest: digest,
 			}
 		},
-		switched:  discovery.Switched,
-		ask:       discovery.Discoverer.Federations,
+		unpack:   unpackWith(codec),
+		pack:     codec.PackStatus,
+		switched: discovery.Switched,
+		ask: func(d discovery.Discoverer, ctx context.Context, resources []v1alpha1.IstioFederation, due func(v1alpha1.IstioFederation) bool, took func(v1alpha1.IstioFederation, time.Duration)) map[string]v1alpha1.IstioFederationStatus {
+			d.Codec = codec
+			return d.Federations(ctx, resources, due, took)
+		},
 		otherKind: multiclusterIdentitiesBinding(),
 		claims:    multiclusterClaims,
 		report:    reportFederation,

@@ -106,7 +106,7 @@ var _ = Describe("Hook federation_discovery", func() {
 	joined := func() (*aPeer, *run) {
 		GinkgoHelper()
 		neighbour := startPeer()
-		r := newRun(federationDiscovery(peer.NewClient()), joinedSettings).given(neighbour.resource(""), ownKeypair(), revisionsOf("federation", nil)).succeeds()
+		r := newRun(federationDiscovery(peer.NewClient(), nil), joinedSettings).given(neighbour.resource(""), ownKeypair(), revisionsOf("federation", nil)).succeeds()
 		Expect(ready(r)).To(HaveKeyWithValue("status", "True"))
 		return neighbour, r
 	}
@@ -210,7 +210,7 @@ var _ = Describe("Hook federation_discovery", func() {
 	It("holds another identity of a peer that nobody verifies until a person confirms it", func() {
 		neighbour := startPeer()
 		unverified := strings.Replace(neighbour.resource(""), "  metadata:\n    ca:", "  metadata:\n    insecureSkipVerify: true\n    ca:", 1)
-		r := newRun(federationDiscovery(peer.NewClient()), joinedSettings).given(unverified, ownKeypair()).succeeds()
+		r := newRun(federationDiscovery(peer.NewClient(), nil), joinedSettings).given(unverified, ownKeypair()).succeeds()
 		Expect(ready(r)).To(HaveKeyWithValue("status", "True"))
 		public := neighbour.documents["/metadata/"+metadata.PublicPath].(metadata.Public)
 		public.ClusterUUID = "uuid-x"
@@ -309,7 +309,7 @@ var _ = Describe("Hook federation_discovery", func() {
 	})
 
 	It("fails with a sentence when the cluster's own facts are missing", func() {
-		r := newRun(federationDiscovery(peer.NewClient()), `{istio: {federation: {enabled: true}}}`).given(startPeer().resource(""), ownKeypair())
+		r := newRun(federationDiscovery(peer.NewClient(), nil), `{istio: {federation: {enabled: true}}}`).given(startPeer().resource(""), ownKeypair())
 		r.RunHook()
 		Expect(r.HookError()).To(MatchError(ContainSubstring("global.discovery.clusterDomain")))
 	})

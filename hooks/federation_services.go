@@ -11,6 +11,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/discovery"
 	"github.com/deckhouse-mesh/istio/lib/federation"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
 // federationServices keeps a ServiceEntry and a DestinationRule for every
@@ -18,7 +19,7 @@ import (
 //
 // In a process of one run it reads what is there from snapshots; where the
 // process lives on, upkeep watches that: resident, nil where it does not.
-func federationServices(resident *residentServices) hookruntime.Hook {
+func federationServices(resident *residentServices, codec *servicelist.Codec) hookruntime.Hook {
 	told := &takenNames{told: map[string]bool{}}
 	what := []sdk.KubernetesConfig{
 		federationsBinding(),
@@ -42,7 +43,7 @@ func federationServices(resident *residentServices) hookruntime.Hook {
 				federationObjectsBinding("service_entries", federation.ServiceEntryKind),
 				federationObjectsBinding("destination_rules", federation.DestinationRuleKind)),
 		},
-		Run: func(_ context.Context, in *sdk.HookInput) error { return runFederationServices(in, told) },
+		Run: func(_ context.Context, in *sdk.HookInput) error { return runFederationServices(in, told, codec) },
 	}
 	if resident == nil {
 		return hook
@@ -90,12 +91,13 @@ func federationObjectsBinding(binding, kind string) sdk.KubernetesConfig {
 	}
 }
 
-func runFederationServices(in *sdk.HookInput, told *takenNames) error {
+func runFederationServices(in *sdk.HookInput, told *takenNames, codec *servicelist.Codec) error {
 	usable, err := namespaceUsable(in)
 	if err != nil || !usable {
 		return err
 	}
-	peers, err := federationPeers(in, snapshot[v1alpha1.IstioFederation])
+	decoded := decodings[v1alpha1.IstioFederation]{unpack: unpackWith(codec)}
+	peers, err := federationPeers(in, decoded.snapshot)
 	if err != nil {
 		return err
 	}
@@ -135,6 +137,11 @@ func runFederationServices(in *sdk.HookInput, told *takenNames) error {
 			"created", len(changes.Create), "updated", len(changes.Update), "deleted", len(changes.Delete))
 	}
 	return nil
+}
+
+// unpackWith completes an IstioFederation that was read.
+func unpackWith(codec *servicelist.Codec) func(*v1alpha1.IstioFederation) {
+	return func(resource *v1alpha1.IstioFederation) { codec.Unpack(&resource.Status.MetadataCache) }
 }
 
 // federationPeers lists the accepted neighbours of whom is known what they offer; nobody while federation is off.

@@ -15,6 +15,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/federation"
 	"github.com/deckhouse-mesh/istio/lib/federation/upkeep"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
 const (
@@ -49,8 +50,8 @@ type residentServices struct {
 }
 
 // servicesUntil serves until lifetime ends.
-func servicesUntil(lifetime context.Context) *residentServices {
-	return &residentServices{connect: unlimited, lifetime: lifetime}
+func servicesUntil(lifetime context.Context, codec *servicelist.Codec) *residentServices {
+	return &residentServices{connect: unlimited, lifetime: lifetime, decoded: decodings[v1alpha1.IstioFederation]{unpack: unpackWith(codec)}}
 }
 
 // wait until nothing is written any more, once the lifetime has ended.
@@ -154,7 +155,7 @@ func (r *residentServices) end() {
 		r.stop()
 	}
 	r.upkeep, r.stop = nil, nil
-	r.told, r.decoded, r.compared = takenNames{}, decodings[v1alpha1.IstioFederation]{}, time.Time{}
+	r.told, r.decoded.known, r.compared = takenNames{}, nil, time.Time{}
 }
 
 // resume has the next run start what is not running.

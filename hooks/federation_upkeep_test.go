@@ -34,7 +34,7 @@ func residentOn(ctx context.Context) (services *residentServices, on **run) {
 
 // residentForm is the hook as addon-operator runs it.
 func residentForm(services *residentServices) hookruntime.Hook {
-	whole := federationServices(services)
+	whole := federationServices(services, nil)
 	return hookruntime.Hook{Name: whole.Name, Config: whole.Resident.Config, Run: whole.Resident.Run}
 }
 
@@ -111,7 +111,7 @@ spec: {hosts: [www.example.com]}
 var _ = Describe("Decoded snapshots", func() {
 	It("are decoded anew only where they have changed", func() {
 		var remembered decodings[map[string]any]
-		hook := hookruntime.Hook{Name: "reader", Config: federationServices(nil).Config, Run: func(_ context.Context, in *sdk.HookInput) error {
+		hook := hookruntime.Hook{Name: "reader", Config: federationServices(nil, nil).Config, Run: func(_ context.Context, in *sdk.HookInput) error {
 			_, err := remembered.snapshot(in, "federations")
 			return err
 		}}

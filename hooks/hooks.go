@@ -8,20 +8,22 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/peer"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
 // All returns every hook of the module for processes that do one run each.
-func All() []hookruntime.Hook { return with(nil) }
+func All() []hookruntime.Hook { return with(nil, nil) }
 
 // Resident returns every hook of the module for a process that lives on between
 // their runs. What they do between runs ends with lifetime; wait returns when it has.
 func Resident(lifetime context.Context) (hooks []hookruntime.Hook, wait func()) {
-	services := servicesUntil(lifetime)
-	return append(with(services), federationServicesResume(services), federationServicesEnd(services)), services.wait
+	codec := new(servicelist.Codec)
+	services := servicesUntil(lifetime, codec)
+	return append(with(services, codec), federationServicesResume(services), federationServicesEnd(services)), services.wait
 }
 
-// with the services of a process that lives on, nil for one that does not.
-func with(services *residentServices) []hookruntime.Hook {
+// with the services and the memory of a process that lives on, nil for one that does not.
+func with(services *residentServices, codec *servicelist.Codec) []hookruntime.Hook {
 	return []hookruntime.Hook{
 		ensureCRDs(moduleDir()),
 		certificateAuthority(),
@@ -40,7 +42,7 @@ func with(services *residentServices) []hookruntime.Hook {
 		dataPlaneRevisions(),
 		ingressControllers(),
 		ingressGatewayAddresses(),
-		federationDiscovery(peer.NewClient()),
+		federationDiscovery(peer.NewClient(), codec),
 		federationSwitch(),
 		federationPublication(),
 		multiclusterDiscovery(peer.NewClient()),
@@ -48,7 +50,7 @@ func with(services *residentServices) []hookruntime.Hook {
 		clusterLocalServices(),
 		allianceMetadata(),
 		multiclusterRemoteSecrets(),
-		federationServices(services),
+		federationServices(services, codec),
 		webhookWithdrawal(),
 		orphanRemoval(time.Second, 30*time.Second),
 		moduleDisabled(),

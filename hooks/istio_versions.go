@@ -13,8 +13,8 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/injection"
-	"github.com/deckhouse-mesh/istio/lib/installation"
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
+	"github.com/deckhouse-mesh/istio/lib/versionplan"
 )
 
 const (
@@ -95,11 +95,11 @@ func runIstioVersions(_ context.Context, in *sdk.HookInput) error {
 	if err != nil {
 		return err
 	}
-	wanted := installation.Settings{GlobalVersion: in.Values.Get(globalVersionPath).String()}
+	wanted := versionplan.Settings{GlobalVersion: in.Values.Get(globalVersionPath).String()}
 	if err := settings(in, additionalVersionsPath, &wanted.AdditionalVersions); err != nil {
 		return err
 	}
-	plan := installation.Decide(wanted, present)
+	plan := versionplan.Decide(wanted, present)
 	versions, err := toInstall(in, plan.Versions)
 	if err != nil {
 		return err
@@ -136,7 +136,7 @@ func toInstall(in *sdk.HookInput, wanted []istioversion.Version) ([]installedVer
 }
 
 // heldBack is why the templates must render nothing; empty when they may.
-func heldBack(plan installation.Plan) string {
+func heldBack(plan versionplan.Plan) string {
 	if len(plan.Stranded) == 0 {
 		return ""
 	}
@@ -145,13 +145,13 @@ func heldBack(plan installation.Plan) string {
 }
 
 // presentVersions reads what is installed and used.
-func presentVersions(in *sdk.HookInput, webhooks []webhookConfiguration) (installation.Present, error) {
-	var present installation.Present
+func presentVersions(in *sdk.HookInput, webhooks []webhookConfiguration) (versionplan.Present, error) {
+	var present versionplan.Present
 	namespaces, err := snapshot[injection.Namespace](in, "namespaces")
 	if err != nil {
 		return present, err
 	}
-	pods, err := snapshot[installation.Pod](in, "pods")
+	pods, err := snapshot[versionplan.Pod](in, "pods")
 	if err != nil {
 		return present, err
 	}
@@ -179,11 +179,11 @@ func presentVersions(in *sdk.HookInput, webhooks []webhookConfiguration) (instal
 		// A new process: the webhooks tell what the one before was told.
 		present.GlobalRevision = byDefault
 	}
-	present.Usage = installation.Observe(namespaces, pods, byDefault)
+	present.Usage = versionplan.Observe(namespaces, pods, byDefault)
 	return present, nil
 }
 
-func reportVersions(in *sdk.HookInput, plan installation.Plan) {
+func reportVersions(in *sdk.HookInput, plan versionplan.Plan) {
 	inGroup := operation.WithGroup(versionsMetricsGroup)
 	in.MetricsCollector.Expire(versionsMetricsGroup)
 	in.MetricsCollector.Set(versionRefusedMetric, gauge(plan.Refused != nil), nil, inGroup)
@@ -220,7 +220,7 @@ func reportVersions(in *sdk.HookInput, plan installation.Plan) {
 type saying struct{ reason, message string }
 
 // sentences tell a person what is not as the settings want it, and what to do.
-func sentences(plan installation.Plan) []saying {
+func sentences(plan versionplan.Plan) []saying {
 	var said []saying
 	if plan.Refused != nil {
 		said = append(said, saying{versionRefusedEvent, "settings refused, the versions of Istio that are installed stay: " + refusal(plan)})
@@ -228,28 +228,28 @@ func sentences(plan installation.Plan) []saying {
 	for _, kept := range plan.Kept {
 		said = append(said, saying{versionInUseEvent, fmt.Sprintf(
 			"Istio %s is not in the settings and stays installed, for it is used by %s: give the namespaces or Pods another revision and restart the Pods, or add %s to additionalVersions",
-			kept.Version.Version, installation.Name(kept.Users), kept.Version.Version)})
+			kept.Version.Version, versionplan.Name(kept.Users), kept.Version.Version)})
 	}
 	for _, unclear := range plan.Unclear {
 		said = append(said, saying{sidecarUnclearEvent, fmt.Sprintf(
 			"Istio %s is not in the settings and stays installed, for nothing tells whether the sidecars of %s are of it: restart the Pods whose annotation sidecar.istio.io/status names no revision",
-			unclear.Version.Version, installation.Name(unclear.Users))})
+			unclear.Version.Version, versionplan.Name(unclear.Users))})
 	}
 	for _, lost := range plan.Unavailable {
 		said = append(said, saying{revisionUnavailableEvent, fmt.Sprintf(
 			"revision %s of Istio is used by %s, and this release of the module cannot install it: give the namespaces or Pods a revision of %s and restart the Pods",
-			lost.Revision, installation.Name(lost.Users), strings.Join(istioversion.Names(), ", "))})
+			lost.Revision, versionplan.Name(lost.Users), strings.Join(istioversion.Names(), ", "))})
 	}
 	return said
 }
 
 // refusal is what is wrong with the settings, in one line.
-func refusal(plan installation.Plan) string {
+func refusal(plan versionplan.Plan) string {
 	return strings.ReplaceAll(plan.Refused.Error(), "\n", "; ")
 }
 
 // endings warn of versions that are installed and whose end of life is near or past.
-func endings(plan installation.Plan, now time.Time) []saying {
+func endings(plan versionplan.Plan, now time.Time) []saying {
 	var said []saying
 	for _, version := range plan.Versions {
 		if warning := version.LifeWarning(now); warning != "" {

@@ -8,8 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
-	"github.com/deckhouse-mesh/istio/lib/controlplane"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/meshconfig"
 )
 
 const (
@@ -53,7 +53,7 @@ func runIstiodHealth(_ context.Context, in *sdk.HookInput) error {
 	if err := settings(in, versionsPath, &versions); err != nil {
 		return err
 	}
-	pods, err := snapshot[controlplane.Istiod](in, "istiods")
+	pods, err := snapshot[meshconfig.Istiod](in, "istiods")
 	if err != nil {
 		return err
 	}
@@ -65,10 +65,10 @@ func runIstiodHealth(_ context.Context, in *sdk.HookInput) error {
 	for index, version := range versions {
 		revisions[index] = version.Revision
 	}
-	judged := controlplane.Judge(revisions, in.Values.Get(globalRevisionPath).String(), pods, before)
+	judged := meshconfig.WebhookTargets(revisions, in.Values.Get(globalRevisionPath).String(), pods, before)
 
 	in.MetricsCollector.Expire(istiodMetricsGroup)
-	ready := controlplane.Ready(revisions, pods)
+	ready := meshconfig.Ready(revisions, pods)
 	for _, version := range versions {
 		in.MetricsCollector.Set(istiodReadyMetric, gauge(ready[version.Revision]),
 			map[string]string{"revision": version.Revision, "version": version.Version}, operation.WithGroup(istiodMetricsGroup))
@@ -83,8 +83,8 @@ func runIstiodHealth(_ context.Context, in *sdk.HookInput) error {
 
 // formerWebhooks returns where webhooks pointed so far, as decided by this
 // process or the one before it.
-func formerWebhooks(in *sdk.HookInput) (controlplane.Webhooks, error) {
-	before := controlplane.Webhooks{DefaultRevision: in.Values.Get(defaultRevisionPath).String()}
+func formerWebhooks(in *sdk.HookInput) (meshconfig.Webhooks, error) {
+	before := meshconfig.Webhooks{DefaultRevision: in.Values.Get(defaultRevisionPath).String()}
 	if err := settings(in, webhookRevisionsPath, &before.Revisions); err != nil {
 		return before, err
 	}

@@ -18,7 +18,7 @@ import (
 // spec, by a person (an annotation), and every minute whatever happens. It alone
 // runs in its queue: no peer can hold up anything else of the module.
 func joinDiscovery[R, S any](name, queue string, kind joinKind[R, S], client peerClient) hookruntime.Hook {
-	visited, remembered := &visits{known: map[string]visitKey{}}, &decodedJoins[R]{}
+	visited, remembered := &visits{known: map[string]visitKey{}}, &decodedJoins[R]{statuses: decodings[R]{unpack: kind.unpack}}
 	return hookruntime.Hook{
 		Name: name,
 		Config: sdk.HookConfig{

@@ -26,6 +26,9 @@ type joinKind[R, S any] struct {
 
 	// show reaches what the two kinds have alike.
 	show func(*R) shown[S]
+	// unpack completes the status of a resource that was read, pack is its opposite: both are nil where nothing is packed.
+	unpack func(*R)
+	pack   func(S) (S, error)
 	// switched is the status of a resource that nothing acts on.
 	switched func(resource R, reason, message string, now time.Time) S
 	// ask visits the peers that are due, and returns the status of each resource by its name.

@@ -51,7 +51,7 @@ var _ = Describe("What metadata-exporter tells", func() {
 	two := func() (b, c *aPeer, r *run) {
 		GinkgoHelper()
 		b, c = startPeer(), startPeerCalled("c")
-		r = newRun(federationDiscovery(peer.NewClient()), joinedSettings).given(
+		r = newRun(federationDiscovery(peer.NewClient(), nil), joinedSettings).given(
 			b.resource(""), strings.NewReplacer("cluster-b", "cluster-c", "uid-b", "uid-c").Replace(c.resource("")),
 			ownKeypair(), revisionsOf("federation", map[string]string{"cluster-b": "b1.b1", "cluster-c": "c1.c1"})).succeeds()
 		Expect(readyOf(r, "IstioFederation", "cluster-b")).To(HaveKeyWithValue("status", "True"))

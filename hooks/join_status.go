@@ -22,15 +22,31 @@ func (k joinKind[R, S]) writeStatus(in *sdk.HookInput, resource R, current bool,
 		of.writeContact(in, *after.publicContact, *after.privateContact)
 		return true, nil
 	}
+	stored, err := k.packed(status)
+	if err != nil {
+		return false, err
+	}
 	var last *known
 	if current {
-		last = &known{before.status, before.digest}
+		shown, err := k.packed(*before.status)
+		if err != nil {
+			return false, err
+		}
+		last = &known{shown, before.digest}
 	}
-	if err := of.replace(in, last, status); err != nil {
+	if err := of.replace(in, last, stored); err != nil {
 		return false, err
 	}
 	of.sayTransition(in, *before.conditions, *after.conditions)
 	return true, nil
+}
+
+// packed is a status as it is written.
+func (k joinKind[R, S]) packed(status S) (S, error) {
+	if k.pack == nil {
+		return status, nil
+	}
+	return k.pack(status)
 }
 
 // differOnlyInContact takes its arguments by value: it changes the copy.

@@ -14,7 +14,7 @@ import (
 )
 
 // federationSwitch follows the setting federation.enabled.
-func federationSwitch() hookruntime.Hook { return joinSwitch("federation_switch", federationKind()) }
+func federationSwitch() hookruntime.Hook { return joinSwitch("federation_switch", federationKind(nil)) }
 
 // multiclusterSwitch follows the setting multicluster.enabled.
 func multiclusterSwitch() hookruntime.Hook {

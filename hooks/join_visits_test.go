@@ -17,7 +17,7 @@ var _ = Describe("What federation_discovery remembers of its visits", func() {
 		revision string
 	)
 	asked := func(at time.Time) bool {
-		sight := federationKind().sight(resource)
+		sight := federationKind(nil).sight(resource)
 		sight.revision = revision
 		return memory.due(sight, true, at)
 	}
@@ -55,8 +55,8 @@ var _ = Describe("What federation_discovery remembers of its visits", func() {
 		refresh("1")
 		Expect(asked(now)).To(BeTrue())
 		Expect(asked(now)).To(BeFalse())
-		memory.took(federationKind().sight(resource), 2*time.Second)
-		memory.took(federationKind().sight(resource), 2*time.Second)
+		memory.took(federationKind(nil).sight(resource), 2*time.Second)
+		memory.took(federationKind(nil).sight(resource), 2*time.Second)
 		refresh("2")
 		Expect(asked(now)).To(BeTrue())
 		resource.Annotations = nil
@@ -70,7 +70,7 @@ var _ = Describe("What federation_discovery remembers of its visits", func() {
 	})
 
 	It("lets the news of a peer that is slow twice wait for the next minute", func() {
-		took := func(waited time.Duration) { memory.took(federationKind().sight(resource), waited) }
+		took := func(waited time.Duration) { memory.took(federationKind(nil).sight(resource), waited) }
 		took(2 * time.Second)
 		poke("1")
 		Expect(asked(now)).To(BeTrue(), "once may be the machine")
@@ -93,16 +93,16 @@ var _ = Describe("What federation_discovery remembers of its visits", func() {
 		written.MetadataCache.PrivateETag = `"new"`
 		shown := resource
 		shown.Status = written
-		memory.shows(federationKind().sight(shown), true)
-		Expect(memory.stale(federationKind().sight(resource))).To(BeTrue())
+		memory.shows(federationKind(nil).sight(shown), true)
+		Expect(memory.stale(federationKind(nil).sight(resource))).To(BeTrue())
 		Expect(asked(now)).To(BeTrue())
 		resource.Status = written
-		Expect(memory.stale(federationKind().sight(resource))).To(BeFalse())
+		Expect(memory.stale(federationKind(nil).sight(resource))).To(BeFalse())
 		Expect(asked(now)).To(BeFalse())
 	})
 
 	It("takes a snapshot for current until something is written", func() {
-		sight := func() sighting { return federationKind().sight(resource) }
+		sight := func() sighting { return federationKind(nil).sight(resource) }
 		resource.ResourceVersion = "7"
 		Expect(memory.current(sight())).To(BeTrue())
 		memory.shows(sight(), false)

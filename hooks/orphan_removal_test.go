@@ -3,7 +3,6 @@ package hooks
 import (
 	"context"
 	"encoding/base64"
-	"encoding/pem"
 	"strings"
 	"time"
 
@@ -15,11 +14,22 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/deckhouse-mesh/istio/lib/ca"
 )
 
-// pemOf is a PEM block in the form of a YAML string.
-func pemOf(content string) string {
-	return strings.ReplaceAll(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte(content)})), "\n", `\n`)
+var orphanRoots = map[string]string{}
+
+// pemOf is the root certificate of that name, in the form of a YAML string.
+func pemOf(name string) string {
+	if orphanRoots[name] == "" {
+		authority, err := ca.Generate(name)
+		if err != nil {
+			panic(err)
+		}
+		orphanRoots[name] = strings.ReplaceAll(authority.Root, "\n", `\n`)
+	}
+	return orphanRoots[name]
 }
 
 var orphanObjects = `

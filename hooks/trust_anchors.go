@@ -68,8 +68,8 @@ func setAnchors(in *sdk.HookInput, federations []trustedFederation, multicluster
 		federations[index].Anchors = anchors
 		in.MetricsCollector.Set(anchorsMetric, float64(len(anchors)), map[string]string{"name": federations[index].Name}, operation.WithGroup(anchorsMetricsGroup))
 	}
-	for _, name := range slices.Sorted(maps.Keys(outcome.Refused)) {
-		in.Logger.Warn("some of a peer's roots are not honoured", "peer", name, "error", outcome.Refused[name].Error())
+	for _, name := range slices.Sorted(maps.Keys(outcome.Rejected)) {
+		in.Logger.Warn("some of a peer's roots are not honoured", "peer", name, "error", outcome.Rejected[name].Error())
 	}
 	for index := range multiclusters {
 		multiclusters[index].Anchors = outcome.Anchors[meshedName(multiclusters[index].Name)]

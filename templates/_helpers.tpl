@@ -1,6 +1,6 @@
 {{- /*
-  "true" when clusters are joined in either way; empty otherwise. Whatever renders asks this first, so contradicting
-  settings are refused here, before a template stumbles over them with an error of its own.
+  "true" when federation or multicluster is enabled; empty otherwise. Every component asks this first, so settings that
+  the cluster does not allow are rejected here, before a template fails with an error of its own.
 */ -}}
 {{- define "istio.alliance_enabled" -}}
   {{- include "istio.check_settings" . -}}
@@ -9,53 +9,27 @@
   {{- end -}}
 {{- end -}}
 
-{{- /* Fails unless the hooks supplied what every joined cluster shows its neighbours. */ -}}
+{{- /* Fails unless the hooks supplied what every cluster shows its peers. */ -}}
 {{- define "istio.require_identity" -}}
   {{- if not .Values.istio.internal.ca.root -}}
-    {{- fail "istio: there is no certificate authority yet; if the settings `ca.*` hold one, the status of ModuleConfig istio says why it was refused" -}}
+    {{- fail "istio: there is no certificate authority yet; if the settings `ca.*` hold one, the status of ModuleConfig istio says why it was rejected" -}}
   {{- end -}}
   {{- if not (and .Values.istio.internal.remoteAuthnKeypair.priv .Values.istio.internal.remoteAuthnKeypair.pub) -}}
     {{- fail "istio: there is no keypair for `federation.enabled` or `multicluster.enabled` yet: hook remote_authn_keypair has not stored one" -}}
   {{- end -}}
 {{- end -}}
 
-{{- /* Fails when settings that are valid one by one contradict each other or the cluster. */ -}}
+{{- /* Fails when settings contradict the cluster or its global settings. What settings alone decide is in openapi/ and lib/settings. */ -}}
 {{- define "istio.check_settings" -}}
-  {{- $gateway := .Values.istio.alliance.ingressGateway -}}
-  {{- if and (ne $gateway.inlet "NodePort") $gateway.nodePort.port -}}
-    {{- fail (printf "istio: `alliance.ingressGateway.nodePort.port` is %v, but `alliance.ingressGateway.inlet` is %s: remove the port or set the inlet to NodePort" $gateway.nodePort.port $gateway.inlet) -}}
-  {{- end -}}
   {{- $https := .Values.istio.https | default .Values.global.modules.https | default dict -}}
-  {{- /* The mode may be the cluster's own; without neighbours the module has no Ingress that it could matter to. */ -}}
+  {{- /* The mode may be the cluster's own; without peers the module has no Ingress that it applies to. */ -}}
   {{- if and (eq ($https.mode | default "") "CertManager") (or .Values.istio.federation.enabled .Values.istio.multicluster.enabled) -}}
     {{- if not (has "cert-manager" .Values.global.enabledModules) -}}
       {{- fail "istio: `https.mode` is CertManager, but the cluster has no cert-manager: install it or choose another mode" -}}
     {{- end -}}
     {{- if not .Values.global.modules.publicDomainTemplate -}}
-      {{- fail "istio: `https.mode` is CertManager, but global `modules.publicDomainTemplate` is not set, so there is no name to issue a certificate for" -}}
+      {{- fail "istio: `https.mode` is CertManager, but global `modules.publicDomainTemplate` is not set, so there is no name to issue a certificate for: set it or choose another mode" -}}
     {{- end -}}
-  {{- end -}}
-  {{- include "istio.check_control_plane" . -}}
-{{- end -}}
-
-{{- /* Fails when settings of the control plane contradict each other. */ -}}
-{{- define "istio.check_control_plane" -}}
-  {{- $own := .Values.istio.controlPlane -}}
-  {{- if and (eq $own.replicasManagement.mode "HPA") (eq $own.resourcesManagement.mode "VPA") (eq $own.resourcesManagement.vpa.mode "Auto") -}}
-    {{- fail "istio: `controlPlane.resourcesManagement.vpa.mode` is Auto, but `controlPlane.replicasManagement.mode` is HPA: both would follow the use of CPU; set the former to Initial" -}}
-  {{- end -}}
-  {{- if and .Values.istio.tracing.enabled (not .Values.istio.tracing.collector.zipkin.address) -}}
-    {{- fail "istio: `tracing.enabled` is true, but `tracing.collector.zipkin.address` is not set: traces need a collector" -}}
-  {{- end -}}
-  {{- $names := list -}}
-  {{- if .Values.istio.tracing.enabled -}}
-    {{- $names = list (include "istio.tracing_provider" .) -}}
-  {{- end -}}
-  {{- range .Values.istio.extensionProviders -}}
-    {{- if has .name $names -}}
-      {{- fail (printf "istio: `extensionProviders` has two providers with the name %s, or one with the name of the module's own: names are unique" .name) -}}
-    {{- end -}}
-    {{- $names = append $names .name -}}
   {{- end -}}
 {{- end -}}
 
@@ -128,7 +102,7 @@ resourcePolicy:
   {{- end -}}
 {{- end -}}
 
-{{- /* "true" when neighbours enter this cluster by its gateway; empty otherwise. */ -}}
+{{- /* "true" when peers enter this cluster by its gateway; empty otherwise. */ -}}
 {{- define "istio.ingressgateway_wanted" -}}
   {{- include "istio.check_settings" . -}}
   {{- if or .Values.istio.federation.enabled (and .Values.istio.multicluster.enabled .Values.istio.internal.multiclusterWantsIngressGateway) -}}
@@ -137,12 +111,12 @@ resourcePolicy:
 {{- end -}}
 
 {{- /*
-  Annotations of an Ingress that lead neighbours' client certificates to one of our listeners, in the way of
-  "istio.neighbours_certificates" (templates/metadata-exporter/ingress.yaml tells the three).
+  Annotations of an Ingress that lead peers' client certificates to one of our listeners, in the way of
+  "istio.peer_certificates" (templates/metadata-exporter/ingress.yaml describes the three).
 */ -}}
-{{- define "istio.neighbours_ingress_annotations" -}}
+{{- define "istio.peer_ingress_annotations" -}}
 nginx.ingress.kubernetes.io/backend-protocol: HTTPS
-  {{- $certificates := include "istio.neighbours_certificates" . }}
+  {{- $certificates := include "istio.peer_certificates" . }}
   {{- if eq $certificates "Header" }}
 nginx.ingress.kubernetes.io/proxy-ssl-secret: d8-istio/metadata-exporter-ingress-client
 nginx.ingress.kubernetes.io/auth-tls-secret: d8-istio/metadata-exporter-ingress-client

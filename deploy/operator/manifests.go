@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Names of what the manifests make, for whoever waits for it or changes it.
+// Names of the objects in the manifests, for programs that wait for them or change them.
 const (
 	Namespace = "d8-system"
 	// Name is that of the Deployment, its ServiceAccount and its Service.

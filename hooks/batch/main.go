@@ -32,21 +32,21 @@ func checkSettings(_ context.Context, in settingscheck.Input) settingscheck.Resu
 	return judge(settings.Check(wanted, nil, time.Now()))
 }
 
-// judge refuses settings for any problem but one: Deckhouse does not tell which
-// settings were accepted before, so a CA that has expired since must not stand in
-// the way of every other change.
+// judge rejects settings for any problem that is not tolerated: Deckhouse does not say
+// which settings were accepted before, so a CA that was must not prevent every other
+// change. Of a new one, hook ca rejects both kinds.
 func judge(problems []error) settingscheck.Result {
-	var refused []error
+	var rejected []error
 	var warnings []string
 	for _, problem := range problems {
-		if errors.As(problem, new(settings.Expired)) {
+		if errors.As(problem, new(settings.Tolerated)) {
 			warnings = append(warnings, problem.Error())
 		} else {
-			refused = append(refused, problem)
+			rejected = append(rejected, problem)
 		}
 	}
-	if len(refused) > 0 {
-		return settingscheck.Reject(errors.Join(refused...).Error())
+	if len(rejected) > 0 {
+		return settingscheck.Reject(errors.Join(rejected...).Error())
 	}
 	return settingscheck.Allow(warnings...)
 }

@@ -7,10 +7,10 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"strings"
+
+	"github.com/deckhouse-mesh/istio/lib/certs"
 )
 
 const (
@@ -36,14 +36,20 @@ func GenerateKeypair() (Keypair, error) {
 	if err != nil {
 		return Keypair{}, fmt.Errorf("encode the Ed25519 private key: %w", err)
 	}
-	pubDER, err := x509.MarshalPKIXPublicKey(pub)
+	encoded, err := EncodePublicKey(pub)
 	if err != nil {
-		return Keypair{}, fmt.Errorf("encode the Ed25519 public key: %w", err)
+		return Keypair{}, err
 	}
-	return Keypair{
-		Priv: string(pem.EncodeToMemory(&pem.Block{Type: PrivateKeyPEMType, Bytes: privDER})),
-		Pub:  string(pem.EncodeToMemory(&pem.Block{Type: PublicKeyPEMType, Bytes: pubDER})),
-	}, nil
+	return Keypair{Priv: certs.EncodeBlock(PrivateKeyPEMType, privDER), Pub: encoded}, nil
+}
+
+// EncodePublicKey is the one PEM form of a public key.
+func EncodePublicKey(key ed25519.PublicKey) (string, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return "", fmt.Errorf("encode the Ed25519 public key: %w", err)
+	}
+	return certs.EncodeBlock(PublicKeyPEMType, der), nil
 }
 
 // Validate checks that both keys can be read and belong together.
@@ -62,7 +68,7 @@ func (k Keypair) Validate() error {
 // ParsePrivateKey reads the one PEM block of type PrivateKeyPEMType in text.
 // Errors never contain any of text.
 func ParsePrivateKey(text string) (ed25519.PrivateKey, error) {
-	der, err := decodePEM(text, PrivateKeyPEMType)
+	der, err := certs.Block(text, PrivateKeyPEMType)
 	if err != nil {
 		return nil, fmt.Errorf("read the Ed25519 private key: %w", err)
 	}
@@ -79,7 +85,7 @@ func ParsePrivateKey(text string) (ed25519.PrivateKey, error) {
 
 // ParsePublicKey reads the one PEM block of type PublicKeyPEMType in text.
 func ParsePublicKey(text string) (ed25519.PublicKey, error) {
-	der, err := decodePEM(text, PublicKeyPEMType)
+	der, err := certs.Block(text, PublicKeyPEMType)
 	if err != nil {
 		return nil, fmt.Errorf("read the Ed25519 public key: %w", err)
 	}
@@ -92,20 +98,4 @@ func ParsePublicKey(text string) (ed25519.PublicKey, error) {
 		return nil, fmt.Errorf("read the Ed25519 public key: it is a %T", parsed)
 	}
 	return key, nil
-}
-
-func decodePEM(text, wantType string) ([]byte, error) {
-	if strings.TrimSpace(text) == "" {
-		return nil, errors.New("it is empty")
-	}
-	block, rest := pem.Decode([]byte(text))
-	switch {
-	case block == nil:
-		return nil, errors.New("it is not PEM")
-	case block.Type != wantType:
-		return nil, fmt.Errorf("the PEM block has type %.40q instead of %q", block.Type, wantType)
-	case strings.TrimSpace(string(rest)) != "":
-		return nil, errors.New("something follows its PEM block")
-	}
-	return block.Bytes, nil
 }

@@ -1,11 +1,11 @@
 package ca
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/certs"
 )
 
 // Root is a root certificate that the mesh trusts.
@@ -20,24 +20,18 @@ type Root struct {
 	Retired time.Time `json:"retired,omitzero"`
 }
 
-// splitRoots returns the certificates of a PEM bundle, each encoded anew and
+// splitRoots returns the certificates of a PEM bundle, each encoded in one form and
 // once. Equal certificates are equal texts afterwards, and istiod, which
 // compares bundles as texts, finds the former one in the new one.
 func splitRoots(bundle string) []string {
 	var roots []string
-	for rest := []byte(bundle); ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return roots
-		}
-		root := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: block.Bytes}))
-		if block.Type == "CERTIFICATE" && !slices.Contains(roots, root) {
-			roots = append(roots, root)
-		}
+	for _, root := range certs.Salvage(bundle) {
+		roots = append(roots, certs.Encode(root))
 	}
+	return roots
 }
 
-// Share tells whether two PEM bundles have a certificate in common.
+// Share is true for two PEM bundles that have a certificate in common.
 func Share(bundle, other string) bool {
 	roots := splitRoots(other)
 	return slices.ContainsFunc(splitRoots(bundle), func(root string) bool { return slices.Contains(roots, root) })
@@ -52,12 +46,8 @@ func joinRoots(roots []Root) string {
 	return bundle.String()
 }
 
-// expired is true for a certificate whose time is over at now, and for what is no certificate.
+// expired is true for a certificate that has expired at now, and for text that is no certificate.
 func (r Root) expired(now time.Time) bool {
-	block, _ := pem.Decode([]byte(r.Certificate))
-	if block == nil {
-		return true
-	}
-	certificate, err := x509.ParseCertificate(block.Bytes)
-	return err != nil || now.After(certificate.NotAfter)
+	certificates := certs.Salvage(r.Certificate)
+	return len(certificates) == 0 || now.After(certificates[0].NotAfter)
 }

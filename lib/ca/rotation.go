@@ -12,23 +12,23 @@ const (
 	WorkloadCertificateLifetime = 24 * time.Hour
 
 	margin = time.Hour
-	// Distribution is how long a new root is handed out before its CA signs. Proxies take a new root as soon as
+	// Distribution is how long a new root is handed out before its CA signs. Proxies accept a new root as soon as
 	// istiod pushes it; one that cannot be pushed to gets it with its next certificate, within the lifetime of
-	// the one it has. Neighbouring clusters ask once a minute.
+	// the one it has. Peers ask once a minute.
 	Distribution = WorkloadCertificateLifetime + margin
 	// Overlap is how long a root is trusted after its CA signed last: until the last certificate has expired.
 	Overlap = WorkloadCertificateLifetime + margin
-	// settling is the least time between a root's coming and another's going, whoever is in a hurry. istiod
-	// (handleEvent in pilot/pkg/bootstrap/istio_ca.go, 1.29 to 1.31) takes new roots only as a bundle that contains
-	// what it had, or is contained in that: it must see the bundle in between, and the kubelet takes a minute or two to
-	// bring a changed Secret into its Pod.
+	// settling is the least time between introducing one root and dropping another, even in an emergency. istiod
+	// (handleEvent in pilot/pkg/bootstrap/istio_ca.go, 1.29 to 1.31) accepts new roots only as a bundle that contains
+	// the former one, or is contained in it: it must see the bundle in between, and the kubelet needs a minute or two to
+	// update a changed Secret in its Pod.
 	settling = 5 * time.Minute
-	// maxTrusted is how many roots neighbours accept in public metadata: those of two CAs.
+	// maxTrusted is how many roots peers accept in public metadata: those of two CAs.
 	maxTrusted = 2 * maxRoots
 )
 
 // notYet is the date of what was decided and is not in Secret cacerts: when it
-// gets there, the time of that takes its place. Until then nothing is over.
+// gets there, that time replaces notYet. Until then nothing ends.
 var notYet = time.Date(9999, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // Phase of a rotation.
@@ -67,7 +67,7 @@ type Trust struct {
 }
 
 // Recall makes the best of a lost record: trusted is what was handed out last.
-// Nobody knows for how long, so roots that signing does not need begin anew.
+// For how long is unknown, so roots that signing does not need start again.
 func Recall(signing Bundle, trusted string, now time.Time) Trust {
 	var trust Trust
 	for _, root := range everTrusted(trusted) {
@@ -86,7 +86,7 @@ type State struct {
 	Trust
 }
 
-// Trusted is the PEM bundle that workloads and neighbours verify with.
+// Trusted is the PEM bundle that workloads and peers verify with.
 func (s State) Trusted() string {
 	if roots := joinRoots(s.Roots); roots != "" {
 		return roots
@@ -115,7 +115,7 @@ type Rotation struct {
 
 // Rotate brings state nearer to wanted, a sound bundle, without a moment in which
 // two workloads could not verify each other: first the new root is trusted
-// everywhere, then the new CA signs, then the former root goes. A CA whose roots
+// everywhere, then the new CA signs, then the former root is dropped. A CA whose roots
 // are trusted already signs at once, and so does one that replaces a CA that is
 // not sound (any more): certificates of that verify nowhere.
 //
@@ -125,92 +125,153 @@ type Rotation struct {
 //
 // It is level-triggered: settings that change on the way only change what is wanted.
 func Rotate(state State, installed, wanted Bundle, request Request, now time.Time) Rotation {
-	wanted = wanted.withDefaults()
+	t := begin(state, installed, wanted.normalized(), request, now)
+	t.confirm()
+	t.introduce()
+	t.sign()
+	t.retire()
+	t.report()
+	return t.Rotation
+}
+
+// turn is one call of Rotate. Its methods are the steps, in their order; each changes the Rotation.
+type turn struct {
+	Rotation
+	now time.Time
+	// former is the CA that signed before this turn, wanted the one that is to sign.
+	former, wanted Bundle
+	// installed is the CA in Secret cacerts, present what is trusted there.
+	installed Bundle
+	present   []Root
+	// dropped is true when this turn drops a root.
+	dropped bool
+}
+
+func begin(state State, installed, wanted Bundle, request Request, now time.Time) *turn {
 	if state.Signing.IsZero() {
 		state = State{Signing: wanted}
 	}
-	roots := slices.Clone(state.Roots)
+	state.Signing, state.Roots = state.Signing.normalized(), slices.Clone(state.Roots)
 	own := everTrusted(state.Signing.Root)
-	if len(roots) == 0 || !sound(state.Signing, roots, now) && sound(state.Signing, own, now) {
-		roots = own // there is no record, or it is another CA's
-	}
-	present := everTrusted(installed.Root)
-	roots, dropped := confirm(roots, state.Dropped, present, now)
-	if !now.Before(dropped.Add(settling)) {
-		dropped = time.Time{}
-		roots = handOut(roots, wanted)
+	if len(state.Roots) == 0 || !sound(state.Signing, state.Roots, now) && sound(state.Signing, own, now) {
+		state.Roots = own // there is no record, or it is another CA's
 	}
 	if !request.Known() {
 		request = ""
 	}
+	return &turn{
+		Rotation: Rotation{State: state, Request: request},
+		now:      now, former: state.Signing, wanted: wanted, installed: installed.normalized(), present: everTrusted(installed.Root),
+	}
+}
 
-	rotation := Rotation{State: State{Signing: state.Signing, Trust: Trust{Dropped: dropped}}, Request: request}
-	ready, handedOut := readyAt(wanted, roots, now), sound(wanted, present, now)
+// confirm dates what has reached Secret cacerts.
+func (t *turn) confirm() {
+	for index, root := range t.Roots {
+		if root.Since.Equal(notYet) && has(t.present, root.Certificate) {
+			t.Roots[index].Since = t.now
+		}
+	}
+	remains := slices.ContainsFunc(t.present, func(root Root) bool { return !has(t.Roots, root.Certificate) })
+	if t.Dropped.Equal(notYet) && !remains {
+		t.Dropped = t.now
+	}
+}
+
+// introduce hands out the roots of the wanted CA that are not trusted yet, unless a root was dropped just now. When
+// there are too many, they wait until others have been dropped.
+func (t *turn) introduce() {
+	if t.now.Before(t.Dropped.Add(settling)) {
+		return
+	}
+	t.Dropped = time.Time{}
+	more := slices.Clone(t.Roots)
+	for _, certificate := range splitRoots(t.wanted.Root) {
+		if !has(more, certificate) {
+			more = append(more, Root{Certificate: certificate, Since: notYet})
+		}
+	}
+	if len(more) <= maxTrusted {
+		t.Roots = more
+	}
+}
+
+// sign lets the wanted CA sign as soon as everybody verifies its certificates.
+func (t *turn) sign() {
+	ready, handedOut := readyAt(t.wanted, t.Roots, t.now), sound(t.wanted, t.present, t.now)
+	trusted := sound(t.wanted, t.Roots, t.now)
 	switch {
-	case state.Signing == wanted, handedOut && !now.Before(ready):
-		rotation.Signing = wanted
-	case !sound(state.Signing, roots, now) && sound(wanted, roots, now):
-		rotation.Signing = wanted
-	case request != "" && handedOut && sound(wanted, roots, now):
-		rotation.Signing = wanted
-		if request == Proceed {
-			rotation.Request = ""
+	case t.Signing == t.wanted, handedOut && !t.now.Before(ready):
+	case trusted && !sound(t.Signing, t.Roots, t.now):
+	case trusted && handedOut && t.Request != "":
+		if t.Request == Proceed {
+			t.Request = ""
 		}
 	default:
-		rotation.Phase = Distributing
+		t.Phase = Distributing
 		if handedOut {
-			rotation.Due = ready
+			t.Due = ready
+		}
+		return
+	}
+	t.Signing = t.wanted
+}
+
+// retire dates the roots that neither of the two CAs needs, from when the one that is to sign does so, and drops those
+// that have been retired for long enough.
+func (t *turn) retire() {
+	signs := t.installed.Cert == t.Signing.Cert
+	needed := append(splitRoots(t.Signing.Root), splitRoots(t.wanted.Root)...)
+	for index, root := range t.Roots {
+		switch {
+		case slices.Contains(needed, root.Certificate):
+			t.Roots[index].Retired = time.Time{}
+		case signs && (root.Retired.IsZero() || root.Retired.Equal(notYet)):
+			t.Roots[index].Retired = t.now
+		case root.Retired.IsZero():
+			t.Roots[index].Retired = notYet
 		}
 	}
+	if signs && slices.EqualFunc(t.present, t.Roots, sameCertificate) {
+		remaining := drop(t.Roots, t.Request, t.now)
+		t.dropped = len(remaining) < len(t.Roots)
+		t.Roots = remaining
+	}
+	if t.dropped {
+		t.Dropped = notYet
+	}
+	for index, root := range t.Roots {
+		if !t.now.Before(root.Since.Add(Distribution)) {
+			t.Roots[index].Since = time.Time{} // everybody has it
+		}
+	}
+}
 
-	signs := installed.Cert == rotation.Signing.Cert
-	roots = retire(roots, rotation.Signing, wanted, signs, now)
-	rotation.Roots = roots
-	if signs && slices.EqualFunc(present, roots, sameCertificate) {
-		rotation.Roots = drop(roots, rotation.Request, now)
-	}
-	if len(rotation.Roots) < len(roots) {
-		rotation.Dropped = notYet
-	}
-	rotation.Roots = forget(rotation.Roots, now)
-	if rotation.Phase == "" {
-		for _, root := range rotation.Roots {
-			if due := root.end(rotation.Request, now); !root.Retired.IsZero() && due.After(rotation.Due) {
-				rotation.Phase, rotation.Due = Retiring, due
+// report says how far the rotation is, and what remains of the request.
+func (t *turn) report() {
+	if t.Phase == "" {
+		for _, root := range t.Roots {
+			if due := root.end(t.Request, t.now); !root.Retired.IsZero() && due.After(t.Due) {
+				t.Phase, t.Due = Retiring, due
 			}
 		}
 	}
-	if !rotation.Due.Before(notYet) {
-		rotation.Due = time.Time{}
+	if !t.Due.Before(notYet) {
+		t.Due = time.Time{}
 	}
-	if rotation.Phase == "" {
-		rotation.Idle = request != "" && rotation.Signing == state.Signing && len(rotation.Roots) == len(roots)
-		if !rotation.Idle || request != Emergency {
-			rotation.Request = ""
+	if t.Phase == "" {
+		t.Idle = t.Request != "" && t.Signing == t.former && !t.dropped
+		if !t.Idle || t.Request != Emergency {
+			t.Request = ""
 		}
 	}
-	return rotation
 }
 
 func sameCertificate(a, b Root) bool { return a.Certificate == b.Certificate }
 
-// has tells whether a certificate is among roots.
+// has is true for a certificate among roots.
 func has(roots []Root, certificate string) bool {
 	return slices.ContainsFunc(roots, func(root Root) bool { return root.Certificate == certificate })
-}
-
-// confirm dates what has reached Secret cacerts, which holds present.
-func confirm(roots []Root, dropped time.Time, present []Root, now time.Time) ([]Root, time.Time) {
-	for index, root := range roots {
-		if root.Since.Equal(notYet) && has(present, root.Certificate) {
-			roots[index].Since = now
-		}
-	}
-	remains := slices.ContainsFunc(present, func(root Root) bool { return !has(roots, root.Certificate) })
-	if dropped.Equal(notYet) && !remains {
-		dropped = now
-	}
-	return roots, dropped
 }
 
 // everTrusted are the roots of a bundle that everybody has.
@@ -220,21 +281,6 @@ func everTrusted(bundle string) []Root {
 		roots = append(roots, Root{Certificate: certificate})
 	}
 	return roots
-}
-
-// handOut adds the roots of wanted that are not trusted yet. When there are too
-// many, they wait until others have gone.
-func handOut(roots []Root, wanted Bundle) []Root {
-	more := slices.Clone(roots)
-	for _, certificate := range splitRoots(wanted.Root) {
-		if !has(more, certificate) {
-			more = append(more, Root{Certificate: certificate, Since: notYet})
-		}
-	}
-	if len(more) > maxTrusted {
-		return roots
-	}
-	return more
 }
 
 // readyAt is when everybody has roots that authority verifies up to.
@@ -253,27 +299,10 @@ func readyAt(authority Bundle, roots []Root, now time.Time) time.Time {
 	return notYet
 }
 
-// sound tells whether authority is in force and verifies up to roots, however many.
+// sound is true for an authority that is in force and verifies up to roots, however many.
 func sound(authority Bundle, roots []Root, now time.Time) bool {
 	authority.Root = joinRoots(roots)
 	return authority.Root != "" && authority.check(now, math.MaxInt) == nil
-}
-
-// retire notes since when a root is needed by neither of the two CAs: since the
-// one that is to sign does so.
-func retire(roots []Root, signing, wanted Bundle, signs bool, now time.Time) []Root {
-	needed := append(splitRoots(signing.Root), splitRoots(wanted.Root)...)
-	for index, root := range roots {
-		switch {
-		case slices.Contains(needed, root.Certificate):
-			roots[index].Retired = time.Time{}
-		case signs && (root.Retired.IsZero() || root.Retired.Equal(notYet)):
-			roots[index].Retired = now
-		case root.Retired.IsZero():
-			roots[index].Retired = notYet
-		}
-	}
-	return roots
 }
 
 // end is until when a retired root is trusted.
@@ -284,30 +313,20 @@ func (r Root) end(request Request, now time.Time) time.Time {
 	return r.Retired.Add(Overlap)
 }
 
-// drop leaves out roots whose time is over, from both ends of the list only:
+// drop leaves out roots that have been retired for long enough, from both ends of the list only:
 // istiod finds what remains in what it had (see settling) when there is no gap.
 func drop(roots []Root, request Request, now time.Time) []Root {
 	if slices.ContainsFunc(roots, func(root Root) bool { return now.Before(root.Since.Add(settling)) }) {
 		return roots
 	}
-	over := func(root Root) bool {
+	ended := func(root Root) bool {
 		return !root.Retired.IsZero() && !now.Before(root.end(request, now))
 	}
-	for len(roots) > 0 && over(roots[0]) {
+	for len(roots) > 0 && ended(roots[0]) {
 		roots = roots[1:]
 	}
-	for len(roots) > 0 && over(roots[len(roots)-1]) {
+	for len(roots) > 0 && ended(roots[len(roots)-1]) {
 		roots = roots[:len(roots)-1]
-	}
-	return roots
-}
-
-// forget takes away the dates that do not matter any more.
-func forget(roots []Root, now time.Time) []Root {
-	for index, root := range roots {
-		if !now.Before(root.Since.Add(Distribution)) {
-			roots[index].Since = time.Time{}
-		}
 	}
 	return roots
 }

@@ -1,17 +1,14 @@
-// Package clientcert is how neighbouring clusters prove who they are to each
-// other with a TLS client certificate: what such a certificate is, how a cluster
-// issues its own, and how its neighbours verify it. The rules are the contract's
-// section "Who is a neighbour".
+// Package clientcert is how clusters prove their identity to each other with a
+// TLS client certificate: what such a certificate is, how a cluster issues its
+// own, and how its peers verify it. The rules are the contract's section "Who is a neighbour".
 package clientcert
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/certs"
 )
 
 const (
@@ -22,14 +19,12 @@ const (
 	MaxChainLength = 8
 	// MaxChainBytes bounds their size together.
 	MaxChainBytes = 32 << 10
-
-	certificateType = "CERTIFICATE"
 )
 
 // Certificate is a client certificate and its key in PEM, as the Secret
 // d8-remote-client-certificate holds them.
 type Certificate struct {
-	// Crt is the certificate, followed by those that lead to the root without it.
+	// Crt is the certificate and those above it, the root left out.
 	Crt string `json:"crt"`
 	// Key belongs to the first certificate of Crt; PKCS#8.
 	Key string `json:"key"`
@@ -47,16 +42,16 @@ func (c Certificate) KeyPair() (*tls.Certificate, error) {
 	return &pair, nil
 }
 
-// Check verifies the certificate as a neighbour that trusts roots (PEM) would at now.
+// Check verifies the certificate as a peer that trusts roots (PEM) would at now.
 func (c Certificate) Check(roots string, now time.Time) error {
 	if _, err := c.KeyPair(); err != nil {
 		return err
 	}
-	chain, err := parsePEM(c.Crt)
+	chain, err := certs.Parse(c.Crt)
 	if err != nil {
 		return fmt.Errorf("read the client certificate: %w", err)
 	}
-	trusted, err := parsePEM(roots)
+	trusted, err := certs.Parse(roots)
 	if err != nil {
 		return fmt.Errorf("read the roots: %w", err)
 	}
@@ -66,39 +61,4 @@ func (c Certificate) Check(roots string, now time.Time) error {
 	}
 	_, err = anchors.Verify(chain, now)
 	return err
-}
-
-// parsePEM reads certificates that stand one after another with nothing but
-// white space around them; there is at least one.
-func parsePEM(text string) ([]*x509.Certificate, error) {
-	var certificates []*x509.Certificate
-	rest := strings.TrimSpace(text)
-	for rest != "" {
-		// pem.Decode skips whatever precedes a block.
-		if !strings.HasPrefix(rest, "-----BEGIN "+certificateType+"-----") {
-			return nil, errors.New("something that is no PEM certificate stands among the certificates")
-		}
-		block, after := pem.Decode([]byte(rest))
-		if block == nil || block.Type != certificateType || len(block.Headers) > 0 {
-			return nil, errors.New("a PEM block is broken")
-		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("parse certificate: %w", err)
-		}
-		certificates = append(certificates, certificate)
-		rest = strings.TrimSpace(string(after))
-	}
-	if len(certificates) == 0 {
-		return nil, errors.New("there is no certificate")
-	}
-	return certificates, nil
-}
-
-func encodePEM(certificates ...*x509.Certificate) string {
-	var text strings.Builder
-	for _, certificate := range certificates {
-		text.Write(pem.EncodeToMemory(&pem.Block{Type: certificateType, Bytes: certificate.Raw}))
-	}
-	return text.String()
 }

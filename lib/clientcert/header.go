@@ -3,16 +3,20 @@ package clientcert
 import (
 	"crypto/x509"
 	"net/url"
+
+	"github.com/deckhouse-mesh/istio/lib/certs"
 )
 
-// Header is the field in which ingress-nginx passes the certificate of its
-// caller on, when told to by auth-tls-pass-certificate-to-upstream.
+// Header is the HTTP header in which ingress-nginx forwards the certificate of its
+// caller, if the annotation auth-tls-pass-certificate-to-upstream says so.
 const Header = "Ssl-Client-Cert"
 
+var headerRules = certs.Rules{MaxCount: MaxChainLength, MaxBytes: MaxChainBytes, NoWords: true}
+
 // ParseHeader reads a value of Header: PEM, URL-encoded (nginx's
-// $ssl_client_escaped_cert), with the caller's certificate first. nginx passes
-// that one alone; where others follow they are intermediates. Anyone can write
-// such a value: it is worth as much as the connection it comes over.
+// $ssl_client_escaped_cert), with the caller's certificate first. nginx forwards
+// that one alone; others that follow are intermediates. Anyone can write
+// such a value: trust it no more than the connection over which it arrives.
 // err is ErrMissing or ErrMalformed.
 func ParseHeader(value string) ([]*x509.Certificate, error) {
 	if value == "" {
@@ -26,7 +30,7 @@ func ParseHeader(value string) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, ErrMalformed
 	}
-	chain, err := parsePEM(text)
+	chain, err := headerRules.Parse(text)
 	if err != nil || TooLong(chain) {
 		return nil, ErrMalformed
 	}

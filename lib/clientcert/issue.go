@@ -9,18 +9,19 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
 	"slices"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/certs"
 )
 
 const (
 	// Lifetime of an issued certificate, unless its issuer ends earlier.
 	Lifetime = 7 * 24 * time.Hour
-	// backdated is how far a neighbour's clock may be behind.
+	// backdated is how far a peer's clock may be behind.
 	backdated = time.Minute
 )
 
@@ -35,8 +36,8 @@ type Issuer struct {
 // Renew returns the certificate to use from now on: current while it is sound,
 // made by issuer and younger than two thirds of its life, else a new one.
 //
-// An error tells why there is no new one; the certificate is then current as
-// long as neighbours still accept it, else none.
+// An error says why there is no new one; the certificate is then current as
+// long as peers still accept it, else none.
 func Renew(current Certificate, issuer Issuer, now time.Time) (Certificate, error) {
 	authority, err := issuer.parse()
 	if err != nil {
@@ -67,7 +68,7 @@ func remaining(current Certificate, issuer Issuer, now time.Time) Certificate {
 type authority struct {
 	certificate *x509.Certificate
 	key         crypto.Signer
-	// path leads from the issuer to the root without it: what neighbours need besides the root.
+	// path leads from the issuer to the root without it: which peers need besides the root.
 	path []*x509.Certificate
 }
 
@@ -83,7 +84,7 @@ func (i Issuer) parse() (*authority, error) {
 	parsed := &authority{certificate: pair.Leaf, key: key}
 	candidates := []*x509.Certificate{pair.Leaf}
 	if i.Chain != "" {
-		chain, err := parsePEM(i.Chain)
+		chain, err := certs.Parse(i.Chain)
 		if err != nil {
 			return nil, fmt.Errorf("read the certificate authority's chain: %w", err)
 		}
@@ -98,21 +99,20 @@ func (i Issuer) parse() (*authority, error) {
 	return parsed, nil
 }
 
-// stillGood is true while there is no reason for another certificate.
+// stillGood is true while there is no reason for a new certificate.
 func (a *authority) stillGood(current Certificate, roots string, now time.Time) bool {
 	if current.IsZero() || current.Check(roots, now) != nil {
 		return false
 	}
-	chain, err := parsePEM(current.Crt)
+	chain, err := certs.Parse(current.Crt)
 	if err != nil || chain[0].CheckSignatureFrom(a.certificate) != nil {
 		return false
 	}
 	if !slices.EqualFunc(chain[1:], a.path, (*x509.Certificate).Equal) {
 		return false
 	}
-	life := chain[0].NotAfter.Sub(chain[0].NotBefore)
-	// A new one that would end no later is no gain: the authority itself is about to end.
-	return now.Before(chain[0].NotBefore.Add(life*2/3)) || !a.end(now).After(chain[0].NotAfter)
+	// A new one that would expire no later is no gain: the authority itself is about to expire.
+	return now.Before(certs.RenewAt(chain[0].NotBefore, chain[0].NotAfter)) || !a.end(now).After(chain[0].NotAfter)
 }
 
 // end of a certificate issued now, in whole seconds as certificates have them.
@@ -128,9 +128,9 @@ func (a *authority) end(now time.Time) time.Time {
 
 // issue makes a certificate with a key of its own.
 //
-// Its subject is CommonName and nothing else, for neighbours may compare all of
-// it. It has no SPIFFE URI, so in the mesh it is nobody, and no other name, which
-// an authority with name constraints could not vouch for.
+// Its subject is CommonName and nothing else, for peers may compare all of
+// it. It has no SPIFFE URI, so it has no identity in the mesh, and no other name, which
+// an authority with name constraints could not certify.
 func (a *authority) issue(now time.Time) (Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -156,12 +156,9 @@ func (a *authority) issue(now time.Time) (Certificate, error) {
 	if err != nil {
 		return Certificate{}, fmt.Errorf("parse what was issued: %w", err)
 	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	encoded, err := certs.EncodeKey(key)
 	if err != nil {
-		return Certificate{}, fmt.Errorf("encode the key: %w", err)
+		return Certificate{}, err
 	}
-	return Certificate{
-		Crt: encodePEM(append([]*x509.Certificate{leaf}, a.path...)...),
-		Key: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})),
-	}, nil
+	return Certificate{Crt: certs.Encode(append([]*x509.Certificate{leaf}, a.path...)...), Key: encoded}, nil
 }

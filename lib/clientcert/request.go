@@ -24,7 +24,7 @@ func OfRequest(r *http.Request, controllers *x509.CertPool, now time.Time) ([]*x
 	}
 	values := r.Header.Values(Header)
 	if len(values) > 1 {
-		return nil, ErrMalformed // the controller writes one; who wrote the other?
+		return nil, ErrMalformed // the controller writes one; a caller may have written the other
 	}
 	if len(values) == 0 {
 		return nil, ErrMissing
@@ -49,8 +49,8 @@ func isController(presented []*x509.Certificate, controllers *x509.CertPool, now
 	return err == nil
 }
 
-// RefuseAbsurdChains is for tls.Config.VerifyConnection. Whatever a caller
-// presents is kept as long as its connection; what it proves is judged where it matters.
+// RefuseAbsurdChains is for tls.Config.VerifyConnection. A chain stays in memory as
+// long as its connection. It only bounds the chain; OfRequest and Anchors.Verify judge it.
 func RefuseAbsurdChains(state tls.ConnectionState) error {
 	if TooLong(state.PeerCertificates) {
 		return errors.New("the client certificate comes with a chain longer than any cluster needs")

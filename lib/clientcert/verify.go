@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// What can be wrong with a client certificate. The messages go back to the
-// caller: each tells what to change, none tells what this cluster knows.
+// Problems of a client certificate. The caller gets these messages: each says
+// what to change, none reveals which peers this cluster knows.
 var (
 	ErrMissing     = errors.New("no client certificate")
 	ErrMalformed   = errors.New("the client certificate cannot be read, or its chain is too long")
@@ -19,14 +19,14 @@ var (
 	ErrUse         = errors.New("the client certificate is not one for client authentication")
 	ErrNotYetValid = errors.New("the client certificate is not valid yet: compare the clocks of both clusters")
 	ErrExpired     = errors.New("the client certificate has expired")
-	// ErrUnknownCaller covers an issuer nobody knows, one that is known but may
-	// not read this, and a chain that is incomplete: telling them apart would tell
-	// who is known.
-	ErrUnknownCaller = errors.New("the client certificate does not lead to the root of a neighbour of this cluster")
+	// ErrUnknownCaller covers an unknown issuer, one that is known but may
+	// not read this, and a chain that is incomplete: distinct messages would reveal
+	// which peers are known.
+	ErrUnknownCaller = errors.New("the client certificate does not lead to the root of a peer of this cluster")
 )
 
-// Anchor is a neighbour's root: the SHA-256 of its public key, which outlives a
-// root that is issued anew.
+// Anchor is a peer's root: the SHA-256 of its public key, which outlives a
+// root that is renewed.
 type Anchor [sha256.Size]byte
 
 // Caller is what a client certificate proves.
@@ -37,10 +37,10 @@ type Caller struct {
 	Owners []string
 }
 
-// Anchors are the roots of neighbours, each with its owner. The zero Anchors is
-// empty. Adding is for one goroutine, all else for many.
+// Anchors are the roots of peers, each with its owner. The zero Anchors is
+// empty. Only one goroutine may call Add, and before all others read.
 type Anchors struct {
-	// bySubject keeps a caller from making this cluster try every neighbour's key.
+	// bySubject keeps a caller from making this cluster try every peer's key.
 	bySubject map[string][]*anchored
 	keys      map[Anchor]bool
 }
@@ -100,8 +100,8 @@ func (a *Anchors) Verify(chain []*x509.Certificate, now time.Time) (Caller, erro
 	return proved(paths, candidates), nil
 }
 
-// checkLeaf checks what the certificate says of itself, which tells nothing of
-// what is known here.
+// checkLeaf checks the certificate by itself: the outcome reveals nothing about the peers
+// that this cluster knows.
 func checkLeaf(chain []*x509.Certificate, now time.Time) error {
 	if len(chain) == 0 {
 		return ErrMissing
@@ -123,7 +123,7 @@ func checkLeaf(chain []*x509.Certificate, now time.Time) error {
 	return nil
 }
 
-// TooLong is true for a chain that no cluster needs, which is not worth keeping in memory.
+// TooLong is true for a chain that no cluster needs, and that would only use memory.
 func TooLong(chain []*x509.Certificate) bool {
 	size := 0
 	for _, certificate := range chain {

@@ -53,18 +53,18 @@ func checkRules(root *schema.Structural) error {
 	return errors.Join(errs...)
 }
 
-// walk visits the node and all below it; cardinality is how often the node can
+// walk calls each with the node and all below it; cardinality is how often the node can
 // occur in one object, as far as maxItems and maxProperties say.
-func walk(path string, node *schema.Structural, cardinality uint64, visit func(string, *schema.Structural, uint64)) {
-	visit(path, node, cardinality)
+func walk(path string, node *schema.Structural, cardinality uint64, each func(string, *schema.Structural, uint64)) {
+	each(path, node, cardinality)
 	for name, child := range node.Properties {
-		walk(path+"."+name, &child, cardinality, visit)
+		walk(path+"."+name, &child, cardinality, each)
 	}
 	if node.Items != nil {
-		walk(path+"[]", node.Items, times(cardinality, node.ValueValidation.MaxItems), visit)
+		walk(path+"[]", node.Items, times(cardinality, node.ValueValidation.MaxItems), each)
 	}
 	if node.AdditionalProperties != nil && node.AdditionalProperties.Structural != nil {
-		walk(path+"{}", node.AdditionalProperties.Structural, times(cardinality, node.ValueValidation.MaxProperties), visit)
+		walk(path+"{}", node.AdditionalProperties.Structural, times(cardinality, node.ValueValidation.MaxProperties), each)
 	}
 }
 

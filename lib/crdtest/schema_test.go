@@ -15,6 +15,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
 func load(t *testing.T, name string) *Schema {
@@ -40,7 +41,7 @@ func object(t *testing.T, kind, spec string) map[string]any {
 func TestEndpointOfBothResources(t *testing.T) {
 	tests := []struct {
 		name, endpoint string
-		refused        string // part of the message; empty: accepted
+		rejected       string // part of the message; empty: accepted
 	}{
 		{"with a slash at the end", "https://istio.b.example.com/metadata/", ""},
 		{"without a slash at the end", "https://istio.b.example.com/metadata", ""},
@@ -70,7 +71,7 @@ func TestEndpointOfBothResources(t *testing.T) {
 				if kind == v1alpha1.IstioFederationKind {
 					resource["spec"].(map[string]any)["trustDomain"] = "cluster-b.local"
 				}
-				check(t, schema.Validate(resource), test.refused)
+				check(t, schema.Validate(resource), test.rejected)
 			})
 		}
 	}
@@ -78,7 +79,7 @@ func TestEndpointOfBothResources(t *testing.T) {
 
 func TestIstioFederation(t *testing.T) {
 	const endpoint = "metadataEndpoint: https://istio.b.example.com/metadata/\n"
-	tests := []struct{ name, spec, refused string }{
+	tests := []struct{ name, spec, rejected string }{
 		{"the least", endpoint + "trustDomain: cluster-b.local", ""},
 		{"a trust domain of one word", endpoint + "trustDomain: b", ""},
 		{"everything", endpoint + `
@@ -111,7 +112,7 @@ import: ["*.shop", "api-?.billing", "*"]`, ""},
 	schema := load(t, "istiofederation")
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			check(t, schema.Validate(object(t, v1alpha1.IstioFederationKind, test.spec)), test.refused)
+			check(t, schema.Validate(object(t, v1alpha1.IstioFederationKind, test.spec)), test.rejected)
 		})
 	}
 	t.Run("no spec", func(t *testing.T) {
@@ -121,19 +122,19 @@ import: ["*.shop", "api-?.billing", "*"]`, ""},
 	})
 }
 
-func check(t *testing.T, err error, refused string) {
+func check(t *testing.T, err error, rejected string) {
 	t.Helper()
 	switch {
-	case refused == "" && err != nil:
-		t.Errorf("refused: %v", err)
-	case refused != "" && err == nil:
+	case rejected == "" && err != nil:
+		t.Errorf("rejected: %v", err)
+	case rejected != "" && err == nil:
 		t.Error("accepted")
-	case refused != "" && !strings.Contains(err.Error(), refused):
-		t.Errorf("the error does not say %q: %v", refused, err)
+	case rejected != "" && !strings.Contains(err.Error(), rejected):
+		t.Errorf("the error does not say %q: %v", rejected, err)
 	}
 }
 
-func TestMulticlusterEntersByTheGatewayUnlessToldOtherwise(t *testing.T) {
+func TestMulticlusterUsesTheGatewayByDefault(t *testing.T) {
 	schema := load(t, "istiomulticluster")
 	stored := schema.Default(object(t, v1alpha1.IstioMulticlusterKind, "metadataEndpoint: https://b.example.com/metadata/"))
 	if got := stored["spec"].(map[string]any)["enableIngressGateway"]; got != true {
@@ -166,14 +167,14 @@ func TestTypesFitTheSchema(t *testing.T) {
 			RejectedServices: []v1alpha1.RejectedService{{Hostname: "a.b.svc.evil", Reason: "ForeignDomain", Message: "not its own"}},
 			MetadataCache: v1alpha1.FederationCache{
 				Public: public, PublicLastFetchTimestamp: &now, PrivateLastFetchTimestamp: &now, PublicETag: `"a"`, PrivateETag: `"b"`,
-				Private: &v1alpha1.CachedFederation{Federation: metadata.Federation{
+				Private: &v1alpha1.CachedFederation{
 					IngressGateways: gateways,
 					PublicServices: []metadata.PublicService{{
 						Hostname:        "a.b.svc.cluster-b.local",
 						Ports:           []metadata.ServicePort{{Name: "http", Port: 80, Protocol: "HTTP"}},
 						ServiceAccounts: []string{"b/a"},
 					}},
-				}},
+				},
 			},
 		},
 	}
@@ -182,7 +183,11 @@ func TestTypesFitTheSchema(t *testing.T) {
 	for index := range manyServices {
 		manyServices[index] = metadata.PublicService{Hostname: fmt.Sprintf("a-%d.b.svc.cluster-b.local", index), Ports: []metadata.ServicePort{{Name: "http", Port: 80, Protocol: "HTTP"}}}
 	}
-	large.Status.MetadataCache.Private = &v1alpha1.CachedFederation{Federation: metadata.Federation{IngressGateways: gateways, PublicServices: manyServices}}
+	packed, err := new(servicelist.Codec).Pack(v1alpha1.CachedFederation{IngressGateways: gateways, PublicServices: manyServices, Digest: "0123"})
+	if err != nil || packed.PublicServicesBlocks == nil {
+		t.Fatalf("10,000 services are not packed: %v", err)
+	}
+	large.Status.MetadataCache.Private = &packed
 	if err := load(t, "istiofederation").Validate(asMap(t, large)); err != nil {
 		t.Errorf("with 10,000 services: %v", err)
 	}

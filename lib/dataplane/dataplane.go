@@ -59,7 +59,7 @@ type State struct {
 	DesiredFullVersion string
 	// Revision the Pod has, or None.
 	Revision string
-	// FullVersion of its sidecar, injection.Unknown when nothing tells.
+	// FullVersion of its sidecar, injection.Unknown when it cannot be determined.
 	FullVersion string
 	// Problem is "" when all is well.
 	Problem Problem
@@ -124,7 +124,7 @@ func state(pod Pod, desired string, installed Installed) State {
 	return judged
 }
 
-// ours tells whether labels that choose a revision choose one of the module.
+// ours is true for labels that choose a revision of the module.
 func ours(revision string) bool { return revision == injection.Default || injection.Own(revision) }
 
 // older is false unless both versions are known.

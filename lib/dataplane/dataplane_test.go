@@ -67,7 +67,7 @@ func TestPodsOfNoConcernHaveNoState(t *testing.T) {
 	namespaces := []injection.Namespace{{Name: "shop", Injection: label("enabled")}, {Name: "plain"}, {Name: "foreign", Revision: label("1-28-0")}}
 	for name, pod := range map[string]Pod{
 		"neither has nor needs a sidecar":       {Pod: injection.Pod{Namespace: "plain", Name: "web"}},
-		"refuses the sidecar":                   {Pod: injection.Pod{Namespace: "shop", Name: "web", Inject: label("false")}},
+		"rejects the sidecar":                   {Pod: injection.Pod{Namespace: "shop", Name: "web", Inject: label("false")}},
 		"waits for somebody else's Istio":       {Pod: injection.Pod{Namespace: "foreign", Name: "web"}},
 		"is in the mesh of another Istio":       {Pod: injection.Pod{Namespace: "foreign", Name: "web"}, Sidecar: injection.Sidecar{Revision: "1-28-0"}},
 		"was in the mesh of another Istio":      {Pod: injection.Pod{Namespace: "plain", Name: "web"}, Sidecar: injection.Sidecar{Revision: "default"}},

@@ -30,7 +30,7 @@ func Namespaces(namespaces []injection.Namespace, pods []Pod) []string {
 			found[namespace.Name] = true
 		}
 	}
-	// Never nil: values tell a list from nothing.
+	// Never nil: values distinguish an empty list from none.
 	names := slices.AppendSeq([]string{}, maps.Keys(found))
 	slices.Sort(names)
 	return names

@@ -26,7 +26,7 @@ func TestNamespaces(t *testing.T) {
 		"injection is disabled":             {injection.Namespace{Name: "shop", Injection: label("disabled")}, pod(asks), false},
 		"a Pod asks for a sidecar":          {plain, pod(asks), true},
 		"a Pod names a revision":            {plain, pod(func(p *Pod) { p.Pod.Revision = label("v1x30") }), true},
-		"a Pod refuses the sidecar":         {plain, pod(func(p *Pod) { p.Inject = label("false") }), false},
+		"a Pod rejects the sidecar":         {plain, pod(func(p *Pod) { p.Inject = label("false") }), false},
 		"a sidecar of earlier labels runs":  {plain, pod(func(p *Pod) { p.Sidecar.Revision = "v1x31" }), true},
 		"a revision of another Istio":       {injection.Namespace{Name: "shop", Revision: label("1-28-0")}, pod(func(*Pod) {}), false},
 		"a Pod names another Istio's":       {plain, pod(func(p *Pod) { p.Pod.Revision = label("1-28-0") }), false},

@@ -32,15 +32,9 @@ func BenchmarkOneMoreService(b *testing.B) {
 				}
 				peer.private = body
 				b.StartTimer()
-				before, err := json.Marshal(resource.Status)
-				if err != nil {
-					b.Fatal(err)
-				}
+				before := w.encoded(resource)
 				next := w.visit(resource)[0]
-				after, err := json.Marshal(next.Status)
-				if err != nil {
-					b.Fatal(err)
-				}
+				after := w.encoded(next)
 				if _, err := statuspatch.Diff("/status", before, after, "publicServices", "publicServicesBlocks"); err != nil {
 					b.Fatal(err)
 				}

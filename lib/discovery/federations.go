@@ -12,6 +12,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/federation"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
 	"github.com/deckhouse-mesh/istio/lib/trustanchor"
 )
 
@@ -54,6 +55,8 @@ type Discoverer struct {
 	// PrivateKey is the PEM Ed25519 key that signs this cluster's tokens.
 	PrivateKey string
 	Now        time.Time
+	// Codec packs the lists of services; nil works, too.
+	Codec *servicelist.Codec
 	// Elsewhere are the identities that resources of the other kind hold.
 	Elsewhere []Claim
 }
@@ -98,6 +101,7 @@ func (d Discoverer) Federations(ctx context.Context, federations []v1alpha1.Isti
 // visit is one round of questions to one peer.
 type visit struct {
 	federation v1alpha1.IstioFederation
+	codec      *servicelist.Codec
 	now        time.Time
 	timeout    time.Duration
 	// own is where no gateway of the peer can be.
@@ -132,6 +136,7 @@ func (v *visit) guard(do func()) {
 func newVisit(federation v1alpha1.IstioFederation, d Discoverer) *visit {
 	v := &visit{
 		federation: federation,
+		codec:      d.Codec,
 		now:        d.Now,
 		own:        d.Self.Network,
 		timeout:    fetchTimeout,
@@ -273,7 +278,7 @@ func (v *visit) withdrawOwn() {
 	}
 	private := *v.cache.Private
 	private.IngressGateways = usable
-	if err := private.Seal(); err != nil { // it was encoded before
+	if err := v.codec.Seal(&private); err != nil { // it was encoded before
 		private.Digest = ""
 	}
 	v.cache.Private, v.gatewayProblem = &private, problem
@@ -296,7 +301,7 @@ func (v *visit) accept(private *metadata.Federation) error {
 			"the peer publishes services whose ports, once for each of its %d gateways, are %d; %d are possible. What was learned before stays in force: publish fewer services or gateways there.",
 			len(gateways), ports, maxEndpointPorts)}
 	}
-	accepted := &v1alpha1.CachedFederation{Federation: metadata.Federation{IngressGateways: gateways, PublicServices: verdict.Accepted}}
+	accepted := &v1alpha1.CachedFederation{IngressGateways: gateways, PublicServices: verdict.Accepted}
 	if accepted.PublicServices == nil {
 		accepted.PublicServices = []metadata.PublicService{}
 	}
@@ -305,10 +310,14 @@ func (v *visit) accept(private *metadata.Federation) error {
 		last = v.cache.Private.PublicServices
 	}
 	federation.KeepServiceAccounts(accepted.PublicServices, last)
-	if err := accepted.Seal(); err != nil {
+	if err := v.codec.Seal(accepted); err != nil {
 		return invalid(ReasonInvalidPrivateMetadata, err)
 	}
-	encoded, err := json.Marshal(accepted)
+	packed, err := v.codec.Pack(*accepted)
+	if err != nil {
+		return invalid(ReasonInvalidPrivateMetadata, err)
+	}
+	encoded, err := json.Marshal(packed)
 	if err != nil {
 		return invalid(ReasonInvalidPrivateMetadata, err)
 	}

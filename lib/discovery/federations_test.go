@@ -24,6 +24,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/federation"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
 var (
@@ -90,6 +91,21 @@ type world struct {
 	kept string
 	// network of this cluster, as far as it is known.
 	network metadata.Network
+	codec   servicelist.Codec
+}
+
+// encoded is a resource's status as it is written.
+func (w *world) encoded(resource v1alpha1.IstioFederation) []byte {
+	w.Helper()
+	packed, err := w.codec.PackStatus(resource.Status)
+	if err != nil {
+		w.Fatal(err)
+	}
+	encoded, err := json.Marshal(packed)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return encoded
 }
 
 func newWorld(tb testing.TB) *world {
@@ -134,7 +150,7 @@ func (w *world) peerOf(resource v1alpha1.IstioFederation) *fakePeer {
 func (w *world) visit(resources ...v1alpha1.IstioFederation) []v1alpha1.IstioFederation {
 	this := self
 	this.Network = w.network
-	discoverer := discovery.Discoverer{Client: w.fakePeers, Self: this, PrivateKey: w.keypair.Priv, Now: w.now}
+	discoverer := discovery.Discoverer{Client: w.fakePeers, Self: this, PrivateKey: w.keypair.Priv, Now: w.now, Codec: &w.codec}
 	statuses := discoverer.Federations(context.Background(), resources, func(v1alpha1.IstioFederation) bool { return true }, nil)
 	visited := append([]v1alpha1.IstioFederation{}, resources...)
 	for index := range visited {

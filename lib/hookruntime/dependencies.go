@@ -8,6 +8,7 @@ import (
 
 	"github.com/deckhouse/module-sdk/pkg"
 	"github.com/deckhouse/module-sdk/pkg/dependency/cr"
+	"github.com/deckhouse/module-sdk/pkg/dependency/httpclient"
 	"github.com/jonboulle/clockwork"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -25,7 +26,6 @@ var _ pkg.DependencyContainer = (*Dependencies)(nil)
 // the operator. Kubernetes clients use the operator's own access to its
 // cluster, so it works outside of a Pod, too. It is safe for concurrent use.
 type Dependencies struct {
-	http  *httpClients
 	clock clockwork.Clock
 
 	mu         sync.Mutex
@@ -37,7 +37,7 @@ type Dependencies struct {
 // NewDependencies returns a container without access to a cluster; give it one
 // with SetRESTConfig before hooks run.
 func NewDependencies() *Dependencies {
-	return &Dependencies{http: newHTTPClients(), clock: clockwork.NewRealClock()}
+	return &Dependencies{clock: clockwork.NewRealClock()}
 }
 
 // SetRESTConfig makes config the way to reach the cluster from now on.
@@ -47,10 +47,10 @@ func (d *Dependencies) SetRESTConfig(config *rest.Config) {
 	d.restConfig, d.httpClient, d.mapper = rest.CopyConfig(config), nil, nil
 }
 
-// GetHTTPClient returns a client with exactly these options; without any it
-// trusts the system's roots and gives up after 10 seconds.
+// GetHTTPClient returns a new client of module-sdk. Each has connections of its
+// own, so it is not for requests that are made often: peers are asked by package peer.
 func (d *Dependencies) GetHTTPClient(options ...pkg.HTTPOption) pkg.HTTPClient {
-	return d.http.get(options...)
+	return httpclient.NewClient(options...)
 }
 
 // GetClock returns the time of day.

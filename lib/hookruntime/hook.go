@@ -25,7 +25,7 @@ type Hook struct {
 	//
 	// One thing differs: addon-operator forgets a hook's metrics at its next run,
 	// Deckhouse keeps those of module-sdk that belong to no group. Set all of them
-	// every time, with zero for what is over.
+	// every time, with zero for what has ended.
 	Run func(ctx context.Context, in *pkg.HookInput) error
 
 	// Resident, unless nil, takes the place of Config and Run where the process
@@ -78,47 +78,47 @@ func (h Hook) Validate() error {
 				"as two runs at a time would overtake each other in what the process remembers", mainQueue, h.Resident.Config.Queue))
 		}
 	}
-	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	reject := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
 	if !hookName.MatchString(h.Name) {
-		refuse("name %q: use the file name, lower case with underscores, without .go", h.Name)
+		reject("name %q: use the file name, lower case with underscores, without .go", h.Name)
 	}
 	if h.Run == nil {
-		refuse("Run is missing")
+		reject("Run is missing")
 	}
 	if err := h.Config.Validate(); err != nil {
-		refuse("%w", err)
+		reject("%w", err)
 	}
 	if h.Config.OnStartup != nil && len(h.Config.Kubernetes) > 0 {
-		refuse("OnStartup and Kubernetes bindings exclude each other: an OnStartup run has no snapshots")
+		reject("OnStartup and Kubernetes bindings exclude each other: an OnStartup run has no snapshots")
 	}
 	for i, schedule := range h.Config.Schedule {
 		if schedule.Name == "" {
-			refuse("Schedule[%d] has no Name", i)
+			reject("Schedule[%d] has no Name", i)
 		}
 	}
 
 	seen := map[string]bool{}
 	for i, binding := range h.Config.Kubernetes {
 		if binding.Name == "" {
-			refuse("Kubernetes[%d] has no Name", i)
+			reject("Kubernetes[%d] has no Name", i)
 		} else if seen[binding.Name] {
-			refuse("Kubernetes[%d]: Name %q is taken by another binding, their snapshots would mix", i, binding.Name)
+			reject("Kubernetes[%d]: Name %q is taken by another binding, their snapshots would mix", i, binding.Name)
 		}
 		seen[binding.Name] = true
 		if binding.Kind == "" {
-			refuse("Kubernetes[%d] %q has no Kind", i, binding.Name)
+			reject("Kubernetes[%d] %q has no Kind", i, binding.Name)
 		}
 		// addon-operator knows these for a whole hook or not at all.
 		if binding.AllowFailure != nil {
-			refuse("Kubernetes[%d] %q sets AllowFailure: addon-operator has no such setting for one binding", i, binding.Name)
+			reject("Kubernetes[%d] %q sets AllowFailure: addon-operator has no such setting for one binding", i, binding.Name)
 		}
 		if binding.ResynchronizationPeriod != "" {
-			refuse("Kubernetes[%d] %q sets ResynchronizationPeriod: addon-operator has none, use a Schedule", i, binding.Name)
+			reject("Kubernetes[%d] %q sets ResynchronizationPeriod: addon-operator has none, use a Schedule", i, binding.Name)
 		}
 		// module-sdk v0.12 dereferences NameSelector unconditionally.
 		if selector := binding.NamespaceSelector; selector != nil && selector.NameSelector == nil {
-			refuse("Kubernetes[%d] %q selects namespaces by label only: module-sdk needs NamespaceSelector.NameSelector", i, binding.Name)
+			reject("Kubernetes[%d] %q selects namespaces by label only: module-sdk needs NamespaceSelector.NameSelector", i, binding.Name)
 		}
 	}
 	return errors.Join(errs...)

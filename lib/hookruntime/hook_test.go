@@ -34,17 +34,17 @@ func TestValidate(t *testing.T) {
 		"accepts namespaces selected by name and label": {func(h *Hook) {
 			h.Config.Kubernetes[0].NamespaceSelector = &pkg.NamespaceSelector{NameSelector: &pkg.NameSelector{}, LabelSelector: &metav1.LabelSelector{}}
 		}, ""},
-		"refuses a name that is no file name":              {func(h *Hook) { h.Name = "Services.go" }, "use the file name"},
+		"rejects a name that is no file name":              {func(h *Hook) { h.Name = "Services.go" }, "use the file name"},
 		"accepts another form for a process that lives on": {func(h *Hook) { h.Resident = &Resident{Config: h.Config, Run: h.Run} }, ""},
-		"refuses a form for a process that lives on that would not do elsewhere": {func(h *Hook) {
+		"rejects a form for a process that lives on that would not do elsewhere": {func(h *Hook) {
 			h.Resident = &Resident{Config: pkg.HookConfig{Kubernetes: []pkg.KubernetesConfig{{Name: "services"}}}, Run: h.Run}
 		}, "resident: "},
-		"refuses a form for a process that lives on that runs in two queues at once": {func(h *Hook) {
+		"rejects a form for a process that lives on that runs in two queues at once": {func(h *Hook) {
 			config := h.Config
 			config.OnAfterHelm = &pkg.OrderedConfig{Order: 1}
 			h.Resident = &Resident{Config: config, Run: h.Run}
 		}, `the queue "main", Kubernetes and Schedule in "/modules/example"`},
-		"refuses a form for a process that lives on that is told of the release's end besides": {func(h *Hook) {
+		"rejects a form for a process that lives on that also runs at the release's end": {func(h *Hook) {
 			config := h.Config
 			config.OnBeforeDeleteHelm = &pkg.OrderedConfig{Order: 1}
 			h.Resident = &Resident{Config: config, Run: h.Run}
@@ -54,23 +54,23 @@ func TestValidate(t *testing.T) {
 			config.OnAfterHelm, config.Queue = &pkg.OrderedConfig{Order: 1}, ""
 			h.Resident = &Resident{Config: config, Run: h.Run}
 		}, ""},
-		"refuses a hook that does nothing": {func(h *Hook) { h.Run = nil }, "Run is missing"},
-		"refuses snapshots at startup": {func(h *Hook) {
+		"rejects a hook that does nothing": {func(h *Hook) { h.Run = nil }, "Run is missing"},
+		"rejects snapshots at startup": {func(h *Hook) {
 			h.Config.OnStartup = &pkg.OrderedConfig{Order: 1}
 		}, "exclude each other"},
-		"refuses a malformed crontab":       {func(h *Hook) { h.Config.Schedule[0].Crontab = "sometimes" }, "crontab is not valid"},
-		"refuses a schedule without a name": {func(h *Hook) { h.Config.Schedule[0].Name = "" }, "Schedule[0] has no Name"},
-		"refuses two bindings with one snapshot": {func(h *Hook) {
+		"rejects a malformed crontab":       {func(h *Hook) { h.Config.Schedule[0].Crontab = "sometimes" }, "crontab is not valid"},
+		"rejects a schedule without a name": {func(h *Hook) { h.Config.Schedule[0].Name = "" }, "Schedule[0] has no Name"},
+		"rejects two bindings with one snapshot": {func(h *Hook) {
 			h.Config.Kubernetes[1].Name = "services"
 		}, "is taken by another binding"},
-		"refuses a binding without a kind": {func(h *Hook) { h.Config.Kubernetes[0].Kind = "" }, "has no Kind"},
-		"refuses AllowFailure of one binding, which addon-operator does not know": {func(h *Hook) {
+		"rejects a binding without a kind": {func(h *Hook) { h.Config.Kubernetes[0].Kind = "" }, "has no Kind"},
+		"rejects AllowFailure of one binding, which addon-operator does not know": {func(h *Hook) {
 			h.Config.Kubernetes[0].AllowFailure = &yes
 		}, "sets AllowFailure"},
-		"refuses resynchronization, which addon-operator does not know": {func(h *Hook) {
+		"rejects resynchronization, which addon-operator does not know": {func(h *Hook) {
 			h.Config.Kubernetes[0].ResynchronizationPeriod = "1m"
 		}, "sets ResynchronizationPeriod"},
-		"refuses namespaces selected by label only, at which module-sdk panics": {func(h *Hook) {
+		"rejects namespaces selected by label only, at which module-sdk panics": {func(h *Hook) {
 			h.Config.Kubernetes[0].NamespaceSelector = &pkg.NamespaceSelector{LabelSelector: &metav1.LabelSelector{}}
 		}, "by label only"},
 	}

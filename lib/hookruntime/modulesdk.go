@@ -29,8 +29,6 @@ func RegisterWithModuleSDK(hooks []Hook) {
 }
 
 func moduleSDKFunc(hook Hook) func(context.Context, *pkg.HookInput) error {
-	// One pool for the life of the process: a batch binary runs one hook and exits.
-	clients := newHTTPClients()
 	return func(ctx context.Context, in *pkg.HookInput) error {
 		adapted := *in
 		if in.PatchCollector != nil {
@@ -38,9 +36,6 @@ func moduleSDKFunc(hook Hook) func(context.Context, *pkg.HookInput) error {
 		}
 		if in.MetricsCollector != nil {
 			adapted.MetricsCollector = moduleSDKMetrics{in.MetricsCollector}
-		}
-		if in.DC != nil {
-			adapted.DC = &moduleSDKDependencies{DependencyContainer: in.DC, clients: clients}
 		}
 		return hook.Run(ctx, &adapted)
 	}
@@ -108,16 +103,3 @@ type groupSetter struct{ metric *operation.Operation }
 
 // WithGroup puts the metric into group.
 func (s groupSetter) WithGroup(group string) { s.metric.Group = group }
-
-// moduleSDKDependencies is module-sdk's container, except that its HTTP clients
-// are as asked for: module-sdk v0.12 makes one at the first call and returns it
-// for every later one, whatever its options.
-type moduleSDKDependencies struct {
-	pkg.DependencyContainer
-	clients *httpClients
-}
-
-// GetHTTPClient returns a client with exactly these options.
-func (d *moduleSDKDependencies) GetHTTPClient(options ...pkg.HTTPOption) pkg.HTTPClient {
-	return d.clients.get(options...)
-}

@@ -1,5 +1,5 @@
-// Package ingressgateway decides under which addresses neighbouring clusters
-// reach this cluster's mTLS gateway.
+// Package ingressgateway decides under which addresses peers reach this
+// cluster's mTLS gateway.
 package ingressgateway
 
 import (

@@ -19,8 +19,8 @@ const (
 // ownRevision is how the module names revisions.
 var ownRevision = regexp.MustCompile(`^v[0-9]+x[0-9]+$`)
 
-// Own tells whether a revision has a name as the module gives. Others belong to an
-// Istio that somebody installed beside it, or are typing errors.
+// Own is true for a revision with a name in the form that the module gives. Others belong to
+// another Istio beside it, or are typing errors.
 func Own(revision string) bool { return ownRevision.MatchString(revision) }
 
 // Namespace is what counts of a Namespace.
@@ -76,7 +76,7 @@ func NamespaceRevision(namespace Namespace) string {
 // created in namespace, Default for the mesh's default one, and "" for no sidecar.
 func Revision(namespace Namespace, pod Pod) string {
 	chosen := chosen(namespace, pod)
-	if pod.HostNetwork || ignoredNamespaces[namespace.Name] || refuses(pod) {
+	if pod.HostNetwork || ignoredNamespaces[namespace.Name] || optsOut(pod) {
 		return ""
 	}
 	return chosen
@@ -98,9 +98,9 @@ func chosen(namespace Namespace, pod Pod) string {
 	}
 }
 
-// refuses tells whether the Pod says no. The label goes before the annotation,
+// optsOut is true for a Pod that wants no sidecar. The label goes before the annotation,
 // even if its value means nothing; then nothing is said.
-func refuses(pod Pod) bool {
+func optsOut(pod Pod) bool {
 	if pod.Inject != nil {
 		return *pod.Inject == no
 	}

@@ -2,12 +2,12 @@ package injection
 
 import "regexp"
 
-// Unknown stands for a revision or version of a sidecar that nothing tells.
+// Unknown stands for a revision or version of a sidecar that cannot be determined.
 const Unknown = "unknown"
 
 // FullVersionAnnotation is put on every injected Pod by the module's injector
 // configuration: the full version of Istio, "1.31.3". Images are addressed by
-// digest, so their names do not tell.
+// digest, so their names do not contain it.
 const FullVersionAnnotation = "istio.deckhouse.io/full-version"
 
 // Sidecar is what a Pod got when it was created.
@@ -21,7 +21,7 @@ type Sidecar struct {
 	Image string `json:"image,omitempty"`
 }
 
-// Foreign tells whether an istiod of somebody else's Istio injected it.
+// Foreign is true for a sidecar that an istiod of another Istio injected.
 func (s Sidecar) Foreign() bool {
 	return s.Revision != "" && s.Revision != Unknown && !Own(s.Revision)
 }

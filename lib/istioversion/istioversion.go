@@ -70,7 +70,7 @@ func (v Version) Revision() string { return Revision(v.Version) }
 // ImageSuffix ends the names of the version's images in camelCase: "V1x31" of "pilotV1x31".
 func (v Version) ImageSuffix() string { return "V" + strings.TrimPrefix(v.Revision(), "v") }
 
-// RunsOn tells whether Istio's makers support the version on a release of
+// RunsOn is true when Istio supports the version on a release of
 // Kubernetes, "1.34" or "1.34.3". An unreadable release is an error.
 func (v Version) RunsOn(kubernetes string) (bool, error) {
 	release, err := version.ParseGeneric(kubernetes)
@@ -122,7 +122,7 @@ func Names() []string {
 
 var all = mustParse(table)
 
-// mustParse panics on a table that a test of this package would refuse.
+// mustParse panics on a table that a test of this package would reject.
 func mustParse(document []byte) []Version {
 	var versions []Version
 	if err := yaml.UnmarshalStrict(document, &versions); err != nil {

@@ -41,10 +41,10 @@ type EndOfLife struct {
 // At is the moment from which the version has no support any more.
 func (e EndOfLife) At() time.Time { return e.Date.AddDate(0, 0, 1) }
 
-// Past tells whether the version has no support any more.
+// Past is true when the version has no more support.
 func (e EndOfLife) Past(now time.Time) bool { return !now.Before(e.At()) }
 
-// Near tells whether the end is past or no further away than Notice.
+// Near is true when the end is past or no further away than Notice.
 func (e EndOfLife) Near(now time.Time) bool { return !now.Before(e.At().Add(-Notice)) }
 
 // String is the date, with a word about one that is estimated: "2027-01-11 (estimated)".

@@ -58,7 +58,7 @@ var deadlocks = []struct{ first, mended string }{
 	{"1.30.0", "1.30.4"},
 }
 
-// NeedsRestartOnReplacedKubeconfig tells whether an istiod of that full version
+// NeedsRestartOnReplacedKubeconfig is true when an istiod of that full version
 // must be restarted when the kubeconfig of a remote cluster is replaced. It is
 // an error when full is no version.
 func NeedsRestartOnReplacedKubeconfig(full string) (bool, error) {

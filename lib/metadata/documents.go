@@ -42,6 +42,8 @@ func (d Document) Request(token string) peer.Request {
 }
 
 // Public is what anyone may know of a cluster: its identity and its keys.
+//
+// +k8s:deepcopy-gen=true
 type Public struct {
 	// ClusterUUID identifies the cluster for good.
 	ClusterUUID string `json:"clusterUUID"`
@@ -54,12 +56,16 @@ type Public struct {
 }
 
 // Federation is what a federated peer may know: the gateways, and the published Services.
+//
+// +k8s:deepcopy-gen=true
 type Federation struct {
 	IngressGateways []IngressGateway `json:"ingressGateways"`
 	PublicServices  []PublicService  `json:"publicServices"`
 }
 
 // Multicluster is what a peer in the same mesh may know.
+//
+// +k8s:deepcopy-gen=true
 type Multicluster struct {
 	IngressGateways []IngressGateway `json:"ingressGateways"`
 	// APIHost is the host name (without scheme) of the cluster's API proxy.
@@ -69,12 +75,16 @@ type Multicluster struct {
 }
 
 // IngressGateway is one address of the mTLS gateway: an IP address or a DNS name, and a TCP port.
+//
+// +k8s:deepcopy-gen=true
 type IngressGateway struct {
 	Address string `json:"address"`
 	Port    int32  `json:"port"`
 }
 
 // PublicService is one Service that its cluster publishes.
+//
+// +k8s:deepcopy-gen=true
 type PublicService struct {
 	// Hostname is "<name>.<namespace>.svc.<clusterDomain>".
 	Hostname string        `json:"hostname"`
@@ -95,6 +105,8 @@ func (s PublicService) Equal(other PublicService) bool {
 }
 
 // ServicePort is one port of a published Service.
+//
+// +k8s:deepcopy-gen=true
 type ServicePort struct {
 	Name string `json:"name"`
 	Port int32  `json:"port"`

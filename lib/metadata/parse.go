@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -16,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/certs"
 )
 
 const (
@@ -50,7 +50,7 @@ func ParsePublic(body []byte, now time.Time) (*Public, error) {
 	if err != nil {
 		problems = append(problems, fmt.Errorf("rootCA: %w", err))
 	}
-	document.RootCA = encodeCertificates(roots)
+	document.RootCA = certs.Encode(roots...)
 	if document.TrustDomain != "" {
 		if err := CheckTrustDomain(document.TrustDomain); err != nil {
 			problems = append(problems, err)
@@ -80,68 +80,37 @@ func cleanAuthnKey(text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	der, err := x509.MarshalPKIXPublicKey(key)
-	if err != nil {
-		return "", fmt.Errorf("encode: %w", err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: authn.PublicKeyPEMType, Bytes: der})), nil
+	return authn.EncodePublicKey(key)
 }
 
-func encodeCertificates(certificates []*x509.Certificate) string {
-	var text strings.Builder
-	for _, certificate := range certificates {
-		text.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}))
-	}
-	return text.String()
-}
+var rootRules = certs.Rules{MaxCount: maxRootCertificates, MaxBytes: maxCertificateBytes}
 
 // ParseRoots parses a PEM bundle of root certificates: at most sixteen CA
 // certificates, and returns those that have not expired at now, of which there
 // must be one. An expired root beside a valid one is a rotation, not a mistake.
 func ParseRoots(text string, now time.Time) ([]*x509.Certificate, error) {
+	found, err := rootRules.Parse(text)
+	if err != nil {
+		return nil, err
+	}
 	var (
 		roots   []*x509.Certificate
 		expired error
-		count   int
 	)
-	rest := []byte(strings.TrimSpace(text))
-	for len(rest) > 0 {
-		var block *pem.Block
-		block, rest = pem.Decode(rest)
-		if block == nil {
-			return nil, errors.New("not a PEM bundle of certificates")
-		}
-		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("a PEM block of type %.40q among the certificates", block.Type)
-		}
-		if len(block.Bytes) > maxCertificateBytes {
-			return nil, fmt.Errorf("a certificate of %d bytes, more than %d", len(block.Bytes), maxCertificateBytes)
-		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("parse certificate: %w", err)
-		}
-		if !certificate.BasicConstraintsValid || !certificate.IsCA {
+	for _, certificate := range found {
+		switch {
+		case !certificate.BasicConstraintsValid || !certificate.IsCA:
 			return nil, fmt.Errorf("certificate %q is not a CA", certificate.Subject)
-		}
-		if count++; count > maxRootCertificates {
-			return nil, fmt.Errorf("more than %d certificates", maxRootCertificates)
-		}
-		if now.After(certificate.NotAfter) {
+		case now.After(certificate.NotAfter):
 			expired = fmt.Errorf("certificate %q expired at %s", certificate.Subject, certificate.NotAfter.Format(time.RFC3339))
-		} else {
+		default:
 			roots = append(roots, certificate)
 		}
-		rest = []byte(strings.TrimSpace(string(rest)))
 	}
-	switch {
-	case len(roots) > 0:
-		return roots, nil
-	case expired != nil:
+	if len(roots) == 0 {
 		return nil, expired
-	default:
-		return nil, errors.New("empty")
 	}
+	return roots, nil
 }
 
 // ParseFederation decodes a federation document and checks what holds for it

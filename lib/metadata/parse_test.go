@@ -62,6 +62,7 @@ func TestParsePublic(t *testing.T) {
 		"a key of another PEM type is rejected": {func(d *metadata.Public) { d.AuthnKeyPub = strings.ReplaceAll(d.AuthnKeyPub, "ED25519 ", "") }, now, "authnKeyPub"},
 		"a root that is not PEM is rejected":    {func(d *metadata.Public) { d.RootCA = "rubbish" }, now, "rootCA"},
 		"an empty root is rejected":             {func(d *metadata.Public) { d.RootCA = "" }, now, "rootCA"},
+		"roots without a newline between them":  {func(d *metadata.Public) { d.RootCA = strings.TrimSpace(d.RootCA) + d.RootCA }, now, "put a newline"},
 		"rubbish after the root is rejected":    {func(d *metadata.Public) { d.RootCA += "rubbish" }, now, "rootCA"},
 		"a private key among the roots is rejected": {func(d *metadata.Public) {
 			d.RootCA += "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n"

@@ -67,8 +67,8 @@ func TestSPIFFEBundleHoldsEveryRootForSPIFFEReaders(t *testing.T) {
 func TestSPIFFEBundleRefusesWhatNoReaderCouldUse(t *testing.T) {
 	good := bundleRoot(t, "root", bundleTime.Add(time.Hour))
 	for name, test := range map[string]struct{ trustDomain, roots, want string }{
-		"no roots":                       {"cluster-a.local", "", "root CA: empty"},
-		"roots that are no certificates": {"cluster-a.local", "hello", "root CA: not a PEM bundle"},
+		"no roots":                       {"cluster-a.local", "", "root CA: holds no PEM certificate"},
+		"roots that are no certificates": {"cluster-a.local", "hello", "root CA: holds no PEM certificate"},
 		"an expired root":                {"cluster-a.local", bundleRoot(t, "gone", bundleTime.Add(-time.Minute)), "expired"},
 		"a trust domain with spaces":     {"cluster a", good, "trust domain"},
 	} {

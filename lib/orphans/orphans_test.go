@@ -61,7 +61,7 @@ func TestConfigMap(t *testing.T) {
 		want           bool
 	}{
 		"our istiod's root certificates":      {object: configMap("shop", "istio-ca-root-cert", ours, ofIstiod), want: true},
-		"those of before the last rotation":   {object: configMap("shop", "istio-ca-root-cert", former+ours, ofIstiod), want: true},
+		"those from before the last rotation": {object: configMap("shop", "istio-ca-root-cert", former+ours, ofIstiod), want: true},
 		"another istiod's root certificates":  {object: configMap("shop", "istio-ca-root-cert", foreign, ofIstiod)},
 		"no root certificates":                {object: configMap("shop", "istio-ca-root-cert", "", ofIstiod)},
 		"a person's copy of the certificates": {object: configMap("shop", "istio-ca-root-cert", ours, nil)},

@@ -5,12 +5,15 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/certs"
 )
 
 // headerTableSize is how many bytes of sent headers a connection may remember.
@@ -169,8 +172,8 @@ func clientTLS(target Target, presents *presented) (*tls.Config, error) {
 	if err != nil {
 		roots = x509.NewCertPool()
 	}
-	if !roots.AppendCertsFromPEM([]byte(target.CA)) {
-		return nil, errors.New("spec.metadata.ca holds no PEM certificate")
+	if err := certs.AddTo(roots, target.CA); err != nil {
+		return nil, fmt.Errorf("spec.metadata.ca: %w", err)
 	}
 	config.RootCAs = roots
 	return config, nil

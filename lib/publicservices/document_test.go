@@ -27,7 +27,7 @@ func candidates(tb testing.TB, services ...*corev1.Service) []*publicservices.Ca
 	return made
 }
 
-// document makes the document and reads it as a neighbour does, which must give
+// document makes the document and reads it as a peer does, which must give
 // its body again: it is put together by hand.
 func document(tb testing.TB, services []*publicservices.Candidate, gateways []metadata.IngressGateway, accountsOf publicservices.ServiceAccountsOf) (metadata.Federation, []publicservices.Rejection) {
 	tb.Helper()

@@ -14,6 +14,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/federation"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/publicservices"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
 // accepted fails the test unless a peer accepts the document whole.
@@ -40,11 +41,11 @@ func accepted(t *testing.T, made publicservices.Document) metadata.Federation {
 	if ports > metadata.MaxEndpointPorts {
 		t.Errorf("%d ports times gateways", ports)
 	}
-	cached := v1alpha1.CachedFederation{Federation: *read}
-	if err := cached.Seal(); err != nil {
+	packed, err := new(servicelist.Codec).Pack(v1alpha1.CachedFederation{IngressGateways: read.IngressGateways, PublicServices: read.PublicServices})
+	if err != nil {
 		t.Fatal(err)
 	}
-	stored, err := json.Marshal(&cached)
+	stored, err := json.Marshal(packed)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,9 +15,6 @@
 package remotecluster
 
 import (
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -28,6 +25,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/certs"
 	"github.com/deckhouse-mesh/istio/lib/clientcert"
 )
 
@@ -169,19 +167,11 @@ func certificateIsYoung(text []byte, now time.Time) bool {
 	if len(text) == 0 {
 		return true
 	}
-	certificate, err := parseCertificate(text)
-	return err == nil && isYoung(certificate.NotBefore, certificate.NotAfter, now)
-}
-
-func parseCertificate(text []byte) (*x509.Certificate, error) {
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, errors.New("no PEM block")
-	}
-	return x509.ParseCertificate(block.Bytes)
+	chain, err := certs.Parse(string(text))
+	return err == nil && isYoung(chain[0].NotBefore, chain[0].NotAfter, now)
 }
 
 // isYoung is true in the first two thirds of a lifetime.
 func isYoung(from, to, now time.Time) bool {
-	return !now.Before(from) && now.Before(from.Add(to.Sub(from)*2/3))
+	return !now.Before(from) && now.Before(certs.RenewAt(from, to))
 }

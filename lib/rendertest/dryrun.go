@@ -25,7 +25,7 @@ func NewServer(apis discovery.DiscoveryInterface, objects dynamic.Interface) *Se
 }
 
 // DryRun asks the server whether it would accept the object, its admission
-// webhooks included, and changes nothing. meta.IsNoMatchError tells that it
+// webhooks included, and changes nothing. meta.IsNoMatchError is true when it
 // does not know the kind.
 func (s *Server) DryRun(ctx context.Context, object *unstructured.Unstructured) error {
 	kind := object.GroupVersionKind()

@@ -20,11 +20,12 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"sigs.k8s.io/yaml"
-
-	"github.com/deckhouse-mesh/istio/lib/settings"
 )
 
-// meshConfig reads the mesh ConfigMap as istiod does, but refuses unknown fields.
+// tracingProvider is the module's own extension provider; openapi/config-values.yaml keeps its name from people's.
+const tracingProvider = "d8-tracing"
+
+// meshConfig reads the mesh ConfigMap as istiod does, but rejects unknown fields.
 func meshConfig(t *testing.T, objects Objects, revision string) *meshv1alpha1.MeshConfig {
 	t.Helper()
 	data := mustDecode[*corev1.ConfigMap](t, objects, "ConfigMap/istio-"+revision).Data
@@ -135,12 +136,12 @@ func TestTracing(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			objects := m.render(t, "tracing: {enabled: true, sampling: 0.5, collector: {zipkin: {address: '"+test.address+"'}}}", nil)
 			telemetry := mustDecode[*telemetryv1.Telemetry](t, objects, "Telemetry/default").Spec.GetTracing()[0]
-			if telemetry.GetRandomSamplingPercentage().GetValue() != 0.5 || telemetry.GetProviders()[0].GetName() != settings.TracingProvider {
+			if telemetry.GetRandomSamplingPercentage().GetValue() != 0.5 || telemetry.GetProviders()[0].GetName() != tracingProvider {
 				t.Errorf("the Telemetry says %v", telemetry)
 			}
 			for _, revision := range revisions {
 				provider := meshConfig(t, objects, revision).GetExtensionProviders()[0]
-				if provider.GetName() != settings.TracingProvider || provider.GetZipkin().GetService() != test.service || provider.GetZipkin().GetPort() != 9411 {
+				if provider.GetName() != tracingProvider || provider.GetZipkin().GetService() != test.service || provider.GetZipkin().GetPort() != 9411 {
 					t.Errorf("the provider of %s is %v, want %s", revision, provider, test.service)
 				}
 			}

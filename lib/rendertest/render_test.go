@@ -301,7 +301,7 @@ func TestRenderedObjects(t *testing.T) {
 }
 
 // TestAClusterThatJoinsNoOtherNeedsNoCertificate: the mode of https is often
-// the cluster's own and no reason to refuse a module without an Ingress.
+// the cluster's own and no reason to reject a module without an Ingress.
 func TestAClusterThatJoinsNoOtherNeedsNoCertificate(t *testing.T) {
 	m := load(t)
 	for mode, https := range map[string]map[string]any{
@@ -360,10 +360,6 @@ func TestRefusedToRender(t *testing.T) {
 		sentence string
 	}{
 		{
-			"a node port for a load balancer", "alliance: {ingressGateway: {inlet: LoadBalancer, nodePort: {port: 30443}}}", nil,
-			"`alliance.ingressGateway.nodePort.port` is 30443, but `alliance.ingressGateway.inlet` is LoadBalancer",
-		},
-		{
 			"cert-manager that is not there",
 			federation + "\nhttps: {mode: CertManager, certManager: {clusterIssuerName: letsencrypt}}", nil,
 			"`https.mode` is CertManager, but the cluster has no cert-manager",
@@ -389,21 +385,6 @@ func TestRefusedToRender(t *testing.T) {
 			"istiod without a CA", "{}",
 			func(v Values) { v.Set(map[string]any{}, "istio", "internal", "ca") },
 			"no certificate authority for istiod yet",
-		},
-		{
-			"two autoscalers that follow the same thing",
-			"controlPlane:\n  replicasManagement: {mode: HPA, hpa: {minReplicas: 1, maxReplicas: 2, metrics: [{type: CPU, targetAverageUtilization: 70}]}}\n" +
-				"  resourcesManagement: {mode: VPA, vpa: {mode: Auto}}", nil,
-			"`controlPlane.resourcesManagement.vpa.mode` is Auto, but `controlPlane.replicasManagement.mode` is HPA",
-		},
-		{
-			"tracing to nowhere", "{}",
-			func(v Values) { v.Set(true, "istio", "tracing", "enabled") },
-			"`tracing.enabled` is true, but `tracing.collector.zipkin.address` is not set",
-		},
-		{
-			"two providers of the same name", "extensionProviders: [{name: one, prometheus: {}}, {name: one, prometheus: {}}]", nil,
-			"`extensionProviders` has two providers with the name one",
 		},
 		{
 			"a version whose files the chart lacks", "{}",

@@ -2,7 +2,7 @@
 // that tests can look at the objects a setting leads to. Three layers:
 // Settings checks what a person wrote against openapi/, Chart.Render turns
 // values into Objects, and Objects finds and strictly decodes them. Render is
-// the first two at once, and a Server tells what Kubernetes thinks of objects.
+// the first two at once, and a Server returns whether Kubernetes accepts objects.
 package rendertest
 
 import (

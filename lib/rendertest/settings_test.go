@@ -14,19 +14,24 @@ import (
 func TestSettingsAccepted(t *testing.T) {
 	m := load(t)
 	for name, settings := range map[string]string{
-		"none at all":                                "{}",
-		"versions":                                   "globalVersion: '1.30'\nadditionalVersions: ['1.31', '1.29']",
-		"federation":                                 "federation: {enabled: true}",
-		"multicluster, switched off":                 "multicluster: {enabled: false}",
-		"advertised addresses":                       "alliance: {ingressGateway: {advertise: [{address: 203.0.113.7, port: 443}, {address: 2001:db8::7, port: 1}, {address: gw.example.com, port: 65535}]}}",
-		"plain text only":                            "tlsMode: \"Off\"",
-		"a CA with its key":                          "ca:\n  cert: |\n    -----BEGIN CERTIFICATE-----\n    MII\n    -----END CERTIFICATE-----\n  key: |\n    -----BEGIN EC PRIVATE KEY-----\n    MHc\n    -----END EC PRIVATE KEY-----\n",
-		"an ingress without a certificate":           "https: {mode: OnlyInURI}",
+		"none at all":                                 "{}",
+		"versions":                                    "globalVersion: '1.30'\nadditionalVersions: ['1.31', '1.29']",
+		"federation":                                  "federation: {enabled: true}",
+		"multicluster, switched off":                  "multicluster: {enabled: false}",
+		"advertised addresses":                        "alliance: {ingressGateway: {advertise: [{address: 203.0.113.7, port: 443}, {address: 2001:db8::7, port: 1}, {address: gw.example.com, port: 65535}]}}",
+		"plain text only":                             "tlsMode: \"Off\"",
+		"a CA with its key":                           "ca:\n  cert: |\n    -----BEGIN CERTIFICATE-----\n    MII\n    -----END CERTIFICATE-----\n  key: |\n    -----BEGIN EC PRIVATE KEY-----\n    MHc\n    -----END EC PRIVATE KEY-----\n",
+		"an ingress without a certificate":            "https: {mode: OnlyInURI}",
+		"a node port with its inlet":                  "alliance: {ingressGateway: {inlet: NodePort, nodePort: {port: 30443}}}",
+		"an autoscaler of Pods, requests at creation": "controlPlane: {replicasManagement: {mode: HPA, hpa: {minReplicas: 1, maxReplicas: 2, metrics: [{type: CPU, targetAverageUtilization: 70}]}}}",
+		"an autoscaler of Pods and fixed requests": "controlPlane: {replicasManagement: {mode: HPA, hpa: {minReplicas: 1, maxReplicas: 2, metrics: [{type: CPU, targetAverageUtilization: 70}]}}, " +
+			"resourcesManagement: {mode: Static, vpa: {mode: Auto}}}",
+		"providers": "extensionProviders: [{name: a, prometheus: {}}, {name: b, prometheus: {}}]",
 		"placement as in a Pod, a toleration of all": "nodeSelector: {a: b}\ntolerations: [{operator: Exists}]",
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := m.settings.Check(fromYAML(t, settings)); err != nil {
-				t.Errorf("refused: %v", err)
+				t.Errorf("rejected: %v", err)
 			}
 			m.render(t, settings, nil)
 		})
@@ -43,6 +48,8 @@ func TestSettingsRefused(t *testing.T) {
 		{"a word for a boolean", "federation: {enabled: 'yes'}", "federation.enabled"},
 		{"an inlet that does not exist", "alliance: {ingressGateway: {inlet: HostPort}}", "alliance.ingressGateway.inlet"},
 		{"a node port out of range", "alliance: {ingressGateway: {nodePort: {port: 80}}}", "alliance.ingressGateway.nodePort.port"},
+		{"a node port for a load balancer", "alliance: {ingressGateway: {inlet: LoadBalancer, nodePort: {port: 30443}}}", "alliance.ingressGateway.nodePort.port is set"},
+		{"a node port for the default inlet", "alliance: {ingressGateway: {nodePort: {port: 30443}}}", "alliance.ingressGateway.nodePort.port is set"},
 		{"a node port in words", "alliance: {ingressGateway: {nodePort: {port: '30443'}}}", "alliance.ingressGateway.nodePort.port"},
 		{"an advertised address without a port", "alliance: {ingressGateway: {advertise: [{address: a.example.com}]}}", "alliance.ingressGateway.advertise"},
 		{"a URL for an address", "alliance: {ingressGateway: {advertise: [{address: 'https://a.example.com', port: 1}]}}", "alliance.ingressGateway.advertise"},
@@ -71,6 +78,10 @@ func TestSettingsRefused(t *testing.T) {
 		{"static replicas without a number", "controlPlane: {replicasManagement: {mode: Static}}", "controlPlane.replicasManagement.static.replicas"},
 		{"an autoscaler without bounds", "controlPlane: {replicasManagement: {mode: HPA}}", "controlPlane.replicasManagement.hpa"},
 		{"fewer at most than at least", "controlPlane: {replicasManagement: {hpa: {minReplicas: 3, maxReplicas: 2}}}", "controlPlane.replicasManagement.hpa.minReplicas"},
+		{"two autoscalers that follow the use of CPU", "controlPlane: {replicasManagement: {mode: HPA, hpa: {minReplicas: 1, maxReplicas: 2, " +
+			"metrics: [{type: CPU, targetAverageUtilization: 70}]}}, resourcesManagement: {vpa: {mode: Auto}}}", "controlPlane.resourcesManagement.vpa.mode is Auto"},
+		{"two providers of one name", "extensionProviders: [{name: a, prometheus: {}}, {name: b, prometheus: {}}, {name: a, prometheus: {}}]", "extensionProviders: two providers"},
+		{"a provider with the module's own name", "extensionProviders: [{name: d8-tracing, prometheus: {}}]", "extensionProviders: two providers"},
 		{"a redirection by what is not installed", "dataPlane: {trafficRedirectionSetupMode: CNIPlugin}", "dataPlane.trafficRedirectionSetupMode"},
 		{"an idle timeout without a unit", "dataPlane: {proxyConfig: {idleTimeout: '60'}}", "dataPlane.proxyConfig.idleTimeout"},
 		{"a root for tokens that is not PEM", "jwksResolverAdditionalRootCA: abc", "jwksResolverAdditionalRootCA"},

@@ -47,7 +47,7 @@ func (s *Settings) Check(settings map[string]any) error {
 }
 
 // Values completes the settings with their defaults, with what the hooks of a
-// joined cluster compute and with the facts of a cluster (testdata/), and
+// cluster with peers compute and with the facts of a cluster (testdata/), and
 // validates the result.
 func (s *Settings) Values(settings map[string]any) (Values, error) {
 	if err := s.Check(settings); err != nil {

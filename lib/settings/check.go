@@ -1,18 +1,16 @@
-// Package settings checks what a schema cannot: whether the values that a
-// person set in ModuleConfig istio make sense together.
+// Package settings checks the values that a person set in ModuleConfig istio, as
+// far as the schema in openapi/ cannot: a rule that CEL can express stands there.
 package settings
 
 import (
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"reflect"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
-	"github.com/deckhouse-mesh/istio/lib/ingressgateway"
+	"github.com/deckhouse-mesh/istio/lib/certs"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
@@ -35,20 +33,17 @@ type checked struct {
 			ServiceAnnotations    map[string]string `json:"serviceAnnotations"`
 			GatewayPodAnnotations map[string]string `json:"gatewayPodAnnotations"`
 
-			Inlet    string `json:"inlet"`
-			NodePort struct {
-				Port int32 `json:"port"`
-			} `json:"nodePort"`
 			Advertise []metadata.IngressGateway `json:"advertise"`
 		} `json:"ingressGateway"`
 	} `json:"alliance"`
 }
 
-// Expired is the problem of a CA that was sound until its time was over.
-type Expired struct{ error }
+// Tolerated is the problem of a CA that may have been accepted before: it was sound until it expired, or an earlier
+// release of the module accepted an intermediate as its root.
+type Tolerated struct{ error }
 
 // Unwrap returns the problem itself.
-func (e Expired) Unwrap() error { return e.error }
+func (t Tolerated) Unwrap() error { return t.error }
 
 // Check returns every problem of spec.settings (a decoded YAML or JSON
 // object), each beginning with the name of the setting. previous are the settings
@@ -70,10 +65,6 @@ func Check(settings, previous map[string]any, now time.Time) []error {
 		}
 	}
 	gateway := read.Alliance.IngressGateway
-	if gateway.NodePort.Port != 0 && gateway.Inlet != ingressgateway.InletNodePort {
-		problems = append(problems, fmt.Errorf("alliance.ingressGateway.nodePort.port: is %d, but alliance.ingressGateway.inlet is not %s",
-			gateway.NodePort.Port, ingressgateway.InletNodePort))
-	}
 	for index, advertised := range gateway.Advertise {
 		if err := advertised.Check(); err != nil {
 			problems = append(problems, fmt.Errorf("alliance.ingressGateway.advertise[%d]: %w", index, err))
@@ -102,21 +93,20 @@ func explainType(err error) error {
 	return fmt.Errorf("decode settings: %w", err)
 }
 
-// checkCA returns what is wrong with bundle, as Expired when that is nothing but the time.
+// checkCA returns what is wrong with bundle, as Tolerated where nothing else is wrong.
 func checkCA(bundle ca.Bundle, now time.Time) error {
-	problem := bundle.Check(now)
+	problem := bundle.CheckConfigured(now)
 	if problem == nil {
 		return nil
 	}
+	if bundle.Check(now) == nil {
+		return Tolerated{problem}
+	}
 	// Any of its certificates may be the one whose end counts.
-	for rest := []byte(bundle.Cert + "\n" + bundle.Chain + "\n" + bundle.Root); ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return problem
-		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err == nil && certificate.NotAfter.Before(now) && bundle.Check(certificate.NotAfter) == nil {
-			return Expired{problem}
+	for _, certificate := range certs.Salvage(bundle.Cert + "\n" + bundle.Chain + "\n" + bundle.Root) {
+		if certificate.NotAfter.Before(now) && bundle.Check(certificate.NotAfter) == nil {
+			return Tolerated{problem}
 		}
 	}
+	return problem
 }

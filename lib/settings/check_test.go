@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
+	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
 	"github.com/deckhouse-mesh/istio/lib/settings"
 )
 
@@ -42,14 +43,12 @@ func TestCheck(t *testing.T) {
 		settings map[string]any
 		want     string
 	}{
-		"no settings are fine":                   {nil, ""},
-		"a sound CA is fine":                     {map[string]any{"ca": map[string]any{"cert": one.Cert, "key": one.Key}}, ""},
-		"a CA whose key is another's is refused": {map[string]any{"ca": map[string]any{"cert": one.Cert, "key": other.Key}}, "ca.key: does not belong"},
-		"a CA without a certificate is refused":  {map[string]any{"ca": map[string]any{"key": one.Key}}, "ca.cert:"},
-		"a DNS name can be advertised":           {advertise("gw.example.com"), ""},
-		"an address for nobody cannot":           {advertise("0.0.0.0"), "alliance.ingressGateway.advertise[0]: address 0.0.0.0"},
-		"a node port without its inlet is refused": {map[string]any{"alliance": map[string]any{"ingressGateway": map[string]any{
-			"nodePort": map[string]any{"port": 30443}}}}, "alliance.ingressGateway.nodePort.port: is 30443"},
+		"no settings are fine":                      {nil, ""},
+		"a sound CA is fine":                        {map[string]any{"ca": map[string]any{"cert": one.Cert, "key": one.Key}}, ""},
+		"a CA whose key is another's is refused":    {map[string]any{"ca": map[string]any{"cert": one.Cert, "key": other.Key}}, "ca.key: does not belong"},
+		"a CA without a certificate is refused":     {map[string]any{"ca": map[string]any{"key": one.Key}}, "ca.cert:"},
+		"a DNS name can be advertised":              {advertise("gw.example.com"), ""},
+		"an address for nobody cannot":              {advertise("0.0.0.0"), "alliance.ingressGateway.advertise[0]: address 0.0.0.0"},
 		"settings of the wrong type are an error":   {map[string]any{"ca": "x"}, "ca: cannot be a string"},
 		"unknown settings are the schema's concern": {map[string]any{"unknown": true}, ""},
 		"a known version is fine":                   {map[string]any{"globalVersion": "1.31", "additionalVersions": []any{"1.30"}}, ""},
@@ -74,14 +73,8 @@ func TestCheck(t *testing.T) {
 		"a quantity that is none": {yaml("controlPlane: {resourcesManagement: {static: {requests: {cpu: '1x'}}}}"),
 			"controlPlane.resourcesManagement.static.requests.cpu: \"1x\" is no quantity"},
 
-		"fewer replicas at most than at least": {yaml("controlPlane: {replicasManagement: {hpa: {minReplicas: 3, maxReplicas: 2}}}"),
-			"controlPlane.replicasManagement.hpa.minReplicas: 3 is more"},
-		"two autoscalers that follow the same": {yaml("controlPlane: {replicasManagement: {mode: HPA}, resourcesManagement: {vpa: {mode: Auto}}}"),
-			"controlPlane.resourcesManagement.vpa.mode: is Auto"},
-
 		"tracing to a Service is fine":          {yaml("tracing: {enabled: true, collector: {zipkin: {address: 'zipkin.tracing.svc:9411'}}}"), ""},
 		"tracing to an IPv6 address is fine":    {yaml("tracing: {enabled: true, collector: {zipkin: {address: '[2001:db8::7]:9411'}}}"), ""},
-		"tracing to nowhere":                    {yaml("tracing: {enabled: true}"), "tracing.collector.zipkin.address: is not set"},
 		"a collector without a port":            {yaml("tracing: {collector: {zipkin: {address: zipkin.tracing.svc}}}"), "tracing.collector.zipkin.address: \"zipkin.tracing.svc\" is no host and port"},
 		"a collector at a port that is none":    {yaml("tracing: {collector: {zipkin: {address: 'zipkin.tracing.svc:99999'}}}"), "\"99999\" is no TCP port"},
 		"a collector without a namespace":       {yaml("tracing: {collector: {zipkin: {address: 'zipkin:9411'}}}"), "\"zipkin\" is no complete name"},
@@ -91,7 +84,7 @@ func TestCheck(t *testing.T) {
 		"an authentication that is nowhere":     {yaml("auth: {externalAuthentication: {authURL: 'https:///auth'}}"), "auth.externalAuthentication.authURL"},
 		"a range of visitors that is none":      {yaml("auth: {whitelistSourceRanges: [203.0.113.0/64]}"), "auth.whitelistSourceRanges[0]"},
 		"root certificates for tokens are fine": {map[string]any{"jwksResolverAdditionalRootCA": one.Cert + other.Cert}, ""},
-		"a root certificate that is not PEM":    {map[string]any{"jwksResolverAdditionalRootCA": one.Cert + "more"}, "jwksResolverAdditionalRootCA: what should be certificate 2 is not PEM"},
+		"a root certificate that is not PEM":    {map[string]any{"jwksResolverAdditionalRootCA": one.Cert + "more"}, "jwksResolverAdditionalRootCA: something that is not PEM follows certificate 1"},
 		"a key among root certificates":         {map[string]any{"jwksResolverAdditionalRootCA": one.Key}, "jwksResolverAdditionalRootCA: holds a PEM block"},
 		"a root certificate that is broken": {map[string]any{"jwksResolverAdditionalRootCA": "-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----\n"},
 			"jwksResolverAdditionalRootCA: certificate 1 cannot be read"},
@@ -100,8 +93,6 @@ func TestCheck(t *testing.T) {
 		"a provider of an unknown kind":            {yaml("extensionProviders: [{name: a, envoyExtAuthz: {service: a.b.svc, port: 80}}]"), "extensionProviders[0]: \"a\" is not as Istio's MeshConfig.extensionProviders describes it: unknown field"},
 		"a name without a provider":                {yaml("extensionProviders: [{name: a}]"), "extensionProviders[0]: \"a\" has no provider: give exactly one provider"},
 		"two providers in one":                     {yaml("extensionProviders: [{name: a, prometheus: {}, stackdriver: {}}]"), "extensionProviders[0]: \"a\" has prometheus and stackdriver: give exactly one provider"},
-		"the same name twice":                      {yaml("extensionProviders: [{name: a, prometheus: {}}, {name: a, prometheus: {}}]"), "extensionProviders[1]: \"a\" is taken"},
-		"the module's own name":                    {yaml("extensionProviders: [{name: d8-tracing, prometheus: {}}]"), "extensionProviders[0]: \"d8-tracing\" is taken"},
 		"a provider without a Service":             {yaml("extensionProviders: [{name: a, zipkin: {port: 9411}}]"), "extensionProviders[0]: \"a\" is incomplete: zipkin.service: is missing"},
 		"a provider without a port":                {yaml("extensionProviders: [{name: a, zipkin: {service: a.b.svc}}]"), "extensionProviders[0]: \"a\" is incomplete: zipkin.port: 0 is no TCP port"},
 		"a provider that is null":                  {yaml("extensionProviders: [{name: a, prometheus: null}]"), "extensionProviders[0]: \"a\" has an empty provider"},
@@ -143,7 +134,7 @@ func TestABrokenCACertificateIsNotToldOfAChainAndARootThatNobodySet(t *testing.T
 	}
 	broken := map[string]any{"cert": "-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----\n", "key": one.Key}
 	problem := errors.Join(settings.Check(map[string]any{"ca": broken}, nil, time.Now())...)
-	if problem == nil || !strings.HasPrefix(problem.Error(), "ca.cert: cannot be parsed") || strings.Contains(problem.Error(), "\n") {
+	if problem == nil || !strings.HasPrefix(problem.Error(), "ca.cert: certificate 1 cannot be read") || strings.Contains(problem.Error(), "\n") {
 		t.Errorf("got %v, want one problem, of ca.cert", problem)
 	}
 }
@@ -163,14 +154,25 @@ func TestCheckOfAnExpiredCA(t *testing.T) {
 	accepted := bundle(one.Cert, one.Key)
 	later := time.Now().AddDate(20, 0, 0)
 
-	t.Run("is told from other problems", func(t *testing.T) {
+	t.Run("is distinguished from other problems", func(t *testing.T) {
 		problems := settings.Check(accepted, nil, later)
-		if len(problems) != 1 || !errors.As(problems[0], new(settings.Expired)) || !strings.Contains(problems[0].Error(), "ca.cert:") {
-			t.Errorf("got %v, want one Expired of ca.cert", problems)
+		if len(problems) != 1 || !errors.As(problems[0], new(settings.Tolerated)) || !strings.Contains(problems[0].Error(), "ca.cert:") {
+			t.Errorf("got %v, want one Tolerated of ca.cert", problems)
 		}
 		problems = settings.Check(bundle(one.Cert, other.Key), nil, later)
-		if len(problems) != 1 || errors.As(problems[0], new(settings.Expired)) {
+		if len(problems) != 1 || errors.As(problems[0], new(settings.Tolerated)) {
 			t.Errorf("got %v, want a problem that is not only the time", problems)
+		}
+	})
+	t.Run("like one whose root is an intermediate, which is rejected all the same", func(t *testing.T) {
+		root := certtest.NewRoot(t, "company root", time.Now())
+		intermediate := root.Intermediate(t, "Vault intermediate", time.Now())
+		signing := intermediate.Intermediate(t, "Istio CA", time.Now())
+		problems := settings.Check(map[string]any{"ca": map[string]any{
+			"cert": signing.PEM(), "key": signing.KeyPEM(t), "chain": signing.PEM(), "root": intermediate.PEM(),
+		}}, nil, time.Now())
+		if len(problems) != 1 || !errors.As(problems[0], new(settings.Tolerated)) || !strings.Contains(problems[0].Error(), "publish the self-signed root") {
+			t.Errorf("got %v, want one Tolerated with the cure", problems)
 		}
 	})
 	t.Run("does not stand in the way of another change", func(t *testing.T) {

@@ -32,7 +32,6 @@ func TestDefaultsAreThoseOfTheSchema(t *testing.T) {
 	for name, pair := range map[string][2]any{
 		"sidecar.resourcesManagement.static":          {got.Sidecar.ResourcesManagement.Static, want.Sidecar.ResourcesManagement.Static},
 		"sidecar.resourcesManagement.vpa":             {got.Sidecar.ResourcesManagement.VPA, want.Sidecar.ResourcesManagement.VPA},
-		"controlPlane.resourcesManagement.mode":       {got.ControlPlane.ResourcesManagement.Mode, want.ControlPlane.ResourcesManagement.Mode},
 		"controlPlane.resourcesManagement.static":     {got.ControlPlane.ResourcesManagement.Static, want.ControlPlane.ResourcesManagement.Static},
 		"controlPlane.resourcesManagement.vpa.cpu":    {got.ControlPlane.ResourcesManagement.VPA.CPU, want.ControlPlane.ResourcesManagement.VPA.CPU},
 		"controlPlane.resourcesManagement.vpa.memory": {got.ControlPlane.ResourcesManagement.VPA.Memory, want.ControlPlane.ResourcesManagement.VPA.Memory},

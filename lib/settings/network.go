@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// checkRanges refuses what only looks like a range of IP addresses.
+// checkRanges rejects texts that only look like a range of IP addresses.
 func checkRanges(name string, ranges []string) []error {
 	var problems []error
 	for index, text := range ranges {
@@ -19,7 +19,7 @@ func checkRanges(name string, ranges []string) []error {
 	return problems
 }
 
-// checkPorts refuses what only looks like a TCP port.
+// checkPorts rejects texts that only look like a TCP port.
 func checkPorts(name string, ports []string) []error {
 	var problems []error
 	for index, text := range ports {
@@ -37,7 +37,7 @@ func checkPort(text string) error {
 	return nil
 }
 
-// checkURL refuses what a browser or a client could not open; nothing is fine.
+// checkURL rejects a URL that a browser or a client could not open; an empty text is fine.
 func checkURL(name, text string) []error {
 	if text == "" {
 		return nil

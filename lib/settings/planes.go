@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"errors"
 	"fmt"
 	"time"
 )
@@ -24,27 +23,11 @@ func (s sidecar) check() []error {
 
 type controlPlane struct {
 	scheduling
-	ReplicasManagement struct {
-		Mode string `json:"mode"`
-		HPA  struct {
-			MinReplicas int32 `json:"minReplicas"`
-			MaxReplicas int32 `json:"maxReplicas"`
-		} `json:"hpa"`
-	} `json:"replicasManagement"`
 	ResourcesManagement resources `json:"resourcesManagement"`
 }
 
 func (c controlPlane) check() []error {
-	problems := append(c.scheduling.check("controlPlane."), c.ResourcesManagement.check("controlPlane.resourcesManagement")...)
-	if hpa := c.ReplicasManagement.HPA; hpa.MaxReplicas != 0 && hpa.MinReplicas > hpa.MaxReplicas {
-		problems = append(problems, fmt.Errorf("controlPlane.replicasManagement.hpa.minReplicas: %d is more than maxReplicas, which is %d",
-			hpa.MinReplicas, hpa.MaxReplicas))
-	}
-	if c.ReplicasManagement.Mode == "HPA" && c.ResourcesManagement.Mode == "VPA" && c.ResourcesManagement.VPA.Mode == "Auto" {
-		problems = append(problems, errors.New("controlPlane.resourcesManagement.vpa.mode: is Auto, but controlPlane.replicasManagement.mode is HPA: "+
-			"both would follow the use of CPU; set the former to Initial"))
-	}
-	return problems
+	return append(c.scheduling.check("controlPlane."), c.ResourcesManagement.check("controlPlane.resourcesManagement")...)
 }
 
 type dataPlane struct {

@@ -14,29 +14,20 @@ import (
 	meshv1alpha1 "istio.io/api/mesh/v1alpha1"
 )
 
-// TracingProvider is the name of the extension provider that the module makes
-// of tracing.collector; templates/istiod/_mesh.tpl uses it.
-const TracingProvider = "d8-tracing"
-
 // provider is one of extensionProviders, as the person wrote it.
 type provider = map[string]json.RawMessage
 
-// checkProviders refuses what istiod would not understand or not use. It reads
+// checkProviders rejects providers that istiod would not understand or not use. It reads
 // the whole mesh's configuration at once, so that one bad provider would keep
 // every other change from taking effect.
 func checkProviders(providers []provider) []error {
 	var problems []error
-	seen := map[string]bool{TracingProvider: true}
 	for index, written := range providers {
 		var name string
 		_ = json.Unmarshal(written["name"], &name) // what is no string is none
 		problem := func(format string, arguments ...any) {
 			problems = append(problems, fmt.Errorf("extensionProviders[%d]: %q "+format, append([]any{index, name}, arguments...)...))
 		}
-		if seen[name] {
-			problem("is taken as a name: names are unique, and %s is the module's own", TracingProvider)
-		}
-		seen[name] = true
 		if count := kinds(written); len(count) != 1 {
 			has := "no provider"
 			if len(count) > 1 {
@@ -79,12 +70,12 @@ func checkProvider(written provider) []error {
 	return problems
 }
 
-// place is where in the JSON, which nobody wrote, the library found a mistake.
+// place is where the library found a mistake in the JSON, which no person has written.
 var place = regexp.MustCompile(`^proto:[\s\x{a0}]*(syntax error )?(\(line \d+:\d+\): )?`)
 
 func withoutPlace(err error) string { return place.ReplaceAllString(err.Error(), "") }
 
-// checkService refuses a provider without the Service and port that its kind is reached at.
+// checkService rejects a provider that lacks the Service and the port of its kind.
 func checkService(kind protoreflect.Message) []error {
 	fields := kind.Descriptor().Fields()
 	service, port := fields.ByName("service"), fields.ByName("port")

@@ -21,19 +21,17 @@ type bounds struct {
 }
 
 type resources struct {
-	Mode   string `json:"mode"`
 	Static struct {
 		Requests amounts `json:"requests"`
 		Limits   amounts `json:"limits"`
 	} `json:"static"`
 	VPA struct {
-		Mode   string `json:"mode"`
 		CPU    bounds `json:"cpu"`
 		Memory bounds `json:"memory"`
 	} `json:"vpa"`
 }
 
-// check looks at both modes: a mistake in the one that is not in force would show when it is switched on.
+// check looks at both modes: a mistake in the mode that is not in force would only show when it is switched on.
 func (r resources) check(name string) []error {
 	var problems []error
 	compare := func(lessName, less, moreName, more string) {
@@ -52,7 +50,7 @@ func (r resources) check(name string) []error {
 	return problems
 }
 
-// checkOrder refuses quantities that cannot be read, and a first one above the second. None is fine.
+// checkOrder rejects quantities that cannot be read, and a first one above the second. An empty text is fine.
 func checkOrder(lessName, less, moreName, more string) error {
 	if less == "" {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// scheduling says which nodes run Pods. The API server refuses a whole Pod
+// scheduling says which nodes run Pods. The API server rejects a whole Pod
 // template for one mistake in it, and with it every other change of the module.
 type scheduling struct {
 	NodeSelector map[string]string   `json:"nodeSelector"`
@@ -29,7 +29,7 @@ const (
 	valueShape = "at most 63 letters, digits, '-', '_' and '.' that begin and end with a letter or digit, or nothing"
 )
 
-// checkLabels refuses what cannot be a label.
+// checkLabels rejects texts that cannot be labels.
 func checkLabels(name string, labels map[string]string) []error {
 	var problems []error
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
@@ -43,7 +43,7 @@ func checkLabels(name string, labels map[string]string) []error {
 	return problems
 }
 
-// checkAnnotations refuses what cannot be annotations.
+// checkAnnotations rejects texts that cannot be annotations.
 func checkAnnotations(name string, annotations map[string]string) []error {
 	var problems []error
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
@@ -62,24 +62,24 @@ func checkAnnotations(name string, annotations map[string]string) []error {
 func checkTolerations(name string, tolerations []corev1.Toleration) []error {
 	var problems []error
 	for index, toleration := range tolerations {
-		refuse := func(format string, arguments ...any) {
+		reject := func(format string, arguments ...any) {
 			problems = append(problems, fmt.Errorf("%s[%d]: "+format, append([]any{name, index}, arguments...)...))
 		}
 		exists := toleration.Operator == corev1.TolerationOpExists
 		switch {
 		case toleration.Key == "" && !exists:
-			refuse("is without a key, which means every key: operator must be Exists")
+			reject("is without a key, which means every key: operator must be Exists")
 		case toleration.Key != "" && !isKey(toleration.Key):
-			refuse("key %q is no key of a taint, which is %s", toleration.Key, keyShape)
+			reject("key %q is no key of a taint, which is %s", toleration.Key, keyShape)
 		}
 		switch {
 		case exists && toleration.Value != "":
-			refuse("value is %q, but operator Exists compares no value: leave one of them out", toleration.Value)
+			reject("value is %q, but operator Exists compares no value: leave one of them out", toleration.Value)
 		case !exists && !isLabelValue(toleration.Value):
-			refuse("value %q is no value of a taint, which is %s", toleration.Value, valueShape)
+			reject("value %q is no value of a taint, which is %s", toleration.Value, valueShape)
 		}
 		if toleration.TolerationSeconds != nil && toleration.Effect != corev1.TaintEffectNoExecute {
-			refuse("tolerationSeconds is %d, but effect is not %s, the only one that knows it", *toleration.TolerationSeconds, corev1.TaintEffectNoExecute)
+			reject("tolerationSeconds is %d, but effect is not %s, the only one that knows it", *toleration.TolerationSeconds, corev1.TaintEffectNoExecute)
 		}
 	}
 	return problems

@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -9,7 +8,6 @@ import (
 )
 
 type tracing struct {
-	Enabled   bool `json:"enabled"`
 	Collector struct {
 		Zipkin struct {
 			Address string `json:"address"`
@@ -33,9 +31,6 @@ func (t tracing) check() []error {
 func (t tracing) checkCollector() error {
 	address := t.Collector.Zipkin.Address
 	if address == "" {
-		if t.Enabled {
-			return errors.New("is not set, but tracing.enabled is true: traces need a collector")
-		}
 		return nil
 	}
 	host, port, err := net.SplitHostPort(address)

@@ -8,7 +8,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
 )
 
-// checkVersions refuses versions of Istio that the module does not have. No global version means its default.
+// checkVersions rejects versions of Istio that the module does not have. No global version means its default.
 func checkVersions(global string, additional []string) []error {
 	var problems []error
 	if global != "" {
@@ -24,9 +24,9 @@ func checkVersions(global string, additional []string) []error {
 	return problems
 }
 
-// Warnings returns what a person should know of spec.settings that are in force
+// Warnings returns what a person should know about spec.settings that are in force
 // (a decoded YAML or JSON object): the versions of Istio in them whose end of life
-// is near or past. Settings that cannot be read have been refused; of them there is nothing to warn of.
+// is near or past. Settings that cannot be read were rejected and get no warning.
 func Warnings(settings map[string]any, now time.Time) []string {
 	encoded, err := json.Marshal(settings)
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/certs"
 )
 
 // Roots is a PEM file of root certificates.
@@ -54,8 +56,8 @@ func (r *Roots) load() error {
 		return nil
 	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return fmt.Errorf("read the %s: %s holds no PEM certificate", r.what, r.file)
+	if err := certs.AddTo(pool, string(text)); err != nil {
+		return fmt.Errorf("read the %s: %s %w", r.what, r.file, err)
 	}
 	r.pem, r.current = text, pool
 	return nil

@@ -15,29 +15,29 @@ import (
 
 const (
 	minRSABits = 2048
-	// maxRSABits is what Go's TLS takes; larger keys are a way to keep verifiers busy.
+	// maxRSABits is what Go's TLS accepts; larger keys would only cost verifiers time.
 	maxRSABits = 8192
 )
 
 // curves are those that Envoy (BoringSSL) verifies.
 var curves = []elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()}
 
-// Check tells why no anchor can be made over a peer's root: it is no CA, not in
-// force at now, weak, or means something that verifiers would not understand.
+// Check returns why no anchor can be made over a peer's root: it is no CA, not in
+// force at now, weak, or has extensions that verifiers would not understand.
 func Check(root *x509.Certificate, trustDomain string, now time.Time) error {
 	var problems []error
-	refuse := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	reject := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	switch {
 	case !root.BasicConstraintsValid || !root.IsCA:
-		refuse("it is not a CA certificate")
+		reject("it is not a CA certificate")
 	case root.KeyUsage != 0 && root.KeyUsage&x509.KeyUsageCertSign == 0:
-		refuse("it may not sign certificates")
+		reject("it may not sign certificates")
 	}
 	switch {
 	case now.After(root.NotAfter):
-		refuse("it expired at %s", root.NotAfter.UTC().Format(time.RFC3339))
+		reject("it expired at %s", root.NotAfter.UTC().Format(time.RFC3339))
 	case now.Before(root.NotBefore):
-		refuse("it is valid only from %s", root.NotBefore.UTC().Format(time.RFC3339))
+		reject("it is valid only from %s", root.NotBefore.UTC().Format(time.RFC3339))
 	}
 	if err := checkStrength(root); err != nil {
 		problems = append(problems, err)
@@ -45,10 +45,10 @@ func Check(root *x509.Certificate, trustDomain string, now time.Time) error {
 		problems = append(problems, err)
 	}
 	if len(root.UnhandledCriticalExtensions) > 0 {
-		refuse("it has critical extensions that are not understood here: %v", root.UnhandledCriticalExtensions)
+		reject("it has critical extensions that are not understood here: %v", root.UnhandledCriticalExtensions)
 	}
 	if !allowsURI(root, trustDomain) {
-		refuse("its own name constraints do not allow identities of %q", trustDomain)
+		reject("its own name constraints do not allow identities of %q", trustDomain)
 	}
 	if len(problems) == 0 {
 		return nil

@@ -10,7 +10,7 @@ import (
 )
 
 // claim is one root and the peers that name it: certificates with one subject
-// and key, which verifiers do not tell apart.
+// and key, which verifiers do not distinguish.
 type claim struct {
 	root *x509.Certificate
 	// own is true for a root of this cluster.

@@ -42,8 +42,8 @@ func TestWhoNamesSomebodyElsesRootHurtsNobody(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		peers []trustanchor.Peer
-		// refused is true when nothing of what c names is honoured.
-		refused bool
+		// rejected is true when nothing of what c names is honoured.
+		rejected bool
 	}{
 		"ours":                         {[]trustanchor.Peer{honestB, named(own.certificate)}, false},
 		"the third peer's":             {[]trustanchor.Peer{honestB, named(b.certificate)}, false},
@@ -58,17 +58,17 @@ func TestWhoNamesSomebodyElsesRootHurtsNobody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			outcome, orders := anchored(t, own.certificate, test.peers...)
-			if refused := len(outcome.Anchors["c"]) == 0; refused != test.refused || refused && outcome.Refused["c"] == nil {
-				t.Errorf("anchors %d, refused %v", len(outcome.Anchors["c"]), outcome.Refused["c"])
+			if rejected := len(outcome.Anchors["c"]) == 0; rejected != test.rejected || rejected && outcome.Rejected["c"] == nil {
+				t.Errorf("anchors %d, rejected %v", len(outcome.Anchors["c"]), outcome.Rejected["c"])
 			}
-			if len(outcome.Anchors["b"]) != 1 || outcome.Refused["b"] != nil {
-				t.Errorf("b: %d anchors, %v", len(outcome.Anchors["b"]), outcome.Refused["b"])
+			if len(outcome.Anchors["b"]) != 1 || outcome.Rejected["b"] != nil {
+				t.Errorf("b: %d anchors, %v", len(outcome.Anchors["b"]), outcome.Rejected["b"])
 			}
 			for _, trusted := range orders {
 				for tool, verify := range verifiers {
 					for whose, leaf := range map[string]*x509.Certificate{"ours": own.leaf(ours), "b's": b.leaf(honest)} {
 						if err := verify(t, leaf, nil, trusted); err != nil {
-							t.Errorf("%s refuses an honest leaf, %s: %v", tool, whose, err)
+							t.Errorf("%s rejects an honest leaf, %s: %v", tool, whose, err)
 						}
 					}
 					for whose, leaf := range map[string]*x509.Certificate{"ours": c.leaf(ours), "b's": c.leaf(honest), "ours, by b": b.leaf(ours)} {
@@ -110,14 +110,14 @@ func TestARootThatPeersShareCountsForTheDomainsOfAllOfThem(t *testing.T) {
 	b := trustanchor.Peer{Name: "b", TrustDomain: domain, RootCA: bundle(shared.certificate)}
 	c := trustanchor.Peer{Name: "c", TrustDomain: "cluster-c.local", RootCA: bundle(shared.certificate)}
 	outcome, orders := anchored(t, own.certificate, b, c)
-	if outcome.Issued != 1 || len(outcome.Refused) > 0 {
-		t.Fatalf("%d issued, refused %v", outcome.Issued, outcome.Refused)
+	if outcome.Issued != 1 || len(outcome.Rejected) > 0 {
+		t.Fatalf("%d issued, rejected %v", outcome.Issued, outcome.Rejected)
 	}
 	for _, trusted := range orders {
 		for tool, verify := range verifiers {
 			for _, id := range []string{honest, third} {
 				if err := verify(t, shared.leaf(id), nil, trusted); err != nil {
-					t.Errorf("%s refuses %s: %v", tool, id, err)
+					t.Errorf("%s rejects %s: %v", tool, id, err)
 				}
 			}
 			if verify(t, shared.leaf(ours), nil, trusted) == nil {
@@ -143,12 +143,12 @@ func TestADomainWithinAnotherCannotShareItsRoot(t *testing.T) {
 		outcome, orders := anchored(t, own.certificate,
 			trustanchor.Peer{Name: "b", TrustDomain: domain, RootCA: bundle(b.certificate)},
 			trustanchor.Peer{Name: "c", TrustDomain: below, RootCA: bundle(b.certificate)})
-		if problem := outcome.Refused["c"]; problem == nil || !strings.Contains(problem.Error(), domain) || len(outcome.Anchors["c"]) > 0 {
-			t.Errorf("%s: refused %v", below, problem)
+		if problem := outcome.Rejected["c"]; problem == nil || !strings.Contains(problem.Error(), domain) || len(outcome.Anchors["c"]) > 0 {
+			t.Errorf("%s: rejected %v", below, problem)
 		}
 		for tool, verify := range verifiers {
 			if err := verify(t, b.leaf(honest), nil, orders[0]); err != nil {
-				t.Errorf("%s refuses the honest leaf: %v", tool, err)
+				t.Errorf("%s rejects the honest leaf: %v", tool, err)
 			}
 		}
 	}

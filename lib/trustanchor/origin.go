@@ -10,18 +10,20 @@ import (
 	"encoding/asn1"
 	"errors"
 	"slices"
+
+	"github.com/deckhouse-mesh/istio/lib/certs"
 )
 
 // keyIdentifierLength is that of RFC 7093: the leftmost 160 bits.
 const keyIdentifierLength = 20
 
-// checkOrigin refuses a root that its key has not signed, and one that goes by
+// checkOrigin rejects a root that its key has not signed, and one that goes by
 // a key identifier which is not made from its key. Anyone could make the first
-// about anyone's key, and the second would pass for somebody else's root:
+// about anyone's key, and the second could be mistaken for another cluster's root:
 // verifiers look for an issuer by subject and key identifier, and those that
 // take the first they find would no longer believe that other cluster.
 func checkOrigin(root *x509.Certificate) error {
-	if !bytes.Equal(root.RawIssuer, root.RawSubject) || root.CheckSignature(root.SignatureAlgorithm, root.RawTBSCertificate, root.Signature) != nil {
+	if !certs.SelfSigned(root) {
 		return errors.New("it is not signed by its own key; publish the self-signed root")
 	}
 	if len(root.SubjectKeyId) > 0 && !identifiesKey(root.SubjectKeyId, root.RawSubjectPublicKeyInfo) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deckhouse-mesh/istio/lib/certs"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
@@ -32,8 +32,8 @@ type Outcome struct {
 	Kept string
 	// Issued counts the anchors that are new.
 	Issued int
-	// Refused tells by Peer.Name which of its roots are not honoured, and why.
-	Refused map[string]error
+	// Rejected tells by Peer.Name which of its roots are not honoured, and why.
+	Rejected map[string]error
 }
 
 // Reconcile makes the anchors that peers, oldest first, want beside own, the PEM
@@ -45,13 +45,13 @@ type Outcome struct {
 // A root that several peers name has one anchor for all their domains; one that
 // is this cluster's own stands for itself, since it is trusted as it is.
 func Reconcile(peers []Peer, own, kept string, now time.Time) (Outcome, error) {
-	outcome := Outcome{Anchors: map[string][]string{}, Refused: map[string]error{}}
+	outcome := Outcome{Anchors: map[string][]string{}, Rejected: map[string]error{}}
 	known := claims{}
-	known.own(parseBundle(own))
+	known.own(certs.Salvage(own)) // hook ca judges them
 	claimed := make([][]*x509.Certificate, len(peers))
 	for index, peer := range peers {
 		roots, problem := Usable(peer.RootCA, peer.TrustDomain, now)
-		outcome.refuse(peer.Name, problem)
+		outcome.reject(peer.Name, problem)
 		for _, root := range roots {
 			known.keepLonger(root)
 		}
@@ -59,15 +59,15 @@ func Reconcile(peers []Peer, own, kept string, now time.Time) (Outcome, error) {
 	}
 	for index, peer := range peers {
 		for _, root := range claimed[index] {
-			outcome.refuse(peer.Name, known.add(root, peer, now))
+			outcome.reject(peer.Name, known.add(root, peer, now))
 		}
 	}
-	return outcome, outcome.issue(known, parseBundle(kept), now)
+	return outcome, outcome.issue(known, certs.Salvage(kept), now)
 }
 
-func (o *Outcome) refuse(peer string, problem error) {
+func (o *Outcome) reject(peer string, problem error) {
 	if problem != nil {
-		o.Refused[peer] = errors.Join(o.Refused[peer], problem)
+		o.Rejected[peer] = errors.Join(o.Rejected[peer], problem)
 	}
 }
 
@@ -88,10 +88,10 @@ func (o *Outcome) issue(claimed claims, kept []*x509.Certificate, now time.Time)
 				}
 				o.Issued++
 			}
-			all = append(all, Encode(anchor))
+			all = append(all, certs.Encode(anchor))
 		}
 		for _, peer := range claim.peers {
-			o.Anchors[peer] = append(o.Anchors[peer], Encode(anchor))
+			o.Anchors[peer] = append(o.Anchors[peer], certs.Encode(anchor))
 		}
 	}
 	slices.Sort(all)
@@ -139,19 +139,4 @@ func find(known []*x509.Certificate, root *x509.Certificate, trustDomains []stri
 		}
 	}
 	return best
-}
-
-// parseBundle leaves out what is no certificate: what is kept would be issued anew, and what is own is for hook ca to judge.
-func parseBundle(bundle string) []*x509.Certificate {
-	var known []*x509.Certificate
-	rest := []byte(bundle)
-	for {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return known
-		}
-		if anchor, err := x509.ParseCertificate(block.Bytes); err == nil {
-			known = append(known, anchor)
-		}
-	}
 }

@@ -136,8 +136,8 @@ func TestAnAnchorChangesOnlyWhenSomethingDemandsIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			outcome, err := trustanchor.Reconcile(test.peers, "", test.kept, now.Add(test.after))
-			if err != nil || len(outcome.Refused) > 0 {
-				t.Fatal(err, outcome.Refused)
+			if err != nil || len(outcome.Rejected) > 0 {
+				t.Fatal(err, outcome.Rejected)
 			}
 			if outcome.Issued != test.issued || strings.Count(outcome.Kept, "BEGIN CERTIFICATE") != test.total {
 				t.Errorf("%d issued, kept:\n%s", outcome.Issued, outcome.Kept)
@@ -193,7 +193,7 @@ func TestARootThatCannotBeHonouredSaysWhy(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(outcome.Anchors["bad"]) > 0 || len(outcome.Anchors["good"]) != 1 || !strings.Contains(outcome.Refused["bad"].Error(), test.reason) {
+			if len(outcome.Anchors["bad"]) > 0 || len(outcome.Anchors["good"]) != 1 || !strings.Contains(outcome.Rejected["bad"].Error(), test.reason) {
 				t.Errorf("outcome %+v", outcome)
 			}
 		})
@@ -221,7 +221,7 @@ func rsa1024Root(t *testing.T) *x509.Certificate {
 	return opensslRoot(t, "-newkey", "rsa:1024", "-sha256")
 }
 
-// opensslRoot makes what Go refuses to make.
+// opensslRoot makes what Go rejects to make.
 func opensslRoot(t *testing.T, args ...string) *x509.Certificate {
 	t.Helper()
 	if _, err := exec.LookPath("openssl"); err != nil {

@@ -5,18 +5,18 @@
 // critical X.509 name constraint, the peer's own trust domain.
 //
 // An anchor is issued by a key that is made for it, used once and dropped.
-// Nothing verifies it but its presence among the trusted certificates, so it
+// Only its place among the trusted certificates makes it valid, so it
 // ends with the trust: a certificate issued by this cluster's own CA would go
 // on being valid for whoever presents it. Verifiers must therefore accept a
 // chain that ends in a trusted certificate which is not self-signed ("partial
 // chain"), as Go's crypto/x509 and Envoy do.
 //
-// There is one anchor for one root, whoever names it: verifiers such as Envoy's
-// take the first certificate of the right subject and key, and do not try
-// another when its constraint refuses the leaf. So two peers that name the same
+// There is one anchor for one root, even if several peers name it: verifiers such as Envoy's
+// use the first certificate of the right subject and key, and do not try
+// another when its constraint rejects the leaf. So two peers that name the same
 // root share an anchor for both of their domains, and over this cluster's own
 // root, which is trusted anyway, there is none (claims.go). Otherwise a peer could name
-// somebody else's root, no secret, and nobody would believe that cluster any more.
+// another cluster's root, which is no secret, and that cluster's identities would be rejected.
 //
 // Identities are URIs, and those are constrained. But Envoy, as Istio configures
 // it, compares the identity it expects with names of every type, so that a DNS
@@ -25,7 +25,7 @@
 // intermediates, "istiod.istio-system.svc", and nothing below it: "spiffe://…/x.svc"
 // ends in ".svc" too, and begins as a policy's "…/*" wants it. E-mail addresses are
 // constrained to a host that does not exist. A leaf without any name still
-// verifies; it names nobody.
+// verifies; it has no identity.
 package trustanchor
 
 import (
@@ -36,14 +36,15 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
-	"encoding/pem"
 	"fmt"
 	"math/big"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/certs"
 )
 
 const (
-	// MaxLifetime of an anchor. It is issued anew when two thirds have passed.
+	// MaxLifetime of an anchor. It is renewed when two thirds have passed.
 	MaxLifetime = 365 * 24 * time.Hour
 	// skew is how far an anchor is dated back for proxies whose clocks are behind.
 	skew = time.Hour
@@ -62,7 +63,7 @@ const (
 // domains of the peers that it belongs to: valid from now on, not longer than
 // the root and MaxLifetime.
 func Issue(root *x509.Certificate, trustDomains []string, now time.Time) (*x509.Certificate, error) {
-	// The throw-away key: nobody keeps it, so nothing else is ever signed by it.
+	// The throw-away key: it is not stored, so it signs nothing else.
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make the key for the trust anchor of %q: %w", trustDomains, err)
@@ -88,7 +89,7 @@ func Issue(root *x509.Certificate, trustDomains []string, now time.Time) (*x509.
 }
 
 // wanted is what an anchor says apart from its serial number and its times.
-// What the root allows itself less of than a CA may, the anchor keeps.
+// The anchor retains the restrictions that the root has.
 func wanted(root *x509.Certificate, trustDomains []string) *x509.Certificate {
 	below := make([]string, 0, len(trustDomains)+len(root.ExcludedURIDomains))
 	for _, trustDomain := range trustDomains {
@@ -109,7 +110,7 @@ func wanted(root *x509.Certificate, trustDomains []string) *x509.Certificate {
 		PermittedURIDomains:         trustDomains,
 		// RFC 5280 reads the line above as these very hosts; Go reads it as the hosts and all below them.
 		ExcludedURIDomains: append(below, root.ExcludedURIDomains...),
-		// Whatever the root permits, which is the peer's word.
+		// Not the names that the root permits: a peer has chosen them.
 		PermittedDNSDomains:     []string{authorityName},
 		ExcludedDNSDomains:      append([]string{"." + authorityName}, root.ExcludedDNSDomains...),
 		PermittedIPRanges:       root.PermittedIPRanges,
@@ -119,8 +120,8 @@ func wanted(root *x509.Certificate, trustDomains []string) *x509.Certificate {
 	}
 }
 
-// Fits tells whether a kept anchor is the one that Issue would make, its serial
-// number and times aside, and whether it needs no renewal yet.
+// Fits is true for a retained anchor that is the one that Issue would make, its serial
+// number and times aside, and that needs no renewal yet.
 func Fits(anchor, root *x509.Certificate, trustDomains []string, now time.Time) bool {
 	if !bytes.Equal(anchor.RawSubjectPublicKeyInfo, root.RawSubjectPublicKeyInfo) ||
 		!bytes.Equal(anchor.RawSubject, root.RawSubject) || !sameTerms(anchor, root, trustDomains) {
@@ -177,18 +178,13 @@ func termsOf(certificate *x509.Certificate) terms {
 	}
 }
 
-// RenewAt is when an anchor is due to be issued anew: after two thirds of its
-// life. One that ends with its root cannot be prolonged and is kept to its end.
+// RenewAt is when an anchor is due for renewal. One that ends with its root cannot be
+// prolonged and stays to its end.
 func RenewAt(anchor, root *x509.Certificate) time.Time {
 	if !anchor.NotAfter.Before(root.NotAfter) {
 		return anchor.NotAfter
 	}
-	return anchor.NotBefore.Add(anchor.NotAfter.Sub(anchor.NotBefore) * 2 / 3)
-}
-
-// Encode is the PEM form of an anchor.
-func Encode(anchor *x509.Certificate) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: anchor.Raw}))
+	return certs.RenewAt(anchor.NotBefore, anchor.NotAfter)
 }
 
 func later(a, b time.Time) time.Time {

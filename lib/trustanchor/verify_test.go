@@ -80,8 +80,8 @@ func TestAnAnchorHonoursItsPeerForItsOwnDomainOnly(t *testing.T) {
 			intermediate := root.intermediate()
 			another := newRoot(t, "ECDSA P-256", func(template *x509.Certificate) { template.Subject = root.certificate.Subject })
 			outcome, err := trustanchor.Reconcile([]trustanchor.Peer{{Name: "b", TrustDomain: domain, RootCA: bundle(root.certificate)}}, "", "", now)
-			if err != nil || outcome.Refused["b"] != nil {
-				t.Fatal(err, outcome.Refused)
+			if err != nil || outcome.Rejected["b"] != nil {
+				t.Fatal(err, outcome.Rejected)
 			}
 			trusted := parse(t, outcome.Anchors["b"][0])
 			chain := []*x509.Certificate{intermediate.certificate}
@@ -125,11 +125,11 @@ func TestAnAnchorHonoursItsPeerForItsOwnDomainOnly(t *testing.T) {
 						err := verify(t, test.leaf, test.presented, trusted)
 						switch {
 						case test.refusedFor == nil && err != nil:
-							t.Errorf("refused: %v", err)
+							t.Errorf("rejected: %v", err)
 						case test.refusedFor != nil && err == nil:
 							t.Error("accepted")
 						case test.refusedFor != nil && !strings.Contains(err.Error(), test.refusedFor[tool]):
-							t.Errorf("refused for another reason: %v", err)
+							t.Errorf("rejected for another reason: %v", err)
 						}
 					})
 				}
@@ -173,7 +173,7 @@ func TestALeafWithoutAnIdentityNamesNobody(t *testing.T) {
 		for tool, verify := range verifiers {
 			t.Run(name+", says "+tool, func(t *testing.T) {
 				if err := verify(t, leaf, nil, []*x509.Certificate{anchor}); err != nil {
-					t.Errorf("the chain is refused: %v", err)
+					t.Errorf("the chain is rejected: %v", err)
 				}
 				if len(leaf.URIs) > 0 {
 					t.Errorf("the leaf names %v", leaf.URIs)
@@ -206,8 +206,8 @@ func TestAnchorsOfSeveralPeersStandSideBySide(t *testing.T) {
 		{Name: "c", TrustDomain: "cluster-c.local", RootCA: bundle(c.certificate)},
 		{Name: "b", TrustDomain: domain, RootCA: bundle(b.certificate, second.certificate)},
 	}, "", "", now)
-	if err != nil || len(outcome.Refused) > 0 {
-		t.Fatal(err, outcome.Refused)
+	if err != nil || len(outcome.Rejected) > 0 {
+		t.Fatal(err, outcome.Rejected)
 	}
 	var trusted []*x509.Certificate
 	for _, anchors := range outcome.Anchors {
@@ -221,7 +221,7 @@ func TestAnchorsOfSeveralPeersStandSideBySide(t *testing.T) {
 	for tool, verify := range verifiers {
 		for _, leaf := range []*x509.Certificate{b.leaf(honest), second.leaf(honest), c.leaf(third)} {
 			if err := verify(t, leaf, nil, trusted); err != nil {
-				t.Errorf("%s refuses %v: %v", tool, leaf.URIs, err)
+				t.Errorf("%s rejects %v: %v", tool, leaf.URIs, err)
 			}
 		}
 		for _, leaf := range []*x509.Certificate{b.leaf(third), second.leaf(ours), c.leaf(honest)} {

@@ -1,4 +1,4 @@
-{{- /* "true" when neighbours' istiods read this cluster's API; empty otherwise. */ -}}
+{{- /* "true" when peers' istiods read this cluster's API; empty otherwise. */ -}}
 {{- define "istio.api_proxy_enabled" -}}
   {{- include "istio.check_settings" . -}}
   {{- if .Values.istio.multicluster.enabled -}}

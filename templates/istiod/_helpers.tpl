@@ -20,7 +20,7 @@ istio.io/rev: {{ .revision }}
 {{- define "istio.require_ca" -}}
   {{- $ca := .Values.istio.internal.ca -}}
   {{- if not (and $ca.cert $ca.key $ca.chain $ca.root) -}}
-    {{- fail "istio: there is no certificate authority for istiod yet; if the settings `ca.*` hold one, the status of ModuleConfig istio says why it was refused" -}}
+    {{- fail "istio: there is no certificate authority for istiod yet; if the settings `ca.*` hold one, the status of ModuleConfig istio says why it was rejected" -}}
   {{- end -}}
 {{- end -}}
 

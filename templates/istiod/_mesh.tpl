@@ -60,7 +60,7 @@
   {{- $anchors | toJson -}}
 {{- end -}}
 
-{{- /* Name of the provider that stands for `tracing.collector`; lib/settings keeps people from giving it to one of theirs. */ -}}
+{{- /* Name of the provider that stands for `tracing.collector`; openapi/config-values.yaml rejects it in extensionProviders. */ -}}
 {{- define "istio.tracing_provider" -}}
 d8-tracing
 {{- end -}}

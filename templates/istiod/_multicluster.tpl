@@ -17,7 +17,7 @@
 
 {{- /*
   Changes when an istiod of this version must be restarted because a peer's kubeconfig was replaced; empty otherwise. Most
-  read that cluster anew; lib/istioversion lists those that then stop reading remote clusters. Arguments: context, version.
+  read that cluster again; lib/istioversion lists those that then stop reading remote clusters. Arguments: context, version.
 */ -}}
 {{- define "istio.remote_secrets_restart" -}}
   {{- $values := (index . 0).Values.istio -}}

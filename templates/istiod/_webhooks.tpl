@@ -20,7 +20,7 @@
 {{- end -}}
 
 {{- /*
-  One webhook that injects sidecars, to which selectors are added. The API server refuses two of the same name, therefore
+  One webhook that injects sidecars, to which selectors are added. The API server rejects two of the same name, therefore
   the prefix. Arguments: context, revision, prefix.
 */ -}}
 {{- define "istio.injection_webhook" -}}

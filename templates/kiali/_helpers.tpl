@@ -29,7 +29,7 @@
 {{- end -}}
 
 {{- /*
-  Name of the Secret with the certificate of Kiali's host; empty when there is none. Neighbours fetch metadata at the same
+  Name of the Secret with the certificate of Kiali's host; empty when there is none. Peers fetch metadata at the same
   host: with them the Secret is metadata-exporter's, and without them Kiali's own.
 */ -}}
 {{- define "istio.kiali_tls_secret" -}}

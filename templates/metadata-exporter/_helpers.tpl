@@ -9,10 +9,10 @@
 {{- end -}}
 
 {{- /*
-  How neighbours' client certificates get past the ingress controller: None, Header or Passthrough. In mode Header the
-  controller needs a certificate to prove itself with; as long as there is none, it passes nothing on.
+  How peers' client certificates get past the ingress controller: None, Header or Passthrough. In mode Header the
+  controller needs a certificate of its own to authenticate with; as long as there is none, it forwards none.
 */ -}}
-{{- define "istio.neighbours_certificates" -}}
+{{- define "istio.peer_certificates" -}}
   {{- $way := .Values.istio.alliance.metadataEndpoint.clientCertificates -}}
   {{- $ingress := .Values.istio.internal.ingressClientCertificate | default dict -}}
   {{- if and (eq $way "Header") (not (and $ingress.ca $ingress.crt $ingress.key)) -}}

@@ -1,12 +1,6 @@
-// Package v1alpha1 holds the Go types of the module's custom resources,
-// deckhouse.io/v1alpha1 IstioFederation and IstioMulticluster. Their schema,
-// with validation, is crds/*.yaml; field names marked D in the contract are
-// shared with Deckhouse's own module.
 package v1alpha1
 
 import (
-	"encoding/json"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/metadata"
@@ -20,44 +14,44 @@ const (
 	// Version of both resources in Group.
 	Version = "v1alpha1"
 
-	// IstioFederationKind is the kind that joins this cluster with a sovereign neighbour.
+	// IstioFederationKind is the kind that describes a sovereign peer.
 	IstioFederationKind = "IstioFederation"
 	// IstioFederationResource is its name in URLs.
 	IstioFederationResource = "istiofederations"
-	// IstioMulticlusterKind is the kind that makes this cluster and a neighbour one mesh.
+	// IstioMulticlusterKind is the kind that makes this cluster and a peer one mesh.
 	IstioMulticlusterKind = "IstioMulticluster"
 	// IstioMulticlusterResource is its name in URLs.
 	IstioMulticlusterResource = "istiomulticlusters"
 
-	// FederationRevisions is the ConfigMap in Namespace into which metadata-exporter
-	// writes that the peer of an IstioFederation has changed. Its keys are names of
-	// resources. What a value says is metadata-exporter's own affair, another one
-	// than before wakes the discovery hook.
+	// FederationRevisions is the ConfigMap in Namespace in which metadata-exporter
+	// reports that the metadata of an IstioFederation's peer has changed. Its keys are names of
+	// resources. Only metadata-exporter interprets the values; a changed value wakes the discovery hook.
 	FederationRevisions = "federation-revisions"
 	// MulticlusterRevisions is FederationRevisions for IstioMulticlusters.
 	MulticlusterRevisions = "multicluster-revisions"
 
-	// RefreshAnnotation is what a person writes on a resource to have its peer
-	// asked at once, by giving it a value that it has not had.
+	// RefreshAnnotation on a resource has its peer polled at once when a person
+	// gives it a value that it has not had.
 	RefreshAnnotation = "istio.deckhouse.io/refresh"
 
-	// AcceptIdentityAnnotation is what a person writes on a resource to
-	// confirm that a known peer has another identity; its value is the
-	// fingerprint that the condition names.
+	// AcceptIdentityAnnotation on a resource is a person's confirmation that a
+	// known peer has another identity; its value is the fingerprint that the condition names.
 	AcceptIdentityAnnotation = "istio.deckhouse.io/accept-identity"
 
-	// ClusterLocalLabel on a Service or a namespace keeps it out of the mesh over
+	// ClusterLocalLabel on a Service or a namespace excludes it from the mesh over
 	// several clusters; any value.
 	ClusterLocalLabel = "multicluster.istio.deckhouse.io/cluster-local"
 
 	// PublicServiceLabel on a Service publishes it to federated clusters.
 	PublicServiceLabel = "federation.istio.deckhouse.io/public-service"
 
-	// Namespace is where everything the module installs lives.
+	// Namespace contains everything that the module installs.
 	Namespace = "d8-istio"
 )
 
-// IstioFederation joins this cluster with one neighbour whose trust domain differs.
+// IstioFederation federates this cluster with one peer whose trust domain differs.
+//
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 type IstioFederation struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -66,11 +60,21 @@ type IstioFederation struct {
 	Status IstioFederationStatus `json:"status,omitempty"`
 }
 
-// IstioFederationSpec is what a person says of the neighbour.
+// IstioFederationList is a list of them.
+//
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+type IstioFederationList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []IstioFederation `json:"items"`
+}
+
+// IstioFederationSpec is the desired state.
 type IstioFederationSpec struct {
-	// TrustDomain of the neighbour: its cluster domain.
+	// TrustDomain of the peer: its cluster domain.
 	TrustDomain string `json:"trustDomain"`
-	// MetadataEndpoint is the https address of the neighbour's metadata, with
+	// MetadataEndpoint is the https address of the peer's metadata, with
 	// or without a slash at the end.
 	MetadataEndpoint string `json:"metadataEndpoint"`
 	// Metadata says how to trust the endpoint's TLS certificate.
@@ -89,13 +93,13 @@ type MetadataTLS struct {
 
 // Types of the conditions of both resources.
 const (
-	// ConditionReady summarises the others: the join works as a whole.
+	// ConditionReady summarises the others: everything works with the peer.
 	ConditionReady = "Ready"
 	// ConditionAccepted: nothing in the spec contradicts this cluster or another resource.
 	ConditionAccepted = "Accepted"
 	// ConditionPublicMetadata: the peer's identity was fetched and is valid.
 	ConditionPublicMetadata = "PublicMetadataFetched"
-	// ConditionPrivateMetadata: what the peer offers to this cluster was fetched and is valid.
+	// ConditionPrivateMetadata: the peer's metadata for this cluster was fetched and is valid.
 	ConditionPrivateMetadata = "PrivateMetadataFetched"
 	// ConditionAPI: the peer's API server answers this cluster through the peer's API proxy (IstioMulticluster only).
 	ConditionAPI = "APIReachable"
@@ -103,7 +107,7 @@ const (
 	ConditionServices = "ServicesAccepted"
 )
 
-// IstioFederationStatus is what the hooks learned and did.
+// IstioFederationStatus is the observed state.
 type IstioFederationStatus struct {
 	ObservedGeneration int64              `json:"observedGeneration,omitempty"`
 	Conditions         []metav1.Condition `json:"conditions,omitempty"`
@@ -123,31 +127,33 @@ type RejectedService struct {
 
 // FederationCache is the last valid metadata of the peer.
 type FederationCache struct {
-	// TrustDomain is the spec.trustDomain that the cache was filled under; it counts for no other.
+	// TrustDomain is the spec.trustDomain for which the cache was filled; for another one it does not count.
 	TrustDomain               string            `json:"trustDomain,omitempty"`
 	Public                    *metadata.Public  `json:"public,omitempty"`
 	Private                   *CachedFederation `json:"private,omitempty"`
 	PublicLastFetchTimestamp  *metav1.Time      `json:"publicLastFetchTimestamp,omitempty"`
 	PrivateLastFetchTimestamp *metav1.Time      `json:"privateLastFetchTimestamp,omitempty"`
-	// PublicETag and PrivateETag are what the next conditional request asks with.
+	// PublicETag and PrivateETag are for the next conditional request.
 	PublicETag  string `json:"publicETag,omitempty"`
 	PrivateETag string `json:"privateETag,omitempty"`
 }
 
-// UnmarshalJSON forgets the ETag of private metadata that is not known: with it,
-// a peer would answer that nothing has changed.
-func (c *FederationCache) UnmarshalJSON(document []byte) error {
-	type plain FederationCache
-	if err := json.Unmarshal(document, (*plain)(c)); err != nil {
-		return err
-	}
-	if c.Private == nil || c.Private.PublicServices == nil {
-		c.PrivateETag = ""
-	}
-	return nil
+// CachedFederation is a peer's private metadata in a status. A list of services that is too long for a status is
+// written as blocks: package servicelist packs and unpacks it.
+type CachedFederation struct {
+	IngressGateways []metadata.IngressGateway `json:"ingressGateways"`
+	// PublicServices is nil where the list is unknown or stands in blocks; empty where the peer publishes nothing.
+	PublicServices []metadata.PublicService `json:"publicServices,omitzero"`
+	// PublicServicesBlocks are parts of a long list, in its order: JSON, compressed by gzip.
+	PublicServicesBlocks [][]byte `json:"publicServicesBlocks,omitempty"`
+	// Digest distinguishes these gateways and services from all others. It is empty in a status that Deckhouse's own
+	// module has written.
+	Digest string `json:"digest,omitempty"`
 }
 
-// IstioMulticluster makes this cluster and one neighbour a single mesh.
+// IstioMulticluster makes this cluster and one peer a single mesh.
+//
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 type IstioMulticluster struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -156,20 +162,30 @@ type IstioMulticluster struct {
 	Status IstioMulticlusterStatus `json:"status,omitempty"`
 }
 
-// IstioMulticlusterSpec is what a person says of the neighbour.
+// IstioMulticlusterList is a list of them.
+//
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+type IstioMulticlusterList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []IstioMulticluster `json:"items"`
+}
+
+// IstioMulticlusterSpec is the desired state.
 type IstioMulticlusterSpec struct {
 	MetadataEndpoint     string      `json:"metadataEndpoint"`
 	EnableIngressGateway *bool       `json:"enableIngressGateway,omitempty"`
 	Metadata             MetadataTLS `json:"metadata,omitempty"`
 }
 
-// EntersByGateway is true when the neighbour's Pods are reached through its
+// EntersByGateway is true when the peer's Pods are reached through its
 // ingress gateway, which is the default.
 func (s IstioMulticlusterSpec) EntersByGateway() bool {
 	return s.EnableIngressGateway == nil || *s.EnableIngressGateway
 }
 
-// IstioMulticlusterStatus is what the hooks learned and did.
+// IstioMulticlusterStatus is the observed state.
 type IstioMulticlusterStatus struct {
 	ObservedGeneration int64              `json:"observedGeneration,omitempty"`
 	Conditions         []metav1.Condition `json:"conditions,omitempty"`
@@ -182,7 +198,7 @@ type MulticlusterCache struct {
 	Private                   *metadata.Multicluster `json:"private,omitempty"`
 	PublicLastFetchTimestamp  *metav1.Time           `json:"publicLastFetchTimestamp,omitempty"`
 	PrivateLastFetchTimestamp *metav1.Time           `json:"privateLastFetchTimestamp,omitempty"`
-	// PublicETag and PrivateETag are what the next conditional request asks with.
+	// PublicETag and PrivateETag are for the next conditional request.
 	PublicETag  string `json:"publicETag,omitempty"`
 	PrivateETag string `json:"privateETag,omitempty"`
 }

@@ -41,7 +41,7 @@ by all modules with the ModuleConfig "global":
 
 Settings that are not valid take no effect; the status of the ModuleConfig says why.
 
-The mesh's identities (its CA, its keypair) are kept in Secrets of the namespace
+The mesh's identities (its CA, its keypair) are in Secrets of the namespace
 d8-system, and https.customCertificate.secretName names a Secret there, whatever
 --namespace says; the operator makes that namespace, too.
 

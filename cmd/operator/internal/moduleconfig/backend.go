@@ -28,7 +28,7 @@ import (
 const (
 	// resync is how often every ModuleConfig is judged again although it did not change.
 	resync = 10 * time.Minute
-	// reasonInvalid is the reason of the Warning Event on a ModuleConfig that is refused.
+	// reasonInvalid is the reason of the Warning Event on a ModuleConfig that is rejected.
 	reasonInvalid = "InvalidSettings"
 )
 
@@ -43,7 +43,7 @@ type Options struct {
 	// Schemas by name of the ModuleConfig; ModuleConfigs of other names are ignored.
 	Schemas map[string]*Schema
 	Events  record.EventRecorder
-	// SetInvalid reports for metrics whether ModuleConfig name is refused.
+	// SetInvalid reports for metrics whether ModuleConfig name is rejected.
 	SetInvalid func(name string, invalid bool)
 	// InForce returns the settings that a module runs with, and false while it does not run.
 	InForce func(name string) (settings utils.Values, running bool)
@@ -55,7 +55,7 @@ type Options struct {
 }
 
 // Backend is addon-operator's source of settings. Its level-triggered loop
-// judges a ModuleConfig, tells addon-operator what changed, and then writes the
+// judges a ModuleConfig, sends addon-operator the changes, and then writes the
 // last good settings and the status, each only when it differs.
 type Backend struct {
 	Options
@@ -177,7 +177,7 @@ func (b *Backend) next(ctx context.Context, queue workqueue.TypedRateLimitingInt
 	return true
 }
 
-// reconcile brings everybody up to date with one ModuleConfig; object is nil
+// reconcile applies one ModuleConfig and writes its status; object is nil
 // when there is none.
 func (b *Backend) reconcile(ctx context.Context, name string, object *unstructured.Unstructured, events chan config.Event) error {
 	b.mu.Lock()
@@ -202,7 +202,7 @@ func (b *Backend) reconcile(ctx context.Context, name string, object *unstructur
 		judged.status.Message = b.Schemas[name].warning(judged.effective)
 	}
 
-	errs := []error{b.keep(ctx, name, judged.lastGood)}
+	errs := []error{b.retain(ctx, name, judged.lastGood)}
 	if object != nil && judged.status != current {
 		if !inForce && judged.status.Message != current.Message {
 			b.Events.Event(object, corev1.EventTypeWarning, reason, judged.status.Message)
@@ -213,10 +213,10 @@ func (b *Backend) reconcile(ctx context.Context, name string, object *unstructur
 	return errors.Join(errs...)
 }
 
-// keep stores what to fall back to, if it may be kept already.
-func (b *Backend) keep(ctx context.Context, name string, spec *Spec) error {
+// retain stores the settings to fall back to, if they may be stored already.
+func (b *Backend) retain(ctx context.Context, name string, spec *Spec) error {
 	stored, err := b.lastGood.get(ctx, name)
-	if err != nil || !b.mayKeep(name, spec, stored) {
+	if err != nil || !b.mayRetain(name, spec, stored) {
 		return err
 	}
 	return b.lastGood.put(ctx, name, spec)
@@ -280,7 +280,7 @@ func (b *Backend) writeStatus(ctx context.Context, name string, wanted status) e
 	return nil
 }
 
-// SaveConfigValues refuses: settings are a person's, hooks do not write them.
+// SaveConfigValues fails: settings are a person's, hooks do not write them.
 func (b *Backend) SaveConfigValues(_ context.Context, key string, _ utils.Values) (string, error) {
 	return "", fmt.Errorf("save settings of %q: ModuleConfigs are written by people, not by hooks", key)
 }

@@ -13,8 +13,9 @@ import (
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/yaml"
+
+	"github.com/deckhouse-mesh/istio/lib/crdwait"
 )
 
 const (
@@ -35,22 +36,9 @@ func EnsureCRD(ctx context.Context, client apiextensions.Interface, crdsDir stri
 		return fmt.Errorf("look for CRD %s: %w", crdName, err)
 	}
 
-	err = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		crd, err := crds.Get(ctx, crdName, metav1.GetOptions{})
-		if err != nil {
-			return false, err
-		}
-		for _, condition := range crd.Status.Conditions {
-			if condition.Type == apiextensionsv1.Established && condition.Status == apiextensionsv1.ConditionTrue {
-				return true, nil
-			}
-		}
-		return false, nil
-	})
-	if err != nil {
-		return fmt.Errorf("wait for CRD %s to be established: %w", crdName, err)
-	}
-	return nil
+	return crdwait.Established(ctx, func(ctx context.Context, name string) (*apiextensionsv1.CustomResourceDefinition, error) {
+		return crds.Get(ctx, name, metav1.GetOptions{})
+	}, time.Minute, crdName)
 }
 
 func createCRD(ctx context.Context, client apiextensions.Interface, file string) error {

@@ -20,9 +20,9 @@ type verdict struct {
 // decide judges what a ModuleConfig asks for (nil: it does not exist). An
 // acceptable one takes effect whole. From one that is not, only switching the
 // module off takes effect; for the rest lastGood stays in force. An update or a
-// rollback may bring a schema that refuses parts of lastGood as well: those are
+// rollback may bring a schema that rejects parts of lastGood as well: those are
 // left out of what takes effect, never the whole, as that would switch the module
-// off and uninstall the mesh. lastGood itself is kept for the version that knows it.
+// off and uninstall the mesh. lastGood itself stays for the version that knows it.
 func decide(schema *Schema, wanted *Spec, readError error, lastGood *Spec) verdict {
 	if wanted == nil && readError == nil {
 		return verdict{}
@@ -39,7 +39,7 @@ func decide(schema *Schema, wanted *Spec, readError error, lastGood *Spec) verdi
 	problems := []error{readError}
 	if readError == nil {
 		problems = schema.Check(*wanted, inForce.Settings)
-		// What was accepted once is not refused for the time that has passed since.
+		// Settings that were accepted once are not rejected because time has passed.
 		if len(problems) == 0 && (lastGood == nil || !reflect.DeepEqual(wanted.Settings, accepted)) {
 			problems = schema.CheckSense(*wanted, accepted)
 		}
@@ -55,7 +55,7 @@ func decide(schema *Schema, wanted *Spec, readError error, lastGood *Spec) verdi
 		out.status.Version = version
 		consequence = "the previous settings stay in force"
 		if len(leftOut) > 0 {
-			consequence += ", without those that this version of the module refuses (" + strings.Join(leftOut, ", ") + ")"
+			consequence += ", without those that this version of the module rejects (" + strings.Join(leftOut, ", ") + ")"
 		}
 	}
 	if wanted != nil && wanted.isOff() {

@@ -39,10 +39,10 @@ func TestDecide(t *testing.T) {
 			&badAndOff, nil, &good, verdict{effective: goodButOff, lastGood: &good, status: status{Version: "2", Message: "Invalid, the module is off: " + problem}}},
 		"last good settings that an update of the module made invalid are left out, and the module stays on": {
 			&bad, nil, &bad, verdict{effective: Spec{Enabled: &yes}, lastGood: &bad, status: status{Version: "2",
-				Message: "Invalid, the previous settings stay in force, without those that this version of the module refuses (alliance.inlet): " + problem}}},
+				Message: "Invalid, the previous settings stay in force, without those that this version of the module rejects (alliance.inlet): " + problem}}},
 		"last good settings of a newer version of the module survive a rollback, as far as they are known": {
 			&newer, nil, &newer, verdict{effective: Spec{Enabled: &yes, Settings: good.Settings}, lastGood: &newer, status: status{Version: "2",
-				Message: "Invalid, the previous settings stay in force, without those that this version of the module refuses (bogus.deep): " +
+				Message: "Invalid, the previous settings stay in force, without those that this version of the module rejects (bogus.deep): " +
 					"spec.version: 3 is newer than 2, the newest version this module knows: update the module or lower the version"}}},
 		"switching off is obeyed with last good settings that are invalid, too": {
 			&badAndOff, nil, &bad, verdict{effective: Spec{Enabled: &no}, lastGood: &bad, status: status{Version: "2", Message: "Invalid, the module is off: " + problem}}},

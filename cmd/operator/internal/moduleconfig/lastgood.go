@@ -12,12 +12,12 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// lastGoodSecret keeps the settings in force, so that a restart of the operator
+// lastGoodSecret holds the settings in force, so that a restart of the operator
 // does not lose them while a ModuleConfig is invalid. It is a Secret because
 // settings may hold private keys.
 const lastGoodSecret = "module-config-last-good"
 
-// lastGoodStore keeps one Spec for each ModuleConfig in a Secret. One goroutine
+// lastGoodStore stores one Spec for each ModuleConfig in a Secret. One goroutine
 // uses it at a time.
 type lastGoodStore struct {
 	client    kubernetes.Interface
@@ -77,7 +77,7 @@ func (s *lastGoodStore) put(ctx context.Context, name string, spec *Spec) error 
 		_, err = secrets.Update(ctx, secret, metav1.UpdateOptions{})
 	}
 	if err != nil {
-		s.specs = nil // read again: somebody else may have written
+		s.specs = nil // read again: another process may have written
 		return s.explain("write", err)
 	}
 	delete(s.specs, name)
@@ -99,7 +99,7 @@ func (s *lastGoodStore) load(ctx context.Context) error {
 	if err == nil {
 		for name, raw := range secret.Data {
 			var spec Spec
-			// What cannot be read is as good as not there: it gets replaced.
+			// Content that cannot be read counts as missing, and is replaced.
 			if json.Unmarshal(raw, &spec) == nil {
 				specs[name] = spec
 			}
@@ -110,5 +110,5 @@ func (s *lastGoodStore) load(ctx context.Context) error {
 }
 
 func (s *lastGoodStore) explain(doing string, err error) error {
-	return fmt.Errorf("%s Secret \"%s/%s\", which keeps the last good settings: %w", doing, s.namespace, lastGoodSecret, err)
+	return fmt.Errorf("%s Secret \"%s/%s\", which holds the last good settings: %w", doing, s.namespace, lastGoodSecret, err)
 }

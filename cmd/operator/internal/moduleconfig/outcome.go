@@ -1,47 +1,46 @@
 package moduleconfig
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 const (
-	// notApplied begins the message of settings that are accepted and that the module cannot be run with.
+	// notApplied begins the message of settings that are accepted and with which the module cannot be run.
 	notApplied = "Not applied, it is tried again and again: "
 	// reasonNotApplied is the reason of the Warning Event that says so.
 	reasonNotApplied = "SettingsNotApplied"
 )
 
-// Run is how a module fares with the settings in force.
+// Run is the state of a module with the settings in force.
 type Run struct {
 	// Settled is true when the latest run succeeded and no other is pending.
 	Settled bool
 	// Err is why the latest run failed; nil when it did not.
 	Err error
+	// Failures counts the runs that have failed.
+	Failures int
 }
 
-// outcome is what became of a module's settings.
+// outcome is whether a module's settings could be applied.
 type outcome struct {
 	last look
 	// proven is the announced spec, as JSON, with which a run of the module has succeeded.
 	proven string
 	// failure is why runs with the spec failed fail; empty when they do not.
 	failure, failed string
-	// err is the latest run's error, errSpec the spec in force when it was new.
-	err     error
-	errSpec string
+	// failures is Run.Failures, failedSpec the spec in force when the latest of them was new.
+	failures   int
+	failedSpec string
 }
 
-// look is what was to be seen of a module at one time.
+// look is the state of a module at one time.
 type look struct {
 	spec             string
 	running, settled bool
 	failure          string
 }
 
-// look looks how the module fares and tells whether there is news. It believes
-// what it sees twice in a row: between the settings and the run with them there
-// is a moment in which the run before counts.
+// look observes the state of the module and returns whether the outcome has changed. It relies only
+// on a state that it sees twice in a row: between the settings and the run with them there
+// is a moment in which the former run counts.
 func (b *Backend) look(name string) bool {
 	known := b.outcomes[name]
 	after := known
@@ -50,15 +49,15 @@ func (b *Backend) look(name string) bool {
 	if seen.running {
 		run := b.LatestRun(name)
 		inForce := !b.differs(name)
-		// Until the first run with new settings has ended, the error is that of the run before.
-		if !same(run.Err, known.err) {
-			after.err, after.errSpec = run.Err, ""
+		// Until the first run with new settings has ended, the error is that of the former run.
+		if run.Failures != known.failures {
+			after.failures, after.failedSpec = run.Failures, ""
 			if inForce {
-				after.errSpec = seen.spec
+				after.failedSpec = seen.spec
 			}
 		}
 		seen.settled = inForce && run.Settled && run.Err == nil
-		if inForce && run.Err != nil && after.errSpec == seen.spec {
+		if inForce && run.Err != nil && after.failedSpec == seen.spec {
 			seen.failure = sentence(run.Err)
 		}
 	}
@@ -77,17 +76,14 @@ func (b *Backend) look(name string) bool {
 	return after.proven != known.proven || after.failure != known.failure || after.failed != known.failed
 }
 
-// same tells whether both are one and the same error, not only of the same text.
-func same(a, b error) bool { return fmt.Sprintf("%p", a) == fmt.Sprintf("%p", b) }
-
 // sentence is an error of addon-operator in one line, without its own words.
 func sentence(err error) string {
 	text := strings.TrimPrefix(err.Error(), "run helm install: ")
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }
 
-// unapplied is what the status says of settings that are accepted; empty when
-// they are applied. What it said before stays until a run has shown the contrary.
+// unapplied is the status message for settings that are accepted; empty when
+// they are applied. The current message stays until a run has shown the contrary.
 func (b *Backend) unapplied(name string, effective Spec, current string) string {
 	known := b.outcomes[name]
 	switch {
@@ -102,10 +98,10 @@ func (b *Backend) unapplied(name string, effective Spec, current string) string 
 	}
 }
 
-// mayKeep tells whether spec may be kept to fall back to in place of stored:
+// mayRetain is true for a spec that may replace stored as the one to fall back to:
 // when the module has been run with it. There is no run for the global settings
 // nor for a module that is off, and unproven settings are better than none:
 // without any, the first mistake would switch the module off.
-func (b *Backend) mayKeep(name string, spec, stored *Spec) bool {
+func (b *Backend) mayRetain(name string, spec, stored *Spec) bool {
 	return name == GlobalName || spec == nil || stored == nil || spec.isOff() || b.outcomes[name].proven == fingerprint(*spec)
 }

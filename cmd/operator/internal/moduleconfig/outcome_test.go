@@ -22,7 +22,7 @@ func (c *cluster) kept(g Gomega) map[string]any {
 var (
 	succeeds  = Run{Settled: true}
 	errHelm   = errors.New("run helm install: helm upgrade failed: DaemonSet is invalid\n\tnodeSelector: a b")
-	failsOnce = Run{Err: errHelm}
+	failsOnce = Run{Err: errHelm, Failures: 1}
 )
 
 const helmSentence = "helm upgrade failed: DaemonSet is invalid; \tnodeSelector: a b"
@@ -57,7 +57,7 @@ func TestSettingsThatCannotBeAppliedAreToldUntilTheyAre(t *testing.T) {
 	writes := c.statusWrites()
 	c.fares(inlet("LoadBalancer"), Run{})
 	g.Consistently(c.events.Events, "200ms").ShouldNot(Receive())
-	c.fares(inlet("LoadBalancer"), Run{Err: errors.New(errHelm.Error())})
+	c.fares(inlet("LoadBalancer"), Run{Err: errHelm, Failures: 2})
 	g.Consistently(c.events.Events, "200ms").ShouldNot(Receive())
 	g.Expect(c.statusWrites()).To(Equal(writes))
 

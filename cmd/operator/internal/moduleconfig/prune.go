@@ -4,9 +4,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// prune returns spec without those of its settings that the schema refuses, and
+// prune returns spec without those of its settings that the schema rejects, and
 // their names, sorted. Settings are the only thing it takes away: whether the
 // module is switched on stays. A list counts as one setting.
 func (s *Schema) prune(spec Spec) (Spec, []string) {
@@ -24,7 +26,7 @@ func (s *Schema) prune(spec Spec) (Spec, []string) {
 	pending := parts(nil, spec.Settings)
 	for progress := true; progress; {
 		progress = false
-		var refused []part
+		var rejected []part
 		for _, part := range pending {
 			candidate := out
 			candidate.Settings = part.addedTo(out.Settings)
@@ -33,12 +35,12 @@ func (s *Schema) prune(spec Spec) (Spec, []string) {
 			case len(s.Check(candidate, nil)) == 0:
 				out, progress = candidate, true
 			case isGroup && len(group) > 0:
-				refused, progress = append(refused, parts(part.path, group)...), true
+				rejected, progress = append(rejected, parts(part.path, group)...), true
 			default:
-				refused = append(refused, part)
+				rejected = append(rejected, part)
 			}
 		}
-		pending = refused
+		pending = rejected
 	}
 	var names []string
 	for _, part := range pending {
@@ -75,6 +77,6 @@ func (p part) addedTo(settings map[string]any) map[string]any {
 		}
 		group = next
 	}
-	group[p.path[len(p.path)-1]] = copyValue(p.value)
+	group[p.path[len(p.path)-1]] = runtime.DeepCopyJSONValue(p.value)
 	return out
 }

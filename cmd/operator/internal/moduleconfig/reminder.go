@@ -9,7 +9,7 @@ import (
 	"github.com/flant/addon-operator/pkg/kube_config_manager/config"
 )
 
-// reminders is what is known of modules that run with other settings than those announced.
+// reminders are the modules that run with other settings than those announced.
 type reminders struct {
 	// overdue is true for a module that did so at the last look, too.
 	overdue map[string]bool
@@ -17,12 +17,12 @@ type reminders struct {
 	sent map[string]int
 }
 
-// remind looks after what was announced until ctx ends. addon-operator resets
+// remind checks until ctx ends that announced settings are in force. addon-operator resets
 // a module's settings when it has finished switching it off; a person who
 // switches it on again before that would get it with the defaults, for good.
 //
-// It also calls news with each module of whose settings another outcome is known.
-func (b *Backend) remind(ctx context.Context, events chan config.Event, news func(name string)) {
+// It also calls changed with each module whose outcome has changed.
+func (b *Backend) remind(ctx context.Context, events chan config.Event, changed func(name string)) {
 	ticker := time.NewTicker(b.RemindInterval)
 	defer ticker.Stop()
 	for {
@@ -32,7 +32,7 @@ func (b *Backend) remind(ctx context.Context, events chan config.Event, news fun
 		case <-ticker.C:
 			b.remindOnce(ctx, events)
 			for _, name := range b.lookOnce() {
-				news(name)
+				changed(name)
 			}
 		}
 	}
@@ -62,17 +62,17 @@ func (b *Backend) remindOnce(ctx context.Context, events chan config.Event) {
 	}
 }
 
-// lookOnce returns the modules of which there is news.
+// lookOnce returns the modules whose outcome has changed.
 func (b *Backend) lookOnce() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var news []string
+	var changed []string
 	for name := range b.Schemas {
 		if name != GlobalName && b.look(name) {
-			news = append(news, name)
+			changed = append(changed, name)
 		}
 	}
-	return news
+	return changed
 }
 
 // differs is true for a module that runs with other settings than those announced.

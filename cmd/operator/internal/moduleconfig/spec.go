@@ -1,6 +1,6 @@
 // Package moduleconfig feeds addon-operator from ModuleConfig resources
 // (deckhouse.io/v1alpha1), as Deckhouse does: what a person sets there is
-// checked before it takes effect, and what is refused is explained in its status.
+// checked before it takes effect, and its status explains why settings are rejected.
 package moduleconfig
 
 import (
@@ -9,6 +9,7 @@ import (
 
 	"github.com/flant/addon-operator/pkg/utils"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -35,7 +36,7 @@ type Spec struct {
 type status struct {
 	// Version of the settings schema in use.
 	Version string `json:"version"`
-	// Message tells what a person has to correct; empty when all is in force.
+	// Message says what a person has to correct; empty when all is in force.
 	Message string `json:"message"`
 }
 
@@ -77,26 +78,10 @@ func (s Spec) values(key string) utils.Values {
 	return utils.Values{key: copySettings(s.Settings)}
 }
 
-// copySettings returns a deep copy of settings, which came from JSON.
+// copySettings returns a deep copy of settings, which came from JSON; of none, an empty map.
 func copySettings(settings map[string]any) map[string]any {
-	out := map[string]any{}
-	for key, value := range settings {
-		out[key] = copyValue(value)
+	if settings == nil {
+		return map[string]any{}
 	}
-	return out
-}
-
-func copyValue(value any) any {
-	switch value := value.(type) {
-	case map[string]any:
-		return copySettings(value)
-	case []any:
-		out := make([]any, len(value))
-		for i := range value {
-			out[i] = copyValue(value[i])
-		}
-		return out
-	default:
-		return value
-	}
+	return runtime.DeepCopyJSON(settings)
 }

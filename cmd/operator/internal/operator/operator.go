@@ -1,5 +1,5 @@
 // Package operator assembles addon-operator, the module's hooks and the
-// ModuleConfig backend, and runs them until told to stop.
+// ModuleConfig backend, and runs them until its context ends.
 package operator
 
 import (
@@ -22,7 +22,7 @@ import (
 )
 
 // Run runs the operator until ctx ends, which is no error. It may be called
-// once a process: addon-operator keeps its hooks and settings in globals.
+// once a process: addon-operator has its hooks and settings in globals.
 func Run(ctx context.Context, opts options.Options, version string) error {
 	logger := log.NewLogger(log.WithLevel(log.LogLevelFromStr(opts.LogLevel).Level()))
 	log.SetDefault(logger)
@@ -77,7 +77,7 @@ func Run(ctx context.Context, opts options.Options, version string) error {
 	election := leader.Election{
 		Client: client, Namespace: opts.Namespace, Logger: slogger,
 		OnFollow: func(identity string) {
-			health.SetReadiness(func() (bool, string) { return true, "standing by, " + identity + " leads" })
+			health.SetReadiness(func() (bool, string) { return true, "standby, " + identity + " leads" })
 		},
 	}
 	return ignoreStop(ctx, election.Run(ctx, worker.run))
@@ -107,7 +107,7 @@ func makeTempDir(wanted string) (string, func(), error) {
 	return wanted, func() {}, nil
 }
 
-// metrics are kept apart as addon-operator does: its own, and those of hooks.
+// metrics are separate, as addon-operator wants them: its own, and those of hooks.
 type metrics struct {
 	operator, hooks metricsstorage.Storage
 }

@@ -36,15 +36,15 @@ import (
 )
 
 const (
-	// stopTimeout bounds how long a running hook may keep the process alive.
+	// stopTimeout bounds how long the process waits for a running hook.
 	stopTimeout = 8 * time.Second
-	// helmHistory is how many revisions of a release are kept: each holds all manifests.
+	// helmHistory is how many versions of a release are retained: each holds all manifests.
 	helmHistory = 3
 	// helmTimeout bounds one operation of Helm; nothing in the chart is waited for.
 	helmTimeout = 5 * time.Minute
 	// remindInterval is how often the module's settings are compared with those of its ModuleConfig.
 	remindInterval = 3 * time.Second
-	// invalidMetric is 1 for each ModuleConfig that is refused.
+	// invalidMetric is 1 for each ModuleConfig that is rejected.
 	invalidMetric = "istio_operator_module_config_invalid"
 )
 
@@ -64,6 +64,7 @@ type worker struct {
 func (w worker) run(ctx context.Context) (err error) {
 	w.health.SetReadiness(func() (bool, string) { return false, "setting up" })
 	var running atomic.Pointer[addonoperator.AddonOperator]
+	failed := countFailures(w.metrics.operator)
 	backend, stopEvents, err := w.moduleConfigs(ctx, func(name string) (utils.Values, bool) {
 		operator := running.Load()
 		if operator == nil || !operator.ModuleManager.IsModuleEnabled(name) {
@@ -74,7 +75,7 @@ func (w worker) run(ctx context.Context) (err error) {
 			return nil, false
 		}
 		return module.GetConfigValues(false), true
-	}, func(name string) moduleconfig.Run { return latestRun(running.Load(), name) })
+	}, func(name string) moduleconfig.Run { return latestRun(running.Load(), failed, name) })
 	if err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func (w worker) run(ctx context.Context) (err error) {
 	config := w.addonOperatorConfig(socket, globalHooksDir)
 	shellmetrics.InitMetrics(config.App.PrometheusMetricsPrefix)
 	addonmetrics.InitMetrics(config.App.PrometheusMetricsPrefix)
-	operator := addonoperator.NewAddonOperator(context.WithoutCancel(ctx), w.metrics.operator, w.metrics.hooks,
+	operator := addonoperator.NewAddonOperator(context.WithoutCancel(ctx), failed, w.metrics.hooks,
 		addonoperator.WithConfig(config), addonoperator.WithLogger(w.logger.Named("addon-operator")))
 	operator.SetupKubeConfigManager(backend)
 	if err := operator.Setup(); err != nil {
@@ -138,7 +139,7 @@ func (w worker) run(ctx context.Context) (err error) {
 	return nil
 }
 
-// stop ends addon-operator; a hook that does not come to an end is left behind.
+// stop ends addon-operator; it does not wait for a hook that does not end.
 func (w worker) stop(operator *addonoperator.AddonOperator) {
 	stopped := make(chan struct{})
 	go func() {

@@ -1,6 +1,6 @@
-// Package installation decides which versions of Istio are installed: those of
+// Package versionplan decides which versions of Istio are installed: those of
 // the settings, and those that somebody still uses.
-package installation
+package versionplan
 
 import (
 	"cmp"

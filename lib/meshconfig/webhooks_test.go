@@ -1,11 +1,11 @@
-package controlplane
+package meshconfig
 
 import (
 	"reflect"
 	"testing"
 )
 
-func TestJudge(t *testing.T) {
+func TestWebhooksPointToRevisionsThatWereReady(t *testing.T) {
 	up := func(revision string) Istiod { return Istiod{revision, true} }
 	down := func(revision string) Istiod { return Istiod{revision, false} }
 	both := []string{"v1x31", "v1x30"}
@@ -40,14 +40,14 @@ func TestJudge(t *testing.T) {
 			both, "", []Istiod{up("v1x30")}, Webhooks{[]string{"v1x30"}, "v1x30"}, Webhooks{[]string{"v1x30"}, "v1x30"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := Judge(test.installed, test.global, test.pods, test.before); !reflect.DeepEqual(got, test.want) {
+			if got := WebhookTargets(test.installed, test.global, test.pods, test.before); !reflect.DeepEqual(got, test.want) {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
 	}
 }
 
-func TestReadySpeaksOfEveryInstalledRevision(t *testing.T) {
+func TestReadyHasEveryInstalledRevision(t *testing.T) {
 	got := Ready([]string{"v1x31", "v1x30"}, []Istiod{{"v1x31", true}, {"v1x29", true}})
 	if want := map[string]bool{"v1x31": true, "v1x30": false}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)

@@ -1,4 +1,4 @@
-package v1alpha1_test
+package servicelist_test
 
 import (
 	"bytes"
@@ -13,12 +13,38 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
+// encode is the list as it is written.
+func encode(tb testing.TB, codec *servicelist.Codec, list v1alpha1.CachedFederation) []byte {
+	tb.Helper()
+	packed, err := codec.Pack(list)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	encoded, err := json.Marshal(packed)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return encoded
+}
+
+// decode is the list that was written.
+func decode(tb testing.TB, codec *servicelist.Codec, encoded []byte) v1alpha1.CachedFederation {
+	tb.Helper()
+	cache := v1alpha1.FederationCache{Private: &v1alpha1.CachedFederation{}}
+	if err := json.Unmarshal(encoded, cache.Private); err != nil {
+		tb.Fatal(err)
+	}
+	codec.Unpack(&cache)
+	return *cache.Private
+}
+
 func cacheOf(services int) v1alpha1.CachedFederation {
-	cache := v1alpha1.CachedFederation{Federation: metadata.Federation{
+	cache := v1alpha1.CachedFederation{
 		IngressGateways: []metadata.IngressGateway{{Address: "192.0.2.1", Port: 15443}}, PublicServices: []metadata.PublicService{},
-	}}
+	}
 	for index := range services {
 		cache.PublicServices = append(cache.PublicServices, metadata.PublicService{
 			Hostname:        fmt.Sprintf("api-%d.shop.svc.cluster-b.local", index),
@@ -29,55 +55,47 @@ func cacheOf(services int) v1alpha1.CachedFederation {
 	return cache
 }
 
-func TestAListOfOrdinarySizeIsWrittenAsTheContractHasIt(t *testing.T) {
-	encoded, err := json.Marshal(v1alpha1.FederationCache{Private: &v1alpha1.CachedFederation{Federation: cacheOf(1).Federation}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := `{"private":{"ingressGateways":[{"address":"192.0.2.1","port":15443}],"publicServices":[{"hostname":"api-0.shop.svc.cluster-b.local",` +
-		`"ports":[{"name":"http","port":80,"protocol":"HTTP"}],"serviceAccounts":["shop/api"]}]}}`; string(encoded) != want {
+func TestAListOfOrdinarySizeIsWrittenInTheFormOfTheContract(t *testing.T) {
+	encoded := encode(t, new(servicelist.Codec), cacheOf(1))
+	if want := `{"ingressGateways":[{"address":"192.0.2.1","port":15443}],"publicServices":[{"hostname":"api-0.shop.svc.cluster-b.local",` +
+		`"ports":[{"name":"http","port":80,"protocol":"HTTP"}],"serviceAccounts":["shop/api"]}]}`; string(encoded) != want {
 		t.Errorf("got  %s\nwant %s", encoded, want)
 	}
 }
 
-func TestAListOfAnySizeComesBackAsItWas(t *testing.T) {
+func TestAListOfAnySizeIsReadAsItWasWritten(t *testing.T) {
 	for _, services := range []int{0, 1, 1000, 10_000, 20_000} {
 		t.Run(fmt.Sprint(services, " services"), func(t *testing.T) {
-			cache := cacheOf(services)
+			cache, codec := cacheOf(services), new(servicelist.Codec)
 			plain, err := json.Marshal(cache.PublicServices)
 			if err != nil {
 				t.Fatal(err)
 			}
-			encoded, err := json.Marshal(cache)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if compressed := strings.Contains(string(encoded), "publicServicesBlocks"); compressed != (len(plain) > v1alpha1.MaxPlainServices) {
+			encoded := encode(t, codec, cache)
+			if compressed := strings.Contains(string(encoded), "publicServicesBlocks"); compressed != (len(plain) > servicelist.MaxPlain) {
 				t.Errorf("%d bytes are compressed: %v", len(plain), compressed)
 			}
 			if len(encoded) > 1<<20 {
 				t.Errorf("%d bytes do not fit into a status", len(encoded))
 			}
-			var decoded v1alpha1.CachedFederation
-			if err := json.Unmarshal(encoded, &decoded); err != nil {
-				t.Fatal(err)
+			for name, codec := range map[string]*servicelist.Codec{"the codec that wrote it": codec, "another": new(servicelist.Codec), "one without a memory": nil} {
+				if !reflect.DeepEqual(cache, decode(t, codec, encoded)) {
+					t.Errorf("%s reads another list", name)
+				}
 			}
-			if !reflect.DeepEqual(cache, decoded) {
-				t.Error("the list came back changed")
+			if !bytes.Equal(encoded, encode(t, nil, cache)) {
+				t.Error("without a memory another text is written")
 			}
 		})
 	}
 }
 
 func TestOneMoreServiceChangesOneBlock(t *testing.T) {
+	codec := new(servicelist.Codec)
 	blocks := func(cache v1alpha1.CachedFederation) (all []string) {
 		t.Helper()
-		encoded, err := json.Marshal(cache)
-		if err != nil {
-			t.Fatal(err)
-		}
 		var decoded struct{ PublicServicesBlocks []string }
-		if err := json.Unmarshal(encoded, &decoded); err != nil {
+		if err := json.Unmarshal(encode(t, codec, cache), &decoded); err != nil {
 			t.Fatal(err)
 		}
 		if len(decoded.PublicServicesBlocks) < 10 {
@@ -103,14 +121,15 @@ func TestOneMoreServiceChangesOneBlock(t *testing.T) {
 	}
 }
 
-func TestWhatIsRememberedIsNotTakenForAnother(t *testing.T) {
+func TestAListThatIsRememberedIsNotMistakenForAnother(t *testing.T) {
 	service := func(change func(*metadata.PublicService)) v1alpha1.CachedFederation {
 		cache := cacheOf(1)
 		change(&cache.PublicServices[0])
 		return cache
 	}
+	codec := new(servicelist.Codec)
 	for name, change := range map[string]func(*metadata.PublicService){
-		"as it was":        func(*metadata.PublicService) {},
+		"the same":         func(*metadata.PublicService) {},
 		"another port":     func(s *metadata.PublicService) { s.Ports[0].Port = 81 },
 		"another protocol": func(s *metadata.PublicService) { s.Ports[0].Protocol = "TCP" },
 
@@ -124,10 +143,7 @@ func TestWhatIsRememberedIsNotTakenForAnother(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cache := service(change)
 			for range 2 {
-				encoded, err := json.Marshal(cache)
-				if err != nil {
-					t.Fatal(err)
-				}
+				encoded := encode(t, codec, cache)
 				plain, err := json.Marshal(cache.PublicServices)
 				if err != nil {
 					t.Fatal(err)
@@ -140,9 +156,9 @@ func TestWhatIsRememberedIsNotTakenForAnother(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeReadIsNotKnown(t *testing.T) {
-	sealed := cacheOf(3)
-	if err := sealed.Seal(); err != nil {
+func TestAListThatCannotBeReadIsUnknown(t *testing.T) {
+	sealed, codec := cacheOf(3), new(servicelist.Codec)
+	if err := codec.Seal(&sealed); err != nil {
 		t.Fatal(err)
 	}
 	var bomb bytes.Buffer
@@ -188,12 +204,8 @@ func TestWhatCannotBeReadIsNotKnown(t *testing.T) {
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			encoded, err := json.Marshal(sealed)
-			if err != nil {
-				t.Fatal(err)
-			}
 			var private map[string]any
-			if err := json.Unmarshal(encoded, &private); err != nil {
+			if err := json.Unmarshal(encode(t, codec, sealed), &private); err != nil {
 				t.Fatal(err)
 			}
 			test.change(private)
@@ -205,6 +217,7 @@ func TestWhatCannotBeReadIsNotKnown(t *testing.T) {
 			if err := json.Unmarshal(document, &cache); err != nil {
 				t.Fatal(err)
 			}
+			codec.Unpack(&cache)
 			if known := cache.Private.PublicServices != nil; known != test.known {
 				t.Errorf("known: %v", known)
 			}
@@ -222,7 +235,8 @@ func TestWhatCannotBeReadIsNotKnown(t *testing.T) {
 }
 
 // A peer chooses hostnames that never begin a block, and others each time.
-func TestWhatIsRememberedIsBounded(t *testing.T) {
+func TestTheMemoryIsBounded(t *testing.T) {
+	codec := new(servicelist.Codec)
 	round := func(number int) {
 		cache := v1alpha1.CachedFederation{}
 		for index := range 10_000 {
@@ -232,14 +246,7 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 				ServiceAccounts: []string{"shop/" + strings.Repeat("s", 200), "shop/" + strings.Repeat("t", 200)},
 			})
 		}
-		encoded, err := json.Marshal(cache)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var decoded v1alpha1.CachedFederation
-		if err := json.Unmarshal(encoded, &decoded); err != nil {
-			t.Fatal(err)
-		}
+		decode(t, codec, encode(t, codec, cache))
 	}
 	heap := func() int64 {
 		var stats runtime.MemStats
@@ -253,6 +260,26 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 	}
 	const bound = 70 << 20 // what is remembered, encoded and decoded, and some air
 	if grown := heap() - before; grown > bound {
-		t.Errorf("%d MiB are kept", grown>>20)
+		t.Errorf("%d MiB are retained", grown>>20)
+	}
+	runtime.KeepAlive(codec)
+}
+
+// BenchmarkCodec writes and reads a list of which one service changes each time.
+func BenchmarkCodec(b *testing.B) {
+	for _, services := range []int{100, 1000, 10_000} {
+		b.Run(fmt.Sprint(services, " services"), func(b *testing.B) {
+			codec, list := new(servicelist.Codec), cacheOf(services)
+			b.ReportAllocs()
+			for b.Loop() {
+				list.PublicServices[services/2].Ports = []metadata.ServicePort{{Name: "http", Port: list.PublicServices[services/2].Ports[0].Port%60_000 + 1, Protocol: "HTTP"}}
+				if err := codec.Seal(&list); err != nil {
+					b.Fatal(err)
+				}
+				if got := decode(b, codec, encode(b, codec, list)); len(got.PublicServices) != services {
+					b.Fatal("services were lost")
+				}
+			}
+		})
 	}
 }

@@ -1,4 +1,4 @@
-package v1alpha1
+package servicelist
 
 import (
 	"math"
@@ -7,12 +7,12 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// maxRemembered is about how many bytes of blocks a memory keeps: those of some
+// maxRemembered is about how many bytes of blocks a memory retains: those of some
 // hundred thousand services. Peers decide what is in them.
 const maxRemembered = 24 << 20
 
-// memory keeps the blocks that were used last, so that they are not encoded or
-// decoded anew. It is an economy only. The zero value is empty; it is safe for
+// memory retains the blocks that were used last, so that they are not encoded or
+// decoded again. It only saves work. The zero value is empty; it is safe for
 // concurrent use.
 type memory[K comparable] struct {
 	mu     sync.Mutex

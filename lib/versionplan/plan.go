@@ -1,4 +1,4 @@
-package installation
+package versionplan
 
 import (
 	"errors"
@@ -28,7 +28,7 @@ type Present struct {
 	Usage          Usage
 }
 
-// Plan is what to install, and what a person has to be told of it.
+// Plan is what to install, and what a person has to know about it.
 type Plan struct {
 	// Versions to install, newest first.
 	Versions []istioversion.Version

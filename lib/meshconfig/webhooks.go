@@ -1,10 +1,4 @@
-// Package controlplane decides which revisions webhooks may point to.
-//
-// A webhook that points to an istiod that does not answer refuses every Pod it
-// selects. So a revision gets its webhooks when its istiod is ready for the first
-// time, and keeps them from then on: without them Pods would start outside the
-// mesh while istiod is away.
-package controlplane
+package meshconfig
 
 import "slices"
 
@@ -22,27 +16,32 @@ type Webhooks struct {
 	DefaultRevision string
 }
 
-// Judge returns where webhooks are to point. installed lists the revisions to
+// WebhookTargets returns where webhooks are to point. installed lists the revisions to
 // install, in the order of the outcome; global is the one that the settings want
-// for whatever names none; before says where webhooks pointed so far.
-func Judge(installed []string, global string, pods []Istiod, before Webhooks) Webhooks {
+// for namespaces and Pods that name none; before says where webhooks pointed so far.
+//
+// A webhook that points to an istiod that does not answer rejects every Pod it
+// selects. So a revision gets its webhooks when its istiod is ready for the first
+// time, and retains them from then on: without them Pods would start outside the
+// mesh while istiod is away.
+func WebhookTargets(installed []string, global string, pods []Istiod, before Webhooks) Webhooks {
 	ready := Ready(installed, pods)
-	judged := Webhooks{Revisions: []string{}}
+	targets := Webhooks{Revisions: []string{}}
 	for _, revision := range installed {
 		if ready[revision] || slices.Contains(before.Revisions, revision) || revision == before.DefaultRevision {
-			judged.Revisions = append(judged.Revisions, revision)
+			targets.Revisions = append(targets.Revisions, revision)
 		}
 	}
 	switch {
 	case ready[global]:
-		judged.DefaultRevision = global
+		targets.DefaultRevision = global
 	case slices.Contains(installed, before.DefaultRevision):
-		judged.DefaultRevision = before.DefaultRevision
+		targets.DefaultRevision = before.DefaultRevision
 	}
-	return judged
+	return targets
 }
 
-// Ready tells for every installed revision whether one of its istiods is ready.
+// Ready is true for an installed revision of which one istiod is ready.
 func Ready(installed []string, pods []Istiod) map[string]bool {
 	ready := make(map[string]bool, len(installed))
 	for _, revision := range installed {

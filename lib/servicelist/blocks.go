@@ -1,4 +1,4 @@
-package v1alpha1
+package servicelist
 
 import (
 	"bytes"
@@ -17,22 +17,21 @@ import (
 )
 
 // A long list of services is cut into blocks: of one that changes little, not
-// much is written, compressed and decompressed. Where it is cut follows from
-// hostnames and not from positions: a service that comes or goes changes its own
-// block alone.
+// much is written, compressed and decompressed. Hostnames decide where it is cut,
+// positions do not: a service that is added or removed changes its own block alone.
 const (
 	// blockServices is how many services a block has on average where they are small,
 	// and maxBlockServices how many at most: a peer chooses its hostnames.
 	blockServices    = 128
 	maxBlockServices = 1024
-	// blockBytes is from how many bytes on a block takes no further service.
+	// blockBytes is the size from which on a block gets no further service.
 	blockBytes = 256 << 10
 	// maxBlockBytes bounds what a block may become in memory, and maxListBytes all blocks of a list.
 	maxBlockBytes = 1 << 20
 	maxListBytes  = 64 << 20
 )
 
-// block is a part of a list. Use newBlock and readBlock.
+// block is a part of a list. Use Codec.block and Codec.readBlock.
 type block struct {
 	services []metadata.PublicService
 	// plainBytes is the size of the block as JSON, sum the hash of that.
@@ -40,21 +39,17 @@ type block struct {
 	sum        [sha256.Size]byte
 
 	mu sync.Mutex
-	// plain is the block as JSON, gzip that compressed: one of them at least.
+	// plain is the block as JSON, gzip that compressed: exactly one of them is set.
 	plain, gzip []byte
 }
 
-var (
-	byServices memory[uint64]
-	byGzip     memory[string]
-	// hashSeed keeps peers from choosing services that are taken for others; they are compared besides.
-	hashSeed = maphash.MakeSeed()
-)
+// hashSeed keeps peers from choosing lists whose hashes collide; lists are compared besides.
+var hashSeed = maphash.MakeSeed()
 
-// encodeBlocks cuts the list, and tells how many bytes of JSON it is.
-func encodeBlocks(services []metadata.PublicService) (blocks []*block, plainBytes int, err error) {
-	for part := range cut(services) {
-		each, err := newBlock(part)
+// cut divides the list into blocks, and returns how many bytes of JSON it is.
+func (c *Codec) cut(services []metadata.PublicService) (blocks []*block, plainBytes int, err error) {
+	for part := range parts(services) {
+		each, err := c.block(part)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -63,8 +58,8 @@ func encodeBlocks(services []metadata.PublicService) (blocks []*block, plainByte
 	return blocks, plainBytes, nil
 }
 
-// cut yields the parts of a list.
-func cut(services []metadata.PublicService) iter.Seq[[]metadata.PublicService] {
+// parts yields the parts of a list.
+func parts(services []metadata.PublicService) iter.Seq[[]metadata.PublicService] {
 	return func(yield func([]metadata.PublicService) bool) {
 		begin, size := 0, 0
 		for index := range services {
@@ -90,19 +85,28 @@ func begins(hostname string) bool {
 	return hash.Sum32()%blockServices == 0
 }
 
-func newBlock(services []metadata.PublicService) (*block, error) {
+func (c *Codec) block(services []metadata.PublicService) (*block, error) {
+	if c == nil {
+		return newBlock(services)
+	}
 	key := hashOf(services)
-	if known, found := byServices.get(key); found && slices.EqualFunc(known.services, services, metadata.PublicService.Equal) {
+	if known, found := c.byServices.get(key); found && slices.EqualFunc(known.services, services, metadata.PublicService.Equal) {
 		return known, nil
 	}
+	made, err := newBlock(services)
+	if err == nil {
+		c.byServices.add(key, made)
+	}
+	return made, err
+}
+
+func newBlock(services []metadata.PublicService) (*block, error) {
 	plain, err := json.Marshal(services)
 	if err != nil {
 		return nil, err
 	}
-	// A copy, for a part would keep the whole list.
-	made := &block{services: slices.Clone(services), plain: plain, plainBytes: len(plain), sum: sha256.Sum256(plain)}
-	byServices.add(key, made)
-	return made, nil
+	// A copy, for a part would retain the whole list.
+	return &block{services: slices.Clone(services), plain: plain, plainBytes: len(plain), sum: sha256.Sum256(plain)}, nil
 }
 
 // sizeOf is about how many bytes a service takes in memory.
@@ -143,72 +147,56 @@ func hashOf(services []metadata.PublicService) uint64 {
 	return hash.Sum64()
 }
 
-// compressed is the block as it stands in a long list.
-func (b *block) compressed() []byte {
+// compressed is the block as it is written in a long list.
+func (c *Codec) compressed(b *block) []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.gzip == nil {
 		var text bytes.Buffer
 		writer := gzip.NewWriter(&text)
-		// A buffer takes everything.
+		// Writing to a buffer never fails.
 		_, _ = writer.Write(b.plain)
 		_ = writer.Close()
 		b.gzip, b.plain = text.Bytes(), nil
-		byGzip.add(string(b.gzip), b)
+		if c != nil {
+			c.byGzip.add(string(b.gzip), b)
+		}
 	}
 	return b.gzip
 }
 
-// elements are the block as it stands in a list that is not long: JSON, without brackets.
-func (b *block) elements() ([]byte, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.plain == nil {
-		plain, err := json.Marshal(b.services)
-		if err != nil {
-			return nil, err
-		}
-		b.plain = plain
-	}
-	return b.plain[1 : len(b.plain)-1], nil
-}
-
-// join makes one JSON list of blocks of that many bytes together.
-func join(blocks []*block, plainBytes int) (json.RawMessage, error) {
-	list := append(make([]byte, 0, plainBytes), '[')
-	for index, each := range blocks {
-		elements, err := each.elements()
-		if err != nil {
-			return nil, err
-		}
-		if index > 0 {
-			list = append(list, ',')
-		}
-		list = append(list, elements...)
-	}
-	return append(list, ']'), nil
-}
-
-// decodeBlocks puts the list together.
-func decodeBlocks(blocks [][]byte) (services []metadata.PublicService, decoded []*block, err error) {
+// decode puts the list together.
+func (c *Codec) decode(compressed [][]byte) (services []metadata.PublicService, blocks []*block, err error) {
 	plainBytes := 0
-	for index, compressed := range blocks {
-		each, err := readBlock(compressed)
+	for index, text := range compressed {
+		each, err := c.readBlock(text)
 		if err != nil {
 			return nil, nil, fmt.Errorf("block %d: %w", index, err)
 		}
 		if plainBytes += each.plainBytes; plainBytes > maxListBytes {
 			return nil, nil, fmt.Errorf("more than %d bytes", maxListBytes)
 		}
-		services, decoded = append(services, each.services...), append(decoded, each)
+		services, blocks = append(services, each.services...), append(blocks, each)
 	}
-	return services, decoded, nil
+	return services, blocks, nil
 }
 
-func readBlock(compressed []byte) (*block, error) {
-	if known, found := byGzip.get(string(compressed)); found {
+func (c *Codec) readBlock(compressed []byte) (*block, error) {
+	if c == nil {
+		return decompress(compressed)
+	}
+	if known, found := c.byGzip.get(string(compressed)); found {
 		return known, nil
 	}
+	read, err := decompress(compressed)
+	if err == nil {
+		c.byGzip.add(string(compressed), read)
+		c.byServices.add(hashOf(read.services), read)
+	}
+	return read, err
+}
+
+func decompress(compressed []byte) (*block, error) {
 	reader, err := gzip.NewReader(bytes.NewReader(compressed))
 	if err != nil {
 		return nil, err
@@ -224,7 +212,5 @@ func readBlock(compressed []byte) (*block, error) {
 	if err := json.Unmarshal(plain, &read.services); err != nil {
 		return nil, err
 	}
-	byGzip.add(string(compressed), read)
-	byServices.add(hashOf(read.services), read)
 	return read, nil
 }
