@@ -37,8 +37,8 @@ func Share(bundle, other string) bool {
 	return slices.ContainsFunc(splitRoots(bundle), func(root string) bool { return slices.Contains(roots, root) })
 }
 
-// joinRoots is the PEM bundle of roots in their order.
-func joinRoots(roots []Root) string {
+// bundleOf is the PEM bundle of roots in their order.
+func bundleOf(roots []Root) string {
 	var bundle strings.Builder
 	for _, root := range roots {
 		bundle.WriteString(root.Certificate)

@@ -88,7 +88,7 @@ type State struct {
 
 // Trusted is the PEM bundle that workloads and peers verify with.
 func (s State) Trusted() string {
-	if roots := joinRoots(s.Roots); roots != "" {
+	if roots := bundleOf(s.Roots); roots != "" {
 		return roots
 	}
 	return s.Signing.Root
@@ -301,7 +301,7 @@ func readyAt(authority Bundle, roots []Root, now time.Time) time.Time {
 
 // sound is true for an authority that is in force and verifies up to roots, however many.
 func sound(authority Bundle, roots []Root, now time.Time) bool {
-	authority.Root = joinRoots(roots)
+	authority.Root = bundleOf(roots)
 	return authority.Root != "" && authority.check(now, math.MaxInt) == nil
 }
 

@@ -200,7 +200,7 @@ func TestRotate(t *testing.T) {
 				phase: ca.Retiring, due: h + 5*time.Minute, remains: ca.Emergency},
 			{at: 2 * h, wanted: "B and 4 more", request: ca.Emergency, signs: "B and 4 more", trusts: "B b1 b2 b3 b4"},
 		},
-		"roots that neighbours would refuse as too many wait for others to go": {
+		"roots that peers would reject as too many wait until others are dropped": {
 			{wanted: "A and 4 more", signs: "A and 4 more", trusts: "A a1 a2 a3 a4"},
 			{wanted: "B and 4 more", signs: "A and 4 more", trusts: "A a1 a2 a3 a4 B b1 b2 b3 b4", phase: ca.Distributing, due: 25 * h},
 			{at: h, wanted: "C and 7 more", signs: "A and 4 more", trusts: "A a1 a2 a3 a4 B b1 b2 b3 b4", phase: ca.Distributing},
@@ -344,7 +344,7 @@ func TestSettled(t *testing.T) {
 		t.Error("a root that has just gone does not matter")
 	}
 	if !run(over, b, ca.Distribution+ca.Overlap+time.Hour).Settled() {
-		t.Error("a rotation that is over is not settled")
+		t.Error("a rotation that has ended is not settled")
 	}
 }
 

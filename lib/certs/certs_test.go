@@ -12,15 +12,15 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/certs"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 )
 
 var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func TestParseIsStrict(t *testing.T) {
-	root := certtest.NewRoot(t, "root", now)
-	one, key := root.PEM(), root.KeyPEM(t)
-	combined := strings.TrimSuffix(one, "\n") + one
+	root := certtest.NewRoot("root", now)
+	one, key := root.PEM(), root.KeyPEM()
+	glued := strings.TrimSuffix(one, "\n") + one
 	for name, test := range map[string]struct {
 		text  string
 		rules certs.Rules
@@ -36,9 +36,9 @@ func TestParseIsStrict(t *testing.T) {
 		"an empty text is rejected":                        {text: " \n", want: "holds no PEM certificate"},
 		"a text without PEM is rejected":                   {text: "words", want: "holds no PEM certificate"},
 		"words behind the last certificate are rejected":   {text: one + "words", want: "something that is not PEM follows certificate 1"},
-		"certificates without a newline between them":      {text: combined, want: "certificate 1: something follows on the line of its END: put a newline"},
-		"such certificates behind a sound one":             {text: one + combined, want: "certificate 2: something follows"},
-		"such certificates before a sound one":             {text: combined + one, want: "certificate 1: something follows"},
+		"certificates without a newline between them":      {text: glued, want: "certificate 1: something follows on the line of its END: put a newline"},
+		"such certificates behind a sound one":             {text: one + glued, want: "certificate 2: something follows"},
+		"such certificates before a sound one":             {text: glued + one, want: "certificate 1: something follows"},
 		"a certificate that begins within a line":          {text: "words " + one, want: "its BEGIN does not begin a line"},
 		"a private key among certificates is rejected":     {text: one + key, want: `holds a PEM block of type "PRIVATE KEY"`},
 		"a private key before certificates is rejected":    {text: key + one, want: `holds a PEM block of type "PRIVATE KEY"`},
@@ -70,8 +70,8 @@ func TestParseIsStrict(t *testing.T) {
 }
 
 func TestSalvageReadsWhatCanBeRead(t *testing.T) {
-	root, other := certtest.NewRoot(t, "root", now), certtest.NewRoot(t, "other", now)
-	text := root.PEM() + "words\n" + root.KeyPEM(t) + root.PEM() + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" + other.PEM() + "words"
+	root, other := certtest.NewRoot("root", now), certtest.NewRoot("other", now)
+	text := root.PEM() + "words\n" + root.KeyPEM() + root.PEM() + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" + other.PEM() + "words"
 	found := certs.Salvage(text)
 	if len(found) != 2 || !found[0].Equal(root.Certificate) || !found[1].Equal(other.Certificate) {
 		t.Errorf("found %d certificates, want two", len(found))
@@ -79,7 +79,7 @@ func TestSalvageReadsWhatCanBeRead(t *testing.T) {
 }
 
 func TestEncodedCertificatesAreReadAgain(t *testing.T) {
-	root := certtest.NewRoot(t, "root", now).Certificate
+	root := certtest.NewRoot("root", now).Certificate
 	found, err := certs.Parse(certs.Encode(root, root))
 	if err != nil || len(found) != 2 || !found[0].Equal(root) {
 		t.Errorf("%d certificates, %v", len(found), err)
@@ -94,14 +94,14 @@ func TestEncodedCertificatesAreReadAgain(t *testing.T) {
 }
 
 func TestOnlyARootIsSelfSigned(t *testing.T) {
-	root := certtest.NewRoot(t, "root", now)
+	root := certtest.NewRoot("root", now)
 	for name, test := range map[string]struct {
 		authority certtest.Authority
 		want      bool
 	}{
 		"a root":                                {root, true},
-		"an intermediate":                       {root.Intermediate(t, "intermediate", now), false},
-		"an intermediate that is named as root": {root.Intermediate(t, "root", now), false},
+		"an intermediate":                       {root.Intermediate("intermediate", now), false},
+		"an intermediate that is named as root": {root.Intermediate("root", now), false},
 	} {
 		if got := certs.SelfSigned(test.authority.Certificate); got != test.want {
 			t.Errorf("%s: %v", name, got)
@@ -148,7 +148,7 @@ func TestEveryFormOfAKeyIsReadAndHasOneFormAfterwards(t *testing.T) {
 			t.Errorf("%s: encoded as\n%s%v", name, got, err)
 		}
 	}
-	for kind, signer := range certtest.Keys(t) {
+	for kind, signer := range certtest.Keys() {
 		text, err := certs.EncodeKey(signer)
 		if err != nil {
 			t.Fatal(err)
@@ -164,9 +164,9 @@ func TestAKeyIsReadStrictly(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"an empty text":                    {"", "is not a PEM private key"},
 		"words":                            {"secret", "is not a PEM private key"},
-		"a certificate":                    {certtest.NewRoot(t, "root", now).PEM(), `type "CERTIFICATE"`},
+		"a certificate":                    {certtest.NewRoot("root", now).PEM(), `type "CERTIFICATE"`},
 		"parameters alone":                 {parameters, "is not a PEM private key"},
-		"parameters before something else": {parameters + certtest.NewRoot(t, "root", now).PEM(), `"CERTIFICATE" follows "EC PARAMETERS"`},
+		"parameters before something else": {parameters + certtest.NewRoot("root", now).PEM(), `"CERTIFICATE" follows "EC PARAMETERS"`},
 		"parameters behind the key":        {text + parameters, "something follows the first key"},
 		"two keys":                         {text + text, "something follows the first key"},
 		"words behind the key":             {text + "secret", "something follows the first key"},
@@ -186,7 +186,7 @@ func TestAKeyIsReadStrictly(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	root := certtest.NewRoot(f, "root", now).PEM()
+	root := certtest.NewRoot("root", now).PEM()
 	for _, seed := range []string{"", root, root + root, strings.TrimSuffix(root, "\n") + root, "words\n" + root} {
 		f.Add(seed)
 	}

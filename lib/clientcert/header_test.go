@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/clientcert"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
 )
 
 // escaped encodes as nginx does for $ssl_client_escaped_cert: all but unreserved characters.
@@ -16,8 +16,8 @@ func escaped(text string) string {
 }
 
 func TestWhatTheHeaderHolds(t *testing.T) {
-	root := certtest.NewRoot(t, "Istio CA", now)
-	leaf := root.Client(t, now)
+	root := certtest.NewRoot("Istio CA", now)
+	leaf := root.Client(now)
 	text := certtest.PEM(leaf.Certificate...)
 	long := strings.Repeat(text, clientcert.MaxChainLength+1)
 	for name, test := range map[string]struct {
@@ -32,8 +32,8 @@ func TestWhatTheHeaderHolds(t *testing.T) {
 		"spaces only":                         {"%20", clientcert.ErrMalformed, 0},
 		"half an escape":                      {escaped(text) + "%2", clientcert.ErrMalformed, 0},
 		"an escape that is none":              {"%zz", clientcert.ErrMalformed, 0},
-		"a key":                               {escaped(certtest.KeyPEM(t, leaf.PrivateKey)), clientcert.ErrMalformed, 0},
-		"a key after the certificate":         {escaped(text + certtest.KeyPEM(t, leaf.PrivateKey)), clientcert.ErrMalformed, 0},
+		"a key":                               {escaped(certtest.KeyPEM(leaf.PrivateKey)), clientcert.ErrMalformed, 0},
+		"a key after the certificate":         {escaped(text + certtest.KeyPEM(leaf.PrivateKey)), clientcert.ErrMalformed, 0},
 		"words before the certificate":        {escaped("words\n" + text), clientcert.ErrMalformed, 0},
 		"words after the certificate":         {escaped(text + "words"), clientcert.ErrMalformed, 0},
 		"a cut certificate":                   {escaped(text[:len(text)/2]), clientcert.ErrMalformed, 0},
@@ -52,11 +52,11 @@ func TestWhatTheHeaderHolds(t *testing.T) {
 }
 
 func FuzzParseHeader(f *testing.F) {
-	root := certtest.NewRoot(f, "Istio CA", now)
+	root := certtest.NewRoot("Istio CA", now)
 	anchors := &clientcert.Anchors{}
 	anchors.Add(root.Certificate, "b")
-	good := escaped(certtest.PEM(root.Client(f, now).Certificate...))
-	stranger := escaped(certtest.PEM(certtest.NewRoot(f, "Istio CA", now).Client(f, now).Certificate...))
+	good := escaped(certtest.PEM(root.Client(now).Certificate...))
+	stranger := escaped(certtest.PEM(certtest.NewRoot("Istio CA", now).Client(now).Certificate...))
 	for _, seed := range []string{"", "%", "%2", "%0A", good, good + good, stranger, good[:len(good)/2], escaped(root.PEM()), escaped("-----BEGIN CERTIFICATE-----\n")} {
 		f.Add(seed)
 	}

@@ -6,14 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/clientcert"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
 )
 
 func issuer(t *testing.T, root, signer certtest.Authority) clientcert.Issuer {
 	t.Helper()
 	return clientcert.Issuer{
-		Cert: signer.PEM(), Key: signer.KeyPEM(t), Chain: signer.ChainPEM() + root.PEM(), Root: root.PEM(),
+		Cert: signer.PEM(), Key: signer.KeyPEM(), Chain: signer.ChainPEM() + root.PEM(), Root: root.PEM(),
 	}
 }
 
@@ -35,10 +35,10 @@ func leafOf(t *testing.T, certificate clientcert.Certificate) *x509.Certificate 
 	return pair.Leaf
 }
 
-func TestAnIssuedCertificateIsWhatNeighboursAccept(t *testing.T) {
-	for kind, key := range certtest.Keys(t) {
+func TestPeersAcceptAnIssuedCertificate(t *testing.T) {
+	for kind, key := range certtest.Keys() {
 		t.Run(kind, func(t *testing.T) {
-			root := certtest.NewRootWithKey(t, "Istio CA", key, now)
+			root := certtest.NewRootWithKey("Istio CA", key, now)
 			certificate := renewed(t, clientcert.Certificate{}, issuer(t, root, root), now)
 			if err := certificate.Check(root.PEM(), now); err != nil {
 				t.Fatal(err)
@@ -57,19 +57,19 @@ func TestAnIssuedCertificateIsWhatNeighboursAccept(t *testing.T) {
 				t.Errorf("it is more than a client: %v %v", leaf.URIs, leaf.DNSNames)
 			}
 			if strings.Count(certificate.Crt, "BEGIN") != 1 {
-				t.Error("the root is in the chain, though neighbours have it")
+				t.Error("the root is in the chain, though peers have it")
 			}
 		})
 	}
 }
 
 func TestAnIntermediateAuthoritysChainComesWithTheCertificate(t *testing.T) {
-	root := certtest.NewRoot(t, "root", now)
-	upper := root.Intermediate(t, "upper", now)
-	lower := upper.Intermediate(t, "lower", now)
+	root := certtest.NewRoot("root", now)
+	upper := root.Intermediate("upper", now)
+	lower := upper.Intermediate("lower", now)
 	for name, by := range map[string]clientcert.Issuer{
-		"the chain as istiod has it": {Cert: lower.PEM(), Key: lower.KeyPEM(t), Chain: lower.ChainPEM() + root.PEM(), Root: root.PEM()},
-		"a chain without its own":    {Cert: lower.PEM(), Key: lower.KeyPEM(t), Chain: upper.ChainPEM(), Root: root.PEM()},
+		"the chain as istiod has it": {Cert: lower.PEM(), Key: lower.KeyPEM(), Chain: lower.ChainPEM() + root.PEM(), Root: root.PEM()},
+		"a chain without its own":    {Cert: lower.PEM(), Key: lower.KeyPEM(), Chain: upper.ChainPEM(), Root: root.PEM()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			certificate := renewed(t, clientcert.Certificate{}, by, now)
@@ -87,7 +87,7 @@ func TestAnIntermediateAuthoritysChainComesWithTheCertificate(t *testing.T) {
 }
 
 func TestWhenACertificateIsRenewed(t *testing.T) {
-	root, other := certtest.NewRoot(t, "Istio CA", now), certtest.NewRoot(t, "Istio CA", now)
+	root, other := certtest.NewRoot("Istio CA", now), certtest.NewRoot("Istio CA", now)
 	by := issuer(t, root, root)
 	first := renewed(t, clientcert.Certificate{}, by, now)
 	life := 7*24*time.Hour + time.Minute
@@ -95,7 +95,7 @@ func TestWhenACertificateIsRenewed(t *testing.T) {
 	rotating.Root += root.PEM()
 	foreignKey := first
 	foreignKey.Key = renewed(t, clientcert.Certificate{}, by, now).Key
-	onlyNear := certtest.NewRoot(t, "ending", now, func(c *x509.Certificate) { c.NotAfter = now.Add(24 * time.Hour) })
+	onlyNear := certtest.NewRoot("ending", now, func(c *x509.Certificate) { c.NotAfter = now.Add(24 * time.Hour) })
 
 	for name, test := range map[string]struct {
 		current clientcert.Certificate
@@ -113,7 +113,7 @@ func TestWhenACertificateIsRenewed(t *testing.T) {
 		"when the Secret holds rubbish":              {clientcert.Certificate{Crt: "rubbish", Key: "rubbish"}, by, now, true},
 		"when the clock was turned back before it":   {first, by, now.Add(-time.Hour), true},
 		"not when a new one would end no later":      {renewed(t, clientcert.Certificate{}, issuer(t, onlyNear, onlyNear), now), issuer(t, onlyNear, onlyNear), now.Add(20 * time.Hour), false},
-		"when another intermediate belongs to chain": {first, issuer(t, root, root.Intermediate(t, "middle", now)), now, true},
+		"when another intermediate belongs to chain": {first, issuer(t, root, root.Intermediate("middle", now)), now, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := renewed(t, test.current, test.by, test.at)
@@ -128,7 +128,7 @@ func TestWhenACertificateIsRenewed(t *testing.T) {
 }
 
 func TestTheFormerCertificateIsStillGoodWhenItIsRenewed(t *testing.T) {
-	root := certtest.NewRoot(t, "Istio CA", now)
+	root := certtest.NewRoot("Istio CA", now)
 	by := issuer(t, root, root)
 	former := renewed(t, clientcert.Certificate{}, by, now)
 	for at := now; ; at = at.Add(time.Hour) {
@@ -150,23 +150,23 @@ func TestTheFormerCertificateIsStillGoodWhenItIsRenewed(t *testing.T) {
 }
 
 func TestACertificateEndsNoLaterThanItsAuthority(t *testing.T) {
-	root := certtest.NewRoot(t, "Istio CA", now, func(c *x509.Certificate) { c.NotAfter = now.Add(48 * time.Hour) })
+	root := certtest.NewRoot("Istio CA", now, func(c *x509.Certificate) { c.NotAfter = now.Add(48 * time.Hour) })
 	if leaf := leafOf(t, renewed(t, clientcert.Certificate{}, issuer(t, root, root), now)); !leaf.NotAfter.Equal(now.Add(48 * time.Hour)) {
 		t.Errorf("it ends at %s", leaf.NotAfter)
 	}
 }
 
 func TestAnAuthorityThatCannotIssueLeavesWhatThereIs(t *testing.T) {
-	root := certtest.NewRoot(t, "Istio CA", now)
+	root := certtest.NewRoot("Istio CA", now)
 	good := issuer(t, root, root)
 	first := renewed(t, clientcert.Certificate{}, good, now)
 	late := now.Add(6 * 24 * time.Hour)
-	servers := certtest.NewRoot(t, "servers only", now, uses(x509.ExtKeyUsageServerAuth))
+	servers := certtest.NewRoot("servers only", now, uses(x509.ExtKeyUsageServerAuth))
 	broken := map[string]clientcert.Issuer{
-		"another's key":                         {Cert: root.PEM(), Key: certtest.NewRoot(t, "x", now).KeyPEM(t), Root: root.PEM()},
+		"another's key":                         {Cert: root.PEM(), Key: certtest.NewRoot("x", now).KeyPEM(), Root: root.PEM()},
 		"no key":                                {Cert: root.PEM(), Root: root.PEM()},
-		"a broken chain":                        {Cert: root.PEM(), Key: root.KeyPEM(t), Chain: "rubbish", Root: root.PEM()},
-		"a root that has nothing to do with it": {Cert: servers.PEM(), Key: servers.KeyPEM(t), Root: root.PEM()},
+		"a broken chain":                        {Cert: root.PEM(), Key: root.KeyPEM(), Chain: "rubbish", Root: root.PEM()},
+		"a root that has nothing to do with it": {Cert: servers.PEM(), Key: servers.KeyPEM(), Root: root.PEM()},
 	}
 	for name, by := range broken {
 		t.Run(name, func(t *testing.T) {
@@ -183,6 +183,6 @@ func TestAnAuthorityThatCannotIssueLeavesWhatThereIs(t *testing.T) {
 		})
 	}
 	if _, err := clientcert.Renew(clientcert.Certificate{}, issuer(t, servers, servers), now); err == nil || !strings.Contains(err.Error(), "servers only") {
-		t.Errorf("an authority whose certificates no neighbour accepts: %v", err)
+		t.Errorf("an authority whose certificates no peer accepts: %v", err)
 	}
 }

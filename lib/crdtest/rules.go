@@ -53,18 +53,18 @@ func checkRules(root *schema.Structural) error {
 	return errors.Join(errs...)
 }
 
-// walk calls each with the node and all below it; cardinality is how often the node can
+// walk calls do for the node and all below it; cardinality is how often the node can
 // occur in one object, as far as maxItems and maxProperties say.
-func walk(path string, node *schema.Structural, cardinality uint64, each func(string, *schema.Structural, uint64)) {
-	each(path, node, cardinality)
+func walk(path string, node *schema.Structural, cardinality uint64, do func(string, *schema.Structural, uint64)) {
+	do(path, node, cardinality)
 	for name, child := range node.Properties {
-		walk(path+"."+name, &child, cardinality, each)
+		walk(path+"."+name, &child, cardinality, do)
 	}
 	if node.Items != nil {
-		walk(path+"[]", node.Items, times(cardinality, node.ValueValidation.MaxItems), each)
+		walk(path+"[]", node.Items, times(cardinality, node.ValueValidation.MaxItems), do)
 	}
 	if node.AdditionalProperties != nil && node.AdditionalProperties.Structural != nil {
-		walk(path+"{}", node.AdditionalProperties.Structural, times(cardinality, node.ValueValidation.MaxProperties), each)
+		walk(path+"{}", node.AdditionalProperties.Structural, times(cardinality, node.ValueValidation.MaxProperties), do)
 	}
 }
 

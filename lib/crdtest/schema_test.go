@@ -134,7 +134,7 @@ func check(t *testing.T, err error, rejected string) {
 	}
 }
 
-func TestMulticlusterUsesTheGatewayByDefault(t *testing.T) {
+func TestMulticlusterEntersByTheGatewayByDefault(t *testing.T) {
 	schema := load(t, "istiomulticluster")
 	stored := schema.Default(object(t, v1alpha1.IstioMulticlusterKind, "metadataEndpoint: https://b.example.com/metadata/"))
 	if got := stored["spec"].(map[string]any)["enableIngressGateway"]; got != true {

@@ -44,7 +44,7 @@ func TestValidate(t *testing.T) {
 			config.OnAfterHelm = &pkg.OrderedConfig{Order: 1}
 			h.Resident = &Resident{Config: config, Run: h.Run}
 		}, `the queue "main", Kubernetes and Schedule in "/modules/example"`},
-		"rejects a form for a process that lives on that also runs at the release's end": {func(h *Hook) {
+		"rejects a form for a process that lives on with a binding to the deletion of the release": {func(h *Hook) {
 			config := h.Config
 			config.OnBeforeDeleteHelm = &pkg.OrderedConfig{Order: 1}
 			h.Resident = &Resident{Config: config, Run: h.Run}

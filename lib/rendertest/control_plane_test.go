@@ -103,7 +103,7 @@ func TestResourcesOfIstiod(t *testing.T) {
 		{"those of the settings", "controlPlane: {resourcesManagement: {vpa: {cpu: {min: 100m}, memory: {min: 300Mi}}}}", "cpu 100m, memory 300Mi; limits cpu 0, memory 0", ""},
 		{"static ones without limits", "controlPlane: {resourcesManagement: {mode: Static}}", "cpu 500m, memory 2Gi; limits cpu 0, memory 0", ""},
 		{
-			"static ones with limits, which Go is told of",
+			"static ones with limits, which Go gets, too",
 			"controlPlane: {resourcesManagement: {mode: Static, static: {requests: {cpu: '1'}, limits: {cpu: '2', memory: 3Gi}}}}",
 			"cpu 1, memory 2Gi; limits cpu 2, memory 3Gi", "GOMAXPROCS GOMEMLIMIT",
 		},
@@ -115,14 +115,14 @@ func TestResourcesOfIstiod(t *testing.T) {
 			if got != test.wanted {
 				t.Errorf("requests are %s, want %s", got, test.wanted)
 			}
-			var told []string
+			var environment []string
 			for _, variable := range container.Env {
 				if strings.HasPrefix(variable.Name, "GOM") {
-					told = append(told, variable.Name)
+					environment = append(environment, variable.Name)
 				}
 			}
-			if got := strings.Join(told, " "); got != test.environment {
-				t.Errorf("Go is told %q, want %q", got, test.environment)
+			if got := strings.Join(environment, " "); got != test.environment {
+				t.Errorf("Go gets %q, want %q", got, test.environment)
 			}
 		})
 	}
@@ -168,7 +168,7 @@ func TestPlacementOfIstiod(t *testing.T) {
 				t.Errorf("the nodes are %v, want %v", pod.NodeSelector, test.selector)
 			}
 			if pod.Tolerations[0].Key != test.toleration {
-				t.Errorf("taints borne are %v, want %s first", pod.Tolerations, test.toleration)
+				t.Errorf("tolerations are %v, want %s first", pod.Tolerations, test.toleration)
 			}
 		})
 	}

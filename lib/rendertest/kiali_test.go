@@ -55,7 +55,7 @@ func TestKialiIsExposedOnlyBehindAGatekeeper(t *testing.T) {
 		change         func(Values)
 		wanted         []string
 	}{
-		{"not when nobody asks who comes", "{}", nil, nil},
+		{"not without an authenticating proxy", "{}", nil, nil},
 		{"not for a list of addresses alone", "auth: {whitelistSourceRanges: [203.0.113.0/24]}", nil, nil},
 		{"behind the one of the settings", externalAuthentication, nil, []string{"Ingress/kiali"}},
 		{"behind Deckhouse's", "{}", enabled("user-authn"), []string{"DexAuthenticator/kiali", "Ingress/kiali"}},
@@ -147,9 +147,9 @@ func TestKialiAndMetadataShareAHost(t *testing.T) {
 		secret         string
 		made           string
 	}{
-		{"cert-manager's, with neighbours", issued + federation, enabled("cert-manager"), "metadata-exporter-ingress-tls", "Certificate/metadata-exporter"},
+		{"cert-manager's, with peers", issued + federation, enabled("cert-manager"), "metadata-exporter-ingress-tls", "Certificate/metadata-exporter"},
 		{"cert-manager's, without", issued, enabled("cert-manager"), "kiali-ingress-tls", "Certificate/kiali"},
-		{"the person's, with neighbours", copied + federation, own, "metadata-exporter-ingress-tls-customcertificate", "Secret/metadata-exporter-ingress-tls-customcertificate"},
+		{"the person's, with peers", copied + federation, own, "metadata-exporter-ingress-tls-customcertificate", "Secret/metadata-exporter-ingress-tls-customcertificate"},
 		{"the person's, without", copied, own, "kiali-ingress-tls-customcertificate", "Secret/kiali-ingress-tls-customcertificate"},
 		{"the controller's while the person's was not read", copied, nil, "", ""},
 		{"none where something in front has it", "https: {mode: OnlyInURI}", nil, "", ""},

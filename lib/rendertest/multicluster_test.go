@@ -37,7 +37,7 @@ networks:
 		if !reflect.DeepEqual(networks, want) {
 			t.Errorf("%s: the networks are %v, want %v: a peer that is reached directly has no entry", revision, networks, want)
 		}
-		for name, settings := range map[string]string{"standing alone": "{}", "federated": federation} {
+		for name, settings := range map[string]string{"alone": "{}", "federated": federation} {
 			if _, networks := meshOf(t, m.render(t, settings, nil), revision); !reflect.DeepEqual(networks, fromYAML(t, "networks: {}")) {
 				t.Errorf("%s, %s: the networks are %v", revision, name, networks)
 			}
@@ -69,34 +69,34 @@ func TestWhatIsKeptOutOfTheMeshIsClusterLocal(t *testing.T) {
 }
 
 func TestEverybodySaysTheSameNetwork(t *testing.T) {
-	for name, settings := range map[string]string{"standing alone": "{}", "multicluster": multicluster} {
+	for name, settings := range map[string]string{"alone": "{}", "multicluster": multicluster} {
 		objects := load(t).render(t, settings, nil)
 		if got := objects["Namespace/d8-istio"].GetLabels()["topology.istio.io/network"]; got != ownNetwork {
 			t.Errorf("%s: the namespace says %q, want %q", name, got, ownNetwork)
 		}
 		values := fromYAML(t, mustDecode[*corev1.ConfigMap](t, objects, "ConfigMap/istio-sidecar-injector-v1x31").Data["values"])
 		if got := values["global"].(map[string]any)["network"]; got != ownNetwork {
-			t.Errorf("%s: sidecars are told %q", name, got)
+			t.Errorf("%s: sidecars get %q", name, got)
 		}
 	}
 	objects := load(t).render(t, multicluster, nil)
-	var told metadata.Multicluster
-	if err := yaml.UnmarshalStrict([]byte(mustDecode[*corev1.ConfigMap](t, objects, "ConfigMap/metadata-exporter").Data["multicluster.json"]), &told); err != nil {
+	var published metadata.Multicluster
+	if err := yaml.UnmarshalStrict([]byte(mustDecode[*corev1.ConfigMap](t, objects, "ConfigMap/metadata-exporter").Data["multicluster.json"]), &published); err != nil {
 		t.Fatal(err)
 	}
-	if told.NetworkName != ownNetwork || told.APIHost != "istio-api-proxy.a.example.com" {
-		t.Errorf("neighbours are told %+v", told)
+	if published.NetworkName != ownNetwork || published.APIHost != "istio-api-proxy.a.example.com" {
+		t.Errorf("peers get %+v", published)
 	}
 	env := map[string]string{}
 	for _, variable := range mustDecode[*appsv1.DaemonSet](t, objects, "DaemonSet/ingressgateway").Spec.Template.Spec.Containers[0].Env {
 		env[variable.Name] = variable.Value
 	}
 	if env["ISTIO_META_NETWORK"] != ownNetwork || env["ISTIO_META_REQUESTED_NETWORK_VIEW"] != ownNetwork {
-		t.Errorf("the gateway is told %v", env)
+		t.Errorf("the gateway gets %v", env)
 	}
 }
 
-func TestNeighboursAreToldOfTheAPIOnlyWhereItIs(t *testing.T) {
+func TestPeersLearnOfTheAPIOnlyWhereItIsServed(t *testing.T) {
 	m := load(t)
 	for name, objects := range map[string]Objects{
 		"federation alone": m.render(t, federation, nil),
@@ -104,7 +104,7 @@ func TestNeighboursAreToldOfTheAPIOnlyWhereItIs(t *testing.T) {
 			v.Set("", "global", "modules", "publicDomainTemplate")
 		}),
 	} {
-		if text, told := mustDecode[*corev1.ConfigMap](t, objects, "ConfigMap/metadata-exporter").Data["multicluster.json"]; told {
+		if text, published := mustDecode[*corev1.ConfigMap](t, objects, "ConfigMap/metadata-exporter").Data["multicluster.json"]; published {
 			t.Errorf("%s: %s", name, text)
 		}
 		if _, rendered := objects["Ingress/api-proxy"]; rendered {

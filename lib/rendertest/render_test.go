@@ -99,7 +99,7 @@ func perRevision(keys ...string) []string {
 }
 
 var (
-	// bare is what a module renders that was told of no version to install.
+	// bare is what a module renders that has no version to install.
 	bare     = []string{"Namespace/d8-istio", "Secret/cacerts"}
 	webhooks = append(
 		perRevision("MutatingWebhookConfiguration/istio-sidecar-injector-%-d8-istio", "ValidatingWebhookConfiguration/istio-validator-%-d8-istio"),
@@ -141,8 +141,8 @@ var (
 	)
 	// federated is what federation brings.
 	federated = append(slices.Clone(alliance), "ConfigMap/federation-revisions")
-	// meshed is what multicluster brings besides.
-	meshed = []string{
+	// ofMulticluster is what multicluster adds.
+	ofMulticluster = []string{
 		"ConfigMap/multicluster-revisions",
 		"ClusterRole/d8:istio:api-proxy",
 		"ClusterRoleBinding/d8:istio:api-proxy",
@@ -238,8 +238,8 @@ func TestRenderedObjects(t *testing.T) {
 			nil, nil, with(always, "Telemetry/default", "ServiceEntry/tracing-collector"),
 		},
 		{"federation brings the exporter and the gateway", federation, nil, nil, federated},
-		{"multicluster brings the exporter, the gateway and the API proxy", multicluster, nil, nil, with(alliance, meshed...)},
-		{"both together bring them once", federation + "\n" + multicluster, nil, nil, with(federated, meshed...)},
+		{"multicluster brings the exporter, the gateway and the API proxy", multicluster, nil, nil, with(alliance, ofMulticluster...)},
+		{"both together bring them once", federation + "\n" + multicluster, nil, nil, with(federated, ofMulticluster...)},
 		{
 			"without a public domain there is no Ingress", federation,
 			func(v Values) { v.Set("", "global", "modules", "publicDomainTemplate") }, nil,
@@ -300,9 +300,9 @@ func TestRenderedObjects(t *testing.T) {
 	}
 }
 
-// TestAClusterThatJoinsNoOtherNeedsNoCertificate: the mode of https is often
-// the cluster's own and no reason to reject a module without an Ingress.
-func TestAClusterThatJoinsNoOtherNeedsNoCertificate(t *testing.T) {
+// TestAClusterWithoutPeersNeedsNoCertificate: the mode of https is often
+// the cluster's own and no reason to refuse a module without an Ingress.
+func TestAClusterWithoutPeersNeedsNoCertificate(t *testing.T) {
 	m := load(t)
 	for mode, https := range map[string]map[string]any{
 		"Disabled":          {"mode": "Disabled"},

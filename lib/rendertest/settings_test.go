@@ -116,13 +116,13 @@ type property struct {
 	Examples    []any                `json:"x-examples"`
 }
 
-func (p *property) walk(path string, visit func(path string, p *property)) {
-	visit(path, p)
+func (p *property) walk(path string, do func(path string, p *property)) {
+	do(path, p)
 	for name, child := range p.Properties {
-		child.walk(path+"."+name, visit)
+		child.walk(path+"."+name, do)
 	}
 	if p.Items != nil {
-		p.Items.walk(path+"[]", visit)
+		p.Items.walk(path+"[]", do)
 	}
 }
 

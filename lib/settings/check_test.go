@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/settings"
 )
 
@@ -82,7 +82,7 @@ func TestCheck(t *testing.T) {
 		"an endpoint that is no URL":            {yaml("tracing: {kiali: {jaegerGRPCEndpoint: 'http://a b'}}"), "tracing.kiali.jaegerGRPCEndpoint"},
 		"an idle timeout in days":               {yaml("dataPlane: {proxyConfig: {idleTimeout: 1d}}"), "dataPlane.proxyConfig.idleTimeout: \"1d\" is no duration"},
 		"an authentication that is nowhere":     {yaml("auth: {externalAuthentication: {authURL: 'https:///auth'}}"), "auth.externalAuthentication.authURL"},
-		"a range of visitors that is none":      {yaml("auth: {whitelistSourceRanges: [203.0.113.0/64]}"), "auth.whitelistSourceRanges[0]"},
+		"a range of clients that is none":       {yaml("auth: {whitelistSourceRanges: [203.0.113.0/64]}"), "auth.whitelistSourceRanges[0]"},
 		"root certificates for tokens are fine": {map[string]any{"jwksResolverAdditionalRootCA": one.Cert + other.Cert}, ""},
 		"a root certificate that is not PEM":    {map[string]any{"jwksResolverAdditionalRootCA": one.Cert + "more"}, "jwksResolverAdditionalRootCA: something that is not PEM follows certificate 1"},
 		"a key among root certificates":         {map[string]any{"jwksResolverAdditionalRootCA": one.Key}, "jwksResolverAdditionalRootCA: holds a PEM block"},
@@ -127,7 +127,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestABrokenCACertificateIsNotToldOfAChainAndARootThatNobodySet(t *testing.T) {
+func TestABrokenCACertificateIsOneProblemWithoutAChainAndARoot(t *testing.T) {
 	one, err := ca.Generate("cluster-a.local")
 	if err != nil {
 		t.Fatal(err)
@@ -165,11 +165,11 @@ func TestCheckOfAnExpiredCA(t *testing.T) {
 		}
 	})
 	t.Run("like one whose root is an intermediate, which is rejected all the same", func(t *testing.T) {
-		root := certtest.NewRoot(t, "company root", time.Now())
-		intermediate := root.Intermediate(t, "Vault intermediate", time.Now())
-		signing := intermediate.Intermediate(t, "Istio CA", time.Now())
+		root := certtest.NewRoot("company root", time.Now())
+		intermediate := root.Intermediate("Vault intermediate", time.Now())
+		signing := intermediate.Intermediate("Istio CA", time.Now())
 		problems := settings.Check(map[string]any{"ca": map[string]any{
-			"cert": signing.PEM(), "key": signing.KeyPEM(t), "chain": signing.PEM(), "root": intermediate.PEM(),
+			"cert": signing.PEM(), "key": signing.KeyPEM(), "chain": signing.PEM(), "root": intermediate.PEM(),
 		}}, nil, time.Now())
 		if len(problems) != 1 || !errors.As(problems[0], new(settings.Tolerated)) || !strings.Contains(problems[0].Error(), "publish the self-signed root") {
 			t.Errorf("got %v, want one Tolerated with the cure", problems)

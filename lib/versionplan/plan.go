@@ -28,7 +28,7 @@ type Present struct {
 	Usage          Usage
 }
 
-// Plan is what to install, and what a person has to know about it.
+// Plan is what to install, and what to report to a person.
 type Plan struct {
 	// Versions to install, newest first.
 	Versions []istioversion.Version

@@ -47,38 +47,38 @@ func startReplica(t *testing.T, client *fake.Clientset) *replica {
 	return r
 }
 
-const patience = 10 * time.Second
+const deadline = 10 * time.Second
 
 func TestOneReplicaLeadsAndTheOtherTakesOverAtOnceWhenItStops(t *testing.T) {
 	g := NewWithT(t)
 	client := fake.NewClientset()
 	first := startReplica(t, client)
-	g.Eventually(first.leads.Load, patience).Should(BeTrue())
+	g.Eventually(first.leads.Load, deadline).Should(BeTrue())
 	second := startReplica(t, client)
-	g.Eventually(second.following.Load, patience).Should(BeTrue())
+	g.Eventually(second.following.Load, deadline).Should(BeTrue())
 	g.Expect(second.leads.Load()).To(BeFalse())
 
 	first.stop()
-	g.Eventually(first.result, patience).Should(Receive(BeNil()))
+	g.Eventually(first.result, deadline).Should(Receive(BeNil()))
 	g.Expect(first.leads.Load()).To(BeFalse())
-	g.Eventually(second.leads.Load, patience).Should(BeTrue())
+	g.Eventually(second.leads.Load, deadline).Should(BeTrue())
 
 	second.stop()
-	g.Eventually(second.result, patience).Should(Receive(BeNil()))
+	g.Eventually(second.result, deadline).Should(Receive(BeNil()))
 	lease, err := client.CoordinationV1().Leases("d8-system").Get(context.Background(), leaseName, metav1.GetOptions{})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(*lease.Spec.HolderIdentity).To(BeEmpty(), "the Lease was given back")
 }
 
-func TestAFollowerThatIsToldToStopStops(t *testing.T) {
+func TestAFollowerStopsWithItsContext(t *testing.T) {
 	g := NewWithT(t)
 	client := fake.NewClientset()
 	first := startReplica(t, client)
-	g.Eventually(first.leads.Load, patience).Should(BeTrue())
+	g.Eventually(first.leads.Load, deadline).Should(BeTrue())
 	second := startReplica(t, client)
-	g.Eventually(second.following.Load, patience).Should(BeTrue())
+	g.Eventually(second.following.Load, deadline).Should(BeTrue())
 	second.stop()
-	g.Eventually(second.result, patience).Should(Receive(BeNil()))
+	g.Eventually(second.result, deadline).Should(Receive(BeNil()))
 	g.Expect(first.leads.Load()).To(BeTrue())
 }
 
@@ -90,10 +90,10 @@ func TestALeaderThatCannotRenewItsLeaseEnds(t *testing.T) {
 		return broken.Load(), nil, errors.New("the API server does not answer")
 	})
 	leader := startReplica(t, client)
-	g.Eventually(leader.leads.Load, patience).Should(BeTrue())
+	g.Eventually(leader.leads.Load, deadline).Should(BeTrue())
 	broken.Store(true)
-	g.Eventually(leader.result, patience).Should(Receive(MatchError(ErrLost)))
-	g.Eventually(leader.leads.Load, patience).Should(BeFalse())
+	g.Eventually(leader.result, deadline).Should(Receive(MatchError(ErrLost)))
+	g.Eventually(leader.leads.Load, deadline).Should(BeFalse())
 }
 
 func TestTheErrorOfTheWorkEndsTheElection(t *testing.T) {

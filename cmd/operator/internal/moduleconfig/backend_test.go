@@ -158,11 +158,11 @@ func inlet(name string) map[string]any {
 	return map[string]any{"alliance": map[string]any{"inlet": name}}
 }
 
-var patience = 5 * time.Second
+var deadline = 5 * time.Second
 
 func TestSettingsTravelFromModuleConfigToAddonOperator(t *testing.T) {
 	g := NewWithT(t)
-	g.SetDefaultEventuallyTimeout(patience)
+	g.SetDefaultEventuallyTimeout(deadline)
 	c := newCluster()
 	c.apply(g, "istio", map[string]any{"enabled": true, "version": int64(2), "settings": inlet("NodePort")})
 	loaded, events := start(t, g, c.backend(g))
@@ -192,7 +192,7 @@ func TestSettingsTravelFromModuleConfigToAddonOperator(t *testing.T) {
 
 func TestInvalidSettingsAreExplainedAndDoNotTakeEffect(t *testing.T) {
 	g := NewWithT(t)
-	g.SetDefaultEventuallyTimeout(patience)
+	g.SetDefaultEventuallyTimeout(deadline)
 	c := newCluster()
 	c.apply(g, "istio", map[string]any{"enabled": true, "settings": inlet("NodePort")})
 	_, events := start(t, g, c.backend(g))
@@ -206,7 +206,7 @@ func TestInvalidSettingsAreExplainedAndDoNotTakeEffect(t *testing.T) {
 
 	t.Run("and a restart changes nothing of that", func(t *testing.T) {
 		g := NewWithT(t)
-		g.SetDefaultEventuallyTimeout(patience)
+		g.SetDefaultEventuallyTimeout(deadline)
 		writes := c.statusWrites()
 		again := c.backend(g)
 		loaded, restarted := start(t, g, again)
@@ -222,7 +222,7 @@ func TestInvalidSettingsAreExplainedAndDoNotTakeEffect(t *testing.T) {
 
 	t.Run("but switching off is obeyed", func(t *testing.T) {
 		g := NewWithT(t)
-		g.SetDefaultEventuallyTimeout(patience)
+		g.SetDefaultEventuallyTimeout(deadline)
 		c.apply(g, "istio", map[string]any{"enabled": false, "settings": inlet("Foo")})
 		var event config.Event
 		g.Eventually(events).Should(Receive(&event))
@@ -232,7 +232,7 @@ func TestInvalidSettingsAreExplainedAndDoNotTakeEffect(t *testing.T) {
 
 	t.Run("and correct settings clear the message", func(t *testing.T) {
 		g := NewWithT(t)
-		g.SetDefaultEventuallyTimeout(patience)
+		g.SetDefaultEventuallyTimeout(deadline)
 		c.apply(g, "istio", map[string]any{"enabled": true, "settings": inlet("LoadBalancer")})
 		var event config.Event
 		g.Eventually(events).Should(Receive(&event))
@@ -256,19 +256,19 @@ func TestSettingsInForceAreWarnedOfInTheStatusAlone(t *testing.T) {
 	}
 	start(t, g, backend)
 	says := func() string { return c.status(g, "istio").Message }
-	g.Eventually(says, patience).Should(Equal("Warning: node ports are old; and few"))
+	g.Eventually(says, deadline).Should(Equal("Warning: node ports are old; and few"))
 	g.Consistently(c.isInvalid).WithArguments("istio").Should(BeFalse())
 	g.Expect(c.events.Events).NotTo(Receive(), "hook istio_versions makes the Event")
 
 	c.apply(g, "istio", map[string]any{"enabled": true, "version": 2.0, "settings": inlet("LoadBalancer")})
-	g.Eventually(says, patience).Should(BeEmpty())
+	g.Eventually(says, deadline).Should(BeEmpty())
 	c.apply(g, "istio", map[string]any{"enabled": false, "version": 2.0, "settings": inlet("NodePort")})
 	g.Consistently(says).Should(BeEmpty(), "what is off needs no warning")
 }
 
 func TestReturningToTheSettingsOfTheStartIsNotTakenForAnEcho(t *testing.T) {
 	g := NewWithT(t)
-	g.SetDefaultEventuallyTimeout(patience)
+	g.SetDefaultEventuallyTimeout(deadline)
 	c := newCluster()
 	first := map[string]any{"settings": map[string]any{"highAvailability": true}}
 	c.apply(g, GlobalName, first)
@@ -285,7 +285,7 @@ func TestReturningToTheSettingsOfTheStartIsNotTakenForAnEcho(t *testing.T) {
 
 func TestDeletingTheGlobalModuleConfigResetsItsValues(t *testing.T) {
 	g := NewWithT(t)
-	g.SetDefaultEventuallyTimeout(patience)
+	g.SetDefaultEventuallyTimeout(deadline)
 	c := newCluster()
 	c.apply(g, GlobalName, map[string]any{"settings": map[string]any{"highAvailability": true}})
 	_, events := start(t, g, c.backend(g))
@@ -298,7 +298,7 @@ func TestDeletingTheGlobalModuleConfigResetsItsValues(t *testing.T) {
 
 func TestModuleConfigsOfOthersAreLeftAlone(t *testing.T) {
 	g := NewWithT(t)
-	g.SetDefaultEventuallyTimeout(patience)
+	g.SetDefaultEventuallyTimeout(deadline)
 	c := newCluster()
 	c.apply(g, "prometheus", map[string]any{"enabled": true, "settings": map[string]any{"bogus": true}})
 	loaded, events := start(t, g, c.backend(g))
@@ -314,7 +314,7 @@ func TestModuleConfigsOfOthersAreLeftAlone(t *testing.T) {
 
 func TestAFailedStatusWriteIsRepeated(t *testing.T) {
 	g := NewWithT(t)
-	g.SetDefaultEventuallyTimeout(patience)
+	g.SetDefaultEventuallyTimeout(deadline)
 	c := newCluster()
 	var once sync.Once
 	c.objects.PrependReactor("patch", "moduleconfigs", func(k8stesting.Action) (handled bool, result runtime.Object, err error) {

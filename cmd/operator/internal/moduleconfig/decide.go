@@ -62,10 +62,10 @@ func decide(schema *Schema, wanted *Spec, readError error, lastGood *Spec) verdi
 		out.effective.Enabled = wanted.Enabled
 		consequence = "the module is off"
 	}
-	out.status.Message = "Invalid, " + consequence + ": " + join(problems)
+	out.status.Message = "Invalid, " + consequence + ": " + oneLine(problems)
 	return out
 }
 
-func join(problems []error) string {
+func oneLine(problems []error) string {
 	return strings.ReplaceAll(errors.Join(problems...).Error(), "\n", "; ")
 }

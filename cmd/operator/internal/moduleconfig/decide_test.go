@@ -57,7 +57,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-func TestDecideJoinsProblemsOnOneLine(t *testing.T) {
+func TestDecideWritesProblemsOnOneLine(t *testing.T) {
 	g := NewWithT(t)
 	spec := Spec{Settings: map[string]any{"a": 1.0, "b": 2.0}}
 	g.Expect(decide(exampleSchema(g), &spec, nil, nil).status.Message).To(HaveSuffix(
@@ -86,7 +86,7 @@ func TestDecideAsksForSenseOnlyWhenSettingsAreNew(t *testing.T) {
 		g.Expect(got.status.Message).To(Equal(
 			"Invalid, the previous settings stay in force: spec.settings.ca.cert: expired; spec.settings.ca.key: is another's"))
 	})
-	t.Run("sense is told what was accepted before", func(t *testing.T) {
+	t.Run("sense gets the settings accepted before", func(t *testing.T) {
 		g := NewWithT(t)
 		before := Spec{Enabled: &yes, Settings: map[string]any{"unrelated": "x"}} // as an older schema accepted it
 		g.Expect(decide(withSense(g), &spec, nil, &before).status.Message).To(ContainSubstring("previous: x"))

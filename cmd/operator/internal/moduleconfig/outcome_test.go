@@ -40,9 +40,9 @@ func installed(t *testing.T, g Gomega) (*cluster, *Backend, chan config.Event) {
 	return c, b, events
 }
 
-func TestSettingsThatCannotBeAppliedAreToldUntilTheyAre(t *testing.T) {
+func TestSettingsThatCannotBeAppliedAreReportedUntilTheyAre(t *testing.T) {
 	g := NewWithT(t)
-	g.SetDefaultEventuallyTimeout(patience)
+	g.SetDefaultEventuallyTimeout(deadline)
 	c, _, events := installed(t, g)
 
 	c.apply(g, "istio", map[string]any{"enabled": true, "settings": inlet("LoadBalancer")})
@@ -61,7 +61,7 @@ func TestSettingsThatCannotBeAppliedAreToldUntilTheyAre(t *testing.T) {
 	g.Consistently(c.events.Events, "200ms").ShouldNot(Receive())
 	g.Expect(c.statusWrites()).To(Equal(writes))
 
-	// A restarted operator knows nothing at first: the message stays, and is not told again.
+	// A restarted operator knows nothing at first: the message stays, without another Event.
 	c.fares(nil, Run{})
 	restarted := c.backend(g)
 	_, again := start(t, g, restarted)
@@ -84,13 +84,13 @@ func TestLook(t *testing.T) {
 	b := c.backend(g)
 	spec := Spec{Settings: inlet("NodePort")}
 	b.announced["istio"] = fingerprint(spec)
-	looks := func(count int) (news int) {
+	looks := func(count int) (changes int) {
 		for range count {
 			if b.look("istio") {
-				news++
+				changes++
 			}
 		}
-		return news
+		return changes
 	}
 
 	c.fares(inlet("LoadBalancer"), succeeds)

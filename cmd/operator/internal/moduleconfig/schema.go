@@ -174,8 +174,8 @@ func flatten(err error) []error {
 	var multiple *multierror.Error
 	if errors.As(err, &multiple) {
 		parts = multiple.Errors
-	} else if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		parts = joined.Unwrap()
+	} else if several, ok := err.(interface{ Unwrap() []error }); ok {
+		parts = several.Unwrap()
 	} else {
 		return []error{err}
 	}

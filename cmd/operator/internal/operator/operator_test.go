@@ -65,7 +65,7 @@ func TestOperatorWaitsForTheAPIServer(t *testing.T) {
 		g.Expect(waitForAPI(context.Background(), client, logger)).To(Succeed())
 		g.Expect(client.Actions()).To(HaveLen(3))
 	})
-	t.Run("or until it is told to stop", func(t *testing.T) {
+	t.Run("or until its context ends", func(t *testing.T) {
 		g := NewWithT(t)
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()

@@ -47,7 +47,7 @@ func exampleHooks() []hookruntime.Hook {
 
 func publish(_ context.Context, in *pkg.HookInput) error {
 	if in.ConfigValues.Get("example.broken").Bool() {
-		return errors.New("made to fail")
+		return errors.New("asked to fail")
 	}
 	names := []string{}
 	for _, snapshot := range in.Snapshots.Get("services") {
@@ -211,7 +211,7 @@ func runInModuleSDK(t *testing.T, g Gomega, configValues utils.Values) outcome {
 	command := exec.Command(os.Args[0], "hook", "run", "0")
 	command.Env = environment
 	if output, err := command.CombinedOutput(); err != nil {
-		g.Expect(string(output)).To(ContainSubstring("made to fail"))
+		g.Expect(string(output)).To(ContainSubstring("asked to fail"))
 		return outcome{Failed: true}
 	}
 
