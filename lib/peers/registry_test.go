@@ -176,10 +176,10 @@ func TestAPeerHasRightsWhileItsVeryResourceExists(t *testing.T) {
 }
 
 func TestPeersOfOtherKindsOnlyOwnTheirRoots(t *testing.T) {
-	federated, meshed := peerstest.NewPeer(t, "f"), peerstest.NewPeer(t, "m")
+	federated, multicluster := peerstest.NewPeer(t, "f"), peerstest.NewPeer(t, "m")
 	registry := peers.NewRegistry(multiclusterKind)
 	peerstest.Accept(t, registry, map[string]peers.Entry{
-		federated.UUID: federated.Entry(federationKind), meshed.UUID: meshed.Entry(multiclusterKind),
+		federated.UUID: federated.Entry(federationKind), multicluster.UUID: multicluster.Entry(multiclusterKind),
 	})
 	now := registry.Current()
 	if now.Len() != 1 || now.Lookup(federated.UUID) != nil || len(now.Deleted()) != 0 {
