@@ -7,6 +7,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 	"github.com/deckhouse-mesh/istio/lib/peers"
 )
 
@@ -19,16 +20,16 @@ const (
 type trustedFederation struct {
 	Name        string `json:"name"`
 	TrustDomain string `json:"trustDomain"`
-	// RootCA is what the peer says; not for the mesh, where it would count for every domain.
+	// RootCA is what the peer publishes; not for the mesh, where it would be trusted for every domain.
 	RootCA string `json:"rootCA"`
-	// Anchors stand for RootCA in the mesh: PEM certificates, one an entry,
-	// that count for TrustDomain only (package trustanchor).
+	// Anchors replace RootCA in the mesh: PEM certificates, one an entry,
+	// that are trusted for TrustDomain only (package trustanchor).
 	Anchors []string `json:"anchors"`
 }
 
-// allianceMetadata turns the status of all neighbours into values: whose
-// tokens are accepted, and whose roots are trusted. Published services are not
-// among them, so a Service that comes or goes causes no Helm upgrade.
+// allianceMetadata turns the status of all peers into values: which peers' tokens
+// are accepted, and which roots are trusted. Published services are not among
+// them, so a new or deleted Service causes no Helm upgrade.
 func allianceMetadata() hookruntime.Hook {
 	binding := federationsBinding()
 	binding.JqFilter = `{
@@ -39,15 +40,15 @@ func allianceMetadata() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "alliance_metadata",
 		Config: sdk.HookConfig{
-			OnBeforeHelm: &sdk.OrderedConfig{Order: 20},
+			OnBeforeHelm: at(orderPeers),
 			Queue:        "/modules/istio/alliance-metadata",
-			// A floor under another operator than ours, whose queues may lose events (cmd/operator/internal/operator/queues.go):
-			// trust that was withdrawn must not last. It renews anchors, too.
-			Schedule: []sdk.ScheduleConfig{{Name: "every_minute", Crontab: "* * * * *"}},
+			// For an operator other than ours, whose queues may lose events (cmd/operator/internal/operator/queues.go): trust that was
+			// withdrawn must not last. It renews anchors, too.
+			Schedule: []sdk.ScheduleConfig{everyMinute},
 			Kubernetes: []sdk.KubernetesConfig{
 				binding,
 				multiclustersBinding(),
-				secretBinding("anchors", operatorNamespace, anchorsSecret),
+				secretBinding("anchors", names.OperatorNamespace, anchorsSecret),
 			},
 		},
 		Run: runAllianceMetadata,
@@ -55,16 +56,16 @@ func allianceMetadata() hookruntime.Hook {
 }
 
 func runAllianceMetadata(_ context.Context, in *sdk.HookInput) error {
-	neighbours := map[string]peers.Entry{}
+	entries := map[string]peers.Entry{}
 	federations := []trustedFederation{}
-	if in.Values.Get(federationEnabledPath).Bool() {
-		accepted, err := acceptedFederations(in, "multiclusters")
+	if federationKind().enabled(in) {
+		accepted, err := acceptedFederations(in, federationKind().newReader(), "multiclusters")
 		if err != nil {
 			return err
 		}
 		for _, resource := range accepted {
 			public := resource.Status.MetadataCache.Public
-			neighbours[public.ClusterUUID] = peers.Entry{
+			entries[public.ClusterUUID] = peers.Entry{
 				Kind: v1alpha1.IstioFederationKind, Name: resource.Name, ResourceUID: resource.UID,
 				ClusterUUID: public.ClusterUUID, TrustDomain: resource.Spec.TrustDomain,
 				AuthnKeyPub: public.AuthnKeyPub, RootCA: public.RootCA,
@@ -74,14 +75,14 @@ func runAllianceMetadata(_ context.Context, in *sdk.HookInput) error {
 			})
 		}
 	}
-	multiclusters, err := meshedClusters(in, neighbours)
+	multiclusters, err := multiclusterPeers(in, entries)
 	if err != nil {
 		return err
 	}
 	if err := setAnchors(in, federations, multiclusters); err != nil {
 		return err
 	}
-	in.Values.Set(remotePublicMetadataPath, neighbours)
+	in.Values.Set(remotePublicMetadataPath, entries)
 	in.Values.Set(federationsPath, federations)
 	in.Values.Set(multiclustersPath, multiclusters)
 	return nil

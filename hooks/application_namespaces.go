@@ -13,11 +13,11 @@ import (
 
 const applicationNamespacesPath = "istio.internal.applicationNamespaces"
 
-// applicationNamespaces finds the namespaces whose Pods have, or are to have, a
-// sidecar: by their labels, by Pods that ask for one themselves (as ingress
+// applicationNamespaces finds the namespaces whose Pods have, or will have, a
+// sidecar: by their labels, by Pods that request one themselves (as ingress
 // controllers do), and by sidecars that still run.
 func applicationNamespaces() hookruntime.Hook {
-	// Those that ask are few, unlike those that have a sidecar, so they may wake the hook.
+	// Pods that request one are few, unlike those that have one, so they may wake the hook.
 	asking := podsBinding()
 	asking.Name, asking.ExecuteHookOnEvents, asking.ExecuteHookOnSynchronization = "asking_pods", nil, nil
 	asking.LabelSelector = &metav1.LabelSelector{MatchLabels: map[string]string{injectLabel: "true"}}
@@ -30,9 +30,9 @@ func applicationNamespaces() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "application_namespaces",
 		Config: sdk.HookConfig{
-			OnBeforeHelm: &sdk.OrderedConfig{Order: 10},
+			OnBeforeHelm: at(orderFacts),
 			Queue:        "/modules/istio/application-namespaces",
-			Schedule:     []sdk.ScheduleConfig{{Name: "every_minute", Crontab: "* * * * *"}},
+			Schedule:     []sdk.ScheduleConfig{everyMinute},
 			Kubernetes:   []sdk.KubernetesConfig{namespacesBinding(), asking, naming, injected},
 		},
 		Run: runApplicationNamespaces,

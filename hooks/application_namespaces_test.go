@@ -7,7 +7,7 @@ import (
 
 var _ = Describe("Hook application_namespaces", func() {
 	It("finds namespaces by their labels, by Pods that ask, and by sidecars that run", func() {
-		r := newRun(applicationNamespaces(), meshSettings).given(
+		r := newRun(applicationNamespaces(), settingsWithoutPeers).given(
 			aNamespace("web", "istio-injection: enabled"),
 			aNamespace("shop", "istio.io/rev: v1x30"),
 			aNamespace("ingress", ""), aPod("ingress", "controller", "sidecar.istio.io/inject: 'true'", ""),
@@ -23,7 +23,7 @@ var _ = Describe("Hook application_namespaces", func() {
 	})
 
 	It("leaves out a namespace that is being deleted: nothing can be created there", func() {
-		r := newRun(applicationNamespaces(), meshSettings).given(`
+		r := newRun(applicationNamespaces(), settingsWithoutPeers).given(`
 apiVersion: v1
 kind: Namespace
 metadata: {name: shop, labels: {istio-injection: enabled}, deletionTimestamp: "2030-11-22T12:00:00Z", finalizers: [example.com/wait]}
@@ -32,7 +32,7 @@ metadata: {name: shop, labels: {istio-injection: enabled}, deletionTimestamp: "2
 	})
 
 	It("keeps what it knows when no namespace is seen, because no cluster is without", func() {
-		r := newRun(applicationNamespaces(), meshSettings).given(aNamespace("shop", "istio-injection: enabled")).succeeds()
+		r := newRun(applicationNamespaces(), settingsWithoutPeers).given(aNamespace("shop", "istio-injection: enabled")).succeeds()
 		Expect(r.given().succeeds().ValuesGet(applicationNamespacesPath).Raw).To(MatchJSON(`["shop"]`))
 	})
 })

@@ -2,13 +2,12 @@ package hooks
 
 import (
 	"slices"
-	"strings"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/injection"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // What Istio and people write on namespaces, Pods and webhooks.
@@ -19,17 +18,23 @@ const (
 	// canonicalNameLabel is on every Pod that a sidecar was injected into, and not only there.
 	canonicalNameLabel = "service.istio.io/canonical-name"
 
-	// defaultWebhook serves whatever names no revision; istiod knows it by this name, too.
-	defaultWebhook = "istio-revision-tag-default"
-	// defaultValidator validates whatever names no revision.
-	defaultValidator = "istiod-default-validator"
-	// Names of the injector's webhooks of one revision, as Istio's own chart has them.
-	revisionWebhookPrefix = "istio-sidecar-injector-"
-	revisionWebhookSuffix = "-" + v1alpha1.Namespace
-
 	mutatingWebhookKind   = "MutatingWebhookConfiguration"
 	validatingWebhookKind = "ValidatingWebhookConfiguration"
 )
+
+// withoutEvents has a snapshot of the binding without waking the hook.
+func withoutEvents(binding sdk.KubernetesConfig) sdk.KubernetesConfig {
+	binding.ExecuteHookOnEvents, binding.ExecuteHookOnSynchronization = new(bool), new(bool)
+	return binding
+}
+
+func inNamespace(name string) *sdk.NamespaceSelector {
+	return &sdk.NamespaceSelector{NameSelector: named(name)}
+}
+
+func named(name string) *sdk.NameSelector {
+	return &sdk.NameSelector{MatchNames: []string{name}}
+}
 
 // namespacesBinding subscribes to the labels that choose a revision; its snapshot
 // is an injection.Namespace.
@@ -47,16 +52,13 @@ func namespacesBinding() sdk.KubernetesConfig {
 	}
 }
 
-// podsBinding keeps a snapshot of all Pods, an installation.Pod or a
-// dataplane.Pod each, without waking the hook: there are thousands of them. All hooks that use
-// it share one informer.
+// podsBinding has a snapshot of all Pods, an installation.Pod or a dataplane.Pod
+// each, without events: there are thousands of them. All hooks that use it share one informer.
 func podsBinding() sdk.KubernetesConfig {
-	return sdk.KubernetesConfig{
-		Name:                         "pods",
-		APIVersion:                   "v1",
-		Kind:                         "Pod",
-		ExecuteHookOnEvents:          &no,
-		ExecuteHookOnSynchronization: &no,
+	return withoutEvents(sdk.KubernetesConfig{
+		Name:       "pods",
+		APIVersion: "v1",
+		Kind:       "Pod",
 		JqFilter: `{
 			namespace: .metadata.namespace,
 			name: .metadata.name,
@@ -68,10 +70,10 @@ func podsBinding() sdk.KubernetesConfig {
 			version: .metadata.annotations["` + injection.FullVersionAnnotation + `"],
 			image: ([(.spec.containers[]?, .spec.initContainers[]?) | select(.name == "istio-proxy").image] | first),
 			finished: ` + finished + `,
-			own: (.metadata.namespace == "` + v1alpha1.Namespace + `"),
-			istiod: (.metadata.namespace == "` + v1alpha1.Namespace + `" and .metadata.labels.app == "istiod")
+			own: (.metadata.namespace == "` + names.Namespace + `"),
+			istiod: (.metadata.namespace == "` + names.Namespace + `" and .metadata.labels.app == "istiod")
 		}`,
-	}
+	})
 }
 
 const (
@@ -87,7 +89,7 @@ const (
 		end
 	)`
 
-	// finished is a jq expression: whether a Pod's containers run no more.
+	// finished is a jq expression: whether a Pod's containers have ended.
 	finished = `(.status.phase == "Succeeded" or .status.phase == "Failed")`
 )
 
@@ -105,26 +107,14 @@ type webhookConfiguration struct {
 	Namespaces []string `json:"namespaces"`
 }
 
-// foreign tells whether another Istio answers.
+// foreign is true when another Istio answers.
 func (c webhookConfiguration) foreign() bool {
-	return len(c.Namespaces) > 0 && !slices.Contains(c.Namespaces, v1alpha1.Namespace)
+	return len(c.Namespaces) > 0 && !slices.Contains(c.Namespaces, names.Namespace)
 }
 
-// ownRevision is the revision that a configuration of the module's injector is
-// for, by its name; "" for any other configuration.
-func (c webhookConfiguration) ownRevision() string {
-	rest, prefixed := strings.CutPrefix(c.Name, revisionWebhookPrefix)
-	revision, suffixed := strings.CutSuffix(rest, revisionWebhookSuffix)
-	if !prefixed || !suffixed {
-		return ""
-	}
-	return revision
-}
-
-// webhooksBinding subscribes to the configurations of a kind without waking the
-// hook; its snapshot is a webhookConfiguration.
+// webhooksBinding has a snapshot of the configurations of a kind, a webhookConfiguration each.
 func webhooksBinding(binding, kind string) sdk.KubernetesConfig {
-	return sdk.KubernetesConfig{
+	return withoutEvents(sdk.KubernetesConfig{
 		Name:       binding,
 		APIVersion: "admissionregistration.k8s.io/v1",
 		Kind:       kind,
@@ -133,7 +123,5 @@ func webhooksBinding(binding, kind string) sdk.KubernetesConfig {
 			revision: (.metadata.labels["` + revisionLabel + `"] // ""),
 			namespaces: ([.webhooks[]?.clientConfig.service.namespace // empty] | unique)
 		}`,
-		ExecuteHookOnEvents:          &no,
-		ExecuteHookOnSynchronization: &no,
-	}
+	})
 }

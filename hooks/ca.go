@@ -10,17 +10,17 @@ import (
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/ca"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 const (
-	// caSecret in the operator's namespace keeps the CA while the module is off.
+	// caSecret in the operator's namespace stores the CA, also while the module is off.
 	caSecret = "istio-ca"
-	// caTrustKey of it says which roots are trusted besides, and until when, while that matters.
+	// caTrustKey of it says which other roots are trusted, and until when, during a rotation.
 	caTrustKey = "trust.json"
-	// caRequestAnnotation of it is where a person hastens a rotation: ca.Request.
+	// caRequestAnnotation of it is where a person accelerates a rotation: ca.Request.
 	caRequestAnnotation = "istio.deckhouse.io/ca-rotation"
 
 	caPath              = "istio.internal.ca"
@@ -35,35 +35,35 @@ const (
 )
 
 // certificateAuthority decides on the mesh's CA: settings ca.*, else the one
-// in use, else a new one; and on the way from one to another. Secret cacerts of
+// in use, else a new one; and on the steps from one to another. Secret cacerts of
 // the contract is rendered from it.
 func certificateAuthority() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "ca",
 		Config: sdk.HookConfig{
-			OnBeforeHelm: &sdk.OrderedConfig{Order: 10},
+			OnBeforeHelm: at(orderFacts),
 			Queue:        "/modules/istio/ca",
 			Kubernetes: []sdk.KubernetesConfig{
 				{
-					Name:              "kept",
+					Name:              "stored",
 					APIVersion:        "v1",
 					Kind:              "Secret",
-					NamespaceSelector: inNamespace(operatorNamespace),
+					NamespaceSelector: inNamespace(names.OperatorNamespace),
 					NameSelector:      named(caSecret),
 					JqFilter:          `{data: (.data // {}), request: (.metadata.annotations["` + caRequestAnnotation + `"] // "")}`,
 				},
-				// A phase counts from when Helm has written what begins it.
-				secretBinding("installed", v1alpha1.Namespace, "cacerts"),
+				// A phase begins when Helm has written it.
+				secretBinding("installed", names.Namespace, "cacerts"),
 			},
 			// Phases of a rotation end by the clock.
-			Schedule: []sdk.ScheduleConfig{{Name: "every_minute", Crontab: "* * * * *"}},
+			Schedule: []sdk.ScheduleConfig{everyMinute},
 		},
 		Run: runCertificateAuthority,
 	}
 }
 
-// keptCA is what the kept Secret holds.
-type keptCA struct {
+// storedCA is what Secret d8-system/istio-ca holds.
+type storedCA struct {
 	Data    secretData `json:"data"`
 	Request string     `json:"request"`
 }
@@ -73,21 +73,21 @@ func runCertificateAuthority(_ context.Context, in *sdk.HookInput) error {
 	if err := settings(in, caSettingsPath, &configured); err != nil {
 		return err
 	}
-	found, err := snapshot[keptCA](in, "kept")
+	found, err := snapshot[storedCA](in, "stored")
 	if err != nil {
 		return err
 	}
-	shown := len(found) > 0
-	var kept keptCA
-	if shown {
-		kept = found[0]
+	inSnapshot := len(found) > 0
+	var stored storedCA
+	if inSnapshot {
+		stored = found[0]
 	}
 	installedData, err := secret(in, "installed")
 	if err != nil {
 		return err
 	}
 	installed := caFromSecret(installedData)
-	current, recorded, err := currentCA(in, caFromSecret(kept.Data), installed)
+	current, recorded, err := currentCA(in, caFromSecret(stored.Data), installed)
 	if err != nil {
 		return err
 	}
@@ -100,32 +100,32 @@ func runCertificateAuthority(_ context.Context, in *sdk.HookInput) error {
 	if err != nil {
 		return err
 	}
-	reportRefusedCA(in, choice.Rejected)
+	reportRejectedCA(in, choice.Rejected)
 	if choice.Generated {
-		in.Logger.Info("a CA was generated", "trustDomain", this.TrustDomain)
+		in.Logger.Info("generated a CA", "trustDomain", this.TrustDomain)
 	}
 
 	state := ca.State{Signing: current}
-	switch text := kept.Data[caTrustKey]; {
+	switch text := stored.Data[caTrustKey]; {
 	case current.Cert == "" || current.Key == "":
 		state = ca.State{} // nothing signs yet
 	case !recorded:
 		state.Trust = ca.Recall(current, current.Root, now)
 	case len(text) > 0:
 		if err := json.Unmarshal(text, &state.Trust); err != nil {
-			in.Logger.Error("the trusted roots in Secret d8-system/istio-ca cannot be read, those of Secret d8-istio/cacerts stand in", "error", err.Error())
+			in.Logger.Error("cannot read the trusted roots in Secret d8-system/istio-ca, those of Secret d8-istio/cacerts are used instead", "error", err.Error())
 			state.Trust = ca.Recall(current, installed.Root, now)
 		}
 	}
-	rotation := ca.Rotate(state, installed, choice.Bundle, ca.Request(kept.Request), now)
-	reportRotation(in, rotation, kept.Request)
+	rotation := ca.Rotate(state, installed, choice.Bundle, ca.Request(stored.Request), now)
+	reportRotation(in, rotation, stored.Request)
 
-	wanted, err := keptFrom(rotation, kept.Request)
+	wanted, err := storedFrom(rotation, stored.Request)
 	if err != nil {
 		return err
 	}
-	if !reflect.DeepEqual(kept, wanted) {
-		keepCA(in, shown, kept, wanted)
+	if !reflect.DeepEqual(stored, wanted) {
+		storeCA(in, inSnapshot, stored, wanted)
 	}
 	inForce := rotation.Signing
 	inForce.Root = rotation.Trusted()
@@ -134,26 +134,20 @@ func runCertificateAuthority(_ context.Context, in *sdk.HookInput) error {
 	return nil
 }
 
-// reportRefusedCA sets the metric in every run, zero included.
-func reportRefusedCA(in *sdk.HookInput, refused error) {
-	value := 0.0
-	if refused != nil {
-		value = 1
-		in.Logger.Error("the CA of the settings is refused, the one in use stays", "error", refused.Error())
+// reportRejectedCA sets the metric in every run, zero included.
+func reportRejectedCA(in *sdk.HookInput, rejection error) {
+	if rejection != nil {
+		in.Logger.Error("the CA of the settings is rejected, the one in use is retained", "error", rejection.Error())
 		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(caRefusedEventName,
-			fmt.Sprintf("settings refused, the CA in use stays: %v", refused), in.DC.GetClock().Now()))
+			fmt.Sprintf("settings rejected, the CA in use is retained: %v", rejection), in.DC.GetClock().Now()))
 	}
-	in.MetricsCollector.Set(caRefusedMetric, value, nil)
+	in.MetricsCollector.Set(caRefusedMetric, gauge(rejection != nil), nil)
 }
 
-// reportRotation says which phase a rotation is in, until when, and what became of the request.
+// reportRotation reports the phase of a rotation, its end, and what became of the request.
 func reportRotation(in *sdk.HookInput, rotation ca.Rotation, request string) {
 	for _, phase := range ca.Phases {
-		value := 0.0
-		if phase == rotation.Phase {
-			value = 1
-		}
-		in.MetricsCollector.Set(caRotationMetric, value, map[string]string{"phase": string(phase)})
+		in.MetricsCollector.Set(caRotationMetric, gauge(phase == rotation.Phase), map[string]string{"phase": string(phase)})
 	}
 	now := in.DC.GetClock().Now()
 	if message := rotationMessage(rotation); message != "" {
@@ -164,9 +158,9 @@ func reportRotation(in *sdk.HookInput, rotation ca.Rotation, request string) {
 	switch {
 	case request == "":
 	case !ca.Request(request).Known():
-		in.Logger.Error("an annotation on Secret d8-system/istio-ca means nothing", "annotation", caRequestAnnotation, "value", request)
+		in.Logger.Error("the annotation on Secret d8-system/istio-ca has an unknown value", "annotation", caRequestAnnotation, "value", request)
 		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(caRequestEventName, fmt.Sprintf(
-			"annotation %s=%.40q on Secret d8-system/istio-ca means nothing: use %s or %s", caRequestAnnotation, request, ca.Proceed, ca.Emergency), now))
+			"annotation %s=%.40q on Secret d8-system/istio-ca has an unknown value: use %s or %s", caRequestAnnotation, request, ca.Proceed, ca.Emergency), now))
 	case rotation.Idle:
 		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(caIdleEventName, idleMessage(rotation), now))
 	case rotation.Request == "":
@@ -176,78 +170,78 @@ func reportRotation(in *sdk.HookInput, rotation ca.Rotation, request string) {
 }
 
 func rotationMessage(rotation ca.Rotation) string {
-	const applied = "nothing goes on before Secret d8-istio/cacerts says so: if this lasts for minutes, see whether the module's release can be installed"
+	const applied = "the rotation continues when Secret d8-istio/cacerts has been written: if this lasts for minutes, check whether the module's release can be installed"
 	due := rotation.Due.UTC().Format(time.RFC3339)
 	switch {
 	case rotation.Phase == ca.Distributing && rotation.Due.IsZero():
-		return "the root of the new CA is to be trusted, the former CA signs; " + applied
+		return "the root of the new CA is going to be trusted, the former CA signs; " + applied
 	case rotation.Phase == ca.Retiring && rotation.Due.IsZero():
-		return "a root is not needed any more when another CA signs; " + applied
+		return "a root will not be needed when another CA signs; " + applied
 	case rotation.Phase == ca.Distributing:
-		return fmt.Sprintf("the root of the new CA is trusted, the former CA signs until %s so that everybody gets it; "+
+		return fmt.Sprintf("the root of the new CA is trusted; the former CA signs until %s, so that every workload receives that root first; "+
 			"annotate Secret d8-system/istio-ca with %s=%s to switch now", due, caRequestAnnotation, ca.Proceed)
 	case rotation.Phase == ca.Retiring:
-		return fmt.Sprintf("a root that is not needed any more is trusted until %s, when every certificate under it has expired; "+
+		return fmt.Sprintf("a root that is no longer needed is trusted until %s, when every certificate under it has expired; "+
 			"annotate Secret d8-system/istio-ca with %s=%s to drop it now", due, caRequestAnnotation, ca.Proceed)
 	default:
 		return ""
 	}
 }
 
-// idleMessage tells what becomes of a request that came before its rotation.
+// idleMessage says what becomes of a request that came before its rotation.
 func idleMessage(rotation ca.Rotation) string {
 	if rotation.Request == "" {
-		return fmt.Sprintf("annotation %s=%s on Secret d8-system/istio-ca is removed, there is nothing to hasten: set the new CA in the settings first",
+		return fmt.Sprintf("annotation %s=%s on Secret d8-system/istio-ca is removed, no rotation is in progress: set the new CA in the settings first",
 			caRequestAnnotation, ca.Proceed)
 	}
 	return fmt.Sprintf("annotation %s=%s on Secret d8-system/istio-ca waits for a new CA, the present one stays in use: set the new one in the settings, or remove the annotation",
 		caRequestAnnotation, rotation.Request)
 }
 
-// currentCA returns the CA in use: from the kept Secret, from the values, or
-// from a Secret cacerts that was there before this module was. The kept one goes
-// before the values, which may hold one that was generated when the kept one was
-// not to be seen yet; but one that is not sound displaces nothing. recorded is
-// false when it is not the kept one: then its roots are all that is trusted.
-func currentCA(in *sdk.HookInput, kept, installed ca.Bundle) (current ca.Bundle, recorded bool, err error) {
+// currentCA returns the CA in use: from the stored Secret, from the values, or
+// from a Secret cacerts that existed before this module. The stored CA has
+// precedence over the values, which may hold one that was generated before the
+// snapshot had the stored one; an invalid CA replaces nothing. recorded is
+// false when it is not the stored CA: then only its own roots are trusted.
+func currentCA(in *sdk.HookInput, stored, installed ca.Bundle) (current ca.Bundle, recorded bool, err error) {
 	if err := settings(in, caPath, &current); err != nil {
 		return current, false, err
 	}
 	now := in.DC.GetClock().Now()
-	same := kept.Cert != "" && current.Cert == kept.Cert && current.Key == kept.Key
-	keptIsSound, currentIsSound := kept.Check(now) == nil, current.Check(now) == nil
-	if keptIsSound || same && !currentIsSound {
-		return kept, true, nil
+	same := stored.Cert != "" && current.Cert == stored.Cert && current.Key == stored.Key
+	storedIsValid, currentIsValid := stored.Check(now) == nil, current.Check(now) == nil
+	if storedIsValid || same && !currentIsValid {
+		return stored, true, nil
 	}
-	for _, candidate := range []ca.Bundle{kept, installed} {
+	for _, candidate := range []ca.Bundle{stored, installed} {
 		if current.Cert == "" || current.Key == "" {
-			current, recorded = candidate, candidate == kept
+			current, recorded = candidate, candidate == stored
 		}
 	}
 	return current, recorded, nil
 }
 
-// keptFrom is what is to be kept of rotation. A request that means nothing stays, for its author to correct.
-func keptFrom(rotation ca.Rotation, request string) (keptCA, error) {
-	kept := keptCA{Data: caSecretData(rotation.Signing), Request: string(rotation.Request)}
+// storedFrom is what is stored of a rotation. An unknown request stays, for its author to correct.
+func storedFrom(rotation ca.Rotation, request string) (storedCA, error) {
+	stored := storedCA{Data: caSecretData(rotation.Signing), Request: string(rotation.Request)}
 	if !ca.Request(request).Known() {
-		kept.Request = request
+		stored.Request = request
 	}
 	if !rotation.Settled() {
 		text, err := json.Marshal(rotation.Trust)
 		if err != nil {
-			return kept, fmt.Errorf("encode the trusted roots: %w", err)
+			return stored, fmt.Errorf("encode the trusted roots: %w", err)
 		}
-		kept.Data[caTrustKey] = text
+		stored.Data[caTrustKey] = text
 	}
-	return kept, nil
+	return stored, nil
 }
 
-// keepCA is keep for the CA. It leaves alone what it does not mean to change: a
-// request that a person makes at this moment must not be lost.
-func keepCA(in *sdk.HookInput, shown bool, present, wanted keptCA) {
-	if !shown {
-		keep(in, shown, caSecret, wanted.Data)
+// storeCA is storeSecret for the CA. It writes only what it changes: a request that
+// a person makes at this moment must not be lost.
+func storeCA(in *sdk.HookInput, inSnapshot bool, present, wanted storedCA) {
+	if !inSnapshot {
+		storeSecret(in, inSnapshot, caSecret, wanted.Data)
 		return
 	}
 	data := map[string]any{}
@@ -261,7 +255,7 @@ func keepCA(in *sdk.HookInput, shown bool, present, wanted keptCA) {
 	if present.Request != "" && wanted.Request == "" {
 		patch["metadata"] = map[string]any{"annotations": map[string]any{caRequestAnnotation: nil}}
 	}
-	in.PatchCollector.PatchWithMerge(patch, "v1", "Secret", operatorNamespace, caSecret)
+	in.PatchCollector.PatchWithMerge(patch, "v1", "Secret", names.OperatorNamespace, caSecret)
 }
 
 // caFromSecret reads the keys that istiod expects in a Secret cacerts.

@@ -32,7 +32,7 @@ var _ = Describe("Hook ca", func() {
 	}
 
 	It("generates a CA once and keeps it outside the module's namespace", func() {
-		r := newRun(certificateAuthority(), joinedSettings).given("").succeeds()
+		r := newRun(certificateAuthority(), federationSettings).given("").succeeds()
 		first := inUse(r)
 		Expect(first.Check(now)).To(Succeed())
 		Expect(r.KubernetesResource("Secret", "d8-system", "istio-ca")).NotTo(BeNil())
@@ -44,7 +44,7 @@ var _ = Describe("Hook ca", func() {
 
 	It("tells when the CA in use ends", func() {
 		kept := generated()
-		r := newRun(certificateAuthority(), joinedSettings).given(secretOf("d8-system", "istio-ca", kept)).succeeds()
+		r := newRun(certificateAuthority(), federationSettings).given(secretOf("d8-system", "istio-ca", kept)).succeeds()
 		ends, _ := r.metric(caExpiryMetric)
 		Expect(ends).To(BeEquivalentTo(kept.Expires().Unix()))
 		Expect(time.Unix(int64(ends), 0)).To(BeTemporally(">", time.Now().AddDate(9, 0, 0)))
@@ -52,14 +52,14 @@ var _ = Describe("Hook ca", func() {
 
 	It("finds the kept CA after the module was off", func() {
 		kept := generated()
-		r := newRun(certificateAuthority(), joinedSettings).given(secretOf("d8-system", "istio-ca", kept)).succeeds()
+		r := newRun(certificateAuthority(), federationSettings).given(secretOf("d8-system", "istio-ca", kept)).succeeds()
 		Expect(inUse(r)).To(Equal(kept))
 		Expect(r.PatchedOperations()).To(BeEmpty())
 	})
 
 	It("lets the kept CA win over one that was generated before it was to be seen", func() {
 		kept := generated()
-		r := newRun(certificateAuthority(), joinedSettings).given("").succeeds()
+		r := newRun(certificateAuthority(), federationSettings).given("").succeeds()
 		Expect(inUse(r)).NotTo(Equal(kept))
 		Expect(r.PatchedOperations()).To(HaveLen(1))
 		Expect(r.PatchedOperations()[0].Type).To(BeEquivalentTo("CreateIfNotExists"), "one that is there is not overwritten")
@@ -70,7 +70,7 @@ var _ = Describe("Hook ca", func() {
 	})
 
 	It("repairs a kept Secret that is broken from the CA in use", func() {
-		r := newRun(certificateAuthority(), joinedSettings).given("").succeeds()
+		r := newRun(certificateAuthority(), federationSettings).given("").succeeds()
 		first := inUse(r)
 		broken := first
 		broken.Key = generated().Key
@@ -84,14 +84,14 @@ var _ = Describe("Hook ca", func() {
 
 	It("takes over a Secret cacerts that was there before the module", func() {
 		found := generated()
-		r := newRun(certificateAuthority(), joinedSettings).given(secretOf("d8-istio", "cacerts", found)).succeeds()
+		r := newRun(certificateAuthority(), federationSettings).given(secretOf("d8-istio", "cacerts", found)).succeeds()
 		Expect(inUse(r)).To(Equal(found))
 		Expect(r.KubernetesResource("Secret", "d8-system", "istio-ca")).NotTo(BeNil())
 	})
 
 	It("uses the CA of the settings from the beginning", func() {
 		own := generated()
-		r := newRun(certificateAuthority(), joinedSettings).given("")
+		r := newRun(certificateAuthority(), federationSettings).given("")
 		r.ValuesSet("istio.ca", map[string]string{"cert": own.Cert, "key": own.Key})
 		r.succeeds()
 		Expect(inUse(r)).To(Equal(own))
@@ -106,7 +106,7 @@ var _ = Describe("Hook ca", func() {
 		)
 		BeforeEach(func() {
 			former, own = generated(), generated()
-			r = newRun(certificateAuthority(), joinedSettings).given(secretOf("d8-system", "istio-ca", former))
+			r = newRun(certificateAuthority(), federationSettings).given(secretOf("d8-system", "istio-ca", former))
 			r.ValuesSet("istio.ca", map[string]string{"cert": own.Cert, "key": own.Key})
 			r.succeeds()
 		})
@@ -207,7 +207,7 @@ var _ = Describe("Hook ca", func() {
 
 		It("goes on where it was after the module was off", func() {
 			secret := kept(nil)
-			later := newRun(certificateAuthority(), joinedSettings)
+			later := newRun(certificateAuthority(), federationSettings)
 			later.clock.Advance(ca.Distribution / 2)
 			later.given(secret)
 			later.ValuesSet("istio.ca", map[string]string{"cert": own.Cert, "key": own.Key})
@@ -271,7 +271,7 @@ var _ = Describe("Hook ca", func() {
 			annotate("hurry")
 			signs(former, former, own)
 			Expect(annotation()).To(Equal("hurry"))
-			Expect(r.LoggerOutput().String()).To(ContainSubstring("means nothing"))
+			Expect(r.LoggerOutput().String()).To(ContainSubstring("unknown value"))
 		})
 
 		It("falls back to the CA in use when the record of trusted roots is broken", func() {
@@ -281,7 +281,7 @@ var _ = Describe("Hook ca", func() {
 			r.given(broken, secretOf("d8-istio", "cacerts", inUse(r))).succeeds()
 			signs(former, former, own)
 			Expect(phase()).To(Equal("Distributing"))
-			Expect(r.LoggerOutput().String()).To(ContainSubstring("cannot be read"))
+			Expect(r.LoggerOutput().String()).To(ContainSubstring("cannot read"))
 		})
 	})
 
@@ -289,7 +289,7 @@ var _ = Describe("Hook ca", func() {
 		kept := generated()
 		secret := secretOf("d8-system", "istio-ca", kept)
 		secret = strings.Replace(secret, "name: istio-ca}", "name: istio-ca, annotations: {"+caRequestAnnotation+": "+request+"}}", 1)
-		r := newRun(certificateAuthority(), joinedSettings).given(secret).succeeds()
+		r := newRun(certificateAuthority(), federationSettings).given(secret).succeeds()
 		Expect(inUse(r)).To(Equal(kept))
 		Expect(r.events(caIdleEventName)).To(ConsistOf(And(ContainSubstring("="+request), ContainSubstring("in the settings"))))
 		Expect(r.KubernetesResource("Secret", "d8-system", "istio-ca").GetAnnotations()[caRequestAnnotation]).To(Equal(remains))
@@ -301,7 +301,7 @@ var _ = Describe("Hook ca", func() {
 
 	It("refuses a bad CA of the settings by name, once, and keeps the old one", func() {
 		kept := generated()
-		r := newRun(certificateAuthority(), joinedSettings).given(secretOf("d8-system", "istio-ca", kept))
+		r := newRun(certificateAuthority(), federationSettings).given(secretOf("d8-system", "istio-ca", kept))
 		r.ValuesSet("istio.ca", map[string]string{"cert": generated().Cert, "key": kept.Key})
 		r.succeeds()
 		Expect(inUse(r)).To(Equal(kept))

@@ -6,10 +6,10 @@ import (
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/clientcert"
 	"github.com/deckhouse-mesh/istio/lib/discovery"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 const (
@@ -20,20 +20,18 @@ const (
 	clientCertificateMetric = "d8_istio_client_certificate_refused"
 )
 
-// clientCertificate issues the certificate that proves this cluster to its
-// neighbours, besides the token: by the CA of the mesh, for days. It is renewed
-// at two thirds of its life, and when the CA has become another; the former one
-// is good until its end, so whoever still uses it is let in. A new process finds
-// it in the Secret that the module rendered.
+// clientCertificate issues the certificate that proves this cluster's identity to its
+// peers, besides the token: by the CA of the mesh, for days. It is renewed
+// at two thirds of its life, and when the CA has changed; the former certificate
+// is valid until it expires, so it may still be in use. A new process finds
+// the certificate in the Secret that the module rendered.
 func clientCertificate() hookruntime.Hook {
-	rendered := secretBinding("rendered", v1alpha1.Namespace, clientCertificateSecret)
-	// It follows from the values, hence no reason to run.
-	rendered.ExecuteHookOnEvents, rendered.ExecuteHookOnSynchronization = &no, &no
+	// The Secret follows from the values.
+	rendered := withoutEvents(secretBinding("rendered", names.Namespace, clientCertificateSecret))
 	return hookruntime.Hook{
 		Name: "client_certificate",
 		Config: sdk.HookConfig{
-			// After the hook ca.
-			OnBeforeHelm: &sdk.OrderedConfig{Order: 15},
+			OnBeforeHelm: at(orderClientCertificate),
 			Schedule:     []sdk.ScheduleConfig{{Name: "hourly", Crontab: "23 * * * *"}},
 			Kubernetes:   []sdk.KubernetesConfig{rendered},
 		},
@@ -42,9 +40,8 @@ func clientCertificate() hookruntime.Hook {
 }
 
 func runClientCertificate(_ context.Context, in *sdk.HookInput) error {
-	// Set in every run: module-sdk does not expire groups.
-	refused := 0.0
-	defer func() { in.MetricsCollector.Set(clientCertificateMetric, refused, nil) }()
+	var failure error
+	defer func() { in.MetricsCollector.Set(clientCertificateMetric, gauge(failure != nil), nil) }()
 	if !allianceEnabled(in) {
 		in.Values.Remove(clientCertificatePath)
 		return nil
@@ -60,24 +57,23 @@ func runClientCertificate(_ context.Context, in *sdk.HookInput) error {
 	if err != nil {
 		return err
 	}
-	certificate, err := clientcert.Renew(current, issuer, in.DC.GetClock().Now())
-	if err != nil {
-		// The token does without; the next hour tries again.
-		refused = 1
-		in.Logger.Error("there is no new client certificate for neighbours, the token alone will do; look at the settings ca.*", "error", err.Error())
+	certificate, failure := clientcert.Renew(current, issuer, in.DC.GetClock().Now())
+	if failure != nil {
+		// The token is enough; the next hour tries again.
+		in.Logger.Error("cannot issue a new client certificate, peers get the token alone: check the settings ca.*", "error", failure.Error())
 	}
 	if certificate.IsZero() {
 		in.Values.Remove(clientCertificatePath)
 		return nil
 	}
 	if certificate != current {
-		in.Logger.Info("a client certificate was issued")
+		in.Logger.Info("issued a client certificate")
 	}
 	in.Values.Set(clientCertificatePath, certificate)
 	return nil
 }
 
-// currentClientCertificate is that of the values, else the one that was rendered.
+// currentClientCertificate is that of the values, else the rendered one.
 func currentClientCertificate(in *sdk.HookInput) (clientcert.Certificate, error) {
 	var current clientcert.Certificate
 	if err := settings(in, clientCertificatePath, &current); err != nil || !current.IsZero() {
@@ -87,13 +83,13 @@ func currentClientCertificate(in *sdk.HookInput) (clientcert.Certificate, error)
 	return clientcert.Certificate{Crt: string(data["tls.crt"]), Key: string(data["tls.key"])}, err
 }
 
-// peerClient asks peers, and shows its certificate to those that ask for one; *peer.Client is one.
+// peerClient sends requests to peers, with its certificate to those that request one; *peer.Client is one.
 type peerClient interface {
 	discovery.Getter
 	Present(certificate *tls.Certificate)
 }
 
-// presentClientCertificate makes client show the certificate in the values, if there is one that can be read.
+// presentClientCertificate gives client the certificate in the values, if there is one that can be read.
 func presentClientCertificate(in *sdk.HookInput, client peerClient) error {
 	var certificate clientcert.Certificate
 	if err := settings(in, clientCertificatePath, &certificate); err != nil {
@@ -101,7 +97,7 @@ func presentClientCertificate(in *sdk.HookInput, client peerClient) error {
 	}
 	pair, err := certificate.KeyPair()
 	if err != nil {
-		pair = nil // there is none; hook client_certificate says why
+		pair = nil // hook client_certificate reports why
 	}
 	client.Present(pair)
 	return nil

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 
@@ -12,13 +13,15 @@ import (
 
 const clusterLocalHostsPath = "istio.internal.clusterLocalHosts"
 
-// clusterLocalServices finds the Services and namespaces that people keep out of the mesh over several clusters.
+// clusterLocalServices finds the Services and namespaces that people exclude from the mesh over several clusters.
 func clusterLocalServices() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "cluster_local_services",
 		Config: sdk.HookConfig{
-			OnBeforeHelm: &sdk.OrderedConfig{Order: 10},
+			OnBeforeHelm: at(orderFacts),
 			Queue:        "/modules/istio/cluster-local-services",
+			// Each change is a Helm release, and a push to every proxy of the mesh.
+			Settings: &sdk.HookConfigSettings{ExecutionMinInterval: 10 * time.Second, ExecutionBurst: 4},
 			Kubernetes: []sdk.KubernetesConfig{
 				{
 					Name:          "services",
@@ -42,7 +45,7 @@ func clusterLocalServices() hookruntime.Hook {
 
 func runClusterLocalServices(_ context.Context, in *sdk.HookInput) error {
 	hosts := []string{}
-	if in.Values.Get(multiclusterEnabledPath).Bool() {
+	if multiclusterKind().enabled(in) {
 		this, err := self(in)
 		if err != nil {
 			return err

@@ -8,8 +8,8 @@ import (
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 const (
@@ -22,42 +22,35 @@ const (
 // customCertificate copies the person's TLS Secret, named by
 // https.customCertificate.secretName in the module's or the global settings,
 // from the operator's namespace into the values. A Secret that is missing or
-// broken does not displace the certificate in use, which a new process finds in
+// invalid does not replace the certificate in use, which a new process finds in
 // the copy that the module rendered.
 func customCertificate() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "custom_certificate",
 		Config: sdk.HookConfig{
-			OnBeforeHelm: &sdk.OrderedConfig{Order: 10},
+			OnBeforeHelm: at(orderFacts),
 			Kubernetes: []sdk.KubernetesConfig{
 				{
 					Name:              "tls_secrets",
 					APIVersion:        "v1",
 					Kind:              "Secret",
-					NamespaceSelector: inNamespace(operatorNamespace),
+					NamespaceSelector: inNamespace(names.OperatorNamespace),
 					FieldSelector: &sdk.FieldSelector{MatchExpressions: []sdk.FieldSelectorRequirement{
 						{Field: "type", Operator: "Equals", Value: "kubernetes.io/tls"},
 					}},
 					JqFilter: `{name: .metadata.name, data: (.data // {})}`,
 				},
-				renderedCopy(),
+				// What the templates made of the values.
+				withoutEvents(secretBinding("rendered", names.Namespace, customCertificateCopy)),
 			},
 		},
 		Run: runCustomCertificate,
 	}
 }
 
-// renderedCopy subscribes to what the templates made of the values; it follows from them, hence no reason to run.
-func renderedCopy() sdk.KubernetesConfig {
-	binding := secretBinding("rendered", v1alpha1.Namespace, customCertificateCopy)
-	binding.ExecuteHookOnEvents, binding.ExecuteHookOnSynchronization = &no, &no
-	return binding
-}
-
 func runCustomCertificate(_ context.Context, in *sdk.HookInput) error {
-	// Set in every run, zero included.
-	refused := 0.0
-	defer func() { in.MetricsCollector.Set(customCertificateMetric, refused, nil) }()
+	rejected := false
+	defer func() { in.MetricsCollector.Set(customCertificateMetric, gauge(rejected), nil) }()
 	if httpsSetting(in, "mode") != "CustomCertificate" {
 		in.Values.Remove(customCertificatePath)
 		return nil
@@ -65,8 +58,8 @@ func runCustomCertificate(_ context.Context, in *sdk.HookInput) error {
 	name := httpsSetting(in, "customCertificate.secretName")
 	data, err := tlsSecret(in, name)
 	if err != nil {
-		in.Logger.Error("https.customCertificate.secretName: the certificate is refused, the one in use stays", "error", err.Error())
-		refused = 1
+		in.Logger.Error("https.customCertificate.secretName: the certificate is rejected, the one in use is retained", "error", err.Error())
+		rejected = true
 		in.PatchCollector.CreateIfNotExists(moduleConfigEvent("CustomCertificateRefused",
 			fmt.Sprintf("https.customCertificate.secretName: %v", err), in.DC.GetClock().Now()))
 		if in.Values.Exists(customCertificatePath) {
@@ -76,7 +69,7 @@ func runCustomCertificate(_ context.Context, in *sdk.HookInput) error {
 			return err
 		}
 		if _, err := tls.X509KeyPair(data["tls.crt"], data["tls.key"]); err != nil {
-			return nil // there is none in use
+			return nil // none is in use
 		}
 	}
 	values := map[string]string{"tls.crt": string(data["tls.crt"]), "tls.key": string(data["tls.key"])}
@@ -103,11 +96,11 @@ func tlsSecret(in *sdk.HookInput, name string) (secretData, error) {
 			continue
 		}
 		if _, err := tls.X509KeyPair(found.Data["tls.crt"], found.Data["tls.key"]); err != nil {
-			return nil, fmt.Errorf("secret %s/%s: %w", operatorNamespace, name, err)
+			return nil, fmt.Errorf("secret %s/%s: %w", names.OperatorNamespace, name, err)
 		}
 		return found.Data, nil
 	}
-	return nil, fmt.Errorf("secret %s/%s of type kubernetes.io/tls does not exist", operatorNamespace, name)
+	return nil, fmt.Errorf("secret %s/%s of type kubernetes.io/tls does not exist", names.OperatorNamespace, name)
 }
 
 // httpsSetting reads a setting below https, the module's own if it has one, else the global one.

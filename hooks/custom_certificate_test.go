@@ -9,7 +9,7 @@ import (
 
 var _ = Describe("Hook custom_certificate", func() {
 	withCustom := func() *run {
-		r := newRun(customCertificate(), joinedSettings)
+		r := newRun(customCertificate(), federationSettings)
 		r.ValuesSet("global.modules.https", map[string]any{"mode": "CustomCertificate", "customCertificate": map[string]string{"secretName": "public"}})
 		return r
 	}
@@ -70,7 +70,7 @@ var _ = Describe("Hook custom_certificate", func() {
 	})
 
 	It("lets go of it in another mode", func() {
-		r := newRun(customCertificate(), joinedSettings).given("")
+		r := newRun(customCertificate(), federationSettings).given("")
 		r.ValuesSet(customCertificatePath, map[string]string{"tls.crt": "x", "tls.key": "y"})
 		Expect(r.succeeds().ValuesGet(customCertificatePath).Exists()).To(BeFalse())
 	})

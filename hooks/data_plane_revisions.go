@@ -17,18 +17,15 @@ const (
 	dataPlaneProblemMetric = "d8_istio_dataplane_problem_pods"
 )
 
-// dataPlaneRevisions tells of every Pod which sidecar it has, and which it would
-// get now: as metrics, every minute, because Pods come and go all the time.
+// dataPlaneRevisions reports which sidecar every Pod has, and which it would
+// get now: as metrics, every minute, because Pods are created and deleted all the time.
 func dataPlaneRevisions() hookruntime.Hook {
-	namespaces := namespacesBinding()
-	namespaces.ExecuteHookOnEvents = &no
-	namespaces.ExecuteHookOnSynchronization = &no
 	return hookruntime.Hook{
 		Name: "data_plane_revisions",
 		Config: sdk.HookConfig{
 			Queue:      "/modules/istio/data-plane",
-			Schedule:   []sdk.ScheduleConfig{{Name: "every_minute", Crontab: "* * * * *"}},
-			Kubernetes: []sdk.KubernetesConfig{namespaces, podsBinding()},
+			Schedule:   []sdk.ScheduleConfig{everyMinute},
+			Kubernetes: []sdk.KubernetesConfig{withoutEvents(namespacesBinding()), podsBinding()},
 		},
 		Run: runDataPlaneRevisions,
 	}
@@ -71,7 +68,7 @@ func runDataPlaneRevisions(_ context.Context, in *sdk.HookInput) error {
 	return nil
 }
 
-// installedForPods is what Pods can get. Before any istiod was ready, the default
+// installedForPods is what Pods can get. Before any istiod is ready, the default
 // revision is the one that the settings want.
 func installedForPods(in *sdk.HookInput) (dataplane.Installed, error) {
 	var versions []installedVersion

@@ -10,25 +10,25 @@ import (
 
 const renderedPath = "istio.internal.rendered"
 
-// driftBaseline notes what Helm has applied: only that can be missed. What is
-// still to be installed, and what is deleted with the module, is not.
+// driftBaseline records what Helm has applied: only these objects can be missing.
+// Objects that are still to be installed, or are deleted with the module, are not.
 func driftBaseline() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name:   "drift_baseline",
-		Config: sdk.HookConfig{OnAfterHelm: &sdk.OrderedConfig{Order: 10}},
+		Config: sdk.HookConfig{OnAfterHelm: at(orderReleased)},
 		Run: func(_ context.Context, in *sdk.HookInput) error {
 			wanted, err := wantedObjects(in)
 			if err != nil {
 				return err
 			}
-			noteRendered(in, wanted)
+			recordRendered(in, wanted)
 			return nil
 		},
 	}
 }
 
-// noteRendered remembers keys as drift.Release.Objects lists them.
-func noteRendered(in *sdk.HookInput, keys []string) {
-	// Never nil: values tell a list from nothing.
+// recordRendered stores keys as drift.Release.Objects lists them.
+func recordRendered(in *sdk.HookInput, keys []string) {
+	// Never nil: an empty list is something else than none.
 	in.Values.Set(renderedPath, append([]string{}, keys...))
 }

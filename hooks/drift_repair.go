@@ -9,9 +9,9 @@ import (
 	"github.com/deckhouse/module-sdk/pkg/metric/operation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/drift"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 const (
@@ -23,15 +23,15 @@ const (
 	driftMetric       = "d8_istio_drifted_objects"
 )
 
-// driftRepair has Helm restore at once what somebody deleted or edited of what
-// drift.Release lists: while a webhook is missing, Pods start outside the mesh, and
-// nobody is told.
+// driftRepair has Helm restore at once what was deleted or edited of what
+// drift.Release lists: while a webhook is missing, Pods start outside the mesh,
+// and nothing reports it.
 func driftRepair() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "drift_repair",
 		Config: sdk.HookConfig{
 			Queue: "/modules/istio/drift",
-			// Whoever writes an object again and again, against Helm, must not keep the operator busy.
+			// A program that writes an object again and again, against Helm, must not occupy the operator.
 			Settings: &sdk.HookConfigSettings{ExecutionMinInterval: 15 * time.Second, ExecutionBurst: 50},
 			// What was edited while no operator ran.
 			Schedule: []sdk.ScheduleConfig{{Name: "every_five_minutes", Crontab: "*/5 * * * *"}},
@@ -42,16 +42,14 @@ func driftRepair() hookruntime.Hook {
 				inModuleNamespace(writtenObjects("services", "v1", "Service")),
 				inModuleNamespace(writtenObjects("config_maps", "v1", "ConfigMap")),
 				inModuleNamespace(writtenObjects("secrets", "v1", "Secret")),
-				{
-					// What the process before asked for.
-					Name:                         "namespace",
-					APIVersion:                   "v1",
-					Kind:                         "Namespace",
-					NameSelector:                 named(v1alpha1.Namespace),
-					JqFilter:                     `.metadata.annotations["` + repairAnnotation + `"] // ""`,
-					ExecuteHookOnEvents:          &no,
-					ExecuteHookOnSynchronization: &no,
-				},
+				// What the last process requested.
+				withoutEvents(sdk.KubernetesConfig{
+					Name:         "namespace",
+					APIVersion:   "v1",
+					Kind:         "Namespace",
+					NameSelector: named(names.Namespace),
+					JqFilter:     `.metadata.annotations["` + repairAnnotation + `"] // ""`,
+				}),
 			},
 		},
 		Run: runDriftRepair,
@@ -59,24 +57,24 @@ func driftRepair() hookruntime.Hook {
 }
 
 // writtenObjects subscribes to the module's objects of a kind; its snapshot is a
-// drift.Object. A restart with kubectl is no edit, how many Pods there are is the
-// autoscaler's affair, and what metadata-exporter tells, many times a second when peers
-// change so often, changes nothing in the snapshot, unless it keeps others from telling.
+// drift.Object. A restart with kubectl is no edit, and the number of Pods belongs to the
+// autoscaler. What metadata-exporter reports, many times a second when peers change so
+// often, changes nothing in the snapshot, unless it makes the ConfigMap unwritable.
 func writtenObjects(binding, apiVersion, kind string) sdk.KubernetesConfig {
-	filled, spoilt := `false`, `""`
+	filled, unwritable := `false`, `""`
 	if kind == "ConfigMap" {
 		filled = `(.metadata.name | IN("` + strings.Join(drift.Filled(), `", "`) + `"))`
-		spoilt = `if $filled then ` + spoiltFilter + ` else "" end`
+		unwritable = `if $filled then ` + unwritableFilter + ` else "" end`
 	}
 	return sdk.KubernetesConfig{
 		Name:          binding,
 		APIVersion:    apiVersion,
 		Kind:          kind,
-		LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"heritage": "deckhouse", "module": "istio"}},
+		LabelSelector: &metav1.LabelSelector{MatchLabels: names.ModuleLabels()},
 		JqFilter: filled + ` as $filled | {
 			kind: "` + kind + `",
 			name: .metadata.name,
-			spoilt: (` + spoilt + `),
+			unwritable: (` + unwritable + `),
 			writers: [.metadata.managedFields[]? | select((.subresource // "") == "") | {
 				manager: (.manager // ""),
 				label: (.fieldsV1["f:metadata"]["f:labels"]["f:heritage"] != null),
@@ -94,7 +92,7 @@ func writtenObjects(binding, apiVersion, kind string) sdk.KubernetesConfig {
 }
 
 func inModuleNamespace(binding sdk.KubernetesConfig) sdk.KubernetesConfig {
-	binding.NamespaceSelector = inNamespace(v1alpha1.Namespace)
+	binding.NamespaceSelector = inNamespace(names.Namespace)
 	return binding
 }
 
@@ -119,10 +117,10 @@ func runDriftRepair(_ context.Context, in *sdk.HookInput) error {
 	if err != nil {
 		return err
 	}
-	for _, object := range drift.Spoilt(wanted, rendered, present) {
-		in.Logger.Warn("nobody can write into an object of the module any more, it is deleted for Helm to make it anew",
-			"object", object.Key(), "reason", object.Spoilt)
-		in.PatchCollector.Delete("v1", object.Kind, v1alpha1.Namespace, object.Name)
+	for _, object := range drift.Unwritable(wanted, rendered, present) {
+		in.Logger.Warn("an object of the module cannot be written any more; it is deleted, and Helm creates it again",
+			"object", object.Key(), "reason", object.Unwritable)
+		in.PatchCollector.Delete("v1", object.Kind, names.Namespace, object.Name)
 	}
 	found := drift.Find(wanted, rendered, present)
 	repair := drift.Next(former, found, in.DC.GetClock().Now())
@@ -130,7 +128,7 @@ func runDriftRepair(_ context.Context, in *sdk.HookInput) error {
 	for _, deviation := range found {
 		in.MetricsCollector.Set(driftMetric, 1, map[string]string{"object": deviation.Object, "by": deviation.By}, operation.WithGroup(driftMetricsGroup))
 		switch {
-		case repair == former: // said before
+		case repair == former: // reported before
 		case deviation.Absent():
 			in.Logger.Warn("an object of the module was deleted, or lost the module's labels; Helm restores it", "object", deviation.Object)
 		default:
@@ -141,16 +139,16 @@ func runDriftRepair(_ context.Context, in *sdk.HookInput) error {
 	return nil
 }
 
-// formerRepair is what this process asked for, or the one before it.
+// formerRepair is what this process requested, or the last one.
 func formerRepair(in *sdk.HookInput) (string, error) {
 	if former := in.Values.Get(repairPath).String(); former != "" {
 		return former, nil
 	}
-	shown, err := snapshot[string](in, "namespace")
-	if err != nil || len(shown) == 0 {
+	annotations, err := snapshot[string](in, "namespace")
+	if err != nil || len(annotations) == 0 {
 		return "", err
 	}
-	return shown[0], nil
+	return annotations[0], nil
 }
 
 // wantedObjects lists what the templates render of the values.
@@ -161,8 +159,8 @@ func wantedObjects(in *sdk.HookInput) ([]string, error) {
 	}
 	release := drift.Release{
 		DefaultRevision: in.Values.Get(defaultRevisionPath).String(),
-		Federation:      in.Values.Get(federationEnabledPath).Bool(),
-		Multicluster:    in.Values.Get(multiclusterEnabledPath).Bool(),
+		Federation:      federationKind().enabled(in),
+		Multicluster:    multiclusterKind().enabled(in),
 	}
 	for _, version := range versions {
 		release.Revisions = append(release.Revisions, version.Revision)

@@ -175,7 +175,7 @@ var _ = Describe("Hook drift_repair", func() {
 	for name, spoil := range map[string]string{
 		"is immutable":          "immutable: true\n",
 		"has binaryData":        "binaryData: {cluster-b: aGVsbG8=}\n",
-		"holds more than fits":  "data: {cluster-b: " + strings.Repeat("x", revisionsLimit) + "}\n",
+		"holds more than fits":  "data: {cluster-b: " + strings.Repeat("x", versionsLimit) + "}\n",
 		"is of somebody's data": "data: {cluster-b: aaaaaaaaaaaa.bbbbbbbbbbbb, strange: text}\n",
 	} {
 		spoilt := !strings.HasPrefix(name, "is of")
@@ -198,19 +198,6 @@ var _ = Describe("Hook drift_repair", func() {
 		shown := "apiVersion: v1\nkind: Namespace\nmetadata: {name: d8-istio, annotations: {istio.deckhouse.io/repair: before}}\n"
 		r := newDriftRun().given(append(with("", ""), shown)...).succeeds()
 		Expect(repair(r)).To(Equal("before"))
-	})
-})
-
-var _ = Describe("Hook drift_baseline", func() {
-	It("notes what Helm has applied", func() {
-		r := newRun(driftBaseline(), driftSettings).given().succeeds()
-		Expect(r.ValuesGet(renderedPath).Value()).To(ConsistOf(asAny(controlPlane)...))
-	})
-
-	It("is forgotten when the module is switched off", func() {
-		r := newRun(webhookWithdrawal(), driftSettings)
-		r.ValuesSet(renderedPath, controlPlane)
-		Expect(r.given().succeeds().ValuesGet(renderedPath).Raw).To(MatchJSON(`[]`))
 	})
 })
 

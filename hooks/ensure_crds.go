@@ -28,7 +28,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 )
 
-// moduleDirEnv overrides where the module's files are looked for.
+// moduleDirEnv overrides where the module's files are searched.
 const moduleDirEnv = "ISTIO_MODULE_DIR"
 
 // moduleDir is the folder with crds/ in it. Both binaries that link the hooks
@@ -52,7 +52,7 @@ func moduleDir() string {
 func ensureCRDs(dir string) hookruntime.Hook {
 	return hookruntime.Hook{
 		Name:   "ensure_crds",
-		Config: sdk.HookConfig{OnStartup: &sdk.OrderedConfig{Order: 1}},
+		Config: sdk.HookConfig{OnStartup: at(orderCRDs)},
 		Run: func(ctx context.Context, in *sdk.HookInput) error {
 			var installed []string
 			// Own CRDs last: when they are there, everything is.

@@ -37,7 +37,7 @@ var _ = Describe("Hook ensure_crds", func() {
 			Expect(os.WriteFile(filepath.Join(dir, "crds", name), own, 0o600)).To(Succeed())
 		}
 
-		r := newRun(ensureCRDs(dir), joinedSettings).given("")
+		r := newRun(ensureCRDs(dir), federationSettings).given("")
 		asAPIServer := r.KubeClient().(*dynamicfake.FakeDynamicClient)
 		// Somebody else's, which nobody may wait for.
 		foreign := &unstructured.Unstructured{Object: map[string]any{
@@ -75,7 +75,7 @@ var _ = Describe("Hook ensure_crds", func() {
 		Expect(os.WriteFile(filepath.Join(dir, "crds", "own.yaml"), []byte(
 			strings.ReplaceAll(strings.ReplaceAll(widgetCRD, "Widget", "Own"), "widget", "own")), 0o600)).To(Succeed())
 
-		r := newRun(ensureCRDs(dir), joinedSettings).given("")
+		r := newRun(ensureCRDs(dir), federationSettings).given("")
 		asAPIServer := r.KubeClient().(*dynamicfake.FakeDynamicClient)
 		newer := map[string]any{}
 		Expect(yaml.Unmarshal([]byte(strings.Replace(widgetCRD, "{type: object}", "{type: object, properties: {newer: {type: string}}}", 1)), &newer)).To(Succeed())
@@ -99,13 +99,13 @@ var _ = Describe("Hook ensure_crds", func() {
 		dir := GinkgoT().TempDir()
 		Expect(os.MkdirAll(filepath.Join(dir, "crds", "istio"), 0o755)).To(Succeed())
 		Expect(os.WriteFile(filepath.Join(dir, "crds", "istio", "broken.yaml"), []byte("kind: ConfigMap\napiVersion: v1\n"), 0o600)).To(Succeed())
-		r := newRun(ensureCRDs(dir), joinedSettings).given("")
+		r := newRun(ensureCRDs(dir), federationSettings).given("")
 		r.RunHook()
 		Expect(r.HookError()).To(MatchError(ContainSubstring("broken.yaml")))
 	})
 
 	It("says that CRDs are missing instead of installing none", func() {
-		r := newRun(ensureCRDs(GinkgoT().TempDir()), joinedSettings).given("")
+		r := newRun(ensureCRDs(GinkgoT().TempDir()), federationSettings).given("")
 		r.RunHook()
 		Expect(r.HookError()).To(MatchError(ContainSubstring("make generate")))
 	})

@@ -3,92 +3,17 @@ package hooks
 import (
 	"context"
 	"encoding/json"
-	"encoding/pem"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/ca"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
-
-// aPeer is a neighbour's metadata-exporter on a real TLS listener.
-type aPeer struct {
-	*httptest.Server
-	documents map[string]any
-	requests  atomic.Int32
-}
-
-func startPeer() *aPeer { return startPeerCalled("b") }
-
-func startPeerCalled(letter string) *aPeer {
-	GinkgoHelper()
-	authority, err := ca.Generate("cluster-" + letter + ".local")
-	Expect(err).NotTo(HaveOccurred())
-	keypair, err := authn.GenerateKeypair()
-	Expect(err).NotTo(HaveOccurred())
-	p := &aPeer{documents: map[string]any{
-		"/metadata/" + metadata.PublicPath: metadata.Public{ClusterUUID: "uuid-" + letter, AuthnKeyPub: keypair.Pub, RootCA: authority.Root},
-		"/metadata/" + metadata.FederationPath: metadata.Federation{
-			IngressGateways: []metadata.IngressGateway{{Address: "192.0.2.1", Port: 15443}},
-			PublicServices: []metadata.PublicService{{Hostname: "api.shop.svc.cluster-" + letter + ".local",
-				Ports: []metadata.ServicePort{{Name: "http", Port: 80, Protocol: "HTTP"}}}},
-		},
-	}}
-	p.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		p.requests.Add(1)
-		body, err := json.Marshal(p.documents[request.URL.Path])
-		if err != nil {
-			panic(err)
-		}
-		w.Header().Set("ETag", metadata.ETag(body))
-		if request.Header.Get("If-None-Match") == metadata.ETag(body) {
-			w.WriteHeader(http.StatusNotModified)
-			return
-		}
-		_, _ = w.Write(body)
-	}))
-	DeferCleanup(p.Close)
-	return p
-}
-
-// resource is the IstioFederation that leads to the peer.
-func (p *aPeer) resource(metadataLines string) string {
-	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw})
-	return fmt.Sprintf(`
-apiVersion: deckhouse.io/v1alpha1
-kind: IstioFederation
-metadata:
-  name: cluster-b
-  uid: uid-b
-  generation: 1
-  creationTimestamp: "2030-11-22T11:00:00Z"
-%s
-spec:
-  trustDomain: cluster-b.local
-  metadataEndpoint: %s/metadata/
-  metadata:
-    ca: |
-      %s
-`, metadataLines, p.URL, strings.ReplaceAll(strings.TrimSpace(string(authority)), "\n", "\n      "))
-}
-
-func ownKeypair() string {
-	GinkgoHelper()
-	keypair, err := authn.GenerateKeypair()
-	Expect(err).NotTo(HaveOccurred())
-	return aSecret("d8-system", authnSecret, map[string]string{"priv.pem": keypair.Priv, "pub.pem": keypair.Pub})
-}
 
 var _ = Describe("Hook federation_discovery", func() {
 	ready := func(r *run) map[string]any {
@@ -103,12 +28,12 @@ var _ = Describe("Hook federation_discovery", func() {
 		}
 		return nil
 	}
-	joined := func() (*aPeer, *run) {
+	polled := func() (*aPeer, *run) {
 		GinkgoHelper()
-		neighbour := startPeer()
-		r := newRun(federationDiscovery(peer.NewClient(), nil), joinedSettings).given(neighbour.resource(""), ownKeypair(), revisionsOf("federation", nil)).succeeds()
+		exporter := startPeer()
+		r := newRun(federationDiscovery(peer.NewClient(), nil), federationSettings).given(exporter.resource(""), ownKeypair(), versionsConfigMap("federation", nil)).succeeds()
 		Expect(ready(r)).To(HaveKeyWithValue("status", "True"))
-		return neighbour, r
+		return exporter, r
 	}
 	refresh := func(r *run, value string) {
 		GinkgoHelper()
@@ -119,7 +44,7 @@ var _ = Describe("Hook federation_discovery", func() {
 	}
 
 	It("fetches, judges, and writes status and metrics", func() {
-		_, r := joined()
+		_, r := polled()
 		status := r.KubernetesGlobalResource("IstioFederation", "cluster-b").Object["status"]
 		encoded, err := json.Marshal(status)
 		Expect(err).NotTo(HaveOccurred())
@@ -131,19 +56,19 @@ var _ = Describe("Hook federation_discovery", func() {
 	})
 
 	It("writes nothing and asks nobody when there is nothing new within a minute", func() {
-		neighbour, r := joined()
-		asked := neighbour.requests.Load()
+		exporter, r := polled()
+		asked := exporter.requests.Load()
 		r.clock.Advance(20 * time.Second)
 		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
-		Expect(neighbour.requests.Load()).To(Equal(asked))
+		Expect(exporter.requests.Load()).To(Equal(asked))
 	})
 
 	It("asks again every minute, and writes only the time of contact", func() {
-		neighbour, r := joined()
-		asked := neighbour.requests.Load()
+		exporter, r := polled()
+		asked := exporter.requests.Load()
 		r.clock.Advance(time.Minute)
 		r.succeeds()
-		Expect(neighbour.requests.Load()).To(Equal(asked + 2))
+		Expect(exporter.requests.Load()).To(Equal(asked + 2))
 		Expect(r.PatchedOperations()).To(HaveLen(1))
 		patch, err := json.Marshal(r.PatchedOperations()[0].MergePatch)
 		Expect(err).NotTo(HaveOccurred())
@@ -152,8 +77,8 @@ var _ = Describe("Hook federation_discovery", func() {
 	})
 
 	DescribeTable("asks at once", func(when func(*run)) {
-		neighbour, r := joined()
-		neighbour.documents["/metadata/"+metadata.FederationPath] = metadata.Federation{
+		exporter, r := polled()
+		exporter.documents["/metadata/"+metadata.FederationPath] = metadata.Federation{
 			IngressGateways: []metadata.IngressGateway{}, PublicServices: []metadata.PublicService{}}
 		when(r)
 		r.clock.Advance(time.Second)
@@ -162,13 +87,13 @@ var _ = Describe("Hook federation_discovery", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(imported).To(BeZero())
 	},
-		Entry("when the watcher pokes", func(r *run) { r.tells("federation", "cluster-b", "-.changed") }),
+		Entry("when the watcher pokes", func(r *run) { r.report("federation", "cluster-b", "-.changed") }),
 		Entry("when a person says so", func(r *run) { refresh(r, "now") }),
 	)
 
 	It("keeps what it learned when the peer is gone, says so, and shows how old it is", func() {
-		neighbour, r := joined()
-		neighbour.Close()
+		exporter, r := polled()
+		exporter.Close()
 		r.clock.Advance(2 * time.Minute)
 		r.succeeds()
 		Expect(ready(r)).To(And(HaveKeyWithValue("status", "False"), HaveKeyWithValue("reason", "PeerUnreachable")))
@@ -195,9 +120,9 @@ var _ = Describe("Hook federation_discovery", func() {
 	}
 
 	It("leaves an Event when the join becomes ready or not ready, and none in between", func() {
-		neighbour, r := joined()
+		exporter, r := polled()
 		Expect(events(r)).To(Equal(map[string]string{"Joined": "Normal"}))
-		neighbour.Close()
+		exporter.Close()
 		r.clock.Advance(time.Minute)
 		r.succeeds()
 		Expect(events(r)).To(Equal(map[string]string{"Joined": "Normal", "PeerUnreachable": "Warning"}))
@@ -208,13 +133,13 @@ var _ = Describe("Hook federation_discovery", func() {
 	})
 
 	It("holds another identity of a peer that nobody verifies until a person confirms it", func() {
-		neighbour := startPeer()
-		unverified := strings.Replace(neighbour.resource(""), "  metadata:\n    ca:", "  metadata:\n    insecureSkipVerify: true\n    ca:", 1)
-		r := newRun(federationDiscovery(peer.NewClient(), nil), joinedSettings).given(unverified, ownKeypair()).succeeds()
+		exporter := startPeer()
+		unverified := strings.Replace(exporter.resource(""), "  metadata:\n    ca:", "  metadata:\n    insecureSkipVerify: true\n    ca:", 1)
+		r := newRun(federationDiscovery(peer.NewClient(), nil), federationSettings).given(unverified, ownKeypair()).succeeds()
 		Expect(ready(r)).To(HaveKeyWithValue("status", "True"))
-		public := neighbour.documents["/metadata/"+metadata.PublicPath].(metadata.Public)
+		public := exporter.documents["/metadata/"+metadata.PublicPath].(metadata.Public)
 		public.ClusterUUID = "uuid-x"
-		neighbour.documents["/metadata/"+metadata.PublicPath] = public
+		exporter.documents["/metadata/"+metadata.PublicPath] = public
 		r.clock.Advance(time.Minute)
 		r.succeeds()
 		Expect(ready(r)).To(And(HaveKeyWithValue("status", "False"), HaveKeyWithValue("reason", "IdentityChanged")))
@@ -230,13 +155,13 @@ var _ = Describe("Hook federation_discovery", func() {
 	})
 
 	It("says that federation is off, and asks again when it is back on", func() {
-		neighbour, r := joined()
+		exporter, r := polled()
 		r.ValuesSet("istio.federation.enabled", false)
 		r.succeeds()
 		Expect(ready(r)).To(And(HaveKeyWithValue("status", "False"), HaveKeyWithValue("reason", "FederationDisabled")))
-		asked := neighbour.requests.Load()
+		asked := exporter.requests.Load()
 		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
-		Expect(neighbour.requests.Load()).To(Equal(asked))
+		Expect(exporter.requests.Load()).To(Equal(asked))
 
 		r.ValuesSet("istio.federation.enabled", true)
 		r.succeeds()
@@ -244,15 +169,15 @@ var _ = Describe("Hook federation_discovery", func() {
 	})
 
 	It("asks without conditions while the snapshot is older than its last write, and writes all of it", func() {
-		neighbour, r := joined()
+		exporter, r := polled()
 		older := r.KubernetesGlobalResource("IstioFederation", "cluster-b")
-		neighbour.documents["/metadata/"+metadata.FederationPath] = metadata.Federation{
+		exporter.documents["/metadata/"+metadata.FederationPath] = metadata.Federation{
 			IngressGateways: []metadata.IngressGateway{{Address: "192.0.2.1", Port: 15443}}, PublicServices: []metadata.PublicService{}}
-		r.tells("federation", "cluster-b", "-.changed")
+		r.report("federation", "cluster-b", "-.changed")
 		r.succeeds()
 
 		// The peer takes it back before the informer has delivered the write.
-		r.tells("federation", "cluster-b", "-.again")
+		r.report("federation", "cluster-b", "-.again")
 		_, err := r.KubeClient().Resource(federationsGVR).Update(context.Background(), older, updateOptions)
 		Expect(err).NotTo(HaveOccurred())
 		r.succeeds()
@@ -262,13 +187,13 @@ var _ = Describe("Hook federation_discovery", func() {
 	})
 
 	It("writes what has changed, to the answer that it was compared with", func() {
-		neighbour, r := joined()
+		exporter, r := polled()
 		path := "/metadata/" + metadata.FederationPath
-		published := neighbour.documents[path].(metadata.Federation)
+		published := exporter.documents[path].(metadata.Federation)
 		published.PublicServices = append(slices.Clone(published.PublicServices), metadata.PublicService{
 			Hostname: "web.shop.svc.cluster-b.local", Ports: []metadata.ServicePort{{Name: "http", Port: 80, Protocol: "HTTP"}},
 		})
-		neighbour.documents[path] = published
+		exporter.documents[path] = published
 		known := r.KubernetesGlobalResource("IstioFederation", "cluster-b")
 		known.SetResourceVersion("8")
 		_, err := r.KubeClient().Resource(federationsGVR).Update(context.Background(), known, updateOptions)
@@ -288,7 +213,7 @@ var _ = Describe("Hook federation_discovery", func() {
 	})
 
 	It("asks for everything again when somebody has edited what was learned", func() {
-		_, r := joined()
+		_, r := polled()
 		edited := r.KubernetesGlobalResource("IstioFederation", "cluster-b")
 		Expect(unstructured.SetNestedSlice(edited.Object, []any{}, "status", "metadataCache", "private", "publicServices")).To(Succeed())
 		_, err := r.KubeClient().Resource(federationsGVR).Update(context.Background(), edited, updateOptions)
@@ -301,7 +226,7 @@ var _ = Describe("Hook federation_discovery", func() {
 	})
 
 	It("reports no metrics while federation is off", func() {
-		_, r := joined()
+		_, r := polled()
 		r.ValuesSet("istio.federation.enabled", false)
 		r.succeeds()
 		_, reported := r.metric(peerReadyMetric)
@@ -312,19 +237,5 @@ var _ = Describe("Hook federation_discovery", func() {
 		r := newRun(federationDiscovery(peer.NewClient(), nil), `{istio: {federation: {enabled: true}}}`).given(startPeer().resource(""), ownKeypair())
 		r.RunHook()
 		Expect(r.HookError()).To(MatchError(ContainSubstring("global.discovery.clusterDomain")))
-	})
-})
-
-var _ = Describe("Hook module_disabled", func() {
-	It("says in every resource that the module is off, and nothing else changes", func() {
-		r := newRun(moduleDisabled(), joinedSettings).given(aFederation("b", "api.shop"))
-		before := r.KubernetesGlobalResource("IstioFederation", "b")
-		r.succeeds()
-		after := r.KubernetesGlobalResource("IstioFederation", "b")
-		conditions, _, err := unstructured.NestedSlice(after.Object, "status", "conditions")
-		Expect(err).NotTo(HaveOccurred())
-		Expect(conditions).To(HaveLen(1))
-		Expect(conditions[0]).To(And(HaveKeyWithValue("type", "Ready"), HaveKeyWithValue("reason", "ModuleDisabled")))
-		Expect(after.Object["spec"]).To(Equal(before.Object["spec"]))
 	})
 })

@@ -17,10 +17,9 @@ import (
 // maxPublicationEvents of one namespace: a tenant must not fill etcd with Events.
 const maxPublicationEvents = 20
 
-// federationPublication tells the owner of a labelled Service, by an Event on
-// it, why the Service or some of its ports are not published. What is published
-// metadata-exporter decides, with the same function: it answers peers, and has no
-// right to write.
+// federationPublication reports to the owner of a labelled Service, by an Event on
+// it, why the Service or some of its ports are not published. metadata-exporter,
+// which has no right to write, decides with the same function what is published.
 func federationPublication() hookruntime.Hook {
 	reported := map[string]bool{}
 	return hookruntime.Hook{
@@ -58,7 +57,7 @@ func federationPublication() hookruntime.Hook {
 // runFederationPublication reports each rejection once: reported is what this
 // process has reported of Services that are still rejected.
 func runFederationPublication(ctx context.Context, in *sdk.HookInput, reported map[string]bool) error {
-	if !in.Values.Get(federationEnabledPath).Bool() {
+	if !federationKind().enabled(in) {
 		clear(reported)
 		return nil
 	}

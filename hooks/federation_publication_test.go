@@ -44,7 +44,7 @@ func (r *run) serviceEvents() []string {
 
 var _ = Describe("Hook federation_publication", func() {
 	It("says on a Service why it, or a port of it, is not published, once", func() {
-		r := newRun(federationPublication(), joinedSettings).given(
+		r := newRun(federationPublication(), federationSettings).given(
 			aPublishedService("shop", "good", "", "ports: [{name: http, port: 80}]"),
 			aPublishedService("shop", "hidden", `annotations: {networking.istio.io/exportTo: "."}`, "ports: [{name: http, port: 80}]"),
 			aPublishedService("shop", "agent", "", "internalTrafficPolicy: Local, ports: [{name: http, port: 80}]"),
@@ -67,14 +67,14 @@ var _ = Describe("Hook federation_publication", func() {
 			objects = append(objects, aPublishedService("evil", fmt.Sprint("s-", index), "", "ports: [{port: 80}]"))
 		}
 		objects = append(objects, aPublishedService("shop", "nameless", "", "ports: [{port: 80}]"))
-		events := newRun(federationPublication(), joinedSettings).given(objects...).succeeds().serviceEvents()
+		events := newRun(federationPublication(), federationSettings).given(objects...).succeeds().serviceEvents()
 		Expect(events).To(HaveLen(maxPublicationEvents + 1))
 		Expect(events).To(ContainElement(ContainSubstring("30 more Services or reasons in namespace evil are not named")))
 		Expect(events).To(ContainElement(HavePrefix("shop/nameless NotPublishedUnnamedPort")))
 	})
 
 	It("says nothing while federation is off", func() {
-		r := newRun(federationPublication(), joinedSettings).given(aPublishedService("shop", "nameless", "", "ports: [{port: 80}]"))
+		r := newRun(federationPublication(), federationSettings).given(aPublishedService("shop", "nameless", "", "ports: [{port: 80}]"))
 		r.ValuesSet("istio.federation.enabled", false)
 		Expect(r.succeeds().serviceEvents()).To(BeEmpty())
 	})

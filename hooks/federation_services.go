@@ -11,24 +11,25 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/discovery"
 	"github.com/deckhouse-mesh/istio/lib/federation"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
-// federationServices keeps a ServiceEntry and a DestinationRule for every
-// imported service, and writes only what differs from what is there.
+// federationServices maintains a ServiceEntry and a DestinationRule for every
+// imported service, and writes only differences.
 //
-// In a process of one run it reads what is there from snapshots; where the
-// process lives on, upkeep watches that: resident, nil where it does not.
+// In a process of one run it reads the existing objects from snapshots. Where the
+// process continues between runs, a syncer watches them: resident, nil where it does not.
 func federationServices(resident *residentServices, codec *servicelist.Codec) hookruntime.Hook {
-	told := &takenNames{told: map[string]bool{}}
-	what := []sdk.KubernetesConfig{
+	conflicts := &nameConflicts{}
+	inputs := []sdk.KubernetesConfig{
 		federationsBinding(),
-		multiclusterIdentitiesBinding(),
+		multiclusterKind().identitiesBinding(),
 		{
 			Name:         "namespace",
 			APIVersion:   "v1",
 			Kind:         "Namespace",
-			NameSelector: named(v1alpha1.Namespace),
+			NameSelector: named(names.Namespace),
 			JqFilter:     `{terminating: (.metadata.deletionTimestamp != null)}`,
 		},
 	}
@@ -37,40 +38,40 @@ func federationServices(resident *residentServices, codec *servicelist.Codec) ho
 		Name: "federation_services",
 		Config: sdk.HookConfig{
 			// For the settings: switching federation off has no event of its own.
-			OnAfterHelm: &sdk.OrderedConfig{Order: 10},
+			OnAfterHelm: at(orderReleased),
 			Queue:       queue,
-			Kubernetes: append(slices.Clone(what),
+			Kubernetes: append(slices.Clone(inputs),
 				federationObjectsBinding("service_entries", federation.ServiceEntryKind),
 				federationObjectsBinding("destination_rules", federation.DestinationRuleKind)),
 		},
-		Run: func(_ context.Context, in *sdk.HookInput) error { return runFederationServices(in, told, codec) },
+		Run: func(_ context.Context, in *sdk.HookInput) error { return runFederationServices(in, conflicts, codec) },
 	}
 	if resident == nil {
 		return hook
 	}
-	// A run after Helm would be in another queue, and beside one in this. The
-	// settings are heard of by what federation_switch has every resource say.
-	switched := slices.Clone(what)
+	// A run after Helm would be in another queue, at the same time as one in this. Changed
+	// settings arrive by the status that federation_switch writes into every resource.
+	switched := slices.Clone(inputs)
 	switched[0] = switchedFederationsBinding()
 	hook.Resident = &hookruntime.Resident{
 		Config: sdk.HookConfig{
 			Queue:      queue,
 			Kubernetes: switched,
-			// The floor, should an event be missed.
-			Schedule: []sdk.ScheduleConfig{{Name: "every_minute", Crontab: "* * * * *"}},
+			// In case that an event is missed.
+			Schedule: []sdk.ScheduleConfig{everyMinute},
 		},
 		Run: resident.run,
 	}
 	return hook
 }
 
-// switchedFederationsBinding is federationsBinding that has an event, too, when
+// switchedFederationsBinding is federationsBinding with an event, too, when
 // federation is switched: off, federation_switch says so in every resource; on,
-// it has them visited, whereupon their status says something else.
+// it has their peers polled, which changes their status.
 func switchedFederationsBinding() sdk.KubernetesConfig {
 	binding := federationsBinding()
 	binding.JqFilter += ` + {switchedOff: ([.status.conditions[]? | select(.type == "` + v1alpha1.ConditionReady +
-		`" and .reason == "` + discovery.ReasonDisabled + `")] | length > 0)}`
+		`" and .reason == "` + discovery.ReasonFederationDisabled + `")] | length > 0)}`
 	return binding
 }
 
@@ -79,7 +80,7 @@ func federationObjectsBinding(binding, kind string) sdk.KubernetesConfig {
 		Name:              binding,
 		APIVersion:        federation.NetworkingAPIVersion,
 		Kind:              kind,
-		NamespaceSelector: inNamespace(v1alpha1.Namespace),
+		NamespaceSelector: inNamespace(names.Namespace),
 		JqFilter: `{
 			kind: .kind,
 			name: .metadata.name,
@@ -91,13 +92,12 @@ func federationObjectsBinding(binding, kind string) sdk.KubernetesConfig {
 	}
 }
 
-func runFederationServices(in *sdk.HookInput, told *takenNames, codec *servicelist.Codec) error {
+func runFederationServices(in *sdk.HookInput, conflicts *nameConflicts, codec *servicelist.Codec) error {
 	usable, err := namespaceUsable(in)
 	if err != nil || !usable {
 		return err
 	}
-	decoded := decodings[v1alpha1.IstioFederation]{unpack: unpackWith(codec)}
-	peers, err := federationPeers(in, decoded.snapshot)
+	peers, err := federationPeers(in, newFederationReader(codec))
 	if err != nil {
 		return err
 	}
@@ -114,11 +114,11 @@ func runFederationServices(in *sdk.HookInput, told *takenNames, codec *serviceli
 	unknown := federation.Unknown(peers)
 	found = slices.DeleteFunc(found, func(object federation.Object) bool { return unknown[object.Peer] })
 	changes := federation.Diff(wanted, found)
-	if err := told.say(in, changes.Taken); err != nil {
+	if err := conflicts.report(in, changes.NameConflicts); err != nil {
 		return err
 	}
 	for _, object := range changes.Create {
-		// The snapshot can be older than our last write: what exists by now is compared when its event arrives.
+		// The snapshot may be older than our last write: an object that exists by now is compared when its event arrives.
 		in.PatchCollector.CreateIfNotExists(object.Unstructured())
 	}
 	for _, object := range changes.Update {
@@ -127,10 +127,10 @@ func runFederationServices(in *sdk.HookInput, told *takenNames, codec *serviceli
 			return err
 		}
 		in.PatchCollector.PatchWithMerge(patch,
-			federation.NetworkingAPIVersion, object.Wanted.Kind, v1alpha1.Namespace, object.Wanted.Name, objectpatch.WithIgnoreMissingObject(true))
+			federation.NetworkingAPIVersion, object.Wanted.Kind, names.Namespace, object.Wanted.Name, objectpatch.WithIgnoreMissingObject(true))
 	}
 	for _, object := range changes.Delete {
-		in.PatchCollector.DeleteInBackground(federation.NetworkingAPIVersion, object.Kind, v1alpha1.Namespace, object.Name)
+		in.PatchCollector.DeleteInBackground(federation.NetworkingAPIVersion, object.Kind, names.Namespace, object.Name)
 	}
 	if !changes.IsZero() {
 		in.Logger.Info("federated services changed",
@@ -139,21 +139,12 @@ func runFederationServices(in *sdk.HookInput, told *takenNames, codec *serviceli
 	return nil
 }
 
-// unpackWith completes an IstioFederation that was read.
-func unpackWith(codec *servicelist.Codec) func(*v1alpha1.IstioFederation) {
-	return func(resource *v1alpha1.IstioFederation) { codec.Unpack(&resource.Status.MetadataCache) }
-}
-
-// federationPeers lists the accepted neighbours of whom is known what they offer; nobody while federation is off.
-func federationPeers(in *sdk.HookInput, read func(in *sdk.HookInput, binding string) ([]v1alpha1.IstioFederation, error)) ([]federation.Peer, error) {
-	if !in.Values.Get(federationEnabledPath).Bool() {
+// federationPeers lists the accepted peers whose offer is known; none while federation is off.
+func federationPeers(in *sdk.HookInput, read peerReader) ([]federation.Peer, error) {
+	if !federationKind().enabled(in) {
 		return nil, nil
 	}
-	resources, err := read(in, "federations")
-	if err != nil {
-		return nil, err
-	}
-	accepted, err := acceptedOf(in, resources, "multicluster_identities")
+	accepted, err := acceptedFederations(in, read, multiclusterKind().identities)
 	if err != nil {
 		return nil, err
 	}

@@ -49,20 +49,20 @@ var _ = Describe("Hook federation_services", func() {
 	}
 
 	It("makes a ServiceEntry and a DestinationRule for every service of every peer", func() {
-		r := newRun(federationServices(nil, nil), joinedSettings).given(moduleNamespace,
+		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace,
 			aFederation("b", "api.shop", "db.shop"), aFederation("c", "api.shop")).succeeds()
 		Expect(hosts(r, "api.shop.b", "db.shop.b", "api.shop.c")).To(ConsistOf(
 			"api.shop.svc.b.local", "db.shop.svc.b.local", "api.shop.svc.c.local"))
 	})
 
 	It("writes nothing when nothing is new", func() {
-		r := newRun(federationServices(nil, nil), joinedSettings).given(moduleNamespace, aFederation("b", "api.shop")).succeeds()
+		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace, aFederation("b", "api.shop")).succeeds()
 		Expect(r.PatchedOperations()).NotTo(BeEmpty())
 		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
 	})
 
 	It("touches only the peer that changed", func() {
-		r := newRun(federationServices(nil, nil), joinedSettings).given(moduleNamespace, aFederation("b", "api.shop"), aFederation("c", "api.shop")).succeeds()
+		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace, aFederation("b", "api.shop"), aFederation("c", "api.shop")).succeeds()
 		resource := r.KubernetesGlobalResource("IstioFederation", "b")
 		Expect(unstructured.SetNestedSlice(resource.Object, []any{}, "status", "metadataCache", "private", "publicServices")).To(Succeed())
 		_, err := r.KubeClient().Resource(federationsGVR).Update(GinkgoT().Context(), resource, updateOptions)
@@ -76,7 +76,7 @@ var _ = Describe("Hook federation_services", func() {
 	})
 
 	It("leaves alone what is there of a peer while nobody can tell what it offers", func() {
-		r := newRun(federationServices(nil, nil), joinedSettings).given(moduleNamespace, aFederation("b", "api.shop"), aFederation("c", "api.shop")).succeeds()
+		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace, aFederation("b", "api.shop"), aFederation("c", "api.shop")).succeeds()
 		unreadable := r.KubernetesGlobalResource("IstioFederation", "b")
 		Expect(unstructured.SetNestedField(unreadable.Object, "of other lists", "status", "metadataCache", "private", "digest")).To(Succeed())
 		_, err := r.KubeClient().Resource(federationsGVR).Update(context.Background(), unreadable, updateOptions)
@@ -86,7 +86,7 @@ var _ = Describe("Hook federation_services", func() {
 	})
 
 	It("puts back what somebody edited or deleted", func() {
-		r := newRun(federationServices(nil, nil), joinedSettings).given(moduleNamespace, aFederation("b", "api.shop")).succeeds()
+		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace, aFederation("b", "api.shop")).succeeds()
 		entry := r.object("ServiceEntry", "api.shop.b")
 		Expect(unstructured.SetNestedStringSlice(entry.Object, []string{"evil.example.com"}, "spec", "hosts")).To(Succeed())
 		_, err := r.KubeClient().Resource(serviceEntriesGVR).Namespace("d8-istio").Update(GinkgoT().Context(), entry, updateOptions)
@@ -98,7 +98,7 @@ var _ = Describe("Hook federation_services", func() {
 	})
 
 	It("removes everything it made, and nothing else, when federation is switched off", func() {
-		r := newRun(federationServices(nil, nil), joinedSettings).given(moduleNamespace, aFederation("b", "api.shop"), `
+		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace, aFederation("b", "api.shop"), `
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {namespace: d8-istio, name: of-a-person}
@@ -112,14 +112,14 @@ spec: {hosts: [www.example.com]}
 	})
 
 	It("does not overwrite a namesake that belongs to somebody else, and says so", func() {
-		r := newRun(federationServices(nil, nil), joinedSettings).given(moduleNamespace, aFederation("b", "api.shop"), `
+		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace, aFederation("b", "api.shop"), `
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {namespace: d8-istio, name: api.shop.b}
 spec: {hosts: [www.example.com]}
 `).succeeds()
 		Expect(hosts(r, "api.shop.b")).To(ConsistOf("www.example.com"))
-		Expect(r.LoggerOutput().String()).To(ContainSubstring("belongs to somebody else"))
+		Expect(r.LoggerOutput().String()).To(ContainSubstring("was not made by the module"))
 		events, err := r.KubeClient().Resource(eventsGVR).Namespace("default").List(GinkgoT().Context(), listOptions)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(events.Items).To(HaveLen(1))
@@ -133,12 +133,12 @@ spec: {hosts: [www.example.com]}
 		mirror := strings.ReplaceAll(aFederation("cluster-a", "api.shop"), "uuid-cluster-a", "uuid-x")
 		twin := strings.ReplaceAll(aFederation("b", "api.shop"), "name: b,", "name: twin, ")
 		twin = strings.Replace(twin, "T11:00:00Z", "T11:30:00Z", 1)
-		r := newRun(federationServices(nil, nil), joinedSettings).given(moduleNamespace, mirror, twin, aFederation("b", "api.shop")).succeeds()
+		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace, mirror, twin, aFederation("b", "api.shop")).succeeds()
 		Expect(hosts(r, "api.shop.cluster-a", "api.shop.twin", "api.shop.b")).To(ConsistOf("api.shop.svc.b.local"))
 	})
 
 	It("waits for the namespace", func() {
-		r := newRun(federationServices(nil, nil), joinedSettings).given(aFederation("b", "api.shop")).succeeds()
+		r := newRun(federationServices(nil, nil), federationSettings).given(aFederation("b", "api.shop")).succeeds()
 		Expect(r.PatchedOperations()).To(BeEmpty())
 		r.given(strings.Replace(moduleNamespace, "name: d8-istio", `name: d8-istio, deletionTimestamp: "2030-11-22T11:00:00Z", finalizers: [x]`, 1),
 			aFederation("b", "api.shop")).succeeds()

@@ -27,7 +27,7 @@ func TestHooks(t *testing.T) {
 // future, since the CAs that specs make are valid from today, for ten years.
 var now = time.Date(2030, 11, 22, 12, 0, 10, 0, time.UTC)
 
-const joinedSettings = `
+const federationSettings = `
 global:
   discovery: {clusterDomain: cluster-a.local, clusterUUID: uuid-a}
   modules: {publicDomainTemplate: "%s.cluster-a.example.com", https: {mode: OnlyInURI}}

@@ -5,21 +5,19 @@ import (
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	certificatesv1 "k8s.io/api/certificates/v1"
 
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 )
 
-// clientCertificatesPath is how client certificates of neighbours reach metadata-exporter.
+// clientCertificatesPath is how peers' client certificates reach metadata-exporter.
 const clientCertificatesPath = "istio.alliance.metadataEndpoint.clientCertificates"
 
 // ingressClientCertificate issues the certificate with which the ingress
-// controller proves itself to metadata-exporter, which then believes it the
-// header ssl-client-cert. Its authority signs this one certificate, and its key
-// is kept nowhere: nobody else can be the ingress controller.
+// controller proves itself to metadata-exporter, which then trusts its header
+// ssl-client-cert. Its authority signs this one certificate, and the authority's key
+// is not stored: nothing else can prove to be the ingress controller.
 func ingressClientCertificate() hookruntime.Hook {
-	conf := tlscertificate.GenSelfSignedTLSHookConf{
+	return certificateHook("ingress_client_certificate", tlscertificate.GenSelfSignedTLSHookConf{
 		CN:                   "metadata-exporter-ingress",
-		Namespace:            v1alpha1.Namespace,
 		TLSSecretName:        "metadata-exporter-ingress-client",
 		SANs:                 func(*sdk.HookInput) []string { return nil },
 		Usages:               []certificatesv1.KeyUsage{certificatesv1.UsageDigitalSignature, certificatesv1.UsageClientAuth},
@@ -27,10 +25,5 @@ func ingressClientCertificate() hookruntime.Hook {
 		BeforeHookCheck: func(in *sdk.HookInput) bool {
 			return allianceEnabled(in) && in.Values.Get(clientCertificatesPath).String() == "Header"
 		},
-	}
-	return hookruntime.Hook{
-		Name:   "ingress_client_certificate",
-		Config: *tlscertificate.GenSelfSignedTLSConfig(conf),
-		Run:    tlscertificate.GenSelfSignedTLS(conf),
-	}
+	})
 }

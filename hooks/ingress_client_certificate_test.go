@@ -13,7 +13,7 @@ var _ = Describe("Hook ingress_client_certificate", func() {
 	const path = "istio.internal.ingressClientCertificate"
 	start := func(way string) *run {
 		GinkgoHelper()
-		r := newRun(ingressClientCertificate(), joinedSettings).given("")
+		r := newRun(ingressClientCertificate(), federationSettings).given("")
 		r.ValuesSet(clientCertificatesPath, way)
 		return r
 	}

@@ -16,20 +16,18 @@ const (
 )
 
 // ingressControllers counts the Pods of ingress controllers with a sidecar, and
-// those among them whose sidecar stands between users and the controller.
+// those among them whose sidecar intercepts users' requests.
 func ingressControllers() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "ingress_controllers",
 		Config: sdk.HookConfig{
 			Queue:    "/modules/istio/data-plane",
-			Schedule: []sdk.ScheduleConfig{{Name: "every_minute", Crontab: "* * * * *"}},
-			Kubernetes: []sdk.KubernetesConfig{{
-				Name:                         "pods",
-				APIVersion:                   "v1",
-				Kind:                         "Pod",
-				LabelSelector:                labelled(canonicalNameLabel),
-				ExecuteHookOnEvents:          &no,
-				ExecuteHookOnSynchronization: &no,
+			Schedule: []sdk.ScheduleConfig{everyMinute},
+			Kubernetes: []sdk.KubernetesConfig{withoutEvents(sdk.KubernetesConfig{
+				Name:          "pods",
+				APIVersion:    "v1",
+				Kind:          "Pod",
+				LabelSelector: labelled(canonicalNameLabel),
 				JqFilter: `{
 					namespace: .metadata.namespace,
 					app: .metadata.labels["app.kubernetes.io/name"],
@@ -40,7 +38,7 @@ func ingressControllers() hookruntime.Hook {
 					interceptionMode: .metadata.annotations["sidecar.istio.io/interceptionMode"],
 					finished: ` + finished + `
 				}`,
-			}},
+			})},
 		},
 		Run: runIngressControllers,
 	}

@@ -8,7 +8,7 @@ import (
 var _ = Describe("Hook ingress_controllers", func() {
 	counts := func(objects ...string) map[string]float64 {
 		GinkgoHelper()
-		r := newRun(ingressControllers(), meshSettings).given(objects...).succeeds()
+		r := newRun(ingressControllers(), settingsWithoutPeers).given(objects...).succeeds()
 		Expect(r.PatchedOperations()).To(BeEmpty())
 		return r.series(ingressControllerPodsMetric, "namespace", "controller", "inbound")
 	}

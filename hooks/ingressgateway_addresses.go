@@ -7,31 +7,30 @@ import (
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/ingressgateway"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 const ingressGatewaysPath = "istio.internal.ingressGateways"
 
-// ingressGatewayAddresses finds out under which addresses neighbours reach the
+// ingressGatewayAddresses determines the addresses by which peers reach the
 // gateway: from the settings, the load balancer's status, or nodes and node port.
-// Having none right now does not displace those that were published: neighbours
-// would drop every connection for a load balancer that is being replaced.
+// While there are none, those that were published are retained: else peers would
+// drop every connection while a load balancer is being replaced.
 func ingressGatewayAddresses() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "ingressgateway_addresses",
 		Config: sdk.HookConfig{
-			// After alliance_metadata, which knows whether the gateway is wanted.
-			OnBeforeHelm: &sdk.OrderedConfig{Order: 25},
+			OnBeforeHelm: at(orderIngressGateway),
 			Queue:        "/modules/istio/ingressgateway",
 			Kubernetes: []sdk.KubernetesConfig{
 				{
 					Name:              "service",
 					APIVersion:        "v1",
 					Kind:              "Service",
-					NamespaceSelector: inNamespace(v1alpha1.Namespace),
+					NamespaceSelector: inNamespace(names.Namespace),
 					NameSelector:      named("ingressgateway"),
 					JqFilter: `{
 						loadBalancer: [.status.loadBalancer.ingress[]? | (.ip // .hostname) | select(. != null and . != "")],
@@ -50,17 +49,15 @@ func ingressGatewayAddresses() hookruntime.Hook {
 						ready: ([.status.conditions[]? | select(.type == "Ready" and .status == "True")] | length > 0)
 					}`,
 				},
-				{
-					// What an earlier process published; this hook's own doing, hence no reason to run.
-					Name:                         "published",
-					APIVersion:                   "v1",
-					Kind:                         "ConfigMap",
-					NamespaceSelector:            inNamespace(v1alpha1.Namespace),
-					NameSelector:                 named("metadata-exporter"),
-					JqFilter:                     `.data["ingress-gateways.json"] // ""`,
-					ExecuteHookOnEvents:          &no,
-					ExecuteHookOnSynchronization: &no,
-				},
+				// What an earlier process published.
+				withoutEvents(sdk.KubernetesConfig{
+					Name:              "published",
+					APIVersion:        "v1",
+					Kind:              "ConfigMap",
+					NamespaceSelector: inNamespace(names.Namespace),
+					NameSelector:      named("metadata-exporter"),
+					JqFilter:          `.data["ingress-gateways.json"] // ""`,
+				}),
 			},
 		},
 		Run: runIngressGatewayAddresses,
@@ -92,9 +89,9 @@ func runIngressGatewayAddresses(_ context.Context, in *sdk.HookInput) error {
 				return err
 			}
 			if len(found) > 0 {
-				in.Logger.Warn("the ingress gateway has no address right now, those published before stay", "why", missing, "addresses", found)
+				in.Logger.Warn("the ingress gateway has no address now, the published addresses are retained", "why", missing, "addresses", found)
 			} else {
-				in.Logger.Warn("the ingress gateway has no address to publish, neighbours cannot reach this cluster's services", "why", missing)
+				in.Logger.Warn("the ingress gateway has no address to publish, peers cannot reach this cluster's services", "why", missing)
 			}
 		}
 		addresses = append(addresses, found...)
@@ -103,8 +100,8 @@ func runIngressGatewayAddresses(_ context.Context, in *sdk.HookInput) error {
 	return nil
 }
 
-// publishedAddresses returns what neighbours were told so far: by this process,
-// else by the one before it.
+// publishedAddresses returns the addresses published so far: by this process,
+// else by the last one.
 func publishedAddresses(in *sdk.HookInput) ([]metadata.IngressGateway, error) {
 	var known []metadata.IngressGateway
 	if err := settings(in, ingressGatewaysPath, &known); err != nil || len(known) > 0 {
@@ -115,8 +112,8 @@ func publishedAddresses(in *sdk.HookInput) ([]metadata.IngressGateway, error) {
 		return nil, err
 	}
 	if err := json.Unmarshal([]byte(documents[0]), &known); err != nil {
-		// Anybody may have edited it; it is only worth something as long as it can be read.
-		in.Logger.Warn("ingress-gateways.json of ConfigMap d8-istio/metadata-exporter is ignored", "error", err.Error())
+		// Any administrator may have edited it.
+		in.Logger.Warn("cannot read ingress-gateways.json of ConfigMap d8-istio/metadata-exporter, it is ignored", "error", err.Error())
 		return nil, nil
 	}
 	return slices.DeleteFunc(known, func(gateway metadata.IngressGateway) bool { return gateway.Check() != nil }), nil

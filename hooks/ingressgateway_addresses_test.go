@@ -39,34 +39,34 @@ var _ = Describe("Hook ingressgateway_addresses", func() {
 	}
 
 	It("publishes the load balancer's addresses", func() {
-		Expect(addresses(newRun(ingressGatewayAddresses(), joinedSettings).given(gatewayObjects))).To(
+		Expect(addresses(newRun(ingressGatewayAddresses(), federationSettings).given(gatewayObjects))).To(
 			MatchJSON(`[{"address": "192.0.2.7", "port": 15443}, {"address": "lb.example.com", "port": 15443}]`))
 	})
 
 	It("publishes ready nodes and the node port", func() {
-		r := newRun(ingressGatewayAddresses(), joinedSettings).given(gatewayObjects)
+		r := newRun(ingressGatewayAddresses(), federationSettings).given(gatewayObjects)
 		r.ValuesSet("istio.alliance.ingressGateway.inlet", "NodePort")
 		Expect(addresses(r)).To(MatchJSON(`[{"address": "198.51.100.1", "port": 30443}]`))
 	})
 
 	It("publishes what the settings advertise", func() {
-		r := newRun(ingressGatewayAddresses(), joinedSettings).given(gatewayObjects)
+		r := newRun(ingressGatewayAddresses(), federationSettings).given(gatewayObjects)
 		r.ValuesSet("istio.alliance.ingressGateway.advertise", []map[string]any{{"address": "203.0.113.5", "port": 443}})
 		Expect(addresses(r)).To(MatchJSON(`[{"address": "203.0.113.5", "port": 443}]`))
 	})
 
 	It("publishes nothing without a Service, and says why", func() {
-		r := newRun(ingressGatewayAddresses(), joinedSettings).given("")
+		r := newRun(ingressGatewayAddresses(), federationSettings).given("")
 		Expect(addresses(r)).To(MatchJSON(`[]`))
 		Expect(r.LoggerOutput().String()).To(ContainSubstring("does not exist yet"))
 	})
 
 	It("keeps what is published while there is no address, and says why", func() {
-		r := newRun(ingressGatewayAddresses(), joinedSettings).given(gatewayObjects)
+		r := newRun(ingressGatewayAddresses(), federationSettings).given(gatewayObjects)
 		before := addresses(r)
 		r.given("")
 		Expect(addresses(r)).To(MatchJSON(before))
-		Expect(r.LoggerOutput().String()).To(And(ContainSubstring("stay"), ContainSubstring("does not exist yet")))
+		Expect(r.LoggerOutput().String()).To(And(ContainSubstring("are retained"), ContainSubstring("does not exist yet")))
 
 		r.ValuesSet("istio.federation.enabled", false)
 		Expect(addresses(r)).To(MatchJSON(`[]`), "only leaving the alliance clears them")
@@ -80,14 +80,14 @@ var _ = Describe("Hook ingressgateway_addresses", func() {
 			`[{"address": "192.0.2.7", "port": 15443}, {"address": "", "port": 0}]`: `[{"address": "192.0.2.7", "port": 15443}]`,
 			`[`: `[]`,
 		} {
-			Expect(addresses(newRun(ingressGatewayAddresses(), joinedSettings).given(published(document)))).To(MatchJSON(want))
+			Expect(addresses(newRun(ingressGatewayAddresses(), federationSettings).given(published(document)))).To(MatchJSON(want))
 		}
-		Expect(addresses(newRun(ingressGatewayAddresses(), joinedSettings).given(gatewayObjects, published(`[{"address": "203.0.113.1", "port": 1}]`)))).To(
+		Expect(addresses(newRun(ingressGatewayAddresses(), federationSettings).given(gatewayObjects, published(`[{"address": "203.0.113.1", "port": 1}]`)))).To(
 			ContainSubstring("192.0.2.7"), "an address that is there counts alone")
 	})
 
 	It("publishes nothing while clusters are not joined", func() {
-		r := newRun(ingressGatewayAddresses(), joinedSettings).given(gatewayObjects)
+		r := newRun(ingressGatewayAddresses(), federationSettings).given(gatewayObjects)
 		r.ValuesSet("istio.federation.enabled", false)
 		Expect(addresses(r)).To(MatchJSON(`[]`))
 	})

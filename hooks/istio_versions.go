@@ -10,10 +10,10 @@ import (
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	"github.com/deckhouse/module-sdk/pkg/metric/operation"
 
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/injection"
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
+	"github.com/deckhouse-mesh/istio/lib/names"
 	"github.com/deckhouse-mesh/istio/lib/versionplan"
 )
 
@@ -53,29 +53,27 @@ type installedVersion struct {
 }
 
 // istioVersions decides which versions of Istio are installed: those of the
-// settings, and those in use. Pods do not wake it: that nobody uses a version any
-// more is found out within a minute.
+// settings, and those in use. Pods do not wake it: within a minute it finds that a
+// version is not in use any more.
 func istioVersions() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "istio_versions",
 		Config: sdk.HookConfig{
-			OnBeforeHelm: &sdk.OrderedConfig{Order: 11},
+			OnBeforeHelm: at(orderVersions),
 			Queue:        "/modules/istio/versions",
-			Schedule:     []sdk.ScheduleConfig{{Name: "every_minute", Crontab: "* * * * *"}},
+			Schedule:     []sdk.ScheduleConfig{everyMinute},
 			Kubernetes: []sdk.KubernetesConfig{
 				namespacesBinding(),
 				podsBinding(),
 				webhooksBinding("webhooks", mutatingWebhookKind),
 				webhooksBinding("validators", validatingWebhookKind),
-				{
-					Name:                         "control_planes",
-					APIVersion:                   "apps/v1",
-					Kind:                         "Deployment",
-					NamespaceSelector:            inNamespace(v1alpha1.Namespace),
-					JqFilter:                     `.metadata.name`,
-					ExecuteHookOnEvents:          &no,
-					ExecuteHookOnSynchronization: &no,
-				},
+				withoutEvents(sdk.KubernetesConfig{
+					Name:              "control_planes",
+					APIVersion:        "apps/v1",
+					Kind:              "Deployment",
+					NamespaceSelector: inNamespace(names.Namespace),
+					JqFilter:          `.metadata.name`,
+				}),
 			},
 		},
 		Run: runIstioVersions,
@@ -109,10 +107,11 @@ func runIstioVersions(_ context.Context, in *sdk.HookInput) error {
 	in.Values.Set(heldBackPath, heldBack(plan))
 
 	reportVersions(in, plan)
-	for _, said := range slices.Concat(sentences(plan), endings(plan, in.DC.GetClock().Now()), takeovers(webhooks, validators)) {
-		// Every minute the same: the Event, which is there once, is what people are to read.
-		in.Logger.Info(said.message, "reason", said.reason)
-		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(said.reason, said.message, in.DC.GetClock().Now()))
+	now := in.DC.GetClock().Now()
+	for _, notice := range slices.Concat(planNotices(plan), endOfLifeNotices(plan, now), takeoverNotices(webhooks, validators)) {
+		// The log repeats it every minute; the Event, which exists once, is for people.
+		in.Logger.Info(notice.message, "reason", notice.reason)
+		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(notice.reason, notice.message, now))
 	}
 	return nil
 }
@@ -140,8 +139,8 @@ func heldBack(plan versionplan.Plan) string {
 	if len(plan.Stranded) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("nothing is changed, so that istiod of revision %s, which this release of the module cannot install, stays: %s",
-		strings.Join(plan.Stranded, ", "), refusal(plan))
+	return fmt.Sprintf("nothing is changed, because istiod of revision %s is in use and this release of the module cannot install it: %s",
+		strings.Join(plan.Stranded, ", "), rejectionOf(plan))
 }
 
 // presentVersions reads what is installed and used.
@@ -160,23 +159,23 @@ func presentVersions(in *sdk.HookInput, webhooks []webhookConfiguration) (versio
 		return present, err
 	}
 	for _, name := range deployments {
-		if revision, ok := strings.CutPrefix(name, "istiod-"); ok {
+		if revision, ok := names.IstiodRevision(name); ok {
 			present.Revisions = append(present.Revisions, revision)
 		}
 	}
 	byDefault := ""
 	for _, webhook := range webhooks {
-		if webhook.Name == defaultWebhook && !webhook.foreign() {
+		if webhook.Name == names.DefaultInjector && !webhook.foreign() {
 			byDefault = webhook.Revision
 		}
-		// They survive a Deployment that somebody deletes by hand.
-		if revision := webhook.ownRevision(); revision != "" {
+		// They survive a Deployment that is deleted by hand.
+		if revision := names.InjectorRevision(webhook.Name); revision != "" {
 			present.Revisions = append(present.Revisions, revision)
 		}
 	}
 	present.GlobalRevision = in.Values.Get(globalRevisionPath).String()
 	if present.GlobalRevision == "" {
-		// A new process: the webhooks tell what the one before was told.
+		// A new process: the webhooks show which revision the settings wanted last.
 		present.GlobalRevision = byDefault
 	}
 	present.Usage = versionplan.Observe(namespaces, pods, byDefault)
@@ -207,81 +206,73 @@ func reportVersions(in *sdk.HookInput, plan versionplan.Plan) {
 			"supported": version.Kubernetes.Min + "–" + version.Kubernetes.Max,
 		}, inGroup)
 	}
-	for _, kept := range plan.Kept {
-		in.MetricsCollector.Set(versionKeptMetric, float64(len(kept.Users)),
-			map[string]string{"version": kept.Version.Version, "revision": kept.Version.Revision()}, inGroup)
+	for _, retained := range plan.Kept {
+		in.MetricsCollector.Set(versionKeptMetric, float64(len(retained.Users)),
+			map[string]string{"version": retained.Version.Version, "revision": retained.Version.Revision()}, inGroup)
 	}
 	for _, lost := range plan.Unavailable {
 		in.MetricsCollector.Set(revisionUnavailableMetric, float64(len(lost.Users)), map[string]string{"revision": lost.Revision}, inGroup)
 	}
 }
 
-// saying is a sentence for whoever set the settings.
-type saying struct{ reason, message string }
+// notice is an Event for the person who changes the settings.
+type notice struct{ reason, message string }
 
-// sentences tell a person what is not as the settings want it, and what to do.
-func sentences(plan versionplan.Plan) []saying {
-	var said []saying
+// planNotices say what differs from the settings, and what to do.
+func planNotices(plan versionplan.Plan) []notice {
+	var notices []notice
 	if plan.Refused != nil {
-		said = append(said, saying{versionRefusedEvent, "settings refused, the versions of Istio that are installed stay: " + refusal(plan)})
+		notices = append(notices, notice{versionRefusedEvent, "settings rejected, the installed versions of Istio are retained: " + rejectionOf(plan)})
 	}
-	for _, kept := range plan.Kept {
-		said = append(said, saying{versionInUseEvent, fmt.Sprintf(
-			"Istio %s is not in the settings and stays installed, for it is used by %s: give the namespaces or Pods another revision and restart the Pods, or add %s to additionalVersions",
-			kept.Version.Version, versionplan.Name(kept.Users), kept.Version.Version)})
+	for _, retained := range plan.Kept {
+		notices = append(notices, notice{versionInUseEvent, fmt.Sprintf(
+			"Istio %s is not in the settings and stays installed, because it is used by %s: give the namespaces or Pods another revision and restart the Pods, or add %s to additionalVersions",
+			retained.Version.Version, versionplan.Name(retained.Users), retained.Version.Version)})
 	}
 	for _, unclear := range plan.Unclear {
-		said = append(said, saying{sidecarUnclearEvent, fmt.Sprintf(
-			"Istio %s is not in the settings and stays installed, for nothing tells whether the sidecars of %s are of it: restart the Pods whose annotation sidecar.istio.io/status names no revision",
+		notices = append(notices, notice{sidecarUnclearEvent, fmt.Sprintf(
+			"Istio %s is not in the settings and stays installed, because the sidecars of %s may be of this version: restart the Pods whose annotation sidecar.istio.io/status names no revision",
 			unclear.Version.Version, versionplan.Name(unclear.Users))})
 	}
 	for _, lost := range plan.Unavailable {
-		said = append(said, saying{revisionUnavailableEvent, fmt.Sprintf(
+		notices = append(notices, notice{revisionUnavailableEvent, fmt.Sprintf(
 			"revision %s of Istio is used by %s, and this release of the module cannot install it: give the namespaces or Pods a revision of %s and restart the Pods",
 			lost.Revision, versionplan.Name(lost.Users), strings.Join(istioversion.Names(), ", "))})
 	}
-	return said
+	return notices
 }
 
-// refusal is what is wrong with the settings, in one line.
-func refusal(plan versionplan.Plan) string {
+// rejectionOf is what is wrong with the settings, in one line.
+func rejectionOf(plan versionplan.Plan) string {
 	return strings.ReplaceAll(plan.Refused.Error(), "\n", "; ")
 }
 
-// endings warn of versions that are installed and whose end of life is near or past.
-func endings(plan versionplan.Plan, now time.Time) []saying {
-	var said []saying
+// endOfLifeNotices warn of installed versions whose end of life is near or past.
+func endOfLifeNotices(plan versionplan.Plan, now time.Time) []notice {
+	var notices []notice
 	for _, version := range plan.Versions {
 		if warning := version.LifeWarning(now); warning != "" {
-			said = append(said, saying{versionEndOfLifeEvent, warning})
+			notices = append(notices, notice{versionEndOfLifeEvent, warning})
 		}
 	}
-	return said
+	return notices
 }
 
-// takeovers tell of another Istio's webhooks for whatever names no revision.
-// There is one configuration of each name in a cluster, and Helm writes the
-// module's over it when istiod is ready.
-func takeovers(webhooks, validators []webhookConfiguration) []saying {
-	var said []saying
+// takeoverNotices report another Istio's webhooks for Pods that name no revision.
+// There is one configuration of each name in a cluster, and Helm replaces it by
+// the module's when istiod is ready.
+func takeoverNotices(webhooks, validators []webhookConfiguration) []notice {
+	var notices []notice
 	warn := func(kind, name string, configurations []webhookConfiguration) {
 		for _, found := range configurations {
 			if found.Name == name && found.foreign() {
-				said = append(said, saying{webhookTakenOverEvent, fmt.Sprintf(
-					"%s %s is of another Istio in namespace %s, and the module takes it over: give what that Istio serves a revision of its own, or uninstall it",
+				notices = append(notices, notice{webhookTakenOverEvent, fmt.Sprintf(
+					"%s %s belongs to another Istio in namespace %s, and the module replaces it: give what that Istio serves a revision of its own, or uninstall it",
 					kind, name, strings.Join(found.Namespaces, ", "))})
 			}
 		}
 	}
-	warn(mutatingWebhookKind, defaultWebhook, webhooks)
-	warn(validatingWebhookKind, defaultValidator, validators)
-	return said
-}
-
-// gauge is a metric of something that is so or not.
-func gauge(so bool) float64 {
-	if so {
-		return 1
-	}
-	return 0
+	warn(mutatingWebhookKind, names.DefaultInjector, webhooks)
+	warn(validatingWebhookKind, names.DefaultValidator, validators)
+	return notices
 }

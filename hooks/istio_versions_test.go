@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 var _ = Describe("Hook istio_versions", func() {
@@ -18,7 +19,7 @@ var _ = Describe("Hook istio_versions", func() {
 
 	newVersionsRun := func(globalVersion string, objects ...string) *run {
 		GinkgoHelper()
-		r := newRun(istioVersions(), meshSettings)
+		r := newRun(istioVersions(), settingsWithoutPeers)
 		r.clock = clockwork.NewFakeClockAt(inSupport)
 		if globalVersion != "" {
 			r.ValuesSet(globalVersionPath, globalVersion)
@@ -60,7 +61,7 @@ var _ = Describe("Hook istio_versions", func() {
 	)
 
 	It("keeps what the webhooks of the default revision point to, and asks nobody to do anything about it", func() {
-		r := newVersionsRun("1.31", anIstiodDeployment("v1x30"), aMutatingWebhook(defaultWebhook, "istio.io/rev: v1x30", "d8-istio")).succeeds()
+		r := newVersionsRun("1.31", anIstiodDeployment("v1x30"), aMutatingWebhook(names.DefaultInjector, "istio.io/rev: v1x30", "d8-istio")).succeeds()
 		Expect(r.revisions()).To(Equal("v1x31 v1x30"))
 		Expect(r.events(versionInUseEvent)).To(BeEmpty())
 		Expect(r.series(versionKeptMetric, "version")).To(BeEmpty())
@@ -76,7 +77,7 @@ var _ = Describe("Hook istio_versions", func() {
 	})
 
 	It("removes nothing when a snapshot is empty, because no cluster is", func() {
-		r := newRun(istioVersions(), meshSettings).given(anIstiodDeployment("v1x30"))
+		r := newRun(istioVersions(), settingsWithoutPeers).given(anIstiodDeployment("v1x30"))
 		Expect(r.succeeds().revisions()).To(Equal("v1x31 v1x30"))
 	})
 
@@ -107,7 +108,7 @@ var _ = Describe("Hook istio_versions", func() {
 	})
 
 	It("warns before it takes over the webhooks of another Istio, and does not follow them", func() {
-		r := newVersionsRun("1.31", anIstiodDeployment("v1x30"), aMutatingWebhook(defaultWebhook, "istio.io/rev: v1x30", "istio-system"), `
+		r := newVersionsRun("1.31", anIstiodDeployment("v1x30"), aMutatingWebhook(names.DefaultInjector, "istio.io/rev: v1x30", "istio-system"), `
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingWebhookConfiguration
 metadata: {name: istiod-default-validator}
@@ -120,7 +121,7 @@ webhooks: [{name: a.istio.io, clientConfig: {service: {namespace: istio-system, 
 	})
 
 	It("refuses an unknown version by name and keeps what is installed", func() {
-		r := newVersionsRun("1.28", anIstiodDeployment("v1x30"), aMutatingWebhook(defaultWebhook, "istio.io/rev: v1x30", "d8-istio")).succeeds()
+		r := newVersionsRun("1.28", anIstiodDeployment("v1x30"), aMutatingWebhook(names.DefaultInjector, "istio.io/rev: v1x30", "d8-istio")).succeeds()
 		Expect(r.revisions()).To(Equal("v1x30"))
 		Expect(r.ValuesGet(globalRevisionPath).String()).To(Equal("v1x30"))
 		Expect(r.ValuesGet(heldBackPath).String()).To(BeEmpty())
@@ -129,7 +130,7 @@ webhooks: [{name: a.istio.io, clientConfig: {service: {namespace: istio-system, 
 	})
 
 	It("has nothing changed while the settings name a version that an earlier release of the module installed and this one cannot", func() {
-		r := newVersionsRun("1.28", anIstiodDeployment("v1x28"), aMutatingWebhook(defaultWebhook, "istio.io/rev: v1x28", "d8-istio")).succeeds()
+		r := newVersionsRun("1.28", anIstiodDeployment("v1x28"), aMutatingWebhook(names.DefaultInjector, "istio.io/rev: v1x28", "d8-istio")).succeeds()
 		Expect(r.ValuesGet(heldBackPath).String()).To(And(ContainSubstring("v1x28"), ContainSubstring("globalVersion"), ContainSubstring("choose 1.31, 1.30, 1.29")))
 		Expect(r.events(versionRefusedEvent)).To(ConsistOf(ContainSubstring("choose 1.31, 1.30, 1.29")))
 

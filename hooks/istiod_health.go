@@ -7,9 +7,9 @@ import (
 	"github.com/deckhouse/module-sdk/pkg/metric/operation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/meshconfig"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 const (
@@ -20,27 +20,26 @@ const (
 	istiodReadyMetric  = "d8_istio_istiod_ready"
 )
 
-// istiodHealth lets webhooks point to an istiod when it is ready, and not before.
+// istiodHealth lets webhooks point to an istiod of the installed versions once it is ready.
 func istiodHealth() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "istiod_health",
 		Config: sdk.HookConfig{
-			// After istio_versions, whose versions it judges.
-			OnBeforeHelm: &sdk.OrderedConfig{Order: 12},
+			OnBeforeHelm: at(orderIstiodHealth),
 			Queue:        "/modules/istio/istiod-health",
 			Kubernetes: []sdk.KubernetesConfig{
 				{
 					Name:              "istiods",
 					APIVersion:        "v1",
 					Kind:              "Pod",
-					NamespaceSelector: inNamespace(v1alpha1.Namespace),
+					NamespaceSelector: inNamespace(names.Namespace),
 					LabelSelector:     &metav1.LabelSelector{MatchLabels: map[string]string{"app": "istiod"}},
 					JqFilter: `{
 						revision: (.metadata.labels["` + revisionLabel + `"] // ""),
 						ready: (.metadata.deletionTimestamp == null and ([.status.conditions[]? | select(.type == "Ready" and .status == "True")] | length > 0))
 					}`,
 				},
-				// What the process before decided; this hook's own doing, hence no reason to run.
+				// What the last process decided.
 				webhooksBinding("webhooks", mutatingWebhookKind),
 			},
 		},
@@ -81,8 +80,8 @@ func runIstiodHealth(_ context.Context, in *sdk.HookInput) error {
 	return nil
 }
 
-// formerWebhooks returns where webhooks pointed so far, as decided by this
-// process or the one before it.
+// formerWebhooks returns where webhooks have pointed so far, as decided by this
+// process or the last one.
 func formerWebhooks(in *sdk.HookInput) (meshconfig.Webhooks, error) {
 	before := meshconfig.Webhooks{DefaultRevision: in.Values.Get(defaultRevisionPath).String()}
 	if err := settings(in, webhookRevisionsPath, &before.Revisions); err != nil {
@@ -93,10 +92,10 @@ func formerWebhooks(in *sdk.HookInput) (meshconfig.Webhooks, error) {
 		return before, err
 	}
 	for _, webhook := range webhooks {
-		if webhook.Name == defaultWebhook && !webhook.foreign() && before.DefaultRevision == "" {
+		if webhook.Name == names.DefaultInjector && !webhook.foreign() && before.DefaultRevision == "" {
 			before.DefaultRevision = webhook.Revision
 		}
-		if revision := webhook.ownRevision(); revision != "" {
+		if revision := names.InjectorRevision(webhook.Name); revision != "" {
 			before.Revisions = append(before.Revisions, revision)
 		}
 	}

@@ -3,6 +3,8 @@ package hooks
 import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 var _ = Describe("Hook istiod_health", func() {
@@ -36,13 +38,13 @@ var _ = Describe("Hook istiod_health", func() {
 	})
 
 	It("moves the default revision when the one of the settings is ready, and not before", func() {
-		r := newHealthRun(anIstiod("v1x30", true), aMutatingWebhook(defaultWebhook, revisionLabels, "d8-istio")).succeeds()
+		r := newHealthRun(anIstiod("v1x30", true), aMutatingWebhook(names.DefaultInjector, revisionLabels, "d8-istio")).succeeds()
 		expectWebhooks(r, `["v1x30"]`, "v1x30")
 		expectWebhooks(r.given(anIstiod("v1x30", true), anIstiod("v1x31", true)).succeeds(), `["v1x31", "v1x30"]`, "v1x31")
 	})
 
 	It("knows after a restart of the operator what the one before decided", func() {
-		r := newHealthRun(aMutatingWebhook(ownWebhook, revisionLabels, "d8-istio"), aMutatingWebhook(defaultWebhook, revisionLabels, "d8-istio"))
+		r := newHealthRun(aMutatingWebhook(ownWebhook, revisionLabels, "d8-istio"), aMutatingWebhook(names.DefaultInjector, revisionLabels, "d8-istio"))
 		expectWebhooks(r.succeeds(), `["v1x30"]`, "v1x30")
 	})
 
@@ -51,11 +53,11 @@ var _ = Describe("Hook istiod_health", func() {
 	})
 
 	It("does not follow another Istio's webhooks for whatever names no revision", func() {
-		expectWebhooks(newHealthRun(aMutatingWebhook(defaultWebhook, revisionLabels, "istio-system")).succeeds(), `[]`, "")
+		expectWebhooks(newHealthRun(aMutatingWebhook(names.DefaultInjector, revisionLabels, "istio-system")).succeeds(), `[]`, "")
 	})
 
 	It("points nothing to a revision that is not installed any more", func() {
-		r := newHealthRun(aMutatingWebhook(ownWebhook, revisionLabels, "d8-istio"), aMutatingWebhook(defaultWebhook, revisionLabels, "d8-istio"))
+		r := newHealthRun(aMutatingWebhook(ownWebhook, revisionLabels, "d8-istio"), aMutatingWebhook(names.DefaultInjector, revisionLabels, "d8-istio"))
 		r.ValuesSet(versionsPath, []installedVersion{{"1.31", "v1x31", "1.31.3", "V1x31", false}})
 		expectWebhooks(r.succeeds(), `[]`, "")
 	})

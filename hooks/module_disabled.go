@@ -3,6 +3,7 @@ package hooks
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
@@ -20,13 +21,13 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 )
 
-// moduleDisabled tells in the status of people's resources that nothing acts
-// on them any more. What the module created goes with its Helm release and
-// namespace; the resources, their CRDs, the CA and the keypair stay.
+// moduleDisabled reports in the status of the resources for peers that nothing acts
+// on them any more. What the module created is deleted with its Helm release and
+// namespace; these resources, their CRDs, the CA and the keypair are retained.
 func moduleDisabled() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name:   "module_disabled",
-		Config: sdk.HookConfig{OnAfterDeleteHelm: &sdk.OrderedConfig{Order: 10}},
+		Config: sdk.HookConfig{OnAfterDeleteHelm: at(orderDeletion)},
 		Run:    runModuleDisabled,
 	}
 }
@@ -36,50 +37,45 @@ func runModuleDisabled(ctx context.Context, in *sdk.HookInput) error {
 	if err != nil {
 		return err
 	}
-	const message = "The module is switched off: set spec.enabled to true in ModuleConfig istio."
-	now := in.DC.GetClock().Now()
-	err = tellAll(ctx, client.Dynamic(), v1alpha1.IstioFederationKind, v1alpha1.IstioFederationResource,
-		func(resource v1alpha1.IstioFederation) (from, to any) {
-			return resource.Status, discovery.Switched(resource, discovery.ReasonModuleDisabled, message, now)
-		})
-	if err != nil {
-		return err
+	disabled := func(resource v1alpha1.Peer) v1alpha1.Peer {
+		return discovery.Disabled(resource, discovery.ReasonModuleDisabled,
+			"The module is switched off: set spec.enabled to true in ModuleConfig istio.", in.DC.GetClock().Now())
 	}
-	return tellAll(ctx, client.Dynamic(), v1alpha1.IstioMulticlusterKind, v1alpha1.IstioMulticlusterResource,
-		func(resource v1alpha1.IstioMulticluster) (from, to any) {
-			return resource.Status, discovery.SwitchedMulticluster(resource, discovery.ReasonModuleDisabled, message, now)
-		})
+	return errors.Join(
+		changeStatuses(ctx, client.Dynamic(), v1alpha1.IstioFederationResource, func() v1alpha1.Peer { return &v1alpha1.IstioFederation{} }, disabled),
+		changeStatuses(ctx, client.Dynamic(), v1alpha1.IstioMulticlusterResource, func() v1alpha1.Peer { return &v1alpha1.IstioMulticluster{} }, disabled),
+	)
 }
 
-// tellAll writes into every resource of a kind the status that change wants.
-func tellAll[T any](ctx context.Context, client dynamic.Interface, kind, plural string, change func(T) (from, to any)) error {
+// changeStatuses gives every resource of a kind the status that change returns.
+func changeStatuses(ctx context.Context, client dynamic.Interface, plural string, empty func() v1alpha1.Peer, change func(v1alpha1.Peer) v1alpha1.Peer) error {
 	resources := client.Resource(schema.GroupVersionResource{Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: plural})
 	list, err := resources.List(ctx, metav1.ListOptions{})
 	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("list resources of kind %s: %w", kind, err)
+		return fmt.Errorf("list %s: %w", plural, err)
 	}
 	for _, item := range list.Items {
-		var resource T
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(item.Object, &resource); err != nil {
-			return fmt.Errorf("decode %s %q: %w", kind, item.GetName(), err)
+		resource := empty()
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(item.Object, resource); err != nil {
+			return fmt.Errorf("decode %s %q: %w", resource.PeerKind(), item.GetName(), err)
 		}
-		from, to := change(resource)
-		if equality.Semantic.DeepEqual(from, to) {
+		changed := change(resource)
+		if equality.Semantic.DeepEqual(resource.WholeStatus(), changed.WholeStatus()) {
 			continue
 		}
-		patch, err := statusOf{kind: kind, name: item.GetName(), uid: item.GetUID()}.replacement(to)
+		patch, err := statusReplacement(changed, changed.WholeStatus())
 		if err != nil {
 			return err
 		}
 		encoded, err := json.Marshal(patch)
 		if err != nil {
-			return fmt.Errorf("encode the status of %s %q: %w", kind, item.GetName(), err)
+			return fmt.Errorf("encode the status of %s %q: %w", resource.PeerKind(), item.GetName(), err)
 		}
 		if _, err := resources.Patch(ctx, item.GetName(), types.JSONPatchType, encoded, metav1.PatchOptions{}, "status"); err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("tell in the status of %s %q that the module is off: %w", kind, item.GetName(), err)
+			return fmt.Errorf("report in the status of %s %q that the module is off: %w", resource.PeerKind(), item.GetName(), err)
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/clientcert"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 	"github.com/deckhouse-mesh/istio/lib/remotecluster"
 )
 
@@ -24,30 +25,27 @@ const (
 
 // multiclusterRemoteSecrets makes the kubeconfigs with which istiod reads the
 // clusters of the same mesh; the templates render a Secret for each, and restart
-// those istiods that do not survive that one is replaced. This happens only for a
+// those istiods that need it when one is replaced. That happens only for a
 // reason (package remotecluster). A new process finds them in the Secrets.
 func multiclusterRemoteSecrets() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "multicluster_remote_secrets",
 		Config: sdk.HookConfig{
-			// After the hooks remote_authn_keypair and client_certificate.
-			OnBeforeHelm: &sdk.OrderedConfig{Order: 30},
+			OnBeforeHelm: at(orderRemoteSecrets),
 			Queue:        "/modules/istio/multicluster-remote-secrets",
 			Schedule:     []sdk.ScheduleConfig{{Name: "renewal", Crontab: "37 * * * *"}},
 			Kubernetes: []sdk.KubernetesConfig{
 				multiclustersBinding(),
-				federationIdentitiesBinding(),
-				{
-					// What the module rendered; it follows from the values, hence no reason to run.
-					Name:                         "rendered",
-					APIVersion:                   "v1",
-					Kind:                         "Secret",
-					NamespaceSelector:            inNamespace(v1alpha1.Namespace),
-					LabelSelector:                labelled(remoteSecretLabel),
-					JqFilter:                     `{name: .metadata.name, data: (.data // {})}`,
-					ExecuteHookOnEvents:          &no,
-					ExecuteHookOnSynchronization: &no,
-				},
+				federationKind().identitiesBinding(),
+				// What the templates made of the values.
+				withoutEvents(sdk.KubernetesConfig{
+					Name:              "rendered",
+					APIVersion:        "v1",
+					Kind:              "Secret",
+					NamespaceSelector: inNamespace(names.Namespace),
+					LabelSelector:     labelled(remoteSecretLabel),
+					JqFilter:          `{name: .metadata.name, data: (.data // {})}`,
+				}),
 			},
 		},
 		Run: runMulticlusterRemoteSecrets,
@@ -56,13 +54,13 @@ func multiclusterRemoteSecrets() hookruntime.Hook {
 
 func runMulticlusterRemoteSecrets(_ context.Context, in *sdk.HookInput) error {
 	kubeconfigs, replaced := map[string]string{}, []string{}
-	keep := func(name, kubeconfig string) {
+	use := func(name, kubeconfig string) {
 		kubeconfigs[name] = kubeconfig
 		if serial := remotecluster.Replaced([]byte(kubeconfig)); serial != "" {
 			replaced = append(replaced, name+" "+serial)
 		}
 	}
-	if in.Values.Get(multiclusterEnabledPath).Bool() {
+	if multiclusterKind().enabled(in) {
 		caller, err := caller(in)
 		if err != nil {
 			return err
@@ -74,7 +72,7 @@ func runMulticlusterRemoteSecrets(_ context.Context, in *sdk.HookInput) error {
 		if err != nil {
 			return err
 		}
-		accepted, err := acceptedMulticlusters(in, "federation_identities")
+		accepted, err := acceptedMulticlusters(in, federationKind().identities)
 		if err != nil {
 			return err
 		}
@@ -83,7 +81,7 @@ func runMulticlusterRemoteSecrets(_ context.Context, in *sdk.HookInput) error {
 				continue
 			}
 			if known[resource.Name] != "" && doubtful(resource) {
-				keep(resource.Name, known[resource.Name])
+				use(resource.Name, known[resource.Name])
 				continue
 			}
 			kubeconfig, err := remotecluster.Renew([]byte(known[resource.Name]), remotePeer(resource), caller, in.DC.GetClock().Now())
@@ -91,9 +89,9 @@ func runMulticlusterRemoteSecrets(_ context.Context, in *sdk.HookInput) error {
 				return err
 			}
 			if string(kubeconfig) != known[resource.Name] {
-				in.Logger.Info("a kubeconfig for the API of a neighbour was made", "name", resource.Name)
+				in.Logger.Info("made a kubeconfig for the API of a peer", "name", resource.Name)
 			}
-			keep(resource.Name, string(kubeconfig))
+			use(resource.Name, string(kubeconfig))
 		}
 	}
 	slices.Sort(replaced)
@@ -104,20 +102,20 @@ func runMulticlusterRemoteSecrets(_ context.Context, in *sdk.HookInput) error {
 
 // reachable is true when istiod may learn of the peer's Pods: without a gateway
 // it would send requests to addresses that only the peer can reach.
-func reachable(resource v1alpha1.IstioMulticluster) bool {
+func reachable(resource *v1alpha1.IstioMulticluster) bool {
 	private := resource.Status.MetadataCache.Private
 	return private != nil && (!resource.Spec.EntersByGateway() || len(private.IngressGateways) > 0)
 }
 
-// doubtful is true while the peer has not answered under the spec of today: a
-// changed spec.metadata may be wrong, and istiod would lose for it what it reads
-// with the kubeconfig it has.
-func doubtful(resource v1alpha1.IstioMulticluster) bool {
+// doubtful is true while the peer has not answered under the present spec: a
+// changed spec.metadata may be wrong, and with it istiod could not read the peer
+// any more, which it can with the present kubeconfig.
+func doubtful(resource *v1alpha1.IstioMulticluster) bool {
 	fetched := meta.FindStatusCondition(resource.Status.Conditions, v1alpha1.ConditionPublicMetadata)
 	return fetched != nil && (fetched.Status != metav1.ConditionTrue || fetched.ObservedGeneration != resource.Generation)
 }
 
-func remotePeer(resource v1alpha1.IstioMulticluster) remotecluster.Peer {
+func remotePeer(resource *v1alpha1.IstioMulticluster) remotecluster.Peer {
 	return remotecluster.Peer{
 		Name:        resource.Name,
 		ClusterUUID: resource.Status.MetadataCache.Public.ClusterUUID,
@@ -126,7 +124,7 @@ func remotePeer(resource v1alpha1.IstioMulticluster) remotecluster.Peer {
 	}
 }
 
-// caller is this cluster, from the values; without a key before there is one.
+// caller is this cluster, from the values; its key is empty before the first run of hook remote_authn_keypair.
 func caller(in *sdk.HookInput) (remotecluster.Caller, error) {
 	this, err := self(in)
 	if err != nil {
@@ -141,7 +139,7 @@ func caller(in *sdk.HookInput) (remotecluster.Caller, error) {
 	}, nil
 }
 
-// knownKubeconfigs are those of the values, else those that were rendered, by the name of the resource.
+// knownKubeconfigs are those of the values, else the rendered ones, by the name of the resource.
 func knownKubeconfigs(in *sdk.HookInput) (map[string]string, error) {
 	known := map[string]string{}
 	rendered, err := snapshot[struct {

@@ -19,29 +19,30 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 	"github.com/deckhouse-mesh/istio/lib/orphans"
 )
 
 // orphanRemoval deletes what Helm does not know of when the module has been
-// switched off: what istiod wrote into the cluster. CRDs and people's resources
-// stay. It is done when nothing has come back for as long as settled, and after
-// farewell at the latest: an istiod on its way out writes again what is deleted,
+// switched off: what istiod wrote into the cluster. CRDs and people's resources are
+// retained. It ends when nothing has been written again for as long as settled, and after
+// deadline at the latest: a terminating istiod writes again what is deleted,
 // until it has no rights any more.
-func orphanRemoval(settled, farewell time.Duration) hookruntime.Hook {
+func orphanRemoval(settled, deadline time.Duration) hookruntime.Hook {
 	return hookruntime.Hook{
 		Name:   "orphan_removal",
-		Config: sdk.HookConfig{OnAfterDeleteHelm: &sdk.OrderedConfig{Order: 5}},
+		Config: sdk.HookConfig{OnAfterDeleteHelm: at(orderOrphans)},
 		Run: func(ctx context.Context, in *sdk.HookInput) error {
-			return runOrphanRemoval(ctx, in, settled, farewell)
+			return runOrphanRemoval(ctx, in, settled, deadline)
 		},
 	}
 }
 
-// orphanKind says where orphans of a kind are found, and which objects are some.
+// orphanKind says where orphans of a kind are found, and which objects are orphans.
 type orphanKind struct {
 	resource schema.GroupVersionResource
 	options  metav1.ListOptions
-	// orphan judges one object, seeing all of the kind.
+	// orphan judges one object, given all of the kind.
 	orphan func(object *unstructured.Unstructured, all []unstructured.Unstructured) (bool, error)
 }
 
@@ -72,7 +73,7 @@ func otherOrphans(trusted string) []orphanKind {
 		{core("configmaps"), metav1.ListOptions{LabelSelector: orphans.IstiodConfigMaps}, func(object *unstructured.Unstructured, all []unstructured.Unstructured) (bool, error) {
 			return orphans.ConfigMap(object, all, trusted), nil
 		}},
-		{core("secrets"), metav1.ListOptions{LabelSelector: orphans.OfModule, FieldSelector: "metadata.name=" + orphans.RegistrySecret}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
+		{core("secrets"), metav1.ListOptions{LabelSelector: names.ModuleSelector, FieldSelector: "metadata.name=" + orphans.RegistrySecret}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
 			return orphans.Secret(object), nil
 		}},
 		{schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gatewayclasses"}, metav1.ListOptions{}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
@@ -82,7 +83,7 @@ func otherOrphans(trusted string) []orphanKind {
 	}
 }
 
-func runOrphanRemoval(ctx context.Context, in *sdk.HookInput, settled, farewell time.Duration) error {
+func runOrphanRemoval(ctx context.Context, in *sdk.HookInput, settled, deadline time.Duration) error {
 	client, err := in.DC.GetK8sClient()
 	if err != nil {
 		return err
@@ -93,43 +94,43 @@ func runOrphanRemoval(ctx context.Context, in *sdk.HookInput, settled, farewell 
 	}
 	kinds := append(webhookOrphans(), otherOrphans(trusted)...)
 	var removed int
-	err = wait.PollUntilContextTimeout(ctx, settled, farewell, true, func(ctx context.Context) (bool, error) {
+	err = wait.PollUntilContextTimeout(ctx, settled, deadline, true, func(ctx context.Context) (bool, error) {
 		found, err := deleteAll(ctx, client.Dynamic(), kinds)
 		removed += found
 		return found == 0, err
 	})
 	if removed > 0 {
-		in.Logger.Info("objects that istiod left behind were deleted", "number", removed)
+		in.Logger.Info("deleted objects that istiod left behind", "number", removed)
 	}
 	if wait.Interrupted(err) && ctx.Err() == nil {
-		// Nothing that a further attempt could do better, and it would keep the module from being off.
-		in.Logger.Warn("what istiod left behind still comes back when it is deleted: see whether an istiod runs in d8-istio", "tried", farewell.String())
+		// Another attempt would do no better and would prevent the module from being switched off.
+		in.Logger.Warn("objects that istiod left behind are created again after their deletion: check whether an istiod runs in d8-istio", "tried", deadline.String())
 		return nil
 	}
 	return err
 }
 
-// trustedRoots are those of the mesh that goes, in PEM: the values', and the kept
-// CA's for a process that has just begun.
+// trustedRoots are those of the mesh that is being deleted, in PEM: those of the values, and
+// those of the stored CA for a process that has just started.
 func trustedRoots(ctx context.Context, in *sdk.HookInput, client dynamic.Interface) (string, error) {
 	trusted := in.Values.Get(caPath + ".root").String()
 	secrets := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "secrets"})
-	object, err := secrets.Namespace(operatorNamespace).Get(ctx, caSecret, metav1.GetOptions{})
+	object, err := secrets.Namespace(names.OperatorNamespace).Get(ctx, caSecret, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return trusted, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("read the CA in Secret %s/%s to know what its istiod left behind: %w", operatorNamespace, caSecret, err)
+		return "", fmt.Errorf("read the CA in Secret %s/%s to recognise what its istiod left behind: %w", names.OperatorNamespace, caSecret, err)
 	}
-	var kept corev1.Secret
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &kept); err != nil {
-		return "", fmt.Errorf("decode Secret %s/%s: %w", operatorNamespace, caSecret, err)
+	var stored corev1.Secret
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &stored); err != nil {
+		return "", fmt.Errorf("decode Secret %s/%s: %w", names.OperatorNamespace, caSecret, err)
 	}
-	return trusted + "\n" + string(kept.Data["root-cert.pem"]), nil
+	return trusted + "\n" + string(stored.Data["root-cert.pem"]), nil
 }
 
-// deleteAll deletes the orphans of kinds and returns how many it found. What is
-// being deleted already does not count.
+// deleteAll deletes the orphans of kinds and returns how many it found. Objects
+// that are being deleted already are not counted.
 func deleteAll(ctx context.Context, client dynamic.Interface, kinds []orphanKind) (int, error) {
 	var (
 		found int
@@ -148,7 +149,7 @@ func deleteAll(ctx context.Context, client dynamic.Interface, kinds []orphanKind
 func deleteKind(ctx context.Context, client dynamic.NamespaceableResourceInterface, kind orphanKind) (int, error) {
 	list, err := client.List(ctx, kind.options)
 	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
-		// A kind that the cluster does not have: the Gateway API is an option.
+		// The cluster does not have this kind: the Gateway API is optional.
 		return 0, nil
 	}
 	if err != nil {

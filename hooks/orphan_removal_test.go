@@ -85,34 +85,28 @@ kind: DestinationRule
 metadata: {namespace: shop, name: mine}
 `
 
-var _ = Describe("Switching the module off", func() {
-	global := func(r *run, kind string, names ...string) []string {
-		GinkgoHelper()
-		var left []string
-		for _, name := range names {
-			if r.KubernetesGlobalResource(kind, name) != nil {
-				left = append(left, name)
-			}
+// remaining are those of the names that exist.
+func remaining(r *run, kind string, names ...string) []string {
+	GinkgoHelper()
+	var found []string
+	for _, name := range names {
+		if r.KubernetesGlobalResource(kind, name) != nil {
+			found = append(found, name)
 		}
-		return left
 	}
+	return found
+}
+
+var _ = Describe("Hook orphan_removal", func() {
 	asAPIServer := func(r *run) *dynamicfake.FakeDynamicClient {
 		return r.KubeClient().(*dynamicfake.FakeDynamicClient)
 	}
 
-	It("withdraws the webhooks before istiod goes, and nothing else", func() {
-		r := newRun(webhookWithdrawal(), meshSettings).given(orphanObjects).succeeds()
-		Expect(global(r, "MutatingWebhookConfiguration", "of-module", "elsewhere")).To(Equal([]string{"elsewhere"}))
-		Expect(global(r, "ValidatingWebhookConfiguration", "points-here")).To(BeEmpty())
-		Expect(r.KubernetesResource("ConfigMap", "shop", "istio-ca-root-cert")).NotTo(BeNil())
-		Expect(global(r, "GatewayClass", "istio")).To(Equal([]string{"istio"}))
-	})
-
 	It("deletes afterwards what istiod left behind, and nothing that people made", func() {
-		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), meshSettings).given(orphanObjects).succeeds()
-		Expect(global(r, "MutatingWebhookConfiguration", "of-module", "elsewhere")).To(Equal([]string{"elsewhere"}))
-		Expect(global(r, "ValidatingWebhookConfiguration", "points-here")).To(BeEmpty())
-		Expect(global(r, "GatewayClass", "istio", "mine")).To(Equal([]string{"mine"}))
+		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), settingsWithoutPeers).given(orphanObjects).succeeds()
+		Expect(remaining(r, "MutatingWebhookConfiguration", "of-module", "elsewhere")).To(Equal([]string{"elsewhere"}))
+		Expect(remaining(r, "ValidatingWebhookConfiguration", "points-here")).To(BeEmpty())
+		Expect(remaining(r, "GatewayClass", "istio", "mine")).To(Equal([]string{"mine"}))
 		Expect(r.KubernetesResource("ConfigMap", "shop", "istio-ca-root-cert")).To(BeNil())
 		Expect(r.KubernetesResource("ConfigMap", "web", "istio-ca-root-cert")).NotTo(BeNil())
 		Expect(r.KubernetesResource("ConfigMap", "foreign", "istio-ca-root-cert")).NotTo(BeNil(), "another istiod would write it again for ever")
@@ -122,7 +116,7 @@ var _ = Describe("Switching the module off", func() {
 	})
 
 	It("deletes again what an istiod on its way out writes again", func() {
-		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), meshSettings).given(orphanObjects)
+		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), settingsWithoutPeers).given(orphanObjects)
 		configMaps := schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 		written := 0
 		asAPIServer(r).PrependReactor("delete", "configmaps", func(action clienttesting.Action) (bool, runtime.Object, error) {
@@ -140,16 +134,16 @@ var _ = Describe("Switching the module off", func() {
 	})
 
 	It("ends when something comes back for ever, and says so", func() {
-		r := newRun(orphanRemoval(time.Millisecond, 50*time.Millisecond), meshSettings).given(orphanObjects)
+		r := newRun(orphanRemoval(time.Millisecond, 50*time.Millisecond), settingsWithoutPeers).given(orphanObjects)
 		asAPIServer(r).PrependReactor("delete", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return true, nil, nil
 		})
 		r.succeeds()
-		Expect(r.LoggerOutput().String()).To(ContainSubstring("still comes back"))
+		Expect(r.LoggerOutput().String()).To(ContainSubstring("created again after their deletion"))
 	})
 
 	It("knows its roots by the values, too", func() {
-		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), meshSettings).given(orphanObjects)
+		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), settingsWithoutPeers).given(orphanObjects)
 		Expect(asAPIServer(r).Resource(schema.GroupVersionResource{Version: "v1", Resource: "secrets"}).
 			Namespace("d8-system").Delete(context.Background(), "istio-ca", metav1.DeleteOptions{})).To(Succeed())
 		r.ValuesSet("istio.internal.ca.root", strings.ReplaceAll(pemOf("ours"), `\n`, "\n"))
@@ -158,16 +152,16 @@ var _ = Describe("Switching the module off", func() {
 	})
 
 	It("does without the Gateway API", func() {
-		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), meshSettings).given(aMutatingWebhook("of-module", "heritage: deckhouse, module: istio", "d8-istio"))
+		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), settingsWithoutPeers).given(aMutatingWebhook("of-module", "heritage: deckhouse, module: istio", "d8-istio"))
 		asAPIServer(r).PrependReactor("list", "gatewayclasses", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return true, nil, errors.NewNotFound(schema.GroupResource{Group: "gateway.networking.k8s.io", Resource: "gatewayclasses"}, "")
 		})
 		r.succeeds()
-		Expect(global(r, "MutatingWebhookConfiguration", "of-module")).To(BeEmpty())
+		Expect(remaining(r, "MutatingWebhookConfiguration", "of-module")).To(BeEmpty())
 	})
 
 	It("says which object could not be deleted", func() {
-		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), meshSettings).given(orphanObjects)
+		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), settingsWithoutPeers).given(orphanObjects)
 		asAPIServer(r).PrependReactor("delete", "gatewayclasses", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return true, nil, errors.NewForbidden(schema.GroupResource{Resource: "gatewayclasses"}, "istio", nil)
 		})

@@ -9,24 +9,22 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-// apiServersBinding keeps a snapshot of where this cluster's API servers are, a
-// list of addresses, without waking the hook. They maintain that EndpointSlice themselves.
+// apiServersBinding has a snapshot of the addresses of this cluster's API servers, a
+// list. They maintain that EndpointSlice themselves.
 func apiServersBinding() sdk.KubernetesConfig {
-	return sdk.KubernetesConfig{
-		Name:                         "api_servers",
-		APIVersion:                   "discovery.k8s.io/v1",
-		Kind:                         "EndpointSlice",
-		NamespaceSelector:            inNamespace(metav1.NamespaceDefault),
-		NameSelector:                 named("kubernetes"),
-		ExecuteHookOnEvents:          &no,
-		ExecuteHookOnSynchronization: &no,
-		JqFilter:                     `[.endpoints[]?.addresses[]?]`,
-	}
+	return withoutEvents(sdk.KubernetesConfig{
+		Name:              "api_servers",
+		APIVersion:        "discovery.k8s.io/v1",
+		Kind:              "EndpointSlice",
+		NamespaceSelector: inNamespace(metav1.NamespaceDefault),
+		NameSelector:      named("kubernetes"),
+		JqFilter:          `[.endpoints[]?.addresses[]?]`,
+	})
 }
 
-// ownNetwork is where no neighbour's gateway can be, as far as it is known. The
+// ownNetwork is where no peer's gateway can be, as far as it is known. The
 // hook needs apiServersBinding. What cannot be read is logged and left
-// out: neighbours must not be lost for it.
+// out: it must not prevent the use of peers.
 func ownNetwork(in *sdk.HookInput) (metadata.Network, error) {
 	var network metadata.Network
 	for path, prefixes := range map[string]*[]netip.Prefix{
@@ -35,7 +33,7 @@ func ownNetwork(in *sdk.HookInput) (metadata.Network, error) {
 	} {
 		parsed, err := metadata.ParsePrefixes(in.Values.Get(path).String())
 		if err != nil {
-			in.Logger.Error("a range of this cluster's own addresses cannot be read, neighbours' gateways are not compared with it", "values", path, "error", err.Error())
+			in.Logger.Error("cannot read a range of this cluster's own addresses, peers' gateways are not compared with it", "values", path, "error", err.Error())
 		}
 		*prefixes = parsed
 	}
@@ -47,7 +45,7 @@ func ownNetwork(in *sdk.HookInput) (metadata.Network, error) {
 		for _, text := range addresses {
 			address, err := netip.ParseAddr(text)
 			if err != nil { // an FQDN, or written by hand
-				in.Logger.Error("an address of this cluster's API server cannot be read, neighbours' gateways are not compared with it",
+				in.Logger.Error("cannot read an address of this cluster's API server, peers' gateways are not compared with it",
 					"endpointSlice", "default/kubernetes", "error", err.Error())
 				continue
 			}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 	"github.com/deckhouse-mesh/istio/lib/orphans"
 	"github.com/deckhouse-mesh/istio/lib/registrysecret"
 )
@@ -27,19 +28,19 @@ const (
 
 var secretResource = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 
-// registrySecrets writes the credentials that sidecars' images are pulled with
-// into the applications' namespaces, each by itself: what a tenant does to one
-// of them, or to his namespace, must stop neither the others nor the module's release.
+// registrySecrets writes the credentials for pulling sidecars' images into the
+// applications' namespaces, each Secret by itself: what a tenant does to one of
+// them, or to a namespace, must stop neither the others nor the module's release.
 func registrySecrets() hookruntime.Hook {
 	var retry registrysecret.Retry
 	return hookruntime.Hook{
 		Name: "registry_secrets",
 		Config: sdk.HookConfig{
-			// For the settings, and for the Secrets that releases of before had and Helm deletes.
-			OnAfterHelm: &sdk.OrderedConfig{Order: 10},
+			// For the settings, and for the Secrets of former releases, which Helm deletes.
+			OnAfterHelm: at(orderReleased),
 			Queue:       "/modules/istio/registry-secrets",
 			Settings:    &sdk.HookConfigSettings{ExecutionMinInterval: time.Second, ExecutionBurst: 3},
-			Schedule:    []sdk.ScheduleConfig{{Name: "every_minute", Crontab: "* * * * *"}},
+			Schedule:    []sdk.ScheduleConfig{everyMinute},
 			Kubernetes: []sdk.KubernetesConfig{
 				{
 					Name:         "secrets",
@@ -89,8 +90,8 @@ func runRegistrySecrets(ctx context.Context, in *sdk.HookInput, retry *registrys
 	}
 	for namespace, failure := range failures {
 		message := fmt.Sprintf("Sidecars in this namespace cannot pull their image from a registry with a password: Secret %s cannot be written: %v. "+
-			"Delete or rename what stands in its way; the module tries again by itself.", orphans.RegistrySecret, failure)
-		in.Logger.Warn("the registry's Secret cannot be written; those of other namespaces are", "namespace", namespace, "error", failure.Error())
+			"Delete or rename the object in its place; the module tries again by itself.", orphans.RegistrySecret, failure)
+		in.Logger.Warn("cannot write the registry's Secret in one namespace; those of other namespaces are written", "namespace", namespace, "error", failure.Error())
 		reportInNamespace(ctx, in, client.Dynamic(), objectWarning(corev1.ObjectReference{
 			APIVersion: "v1", Kind: "Secret", Namespace: namespace, Name: orphans.RegistrySecret,
 		}, registrySecretEvent, message, now))
@@ -102,7 +103,7 @@ func writeRegistrySecret(ctx context.Context, secrets dynamic.ResourceInterface,
 	var err error
 	switch change.Action {
 	case registrysecret.Taken:
-		return errors.New("a Secret of that name is there which the module has not made, or of another type")
+		return errors.New("a Secret of that name exists that the module has not made, or that has another type")
 	case registrysecret.Delete:
 		err = secrets.Delete(ctx, orphans.RegistrySecret, metav1.DeleteOptions{})
 		if apierrors.IsNotFound(err) {
@@ -125,7 +126,7 @@ func registrySecret(namespace, config string) *unstructured.Unstructured {
 		"apiVersion": "v1", "kind": "Secret",
 		"metadata": map[string]any{
 			"namespace": namespace, "name": orphans.RegistrySecret,
-			"labels": map[string]any{"heritage": "deckhouse", "module": "istio"},
+			"labels": map[string]any{names.HeritageLabel: names.Heritage, names.ModuleLabel: names.Module},
 		},
 		"type": string(corev1.SecretTypeDockerConfigJson),
 		"data": map[string]any{corev1.DockerConfigJsonKey: config},

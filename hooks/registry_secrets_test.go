@@ -73,7 +73,7 @@ var _ = Describe("Hook registry_secrets", func() {
 			aRegistrySecret("bank", "", "Opaque", "dGhlaXJz"), aNamespace("shop", "")).succeeds()
 		Expect(config(r, "bank")).To(Equal("dGhlaXJz"))
 		Expect(config(r, "shop")).To(Equal("e30="))
-		Expect(eventsIn(r, "bank")).To(ConsistOf(ContainSubstring("which the module has not made")))
+		Expect(eventsIn(r, "bank")).To(ConsistOf(ContainSubstring("that the module has not made")))
 		Expect(eventsIn(r, "shop")).To(BeEmpty())
 	})
 

@@ -5,28 +5,28 @@ import (
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 const (
-	// authnSecret in the operator's namespace keeps the keypair while the module is off.
+	// authnSecret in the operator's namespace stores the keypair, also while the module is off.
 	authnSecret = "istio-remote-authn-keypair"
 
 	keypairPath = "istio.internal.remoteAuthnKeypair"
 )
 
 // remoteAuthnKeypair makes the Ed25519 keypair that signs this cluster's
-// tokens for its neighbours, once, and keeps it.
+// tokens for its peers, once, and stores it.
 func remoteAuthnKeypair() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "remote_authn_keypair",
 		Config: sdk.HookConfig{
-			OnBeforeHelm: &sdk.OrderedConfig{Order: 10},
+			OnBeforeHelm: at(orderFacts),
 			Kubernetes: []sdk.KubernetesConfig{
-				secretBinding("kept", operatorNamespace, authnSecret),
-				secretBinding("installed", v1alpha1.Namespace, "d8-remote-authn-keypair"),
+				secretBinding("stored", names.OperatorNamespace, authnSecret),
+				secretBinding("installed", names.Namespace, "d8-remote-authn-keypair"),
 			},
 		},
 		Run: runRemoteAuthnKeypair,
@@ -38,20 +38,20 @@ func runRemoteAuthnKeypair(_ context.Context, in *sdk.HookInput) error {
 	if err := settings(in, keypairPath, &current); err != nil {
 		return err
 	}
-	var kept authn.Keypair
-	shown := len(in.Snapshots.Get("kept")) > 0
-	for _, binding := range []string{"kept", "installed"} {
+	var stored authn.Keypair
+	inSnapshot := len(in.Snapshots.Get("stored")) > 0
+	for _, binding := range []string{"stored", "installed"} {
 		data, err := secret(in, binding)
 		if err != nil {
 			return err
 		}
 		found := authn.Keypair{Priv: string(data["priv.pem"]), Pub: string(data["pub.pem"])}
-		if binding == "kept" {
-			kept = found
-			// It goes before the values, which may hold one that was made when
-			// the kept one was not to be seen yet.
-			if kept.Validate() == nil {
-				current = kept
+		if binding == "stored" {
+			stored = found
+			// It has precedence over the values, which may hold a keypair that was made
+			// before the snapshot had the stored one.
+			if stored.Validate() == nil {
+				current = stored
 			}
 		}
 		if current.Validate() != nil && found != (authn.Keypair{}) {
@@ -60,14 +60,14 @@ func runRemoteAuthnKeypair(_ context.Context, in *sdk.HookInput) error {
 	}
 	if err := current.Validate(); err != nil {
 		if current != (authn.Keypair{}) {
-			in.Logger.Error("the kept keypair is broken, a new one is made; neighbours learn it within a minute", "error", err.Error())
+			in.Logger.Error("the stored keypair is invalid, a new one is made; peers learn it within a minute", "error", err.Error())
 		}
 		if current, err = authn.GenerateKeypair(); err != nil {
 			return err
 		}
 	}
-	if kept != current {
-		keep(in, shown, authnSecret, map[string][]byte{
+	if stored != current {
+		storeSecret(in, inSnapshot, authnSecret, secretData{
 			"priv.pem": []byte(current.Priv),
 			"pub.pem":  []byte(current.Pub),
 		})

@@ -13,7 +13,7 @@ var _ = Describe("Hook remote_authn_keypair", func() {
 	}
 
 	It("makes a keypair once and keeps it outside the module's namespace", func() {
-		r := newRun(remoteAuthnKeypair(), joinedSettings).given("").succeeds()
+		r := newRun(remoteAuthnKeypair(), federationSettings).given("").succeeds()
 		first := inUse(r)
 		Expect(first.Validate()).To(Succeed())
 		Expect(r.KubernetesResource("Secret", "d8-system", "istio-remote-authn-keypair")).NotTo(BeNil())
@@ -27,14 +27,14 @@ var _ = Describe("Hook remote_authn_keypair", func() {
 		Expect(err).NotTo(HaveOccurred())
 		data := map[string]string{"priv.pem": keypair.Priv, "pub.pem": keypair.Pub}
 		for _, found := range []string{aSecret("d8-system", "istio-remote-authn-keypair", data), aSecret("d8-istio", "d8-remote-authn-keypair", data)} {
-			Expect(inUse(newRun(remoteAuthnKeypair(), joinedSettings).given(found).succeeds())).To(Equal(keypair))
+			Expect(inUse(newRun(remoteAuthnKeypair(), federationSettings).given(found).succeeds())).To(Equal(keypair))
 		}
 	})
 
 	It("lets the kept keypair win over one that was made before it was to be seen", func() {
 		keypair, err := authn.GenerateKeypair()
 		Expect(err).NotTo(HaveOccurred())
-		r := newRun(remoteAuthnKeypair(), joinedSettings).given("").succeeds()
+		r := newRun(remoteAuthnKeypair(), federationSettings).given("").succeeds()
 		Expect(r.PatchedOperations()).To(HaveLen(1))
 		Expect(r.PatchedOperations()[0].Type).To(BeEquivalentTo("CreateIfNotExists"), "one that is there is not overwritten")
 
@@ -44,9 +44,9 @@ var _ = Describe("Hook remote_authn_keypair", func() {
 	})
 
 	It("replaces a broken keypair and says so", func() {
-		r := newRun(remoteAuthnKeypair(), joinedSettings).given(
+		r := newRun(remoteAuthnKeypair(), federationSettings).given(
 			aSecret("d8-system", "istio-remote-authn-keypair", map[string]string{"priv.pem": "x", "pub.pem": "y"})).succeeds()
 		Expect(inUse(r).Validate()).To(Succeed())
-		Expect(r.LoggerOutput().String()).To(ContainSubstring("broken"))
+		Expect(r.LoggerOutput().String()).To(ContainSubstring("invalid"))
 	})
 })

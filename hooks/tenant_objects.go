@@ -20,9 +20,9 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/echo"
 )
 
-// What hooks write into people's namespaces does not go through the
-// PatchCollector, in which one object that is rejected (by a quota, an admission
-// policy, or because the namespace goes) fails the run for all.
+// Hooks write into people's namespaces without the PatchCollector, in which one
+// object that is rejected (by a quota, an admission policy, or because the
+// namespace is being deleted) fails the run for all.
 
 var eventResource = schema.GroupVersionResource{Version: "v1", Resource: "events"}
 
@@ -30,7 +30,7 @@ var eventResource = schema.GroupVersionResource{Version: "v1", Resource: "events
 const maxEventMessage = 1024
 
 // objectWarning is an Event about an object in a namespace. Its name follows
-// from its content, so the same warning is there once.
+// from its content, so an equal warning exists once.
 func objectWarning(about corev1.ObjectReference, reason, message string, now time.Time) *corev1.Event {
 	message = echo.Text(message, maxEventMessage)
 	sum := sha256.Sum256([]byte(about.Kind + about.Name + string(about.UID) + reason + message))
@@ -51,7 +51,7 @@ func objectWarning(about corev1.ObjectReference, reason, message string, now tim
 func reportInNamespace(ctx context.Context, in *sdk.HookInput, client dynamic.Interface, event *corev1.Event) {
 	err := createObject(ctx, client.Resource(eventResource).Namespace(event.Namespace), event)
 	if err != nil && !apierrors.IsAlreadyExists(err) {
-		in.Logger.Warn("an Event cannot be written into its namespace", "namespace", event.Namespace,
+		in.Logger.Warn("cannot write an Event into its namespace", "namespace", event.Namespace,
 			"about", event.InvolvedObject.Kind+" "+event.InvolvedObject.Name, "event", event.Message, "error", err.Error())
 	}
 }

@@ -8,15 +8,15 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 )
 
-// webhookWithdrawal takes the webhooks away before the module is switched off.
-// Helm deletes them last, after istiod, and in the meantime they would refuse
-// every Pod of people's namespaces. What is deleted from now on is not missed.
+// webhookWithdrawal deletes the webhooks before the module is switched off.
+// Helm deletes them last, after istiod, and in the meantime they would reject
+// every Pod of people's namespaces. drift_repair restores nothing from now on.
 func webhookWithdrawal() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name:   "webhook_withdrawal",
-		Config: sdk.HookConfig{OnBeforeDeleteHelm: &sdk.OrderedConfig{Order: 10}},
+		Config: sdk.HookConfig{OnBeforeDeleteHelm: at(orderDeletion)},
 		Run: func(ctx context.Context, in *sdk.HookInput) error {
-			noteRendered(in, nil)
+			recordRendered(in, nil)
 			client, err := in.DC.GetK8sClient()
 			if err != nil {
 				return err

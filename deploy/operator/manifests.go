@@ -11,11 +11,13 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
+
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // Names of the objects in the manifests, for programs that wait for them or change them.
 const (
-	Namespace = "d8-system"
+	Namespace = names.OperatorNamespace
 	// Name is that of the Deployment, its ServiceAccount and its Service.
 	Name = "istio-operator"
 	// Container is the one whose image and arguments an installation sets.

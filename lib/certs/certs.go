@@ -26,6 +26,8 @@ type Rules struct {
 	MaxCount int
 	// MaxBytes of one certificate in DER.
 	MaxBytes int
+	// MaxTotalBytes of all certificates in DER.
+	MaxTotalBytes int
 	// NoWords rejects words before a certificate.
 	NoWords bool
 }
@@ -38,6 +40,7 @@ func Parse(text string) ([]*x509.Certificate, error) { return Rules{}.Parse(text
 // Parse reads certificates, at least one, within the rules.
 func (r Rules) Parse(text string) ([]*x509.Certificate, error) {
 	var certificates []*x509.Certificate
+	total := 0
 	for rest := text; strings.TrimSpace(rest) != ""; {
 		number := len(certificates) + 1
 		if r.MaxCount > 0 && number > r.MaxCount {
@@ -57,6 +60,9 @@ func (r Rules) Parse(text string) ([]*x509.Certificate, error) {
 			return nil, fmt.Errorf("holds a PEM block of type %.40q; only certificates belong there", block.Type)
 		case r.MaxBytes > 0 && len(block.Bytes) > r.MaxBytes:
 			return nil, fmt.Errorf("certificate %d has %d bytes, more than %d", number, len(block.Bytes), r.MaxBytes)
+		}
+		if total += len(block.Bytes); r.MaxTotalBytes > 0 && total > r.MaxTotalBytes {
+			return nil, fmt.Errorf("certificates 1 to %d have %d bytes together, more than %d", number, total, r.MaxTotalBytes)
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {

@@ -151,6 +151,14 @@ var (
 	}}
 	public   = &metadata.Public{ClusterUUID: "0f2b", AuthnKeyPub: "pub", RootCA: "root", TrustDomain: "cluster-b.local"}
 	gateways = []metadata.IngressGateway{{Address: "203.0.113.7", Port: 15443}}
+	peerSpec = v1alpha1.PeerSpec{
+		MetadataEndpoint: "https://b.example.com/metadata/",
+		Metadata:         v1alpha1.MetadataTLS{CA: "-----BEGIN CERTIFICATE-----", InsecureSkipVerify: true},
+	}
+	peerStatus = v1alpha1.PeerStatus{ObservedGeneration: 1, Conditions: conditions}
+	peerCache  = v1alpha1.PeerCache{
+		Public: public, PublicLastFetchTimestamp: &now, PrivateLastFetchTimestamp: &now, PublicETag: `"a"`, PrivateETag: `"b"`,
+	}
 )
 
 // TestTypesFitTheSchema: whatever the Go types can hold survives the API server, so no field is pruned silently.
@@ -158,15 +166,13 @@ func TestTypesFitTheSchema(t *testing.T) {
 	federation := v1alpha1.IstioFederation{
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.IstioFederationKind},
 		Spec: v1alpha1.IstioFederationSpec{
-			TrustDomain: "cluster-b.local", MetadataEndpoint: "https://b.example.com/metadata/",
-			Metadata: v1alpha1.MetadataTLS{CA: "-----BEGIN CERTIFICATE-----", InsecureSkipVerify: true},
-			Import:   []string{"*"},
+			TrustDomain: "cluster-b.local", PeerSpec: peerSpec, Import: []string{"*"},
 		},
 		Status: v1alpha1.IstioFederationStatus{
-			ObservedGeneration: 1, Conditions: conditions, ImportedServices: &imported,
+			PeerStatus: peerStatus, ImportedServices: &imported,
 			RejectedServices: []v1alpha1.RejectedService{{Hostname: "a.b.svc.evil", Reason: "ForeignDomain", Message: "not its own"}},
 			MetadataCache: v1alpha1.FederationCache{
-				Public: public, PublicLastFetchTimestamp: &now, PrivateLastFetchTimestamp: &now, PublicETag: `"a"`, PrivateETag: `"b"`,
+				PeerCache: peerCache,
 				Private: &v1alpha1.CachedFederation{
 					IngressGateways: gateways,
 					PublicServices: []metadata.PublicService{{
@@ -195,14 +201,13 @@ func TestTypesFitTheSchema(t *testing.T) {
 	multicluster := v1alpha1.IstioMulticluster{
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.IstioMulticlusterKind},
 		Spec: v1alpha1.IstioMulticlusterSpec{
-			MetadataEndpoint: "https://b.example.com/metadata/", EnableIngressGateway: &enabled,
-			Metadata: v1alpha1.MetadataTLS{CA: "-----BEGIN CERTIFICATE-----", InsecureSkipVerify: true},
+			PeerSpec: peerSpec, EnableIngressGateway: &enabled,
 		},
 		Status: v1alpha1.IstioMulticlusterStatus{
-			ObservedGeneration: 1, Conditions: conditions,
+			PeerStatus: peerStatus,
 			MetadataCache: v1alpha1.MulticlusterCache{
-				Public: public, PublicLastFetchTimestamp: &now, PrivateLastFetchTimestamp: &now, PublicETag: `"a"`, PrivateETag: `"b"`,
-				Private: &metadata.Multicluster{IngressGateways: gateways, APIHost: "api.b.example.com", NetworkName: "b"},
+				PeerCache: peerCache,
+				Private:   &metadata.Multicluster{IngressGateways: gateways, APIHost: "api.b.example.com", NetworkName: "b"},
 			},
 		},
 	}

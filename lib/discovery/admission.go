@@ -1,6 +1,3 @@
-// Package discovery finds out about neighbouring clusters: it decides which
-// resources count, asks the peers behind them, judges the answers, and tells
-// the outcome in the resources' status.
 package discovery
 
 import (
@@ -9,82 +6,94 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-// Reasons why a resource or a peer's identity is refused.
-const (
-	ReasonTrustDomainIsOwn = "TrustDomainIsOwn"
-	ReasonTrustDomainTaken = "TrustDomainTaken"
-	ReasonClusterUUIDIsOwn = "ClusterUUIDIsOwn"
-	ReasonClusterUUIDTaken = "ClusterUUIDTaken"
-)
-
-// Self is this cluster.
-type Self struct {
-	TrustDomain string
-	ClusterUUID string
-	// Network is where no peer's gateway can be.
-	Network metadata.Network
-}
-
-// Refusal is why something does not count, in the terms of a condition.
-type Refusal struct {
-	Reason  string
-	Message string
-}
-
-// ByAge sorts resources oldest first, by name where the age is equal, so that
-// conflicts end the same way whoever looks.
-func ByAge(federations []v1alpha1.IstioFederation) []v1alpha1.IstioFederation {
-	sorted := slices.Clone(federations)
-	slices.SortFunc(sorted, func(a, b v1alpha1.IstioFederation) int {
-		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
+// byAge sorts resources oldest first, by name where the age is equal, so that
+// conflicts always end the same way.
+func byAge(resources []v1alpha1.Peer) []v1alpha1.Peer {
+	return slices.SortedFunc(slices.Values(resources), func(a, b v1alpha1.Peer) int {
+		return cmp.Or(a.GetCreationTimestamp().Compare(b.GetCreationTimestamp().Time), strings.Compare(a.GetName(), b.GetName()))
 	})
-	return sorted
 }
 
-// RefusedSpecs names the resources whose spec contradicts this cluster or an
-// older resource, by resource name.
-func RefusedSpecs(self Self, federations []v1alpha1.IstioFederation) map[string]Refusal {
-	refused := map[string]Refusal{}
-	holder := map[string]string{}
-	for _, federation := range ByAge(federations) {
-		domain := federation.Spec.TrustDomain
-		switch owner, taken := holder[domain]; {
-		case domain == self.TrustDomain:
-			refused[federation.Name] = Refusal{ReasonTrustDomainIsOwn, fmt.Sprintf(
-				"spec.trustDomain %q is this cluster's own domain; federated clusters have different ones. "+
-					"Clusters of the same domain are joined by an IstioMulticluster.", domain)}
-		case taken:
-			refused[federation.Name] = Refusal{ReasonTrustDomainTaken, fmt.Sprintf(
-				"spec.trustDomain %q is already that of IstioFederation %q, which is older; delete one of the two.", domain, owner)}
-		default:
-			holder[domain] = federation.Name
+// Rejected names the resources that contradict this cluster or an older resource
+// of their kind, by resource name. All resources are of one kind.
+func Rejected(self Self, resources []v1alpha1.Peer) map[string]Rejection {
+	rejected := map[string]Rejection{}
+	domains := domains{self: self, holder: map[string]string{}}
+	for _, resource := range byAge(resources) {
+		var rejection *Rejection
+		switch resource := resource.(type) {
+		case *v1alpha1.IstioFederation:
+			rejection = domains.claim(resource)
+		case *v1alpha1.IstioMulticluster:
+			rejection = unusableName(self, resource.Name)
+		}
+		if rejection != nil {
+			rejected[resource.GetName()] = *rejection
 		}
 	}
-	return refused
+	return rejected
 }
 
-// Accepted returns the resources that count and whose identity is known,
-// oldest first: what the rest of the module may act upon. elsewhere are the
-// identities that resources of the other kind hold.
-func Accepted(self Self, federations []v1alpha1.IstioFederation, elsewhere ...Claim) []v1alpha1.IstioFederation {
-	refused := RefusedSpecs(self, federations)
-	known := newIdentities(self, append(Claims(self, federations), elsewhere...))
-	return slices.DeleteFunc(ByAge(federations), func(federation v1alpha1.IstioFederation) bool {
-		if _, no := refused[federation.Name]; no || !cacheCounts(federation) {
-			return true
-		}
-		return !known.holds(federationOwner(federation.Name), federation.Status.MetadataCache.Public.ClusterUUID)
+// domains knows which IstioFederation holds which trust domain.
+type domains struct {
+	self   Self
+	holder map[string]string
+}
+
+func (d domains) claim(resource *v1alpha1.IstioFederation) *Rejection {
+	domain := resource.Spec.TrustDomain
+	holder, taken := d.holder[domain]
+	switch {
+	case domain == d.self.TrustDomain:
+		return &Rejection{ReasonTrustDomainIsOwn, fmt.Sprintf(
+			"spec.trustDomain %q is this cluster's own domain; federated clusters have different ones. "+
+				"For a cluster of the same domain, create an IstioMulticluster.", domain)}
+	case taken:
+		return &Rejection{ReasonTrustDomainTaken, fmt.Sprintf(
+			"spec.trustDomain %q is already that of IstioFederation %q, which is older; delete one of the two.", domain, holder)}
+	}
+	d.holder[domain] = resource.Name
+	return nil
+}
+
+// unusableName is why Istio cannot work with an IstioMulticluster of this name: it
+// is what istiod calls the peer, and istiod rejects all networks because of one name that it cannot read.
+func unusableName(self Self, name string) *Rejection {
+	switch {
+	case len(validation.IsDNS1123Label(name)) > 0:
+		return &Rejection{ReasonNameUnusable, fmt.Sprintf(
+			"Istio calls the peer by the name of this resource and does not accept %q: create the resource again with a name of at most 63 small letters, digits and dashes.", name)}
+	case identity(name) == identity(self.ClusterUUID):
+		return &Rejection{ReasonNameUnusable,
+			"Istio calls this cluster by its UUID, which is the name of this resource: create the resource again with another name."}
+	}
+	return nil
+}
+
+// Accepted returns the resources that are not rejected and whose peer's identity
+// is known, oldest first: what the rest of the module may act upon. elsewhere are
+// the identities that resources of the other kind hold.
+func Accepted(self Self, resources []v1alpha1.Peer, elsewhere ...Claim) []v1alpha1.Peer {
+	rejected := Rejected(self, resources)
+	known := newIdentities(self, append(Claims(self, resources), elsewhere...))
+	return slices.DeleteFunc(byAge(resources), func(resource v1alpha1.Peer) bool {
+		_, found := rejected[resource.GetName()]
+		public := knownPublic(resource)
+		return found || public == nil || !known.holds(ownerOf(resource), public.ClusterUUID)
 	})
 }
 
-// cacheCounts is false when there is no cache, and when it was filled under
-// another trust domain than that of the spec: its roots and keys are those of
-// somebody else.
-func cacheCounts(federation v1alpha1.IstioFederation) bool {
-	cache := federation.Status.MetadataCache
-	return cache.Public != nil && cache.TrustDomain == federation.Spec.TrustDomain
+// knownPublic is what was learned of the peer's identity under the spec's trust
+// domain. Under another one, the roots and keys are those of another peer.
+func knownPublic(resource v1alpha1.Peer) *metadata.Public {
+	if federation, ok := resource.(*v1alpha1.IstioFederation); ok && federation.Status.MetadataCache.TrustDomain != federation.Spec.TrustDomain {
+		return nil
+	}
+	return resource.PeerCache().Public
 }

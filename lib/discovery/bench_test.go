@@ -9,13 +9,13 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/statuspatch"
 )
 
-// BenchmarkOneMoreService is what the news of one more service costs besides
-// fetching it: the document is read and judged, the status written and read.
+// BenchmarkOneMoreService is what one more service costs besides
+// fetching the document: the document is read and judged, the status written and read.
 func BenchmarkOneMoreService(b *testing.B) {
 	for _, services := range []int{100, 1000, 10_000} {
 		b.Run(fmt.Sprint(services, " services"), func(b *testing.B) {
 			w := newWorld(b)
-			resource := w.visit(w.addPeer("b", manyHostnames(services, func(index int) string { return fmt.Sprintf("api-%d.shop", index) })...))[0]
+			resource := w.poll(w.addPeer("b", manyHostnames(services, func(index int) string { return fmt.Sprintf("api-%d.shop", index) })...))[0]
 			peer := w.peerOf(resource)
 			published := peer.private.(metadata.Federation)
 			b.ReportAllocs()
@@ -33,7 +33,7 @@ func BenchmarkOneMoreService(b *testing.B) {
 				peer.private = body
 				b.StartTimer()
 				before := w.encoded(resource)
-				next := w.visit(resource)[0]
+				next := w.poll(resource)[0]
 				after := w.encoded(next)
 				if _, err := statuspatch.Diff("/status", before, after, "publicServices", "publicServicesBlocks"); err != nil {
 					b.Fatal(err)

@@ -19,8 +19,8 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/trustanchor"
 )
 
-// known is everything this cluster goes by that came from one peer.
-type known struct {
+// learned is everything this cluster uses that came from one peer.
+type learned struct {
 	status  v1alpha1.IstioFederationStatus
 	objects []federation.Object
 	anchors []string
@@ -28,14 +28,14 @@ type known struct {
 }
 
 // learned is what follows from the resources for the peer of that name.
-func (w *world) learned(name string, resources []v1alpha1.IstioFederation) known {
+func (w *world) learned(name string, resources []v1alpha1.IstioFederation) learned {
 	w.Helper()
 	var (
-		found   known
+		found   learned
 		peers   []federation.Peer
 		issuers []trustanchor.Peer
 	)
-	for _, resource := range discovery.Accepted(self, resources) {
+	for _, resource := range accepted(resources) {
 		cache := resource.Status.MetadataCache
 		if resource.Name == name {
 			found.status, found.trusted = resource.Status, cache.Public
@@ -51,14 +51,14 @@ func (w *world) learned(name string, resources []v1alpha1.IstioFederation) known
 			found.objects = append(found.objects, object)
 		}
 	}
-	if w.kept == "" {
+	if w.anchors == "" {
 		outcome, err := trustanchor.Reconcile(issuers, "", "", w.now)
 		if err != nil {
 			w.Fatal(err)
 		}
-		w.kept = outcome.Kept
+		w.anchors = outcome.Kept
 	}
-	outcome, err := trustanchor.Reconcile(issuers, "", w.kept, w.now)
+	outcome, err := trustanchor.Reconcile(issuers, "", w.anchors, w.now)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -89,9 +89,9 @@ func boundTo(t *testing.T, domain string, objects []federation.Object) {
 	}
 }
 
-// TestWhateverAPeerSaysNothingOutsideItsOwnDomainChanges: peer c lies, and
+// In TestAHostilePeerChangesNothingOutsideItsOwnDomain, peer c lies, and
 // everything that came from peer b stays as it is, to the byte.
-func TestWhateverAPeerSaysNothingOutsideItsOwnDomainChanges(t *testing.T) {
+func TestAHostilePeerChangesNothingOutsideItsOwnDomain(t *testing.T) {
 	const own, of = "shop.svc.cluster-c.local", "cluster-c.local"
 	service := func(hostname string, change func(*metadata.PublicService)) metadata.PublicService {
 		made := metadata.PublicService{Hostname: hostname, Ports: []metadata.ServicePort{{Name: "http", Port: 80, Protocol: "HTTP"}}}
@@ -195,19 +195,19 @@ func TestWhateverAPeerSaysNothingOutsideItsOwnDomainChanges(t *testing.T) {
 			said.AuthnKeyPub = keypair.Pub
 			w.peerOf(c).public = said
 			c.CreationTimestamp = metav1.NewTime(start.Add(-1)) // older: it comes first wherever age decides
-			joined := w.visit(b, c)
-			before := w.learned("b", joined)
+			known := w.poll(b, c)
+			before := w.learned("b", known)
 			if len(before.objects) != 2 || len(before.anchors) != 1 {
 				t.Fatalf("before: %+v", before)
 			}
 
 			lie(w, w.peerOf(c), w.peerOf(b).public.(metadata.Public))
-			after := w.visit(joined...)
+			after := w.poll(known...)
 			if now := w.learned("b", after); !reflect.DeepEqual(before, now) {
 				t.Errorf("what came from the honest peer was\n%+v\nand is\n%+v", before, now)
 			}
 			boundTo(t, of, w.learned("c", after).objects)
-			again := w.visit(after...)
+			again := w.poll(after...)
 			if !reflect.DeepEqual(after, again) {
 				t.Errorf("the same lie again changed the status:\n%+v\n%+v", after[1].Status, again[1].Status)
 			}
@@ -215,7 +215,7 @@ func TestWhateverAPeerSaysNothingOutsideItsOwnDomainChanges(t *testing.T) {
 	}
 }
 
-func TestGatewaysInsideThisClusterAreNamedAndTheOthersStand(t *testing.T) {
+func TestGatewaysInsideThisClusterAreReportedAndTheOthersAreUsed(t *testing.T) {
 	good := metadata.IngressGateway{Address: "198.51.100.7", Port: 15443}
 	for name, test := range map[string]struct{ address, says string }{
 		"a Pod":          {"10.111.0.7", "this cluster's own range of Pods"},
@@ -228,45 +228,45 @@ func TestGatewaysInsideThisClusterAreNamedAndTheOthersStand(t *testing.T) {
 			private := w.peerOf(c).private.(metadata.Federation)
 			private.IngressGateways = []metadata.IngressGateway{{Address: test.address, Port: 15443}, good}
 			w.peerOf(c).private = private
-			joined := w.visit(c)
+			known := w.poll(c)
 			for range 2 { // it is the same answer, and what was left out of it is said again
-				w.wantCondition(joined[0], v1alpha1.ConditionPrivateMetadata, metav1.ConditionTrue, discovery.ReasonFetched, test.says)
-				if used := joined[0].Status.MetadataCache.Private.IngressGateways; !reflect.DeepEqual(used, []metadata.IngressGateway{good}) {
+				w.wantCondition(known[0], v1alpha1.ConditionPrivateMetadata, metav1.ConditionTrue, discovery.ReasonFetched, test.says)
+				if used := known[0].Status.MetadataCache.Private.IngressGateways; !reflect.DeepEqual(used, []metadata.IngressGateway{good}) {
 					t.Errorf("used: %v", used)
 				}
-				joined = w.visit(joined...)
+				known = w.poll(known...)
 			}
 		})
 	}
 }
 
-func TestAGatewayThatIsKnownAsThisClustersOwnLaterIsWithdrawn(t *testing.T) {
+func TestACachedGatewayThatTurnsOutToBeThisClustersOwnIsWithdrawn(t *testing.T) {
 	w := newWorld(t)
-	joined := w.visit(w.addPeer("c", "api.shop.svc.cluster-c.local"))
-	cached := *joined[0].Status.MetadataCache.Private
+	known := w.poll(w.addPeer("c", "api.shop.svc.cluster-c.local"))
+	cached := *known[0].Status.MetadataCache.Private
 	cached.IngressGateways = append([]metadata.IngressGateway{{Address: "10.111.0.7", Port: 15443}}, cached.IngressGateways...)
 	want := cached.IngressGateways[1:]
-	joined[0].Status.MetadataCache.Private = &cached
-	after := w.visit(joined...)
+	known[0].Status.MetadataCache.Private = &cached
+	after := w.poll(known...)
 	if used := after[0].Status.MetadataCache.Private.IngressGateways; !reflect.DeepEqual(used, want) {
 		t.Errorf("used: %v, want %v", used, want)
 	}
 	w.wantCondition(after[0], v1alpha1.ConditionPrivateMetadata, metav1.ConditionTrue, discovery.ReasonFetched, "range of Pods")
 }
 
-func TestAGatewayThatTurnsOutNotToBeThisClustersOwnIsUsedAgain(t *testing.T) {
+func TestAGatewayThatIsNoLongerThisClustersOwnIsUsedAgain(t *testing.T) {
 	w := newWorld(t)
 	c := w.addPeer("c", "api.shop.svc.cluster-c.local")
 	gateways := []metadata.IngressGateway{{Address: "192.168.0.10", Port: 15443}, {Address: "198.51.100.7", Port: 15443}}
 	private := w.peerOf(c).private.(metadata.Federation)
 	private.IngressGateways = gateways
 	w.peerOf(c).private = private
-	joined := w.visit(c)
-	if used := joined[0].Status.MetadataCache.Private.IngressGateways; !reflect.DeepEqual(used, gateways[1:]) {
+	known := w.poll(c)
+	if used := known[0].Status.MetadataCache.Private.IngressGateways; !reflect.DeepEqual(used, gateways[1:]) {
 		t.Errorf("used: %v", used)
 	}
 	w.network.APIServers = nil
-	after := w.visit(joined...)
+	after := w.poll(known...)
 	if used := after[0].Status.MetadataCache.Private.IngressGateways; !reflect.DeepEqual(used, gateways) {
 		t.Errorf("used when the API server has moved: %v", used)
 	}
@@ -276,16 +276,16 @@ func TestAGatewayThatTurnsOutNotToBeThisClustersOwnIsUsedAgain(t *testing.T) {
 	}
 }
 
-// TestAPeerMayNameTheRootOfAnother: the other's leaves are believed as before (package trustanchor), and nothing else of it changes.
-func TestAPeerMayNameTheRootOfAnother(t *testing.T) {
+// TestAPeerThatPublishesAnotherPeersRootDoesNotAffectThatPeer: the other's leaves are believed as before (package trustanchor), and nothing else of it changes.
+func TestAPeerThatPublishesAnotherPeersRootDoesNotAffectThatPeer(t *testing.T) {
 	w := newWorld(t)
 	b, c := w.addPeer("b", "api.shop.svc.cluster-b.local"), w.addPeer("c")
-	joined := w.visit(b, c)
-	before := w.learned("b", joined)
+	known := w.poll(b, c)
+	before := w.learned("b", known)
 	w.changePublic(c, func(_ testing.TB, public *metadata.Public) {
 		public.RootCA = w.peerOf(b).public.(metadata.Public).RootCA
 	})
-	now := w.learned("b", w.visit(joined...))
+	now := w.learned("b", w.poll(known...))
 	if len(now.anchors) != 1 {
 		t.Errorf("%d anchors of the honest peer", len(now.anchors))
 	}
@@ -295,20 +295,20 @@ func TestAPeerMayNameTheRootOfAnother(t *testing.T) {
 	}
 }
 
-// TestAPeerThatWasRemovedComesBackAsAStranger: of what was learned from the former nothing is left.
-func TestAPeerThatWasRemovedComesBackAsAStranger(t *testing.T) {
+// TestNothingIsRetainedOfAPeerWhoseResourceWasDeleted: of what was learned from the former nothing is left.
+func TestNothingIsRetainedOfAPeerWhoseResourceWasDeleted(t *testing.T) {
 	w := newWorld(t)
 	b, c := w.addPeer("b", "api.shop.svc.cluster-b.local"), w.addPeer("c", "api.shop.svc.cluster-c.local")
-	joined := w.visit(b, c)
-	before := w.learned("b", joined)
-	if gone := w.learned("c", joined[:1]); gone.objects != nil || gone.trusted != nil || len(gone.anchors) > 0 {
-		t.Errorf("after its resource was deleted: %+v", gone)
+	known := w.poll(b, c)
+	before := w.learned("b", known)
+	if deleted := w.learned("c", known[:1]); deleted.objects != nil || deleted.trusted != nil || len(deleted.anchors) > 0 {
+		t.Errorf("after its resource was deleted: %+v", deleted)
 	}
 	w.changePublic(c, func(tb testing.TB, public *metadata.Public) {
 		tb.Helper()
 		public.ClusterUUID, public.RootCA = "uuid-new", newRootPEM(tb)
 	})
-	again := w.visit(joined[0], c)
+	again := w.poll(known[0], c)
 	if now := w.learned("b", again); !reflect.DeepEqual(before, now) {
 		t.Errorf("what came from the honest peer was\n%+v\nand is\n%+v", before, now)
 	}

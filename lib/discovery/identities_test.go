@@ -48,7 +48,7 @@ func constrainedRoot(tb testing.TB, domain string) string {
 	return rootPEM(tb, func(template *x509.Certificate) { template.PermittedURIDomains = []string{domain} })
 }
 
-func TestServiceAccountsFollowThePeerAndOutliveItsEndpoints(t *testing.T) {
+func TestServiceAccountsAreRetainedWhileAServiceHasNoEndpoints(t *testing.T) {
 	w := newWorld(t)
 	b := w.addPeer("b", "api.shop.svc.cluster-b.local")
 	publish := func(accounts []string) []string {
@@ -58,7 +58,7 @@ func TestServiceAccountsFollowThePeerAndOutliveItsEndpoints(t *testing.T) {
 		service.ServiceAccounts = accounts
 		private.PublicServices = []metadata.PublicService{service}
 		w.peerOf(b).private = private
-		b = w.visit(b)[0]
+		b = w.poll(b)[0]
 		return b.Status.MetadataCache.Private.PublicServices[0].ServiceAccounts
 	}
 	for _, step := range []struct {

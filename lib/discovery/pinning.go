@@ -14,8 +14,8 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-// ReasonIdentityChanged means that a peer whose endpoint nobody verifies shows another
-// identity than the one it was known by.
+// ReasonIdentityChanged means that a peer whose endpoint's certificate is not verified shows
+// another identity than the one it was known by.
 const ReasonIdentityChanged = "IdentityChanged"
 
 // Fingerprint is what a person confirms a peer's identity by: it stands for its
@@ -32,7 +32,7 @@ func Fingerprint(public *metadata.Public, now time.Time) string {
 // pin is what a resource says about the identity of its peer.
 type pin struct {
 	owner
-	// unverified: nothing proves who answers at the endpoint.
+	// unverified: nothing proves which cluster answers at the endpoint.
 	unverified bool
 	// known is the identity learned before; nil when there is none that counts.
 	known *metadata.Public
@@ -40,11 +40,11 @@ type pin struct {
 	confirmed string
 }
 
-// refuses is why another identity is not accepted, or nil. An identity is trusted
+// check is why another identity is not accepted, or nil. An identity is trusted
 // on first use where the person has switched off the verification of the
-// endpoint's certificate, and pinned from then on; elsewhere TLS proves who
-// answers, and a peer may change its keys as it likes.
-func (p pin) refuses(offered *metadata.Public, now time.Time) error {
+// endpoint's certificate, and pinned from then on; elsewhere TLS proves which
+// cluster answers, and a peer may change its keys as it likes.
+func (p pin) check(offered *metadata.Public, now time.Time) error {
 	if !p.unverified || p.known == nil {
 		return nil
 	}
@@ -56,13 +56,13 @@ func (p pin) refuses(offered *metadata.Public, now time.Time) error {
 	if p.confirmed == fingerprint {
 		return nil
 	}
-	return &judgement{ReasonIdentityChanged, fmt.Sprintf(
+	return reject(ReasonIdentityChanged,
 		"the peer shows another identity, and with spec.metadata.insecureSkipVerify nothing proves that it is the same peer: %s. "+
 			"What was learned before stays in force. Compare with the peer's administrators; if it is genuine: kubectl annotate %s %s --overwrite %s=%s",
-		strings.Join(changes, "; "), strings.ToLower(p.kind), p.name, v1alpha1.AcceptIdentityAnnotation, fingerprint)}
+		strings.Join(changes, "; "), strings.ToLower(p.kind), p.name, v1alpha1.AcceptIdentityAnnotation, fingerprint)
 }
 
-// identityChanges says in what two identities differ. A root that has expired is part of neither.
+// identityChanges lists how two identities differ. A root that has expired is part of neither.
 func identityChanges(known, offered *metadata.Public, now time.Time) []string {
 	var changes []string
 	if identity(known.ClusterUUID) != identity(offered.ClusterUUID) {
@@ -75,8 +75,8 @@ func identityChanges(known, offered *metadata.Public, now time.Time) []string {
 	if added := without(after, before); added != "" {
 		changes = append(changes, "new in rootCA: "+added)
 	}
-	if gone := without(before, after); gone != "" {
-		changes = append(changes, "gone from rootCA: "+gone)
+	if missing := without(before, after); missing != "" {
+		changes = append(changes, "missing from rootCA: "+missing)
 	}
 	return changes
 }

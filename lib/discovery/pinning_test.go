@@ -33,7 +33,7 @@ type identityChange struct {
 
 var identityChanges = map[string]identityChange{
 	"another clusterUUID": {func(_ testing.TB, public *metadata.Public) { public.ClusterUUID = "uuid-x" }, "clusterUUID uuid-x instead of uuid-b"},
-	"another root":        {func(tb testing.TB, public *metadata.Public) { tb.Helper(); public.RootCA = newRootPEM(tb) }, "gone from rootCA"},
+	"another root":        {func(tb testing.TB, public *metadata.Public) { tb.Helper(); public.RootCA = newRootPEM(tb) }, "missing from rootCA"},
 	"a further root":      {func(tb testing.TB, public *metadata.Public) { tb.Helper(); public.RootCA += newRootPEM(tb) }, "new in rootCA"},
 	"another key for tokens": {func(tb testing.TB, public *metadata.Public) {
 		tb.Helper()
@@ -51,30 +51,30 @@ func (w *world) changePublic(resource v1alpha1.IstioFederation, change func(test
 	w.peerOf(resource).public = public
 }
 
-func TestWithoutVerifiedTLSAnotherIdentityIsHeldUntilAPersonConfirmsIt(t *testing.T) {
+func TestWithoutVerifiedTLSAnotherIdentityIsRejectedUntilAPersonConfirmsIt(t *testing.T) {
 	for name, test := range identityChanges {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			b := w.addPeer("b", "api.shop.svc.cluster-b.local")
 			b.Spec.Metadata.InsecureSkipVerify = true
-			b = w.visit(b)[0]
+			b = w.poll(b)[0]
 			w.wantCondition(b, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
 
 			w.changePublic(b, test.change)
 			private := w.peerOf(b).private.(metadata.Federation)
 			private.PublicServices = nil
 			w.peerOf(b).private = private
-			changed := w.visit(b)[0]
+			changed := w.poll(b)[0]
 			w.wantCondition(changed, v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonIdentityChanged, test.says)
 			if !reflect.DeepEqual(changed.Status.MetadataCache, b.Status.MetadataCache) {
 				t.Error("what was learned before did not stay")
 			}
-			if again := w.visit(changed)[0]; !reflect.DeepEqual(again.Status, changed.Status) {
+			if again := w.poll(changed)[0]; !reflect.DeepEqual(again.Status, changed.Status) {
 				t.Error("the second look at it changes the status")
 			}
 
-			changed.Annotations = map[string]string{v1alpha1.AcceptIdentityAnnotation: "of-somebody-else"}
-			w.wantCondition(w.visit(changed)[0], v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonIdentityChanged, "")
+			changed.Annotations = map[string]string{v1alpha1.AcceptIdentityAnnotation: "of-another-identity"}
+			w.wantCondition(w.poll(changed)[0], v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonIdentityChanged, "")
 
 			// As the message says.
 			message := meta.FindStatusCondition(changed.Status.Conditions, v1alpha1.ConditionReady).Message
@@ -84,12 +84,12 @@ func TestWithoutVerifiedTLSAnotherIdentityIsHeldUntilAPersonConfirmsIt(t *testin
 				t.Fatalf("the message does not end in the command: %s", command)
 			}
 			changed.Annotations = map[string]string{key: fingerprint}
-			confirmed := w.visit(changed)[0]
+			confirmed := w.poll(changed)[0]
 			w.wantCondition(confirmed, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "imported: 0")
 
 			// The confirmation is for this identity, not for the next one.
 			w.changePublic(confirmed, func(tb testing.TB, public *metadata.Public) { tb.Helper(); public.RootCA = newRootPEM(tb) })
-			w.wantCondition(w.visit(confirmed)[0], v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonIdentityChanged, "")
+			w.wantCondition(w.poll(confirmed)[0], v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonIdentityChanged, "")
 		})
 	}
 }
@@ -98,9 +98,9 @@ func TestOverVerifiedTLSAnotherIdentityIsAccepted(t *testing.T) {
 	for name, test := range identityChanges {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			b := w.visit(w.addPeer("b"))[0]
+			b := w.poll(w.addPeer("b"))[0]
 			w.changePublic(b, test.change)
-			b = w.visit(b)[0]
+			b = w.poll(b)[0]
 			w.wantCondition(b, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
 			if got, want := b.Status.MetadataCache.Public.ClusterUUID, w.peerOf(b).public.(metadata.Public).ClusterUUID; got != want {
 				t.Errorf("clusterUUID %s, want %s", got, want)
@@ -109,7 +109,7 @@ func TestOverVerifiedTLSAnotherIdentityIsAccepted(t *testing.T) {
 	}
 }
 
-func TestWhatIsTheSameIdentityIsNotHeld(t *testing.T) {
+func TestAnEquivalentIdentityNeedsNoConfirmation(t *testing.T) {
 	for name, change := range map[string]func(testing.TB, *metadata.Public){
 		"the UUID in capitals":                        func(_ testing.TB, public *metadata.Public) { public.ClusterUUID = strings.ToUpper(public.ClusterUUID) },
 		"roots with text around them":                 func(_ testing.TB, public *metadata.Public) { public.RootCA = "\n" + public.RootCA + "\n" },
@@ -122,9 +122,9 @@ func TestWhatIsTheSameIdentityIsNotHeld(t *testing.T) {
 			b := w.addPeer("b")
 			b.Spec.Metadata.InsecureSkipVerify = true
 			w.changePublic(b, func(tb testing.TB, public *metadata.Public) { tb.Helper(); public.RootCA += newRootPEM(tb) })
-			b = w.visit(b)[0]
+			b = w.poll(b)[0]
 			w.changePublic(b, change)
-			w.wantCondition(w.visit(b)[0], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
+			w.wantCondition(w.poll(b)[0], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
 		})
 	}
 }
@@ -139,7 +139,7 @@ func reverseRoots(tb testing.TB, public *metadata.Public) {
 	public.RootCA = second + first + end
 }
 
-func TestARootThatExpiresIsNoChangeOfIdentity(t *testing.T) {
+func TestAnExpiredRootIsNoChangeOfIdentity(t *testing.T) {
 	w := newWorld(t)
 	b := w.addPeer("b")
 	b.Spec.Metadata.InsecureSkipVerify = true
@@ -147,30 +147,30 @@ func TestARootThatExpiresIsNoChangeOfIdentity(t *testing.T) {
 		tb.Helper()
 		public.RootCA += shortRoot(tb, start.Add(time.Hour))
 	})
-	b = w.visit(b)[0]
+	b = w.poll(b)[0]
 	w.now = start.Add(2 * time.Hour)
 	// Some other field, so that the document is judged anew; the roots are as before, but for time.
 	w.changePublic(b, func(_ testing.TB, public *metadata.Public) { public.TrustDomain = "" })
-	w.wantCondition(w.visit(b)[0], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
+	w.wantCondition(w.poll(b)[0], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
 }
 
-func TestTheFirstIdentityUnderAnotherTrustDomainIsTaken(t *testing.T) {
+func TestTheFirstIdentityUnderAnotherTrustDomainIsAccepted(t *testing.T) {
 	w := newWorld(t)
 	b := w.addPeer("b")
 	b.Spec.Metadata.InsecureSkipVerify = true
-	b = w.visit(b)[0]
+	b = w.poll(b)[0]
 	b.Spec.TrustDomain, b.Generation = "cluster-x.local", 2
 	w.changePublic(b, func(tb testing.TB, public *metadata.Public) {
 		tb.Helper()
 		public.TrustDomain, public.ClusterUUID, public.RootCA = "cluster-x.local", "uuid-x", newRootPEM(tb)
 	})
-	w.wantCondition(w.visit(b)[0], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
+	w.wantCondition(w.poll(b)[0], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
 }
 
-func TestAPeerWhoseRootsCannotBeHonouredIsRefusedWithTheReason(t *testing.T) {
+func TestAPeerWithoutUsableRootsIsRejectedWithTheReason(t *testing.T) {
 	w := newWorld(t)
-	b := w.visit(w.addPeer("b"))[0]
-	future := w.visit(w.addPeer("c"))[0]
+	b := w.poll(w.addPeer("b"))[0]
+	future := w.poll(w.addPeer("c"))[0]
 	w.changePublic(b, func(tb testing.TB, public *metadata.Public) {
 		tb.Helper()
 		public.RootCA = constrainedRoot(tb, "cluster-x.local")
@@ -179,11 +179,11 @@ func TestAPeerWhoseRootsCannotBeHonouredIsRefusedWithTheReason(t *testing.T) {
 		tb.Helper()
 		public.RootCA += constrainedRoot(tb, "cluster-x.local")
 	})
-	visited := w.visit(b, future)
-	w.wantCondition(visited[0], v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonRootsNotHonoured, "name constraints")
-	if !reflect.DeepEqual(visited[0].Status.MetadataCache, b.Status.MetadataCache) {
+	polled := w.poll(b, future)
+	w.wantCondition(polled[0], v1alpha1.ConditionReady, metav1.ConditionFalse, discovery.ReasonRootsNotHonoured, "name constraints")
+	if !reflect.DeepEqual(polled[0].Status.MetadataCache, b.Status.MetadataCache) {
 		t.Error("what was learned before did not stay")
 	}
-	w.wantCondition(visited[1], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
-	w.wantCondition(visited[1], v1alpha1.ConditionPublicMetadata, metav1.ConditionTrue, discovery.ReasonFetched, "name constraints")
+	w.wantCondition(polled[1], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
+	w.wantCondition(polled[1], v1alpha1.ConditionPublicMetadata, metav1.ConditionTrue, discovery.ReasonFetched, "name constraints")
 }

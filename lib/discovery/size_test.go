@@ -26,7 +26,7 @@ func manyHostnames(count int, name func(index int) string) []string {
 
 func TestTenThousandServicesFit(t *testing.T) {
 	w := newWorld(t)
-	b := w.visit(w.addPeer("b", manyHostnames(10_000, func(index int) string { return fmt.Sprintf("api-%d.shop", index) })...))[0]
+	b := w.poll(w.addPeer("b", manyHostnames(10_000, func(index int) string { return fmt.Sprintf("api-%d.shop", index) })...))[0]
 	w.wantCondition(b, v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "imported: 10000")
 	encoded := w.encoded(b)
 	if len(encoded) > 512<<10 {
@@ -38,13 +38,13 @@ func TestTenThousandServicesFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.codec.Unpack(&stored.Status.MetadataCache)
-	again := w.visit(stored)[0]
+	again := w.poll(stored)[0]
 	if !reflect.DeepEqual(again.Status.MetadataCache.Private, b.Status.MetadataCache.Private) {
 		t.Error("after a round trip through the API server the services differ")
 	}
 }
 
-func TestMoreThanFitsIsRefusedWithTheReason(t *testing.T) {
+func TestADocumentThatDoesNotFitIsRejectedWithTheReason(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for name, test := range map[string]struct {
 		hostnames []string
@@ -61,7 +61,7 @@ func TestMoreThanFitsIsRefusedWithTheReason(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			before := w.visit(w.addPeer("b", "api.shop.svc.cluster-b.local"))[0]
+			before := w.poll(w.addPeer("b", "api.shop.svc.cluster-b.local"))[0]
 			private := w.peerOf(before).private.(metadata.Federation)
 			private.PublicServices = nil
 			for _, hostname := range test.hostnames {
@@ -69,7 +69,7 @@ func TestMoreThanFitsIsRefusedWithTheReason(t *testing.T) {
 					Hostname: hostname, Ports: []metadata.ServicePort{{Name: "http", Port: 80, Protocol: "HTTP"}}})
 			}
 			w.peerOf(before).private = private
-			after := w.visit(before)[0]
+			after := w.poll(before)[0]
 			w.wantCondition(after, v1alpha1.ConditionReady, metav1.ConditionFalse, string(peer.TooLarge), test.says)
 			if !reflect.DeepEqual(before.Status.MetadataCache.Private, after.Status.MetadataCache.Private) {
 				t.Error("what was learned before did not stay")
@@ -78,10 +78,10 @@ func TestMoreThanFitsIsRefusedWithTheReason(t *testing.T) {
 	}
 }
 
-// TestObjectsThatWouldFillTheClusterAreRefused: every list is within its bounds, and what they make together is not.
-func TestObjectsThatWouldFillTheClusterAreRefused(t *testing.T) {
+// TestServicesWhoseObjectsWouldFillTheClusterAreRejected: every list is within its bounds, and what they make together is not.
+func TestServicesWhoseObjectsWouldFillTheClusterAreRejected(t *testing.T) {
 	w := newWorld(t)
-	before := w.visit(w.addPeer("b", "api.shop.svc.cluster-b.local"))[0]
+	before := w.poll(w.addPeer("b", "api.shop.svc.cluster-b.local"))[0]
 	private := w.peerOf(before).private.(metadata.Federation)
 	private.IngressGateways, private.PublicServices = nil, nil
 	for index := range metadata.MaxIngressGateways {
@@ -95,7 +95,7 @@ func TestObjectsThatWouldFillTheClusterAreRefused(t *testing.T) {
 		private.PublicServices = append(private.PublicServices, metadata.PublicService{Hostname: hostname, Ports: ports})
 	}
 	w.peerOf(before).private = private
-	after := w.visit(before)[0]
+	after := w.poll(before)[0]
 	w.wantCondition(after, v1alpha1.ConditionReady, metav1.ConditionFalse, string(peer.TooLarge), "2048000")
 	if !reflect.DeepEqual(before.Status.MetadataCache.Private, after.Status.MetadataCache.Private) {
 		t.Error("what was learned before did not stay")

@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// An object that is gone is restored at once so many times. Whoever makes it go
-	// again and again has Helm run no more often than every absenceGap afterwards, until
-	// it has stayed for absencePeace. The gap is less than the five minutes of the
-	// hook's schedule, so that each of those runs may restore.
+	// A missing object is restored at once absenceBurst times. When it is deleted
+	// again and again, Helm runs at most every absenceGap afterwards, until the object
+	// has existed for absencePeace. The gap is less than the five minutes of the
+	// hook's schedule, so that each of those runs may restore it.
 	absenceBurst = 5
 	absenceGap   = 4 * time.Minute
 	absencePeace = 15 * time.Minute
@@ -23,17 +23,17 @@ const (
 	absencePrefix = "gone"
 )
 
-// absence is how often an object was restored because it was gone, and when last.
+// absence is how often an object was restored because it was missing, and when last.
 type absence struct {
 	times int
 	last  time.Time
 }
 
-// absences are kept in the text that Next returns, as "gone:<object>:<times>:<last>",
-// with a hash of the object's key and seconds since 1970; by the object's hash.
+// absences, by the object's hash, are stored in the text that Next returns, as
+// "gone:<object>:<times>:<last>", with a hash of the object's key and seconds since 1970.
 type absences map[string]absence
 
-// readAbsences reads those that still count; what is no absence is left out.
+// readAbsences reads those that have not expired; other texts are left out.
 func readAbsences(texts []string, now time.Time) absences {
 	read := absences{}
 	for _, text := range texts {
@@ -46,7 +46,7 @@ func readAbsences(texts []string, now time.Time) absences {
 		if err != nil || errLast != nil {
 			continue
 		}
-		// One of the future is of a clock that was set back.
+		// A time in the future means that the clock was set back.
 		last := time.Unix(seconds, 0)
 		if age := now.Sub(last); age >= -time.Second && age < absencePeace {
 			read[parts[1]] = absence{times: times, last: last}
@@ -55,7 +55,7 @@ func readAbsences(texts []string, now time.Time) absences {
 	return read
 }
 
-// attempt is true when the object, which is gone, is to be restored now; it is noted then.
+// attempt is true when the missing object is to be restored now, and counts the attempt.
 func (a absences) attempt(key string, now time.Time) bool {
 	object := objectHash(key)
 	former := a[object]

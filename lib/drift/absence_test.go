@@ -7,55 +7,55 @@ import (
 	"time"
 )
 
-// patience is how often the hook looks though nothing has happened.
-const patience = 5 * time.Minute
+// wait is how often the hook looks though nothing has happened.
+const wait = 5 * time.Minute
 
-func TestWhatGoesAgainAndAgainIsRestoredMoreSeldom(t *testing.T) {
+func TestAnObjectThatIsDeletedRepeatedlyIsRestoredLessOften(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	gone := []Deviation{{Object: "ConfigMap/c"}}
+	missing := []Deviation{{Object: "ConfigMap/c"}}
 	text := ""
-	// asks tells whether Helm is asked, after a while in which nothing was wrong.
-	asks := func(after time.Duration, found []Deviation) bool {
+	// restores says whether Helm runs, some time after which nothing was wrong.
+	restores := func(after time.Duration, found []Deviation) bool {
 		now = now.Add(after)
 		former := text
 		text = Next(former, found, now)
 		return text != former
 	}
 	for attempt := range absenceBurst {
-		if !asks(time.Second, gone) {
+		if !restores(time.Second, missing) {
 			t.Fatalf("attempt %d: not restored at once: %q", attempt+1, text)
 		}
 	}
 	for range 10 {
-		if asks(10*time.Second, gone) {
+		if restores(10*time.Second, missing) {
 			t.Fatalf("restored once more after %d times: %q", absenceBurst, text)
 		}
 	}
 	for range 10 {
-		if !asks(patience, gone) {
+		if !restores(wait, missing) {
 			t.Fatalf("not restored by the schedule: %q", text)
 		}
-		if asks(time.Second, gone) {
+		if restores(time.Second, missing) {
 			t.Fatalf("restored twice between two schedules: %q", text)
 		}
 	}
-	if !asks(time.Second, append(slices.Clone(gone), Deviation{Object: "Service/a"})) {
+	if !restores(time.Second, append(slices.Clone(missing), Deviation{Object: "Service/a"})) {
 		t.Errorf("another object has to wait, too: %q", text)
 	}
-	if asks(time.Second, gone) {
+	if restores(time.Second, missing) {
 		t.Errorf("the other object's absence forgot this one's: %q", text)
 	}
-	if !asks(absencePeace, gone) || strings.Count(text, absencePrefix+":") != 1 {
+	if !restores(absencePeace, missing) || strings.Count(text, absencePrefix+":") != 1 {
 		t.Errorf("after a long peace: %q", text)
 	}
 	for attempt := range absenceBurst - 1 {
-		if !asks(time.Second, gone) {
+		if !restores(time.Second, missing) {
 			t.Fatalf("attempt %d after a long peace: not restored at once: %q", attempt+2, text)
 		}
 	}
 }
 
-func TestAbsencesThatCannotBeReadDoNotCount(t *testing.T) {
+func TestInvalidAbsencesAreIgnored(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	written := absences{}
 	for range absenceBurst {

@@ -1,9 +1,9 @@
-// Package drift decides what of the module's control plane somebody deleted or
-// edited, and whether Helm is to be asked to restore it.
+// Package drift decides what of the module's control plane was deleted or edited,
+// and whether Helm has to restore it.
 //
 // addon-operator runs Helm when the rendered manifests have changed, or, every few
 // minutes, when an object is missing. An edited object is neither. So the manifests
-// show a text that changes with every new deviation: what Next returns.
+// contain a text that changes with every new deviation: what Next returns.
 package drift
 
 import (
@@ -12,16 +12,18 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
-// Object is one that is in the cluster.
+// Object is an object that exists in the cluster.
 type Object struct {
 	Kind    string   `json:"kind"`
 	Name    string   `json:"name"`
 	Writers []Writer `json:"writers"`
-	// Spoilt says why the object cannot be written any more by whoever fills it
-	// (Filled); "" while it can.
-	Spoilt string `json:"spoilt"`
+	// Unwritable says why the program that fills the object (Filled) cannot write it any
+	// more; "" while it can.
+	Unwritable string `json:"unwritable"`
 }
 
 // Key names the object as the lists of this package do: Kind/name.
@@ -30,12 +32,12 @@ func (o Object) Key() string { return o.Kind + "/" + o.Name }
 // Writer is an entry of metadata.managedFields that is not of a subresource.
 type Writer struct {
 	Manager string `json:"manager"`
-	// Label tells whether it owns the label heritage, which only Helm has a reason to write.
+	// Label is true when it owns the label heritage, which only Helm has a reason to write.
 	Label bool `json:"label"`
-	// Content tells whether it owns anything that makes the object what it is:
-	// webhooks, spec, data unless that is others' affair (Filled).
+	// Content is true when it owns any of the object's content: webhooks, spec, or
+	// data, unless other programs fill it (Filled).
 	Content bool `json:"content"`
-	// Time of its last write, as in managedFields; "" where Label is true, as Helm's writes are no news.
+	// Time of its last write, as in managedFields; "" where Label is true, as Helm's writes are no edits.
 	Time string `json:"time"`
 }
 
@@ -43,20 +45,17 @@ type Writer struct {
 type Deviation struct {
 	// Object is its key.
 	Object string
-	// By is the field manager of whoever edited it; "" when it is gone.
+	// By is the field manager that edited it; "" when it is missing.
 	By string
-	// edit tells one edit from every other; "" when the object is gone.
+	// edit identifies the edit; "" when the object is missing.
 	edit string
 }
 
-// Absent tells whether the object is gone.
+// Absent is true when the object is missing.
 func (d Deviation) Absent() bool { return d.edit == "" }
 
-// istiodManager is the field manager of istiod itself: the name of its program.
-const istiodManager = "pilot-discovery"
-
-// Find returns the deviations among the wanted objects, in their order. What is
-// not there is gone only if it was: rendered lists what Helm has applied.
+// Find returns the deviations among the wanted objects, in their order. An object
+// is missing only if it has existed: rendered lists what Helm has applied.
 func Find(wanted, rendered []string, present []Object) []Deviation {
 	byKey := make(map[string]Object, len(present))
 	for _, object := range present {
@@ -65,9 +64,9 @@ func Find(wanted, rendered []string, present []Object) []Deviation {
 	helm := helmManagers(present)
 	var found []Deviation
 	for _, key := range wanted {
-		object, there := byKey[key]
+		object, exists := byKey[key]
 		switch {
-		case there:
+		case exists:
 			found = append(found, edits(object, helm)...)
 		case slices.Contains(rendered, key):
 			found = append(found, Deviation{Object: key})
@@ -76,8 +75,8 @@ func Find(wanted, rendered []string, present []Object) []Deviation {
 	return found
 }
 
-// helmManagers are those that own the label heritage of more than one object:
-// what Helm is called depends on the operator's release, and somebody who
+// helmManagers are the field managers that own the label heritage of more than one
+// object: Helm's own depends on the operator's release, and a person who
 // replaces an object with all its labels is not Helm.
 func helmManagers(present []Object) map[string]bool {
 	objects := map[string]map[string]bool{}
@@ -98,11 +97,11 @@ func helmManagers(present []Object) map[string]bool {
 	return helm
 }
 
-// edits lists who else wrote the object's content, each with its last edit.
+// edits lists the other field managers that wrote the object's content, each with its last edit.
 func edits(object Object, helm map[string]bool) []Deviation {
 	last := map[string]string{}
 	for _, writer := range object.Writers {
-		if writer.Content && !helm[writer.Manager] && writer.Manager != istiodManager {
+		if writer.Content && !helm[writer.Manager] && writer.Manager != names.IstiodFieldManager {
 			last[writer.Manager] = max(last[writer.Manager], writer.Time)
 		}
 	}
@@ -115,33 +114,32 @@ func edits(object Object, helm map[string]bool) []Deviation {
 	return found
 }
 
-// Spoilt returns those of the wanted objects that nobody can put right: Helm leaves
-// alone what it did not set, and the API server lets nobody make an object mutable
-// again. They have to go, to be made anew. Like Find it goes by what Helm has applied.
-func Spoilt(wanted, rendered []string, present []Object) []Object {
-	var spoilt []Object
+// Unwritable returns those of the wanted objects that cannot be repaired: Helm leaves
+// alone what it did not set, and the API server never makes an object mutable
+// again. They have to be deleted and created again. Like Find, it considers only what Helm has applied.
+func Unwritable(wanted, rendered []string, present []Object) []Object {
+	var unwritable []Object
 	for _, object := range present {
-		if key := object.Key(); object.Spoilt != "" && slices.Contains(wanted, key) && slices.Contains(rendered, key) {
-			spoilt = append(spoilt, object)
+		if key := object.Key(); object.Unwritable != "" && slices.Contains(wanted, key) && slices.Contains(rendered, key) {
+			unwritable = append(unwritable, object)
 		}
 	}
-	return spoilt
+	return unwritable
 }
 
-// Next returns the text that the manifests are to show: the time of the last
-// attempt to restore something, then the edits there were at that time, and what
-// was gone lately. It differs from former when something is gone, unless that is so
-// again and again (absence.go), or for an edit that no attempt was made for;
-// else it is former. So an edit that Helm cannot undo, as of a field that the
-// manifests leave alone, is attempted once.
+// Next returns the text for the manifests: the time of the last attempt to restore
+// something, then the edits at that time, and what was missing lately. It differs
+// from former when an object is missing, unless that happens repeatedly
+// (absence.go), and for an edit without an attempt; else it is former. So there is one
+// attempt at an edit that Helm cannot revert, as of a field that the manifests leave alone.
 func Next(former string, found []Deviation, now time.Time) string {
 	attempted := strings.Fields(former)
 	parts := []string{now.UTC().Format(time.RFC3339Nano)}
-	gone := readAbsences(attempted, now)
+	absences := readAbsences(attempted, now)
 	due := false
 	for _, deviation := range found {
 		if deviation.Absent() {
-			due = gone.attempt(deviation.Object, now) || due
+			due = absences.attempt(deviation.Object, now) || due
 			continue
 		}
 		parts = append(parts, deviation.edit)
@@ -150,5 +148,5 @@ func Next(former string, found []Deviation, now time.Time) string {
 	if !due {
 		return former
 	}
-	return strings.Join(append(parts, gone.texts()...), " ")
+	return strings.Join(append(parts, absences.texts()...), " ")
 }

@@ -31,40 +31,40 @@ func TestFind(t *testing.T) {
 	}{
 		"nothing is wrong with what Helm wrote": {
 			all, all, []Object{byHelm(a), byHelm(b), byHelm(c)}, ""},
-		"what is gone": {
-			all, all, []Object{byHelm(a), byHelm(c)}, "ConfigMap/b gone"},
+		"a missing object": {
+			all, all, []Object{byHelm(a), byHelm(c)}, "ConfigMap/b missing"},
 		"a namesake of another kind does not stand in for it": {
-			all, all, []Object{byHelm(a), byHelm(b), byHelm("Secret/c")}, "ConfigMap/c gone"},
-		"what Helm has not applied yet is not gone": {
+			all, all, []Object{byHelm(a), byHelm(b), byHelm("Secret/c")}, "ConfigMap/c missing"},
+		"an object that Helm has not applied yet is not missing": {
 			all, []string{a, b}, []Object{byHelm(a), byHelm(b)}, ""},
-		"nothing is gone before the first installation": {
+		"nothing is missing before the first installation": {
 			all, nil, nil, ""},
 		"what is not wanted any more may go": {
 			[]string{a, b}, all, []Object{byHelm(a), byHelm(b)}, ""},
 		"what is not wanted may be edited": {
 			[]string{a, b}, all, []Object{byHelm(a), byHelm(b), byHelm(c, content("kubectl-edit", "1"))}, ""},
-		"what somebody edited": {
+		"an edited object": {
 			all, all, []Object{byHelm(a), byHelm(b, content("kubectl-edit", "1")), byHelm(c)}, "ConfigMap/b by kubectl-edit"},
-		"each of several who edited it, once": {
+		"each of several editors of an object, once": {
 			all, all, []Object{byHelm(a), byHelm(b, content("y", "2"), content("x", "1"), content("x", "3")), byHelm(c)}, "ConfigMap/b by x, ConfigMap/b by y"},
 		"labels and annotations are free": {
 			all, all, []Object{byHelm(a, Writer{Manager: "kubectl-label", Time: "1"}), byHelm(b), byHelm(c)}, ""},
 		"istiod may write": {
 			all, all, []Object{byHelm(a, content("pilot-discovery", "1")), byHelm(b), byHelm(c)}, ""},
-		"what somebody replaced, with its labels": {
+		"an object that was replaced, with its labels": {
 			all, all, []Object{byHelm(a), by("kubectl-replace", b), byHelm(c)}, "ConfigMap/b by kubectl-replace"},
-		"what somebody took over from Helm": {
+		"an object that another manager took over from Helm": {
 			all, all, []Object{byHelm(a), byHelm(b, Writer{Manager: "kubectl", Label: true, Content: true}), byHelm(c)}, "ConfigMap/b by kubectl"},
 		"Helm under its former name is Helm": {
 			append(all, "ConfigMap/d"), nil, []Object{byHelm(a), byHelm(b), by("nelm", c), by("nelm", "ConfigMap/d")}, ""},
-		"nothing, where it is not recorded who wrote": {
+		"nothing, where no managers are recorded": {
 			all, all, []Object{byHelm(a), byHelm(b), {Kind: "ConfigMap", Name: "c"}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
 			for _, deviation := range Find(test.wanted, test.rendered, test.present) {
 				if deviation.Absent() {
-					got = append(got, deviation.Object+" gone")
+					got = append(got, deviation.Object+" missing")
 				} else {
 					got = append(got, deviation.Object+" by "+deviation.By)
 				}
@@ -81,22 +81,22 @@ func TestNext(t *testing.T) {
 	edit := func(manager, time string) []Deviation {
 		return Find([]string{"ConfigMap/b"}, nil, []Object{byHelm("ConfigMap/a"), byHelm("ConfigMap/b", content(manager, time))})
 	}
-	gone := []Deviation{{Object: "ConfigMap/c"}}
+	missing := []Deviation{{Object: "ConfigMap/c"}}
 	attempted := Next("", edit("kubectl-edit", "1"), noon)
 	for name, test := range map[string]struct {
 		former string
 		found  []Deviation
 		asks   bool
 	}{
-		"nothing is wrong":          {"", nil, false},
-		"nothing is wrong any more": {attempted, nil, false},
-		"something is gone":         {"", gone, true},
-		"something is gone again":   {Next("", gone, noon), gone, true},
-		"an edit":                   {"", edit("kubectl-edit", "1"), true},
-		"the same edit again":       {attempted, edit("kubectl-edit", "1"), false},
-		"a later edit":              {attempted, edit("kubectl-edit", "2"), true},
-		"an edit by another":        {attempted, edit("helm-diff", "1"), true},
-		"something is gone while the same edit is there": {attempted, append(edit("kubectl-edit", "1"), gone...), true},
+		"nothing is wrong":           {"", nil, false},
+		"nothing is wrong any more":  {attempted, nil, false},
+		"an object is missing":       {"", missing, true},
+		"an object is missing again": {Next("", missing, noon), missing, true},
+		"an edit":                    {"", edit("kubectl-edit", "1"), true},
+		"the same edit again":        {attempted, edit("kubectl-edit", "1"), false},
+		"a later edit":               {attempted, edit("kubectl-edit", "2"), true},
+		"an edit by another":         {attempted, edit("helm-diff", "1"), true},
+		"an object is missing while the same edit exists": {attempted, append(edit("kubectl-edit", "1"), missing...), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			later := noon.Add(time.Second)
@@ -105,29 +105,29 @@ func TestNext(t *testing.T) {
 				t.Fatalf("%q follows %q, asks Helm: %v, want %v", got, test.former, asks, test.asks)
 			}
 			if again := Next(got, onlyEdits(test.found), later.Add(time.Second)); again != got {
-				t.Errorf("%q follows %q when nothing is gone and no edit is new", again, got)
+				t.Errorf("%q follows %q when nothing is missing and no edit is new", again, got)
 			}
 		})
 	}
 }
 
-func TestSpoilt(t *testing.T) {
+func TestUnwritable(t *testing.T) {
 	const a, b = "ConfigMap/a", "ConfigMap/b"
-	spoilt := byHelm(b)
-	spoilt.Spoilt = "it is immutable"
+	unwritable := byHelm(b)
+	unwritable.Unwritable = "it is immutable"
 	for name, test := range map[string]struct {
 		wanted, rendered []string
 		present          []Object
 		want             []Object
 	}{
 		"what can be written stays":              {[]string{a, b}, []string{a, b}, []Object{byHelm(a), byHelm(b)}, nil},
-		"what cannot has to go":                  {[]string{a, b}, []string{a, b}, []Object{byHelm(a), spoilt}, []Object{spoilt}},
-		"what is not wanted any more is Helm's":  {[]string{a}, []string{a, b}, []Object{byHelm(a), spoilt}, nil},
-		"what Helm has not made is somebody's":   {[]string{a, b}, []string{a}, []Object{byHelm(a), spoilt}, nil},
-		"nothing is deleted before installation": {[]string{a, b}, nil, []Object{spoilt}, nil},
+		"what cannot has to go":                  {[]string{a, b}, []string{a, b}, []Object{byHelm(a), unwritable}, []Object{unwritable}},
+		"what is not wanted any more is Helm's":  {[]string{a}, []string{a, b}, []Object{byHelm(a), unwritable}, nil},
+		"an object that Helm has not made":       {[]string{a, b}, []string{a}, []Object{byHelm(a), unwritable}, nil},
+		"nothing is deleted before installation": {[]string{a, b}, nil, []Object{unwritable}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := Spoilt(test.wanted, test.rendered, test.present); !reflect.DeepEqual(got, test.want) {
+			if got := Unwritable(test.wanted, test.rendered, test.present); !reflect.DeepEqual(got, test.want) {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // Release is what the values say about the objects to render.
@@ -14,13 +15,13 @@ type Release struct {
 	WebhookRevisions []string
 	// DefaultRevision serves whatever names none; "" for none.
 	DefaultRevision string
-	// Federation and Multicluster are the ways in which clusters are joined.
+	// Federation and Multicluster say which kinds of peers are enabled.
 	Federation, Multicluster bool
 }
 
-// Objects lists by Kind/name what the templates render, as far as Pods, people's
-// resources or metadata-exporter miss it at once when it is gone. All of them carry the
-// labels of the module; those in a namespace are in the module's own.
+// Objects lists by Kind/name those rendered objects that Pods, people's
+// resources or metadata-exporter need at any time. All of them have the
+// module's labels; those in a namespace are in the module's own.
 func (r Release) Objects() []string {
 	var keys []string
 	add := func(kind, name string) { keys = append(keys, kind+"/"+name) }
@@ -28,18 +29,18 @@ func (r Release) Objects() []string {
 		add("Secret", "cacerts")
 	}
 	for _, revision := range r.Revisions {
-		add("Deployment", "istiod-"+revision)
-		add("Service", "istiod-"+revision)
+		add("Deployment", names.Istiod(revision))
+		add("Service", names.Istiod(revision))
 		add("ConfigMap", "istio-"+revision)
-		add("ConfigMap", "istio-sidecar-injector-"+revision)
+		add("ConfigMap", names.InjectorConfigMap(revision))
 		if slices.Contains(r.WebhookRevisions, revision) {
-			add("MutatingWebhookConfiguration", "istio-sidecar-injector-"+revision+"-"+v1alpha1.Namespace)
-			add("ValidatingWebhookConfiguration", "istio-validator-"+revision+"-"+v1alpha1.Namespace)
+			add("MutatingWebhookConfiguration", names.Injector(revision))
+			add("ValidatingWebhookConfiguration", names.Validator(revision))
 		}
 	}
 	if slices.Contains(r.Revisions, r.DefaultRevision) && slices.Contains(r.WebhookRevisions, r.DefaultRevision) {
-		add("MutatingWebhookConfiguration", "istio-revision-tag-default")
-		add("ValidatingWebhookConfiguration", "istiod-default-validator")
+		add("MutatingWebhookConfiguration", names.DefaultInjector)
+		add("ValidatingWebhookConfiguration", names.DefaultValidator)
 	}
 	if r.Federation {
 		add("ConfigMap", v1alpha1.FederationRevisions)
@@ -50,8 +51,8 @@ func (r Release) Objects() []string {
 	return keys
 }
 
-// Filled are the ConfigMaps that Helm makes empty: what is in them is others'
-// affair, and no deviation, as long as those can write it (Spoilt).
+// Filled are the ConfigMaps that Helm makes empty and other programs fill: their
+// data is no deviation, as long as these programs can write it (Unwritable).
 func Filled() []string {
 	return []string{v1alpha1.FederationRevisions, v1alpha1.MulticlusterRevisions}
 }

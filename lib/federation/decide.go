@@ -5,18 +5,18 @@ type Step string
 
 // Steps.
 const (
-	// Leave: it is as wanted, nobody wants it and it is somebody else's, or it is on its way out.
+	// Leave an object that is as wanted, an unwanted one of another owner, and one that is being deleted.
 	Leave  Step = "leave"
 	Create Step = "create"
-	// Bring: it is the module's and differs.
-	Bring  Step = "update"
-	Remove Step = "delete"
-	// Taken: it is wanted, and its name belongs to an object of somebody else.
-	Taken Step = "taken"
+	// Update an object of the module that differs.
+	Update Step = "update"
+	Delete Step = "delete"
+	// NameConflict: the object is wanted, and its name belongs to another owner's.
+	NameConflict Step = "name conflict"
 )
 
-// Presence is what is known of an object that is there.
-type Presence struct {
+// State is what is known of an object that exists.
+type State struct {
 	// Peer is the value of PeerAnnotation; Managed is true when ManagedByLabel is right.
 	Peer    string `json:"peer"`
 	Managed bool   `json:"managed"`
@@ -24,24 +24,24 @@ type Presence struct {
 	Deleting bool `json:"deleting,omitempty"`
 }
 
-// Decide tells what has to happen to an object that is wanted or not, and there
-// or not (nil). same tells whether what is there is what is wanted; it is asked
-// only when both are. Objects without the module's label are somebody else's
-// and never touched; those on their way out are left alone until they are gone.
-func Decide(wanted bool, found *Presence, same func() bool) Step {
+// Decide returns what has to happen to an object that is wanted or not, and exists
+// or not (nil). same says whether the existing object is the wanted one; it is called
+// only when both exist. Objects without the module's label belong to another owner
+// and are never changed; those that are being deleted are left alone until they are.
+func Decide(wanted bool, found *State, same func() bool) Step {
 	switch {
 	case found == nil && wanted:
 		return Create
 	case found == nil || found.Deleting:
 		return Leave
 	case !wanted && found.Managed:
-		return Remove
+		return Delete
 	case !wanted:
 		return Leave
 	case !found.Managed:
-		return Taken
+		return NameConflict
 	case !same():
-		return Bring
+		return Update
 	}
 	return Leave
 }

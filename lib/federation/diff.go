@@ -13,35 +13,35 @@ import (
 type Changes struct {
 	Create []Object
 	// Update holds wanted objects with their found namesakes that differ.
-	Update []Update
-	// Delete holds found objects that nobody wants.
+	Update []Difference
+	// Delete holds found objects that are not wanted.
 	Delete []Object
-	// Taken holds wanted objects whose name belongs to an object of somebody else.
-	Taken []Object
+	// NameConflicts holds wanted objects whose name belongs to another owner's object.
+	NameConflicts []Object
 }
 
-// Update is a wanted object and the one that is there.
-type Update struct {
+// Difference is a wanted object and the existing one.
+type Difference struct {
 	Wanted, Found Object
 }
 
 // Patch is the RFC 7396 merge patch that makes the spec what is wanted and
-// names the peer; other people's labels and annotations stay. With a
-// resourceVersion the API server refuses it when the object is another by then.
-func (u Update) Patch(resourceVersion string) (map[string]any, error) {
-	found, err := json.Marshal(u.Found.Spec)
+// names the peer; labels and annotations of others are retained. With a
+// resourceVersion the API server rejects it when the object has changed by then.
+func (d Difference) Patch(resourceVersion string) (map[string]any, error) {
+	found, err := json.Marshal(d.Found.Spec)
 	if err != nil {
-		return nil, fmt.Errorf("encode the spec of %s %q: %w", u.Found.Kind, u.Found.Name, err)
+		return nil, fmt.Errorf("encode the spec of %s %q: %w", d.Found.Kind, d.Found.Name, err)
 	}
-	wanted, err := json.Marshal(u.Wanted.Spec)
+	wanted, err := json.Marshal(d.Wanted.Spec)
 	if err != nil {
-		return nil, fmt.Errorf("encode the spec for %s %q: %w", u.Wanted.Kind, u.Wanted.Name, err)
+		return nil, fmt.Errorf("encode the spec for %s %q: %w", d.Wanted.Kind, d.Wanted.Name, err)
 	}
 	difference, err := jsonpatch.CreateMergePatch(found, wanted)
 	if err != nil {
-		return nil, fmt.Errorf("compare specs of %s %q: %w", u.Wanted.Kind, u.Wanted.Name, err)
+		return nil, fmt.Errorf("compare specs of %s %q: %w", d.Wanted.Kind, d.Wanted.Name, err)
 	}
-	metadata := map[string]any{"annotations": map[string]any{PeerAnnotation: u.Wanted.Peer}}
+	metadata := map[string]any{"annotations": map[string]any{PeerAnnotation: d.Wanted.Peer}}
 	if resourceVersion != "" {
 		metadata["resourceVersion"] = resourceVersion
 	}
@@ -93,8 +93,8 @@ type Key struct{ Kind, Name string }
 // Key of the object.
 func (o Object) Key() Key { return Key{o.Kind, o.Name} }
 
-// Diff compares wanted with found as Decide says. All lists are sorted, so
-// equal input gives equal output.
+// Diff compares wanted with found by Decide. All lists are sorted, so equal input
+// gives equal output.
 func Diff(wanted, found []Object) Changes {
 	foundByKey := make(map[Key]Object, len(found))
 	for _, object := range found {
@@ -104,30 +104,30 @@ func Diff(wanted, found []Object) Changes {
 	wantedKeys := make(map[Key]struct{}, len(wanted))
 	for _, object := range wanted {
 		wantedKeys[object.Key()] = struct{}{}
-		var presence *Presence
+		var state *State
 		existing, exists := foundByKey[object.Key()]
 		if exists {
-			presence = &existing.Presence
+			state = &existing.State
 		}
-		switch Decide(true, presence, func() bool { return existing.Peer == object.Peer && equal(existing.Spec, object.Spec) }) {
+		switch Decide(true, state, func() bool { return existing.Peer == object.Peer && equal(existing.Spec, object.Spec) }) {
 		case Create:
 			changes.Create = append(changes.Create, object)
-		case Taken:
-			changes.Taken = append(changes.Taken, object)
-		case Bring:
-			changes.Update = append(changes.Update, Update{Wanted: object, Found: existing})
-		case Leave, Remove:
+		case NameConflict:
+			changes.NameConflicts = append(changes.NameConflicts, object)
+		case Update:
+			changes.Update = append(changes.Update, Difference{Wanted: object, Found: existing})
+		case Leave, Delete:
 		}
 	}
 	for _, object := range found {
-		if _, isWanted := wantedKeys[object.Key()]; !isWanted && Decide(false, &object.Presence, nil) == Remove {
+		if _, isWanted := wantedKeys[object.Key()]; !isWanted && Decide(false, &object.State, nil) == Delete {
 			changes.Delete = append(changes.Delete, object)
 		}
 	}
 	byName := func(a, b Object) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind)) }
-	for _, list := range [][]Object{changes.Create, changes.Delete, changes.Taken} {
+	for _, list := range [][]Object{changes.Create, changes.Delete, changes.NameConflicts} {
 		slices.SortFunc(list, byName)
 	}
-	slices.SortFunc(changes.Update, func(a, b Update) int { return byName(a.Wanted, b.Wanted) })
+	slices.SortFunc(changes.Update, func(a, b Difference) int { return byName(a.Wanted, b.Wanted) })
 	return changes
 }

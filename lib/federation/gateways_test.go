@@ -59,8 +59,8 @@ func TestGateways(t *testing.T) {
 	}
 }
 
-// TestWhatChangesAtThePeerChangesTheObject: the patch leads from one to the other, nothing of the old stays.
-func TestWhatChangesAtThePeerChangesTheObject(t *testing.T) {
+// TestAChangeOfThePeerUpdatesItsObjects: the patch leads from one to the other, nothing of the old stays.
+func TestAChangeOfThePeerUpdatesItsObjects(t *testing.T) {
 	before := peerB(gateways("192.0.2.1"), service("api.shop.svc."+domain, port("http", 80, "HTTP"), port("admin", 81, "TCP")))
 	for name, test := range map[string]struct {
 		after   federation.Peer
@@ -69,7 +69,7 @@ func TestWhatChangesAtThePeerChangesTheObject(t *testing.T) {
 		"nothing":                    {before, 0},
 		"a port is renamed":          {peerB(gateways("192.0.2.1"), service("api.shop.svc."+domain, port("web", 80, "HTTP"), port("admin", 81, "TCP"))), 1},
 		"a port is renumbered":       {peerB(gateways("192.0.2.1"), service("api.shop.svc."+domain, port("http", 8080, "HTTP"), port("admin", 81, "TCP"))), 1},
-		"a port is gone":             {peerB(gateways("192.0.2.1"), service("api.shop.svc."+domain, port("http", 80, "HTTP"))), 1},
+		"a port is removed":          {peerB(gateways("192.0.2.1"), service("api.shop.svc."+domain, port("http", 80, "HTTP"))), 1},
 		"a port turns to UDP":        {peerB(gateways("192.0.2.1"), service("api.shop.svc."+domain, port("http", 80, "HTTP"), port("admin", 81, "UDP"))), 1},
 		"a port has another meaning": {peerB(gateways("192.0.2.1"), service("api.shop.svc."+domain, port("http", 80, "GRPC"), port("admin", 81, "TCP"))), 1},
 		"ports in another order":     {peerB(gateways("192.0.2.1"), service("api.shop.svc."+domain, port("admin", 81, "TCP"), port("http", 80, "HTTP"))), 0},
@@ -80,7 +80,7 @@ func TestWhatChangesAtThePeerChangesTheObject(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			found, wanted := federation.Objects([]federation.Peer{before}), federation.Objects([]federation.Peer{test.after})
 			changes := federation.Diff(wanted, found)
-			if len(changes.Update) != test.updates || len(changes.Create)+len(changes.Delete)+len(changes.Taken) > 0 {
+			if len(changes.Update) != test.updates || len(changes.Create)+len(changes.Delete)+len(changes.NameConflicts) > 0 {
 				t.Fatalf("changes %+v", changes)
 			}
 			for _, update := range changes.Update {
@@ -94,7 +94,7 @@ func TestWhatChangesAtThePeerChangesTheObject(t *testing.T) {
 }
 
 // mergePatch applies an update's patch to the object that was found, as the API server does (RFC 7396).
-func mergePatch(t *testing.T, update federation.Update) map[string]any {
+func mergePatch(t *testing.T, update federation.Difference) map[string]any {
 	t.Helper()
 	patch, err := update.Patch("")
 	if err != nil {

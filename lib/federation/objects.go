@@ -11,6 +11,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 const (
@@ -18,7 +19,7 @@ const (
 	NetworkingAPIVersion = "networking.istio.io/v1"
 	// ServiceEntryKind is the kind that makes a peer's service known.
 	ServiceEntryKind = "ServiceEntry"
-	// DestinationRuleKind is the kind that makes proxies use mutual TLS towards it.
+	// DestinationRuleKind is the kind that makes proxies use mutual TLS to it.
 	DestinationRuleKind = "DestinationRule"
 	// ManagedByLabel marks the objects that belong to this module's federation.
 	ManagedByLabel = "app.kubernetes.io/managed-by"
@@ -39,12 +40,12 @@ type Peer struct {
 	Import   []string
 	Gateways []metadata.IngressGateway
 	Services []metadata.PublicService
-	// Unknown is true while nobody can tell what the peer offers: it wants nothing
-	// new, and what is there of it stays as it is.
+	// Unknown is true while the peer's offer is not known: nothing new is wanted for
+	// it, and its existing objects are retained.
 	Unknown bool
 }
 
-// Unknown are the names of those peers of which nobody can tell what they offer.
+// Unknown are the names of those peers whose offer is not known.
 func Unknown(peers []Peer) map[string]bool {
 	unknown := map[string]bool{}
 	for _, peer := range peers {
@@ -57,14 +58,14 @@ func Unknown(peers []Peer) map[string]bool {
 
 // Objects makes the ServiceEntry and the DestinationRule for every service
 // imported from the peers. Services are judged again: a status can be older
-// than the spec it stands beside.
+// than the spec of the same resource.
 //
-// A peer without gateway addresses gets no objects: a host nobody can reach
-// is better unknown than hanging.
+// A peer without gateway addresses gets no objects: requests to an unknown host
+// fail at once, and to an unreachable one after a timeout.
 //
-// The objects are made as they stand in the API server, without a detour
-// through Istio's Go types, for there are twenty thousand of them at 10,000
-// services; tests hold them to Istio's schema and validation.
+// The objects are made as the API server stores them, not converted from Istio's
+// Go types, because there are twenty thousand of them at 10,000 services; tests
+// check them against Istio's schema and validation.
 func Objects(peers []Peer) []Object {
 	var objects []Object
 	for _, peer := range peers {
@@ -84,10 +85,10 @@ func Objects(peers []Peer) []Object {
 // objectsOf makes the objects of one service; gateways are sorted.
 func objectsOf(peer Peer, service metadata.PublicService, gateways []metadata.IngressGateway) []Object {
 	name, ids := objectName(peer.Name, service.Hostname), identities(service.ServiceAccounts, peer.TrustDomain)
-	ours := Presence{Peer: peer.Name, Managed: true}
+	state := State{Peer: peer.Name, Managed: true}
 	return []Object{
-		{Kind: ServiceEntryKind, Name: name, Presence: ours, Spec: serviceEntry(service, gateways, ids)},
-		{Kind: DestinationRuleKind, Name: name, Presence: ours, Spec: destinationRule(service, ids)},
+		{Kind: ServiceEntryKind, Name: name, State: state, Spec: serviceEntry(service, gateways, ids)},
+		{Kind: DestinationRuleKind, Name: name, State: state, Spec: destinationRule(service, ids)},
 	}
 }
 
@@ -100,7 +101,7 @@ func sortedGateways(gateways []metadata.IngressGateway) []metadata.IngressGatewa
 }
 
 // serviceEntry sends the traffic for every port of the service to the peer's
-// gateways; there SNI tells which service and port is meant.
+// gateways, which choose the service and port by SNI.
 //
 // Where one gateway has a DNS name, all of them are resolved by DNS: Istio knows
 // one way for a ServiceEntry, an IP address resolves to itself, and proxies
@@ -127,19 +128,19 @@ func serviceEntry(service metadata.PublicService, gateways []metadata.IngressGat
 		"ports": ports, "endpoints": endpoints,
 	}
 	if identities != nil {
-		// The rule below goes before these; they hold where a person's own DestinationRule takes its place.
+		// The DestinationRule overrides these; they apply where a person's own DestinationRule replaces it.
 		entry["subjectAltNames"] = identities
 	}
 	return entry
 }
 
-// destinationRule makes proxies use the mesh's mutual TLS towards the gateway,
-// with the SNI that an AUTO_PASSTHROUGH gateway routes by, and believe nobody
-// there but the service's own identities.
+// destinationRule makes proxies use the mesh's mutual TLS to the gateway, with the
+// SNI that an AUTO_PASSTHROUGH gateway routes by, and accept the service's own
+// identities only.
 //
-// Of a peer that does not say which those are, every identity that the trusted
-// anchors allow is believed: Istio can match subject alternative names exactly
-// only, not "whatever is of this trust domain".
+// When the peer does not publish these, every identity that the trusted anchors
+// allow is accepted: Istio can match subject alternative names exactly only, not
+// "any of this trust domain".
 func destinationRule(service metadata.PublicService, identities []any) map[string]any {
 	tls := map[string]any{"mode": "ISTIO_MUTUAL"}
 	if identities != nil {
@@ -148,21 +149,21 @@ func destinationRule(service metadata.PublicService, identities []any) map[strin
 	return map[string]any{"host": service.Hostname, "trafficPolicy": map[string]any{"tls": tls}}
 }
 
-// Object is one ServiceEntry or DestinationRule, as wanted or as found.
+// Object is a ServiceEntry or DestinationRule, wanted or found.
 type Object struct {
 	Kind string `json:"kind"`
 	Name string `json:"name"`
-	Presence
+	State
 	Spec map[string]any `json:"spec"`
 }
 
-// Read is an object as it was found.
+// Read returns an object as it was found.
 func Read(found *unstructured.Unstructured) Object {
 	spec, _, _ := unstructured.NestedFieldNoCopy(found.Object, "spec")
 	content, _ := spec.(map[string]any)
 	return Object{
 		Kind: found.GetKind(), Name: found.GetName(), Spec: content,
-		Presence: Presence{
+		State: State{
 			Peer:     found.GetAnnotations()[PeerAnnotation],
 			Managed:  found.GetLabels()[ManagedByLabel] == ManagedByValue,
 			Deleting: found.GetDeletionTimestamp() != nil,
@@ -190,7 +191,9 @@ func (o Object) Unstructured() *unstructured.Unstructured {
 	object.SetKind(o.Kind)
 	object.SetNamespace(v1alpha1.Namespace)
 	object.SetName(o.Name)
-	object.SetLabels(map[string]string{"heritage": "deckhouse", "module": "istio", ManagedByLabel: ManagedByValue})
+	labels := names.ModuleLabels()
+	labels[ManagedByLabel] = ManagedByValue
+	object.SetLabels(labels)
 	object.SetAnnotations(map[string]string{PeerAnnotation: o.Peer})
 	return object
 }

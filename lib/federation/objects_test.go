@@ -98,7 +98,7 @@ func TestACachedServiceOfAnotherDomainGetsNoObjects(t *testing.T) {
 	}
 }
 
-func TestNamesOfObjectsNeverCollideAndFitIntoKubernetes(t *testing.T) {
+func TestNamesOfObjectsAreUniqueAndValid(t *testing.T) {
 	long := strings.Repeat("a", 63)
 	veryLong := strings.TrimSuffix(strings.Repeat(long[:60]+".", 4), ".")
 	var peers []federation.Peer
@@ -133,8 +133,8 @@ func TestDiff(t *testing.T) {
 		"what is equal is left alone":                    {wanted, wanted, 0, 0, 0, 0},
 		"what differs is updated":                        {wanted, changed(func(o *federation.Object) { o.Spec = map[string]any{"hosts": []any{"x"}} }), 0, 1, 0, 0},
 		"what was made for another peer is updated":      {wanted, changed(func(o *federation.Object) { o.Peer = "old" }), 0, 1, 0, 0},
-		"what nobody wants is deleted":                   {nil, wanted, 0, 0, 1, 0},
-		"somebody else's object is never deleted":        {nil, changed(func(o *federation.Object) { o.Managed = false }), 0, 0, 0, 0},
+		"an unwanted object is deleted":                  {nil, wanted, 0, 0, 1, 0},
+		"another owner's object is never deleted":        {nil, changed(func(o *federation.Object) { o.Managed = false }), 0, 0, 0, 0},
 		"nor overwritten":                                {wanted, changed(func(o *federation.Object) { o.Managed = false }), 0, 0, 0, 1},
 		"what is being deleted is waited for":            {wanted, changed(func(o *federation.Object) { o.Deleting = true }), 0, 0, 0, 0},
 		"what is being deleted is not deleted again":     {nil, changed(func(o *federation.Object) { o.Deleting = true }), 0, 0, 0, 0},
@@ -143,7 +143,7 @@ func TestDiff(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := federation.Diff(test.wanted, test.found)
-			if len(got.Create) != test.create || len(got.Update) != test.update || len(got.Delete) != test.remove || len(got.Taken) != test.taken {
+			if len(got.Create) != test.create || len(got.Update) != test.update || len(got.Delete) != test.remove || len(got.NameConflicts) != test.taken {
 				t.Errorf("got %+v", got)
 			}
 			if got.IsZero() != (test.create+test.update+test.remove == 0) {
@@ -153,10 +153,10 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-func TestAPatchLeavesNothingOfTheOldSpec(t *testing.T) {
-	update := federation.Update{
-		Wanted: federation.Object{Presence: federation.Presence{Peer: "b"}, Spec: map[string]any{"hosts": []any{"a"}}},
-		Found:  federation.Object{Presence: federation.Presence{Peer: "x"}, Spec: map[string]any{"hosts": []any{"z"}, "exportTo": []any{"."}}},
+func TestAPatchRemovesTheOldSpec(t *testing.T) {
+	update := federation.Difference{
+		Wanted: federation.Object{State: federation.State{Peer: "b"}, Spec: map[string]any{"hosts": []any{"a"}}},
+		Found:  federation.Object{State: federation.State{Peer: "x"}, Spec: map[string]any{"hosts": []any{"z"}, "exportTo": []any{"."}}},
 	}
 	patch, err := update.Patch("")
 	if err != nil {

@@ -7,19 +7,19 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-// Plans remembers what peers offered, so that what a change costs follows from
-// what has changed and not from how much there is. It knows no more than
-// Objects does: with nothing remembered, Next returns just that.
+// Plans remembers what peers offered, so that the cost of a change depends on the
+// change and not on how many services exist. With nothing remembered, Next returns
+// what Objects does.
 //
 // The zero value remembers nothing. It is not safe for concurrent use.
 type Plans struct{ byPeer map[string]Peer }
 
-// Next is told what is known of all peers now. It returns the objects that
-// Objects would make of it, without those of services that are as they were the
+// Next takes what is known of all peers now. It returns the objects that Objects
+// would make of it, without those of services that have not changed since the
 // last time, and the keys of objects that may have been wanted then and are not now.
 //
-// What peers hold is remembered, not copied, and must not be changed afterwards.
-func (p *Plans) Next(peers []Peer) (changed []Object, gone []Key) {
+// The contents of peers are remembered, not copied, and must not be changed afterwards.
+func (p *Plans) Next(peers []Peer) (changed []Object, removed []Key) {
 	next := make(map[string]Peer, len(peers))
 	for _, peer := range peers {
 		before, known := p.byPeer[peer.Name]
@@ -34,65 +34,65 @@ func (p *Plans) Next(peers []Peer) (changed []Object, gone []Key) {
 			peer.Services = nil // as Objects has it
 		}
 		if !inOrder(peer.Services) {
-			// Which of two namesakes counts depends on all of them.
+			// Which of two services with one hostname is used depends on all services.
 			peer.Services = Judge(peer.Services, peer.TrustDomain).Accepted
 		}
 		next[peer.Name] = peer
 		objects, keys := peer.since(before)
-		changed, gone = append(changed, objects...), append(gone, keys...)
+		changed, removed = append(changed, objects...), append(removed, keys...)
 	}
 	for name, before := range p.byPeer {
-		if _, stays := next[name]; !stays {
+		if _, retained := next[name]; !retained {
 			for _, service := range before.Services {
-				gone = append(gone, keysOf(before, service)...)
+				removed = append(removed, keysOf(before, service)...)
 			}
 		}
 	}
 	p.byPeer = next
-	return changed, gone
+	return changed, removed
 }
 
 // since returns what has changed; services of both are in order, and gateways are sorted.
-func (p Peer) since(before Peer) (changed []Object, gone []Key) {
+func (p Peer) since(before Peer) (changed []Object, removed []Key) {
 	alike := p.TrustDomain == before.TrustDomain && slices.Equal(p.Import, before.Import) && slices.Equal(p.Gateways, before.Gateways)
 	if alike && sameSlice(p.Services, before.Services) {
 		return nil, nil
 	}
-	var news, known []metadata.PublicService
+	var added, known []metadata.PublicService
 	old := before.Services
 	for _, service := range p.Services {
 		for len(old) > 0 && old[0].Hostname < service.Hostname {
-			gone, old = append(gone, keysOf(before, old[0])...), old[1:]
+			removed, old = append(removed, keysOf(before, old[0])...), old[1:]
 		}
 		was := len(old) > 0 && old[0].Hostname == service.Hostname
 		if was && alike && old[0].Equal(service) {
 			old = old[1:]
 			continue
 		}
-		news = append(news, service)
+		added = append(added, service)
 		if was {
 			known, old = append(known, service), old[1:]
 		}
 	}
 	for _, service := range old {
-		gone = append(gone, keysOf(before, service)...)
+		removed = append(removed, keysOf(before, service)...)
 	}
 
-	wanted := Import(Judge(news, p.TrustDomain).Accepted, p.Import)
+	wanted := Import(Judge(added, p.TrustDomain).Accepted, p.Import)
 	for _, service := range wanted {
 		changed = append(changed, objectsOf(p, service, p.Gateways)...)
 	}
 	for _, service := range known {
 		if _, found := slices.BinarySearchFunc(wanted, service, byHostname); !found {
-			gone = append(gone, keysOf(before, service)...)
+			removed = append(removed, keysOf(before, service)...)
 		}
 	}
-	return changed, gone
+	return changed, removed
 }
 
 func byHostname(a, b metadata.PublicService) int { return cmp.Compare(a.Hostname, b.Hostname) }
 
-// inOrder is true for services sorted by hostname, each there once.
+// inOrder is true for services sorted by hostname, each hostname once.
 func inOrder(services []metadata.PublicService) bool {
 	for index := 1; index < len(services); index++ {
 		if services[index-1].Hostname >= services[index].Hostname {
@@ -108,7 +108,7 @@ func sameSlice(a, b []metadata.PublicService) bool {
 }
 
 // keysOf are the keys of the objects that a service has if it is accepted; none
-// where its hostname rules that out, since they would be another's.
+// where its hostname is not accepted, since they would be another service's.
 func keysOf(peer Peer, service metadata.PublicService) []Key {
 	if _, err := checkHostname(service.Hostname, peer.TrustDomain); err != nil {
 		return nil

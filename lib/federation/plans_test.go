@@ -10,14 +10,14 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-// desk keeps what Plans says, as whoever uses it does.
+// desk accumulates what Plans returns, as its users do.
 type desk struct {
 	plans  federation.Plans
 	wanted map[federation.Key]federation.Object
 }
 
-// next returns how many objects were said to have changed and to be gone.
-func (d *desk) next(peers ...federation.Peer) (changed, gone int) {
+// next returns how many objects changed and were removed.
+func (d *desk) next(peers ...federation.Peer) (changed, removed int) {
 	objects, keys := d.plans.Next(peers)
 	if d.wanted == nil {
 		d.wanted = map[federation.Key]federation.Object{}
@@ -51,7 +51,7 @@ func some(names ...string) (services []metadata.PublicService) {
 	return services
 }
 
-func TestPlansNameWhatHasChangedOnly(t *testing.T) {
+func TestPlansReturnChangesOnly(t *testing.T) {
 	before := peerB(ipGateway(), some("a", "b", "c")...)
 	with := func(change func(*federation.Peer)) federation.Peer {
 		changed := before
@@ -60,8 +60,8 @@ func TestPlansNameWhatHasChangedOnly(t *testing.T) {
 		return changed
 	}
 	for name, test := range map[string]struct {
-		after         federation.Peer
-		changed, gone int
+		after            federation.Peer
+		changed, removed int
 	}{
 		"nothing":                             {before, 0, 0},
 		"an equal answer":                     {with(func(*federation.Peer) {}), 0, 0},
@@ -69,7 +69,7 @@ func TestPlansNameWhatHasChangedOnly(t *testing.T) {
 		"one service less":                    {with(func(p *federation.Peer) { p.Services = some("a", "c") }), 0, 2},
 		"another in the place of one":         {with(func(p *federation.Peer) { p.Services = some("a", "b", "d") }), 2, 2},
 		"a port of one service":               {with(func(p *federation.Peer) { p.Services[1].Ports[0].Port++ }), 2, 0},
-		"who may answer for one":              {with(func(p *federation.Peer) { p.Services[1].ServiceAccounts = []string{"shop/b"} }), 2, 0},
+		"a service account of one":            {with(func(p *federation.Peer) { p.Services[1].ServiceAccounts = []string{"shop/b"} }), 2, 0},
 		"one service that cannot be any more": {with(func(p *federation.Peer) { p.Services[1].Ports[0].Protocol = "UDP" }), 0, 2},
 		"one of a foreign domain":             {with(func(p *federation.Peer) { p.Services[2].Hostname = "z.shop.svc.elsewhere" }), 0, 2},
 		"one of a hostname that is none":      {with(func(p *federation.Peer) { p.Services[2].Hostname = "z" }), 0, 2},
@@ -84,10 +84,10 @@ func TestPlansNameWhatHasChangedOnly(t *testing.T) {
 			var d desk
 			d.next(before)
 			d.agrees(t, before)
-			changed, gone := d.next(test.after)
+			changed, removed := d.next(test.after)
 			d.agrees(t, test.after)
-			if changed != test.changed || gone != test.gone {
-				t.Errorf("%d changed and %d are gone, want %d and %d", changed, gone, test.changed, test.gone)
+			if changed != test.changed || removed != test.removed {
+				t.Errorf("%d changed and %d are removed, want %d and %d", changed, removed, test.changed, test.removed)
 			}
 			d.next()
 			d.agrees(t)
@@ -95,7 +95,7 @@ func TestPlansNameWhatHasChangedOnly(t *testing.T) {
 	}
 }
 
-func TestPlansComeToTheSameAsObjectsWhateverHappens(t *testing.T) {
+func TestPlansAddUpToObjectsAfterAnyChanges(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	pick := func(one, other string) string {
 		if random.IntN(4) == 0 {
@@ -142,8 +142,8 @@ func BenchmarkOneMore(b *testing.B) {
 		var plans federation.Plans
 		plans.Next(both[:1])
 		for index := 1; b.Loop(); index++ {
-			if changed, gone := plans.Next(both[index%2 : index%2+1]); len(changed)+len(gone) != 2 {
-				b.Fatal(len(changed), len(gone))
+			if changed, removed := plans.Next(both[index%2 : index%2+1]); len(changed)+len(removed) != 2 {
+				b.Fatal(len(changed), len(removed))
 			}
 		}
 	})

@@ -14,9 +14,9 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/federation/federationtest"
 )
 
-// TestWhateverPeersPublishTheAPIServerTakesWhatBecomesOfIt asks Istio's CRDs;
+// TestTheAPIServerAcceptsTheObjectsOfAnyPublishedServices asks Istio's CRDs;
 // Istio's own validation is asked in tools/istio-v1x31.
-func TestWhateverPeersPublishTheAPIServerTakesWhatBecomesOfIt(t *testing.T) {
+func TestTheAPIServerAcceptsTheObjectsOfAnyPublishedServices(t *testing.T) {
 	const definitions = "../../crds/istio/crd-all.gen.yaml"
 	schemas := map[string]*crdtest.Schema{}
 	for kind, name := range map[string]string{
@@ -24,7 +24,7 @@ func TestWhateverPeersPublishTheAPIServerTakesWhatBecomesOfIt(t *testing.T) {
 	} {
 		schema, err := crdtest.LoadVersion(definitions, name, "v1")
 		if err != nil {
-			t.Fatalf("%v; make generate takes the definitions from Istio", err)
+			t.Fatalf("%v; make generate copies the definitions from Istio", err)
 		}
 		schemas[kind] = schema
 	}

@@ -12,21 +12,21 @@ import (
 )
 
 // judgeServiceAccounts returns the service accounts that may answer for a
-// service, sorted, without those that cannot be; nil stays nil, since a peer
-// that does not say is not one that says none. It is false when the peer names
-// some and none of them is usable: then nobody could be believed to be it.
-func judgeServiceAccounts(published []string, refuse func(reason, format string, args ...any)) ([]string, bool) {
+// service, sorted, without invalid ones; nil stays nil, since a peer that does not
+// publish them differs from one that publishes none. It is false when the peer
+// names some and none is valid: then no identity could be accepted.
+func judgeServiceAccounts(published []string, reject func(reason, format string, args ...any)) ([]string, bool) {
 	if len(published) == 0 {
 		return published, true
 	}
 	if len(published) > metadata.MaxServiceAccounts {
-		refuse(ReasonInvalidServiceAccounts, "has %d service accounts, more than %d", len(published), metadata.MaxServiceAccounts)
+		reject(ReasonInvalidServiceAccounts, "has %d service accounts, more than %d", len(published), metadata.MaxServiceAccounts)
 		return nil, false
 	}
 	usable := make([]string, 0, len(published))
 	for _, account := range published {
 		if err := checkServiceAccount(account); err != nil {
-			refuse(ReasonInvalidServiceAccounts, "service account %.120q: %v", account, err)
+			reject(ReasonInvalidServiceAccounts, "service account %.120q: %v", account, err)
 			continue
 		}
 		usable = append(usable, account)
@@ -49,8 +49,8 @@ func checkServiceAccount(account string) error {
 	return nil
 }
 
-// identities are the SPIFFE IDs that proxies expect behind a service, or nil
-// when the peer does not say. They are of the peer's own trust domain, whatever it publishes.
+// identities are the SPIFFE IDs that proxies accept for a service, or nil when the
+// peer does not publish them. They are of the peer's own trust domain, whatever it publishes.
 func identities(serviceAccounts []string, trustDomain string) []any {
 	var ids []any
 	for _, account := range serviceAccounts {
@@ -60,9 +60,9 @@ func identities(serviceAccounts []string, trustDomain string) []any {
 	return ids
 }
 
-// KeepServiceAccounts puts the service accounts last seen into services that
-// have no endpoints now: unknown is not absent. What was never seen stays unsaid.
-func KeepServiceAccounts(services, last []metadata.PublicService) {
+// RetainServiceAccounts puts the last known service accounts into services that
+// have no endpoints now: unknown is not absent. Those of a service that was not known stay unknown.
+func RetainServiceAccounts(services, last []metadata.PublicService) {
 	var known map[string][]string
 	for index := range services {
 		service := &services[index]

@@ -16,7 +16,7 @@ func withAccounts(hostname string, accounts ...string) metadata.PublicService {
 	return made
 }
 
-func TestProxiesExpectTheIdentitiesThatThePeerNames(t *testing.T) {
+func TestProxiesAcceptTheIdentitiesThatThePeerPublishes(t *testing.T) {
 	objects := objectsOf(t, peerB(ipGateway(), withAccounts("api.shop.svc."+domain, "shop/web", "shop/api"), service("db.shop.svc."+domain)))
 	want := []any{"spiffe://" + domain + "/ns/shop/sa/api", "spiffe://" + domain + "/ns/shop/sa/web"}
 	if got := objects["ServiceEntry api.shop.cluster-b"].Spec["subjectAltNames"]; !reflect.DeepEqual(got, any(want)) {
@@ -50,7 +50,7 @@ func TestJudgeServiceAccounts(t *testing.T) {
 		"a name with dots is one":                   {[]string{"shop/a.b"}, true, []string{"shop/a.b"}, ""},
 		"a SPIFFE ID of our domain is not":          {[]string{"shop/a", "spiffe://cluster-a.local/ns/bank/sa/ledger"}, true, []string{"shop/a"}, "cluster-a.local"},
 		"a path that leaves the namespace is not":   {[]string{"shop/a", "../bank/ledger"}, true, []string{"shop/a"}, "namespace"},
-		"a service of which nobody may answer":      {[]string{"shop", "shop/A"}, false, nil, "<namespace>/<name>"},
+		"a service without a valid account":         {[]string{"shop", "shop/A"}, false, nil, "<namespace>/<name>"},
 		"more than 64 are a mistake or a hindrance": {many, false, nil, "65 service accounts"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestJudgeServiceAccounts(t *testing.T) {
 	}
 }
 
-func TestAServiceScaledToZeroKeepsTheIdentitiesLastSeen(t *testing.T) {
+func TestAServiceScaledToZeroRetainsItsLastIdentities(t *testing.T) {
 	last := []metadata.PublicService{withAccounts("api.shop.svc."+domain, "shop/api"), service("db.shop.svc." + domain)}
 	none := func(hostname string) metadata.PublicService {
 		made := service(hostname)
@@ -86,7 +86,7 @@ func TestAServiceScaledToZeroKeepsTheIdentitiesLastSeen(t *testing.T) {
 		return made
 	}
 	now := []metadata.PublicService{none("api.shop.svc." + domain), none("db.shop.svc." + domain), none("new.shop.svc." + domain), service("unsaid.shop.svc." + domain)}
-	federation.KeepServiceAccounts(now, last)
+	federation.RetainServiceAccounts(now, last)
 	var got [][]string
 	for _, each := range now {
 		got = append(got, each.ServiceAccounts)

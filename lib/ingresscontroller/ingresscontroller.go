@@ -1,12 +1,12 @@
 // Package ingresscontroller recognises ingress controllers that are part of the
-// mesh, and whether they are prepared for it: their sidecar is to carry what they
-// send to services, and to leave alone what users send to them, which may be TLS
-// of other names, long-lived, or in need of the user's address.
+// mesh, and whether they are configured for it: their sidecar should handle the
+// requests to services, and not users' requests, which may be TLS of other names,
+// long-lived, or need the user's address.
 package ingresscontroller
 
 import "slices"
 
-// Pod is what counts of a Pod.
+// Pod is what decides about a Pod.
 type Pod struct {
 	Namespace string `json:"namespace"`
 	// App and Component are the labels app.kubernetes.io/name and app.kubernetes.io/component.
@@ -20,12 +20,12 @@ type Pod struct {
 	IncludeInboundPorts *string `json:"includeInboundPorts,omitempty"`
 	// InterceptionMode is the annotation sidecar.istio.io/interceptionMode.
 	InterceptionMode string `json:"interceptionMode,omitempty"`
-	// Finished Pods take no traffic.
+	// Finished Pods receive no traffic.
 	Finished bool `json:"finished,omitempty"`
 }
 
 // known controllers, by the label app.kubernetes.io/name of their own charts,
-// and which of their components take users' traffic: all of them unless listed.
+// and which of their components receive users' traffic: all of them unless listed.
 var known = map[string][]string{
 	"ingress-nginx":      {"", "controller"},
 	"nginx-ingress":      nil,
@@ -56,8 +56,8 @@ func Name(pod Pod) string {
 	return pod.App
 }
 
-// Intercepts tells whether the sidecar of pod stands between users and the
-// controller: unless the Pod says with an empty list of ports that it does not.
+// Intercepts is true when the sidecar of pod intercepts users' requests: unless
+// the Pod excludes them by an empty list of ports.
 func Intercepts(pod Pod) bool {
 	if pod.InterceptionMode == noInterception {
 		return false
@@ -72,7 +72,7 @@ type Controller struct {
 
 // Count of a controller's Pods with a sidecar.
 type Count struct {
-	// Direct Pods get users' traffic without detour.
+	// Direct Pods get users' traffic without the sidecar.
 	Direct int
 	// Intercepted Pods get it through their sidecar.
 	Intercepted int

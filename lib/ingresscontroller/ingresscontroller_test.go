@@ -10,16 +10,16 @@ func TestName(t *testing.T) {
 		pod  Pod
 		want string
 	}{
-		"ingress-nginx of its chart":               {Pod{Namespace: "ingress", App: "ingress-nginx", Component: "controller"}, "ingress-nginx"},
-		"ingress-nginx without a component":        {Pod{Namespace: "ingress", App: "ingress-nginx"}, "ingress-nginx"},
-		"its default backend is none":              {Pod{Namespace: "ingress", App: "ingress-nginx", Component: "default-backend"}, ""},
-		"traefik, whatever the component":          {Pod{App: "traefik", Component: "proxy"}, "traefik"},
-		"contour's Envoy":                          {Pod{App: "contour", Component: "envoy"}, "contour"},
-		"contour itself takes no user's request":   {Pod{App: "contour", Component: "contour"}, ""},
-		"Deckhouse's controller":                   {Pod{Namespace: "d8-ingress-nginx", DeckhouseApp: "controller"}, "ingress-nginx"},
-		"somebody's controller is not Deckhouse's": {Pod{Namespace: "shop", DeckhouseApp: "controller"}, ""},
-		"an application":                           {Pod{Namespace: "shop", App: "web"}, ""},
-		"no label at all":                          {Pod{}, ""},
+		"ingress-nginx of its chart":            {Pod{Namespace: "ingress", App: "ingress-nginx", Component: "controller"}, "ingress-nginx"},
+		"ingress-nginx without a component":     {Pod{Namespace: "ingress", App: "ingress-nginx"}, "ingress-nginx"},
+		"its default backend is none":           {Pod{Namespace: "ingress", App: "ingress-nginx", Component: "default-backend"}, ""},
+		"traefik, whatever the component":       {Pod{App: "traefik", Component: "proxy"}, "traefik"},
+		"contour's Envoy":                       {Pod{App: "contour", Component: "envoy"}, "contour"},
+		"contour itself gets no user's request": {Pod{App: "contour", Component: "contour"}, ""},
+		"Deckhouse's controller":                {Pod{Namespace: "d8-ingress-nginx", DeckhouseApp: "controller"}, "ingress-nginx"},
+		"another controller is not Deckhouse's": {Pod{Namespace: "shop", DeckhouseApp: "controller"}, ""},
+		"an application":                        {Pod{Namespace: "shop", App: "web"}, ""},
+		"no label at all":                       {Pod{}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := Name(test.pod); got != test.want {

@@ -1,5 +1,5 @@
-// Package ingressgateway decides under which addresses peers reach this
-// cluster's mTLS gateway.
+// Package ingressgateway decides by which addresses peers reach this cluster's
+// mTLS gateway.
 package ingressgateway
 
 import (
@@ -44,8 +44,8 @@ type Node struct {
 	Ready      bool              `json:"ready"`
 }
 
-// Addresses lists what to publish, sorted, and when that is nothing, why.
-// What a person advertises counts alone: they know of what stands in between.
+// Addresses lists the addresses to publish, sorted, or says why there are none.
+// Advertised addresses replace all others: the person knows the network in between.
 func Addresses(settings Settings, service *Service, nodes []Node) (addresses []metadata.IngressGateway, missing string) {
 	switch {
 	case len(settings.Advertise) > 0:
@@ -69,8 +69,8 @@ func Addresses(settings Settings, service *Service, nodes []Node) (addresses []m
 	return slices.Compact(addresses), missing
 }
 
-// nodeAddresses takes the external address of every ready node that may run
-// the gateway, or the internal one where a node has no other.
+// nodeAddresses are the external address of every ready node that may run the
+// gateway, or the internal one of a node that has no other.
 func nodeAddresses(settings Settings, service *Service, nodes []Node) ([]metadata.IngressGateway, string) {
 	if service.NodePort == 0 {
 		return nil, "Service d8-istio/ingressgateway has no node port yet"

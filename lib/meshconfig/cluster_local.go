@@ -2,7 +2,12 @@
 // the revisions that webhooks point to.
 package meshconfig
 
-import "slices"
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+)
 
 // Service with the label v1alpha1.ClusterLocalLabel.
 type Service struct {
@@ -10,18 +15,62 @@ type Service struct {
 	Name      string `json:"name"`
 }
 
+const (
+	// maxHosts of one namespace are named one by one.
+	maxHosts = 64
+	// maxHostBytes of all namespaces together are: they stand in a ConfigMap of at most 1 MiB, beside all else.
+	maxHostBytes = 128 << 10
+)
+
 // ClusterLocalHosts are the hosts that stay inside their cluster although it shares a mesh with others, sorted, for
 // Istio's MeshConfig.serviceSettings: every host of a labelled namespace, and the labelled Services of the others.
+//
+// Whoever may label Services cannot fill the mesh's configuration with them: a namespace with more than maxHosts of
+// them is cluster-local as a whole, and so are those with the most where all together are more than maxHostBytes.
 func ClusterLocalHosts(services []Service, namespaces []string, clusterDomain string) []string {
-	hosts := []string{}
+	suffix := ".svc." + clusterDomain
+	whole := map[string]bool{}
 	for _, namespace := range namespaces {
-		hosts = append(hosts, "*."+namespace+".svc."+clusterDomain)
+		whole[namespace] = true
 	}
+	named := map[string][]string{}
 	for _, service := range services {
-		if !slices.Contains(namespaces, service.Namespace) {
-			hosts = append(hosts, service.Name+"."+service.Namespace+".svc."+clusterDomain)
+		if !whole[service.Namespace] {
+			named[service.Namespace] = append(named[service.Namespace], service.Name+"."+service.Namespace+suffix)
 		}
+	}
+	bytes := 0
+	for _, hosts := range named {
+		bytes += bytesOf(hosts)
+	}
+	for _, namespace := range byBytes(named) {
+		if hosts := named[namespace]; len(hosts) > maxHosts || bytes > maxHostBytes && len(hosts) > 1 {
+			whole[namespace] = true
+			bytes -= bytesOf(hosts)
+			delete(named, namespace)
+		}
+	}
+	hosts := []string{}
+	for namespace := range whole {
+		hosts = append(hosts, "*."+namespace+suffix)
+	}
+	for _, list := range named {
+		hosts = append(hosts, list...)
 	}
 	slices.Sort(hosts)
 	return slices.Compact(hosts)
+}
+
+func bytesOf(hosts []string) (bytes int) {
+	for _, host := range hosts {
+		bytes += len(host)
+	}
+	return bytes
+}
+
+// byBytes are the namespaces, those with the most bytes of hosts first.
+func byBytes(named map[string][]string) []string {
+	return slices.SortedFunc(maps.Keys(named), func(a, b string) int {
+		return cmp.Or(cmp.Compare(bytesOf(named[b]), bytesOf(named[a])), strings.Compare(a, b))
+	})
 }

@@ -1,7 +1,9 @@
 package meshconfig_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/deckhouse-mesh/istio/lib/meshconfig"
@@ -24,5 +26,45 @@ func TestClusterLocalHosts(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+func TestATenantsLabelsDoNotFillTheMeshConfiguration(t *testing.T) {
+	var services []meshconfig.Service
+	for index := range 7_200 {
+		services = append(services, meshconfig.Service{Namespace: "evil", Name: fmt.Sprintf("%s-%05d", strings.Repeat("s", 57), index)})
+	}
+	for index := range 20 {
+		services = append(services, meshconfig.Service{Namespace: "shop", Name: fmt.Sprint("db-", index)})
+	}
+	hosts := meshconfig.ClusterLocalHosts(services, nil, "cluster.local")
+	if !slices.Contains(hosts, "*.evil.svc.cluster.local") || !slices.Contains(hosts, "db-7.shop.svc.cluster.local") || len(hosts) != 21 {
+		t.Errorf("%d hosts: %.200q", len(hosts), hosts)
+	}
+}
+
+func TestTheMeshConfigurationIsBoundedForManyNamespaces(t *testing.T) {
+	var services []meshconfig.Service
+	for namespace := range 2_000 {
+		for index := range 60 {
+			services = append(services, meshconfig.Service{Namespace: fmt.Sprintf("%s-%04d", strings.Repeat("n", 40), namespace), Name: fmt.Sprintf("%s-%02d", strings.Repeat("s", 57), index)})
+		}
+	}
+	services = append(services, meshconfig.Service{Namespace: "shop", Name: "db"})
+	hosts := meshconfig.ClusterLocalHosts(services, nil, "cluster.local")
+	bytes := 0
+	for _, host := range hosts {
+		bytes += len(host) + 4
+	}
+	// Besides the named ones there is one entry for each namespace.
+	if bytes > 300<<10 {
+		t.Errorf("%d bytes", bytes)
+	}
+	covered := map[string]bool{}
+	for _, host := range hosts {
+		covered[strings.Split(host, ".")[1]] = true
+	}
+	if len(covered) != 2_001 || !slices.Contains(hosts, "db.shop.svc.cluster.local") {
+		t.Errorf("%d namespaces are covered; the small one keeps its Service: %v", len(covered), slices.Contains(hosts, "db.shop.svc.cluster.local"))
 	}
 }

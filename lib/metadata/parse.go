@@ -22,6 +22,8 @@ const (
 	maxClusterUUIDLength = 64
 	maxRootCertificates  = 16
 	maxCertificateBytes  = 8 << 10
+	// maxRootBytes of a peer's roots together, in DER: they stand several times in what Helm writes, for which an object of 1 MiB must do.
+	maxRootBytes = 32 << 10
 	// Sizes of documents after decompression.
 	maxPublicBytes       = 256 << 10
 	maxFederationBytes   = MaxFederationBytes
@@ -83,11 +85,12 @@ func cleanAuthnKey(text string) (string, error) {
 	return authn.EncodePublicKey(key)
 }
 
-var rootRules = certs.Rules{MaxCount: maxRootCertificates, MaxBytes: maxCertificateBytes}
+var rootRules = certs.Rules{MaxCount: maxRootCertificates, MaxBytes: maxCertificateBytes, MaxTotalBytes: maxRootBytes}
 
 // ParseRoots parses a PEM bundle of root certificates: at most sixteen CA
-// certificates, and returns those that have not expired at now, of which there
-// must be one. An expired root beside a valid one is a rotation, not a mistake.
+// certificates of 32 KiB together, and returns those that have not expired at now,
+// of which there must be one. An expired root beside a valid one is a rotation, not
+// a mistake.
 func ParseRoots(text string, now time.Time) ([]*x509.Certificate, error) {
 	found, err := rootRules.Parse(text)
 	if err != nil {

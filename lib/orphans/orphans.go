@@ -1,5 +1,5 @@
 // Package orphans recognises what the module or its istiod leaves behind when
-// the module is switched off. Whatever a person made is none of it.
+// the module is switched off. Objects that people made are no orphans.
 package orphans
 
 import (
@@ -12,17 +12,13 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/ca"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
-// Selectors of what istiod and the module write into people's namespaces.
-const (
-	// IstiodConfigMaps is the label istiod gives to its ConfigMaps (namespacecontroller.go of pilot).
-	IstiodConfigMaps = "istio.io/config=true"
-	// OfModule is what the module's templates label everything with.
-	OfModule = "heritage=deckhouse,module=istio"
-)
+// IstiodConfigMaps selects the ConfigMaps that istiod writes into people's namespaces (namespacecontroller.go of pilot).
+const IstiodConfigMaps = "istio.io/config=true"
 
-// RegistrySecret holds the credentials that sidecars' images are pulled with.
+// RegistrySecret holds the credentials for pulling sidecars' images.
 const RegistrySecret = "d8-istio-sidecar-registry"
 
 // rootsConfigMap holds the mesh's root certificates.
@@ -32,9 +28,9 @@ const rootsConfigMap = "istio-ca-root-cert"
 // certificates, and revoked certificates.
 var configMaps = []string{rootsConfigMap, "istio-ca-crl"}
 
-// ConfigMap tells whether an istiod of the module wrote a ConfigMap. Every istiod
-// writes such ones, so the root certificates in it tell, or those beside it in
-// the same namespace: one of them is among trusted, the mesh's own in PEM. all are
+// ConfigMap is true for a ConfigMap that an istiod of the module wrote. Every istiod
+// writes such ConfigMaps, so the root certificates in it decide, or in another one of
+// its namespace: one of them is among trusted, the mesh's own in PEM. all are
 // the ConfigMaps to judge.
 func ConfigMap(object *unstructured.Unstructured, all []unstructured.Unstructured, trusted string) bool {
 	return slices.Contains(configMaps, object.GetName()) && slices.ContainsFunc(all, func(other unstructured.Unstructured) bool {
@@ -48,21 +44,21 @@ func ConfigMap(object *unstructured.Unstructured, all []unstructured.Unstructure
 
 func ofIstiod(object metav1.Object) bool { return object.GetLabels()["istio.io/config"] == "true" }
 
-// Secret tells whether the module wrote a Secret into a person's namespace.
+// Secret is true for a Secret that the module wrote into a person's namespace.
 func Secret(object metav1.Object) bool {
-	return object.GetName() == RegistrySecret && ofModule(object)
+	return object.GetName() == RegistrySecret && names.OfModule(object.GetLabels())
 }
 
-// Mutating tells whether nobody answers a webhook configuration any more.
+// Mutating is true for a webhook configuration that no program answers any more.
 func Mutating(configuration *admissionv1.MutatingWebhookConfiguration) bool {
-	return ofModule(configuration) || slices.ContainsFunc(configuration.Webhooks, func(webhook admissionv1.MutatingWebhook) bool {
+	return names.OfModule(configuration.GetLabels()) || slices.ContainsFunc(configuration.Webhooks, func(webhook admissionv1.MutatingWebhook) bool {
 		return pointsHere(webhook.ClientConfig)
 	})
 }
 
-// Validating tells whether nobody answers a webhook configuration any more.
+// Validating is true for a webhook configuration that no program answers any more.
 func Validating(configuration *admissionv1.ValidatingWebhookConfiguration) bool {
-	return ofModule(configuration) || slices.ContainsFunc(configuration.Webhooks, func(webhook admissionv1.ValidatingWebhook) bool {
+	return names.OfModule(configuration.GetLabels()) || slices.ContainsFunc(configuration.Webhooks, func(webhook admissionv1.ValidatingWebhook) bool {
 		return pointsHere(webhook.ClientConfig)
 	})
 }
@@ -72,21 +68,13 @@ func pointsHere(client admissionv1.WebhookClientConfig) bool {
 	return client.Service != nil && client.Service.Namespace == v1alpha1.Namespace
 }
 
-func ofModule(object metav1.Object) bool {
-	labels := object.GetLabels()
-	return labels["heritage"] == "deckhouse" && labels["module"] == "istio"
-}
-
-// istiodFieldManager is the name under which istiod writes: that of its program.
-const istiodFieldManager = "pilot-discovery"
-
-// GatewayClass tells whether istiod made a GatewayClass with this controllerName.
-// A person's class for the same controller has its status alone from istiod.
+// GatewayClass is true for a GatewayClass that istiod made, with this
+// controllerName. Of a person's class for the same controller, istiod writes the status only.
 func GatewayClass(object metav1.Object, controllerName string) bool {
 	if !strings.HasPrefix(controllerName, "istio.io/") {
 		return false
 	}
 	return slices.ContainsFunc(object.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
-		return entry.Manager == istiodFieldManager && entry.Subresource == ""
+		return entry.Manager == names.IstiodFieldManager && entry.Subresource == ""
 	})
 }

@@ -22,11 +22,11 @@ func TestWebhookConfigurations(t *testing.T) {
 		client admissionv1.WebhookClientConfig
 		want   bool
 	}{
-		"labelled as the module's":                 {moduleLabels, service("elsewhere"), true},
-		"pointing to the module's namespace":       {nil, service("d8-istio"), true},
-		"of another module of Deckhouse":           {map[string]string{"heritage": "deckhouse", "module": "other"}, service("d8-other"), false},
-		"of an Istio that somebody else installed": {map[string]string{"istio.io/rev": "default"}, service("istio-system"), false},
-		"pointing outside the cluster":             {nil, admissionv1.WebhookClientConfig{URL: &address}, false},
+		"labelled as the module's":           {moduleLabels, service("elsewhere"), true},
+		"pointing to the module's namespace": {nil, service("d8-istio"), true},
+		"of another module of Deckhouse":     {map[string]string{"heritage": "deckhouse", "module": "other"}, service("d8-other"), false},
+		"of another Istio":                   {map[string]string{"istio.io/rev": "default"}, service("istio-system"), false},
+		"pointing outside the cluster":       {nil, admissionv1.WebhookClientConfig{URL: &address}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			meta := metav1.ObjectMeta{Name: "some", Labels: test.labels}

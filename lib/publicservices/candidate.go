@@ -12,11 +12,11 @@ import (
 )
 
 // Candidate is a labelled Service reduced to what publishing it needs: a
-// publisher of ten thousand keeps this of each, and nothing of the Service. It
+// publisher of ten thousand stores this of each, and nothing else of the Service. It
 // is immutable.
 type Candidate struct {
 	Namespace, Name string
-	// UID tells a Service from a namesake that takes its place.
+	// UID distinguishes a Service from a namesake that replaces it.
 	UID types.UID
 
 	// hostname orders the document.

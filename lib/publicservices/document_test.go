@@ -104,7 +104,7 @@ func TestTheDocumentIsWhatEncodingItAsAWholeGives(t *testing.T) {
 	}{
 		"no service":                               {nil, nil, 0},
 		"one that says no service accounts":        {[]*corev1.Service{plain}, nil, 1},
-		"two whose service accounts nobody knows":  {[]*corev1.Service{plain, other}, accountsOf(publicservices.Endpoint{}), 2},
+		"two with unknown service accounts":        {[]*corev1.Service{plain, other}, accountsOf(publicservices.Endpoint{}), 2},
 		"two without endpoints":                    {[]*corev1.Service{plain, other}, accountsOf(), 2},
 		"two with endpoints":                       {[]*corev1.Service{other, plain}, accountsOf(publicservices.Endpoint{IsPod: true, ServiceAccount: "shop/web"}), 2},
 		"an annotation with what JSON must escape": {[]*corev1.Service{annotated, other}, accountsOf(), 2},

@@ -85,7 +85,7 @@ func TestTheProtocolIsReadAsIstioReadsIt(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBePublishedSaysWhyAndWhatToDo(t *testing.T) {
+func TestARejectionSaysWhyAndWhatToDo(t *testing.T) {
 	for name, test := range map[string]struct {
 		spec         string
 		reason       string
@@ -213,7 +213,7 @@ func TestAHeadlessServiceIsPublished(t *testing.T) {
 	}
 }
 
-func TestAServiceThatIsBeingDeletedIsNotPublishedAndNoProblem(t *testing.T) {
+func TestAServiceThatIsBeingDeletedIsNotPublishedWithoutARejection(t *testing.T) {
 	deleted := withSpec(t, "ports: [{name: tcp, port: 5432}]")
 	deleted.DeletionTimestamp = &metav1.Time{}
 	if _, ok, rejections := publicservices.FromService(deleted, domain); ok || len(rejections) != 0 {

@@ -47,6 +47,10 @@ func Check(root *x509.Certificate, trustDomain string, now time.Time) error {
 	if len(root.UnhandledCriticalExtensions) > 0 {
 		reject("it has critical extensions that are not understood here: %v", root.UnhandledCriticalExtensions)
 	}
+	if len(root.UnknownExtKeyUsage) > 0 {
+		// An anchor without them would allow more than the root does; with them it is as large as the peer likes.
+		reject("it has extended key usages that are not understood here: %d, the first is %v", len(root.UnknownExtKeyUsage), root.UnknownExtKeyUsage[0])
+	}
 	if !allowsURI(root, trustDomain) {
 		reject("its own name constraints do not allow identities of %q", trustDomain)
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
 	"net"
 	"os"
@@ -177,7 +178,12 @@ func TestARootThatCannotBeHonouredSaysWhy(t *testing.T) {
 		"expired":              {changed(func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) }), "expired"},
 		"from the future":      {changed(func(c *x509.Certificate) { c.NotBefore = now.Add(time.Minute) }), "only from"},
 		"bound to another URI": {changed(func(c *x509.Certificate) { c.PermittedURIDomains = []string{"cluster-c.local"} }), "name constraints"},
-		"bound away from it":   {changed(func(c *x509.Certificate) { c.ExcludedURIDomains = []string{domain} }), "name constraints"},
+		"usages nobody knows": {changed(func(c *x509.Certificate) {
+			for index := range 400 {
+				c.UnknownExtKeyUsage = append(c.UnknownExtKeyUsage, asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 99999, index})
+			}
+		}), "extended key usages that are not understood here: 400"},
+		"bound away from it": {changed(func(c *x509.Certificate) { c.ExcludedURIDomains = []string{domain} }), "name constraints"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bad := test.root(t)

@@ -104,7 +104,6 @@ func wanted(root *x509.Certificate, trustDomains []string) *x509.Certificate {
 		MaxPathLenZero:        root.MaxPathLenZero,
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		ExtKeyUsage:           root.ExtKeyUsage,
-		UnknownExtKeyUsage:    root.UnknownExtKeyUsage,
 
 		PermittedDNSDomainsCritical: true, // the whole extension, not DNS names alone
 		PermittedURIDomains:         trustDomains,

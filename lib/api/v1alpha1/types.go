@@ -4,6 +4,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 const (
@@ -46,7 +47,7 @@ const (
 	PublicServiceLabel = "federation.istio.deckhouse.io/public-service"
 
 	// Namespace contains everything that the module installs.
-	Namespace = "d8-istio"
+	Namespace = names.Namespace
 )
 
 // IstioFederation federates this cluster with one peer whose trust domain differs.
@@ -74,11 +75,9 @@ type IstioFederationList struct {
 type IstioFederationSpec struct {
 	// TrustDomain of the peer: its cluster domain.
 	TrustDomain string `json:"trustDomain"`
-	// MetadataEndpoint is the https address of the peer's metadata, with
-	// or without a slash at the end.
-	MetadataEndpoint string `json:"metadataEndpoint"`
-	// Metadata says how to trust the endpoint's TLS certificate.
-	Metadata MetadataTLS `json:"metadata,omitempty"`
+
+	PeerSpec `json:",inline"`
+
 	// Import lists globs on "<name>.<namespace>" of the services to accept; empty accepts all.
 	Import []string `json:"import,omitempty"`
 }
@@ -109,9 +108,9 @@ const (
 
 // IstioFederationStatus is the observed state.
 type IstioFederationStatus struct {
-	ObservedGeneration int64              `json:"observedGeneration,omitempty"`
-	Conditions         []metav1.Condition `json:"conditions,omitempty"`
-	MetadataCache      FederationCache    `json:"metadataCache,omitempty"`
+	PeerStatus `json:",inline"`
+
+	MetadataCache FederationCache `json:"metadataCache,omitempty"`
 	// ImportedServices counts the peer's services that exist here as ServiceEntries.
 	ImportedServices *int32 `json:"importedServices,omitempty"`
 	// RejectedServices names the services that were not accepted, and why.
@@ -128,14 +127,11 @@ type RejectedService struct {
 // FederationCache is the last valid metadata of the peer.
 type FederationCache struct {
 	// TrustDomain is the spec.trustDomain for which the cache was filled; for another one it does not count.
-	TrustDomain               string            `json:"trustDomain,omitempty"`
-	Public                    *metadata.Public  `json:"public,omitempty"`
-	Private                   *CachedFederation `json:"private,omitempty"`
-	PublicLastFetchTimestamp  *metav1.Time      `json:"publicLastFetchTimestamp,omitempty"`
-	PrivateLastFetchTimestamp *metav1.Time      `json:"privateLastFetchTimestamp,omitempty"`
-	// PublicETag and PrivateETag are for the next conditional request.
-	PublicETag  string `json:"publicETag,omitempty"`
-	PrivateETag string `json:"privateETag,omitempty"`
+	TrustDomain string `json:"trustDomain,omitempty"`
+
+	PeerCache `json:",inline"`
+
+	Private *CachedFederation `json:"private,omitempty"`
 }
 
 // CachedFederation is a peer's private metadata in a status. A list of services that is too long for a status is
@@ -174,9 +170,9 @@ type IstioMulticlusterList struct {
 
 // IstioMulticlusterSpec is the desired state.
 type IstioMulticlusterSpec struct {
-	MetadataEndpoint     string      `json:"metadataEndpoint"`
-	EnableIngressGateway *bool       `json:"enableIngressGateway,omitempty"`
-	Metadata             MetadataTLS `json:"metadata,omitempty"`
+	PeerSpec `json:",inline"`
+
+	EnableIngressGateway *bool `json:"enableIngressGateway,omitempty"`
 }
 
 // EntersByGateway is true when the peer's Pods are reached through its
@@ -187,18 +183,14 @@ func (s IstioMulticlusterSpec) EntersByGateway() bool {
 
 // IstioMulticlusterStatus is the observed state.
 type IstioMulticlusterStatus struct {
-	ObservedGeneration int64              `json:"observedGeneration,omitempty"`
-	Conditions         []metav1.Condition `json:"conditions,omitempty"`
-	MetadataCache      MulticlusterCache  `json:"metadataCache,omitempty"`
+	PeerStatus `json:",inline"`
+
+	MetadataCache MulticlusterCache `json:"metadataCache,omitempty"`
 }
 
 // MulticlusterCache is the last valid metadata of the peer.
 type MulticlusterCache struct {
-	Public                    *metadata.Public       `json:"public,omitempty"`
-	Private                   *metadata.Multicluster `json:"private,omitempty"`
-	PublicLastFetchTimestamp  *metav1.Time           `json:"publicLastFetchTimestamp,omitempty"`
-	PrivateLastFetchTimestamp *metav1.Time           `json:"privateLastFetchTimestamp,omitempty"`
-	// PublicETag and PrivateETag are for the next conditional request.
-	PublicETag  string `json:"publicETag,omitempty"`
-	PrivateETag string `json:"privateETag,omitempty"`
+	PeerCache `json:",inline"`
+
+	Private *metadata.Multicluster `json:"private,omitempty"`
 }

@@ -28,7 +28,7 @@ func Objects(seed uint64, count int) ([]federation.Object, error) {
 	return federation.Objects(peers), nil
 }
 
-// randomPeer takes the way of a real document, from JSON to what is kept of it.
+// randomPeer is made as from a real document: from JSON to what is stored of it.
 func randomPeer(random *rand.Rand, index int) (federation.Peer, error) {
 	domain := oneOf(random, "cluster-b.local", "b", "cluster.local", domainName(random, 253), domainName(random, 100), domainName(random, 20))
 	document := metadata.Federation{}

@@ -9,13 +9,12 @@ import (
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/pki"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 const (
 	// moduleNamespace is where the module installs everything.
-	moduleNamespace = "d8-istio"
-	// moduleLabels select what the module's templates render.
-	moduleLabels = "heritage=deckhouse,module=istio"
+	moduleNamespace = names.Namespace
 
 	// stepTimeout bounds each wait of an installation; a loaded two-core machine needs a fraction of it.
 	stepTimeout = 5 * time.Minute

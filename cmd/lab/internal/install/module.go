@@ -15,6 +15,7 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/rollout"
 	"github.com/deckhouse-mesh/istio/deploy/operator"
 	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 const (
@@ -25,8 +26,6 @@ const (
 	// settingsVersion of both ModuleConfigs.
 	settingsVersion = 1
 
-	// defaultWebhook is rendered once the default revision's istiod is ready.
-	defaultWebhook = "istio-revision-tag-default"
 	// Unavailable is a component whose image only its makers have: nothing waits for it.
 	Unavailable = "kiali"
 	// rejectedPrefix is how the operator's message on a ModuleConfig begins whose settings are not accepted.
@@ -88,7 +87,7 @@ func (c *Cluster) moduleMessage(ctx context.Context) (string, error) {
 
 // moduleMissing says what the module lacks: a workload that is not ready, with its reason, or its webhooks.
 func (c *Cluster) moduleMissing(ctx context.Context) (string, error) {
-	options := metav1.ListOptions{LabelSelector: moduleLabels}
+	options := metav1.ListOptions{LabelSelector: names.ModuleSelector}
 	deployments, err := c.Clients.Typed.AppsV1().Deployments(moduleNamespace).List(ctx, options)
 	if err != nil {
 		return "", err
@@ -111,9 +110,9 @@ func (c *Cluster) moduleMissing(ctx context.Context) (string, error) {
 			return missing + rollout.Explain(ctx, c.Clients.Typed, moduleNamespace, sets.Items[i].Spec.Selector), nil
 		}
 	}
-	_, err = c.Clients.Typed.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, defaultWebhook, metav1.GetOptions{})
+	_, err = c.Clients.Typed.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, names.DefaultInjector, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return "MutatingWebhookConfiguration " + defaultWebhook + " does not exist: no istiod has been ready", nil
+		return "MutatingWebhookConfiguration " + names.DefaultInjector + " does not exist: no istiod has been ready", nil
 	}
 	return "", err
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/pki"
 	"github.com/deckhouse-mesh/istio/lib/await"
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
+	"github.com/deckhouse-mesh/istio/lib/names"
 	"github.com/deckhouse-mesh/istio/lib/rendertest"
 )
 
@@ -65,7 +66,7 @@ func TestTheOperatorsRightsSuffice(t *testing.T) {
 	t.Run("webhooks follow a ready istiod", func(t *testing.T) {
 		pretendReady(t, server.clients.Typed)
 		eventually(t, operator, func(ctx context.Context) (bool, string, error) {
-			_, err := server.clients.Typed.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, defaultWebhook, metav1.GetOptions{})
+			_, err := server.clients.Typed.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, names.DefaultInjector, metav1.GetOptions{})
 			if apierrors.IsNotFound(err) {
 				return await.NotYet(err)
 			}

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // How Istio's own chart labels and names istiod, whatever the revision.
@@ -20,7 +21,7 @@ const (
 // istiodChecks tell of each istiod that is installed whether it is ready.
 func istiodChecks(ctx context.Context, clients *kube.Clients, kubeconfig string) []Check {
 	installed := Check{Name: "istiod is installed", Hint: "is module istio enabled? the operator's log says what it waits for"}
-	deployments, err := clients.Typed.AppsV1().Deployments("d8-istio").List(ctx, metav1.ListOptions{LabelSelector: istiodSelector})
+	deployments, err := clients.Typed.AppsV1().Deployments(names.Namespace).List(ctx, metav1.ListOptions{LabelSelector: istiodSelector})
 	switch {
 	case err != nil:
 		installed.Message = err.Error()

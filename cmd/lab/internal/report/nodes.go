@@ -14,6 +14,7 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/process"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/rollout"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // istiodDebugPort is where istiod answers what it knows of remote clusters.
@@ -130,7 +131,7 @@ func podsCheck(ctx context.Context, clients *kube.Clients, kubeconfig string) Ch
 // reachIstiods opens ways to istiods' debug ports, by revision, until the context
 // ends. istiod answers callers without credentials only from within its Pod.
 func reachIstiods(ctx context.Context, clients *kube.Clients) (map[string]string, error) {
-	pods, err := clients.Typed.CoreV1().Pods("d8-istio").List(ctx, metav1.ListOptions{LabelSelector: istiodSelector})
+	pods, err := clients.Typed.CoreV1().Pods(names.Namespace).List(ctx, metav1.ListOptions{LabelSelector: istiodSelector})
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // lastGoodSecret holds the settings in force, so that a restart of the operator
@@ -56,7 +58,7 @@ func (s *lastGoodStore) put(ctx context.Context, name string, spec *Spec) error 
 	if missing {
 		secret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
 			Name: lastGoodSecret, Namespace: s.namespace,
-			Labels: map[string]string{"heritage": "deckhouse", "module": "istio"},
+			Labels: names.ModuleLabels(),
 		}}
 	}
 	if secret.Data == nil {

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/deckhouse-mesh/istio/cmd/operator/internal/options"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // restConfig returns the access to the cluster after client-go's loading rules.
@@ -74,7 +75,7 @@ func waitForAPI(ctx context.Context, client kubernetes.Interface, logger *slog.L
 
 // identityNamespace is where the hooks keep the mesh's identities and look for
 // people's certificates, as in Deckhouse, whatever namespace the operator has.
-const identityNamespace = "d8-system"
+const identityNamespace = names.OperatorNamespace
 
 // ensureNamespaces creates the operator's own namespace and that of the hooks unless they are there.
 func ensureNamespaces(ctx context.Context, client kubernetes.Interface, own string) error {
@@ -90,7 +91,7 @@ func ensureNamespaces(ctx context.Context, client kubernetes.Interface, own stri
 func ensureNamespace(ctx context.Context, client kubernetes.Interface, namespace string) error {
 	_, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		object := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: map[string]string{"heritage": "deckhouse"}}}
+		object := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: map[string]string{names.HeritageLabel: names.Heritage}}}
 		_, err = client.CoreV1().Namespaces().Create(ctx, object, metav1.CreateOptions{})
 	}
 	if err != nil && !apierrors.IsAlreadyExists(err) {

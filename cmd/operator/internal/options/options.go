@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // Options of the operator. Fill them with Default and Bind, then call Complete.
@@ -60,7 +61,7 @@ var logLevels = []string{"debug", "info", "warn", "error"}
 func Default(executable string) Options {
 	root := filepath.Dir(filepath.Dir(executable))
 	return Options{
-		Namespace:      "d8-system",
+		Namespace:      names.OperatorNamespace,
 		ModulesDir:     filepath.Join(root, "modules"),
 		GlobalHooksDir: filepath.Join(root, "global-hooks"),
 		CRDsDir:        filepath.Join(root, "crds", "operator"),

@@ -1,0 +1,83 @@
+package hooks
+
+import (
+	sdk "github.com/deckhouse/module-sdk/pkg"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peers"
+)
+
+const (
+	multiclustersPath = "istio.internal.multiclusters"
+	// gatewayWantedPath is true when some multicluster peer enters this cluster by its gateway.
+	gatewayWantedPath = "istio.internal.multiclusterWantsIngressGateway"
+)
+
+// multiclusterPeer is one entry of the values internal.multiclusters.
+type multiclusterPeer struct {
+	Name string `json:"name"`
+	// TrustDomain is this cluster's own: it bounds the anchors, so that the peer's
+	// roots are trusted for the common mesh and not for federated clusters.
+	TrustDomain string `json:"trustDomain"`
+	// NetworkName of the peer's Pods; empty before it is known.
+	NetworkName string `json:"networkName"`
+	// IngressGateways by which that network is entered; none where Pods reach each other directly.
+	IngressGateways []metadata.IngressGateway `json:"ingressGateways"`
+	RootCA          string                    `json:"rootCA"`
+	// Anchors replace RootCA in the mesh: PEM certificates, one an entry.
+	Anchors []string `json:"anchors"`
+}
+
+// gatewayWanted is true when peers enter this cluster by its gateway.
+func gatewayWanted(in *sdk.HookInput) bool {
+	return federationKind().enabled(in) || multiclusterKind().enabled(in) && in.Values.Get(gatewayWantedPath).Bool()
+}
+
+// multiclusterPeers adds the accepted clusters of the same mesh to entries and
+// returns what the mesh needs of them. The gateway is wanted for resources that
+// are not accepted yet, too: the peer waits for its address.
+func multiclusterPeers(in *sdk.HookInput, entries map[string]peers.Entry) ([]multiclusterPeer, error) {
+	found := []multiclusterPeer{}
+	in.Values.Set(gatewayWantedPath, false)
+	if !multiclusterKind().enabled(in) {
+		return found, nil
+	}
+	resources, err := snapshot[v1alpha1.IstioMulticluster](in, "multiclusters")
+	if err != nil {
+		return nil, err
+	}
+	for _, resource := range resources {
+		if resource.Spec.EntersByGateway() {
+			in.Values.Set(gatewayWantedPath, true)
+		}
+	}
+	this, err := self(in)
+	if err != nil {
+		return nil, err
+	}
+	accepted, err := acceptedMulticlusters(in, "federations")
+	if err != nil {
+		return nil, err
+	}
+	for _, resource := range accepted {
+		public, private := resource.Status.MetadataCache.Public, resource.Status.MetadataCache.Private
+		entries[public.ClusterUUID] = peers.Entry{
+			Kind: v1alpha1.IstioMulticlusterKind, Name: resource.Name, ResourceUID: resource.UID,
+			ClusterUUID: public.ClusterUUID, TrustDomain: this.TrustDomain,
+			AuthnKeyPub: public.AuthnKeyPub, RootCA: public.RootCA,
+		}
+		cluster := multiclusterPeer{
+			Name: resource.Name, TrustDomain: this.TrustDomain, RootCA: public.RootCA,
+			IngressGateways: []metadata.IngressGateway{},
+		}
+		if private != nil {
+			cluster.NetworkName = private.NetworkName
+			if resource.Spec.EntersByGateway() {
+				cluster.IngressGateways = append(cluster.IngressGateways, private.IngressGateways...)
+			}
+		}
+		found = append(found, cluster)
+	}
+	return found, nil
+}

@@ -1,0 +1,51 @@
+package hooks
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+var _ = Describe("Hook federation_switch", func() {
+	withReady := func(reason string) string {
+		return aFederation("b", "api.shop") + `  conditions: [{type: Ready, status: "False", reason: ` + reason + `, message: m, lastTransitionTime: "2030-11-22T11:30:00Z"}]
+`
+	}
+
+	It("says in every resource that federation is off, once", func() {
+		r := newRun(federationSwitch(), federationSettings).given(withReady("Joined"))
+		r.ValuesSet("istio.federation.enabled", false)
+		r.succeeds()
+		Expect(r.PatchedOperations()).To(HaveLen(2), "the status and an Event")
+		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
+	})
+
+	It("wakes the discovery of resources that were off, with the same word every time", func() {
+		r := newRun(federationSwitch(), federationSettings).given(withReady("ModuleDisabled"), versionsConfigMap("federation", nil)).succeeds()
+		first := r.reported("federation")
+		Expect(first).To(HaveKeyWithValue("b", HavePrefix("switched-on.")))
+		Expect(r.KubernetesGlobalResource("IstioFederation", "b").GetAnnotations()).To(BeEmpty())
+		r.succeeds()
+		Expect(r.reported("federation")).To(Equal(first))
+	})
+
+	It("leaves what is written of other resources as it is", func() {
+		r := newRun(federationSwitch(), federationSettings).
+			given(withReady("ModuleDisabled"), versionsConfigMap("federation", map[string]string{"c": "x.y"})).succeeds()
+		Expect(r.reported("federation")).To(And(HaveKeyWithValue("c", "x.y"), HaveKey("b")))
+	})
+
+	It("fails over nothing when there is no ConfigMap yet", func() {
+		newRun(federationSwitch(), federationSettings).given(withReady("ModuleDisabled")).succeeds()
+	})
+
+	It("does not try what the API server would refuse, which would fail the module's run", func() {
+		for _, spoilt := range []string{"immutable: true\n", "binaryData: {b: aGVsbG8=}\n"} {
+			Expect(newRun(federationSwitch(), federationSettings).given(withReady("ModuleDisabled"), versionsConfigMap("federation", nil)+spoilt).
+				succeeds().PatchedOperations()).To(BeEmpty())
+		}
+	})
+
+	It("leaves resources alone that were asked already", func() {
+		Expect(newRun(federationSwitch(), federationSettings).given(withReady("PeerUnreachable")).succeeds().PatchedOperations()).To(BeEmpty())
+	})
+})

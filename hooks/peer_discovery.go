@@ -1,0 +1,169 @@
+package hooks
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	sdk "github.com/deckhouse/module-sdk/pkg"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/discovery"
+	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
+	"github.com/deckhouse-mesh/istio/lib/servicelist"
+)
+
+// peerDiscovery polls the peers of one kind, judges their answers, and writes the
+// outcome into the resources' status; nothing else does. It runs when
+// metadata-exporter reports a change (a value in the kind's ConfigMap), when a spec
+// or an annotation changes, and every minute. Its queue is its own: no peer can
+// delay any other hook.
+type peerDiscovery struct {
+	peerKind
+	other    peerKind
+	client   peerClient
+	codec    *servicelist.Codec
+	schedule *pollSchedule
+	// resources and statuses read the binding that wakes the hook and the one that does not.
+	resources, statuses peerReader
+}
+
+func newPeerDiscovery(kind, other peerKind, client peerClient) *peerDiscovery {
+	return &peerDiscovery{
+		peerKind: kind, other: other, client: client, schedule: newPollSchedule(),
+		resources: kind.newReader(), statuses: kind.newReader(),
+	}
+}
+
+func (d *peerDiscovery) hook(name, queue string) hookruntime.Hook {
+	return hookruntime.Hook{
+		Name: name,
+		Config: sdk.HookConfig{
+			Queue:    queue,
+			Schedule: []sdk.ScheduleConfig{everyMinute},
+			Kubernetes: []sdk.KubernetesConfig{
+				{
+					Name:       d.plural,
+					APIVersion: v1alpha1.APIVersion,
+					Kind:       d.kind,
+					JqFilter: `{
+						metadata: {
+							name: .metadata.name, uid: .metadata.uid,
+							generation: .metadata.generation, creationTimestamp: .metadata.creationTimestamp,
+							annotations: {
+								"` + v1alpha1.RefreshAnnotation + `": (.metadata.annotations["` + v1alpha1.RefreshAnnotation + `"] // ""),
+								"` + v1alpha1.AcceptIdentityAnnotation + `": (.metadata.annotations["` + v1alpha1.AcceptIdentityAnnotation + `"] // "")
+							}
+						},
+						spec: .spec,
+						known: (.status.metadataCache.public != null)
+					}`,
+				},
+				// Separate, so that this hook's own writes do not wake it.
+				d.statusesBinding("statuses"),
+				d.versionsBinding(),
+				d.other.identitiesBinding(),
+				secretBinding("keypair", names.OperatorNamespace, authnSecret),
+				apiServersBinding(),
+			},
+		},
+		Run: d.run,
+	}
+}
+
+func (d *peerDiscovery) run(ctx context.Context, in *sdk.HookInput) error {
+	if err := presentClientCertificate(in, d.client); err != nil {
+		return err
+	}
+	resources, err := d.withStatus(in)
+	if err != nil {
+		return err
+	}
+	now := in.DC.GetClock().Now()
+	in.MetricsCollector.Expire(d.metrics.group)
+	if !d.enabled(in) {
+		return d.reportDisabled(in, d.codec, resources, now)
+	}
+	updated, err := d.poll(ctx, in, resources, now)
+	if err != nil {
+		return err
+	}
+	for _, resource := range resources {
+		after := updated[resource.GetName()]
+		wrote, err := writeStatus(in, d.codec, resource, after, d.schedule.isCurrent(resource))
+		if err != nil {
+			return err
+		}
+		d.schedule.noteStatus(after, wrote)
+		d.setMetrics(in, after, now)
+	}
+	d.schedule.retain(resources)
+	return nil
+}
+
+// poll polls the peers that are due and returns all resources with their new status, by name.
+func (d *peerDiscovery) poll(ctx context.Context, in *sdk.HookInput, resources []v1alpha1.Peer, now time.Time) (map[string]v1alpha1.Peer, error) {
+	this, err := self(in)
+	if err != nil {
+		return nil, err
+	}
+	if this.Network, err = ownNetwork(in); err != nil {
+		return nil, err
+	}
+	keypair, err := secret(in, "keypair")
+	if err != nil {
+		return nil, err
+	}
+	elsewhere, err := d.other.claims(in, this, d.other.identitiesBinding().Name)
+	if err != nil {
+		return nil, err
+	}
+	versions, err := reportedVersions(in)
+	if err != nil {
+		return nil, err
+	}
+	discoverer := discovery.Discoverer{Client: d.client, Self: this, PrivateKey: string(keypair["priv.pem"]), Now: now, Codec: d.codec, Elsewhere: elsewhere}
+	due := func(resource v1alpha1.Peer) bool {
+		return d.schedule.due(resource, versions[resource.GetName()], len(keypair) > 0, now)
+	}
+	return discoverer.Poll(ctx, d.withoutStaleETags(resources), due, d.schedule.noteWait), nil
+}
+
+// withoutStaleETags has those resources polled unconditionally, and their whole status written, whose
+// snapshot does not show the last write: it is older, or the write has failed.
+func (d *peerDiscovery) withoutStaleETags(resources []v1alpha1.Peer) []v1alpha1.Peer {
+	polled := slices.Clone(resources)
+	for index, resource := range resources {
+		if d.schedule.isStale(resource) {
+			polled[index] = resource.ShallowCopy()
+			cache := polled[index].PeerCache()
+			cache.PublicETag, cache.PrivateETag = "", ""
+		}
+	}
+	return polled
+}
+
+// withStatus completes the resources with the snapshot of their statuses.
+func (d *peerDiscovery) withStatus(in *sdk.HookInput) ([]v1alpha1.Peer, error) {
+	resources, err := d.resources(in, d.plural)
+	if err != nil {
+		return nil, err
+	}
+	found, err := d.statuses(in, "statuses")
+	if err != nil {
+		return nil, err
+	}
+	byUID := make(map[types.UID]v1alpha1.Peer, len(found))
+	for _, status := range found {
+		byUID[status.GetUID()] = status
+	}
+	for _, resource := range resources {
+		if last, known := byUID[resource.GetUID()]; known {
+			resource.CopyStatusOf(last)
+			resource.SetResourceVersion(last.GetResourceVersion())
+		}
+	}
+	return resources, nil
+}

@@ -1,0 +1,123 @@
+package hooks
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/discovery"
+)
+
+const (
+	// A peer that took longer than slowPeer maxSlowPolls times in a row must not delay the
+	// others with every change: its reported changes wait for the minute's schedule.
+	// A single time may be a long document on a busy machine.
+	slowPeer     = time.Second
+	maxSlowPolls = 2
+)
+
+// pollSchedule decides which peers are polled in a run. It remembers what was
+// polled and written last, so that one peer's change does not mean polling all of
+// them, and a snapshot that is older than the last write is recognised. It is an
+// optimisation: a process that remembers nothing polls every peer. Only the
+// hook's own queue uses it, one run at a time.
+type pollSchedule struct {
+	last map[types.UID]lastPoll
+}
+
+// lastPoll is what a resource was polled for last.
+type lastPoll struct {
+	// version is what metadata-exporter reported last of the peer.
+	version           string
+	refresh, accepted string
+	generation        int64
+	minute            time.Time
+	hasKey            bool
+
+	// etags of the last status; empty when there was none yet.
+	etags [2]string
+	// superseded is the version of the resource that the last write was made for.
+	superseded string
+	// slow counts the polls in a row that took longer than slowPeer, up to maxSlowPolls.
+	slow int
+}
+
+func newPollSchedule() *pollSchedule { return &pollSchedule{last: map[types.UID]lastPoll{}} }
+
+// due is true when the peer has changed, the resource was edited or a refresh
+// requested, it was not polled in this minute yet, or its status does not show what was
+// written last. A version that is no longer reported is no change.
+func (s *pollSchedule) due(resource v1alpha1.Peer, version string, hasKey bool, now time.Time) bool {
+	last := s.last[resource.GetUID()]
+	next := last
+	next.generation, next.minute, next.hasKey = resource.GetGeneration(), now.Truncate(time.Minute), hasKey
+	next.accepted = resource.GetAnnotations()[v1alpha1.AcceptIdentityAnnotation]
+	if refresh := resource.GetAnnotations()[v1alpha1.RefreshAnnotation]; refresh != "" {
+		next.refresh = refresh
+	}
+	if version != "" && (last.slow < maxSlowPolls || next.minute != last.minute) {
+		next.version = version
+	}
+	s.last[resource.GetUID()] = next
+	return next != last || s.isStale(resource) || !wasPolled(resource.PeerStatus().Conditions)
+}
+
+// isStale is true when the snapshot of the resource does not show the last status.
+func (s *pollSchedule) isStale(resource v1alpha1.Peer) bool {
+	last := s.last[resource.GetUID()]
+	return last.etags != [2]string{} && last.etags != etags(resource)
+}
+
+// isCurrent is true when the snapshot of the resource is not known to be older than
+// the last write. Where the process continues, a difference that the API server rejects is
+// followed by a whole status; in a process of a single run, by a difference to a newer snapshot.
+func (s *pollSchedule) isCurrent(resource v1alpha1.Peer) bool {
+	return !s.isStale(resource) && s.last[resource.GetUID()].superseded != resource.GetResourceVersion()
+}
+
+// noteWait remembers how long the peer kept this cluster waiting.
+func (s *pollSchedule) noteWait(resource v1alpha1.Peer, waited time.Duration) {
+	last := s.last[resource.GetUID()]
+	if waited <= slowPeer {
+		last.slow = 0
+	} else {
+		last.slow = min(last.slow+1, maxSlowPolls)
+	}
+	s.last[resource.GetUID()] = last
+}
+
+// noteStatus remembers the status that the resource is going to have, and whether it had to be written.
+func (s *pollSchedule) noteStatus(resource v1alpha1.Peer, written bool) {
+	last := s.last[resource.GetUID()]
+	last.etags = etags(resource)
+	if written {
+		last.superseded = resource.GetResourceVersion()
+	}
+	s.last[resource.GetUID()] = last
+}
+
+// retain forgets all other resources.
+func (s *pollSchedule) retain(resources []v1alpha1.Peer) {
+	retained := make(map[types.UID]lastPoll, len(resources))
+	for _, resource := range resources {
+		retained[resource.GetUID()] = s.last[resource.GetUID()]
+	}
+	s.last = retained
+}
+
+func etags(resource v1alpha1.Peer) [2]string {
+	cache := resource.PeerCache()
+	return [2]string{cache.PublicETag, cache.PrivateETag}
+}
+
+// wasPolled is false while the summary does not come from polling the peer.
+func wasPolled(conditions []metav1.Condition) bool {
+	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	return ready != nil && !slices.Contains([]string{
+		discovery.ReasonFederationDisabled, discovery.ReasonMulticlusterDisabled, discovery.ReasonModuleDisabled,
+	}, ready.Reason)
+}

@@ -1,0 +1,29 @@
+package hooks
+
+import (
+	sdk "github.com/deckhouse/module-sdk/pkg"
+
+	"github.com/deckhouse-mesh/istio/lib/names"
+)
+
+// versionsBinding subscribes to the document versions that metadata-exporter reports of the kind's peers.
+func (k peerKind) versionsBinding() sdk.KubernetesConfig {
+	return sdk.KubernetesConfig{
+		Name:              "versions",
+		APIVersion:        "v1",
+		Kind:              "ConfigMap",
+		NamespaceSelector: inNamespace(names.Namespace),
+		NameSelector:      named(k.versions),
+		JqFilter:          `.data // {}`,
+	}
+}
+
+// reportedVersions are the versions that metadata-exporter reported last, by the name of the
+// resource; nil while there is no ConfigMap, as when the module has just been switched on.
+func reportedVersions(in *sdk.HookInput) (map[string]string, error) {
+	found, err := snapshot[map[string]string](in, "versions")
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return found[0], nil
+}
