@@ -93,7 +93,7 @@ func TestASidecarOfWhichNothingTellsTheRevisionMakesTheUsageUnknown(t *testing.T
 	}
 }
 
-func TestRevisionsOfAnEarlierReleaseAreStrandedWhileTheSettingsAreRefused(t *testing.T) {
+func TestRevisionsOfAnEarlierReleaseAreStrandedWhileTheSettingsAreRejected(t *testing.T) {
 	present := Present{Revisions: []string{"v1x28", "1-19-0", "v1x30", "v1x28"}}
 	for name, test := range map[string]struct {
 		settings Settings
@@ -137,8 +137,8 @@ func TestDecide(t *testing.T) {
 		present     Present
 		install     string
 		global      string
-		refused     string
-		kept        string
+		rejected     string
+		retained    string
 		unavailable string
 	}{
 		"the default, when the settings name none": {Settings{}, Present{Usage: usage(nil)}, "v1x31", "v1x31", "", "", ""},
@@ -179,12 +179,12 @@ func TestDecide(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan := Decide(test.settings, test.present)
-			var install, kept, unavailable []string
+			var install, retained, unavailable []string
 			for _, version := range plan.Versions {
 				install = append(install, version.Revision())
 			}
-			for _, each := range plan.Kept {
-				kept = append(kept, each.Version.Revision())
+			for _, each := range plan.Retained {
+				retained = append(retained, each.Version.Revision())
 			}
 			for _, each := range plan.Unavailable {
 				unavailable = append(unavailable, each.Revision)
@@ -192,15 +192,15 @@ func TestDecide(t *testing.T) {
 			for what, pair := range map[string][2]string{
 				"install":     {strings.Join(install, " "), test.install},
 				"global":      {plan.GlobalRevision, test.global},
-				"kept":        {strings.Join(kept, " "), test.kept},
+				"retained":    {strings.Join(retained, " "), test.retained},
 				"unavailable": {strings.Join(unavailable, " "), test.unavailable},
 			} {
 				if pair[0] != pair[1] {
 					t.Errorf("%s: got %q, want %q", what, pair[0], pair[1])
 				}
 			}
-			if (plan.Refused == nil) != (test.refused == "") || plan.Refused != nil && !strings.Contains(plan.Refused.Error(), test.refused) {
-				t.Errorf("refused %v, want %q", plan.Refused, test.refused)
+			if (plan.Rejected == nil) != (test.rejected == "") || plan.Rejected != nil && !strings.Contains(plan.Rejected.Error(), test.rejected) {
+				t.Errorf("rejected %v, want %q", plan.Rejected, test.rejected)
 			}
 		})
 	}
