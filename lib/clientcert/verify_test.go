@@ -115,7 +115,7 @@ func TestWithoutPeersEveryCallerIsUnknown(t *testing.T) {
 	}
 }
 
-func TestARootThatHasEndedProvesNothing(t *testing.T) {
+func TestAnExpiredRootProvesNothing(t *testing.T) {
 	root := certtest.NewRoot("Istio CA", now, ended)
 	if _, err := anchorsOf("b", root).Verify(certtest.Parsed(root.Client(now)), now); !errors.Is(err, clientcert.ErrUnknownCaller) {
 		t.Errorf("Verify() = %v", err)
@@ -138,7 +138,7 @@ func TestARootOfSeveralClustersProvesAnyOfThem(t *testing.T) {
 	}
 }
 
-func TestAnAnchorOutlivesARootThatIsIssuedAnew(t *testing.T) {
+func TestAnAnchorSurvivesTheRenewalOfItsRoot(t *testing.T) {
 	root := certtest.NewRoot("Istio CA", now)
 	anew := certtest.NewRootWithKey("Istio CA", root.Key, now.AddDate(0, 1, 0))
 	caller, err := anchorsOf("b", root).Verify(certtest.Parsed(root.Client(now)), now)

@@ -351,7 +351,7 @@ func checkConventions(t *testing.T, objects Objects) {
 	}
 }
 
-func TestRefusedToRender(t *testing.T) {
+func TestRenderingFailsWithTheReason(t *testing.T) {
 	m := load(t)
 	tests := []struct {
 		name     string
