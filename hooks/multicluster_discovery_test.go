@@ -37,10 +37,10 @@ var _ = Describe("Hook multicluster_discovery", func() {
 		exporter, r := polled()
 		asked := exporter.requests.Load()
 		r.clock.Advance(20 * time.Second)
-		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
+		Expect(r.succeeds().statusWrites()).To(BeEmpty())
 		Expect(exporter.requests.Load()).To(Equal(asked))
 		r.clock.Advance(time.Minute)
-		Expect(r.succeeds().PatchedOperations()).To(HaveLen(1))
+		Expect(r.succeeds().statusWrites()).To(HaveLen(1))
 		Expect(exporter.requests.Load()).To(Equal(asked + 3))
 	})
 

@@ -33,6 +33,8 @@ const (
 	ReasonRootsNotHonoured       = "PeerRootsNotHonoured"
 	ReasonOwnKeyMissing          = "OwnKeyMissing"
 	ReasonInternalError          = "InternalError"
+	// ReasonStatusNotWritten is of Events: the API server rejects the status.
+	ReasonStatusNotWritten = "StatusNotWritten"
 
 	// Of the peer's API server.
 	ReasonAPIAnswers          = "Answers"
