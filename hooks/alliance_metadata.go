@@ -4,31 +4,17 @@ import (
 	"context"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/names"
+	"github.com/deckhouse-mesh/istio/lib/peers"
 )
 
 const (
 	remotePublicMetadataPath = "istio.internal.remotePublicMetadata"
 	federationsPath          = "istio.internal.federations"
 )
-
-// remotePublicMetadata is one entry of remote-public-metadata.json: an accepted
-// peer, and the key that proves its identity.
-type remotePublicMetadata struct {
-	Kind string `json:"kind"`
-	Name string `json:"name"`
-	// ResourceUID is that of the resource that the entry was made for: the entry
-	// counts only while this resource exists.
-	ResourceUID types.UID `json:"resourceUID"`
-	ClusterUUID string    `json:"clusterUUID"`
-	TrustDomain string    `json:"trustDomain,omitempty"`
-	AuthnKeyPub string    `json:"authnKeyPub"`
-	RootCA      string    `json:"rootCA"`
-}
 
 // trustedFederation is one entry of the values internal.federations.
 type trustedFederation struct {
@@ -70,7 +56,7 @@ func allianceMetadata() hookruntime.Hook {
 }
 
 func runAllianceMetadata(_ context.Context, in *sdk.HookInput) error {
-	peers := map[string]remotePublicMetadata{}
+	entries := map[string]peers.Entry{}
 	federations := []trustedFederation{}
 	if federationKind().enabled(in) {
 		accepted, err := acceptedFederations(in, federationKind().newReader(), "multiclusters")
@@ -79,7 +65,7 @@ func runAllianceMetadata(_ context.Context, in *sdk.HookInput) error {
 		}
 		for _, resource := range accepted {
 			public := resource.Status.MetadataCache.Public
-			peers[public.ClusterUUID] = remotePublicMetadata{
+			entries[public.ClusterUUID] = peers.Entry{
 				Kind: v1alpha1.IstioFederationKind, Name: resource.Name, ResourceUID: resource.UID,
 				ClusterUUID: public.ClusterUUID, TrustDomain: resource.Spec.TrustDomain,
 				AuthnKeyPub: public.AuthnKeyPub, RootCA: public.RootCA,
@@ -89,14 +75,14 @@ func runAllianceMetadata(_ context.Context, in *sdk.HookInput) error {
 			})
 		}
 	}
-	multiclusters, err := multiclusterPeers(in, peers)
+	multiclusters, err := multiclusterPeers(in, entries)
 	if err != nil {
 		return err
 	}
 	if err := setAnchors(in, federations, multiclusters); err != nil {
 		return err
 	}
-	in.Values.Set(remotePublicMetadataPath, peers)
+	in.Values.Set(remotePublicMetadataPath, entries)
 	in.Values.Set(federationsPath, federations)
 	in.Values.Set(multiclustersPath, multiclusters)
 	return nil

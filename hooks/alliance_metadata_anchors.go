@@ -77,7 +77,7 @@ func setAnchors(in *sdk.HookInput, federations []trustedFederation, multicluster
 	if outcome.Issued > 0 {
 		in.Logger.Info("trust anchors were issued", "count", outcome.Issued)
 	}
-	storeAnchors(in, stored, outcome.Kept)
+	storeAnchors(in, stored, outcome.Stored)
 	return nil
 }
 

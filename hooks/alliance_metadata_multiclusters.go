@@ -5,6 +5,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peers"
 )
 
 const (
@@ -33,10 +34,10 @@ func gatewayWanted(in *sdk.HookInput) bool {
 	return federationKind().enabled(in) || multiclusterKind().enabled(in) && in.Values.Get(gatewayWantedPath).Bool()
 }
 
-// multiclusterPeers adds the accepted clusters of the same mesh to peers and
+// multiclusterPeers adds the accepted clusters of the same mesh to entries and
 // returns what the mesh needs of them. The gateway is wanted for resources that
 // are not accepted yet, too: the peer waits for its address.
-func multiclusterPeers(in *sdk.HookInput, peers map[string]remotePublicMetadata) ([]multiclusterPeer, error) {
+func multiclusterPeers(in *sdk.HookInput, entries map[string]peers.Entry) ([]multiclusterPeer, error) {
 	found := []multiclusterPeer{}
 	in.Values.Set(gatewayWantedPath, false)
 	if !multiclusterKind().enabled(in) {
@@ -61,7 +62,7 @@ func multiclusterPeers(in *sdk.HookInput, peers map[string]remotePublicMetadata)
 	}
 	for _, resource := range accepted {
 		public, private := resource.Status.MetadataCache.Public, resource.Status.MetadataCache.Private
-		peers[public.ClusterUUID] = remotePublicMetadata{
+		entries[public.ClusterUUID] = peers.Entry{
 			Kind: v1alpha1.IstioMulticlusterKind, Name: resource.Name, ResourceUID: resource.UID,
 			ClusterUUID: public.ClusterUUID, TrustDomain: this.TrustDomain,
 			AuthnKeyPub: public.AuthnKeyPub, RootCA: public.RootCA,

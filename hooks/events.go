@@ -1,15 +1,29 @@
 package hooks
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"time"
 
+	sdk "github.com/deckhouse/module-sdk/pkg"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/echo"
 )
+
+var eventResource = schema.GroupVersionResource{Version: "v1", Resource: "events"}
+
+// maxEventMessage in bytes, as the API server has it.
+const maxEventMessage = 1024
 
 // moduleConfigEvent is a warning on what holds the settings:
 // kubectl get events -A --field-selector involvedObject.kind=ModuleConfig.
@@ -17,19 +31,41 @@ func moduleConfigEvent(reason, message string, now time.Time) *corev1.Event {
 	return warning("ModuleConfig", "istio", reason, message, now)
 }
 
-// warning is an Event on a resource of deckhouse.io/v1alpha1. Its name follows
-// from its content, so an equal warning exists once.
+// warning is an Event on a resource of deckhouse.io/v1alpha1, which has no namespace.
 func warning(kind, name, reason, message string, now time.Time) *corev1.Event {
-	sum := sha256.Sum256([]byte(kind + name + reason + message))
+	event := objectWarning(corev1.ObjectReference{APIVersion: v1alpha1.APIVersion, Kind: kind, Name: name}, reason, message, now)
+	event.Namespace = metav1.NamespaceDefault
+	return event
+}
+
+// objectWarning is an Event on an object, in its namespace. Its name follows from
+// its content, so an equal warning exists once.
+func objectWarning(about corev1.ObjectReference, reason, message string, now time.Time) *corev1.Event {
+	message = echo.Text(strings.ReplaceAll(message, "\n", "; "), maxEventMessage)
+	sum := sha256.Sum256([]byte(about.Kind + about.Name + string(about.UID) + reason + message))
 	stamp := metav1.NewTime(now)
 	return &corev1.Event{
 		TypeMeta:       metav1.TypeMeta{APIVersion: "v1", Kind: "Event"},
-		ObjectMeta:     metav1.ObjectMeta{Name: "istio." + hex.EncodeToString(sum[:8]), Namespace: metav1.NamespaceDefault},
-		InvolvedObject: corev1.ObjectReference{APIVersion: v1alpha1.APIVersion, Kind: kind, Name: name},
+		ObjectMeta:     metav1.ObjectMeta{Name: "istio." + hex.EncodeToString(sum[:8]), Namespace: about.Namespace},
+		InvolvedObject: about,
 		Reason:         reason,
-		Message:        message[:min(len(message), 1024)],
+		Message:        message,
 		Type:           corev1.EventTypeWarning,
 		Source:         corev1.EventSource{Component: "istio-module"},
 		FirstTimestamp: stamp, LastTimestamp: stamp, Count: 1,
+	}
+}
+
+// reportInNamespace writes the Event, or logs it when that fails. It does not use
+// the PatchCollector: there, one object that is rejected (by a quota, an admission
+// policy, or because the namespace is being deleted) fails the run for all.
+func reportInNamespace(ctx context.Context, in *sdk.HookInput, client dynamic.Interface, event *corev1.Event) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(event)
+	if err == nil {
+		_, err = client.Resource(eventResource).Namespace(event.Namespace).Create(ctx, &unstructured.Unstructured{Object: content}, metav1.CreateOptions{})
+	}
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		in.Logger.Warn("cannot write an Event into its namespace", "namespace", event.Namespace,
+			"about", event.InvolvedObject.Kind+" "+event.InvolvedObject.Name, "event", event.Message, "error", err.Error())
 	}
 }

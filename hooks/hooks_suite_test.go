@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +123,28 @@ var _ = Describe("The hooks of the module", func() {
 			Expect(hook.Validate()).To(Succeed(), hook.Name)
 			Expect(names).NotTo(HaveKey(hook.Name))
 			names[hook.Name] = true
+		}
+	})
+
+	It("are in files of their names, each with its test beside it, and so is what belongs to one of them", func() {
+		both := []string{"metadata_exporter_certificate", "api_proxy_certificate"} // certificate_self_signed.go
+		common := []string{
+			"bindings", "certificate_self_signed", "events", "hooks", "input", "metrics", "own_network", "secrets", "snapshot_cache",
+			"fixtures_test", "hooks_suite_test",
+		}
+		all, _ := Resident(context.Background())
+		for _, hook := range all {
+			if !slices.Contains(both, hook.Name) {
+				Expect(hook.Name + ".go").To(BeARegularFile())
+				Expect(hook.Name + "_test.go").To(BeARegularFile())
+			}
+		}
+		files, err := filepath.Glob("*.go")
+		Expect(err).NotTo(HaveOccurred())
+		for _, file := range files {
+			name := strings.TrimSuffix(file, ".go")
+			Expect(strings.HasPrefix(name, "peer_") || slices.Contains(common, name) || slices.Contains(common, strings.TrimSuffix(name, "_test")) ||
+				slices.ContainsFunc(all, func(hook hookruntime.Hook) bool { return strings.HasPrefix(name, hook.Name) })).To(BeTrue(), file)
 		}
 	})
 

@@ -185,7 +185,7 @@ func presentVersions(in *sdk.HookInput, webhooks []webhookConfiguration) (versio
 func reportVersions(in *sdk.HookInput, plan versionplan.Plan) {
 	inGroup := operation.WithGroup(versionsMetricsGroup)
 	in.MetricsCollector.Expire(versionsMetricsGroup)
-	in.MetricsCollector.Set(versionRefusedMetric, gauge(plan.Refused != nil), nil, inGroup)
+	in.MetricsCollector.Set(versionRefusedMetric, gauge(plan.Rejected != nil), nil, inGroup)
 	kubernetes := in.Values.Get(kubernetesVersionPath).String()
 	for _, version := range plan.Versions {
 		labels := map[string]string{"version": version.Version, "revision": version.Revision()}
@@ -206,7 +206,7 @@ func reportVersions(in *sdk.HookInput, plan versionplan.Plan) {
 			"supported": version.Kubernetes.Min + "–" + version.Kubernetes.Max,
 		}, inGroup)
 	}
-	for _, retained := range plan.Kept {
+	for _, retained := range plan.Retained {
 		in.MetricsCollector.Set(versionKeptMetric, float64(len(retained.Users)),
 			map[string]string{"version": retained.Version.Version, "revision": retained.Version.Revision()}, inGroup)
 	}
@@ -221,10 +221,10 @@ type notice struct{ reason, message string }
 // planNotices say what differs from the settings, and what to do.
 func planNotices(plan versionplan.Plan) []notice {
 	var notices []notice
-	if plan.Refused != nil {
+	if plan.Rejected != nil {
 		notices = append(notices, notice{versionRefusedEvent, "settings rejected, the installed versions of Istio are retained: " + rejectionOf(plan)})
 	}
-	for _, retained := range plan.Kept {
+	for _, retained := range plan.Retained {
 		notices = append(notices, notice{versionInUseEvent, fmt.Sprintf(
 			"Istio %s is not in the settings and stays installed, because it is used by %s: give the namespaces or Pods another revision and restart the Pods, or add %s to additionalVersions",
 			retained.Version.Version, versionplan.Name(retained.Users), retained.Version.Version)})
@@ -244,7 +244,7 @@ func planNotices(plan versionplan.Plan) []notice {
 
 // rejectionOf is what is wrong with the settings, in one line.
 func rejectionOf(plan versionplan.Plan) string {
-	return strings.ReplaceAll(plan.Refused.Error(), "\n", "; ")
+	return strings.ReplaceAll(plan.Rejected.Error(), "\n", "; ")
 }
 
 // endOfLifeNotices warn of installed versions whose end of life is near or past.

@@ -38,7 +38,7 @@ istio: {internal: {}}
 		return network
 	}
 	refused := func(network metadata.Network, address string) error {
-		return network.Refuses(metadata.IngressGateway{Address: address, Port: 15443})
+		return network.Rejects(metadata.IngressGateway{Address: address, Port: 15443})
 	}
 
 	It("are read from the cluster's configuration and the API servers' own EndpointSlice", func() {

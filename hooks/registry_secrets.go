@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
@@ -115,7 +116,8 @@ func writeRegistrySecret(ctx context.Context, secrets dynamic.ResourceInterface,
 			err = nil // its event is on the way
 		}
 	case registrysecret.Update:
-		err = mergeInto(ctx, secrets, orphans.RegistrySecret, map[string]any{"data": map[string]any{corev1.DockerConfigJsonKey: config}})
+		patch := fmt.Appendf(nil, `{"data": {%q: %q}}`, corev1.DockerConfigJsonKey, config)
+		_, err = secrets.Patch(ctx, orphans.RegistrySecret, types.MergePatchType, patch, metav1.PatchOptions{})
 	}
 	return err
 }

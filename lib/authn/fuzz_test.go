@@ -17,7 +17,7 @@ var verifyErrors = []error{
 	authn.ErrNoLifetime, authn.ErrNotYetValid, authn.ErrExpired, authn.ErrUnknownCaller,
 }
 
-// FuzzVerify looks for a token that passes though the neighbour's key has not
+// FuzzVerify looks for a token that passes though the peer's key has not
 // signed exactly what stands in it, and for what makes Verify panic.
 func FuzzVerify(f *testing.F) {
 	const audience, subject = "uuid-a", "uuid-b"
@@ -64,7 +64,7 @@ func FuzzVerify(f *testing.F) {
 			return
 		}
 		if who != "" {
-			t.Fatalf("refused, but the caller is %q", who)
+			t.Fatalf("rejected, but the caller is %q", who)
 		}
 		for _, known := range verifyErrors {
 			if errors.Is(err, known) {

@@ -30,11 +30,11 @@ type Token struct {
 	Subject, Audience string
 	// Scope is one of the Scope constants.
 	Scope string
-	// NotBefore and Expires bound the token's life; both are required and have a precision of seconds.
+	// NotBefore and Expires bound the token's lifetime; both are required and have a precision of seconds.
 	NotBefore, Expires time.Time
 }
 
-// Sign makes the JWT (EdDSA) for t. A token that no verifier would accept is refused here.
+// Sign makes the JWT (EdDSA) for t. A token that no verifier would accept is an error.
 func Sign(key ed25519.PrivateKey, t Token) (string, error) {
 	if err := t.check(); err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
@@ -42,7 +42,7 @@ func Sign(key ed25519.PrivateKey, t Token) (string, error) {
 	if len(key) != ed25519.PrivateKeySize {
 		return "", errors.New("sign a token: the key is not an Ed25519 private key")
 	}
-	// aud is a plain string, not a list of one: a verifier need not know the list form.
+	// aud is a plain string and not a list of one: a verifier need not know the list form.
 	signed, err := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{
 		"iss": Issuer, "sub": t.Subject, "aud": t.Audience, "scope": t.Scope,
 		"nbf": t.NotBefore.Unix(), "exp": t.Expires.Unix(),

@@ -8,21 +8,20 @@ import (
 	"k8s.io/apimachinery/pkg/util/cache"
 )
 
-// maxVerifiedTokens bounds what VerifiedTokens remembers: about 600 bytes each.
+// maxVerifiedTokens bounds the remembered tokens; each needs about 600 bytes.
 const maxVerifiedTokens = 1024
 
-// VerifiedTokens remembers the tokens of neighbours whose signature was checked
-// and found good, so that the next request with the same token costs a hash,
-// 2 microseconds, instead of a signature, 160. It changes no answer:
+// VerifiedTokens remembers the tokens of peers whose signature was verified, so
+// that the next request with the same token costs a hash, 2 microseconds, instead of
+// a signature, 160. It changes no answer:
 //
-//   - Only what was accepted is remembered, so that nobody but a neighbour can put
-//     something in, and nothing that was refused is looked up.
-//   - A remembered signature counts only under the key it was checked with, and
-//     only while that is the caller's key now. So it ends with the neighbour, or its key,
-//     without anybody telling.
-//   - Issuer, audience, scope and time are judged for each request by Verifier.
+//   - Only accepted tokens are remembered: nobody except a peer can add one.
+//   - A remembered signature counts only under the key with which it was verified,
+//     and only while that is the caller's current key. So it ends with the peer or
+//     its key, without a notification.
+//   - Verifier checks issuer, audience, scope and time for each request.
 //
-// The least recently used token makes place for another. Its zero value and nil
+// The least recently used token makes room for another. Its zero value and nil
 // remember nothing; use NewVerifiedTokens. It may be used concurrently.
 type VerifiedTokens struct {
 	byHash *cache.LRUExpireCache
@@ -35,7 +34,7 @@ type verified struct {
 	key    ed25519.PublicKey
 }
 
-// NewVerifiedTokens makes an empty memory. now tells the time; nil means time.Now.
+// NewVerifiedTokens makes an empty memory. now returns the time; nil means time.Now.
 func NewVerifiedTokens(now func() time.Time) *VerifiedTokens {
 	if now == nil {
 		now = time.Now
@@ -57,14 +56,14 @@ func (t *VerifiedTokens) recall(raw string, keyOf func(subject string) (ed25519.
 	if !ok {
 		return claims{}, false
 	}
-	if key, isNeighbour := keyOf(known.claims.Subject); !isNeighbour || !known.key.Equal(key) {
+	if key, isPeer := keyOf(known.claims.Subject); !isPeer || !known.key.Equal(key) {
 		t.byHash.Remove(hash)
 		return claims{}, false
 	}
 	return known.claims, true
 }
 
-// remember a token that was accepted, until it expires.
+// remember remembers an accepted token until it expires.
 func (t *VerifiedTokens) remember(raw string, accepted claims, key ed25519.PublicKey) {
 	if t == nil || t.byHash == nil {
 		return
@@ -81,10 +80,10 @@ func (t *VerifiedTokens) Len() int {
 	return len(t.byHash.Keys())
 }
 
-// hashOf covers the whole token: it counts with the very signature that was checked.
+// hashOf covers the whole token, with the very signature that was verified.
 func hashOf(raw string) [sha256.Size]byte { return sha256.Sum256([]byte(raw)) }
 
-// clock is what the cache tells the time by.
+// clock is the cache's time.
 type clock func() time.Time
 
 // Now implements the cache's Clock.

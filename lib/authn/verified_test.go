@@ -16,7 +16,7 @@ type remembered struct {
 	verifier authn.Verifier
 	raw      string
 	now      time.Time
-	// keys are the neighbours' current ones.
+	// keys are the peers' current ones.
 	keys   map[string]ed25519.PublicKey
 	caller ed25519.PrivateKey
 }
@@ -51,7 +51,7 @@ func TestARememberedTokenIsJudgedLikeANewOne(t *testing.T) {
 		want    error
 	}{
 		"nothing happened":                          {func(*remembered) {}, authn.ScopePrivateFederation, nil},
-		"another neighbour came":                    {func(r *remembered) { r.keys["other"] = otherKey }, authn.ScopePrivateFederation, nil},
+		"another peer came":                         {func(r *remembered) { r.keys["other"] = otherKey }, authn.ScopePrivateFederation, nil},
 		"its clock's tolerance is not over yet":     {func(r *remembered) { r.now = now.Add(119 * time.Second) }, authn.ScopePrivateFederation, nil},
 		"it expired":                                {func(r *remembered) { r.now = now.Add(2 * time.Minute) }, authn.ScopePrivateFederation, authn.ErrExpired},
 		"it expired long ago":                       {func(r *remembered) { r.now = now.Add(time.Hour) }, authn.ScopePrivateFederation, authn.ErrExpired},
@@ -60,9 +60,9 @@ func TestARememberedTokenIsJudgedLikeANewOne(t *testing.T) {
 		"it is shown to the API proxy":              {func(*remembered) {}, authn.ScopeAPI, authn.ErrScope},
 		"no scope is asked for":                     {func(*remembered) {}, "", authn.ErrMalformed},
 		"this cluster has another UUID":             {func(r *remembered) { r.verifier.Audience = "other" }, authn.ScopePrivateFederation, authn.ErrAudience},
-		"the neighbour was removed":                 {func(r *remembered) { delete(r.keys, caller) }, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
-		"the neighbour's key was rotated":           {func(r *remembered) { r.keys[caller] = otherKey }, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
-		"the neighbour has no usable key any more":  {func(r *remembered) { r.keys[caller] = nil }, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
+		"the peer was removed":                      {func(r *remembered) { delete(r.keys, caller) }, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
+		"the peer's key was rotated":                {func(r *remembered) { r.keys[caller] = otherKey }, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
+		"the peer has no usable key any more":       {func(r *remembered) { r.keys[caller] = nil }, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
 		"its signature is another's": {func(r *remembered) {
 			r.raw = r.raw[:strings.LastIndexByte(r.raw, '.')+1] + strings.Repeat("A", 86)
 		}, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
@@ -74,7 +74,7 @@ func TestARememberedTokenIsJudgedLikeANewOne(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := rememberOne(t)
 			test.happens(r)
-			for range 2 { // a refusal must not leave anything behind, either
+			for range 2 { // a rejection must not leave anything behind, either
 				subject, err := r.verifier.Verify(r.raw, test.scope)
 				if !errors.Is(err, test.want) {
 					t.Fatalf("Verify() = %v, want %v", err, test.want)
@@ -87,21 +87,21 @@ func TestARememberedTokenIsJudgedLikeANewOne(t *testing.T) {
 	}
 }
 
-func TestATokenCountsAgainWhenItsNeighbourIsBack(t *testing.T) {
+func TestATokenCountsAgainWhenItsPeerIsBack(t *testing.T) {
 	r := rememberOne(t)
 	key := r.keys[caller]
 	delete(r.keys, caller)
 	if _, err := r.verifier.Verify(r.raw, authn.ScopePrivateFederation); !errors.Is(err, authn.ErrUnknownCaller) {
-		t.Fatalf("without the neighbour: %v", err)
+		t.Fatalf("without the peer: %v", err)
 	}
 	r.keys[caller] = key
 	if _, err := r.verifier.Verify(r.raw, authn.ScopePrivateFederation); err != nil {
-		t.Errorf("with the neighbour again: %v", err)
+		t.Errorf("with the peer again: %v", err)
 	}
 }
 
 func TestARefusedTokenIsNotRemembered(t *testing.T) {
-	for name, refused := range map[string]func(r *remembered) (raw, scope string){
+	for name, rejected := range map[string]func(r *remembered) (raw, scope string){
 		"a token of a stranger": func(r *remembered) (string, string) {
 			return signClaims(t, newParties(t).stranger, goodClaims(), nil), authn.ScopePrivateFederation
 		},
@@ -119,7 +119,7 @@ func TestARefusedTokenIsNotRemembered(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := rememberOne(t)
 			before := r.verifier.Verified.Len()
-			raw, scope := refused(r)
+			raw, scope := rejected(r)
 			if _, err := r.verifier.Verify(raw, scope); err == nil {
 				t.Fatal("accepted")
 			}

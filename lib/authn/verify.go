@@ -10,8 +10,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// What can be wrong with a token. The messages go back to the caller: each
-// tells what to change, none tells what this cluster knows or expects.
+// What can be wrong with a token. The messages go back to the caller: each names
+// what to change, none reveals what this cluster knows or expects.
 var (
 	ErrMissing = errors.New("no bearer token")
 	// ErrSeveralHeaders is BearerToken's.
@@ -24,12 +24,12 @@ var (
 	ErrNoLifetime     = errors.New("the token lacks nbf or exp")
 	ErrNotYetValid    = errors.New("the token is not valid yet (nbf): compare the clocks of both clusters")
 	ErrExpired        = errors.New("the token has expired (exp)")
-	// ErrUnknownCaller covers a caller nobody knows and a signature that is not
-	// the known caller's: telling them apart would tell who is known.
+	// ErrUnknownCaller covers an unknown caller and a signature that is not the known
+	// caller's: distinguishing them would reveal which clusters are known.
 	ErrUnknownCaller = errors.New("the caller is unknown here, or the token is not signed with its key")
 )
 
-// claims is what Verify reads; aud may be a string or a list (RFC 7519, section 4.1.3).
+// claims are those that Verify reads; aud may be a string or a list (RFC 7519, section 4.1.3).
 type claims struct {
 	jwt.RegisteredClaims
 	Scope string `json:"scope"`
@@ -42,19 +42,19 @@ const maxTokenLength = 4096
 type Verifier struct {
 	// Audience is the clusterUUID of this cluster.
 	Audience string
-	// Now tells the time; nil means time.Now.
+	// Now returns the time; nil means time.Now.
 	Now func() time.Time
-	// Key returns the public key of the cluster with the UUID subject, or false when it is no neighbour.
+	// Key returns the public key of the cluster with the UUID subject, or false when it is no peer.
 	Key func(subject string) (ed25519.PublicKey, bool)
-	// Verified remembers whose signatures were good; nil means that each is checked each time.
+	// Verified remembers verified tokens; nil means that every signature is verified every time.
 	Verified *VerifiedTokens
 }
 
 // Verify checks raw, a JWT without "Bearer ", and returns the clusterUUID of
 // the caller. err is one of the Err variables.
 //
-// The signature is checked before the claims, so whoever cannot sign as a
-// neighbour learns nothing but the fact that the token is malformed or unknown.
+// The signature is verified before the claims are checked, so a caller that cannot
+// sign as a peer learns only that the token is malformed or unknown.
 func (v Verifier) Verify(raw, scope string) (subject string, err error) {
 	switch {
 	case raw == "":
@@ -70,7 +70,7 @@ func (v Verifier) Verify(raw, scope string) (subject string, err error) {
 			return "", err
 		}
 	}
-	// What a token claims is judged each time: for another path, at another time it may not hold.
+	// Claims are checked each time: they may not hold for another path, or at another time.
 	if err := v.checkClaims(got, scope); err != nil {
 		return "", err
 	}
@@ -80,11 +80,11 @@ func (v Verifier) Verify(raw, scope string) (subject string, err error) {
 	return got.Subject, nil
 }
 
-// parse checks the signature, and returns the claims and the key it was made with.
+// parse verifies the signature, and returns the claims and the key it was made with.
 func (v Verifier) parse(raw string) (got claims, key ed25519.PublicKey, err error) {
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding())
 	_, err = parser.ParseWithClaims(raw, &got, func(token *jwt.Token) (any, error) {
-		// An extension that must be understood (RFC 7515, section 4.1.11): none is.
+		// An extension that must be understood (RFC 7515, section 4.1.11): none is supported.
 		if _, critical := token.Header["crit"]; critical {
 			return nil, ErrMalformed
 		}
@@ -109,8 +109,8 @@ func parseError(err error) error {
 			return known
 		}
 	}
-	// jwt calls a wrong alg an invalid signature, too; only a signature that was
-	// really checked may say "unknown".
+	// jwt reports a wrong alg as an invalid signature, too; only a signature that was
+	// really verified may be reported as "unknown".
 	if errors.Is(err, jwt.ErrEd25519Verification) {
 		return ErrUnknownCaller
 	}

@@ -56,7 +56,7 @@ func (w *world) learned(name string, resources []v1alpha1.IstioFederation) learn
 		if err != nil {
 			w.Fatal(err)
 		}
-		w.anchors = outcome.Kept
+		w.anchors = outcome.Stored
 	}
 	outcome, err := trustanchor.Reconcile(issuers, "", w.anchors, w.now)
 	if err != nil {

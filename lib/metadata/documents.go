@@ -1,5 +1,5 @@
-// Package metadata is the wire format that neighbouring clusters speak: the
-// documents behind <metadataEndpoint>, their paths, and what makes one valid.
+// Package metadata is the wire format between peers: the documents behind
+// <metadataEndpoint>, their paths and limits, and the checks of their content.
 // The format is the contract's section "Metadata"; unknown fields are ignored.
 package metadata
 
@@ -41,7 +41,7 @@ func (d Document) Request(token string) peer.Request {
 	return peer.Request{Path: d.Path, MaxBytes: d.MaxBytes, Token: token}
 }
 
-// Public is what anyone may know of a cluster: who it is and which keys speak for it.
+// Public is what anyone may know of a cluster: its identity and its keys.
 //
 // +k8s:deepcopy-gen=true
 type Public struct {
@@ -55,7 +55,7 @@ type Public struct {
 	TrustDomain string `json:"trustDomain,omitempty"`
 }
 
-// Federation is what a federated neighbour may know: where to enter, and what is published.
+// Federation is what a federated peer may know: the gateways, and the published Services.
 //
 // +k8s:deepcopy-gen=true
 type Federation struct {
@@ -63,7 +63,7 @@ type Federation struct {
 	PublicServices  []PublicService  `json:"publicServices"`
 }
 
-// Multicluster is what a neighbour in the same mesh may know.
+// Multicluster is what a peer in the same mesh may know.
 //
 // +k8s:deepcopy-gen=true
 type Multicluster struct {
@@ -92,13 +92,13 @@ type PublicService struct {
 	// ServiceAccounts are the identities that may answer for the service,
 	// "<namespace>/<name>" each: spiffe://<trust domain>/ns/<namespace>/sa/<name>
 	// of the cluster that publishes it; no other trust domain can be expressed.
-	// nil: the publisher does not say (Deckhouse's own module). Empty: it has no
-	// endpoints now, so that its identities are those last seen.
+	// nil: the publisher does not name them (Deckhouse's own module). Empty: the
+	// service has no endpoints now, and its identities are those last seen.
 	ServiceAccounts []string `json:"serviceAccounts,omitzero"`
 }
 
-// Equal tells whether both are the same service, with the same ports and
-// service accounts in the same order; to say none is not to say nothing.
+// Equal reports whether both are the same service, with the same ports and service
+// accounts in the same order; an empty list differs from none.
 func (s PublicService) Equal(other PublicService) bool {
 	return s.Hostname == other.Hostname && slices.Equal(s.Ports, other.Ports) &&
 		(s.ServiceAccounts == nil) == (other.ServiceAccounts == nil) && slices.Equal(s.ServiceAccounts, other.ServiceAccounts)

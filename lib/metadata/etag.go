@@ -9,9 +9,9 @@ import (
 // a document with these bytes. Equal bytes have equal tags in every replica.
 func ETag(body []byte) string { return ETagCovering(body, "") }
 
-// ETagCovering is an ETag of a document with these bytes that is another, too,
-// when covered is: the ETag of another document, of which whoever waits for this
-// one to change is to hear as well. Equal tags still mean equal bytes.
+// ETagCovering is an ETag of a document with these bytes that also changes with
+// covered, the ETag of another document: a reader that waits for one of them notices
+// changes of both. Equal tags still mean equal bytes.
 func ETagCovering(body []byte, covered string) string {
 	hash := sha256.New()
 	hash.Write([]byte(covered)) // a hash never fails

@@ -20,9 +20,9 @@ const (
 	networkDomainLength = 40
 )
 
-// ParseMulticluster decodes and checks a multicluster document. Gateways are
-// not judged here: a bad one costs nothing but itself (UsableGateways). A list
-// that is missing is none: whoever joins a flat network has no gateways.
+// ParseMulticluster decodes and checks a multicluster document. It does not check
+// gateways: one bad gateway does not invalidate the others (UsableGateways). A
+// missing list is an empty one: clusters in a flat network have no gateways.
 func ParseMulticluster(body []byte) (*Multicluster, error) {
 	var document Multicluster
 	if err := json.Unmarshal(body, &document); err != nil {
@@ -35,8 +35,8 @@ func ParseMulticluster(body []byte) (*Multicluster, error) {
 	return &document, nil
 }
 
-// checkAPIHost accepts what can follow https:// and is one host of another
-// cluster: a DNS name or an IP address, with or without a port.
+// checkAPIHost accepts one host of another cluster in the form that can follow
+// https://: a DNS name or an IP address, with or without a port.
 func checkAPIHost(host string) error {
 	if host == "" {
 		return errors.New("apiHost is missing")
@@ -58,7 +58,7 @@ func checkAPIHost(host string) error {
 	return nil
 }
 
-// checkNetworkName accepts what can be the value of the label topology.istio.io/network.
+// checkNetworkName accepts a valid value of the label topology.istio.io/network.
 func checkNetworkName(name string) error {
 	if name == "" {
 		return errors.New("networkName is missing")
@@ -69,8 +69,8 @@ func checkNetworkName(name string) error {
 	return nil
 }
 
-// NetworkName is the Istio network of the cluster with this domain and UUID:
-// clusters of one mesh share the domain, so the UUID has its part in it.
+// NetworkName is the Istio network of the cluster with this domain and UUID.
+// Clusters of one mesh share the domain, so the name contains a hash of the UUID.
 func NetworkName(clusterDomain, clusterUUID string) string {
 	domain := strings.ReplaceAll(clusterDomain, ".", "-")
 	domain = strings.Trim(domain[:min(len(domain), networkDomainLength)], "-")

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Network is this cluster's own addresses, where no other cluster's gateway can
-// be. What is not known refuses nothing. Loopback is not among them: whatever
-// answers there must prove the peer's identity by mutual TLS, as anywhere.
+// Network is this cluster's own addresses, at which no other cluster's gateway can
+// be. An unknown range rejects nothing. Loopback is not among them: a server there
+// must prove the peer's identity by mutual TLS, as anywhere.
 type Network struct {
 	Pods, Services []netip.Prefix
 	APIServers     []netip.Addr
@@ -32,11 +32,11 @@ func ParsePrefixes(text string) ([]netip.Prefix, error) {
 	return prefixes, nil
 }
 
-// RefusesAPI tells why apiHost, which passed ParseMulticluster, is not the API of
-// another cluster: a name that every Pod of this cluster resolves to something
-// local, or an own address. domain is this cluster's. This cluster's token and
-// client certificate go to that host.
-func (n Network) RefusesAPI(apiHost, domain string) error {
+// RejectsAPI returns why apiHost, which passed ParseMulticluster, is not the API of
+// another cluster: every Pod of this cluster resolves the name to something local,
+// or it is an own address. domain is this cluster's. This cluster's token and client
+// certificate are sent to that host.
+func (n Network) RejectsAPI(apiHost, domain string) error {
 	host := apiHost
 	if name, _, err := net.SplitHostPort(apiHost); err == nil {
 		host = name
@@ -44,14 +44,14 @@ func (n Network) RefusesAPI(apiHost, domain string) error {
 	host = strings.TrimSuffix(strings.Trim(strings.ToLower(host), "[]"), ".")
 	if address, err := netip.ParseAddr(host); err == nil {
 		if address.Unmap().IsLoopback() {
-			return fmt.Errorf("apiHost %.260q is this cluster's own: every host's loopback address is", apiHost)
+			return fmt.Errorf("apiHost %.260q is this cluster's own: a loopback address", apiHost)
 		}
-		if err := n.Refuses(IngressGateway{Address: host}); err != nil {
+		if err := n.Rejects(IngressGateway{Address: host}); err != nil {
 			return fmt.Errorf("apiHost: %w", err)
 		}
 		return nil
 	}
-	// What a Pod's search list completes, and what names the host itself (RFC 6761, section 6.3).
+	// Names that a Pod's search list completes, and those of the host itself (RFC 6761, section 6.3).
 	local := !strings.Contains(host, ".") || host == "kubernetes.default"
 	for _, suffix := range []string{"localhost", "svc", "svc." + domain, "pod." + domain} {
 		local = local || host == suffix || strings.HasSuffix(host, "."+suffix)
@@ -62,9 +62,9 @@ func (n Network) RefusesAPI(apiHost, domain string) error {
 	return nil
 }
 
-// Refuses tells why a gateway that passed Check is not one of another cluster.
-// What a DNS name resolves to is not looked at: it can change at any time.
-func (n Network) Refuses(gateway IngressGateway) error {
+// Rejects returns why a gateway that passed Check is not another cluster's. It does
+// not resolve DNS names: their addresses can change at any time.
+func (n Network) Rejects(gateway IngressGateway) error {
 	address, err := netip.ParseAddr(gateway.Address)
 	if err != nil {
 		return nil //nolint:nilerr // a DNS name

@@ -27,17 +27,17 @@ func TestWhichGatewaysAreThisClustersOwn(t *testing.T) {
 		"a Service":                          {"10.222.0.1", "range of Services"},
 		"the API server":                     {"192.168.0.10", "API server"},
 		"the API server, written as IPv6":    {"::ffff:192.168.0.10", "API server"},
-		"the neighbour of a range":           {"10.112.0.0", ""},
+		"the peer of a range":                {"10.112.0.0", ""},
 		"another host of the nodes' network": {"192.168.0.11", ""},
 		"a DNS name":                         {"gateway.example.com", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := own.Refuses(metadata.IngressGateway{Address: test.address, Port: 15443})
+			err := own.Rejects(metadata.IngressGateway{Address: test.address, Port: 15443})
 			if (err == nil) != (test.says == "") || (err != nil && !strings.Contains(err.Error(), test.says)) {
-				t.Errorf("refused with %v, want %q", err, test.says)
+				t.Errorf("rejected with %v, want %q", err, test.says)
 			}
-			if err := (metadata.Network{}).Refuses(metadata.IngressGateway{Address: test.address, Port: 15443}); err != nil {
-				t.Errorf("refused though nothing is known: %v", err)
+			if err := (metadata.Network{}).Rejects(metadata.IngressGateway{Address: test.address, Port: 15443}); err != nil {
+				t.Errorf("rejected though nothing is known: %v", err)
 			}
 		})
 	}
@@ -83,7 +83,7 @@ func TestAPIHostsOfThisClusterAreRefused(t *testing.T) {
 		"KUBERNETES.default.svc.cluster-a.local.:443": true,
 		"10-111-0-1.shop.pod.cluster-a.local":         true,
 	} {
-		if err := own.RefusesAPI(host, "cluster-a.local"); (err != nil) != refused {
+		if err := own.RejectsAPI(host, "cluster-a.local"); (err != nil) != refused {
 			t.Errorf("%s: %v", host, err)
 		}
 	}

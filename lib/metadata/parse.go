@@ -32,10 +32,9 @@ const (
 
 var clusterUUIDFormat = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
-// ParsePublic decodes and checks a public document. Every rule that it breaks
-// is named in the error; a document that breaks one is of no use. Roots are
-// checked against now: an expired one is refused. PEM texts come back encoded
-// anew, without whatever stood around them.
+// ParsePublic decodes and checks a public document. The error names every rule that
+// the document breaks. Roots are checked against now; expired ones are left out. PEM
+// texts are encoded anew, without any other text around the blocks.
 func ParsePublic(body []byte, now time.Time) (*Public, error) {
 	var document Public
 	if err := json.Unmarshal(body, &document); err != nil {
@@ -89,8 +88,9 @@ func cleanAuthnKey(text string) (string, error) {
 var rootRules = certs.Rules{MaxCount: maxRootCertificates, MaxBytes: maxCertificateBytes, MaxTotalBytes: maxRootBytes}
 
 // ParseRoots parses a PEM bundle of root certificates: at most sixteen CA
-// certificates of 32 KiB together, and returns those that have not expired at now, of which there
-// must be one. An old root beside a new one is a rotation, not a mistake.
+// certificates of 32 KiB together, and returns those that have not expired at now,
+// of which there must be one. An expired root beside a valid one is a rotation, not
+// a mistake.
 func ParseRoots(text string, now time.Time) ([]*x509.Certificate, error) {
 	found, err := rootRules.Parse(text)
 	if err != nil {
@@ -117,11 +117,12 @@ func ParseRoots(text string, now time.Time) ([]*x509.Certificate, error) {
 }
 
 // ParseFederation decodes a federation document and checks what holds for it
-// as a whole: its size and that both lists are there. Gateways and services are
-// not judged here: a bad one costs nothing but itself (UsableGateways, package federation).
+// as a whole: its size, and that both lists exist. It does not check gateways and
+// services: a bad one does not invalidate the others (UsableGateways, package
+// federation).
 //
-// A list that is missing is an error rather than an empty list: a peer that
-// publishes nothing says so ([] or null), and "{}" must not delete what was imported.
+// A missing list is an error and not an empty list: a peer that publishes nothing
+// sends [] or null, and "{}" must not delete the imported services.
 func ParseFederation(body []byte) (*Federation, error) {
 	if objects := bytes.Count(body, []byte{'{'}); objects > MaxObjects {
 		return nil, fmt.Errorf("federation metadata has %d objects, more than %d", objects, MaxObjects)
@@ -156,7 +157,8 @@ func ParseFederation(body []byte) (*Federation, error) {
 }
 
 // UsableGateways returns the first MaxIngressGateways gateways that pass Check
-// and are none of this cluster's own addresses, and what is wrong with the others (of many, the first few).
+// and are not this cluster's own addresses, and what is wrong with the others (of
+// many, the first few).
 func UsableGateways(gateways []IngressGateway, own Network) ([]IngressGateway, error) {
 	const named = 3
 	usable := []IngressGateway{}
@@ -168,7 +170,7 @@ func UsableGateways(gateways []IngressGateway, own Network) ([]IngressGateway, e
 		}
 		err := gateway.Check()
 		if err == nil {
-			err = own.Refuses(gateway)
+			err = own.Rejects(gateway)
 		}
 		if err == nil {
 			usable = append(usable, gateway)
@@ -179,12 +181,12 @@ func UsableGateways(gateways []IngressGateway, own Network) ([]IngressGateway, e
 	return usable, errors.Join(problems...)
 }
 
-// IsIP tells an IP address from a DNS name.
+// IsIP is true for an IP address and false for a DNS name.
 func (g IngressGateway) IsIP() bool { return net.ParseIP(g.Address) != nil }
 
-// IsHostname tells a DNS name from what resolvers read as an IP address in an
-// old notation ("192.0.513", "010.0.0.1"): no top-level domain is a number
-// (RFC 3696, section 2). Labels are as long as DNS and Istio allow.
+// IsHostname is false for names that resolvers read as an IP address in an old
+// notation ("192.0.513", "010.0.0.1"): no top-level domain is a number (RFC 3696,
+// section 2). Labels are as long as DNS and Istio allow.
 func IsHostname(name string) bool {
 	labels := strings.Split(name, ".")
 	if strings.Trim(labels[len(labels)-1], "0123456789") == "" {
@@ -193,10 +195,10 @@ func IsHostname(name string) bool {
 	return !slices.ContainsFunc(labels, func(label string) bool { return len(label) > 63 })
 }
 
-// Check refuses what cannot be the address of another cluster's gateway: no IP
-// address and no DNS name, a port out of range, and addresses that are no single
-// host of another network (unspecified, link-local, multicast). Loopback passes:
-// whatever answers there must still prove the peer's identity by mutual TLS.
+// Check rejects what cannot be the address of another cluster's gateway: text that
+// is neither an IP address nor a DNS name, a port out of range, and addresses that
+// are not one host of another network (unspecified, link-local, multicast). It
+// accepts loopback: a server there must still prove the peer's identity by mutual TLS.
 func (g IngressGateway) Check() error {
 	if messages := validation.IsValidPortNum(int(g.Port)); len(messages) > 0 {
 		return fmt.Errorf("port %d: %s", g.Port, strings.Join(messages, "; "))

@@ -52,24 +52,24 @@ func TestParsePublic(t *testing.T) {
 		"a valid document is accepted":                {func(*metadata.Public) {}, now, ""},
 		"Deckhouse's own module sends no trustDomain": {func(d *metadata.Public) { d.TrustDomain = "" }, now, ""},
 		"two roots during a rotation are accepted":    {func(d *metadata.Public) { d.RootCA += d.RootCA }, now, ""},
-		"no clusterUUID is refused":                   {func(d *metadata.Public) { d.ClusterUUID = "" }, now, "clusterUUID"},
-		"a clusterUUID with a slash is refused":       {func(d *metadata.Public) { d.ClusterUUID = "../x" }, now, "clusterUUID"},
-		"a clusterUUID of a kilobyte is refused":      {func(d *metadata.Public) { d.ClusterUUID = strings.Repeat("a", 1024) }, now, "clusterUUID"},
-		"no key is refused":                           {func(d *metadata.Public) { d.AuthnKeyPub = "" }, now, "authnKeyPub"},
-		"a key that is not Ed25519 is refused": {func(d *metadata.Public) {
+		"no clusterUUID is rejected":                  {func(d *metadata.Public) { d.ClusterUUID = "" }, now, "clusterUUID"},
+		"a clusterUUID with a slash is rejected":      {func(d *metadata.Public) { d.ClusterUUID = "../x" }, now, "clusterUUID"},
+		"a clusterUUID of a kilobyte is rejected":     {func(d *metadata.Public) { d.ClusterUUID = strings.Repeat("a", 1024) }, now, "clusterUUID"},
+		"no key is rejected":                          {func(d *metadata.Public) { d.AuthnKeyPub = "" }, now, "authnKeyPub"},
+		"a key that is not Ed25519 is rejected": {func(d *metadata.Public) {
 			d.AuthnKeyPub = string(pem.EncodeToMemory(&pem.Block{Type: "ED25519 PUBLIC KEY", Bytes: pkix}))
 		}, now, "*ecdsa.PublicKey"},
-		"a key of another PEM type is refused": {func(d *metadata.Public) { d.AuthnKeyPub = strings.ReplaceAll(d.AuthnKeyPub, "ED25519 ", "") }, now, "authnKeyPub"},
-		"a root that is not PEM is refused":    {func(d *metadata.Public) { d.RootCA = "rubbish" }, now, "rootCA"},
-		"an empty root is refused":             {func(d *metadata.Public) { d.RootCA = "" }, now, "rootCA"},
-		"roots without a newline between them": {func(d *metadata.Public) { d.RootCA = strings.TrimSpace(d.RootCA) + d.RootCA }, now, "put a newline"},
-		"rubbish after the root is refused":    {func(d *metadata.Public) { d.RootCA += "rubbish" }, now, "rootCA"},
-		"a private key among the roots is refused": {func(d *metadata.Public) {
+		"a key of another PEM type is rejected": {func(d *metadata.Public) { d.AuthnKeyPub = strings.ReplaceAll(d.AuthnKeyPub, "ED25519 ", "") }, now, "authnKeyPub"},
+		"a root that is not PEM is rejected":    {func(d *metadata.Public) { d.RootCA = "rubbish" }, now, "rootCA"},
+		"an empty root is rejected":             {func(d *metadata.Public) { d.RootCA = "" }, now, "rootCA"},
+		"roots without a newline between them":  {func(d *metadata.Public) { d.RootCA = strings.TrimSpace(d.RootCA) + d.RootCA }, now, "put a newline"},
+		"rubbish after the root is rejected":    {func(d *metadata.Public) { d.RootCA += "rubbish" }, now, "rootCA"},
+		"a private key among the roots is rejected": {func(d *metadata.Public) {
 			d.RootCA += "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n"
 		}, now, "rootCA"},
-		"seventeen roots are refused":                   {func(d *metadata.Public) { d.RootCA = strings.Repeat(d.RootCA, 17) }, now, "more than 16"},
-		"an expired root is refused":                    {func(*metadata.Public) {}, now.Add(11 * 365 * 24 * time.Hour), "expired"},
-		"a trust domain that is no DNS name is refused": {func(d *metadata.Public) { d.TrustDomain = "Bad Domain" }, now, "trust domain"},
+		"seventeen roots are rejected":                   {func(d *metadata.Public) { d.RootCA = strings.Repeat(d.RootCA, 17) }, now, "more than 16"},
+		"an expired root is rejected":                    {func(*metadata.Public) {}, now.Add(11 * 365 * 24 * time.Hour), "expired"},
+		"a trust domain that is no DNS name is rejected": {func(d *metadata.Public) { d.TrustDomain = "Bad Domain" }, now, "trust domain"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			document := valid
@@ -106,22 +106,22 @@ func TestParseFederation(t *testing.T) {
 		body string
 		want string
 	}{
-		"a full document":                           {`{"ingressGateways":[{"address":"192.0.2.1","port":15443}],"publicServices":[{"hostname":"a.b.svc.c","ports":[]}],"more":1}`, ""},
-		"a gateway with a DNS name":                 {`{"ingressGateways":[{"address":"gw.example.com","port":443}],"publicServices":[]}`, ""},
-		"a gateway with an IPv6 address":            {`{"ingressGateways":[{"address":"2001:db8::1","port":443}],"publicServices":[]}`, ""},
-		"null means none":                           {`{"ingressGateways":null,"publicServices":null}`, ""},
-		"an empty object does not mean none":        {`{}`, "no ingressGateways"},
-		"missing services do not mean none":         {`{"ingressGateways":[]}`, "no publicServices"},
-		"lists must be lists":                       {`{"ingressGateways":[],"publicServices":{}}`, "publicServices"},
-		"a port that overflows is refused":          {`{"ingressGateways":[{"address":"192.0.2.1","port":99999999999}],"publicServices":[]}`, "ingressGateways"},
-		"a million empty objects are refused":       {`{"ingressGateways":[],"publicServices":[` + strings.TrimSuffix(strings.Repeat("{},", 1<<20), ",") + `]}`, "more than 200000"},
-		"millions of nulls are refused":             {`{"ingressGateways":[],"publicServices":[` + strings.Repeat("null,", 3<<20) + `null]}`, "more than 1500000"},
-		"millions of ports of one kind are refused": {`{"ingressGateways":[],"publicServices":[{"ports":[` + strings.Repeat("0,", 7<<20) + `0]}]}`, "more than 1500000"},
-		"of a key that is there twice one counts":   {`{"ingressGateways":[],"publicServices":7,"publicServices":[]}`, ""},
-		"a body that is no UTF-8 is no surprise":    {"{\"ingressGateways\":[],\"publicServices\":[{\"hostname\":\"\xff\xfe.b.svc.c\"}]}", ""},
-		"numbers too large for any number":          {`{"ingressGateways":[{"port":1e400}],"publicServices":[]}`, "ingressGateways"},
-		"what is not JSON is refused":               {`<html>`, "decode"},
-		"what nests without end is refused, safely": {strings.Repeat(`{"ingressGateways":[`, 20000), "decode"},
+		"a full document":                            {`{"ingressGateways":[{"address":"192.0.2.1","port":15443}],"publicServices":[{"hostname":"a.b.svc.c","ports":[]}],"more":1}`, ""},
+		"a gateway with a DNS name":                  {`{"ingressGateways":[{"address":"gw.example.com","port":443}],"publicServices":[]}`, ""},
+		"a gateway with an IPv6 address":             {`{"ingressGateways":[{"address":"2001:db8::1","port":443}],"publicServices":[]}`, ""},
+		"null means none":                            {`{"ingressGateways":null,"publicServices":null}`, ""},
+		"an empty object does not mean none":         {`{}`, "no ingressGateways"},
+		"missing services do not mean none":          {`{"ingressGateways":[]}`, "no publicServices"},
+		"lists must be lists":                        {`{"ingressGateways":[],"publicServices":{}}`, "publicServices"},
+		"a port that overflows is rejected":          {`{"ingressGateways":[{"address":"192.0.2.1","port":99999999999}],"publicServices":[]}`, "ingressGateways"},
+		"a million empty objects are rejected":       {`{"ingressGateways":[],"publicServices":[` + strings.TrimSuffix(strings.Repeat("{},", 1<<20), ",") + `]}`, "more than 200000"},
+		"millions of nulls are rejected":             {`{"ingressGateways":[],"publicServices":[` + strings.Repeat("null,", 3<<20) + `null]}`, "more than 1500000"},
+		"millions of ports of one kind are rejected": {`{"ingressGateways":[],"publicServices":[{"ports":[` + strings.Repeat("0,", 7<<20) + `0]}]}`, "more than 1500000"},
+		"of a key that is there twice one counts":    {`{"ingressGateways":[],"publicServices":7,"publicServices":[]}`, ""},
+		"a body that is no UTF-8 is no surprise":     {"{\"ingressGateways\":[],\"publicServices\":[{\"hostname\":\"\xff\xfe.b.svc.c\"}]}", ""},
+		"numbers too large for any number":           {`{"ingressGateways":[{"port":1e400}],"publicServices":[]}`, "ingressGateways"},
+		"what is not JSON is rejected":               {`<html>`, "decode"},
+		"what nests without end is rejected, safely": {strings.Repeat(`{"ingressGateways":[`, 20000), "decode"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			document, err := metadata.ParseFederation([]byte(test.body))
@@ -143,15 +143,15 @@ func TestOfTheGatewaysTheUsableOnesStand(t *testing.T) {
 		gateway metadata.IngressGateway
 		want    string
 	}{
-		"a port above 65535 is refused":         {metadata.IngressGateway{Address: "192.0.2.1", Port: 70000}, "port 70000"},
-		"an address with a scheme is refused":   {metadata.IngressGateway{Address: "https://x", Port: 1}, "neither an IP address nor a DNS name"},
-		"an address of three parts is refused":  {metadata.IngressGateway{Address: "192.0.513", Port: 1}, "neither an IP address nor a DNS name"},
-		"an octal address is refused":           {metadata.IngressGateway{Address: "010.0.0.1", Port: 1}, "neither an IP address nor a DNS name"},
-		"a label too long for DNS is refused":   {metadata.IngressGateway{Address: strings.Repeat("a", 64) + ".example", Port: 1}, "neither an IP address nor a DNS name"},
-		"an empty address is refused":           {metadata.IngressGateway{Port: 1}, "neither an IP address nor a DNS name"},
-		"the unspecified address is refused":    {metadata.IngressGateway{Address: "0.0.0.0", Port: 1}, "cannot be reached"},
-		"a multicast address is refused":        {metadata.IngressGateway{Address: "ff02::1", Port: 1}, "cannot be reached"},
-		"a cloud's metadata address is refused": {metadata.IngressGateway{Address: "169.254.169.254", Port: 80}, "cannot be reached"},
+		"a port above 65535 is rejected":         {metadata.IngressGateway{Address: "192.0.2.1", Port: 70000}, "port 70000"},
+		"an address with a scheme is rejected":   {metadata.IngressGateway{Address: "https://x", Port: 1}, "neither an IP address nor a DNS name"},
+		"an address of three parts is rejected":  {metadata.IngressGateway{Address: "192.0.513", Port: 1}, "neither an IP address nor a DNS name"},
+		"an octal address is rejected":           {metadata.IngressGateway{Address: "010.0.0.1", Port: 1}, "neither an IP address nor a DNS name"},
+		"a label too long for DNS is rejected":   {metadata.IngressGateway{Address: strings.Repeat("a", 64) + ".example", Port: 1}, "neither an IP address nor a DNS name"},
+		"an empty address is rejected":           {metadata.IngressGateway{Port: 1}, "neither an IP address nor a DNS name"},
+		"the unspecified address is rejected":    {metadata.IngressGateway{Address: "0.0.0.0", Port: 1}, "cannot be reached"},
+		"a multicast address is rejected":        {metadata.IngressGateway{Address: "ff02::1", Port: 1}, "cannot be reached"},
+		"a cloud's metadata address is rejected": {metadata.IngressGateway{Address: "169.254.169.254", Port: 80}, "cannot be reached"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			usable, err := metadata.UsableGateways([]metadata.IngressGateway{test.gateway, good}, metadata.Network{})

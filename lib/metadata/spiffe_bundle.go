@@ -8,13 +8,13 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 )
 
-// spiffeRefreshHint tells readers of the bundle how often to come back. It is
-// the interval SPIFFE recommends where nothing else is known.
+// spiffeRefreshHint is how often readers of the bundle should fetch it again. It is
+// the interval that SPIFFE recommends by default.
 const spiffeRefreshHint = 5 * time.Minute
 
 // SPIFFEBundle is the trust bundle (JWKS, use "x509-svid") of a trust domain
 // with these roots in PEM, as the SPIFFE document "Trust Domain and Bundle"
-// defines it. Roots that ParseRoots refuses at now are an error.
+// defines it. Roots that ParseRoots rejects at now are an error.
 func SPIFFEBundle(trustDomain, roots string, now time.Time) ([]byte, error) {
 	domain, err := spiffeid.TrustDomainFromString(trustDomain)
 	if err != nil {

@@ -46,7 +46,7 @@ func TestSPIFFEBundleHoldsEveryRootForSPIFFEReaders(t *testing.T) {
 	}
 	bundle, err := spiffebundle.Parse(spiffeid.RequireTrustDomainFromString("cluster-a.local"), body)
 	if err != nil {
-		t.Fatalf("a SPIFFE reader refuses it: %v\n%s", err, body)
+		t.Fatalf("a SPIFFE reader rejects it: %v\n%s", err, body)
 	}
 	var names []string
 	for _, certificate := range bundle.X509Authorities() {

@@ -10,50 +10,50 @@ import (
 	"time"
 )
 
-// unwantedFor is how long a peer that refuses this cluster's client certificate
+// unwantedFor is how long a peer that rejects this cluster's client certificate
 // gets requests without one.
 const unwantedFor = 10 * time.Minute
 
-// Present makes certificate what peers that ask for a client certificate get,
-// from the next request on; nil: none. Connections that were made with another
-// serve no request any more. It costs nothing to present the same again.
+// Present sets the certificate for peers that ask for a client certificate, from
+// the next request on; nil is none. Connections that were made with another one
+// serve no more requests. Presenting the same certificate again costs nothing.
 func (c *Client) Present(certificate *tls.Certificate) {
 	c.certificate.Store(certificate)
 }
 
-// shown is the client certificate of one connection pool.
-type shown struct {
+// presented is the client certificate of one connection pool.
+type presented struct {
 	certificate *tls.Certificate
 	now         func() time.Time
-	// asked is true once a peer has got it.
+	// asked is true once a peer has received it.
 	asked atomic.Bool
 }
 
 // get is for tls.Config.GetClientCertificate.
 //
-// The authorities that the peer names are not looked at: an ingress controller
-// in front of it names its own and passes every certificate on. A certificate
-// that has ended is not shown: it proves nothing and nginx refuses the request.
-func (s *shown) get(request *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+// The authorities that the peer names are ignored: an ingress controller in front
+// of it names its own and forwards every certificate. An expired certificate is not
+// presented: it proves nothing, and nginx rejects the request.
+func (p *presented) get(request *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	none := &tls.Certificate{}
-	if s.certificate == nil || s.certificate.Leaf == nil || s.now().After(s.certificate.Leaf.NotAfter) {
+	if p.certificate == nil || p.certificate.Leaf == nil || p.now().After(p.certificate.Leaf.NotAfter) {
 		return none, nil
 	}
 	anyAuthority := *request
 	anyAuthority.AcceptableCAs = nil
-	if anyAuthority.SupportsCertificate(s.certificate) == nil {
-		s.asked.Store(true)
-		return s.certificate, nil
+	if anyAuthority.SupportsCertificate(p.certificate) == nil {
+		p.asked.Store(true)
+		return p.certificate, nil
 	}
-	return none, nil // the token speaks for this cluster
+	return none, nil // the token proves this cluster
 }
 
-// refused is true when the peer may have answered as it did because of the
-// certificate it got: with a TLS alert, or with nginx's 400. In TLS 1.3 a client
-// may send before it has read the alert; on a new connection it then sees no
-// more than that the peer has closed it.
-func (s *shown) refused(response *http.Response, reused bool, err error) bool {
-	if !s.asked.Load() {
+// rejected is true when the peer may have answered as it did because of the
+// certificate that it received: with a TLS alert, or with nginx's 400. In TLS 1.3 a
+// client may send before it has read the alert; on a new connection it then sees
+// only that the peer has closed it.
+func (p *presented) rejected(response *http.Response, reused bool, err error) bool {
+	if !p.asked.Load() {
 		return false
 	}
 	if err != nil {
@@ -64,8 +64,8 @@ func (s *shown) refused(response *http.Response, reused bool, err error) bool {
 	return response.StatusCode == http.StatusBadRequest
 }
 
-// closed is true for the many errors of a connection that the peer closed
-// without an answer: true for all but those of other origin.
+// closed is true for the many errors of a connection that the peer closed without
+// an answer; only errors that are known to have another cause are excluded.
 func closed(err error) bool {
 	var (
 		operation    *net.OpError
@@ -82,7 +82,7 @@ func closed(err error) bool {
 	return true
 }
 
-// unwanted remembers which endpoints refuse the client certificate, and until when.
+// unwanted has the endpoints that reject the client certificate, and until when that is assumed.
 type unwanted map[string]time.Time
 
 func (u unwanted) add(endpoint string, now time.Time) {

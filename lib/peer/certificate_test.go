@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 )
 
 // askingServer is a peer whose TLS listener asks for a client certificate in that way.
@@ -55,11 +55,11 @@ func shows(pair *tls.Certificate) string {
 }
 
 func TestAPeerThatAsksGetsTheCertificatePresentedLast(t *testing.T) {
-	root := certtest.NewRoot(t, "Istio CA", time.Now())
-	first, second := root.Client(t, time.Now()), root.Client(t, time.Now())
-	ended := root.Client(t, time.Now(), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Second) })
+	root := certtest.NewRoot("Istio CA", time.Now())
+	first, second := root.Client(time.Now()), root.Client(time.Now())
+	ended := root.Client(time.Now(), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Second) })
 	foreign := x509.NewCertPool()
-	foreign.AddCert(certtest.NewRoot(t, "another authority", time.Now()).Certificate)
+	foreign.AddCert(certtest.NewRoot("another authority", time.Now()).Certificate)
 
 	target := askingServer(t, func(config *tls.Config) { config.ClientCAs = foreign }, whoAsks)
 	client := NewClient()
@@ -82,7 +82,7 @@ func TestAPeerThatAsksGetsTheCertificatePresentedLast(t *testing.T) {
 }
 
 func TestACertificateThatThePeerRefusesDoesNoHarm(t *testing.T) {
-	pair := certtest.NewRoot(t, "Istio CA", time.Now()).Client(t, time.Now())
+	pair := certtest.NewRoot("Istio CA", time.Now()).Client(time.Now())
 	like400 := func(w http.ResponseWriter, r *http.Request) {
 		if len(r.TLS.PeerCertificates) > 0 {
 			http.Error(w, "The SSL certificate error", http.StatusBadRequest)
@@ -126,13 +126,13 @@ func TestACertificateThatThePeerRefusesDoesNoHarm(t *testing.T) {
 }
 
 func TestAPeerThatRefusedTheCertificateGetsItAgainLater(t *testing.T) {
-	pair := certtest.NewRoot(t, "Istio CA", time.Now()).Client(t, time.Now())
-	var refuses atomic.Bool
+	pair := certtest.NewRoot("Istio CA", time.Now()).Client(time.Now())
+	var rejects atomic.Bool
 	var requests atomic.Int32
-	refuses.Store(true)
+	rejects.Store(true)
 	target := askingServer(t, func(*tls.Config) {}, func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
-		if refuses.Load() && len(r.TLS.PeerCertificates) > 0 {
+		if rejects.Load() && len(r.TLS.PeerCertificates) > 0 {
 			http.Error(w, "The SSL certificate error", http.StatusBadRequest)
 			return
 		}
@@ -149,7 +149,7 @@ func TestAPeerThatRefusedTheCertificateGetsItAgainLater(t *testing.T) {
 		before   func()
 	}{
 		{"it asks twice the first time", 2, nil, func() {}},
-		{"once from then on", 1, nil, func() { refuses.Store(false) }},
+		{"once from then on", 1, nil, func() { rejects.Store(false) }},
 		{"and tries the certificate again later", 1, &pair, func() { now = now.Add(unwantedFor) }},
 	} {
 		step.before()
@@ -161,7 +161,7 @@ func TestAPeerThatRefusedTheCertificateGetsItAgainLater(t *testing.T) {
 }
 
 func TestA400ForAnotherReasonStaysOne(t *testing.T) {
-	pair := certtest.NewRoot(t, "Istio CA", time.Now()).Client(t, time.Now())
+	pair := certtest.NewRoot("Istio CA", time.Now()).Client(time.Now())
 	target := askingServer(t, func(*tls.Config) {}, func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "no", http.StatusBadRequest)
 	})

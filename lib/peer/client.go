@@ -1,6 +1,6 @@
-// Package peer fetches metadata documents from neighbouring clusters. It
-// trusts nothing of what comes back: sizes, times and redirects are bounded;
-// whether the content is acceptable is package metadata's business.
+// Package peer fetches documents from peers. It does not trust the answers: it
+// bounds sizes and times and follows no redirect; package metadata decides whether
+// the content is acceptable.
 package peer
 
 import (
@@ -34,7 +34,7 @@ const (
 type Target struct {
 	// URL of the endpoint, with or without a slash at the end.
 	URL string
-	// CA is a PEM bundle honoured besides the system's roots; may be empty.
+	// CA is a PEM bundle that is trusted besides the system's roots; may be empty.
 	CA string
 	// InsecureSkipVerify switches verification of the TLS certificate off.
 	InsecureSkipVerify bool
@@ -44,7 +44,7 @@ type Target struct {
 type Request struct {
 	// Path relative to the endpoint, for example metadata.FederationPath.
 	Path string
-	// IfNoneMatch is the ETag already held; empty asks unconditionally.
+	// IfNoneMatch is the ETag of the document that the caller has; empty asks unconditionally.
 	IfNoneMatch string
 	// Token is a bearer token; empty for public documents.
 	Token string
@@ -57,9 +57,9 @@ type Request struct {
 
 // Response is a peer's answer with status 200 or 304.
 type Response struct {
-	// NotModified is true for 304: Body is empty, what the caller holds is current.
+	// NotModified is true for 304: Body is empty, the document that the caller has is current.
 	NotModified bool
-	// WaitApplied is true when the peer says it honoured Request.Wait.
+	// WaitApplied is true when the peer states that it applied Request.Wait.
 	WaitApplied bool
 	// ETag of the document; empty when the peer sends none.
 	ETag string
@@ -130,7 +130,7 @@ func readResponse(address string, httpResponse *http.Response, request Request) 
 		WaitApplied: strings.HasPrefix(httpResponse.Header.Get("Preference-Applied"), "wait"),
 	}
 	switch {
-	// A 304 that nobody asked for would vouch for a document this cluster does not have.
+	// An unrequested 304 would confirm a document that this cluster does not have.
 	case httpResponse.StatusCode == http.StatusNotModified && request.IfNoneMatch != "":
 		response.NotModified = true
 		return response, nil
@@ -151,7 +151,7 @@ func readResponse(address string, httpResponse *http.Response, request Request) 
 	}
 	body, err := io.ReadAll(io.LimitReader(httpResponse.Body, maxBytes+1))
 	if err == nil {
-		// A server may see that this side gives up, and end its answer properly, before the connection is closed here.
+		// A server may notice that this side gives up, and end its answer regularly, before the connection is closed here.
 		err = httpResponse.Request.Context().Err()
 	}
 	if err != nil {
@@ -168,9 +168,9 @@ func readResponse(address string, httpResponse *http.Response, request Request) 
 	return response, nil
 }
 
-// looksLikeJSON tells a document from an error page. Deckhouse's exporter and
-// proxies in between are not strict about the media type, so only a type that
-// contradicts itself counts: HTML, or a body that is no JSON object.
+// looksLikeJSON is false for an error page. Deckhouse's exporter and proxies in
+// between are not strict about the media type, so only a contradiction counts: HTML,
+// or a body that is not a JSON object.
 func looksLikeJSON(contentType string, body []byte) bool {
 	if mediaType, _, err := mime.ParseMediaType(contentType); err == nil && mediaType == "text/html" {
 		return false

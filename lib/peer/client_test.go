@@ -143,7 +143,7 @@ func TestGetVerifiesThePeersCertificate(t *testing.T) {
 		"not without it":                            {func(target *Target) { target.CA = "" }, TLS},
 		"unless the person switched it off":         {func(target *Target) { target.CA = ""; target.InsecureSkipVerify = true }, ""},
 		"and says so when the CA is no certificate": {func(target *Target) { target.CA = "rubbish" }, TLS},
-		"and refuses plain http":                    {func(target *Target) { target.URL = "http://127.0.0.1/" }, InvalidEndpoint},
+		"and rejects plain http":                    {func(target *Target) { target.URL = "http://127.0.0.1/" }, InvalidEndpoint},
 	} {
 		t.Run(name, func(t *testing.T) {
 			changed := target
@@ -172,7 +172,7 @@ func TestErrorsOfEqualFailuresAreEqual(t *testing.T) {
 	}
 	server.Close()
 	if first, second := fetch(), fetch(); first != second {
-		t.Errorf("refused connections: %q, then %q", first, second)
+		t.Errorf("rejected connections: %q, then %q", first, second)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/echo"
 )
 
-// Reason tells why a document could not be had, in the CamelCase of condition reasons.
+// Reason is why a document could not be fetched, in the CamelCase of condition reasons.
 type Reason string
 
 // Reasons of an Error.
@@ -24,33 +24,33 @@ const (
 	TLS Reason = "PeerCertificateNotTrusted"
 	// Unauthorized: 401 or 403; the peer does not know this cluster (yet).
 	Unauthorized Reason = "PeerRefusesThisCluster"
-	// ClockDiffers: 401 or 403, and the peer says that the token's time is not its own time.
+	// ClockDiffers: 401 or 403, and the peer reports that the token's time is not its own time.
 	ClockDiffers Reason = "PeerClockDiffers"
-	// NotFound: 404; the address leads to something else, or the peer has the feature off.
+	// NotFound: 404; the address leads to another server, or the feature is disabled in the peer.
 	NotFound Reason = "PeerMetadataNotFound"
-	// BadStatus: any other status but 200 and 304; also 401 or 403 for a document that anybody may read.
+	// BadStatus: any status besides these, 200 and 304; also 401 or 403 for a document that anyone may read.
 	BadStatus Reason = "PeerUnexpectedStatus"
 	// TooLarge: the body exceeds the bound.
 	TooLarge Reason = "PeerMetadataTooLarge"
-	// NotJSON: a body that is no JSON object, an error page for instance.
+	// NotJSON: a body that is not a JSON object, for example an error page.
 	NotJSON Reason = "PeerMetadataNotJSON"
 	// InvalidEndpoint: the address itself cannot be used.
 	InvalidEndpoint Reason = "InvalidMetadataEndpoint"
 )
 
 var hints = map[Reason]string{
-	Unreachable:     "check the address, DNS, firewalls, and that metadata-exporter runs there; what was learned before stays in force",
+	Unreachable:     "check the address, DNS, firewalls, and that metadata-exporter runs there; the last known state stays in force",
 	TLS:             "set spec.metadata.ca to the CA of the peer's HTTPS certificate",
 	Unauthorized:    "create the resource for this cluster in the peer; it takes effect within a minute",
-	ClockDiffers:    "compare the clocks of both clusters, and have both synchronized (NTP)",
-	NotFound:        "check that spec.metadataEndpoint ends in /metadata/ and that the peer has this kind of joining enabled",
-	BadStatus:       "check that the address leads to the peer's metadata-exporter and not to a login, and look at the logs of the peer's ingress controller and metadata-exporter",
-	TooLarge:        "the peer publishes more than this cluster accepts, or the address leads to something else",
+	ClockDiffers:    "compare the clocks of both clusters, and synchronize both (NTP)",
+	NotFound:        "check that spec.metadataEndpoint ends in /metadata/ and that federation or multicluster is enabled in the peer",
+	BadStatus:       "check that the address leads to the peer's metadata-exporter and not to a login, and read the logs of the peer's ingress controller and metadata-exporter",
+	TooLarge:        "the peer publishes more than this cluster accepts, or the address leads to another server",
 	NotJSON:         "check that spec.metadataEndpoint leads to the peer's metadata-exporter and not to a login or error page",
 	InvalidEndpoint: "correct spec.metadataEndpoint",
 }
 
-// Error is a failed fetch: what was fetched, why it failed, and what a person can do.
+// Error is a failed fetch: the document, the cause, and what a person can do.
 type Error struct {
 	Reason Reason
 	// URL of the document.
@@ -65,11 +65,11 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("GET %s: %s (%s)", e.URL, e.Cause(), hints[e.Reason])
 }
 
-// maxCauseBytes bounds what whoever answers can put into a condition.
+// maxCauseBytes bounds the text of another server in a condition.
 const maxCauseBytes = 500
 
-// Cause is what went wrong, without what was asked for and what to do about it.
-// It may have text in it of whoever answered: names in a certificate, for example.
+// Cause is the cause alone, without the document and the hint. It may contain text
+// of the server, for example names in its certificate.
 func (e *Error) Cause() string {
 	switch {
 	case e.Err != nil:
@@ -82,8 +82,8 @@ func (e *Error) Cause() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// statusReason judges a status; proved is true when the request proved who asks.
-// Who refuses a document that is for anybody is no metadata-exporter.
+// statusReason maps a status; proved is true when the request proved its sender. A
+// server that rejects a request for a public document is no metadata-exporter.
 func statusReason(code int, proved bool) Reason {
 	switch code {
 	case http.StatusUnauthorized, http.StatusForbidden:
@@ -111,13 +111,13 @@ func transportError(address string, err error) *Error {
 	if errors.As(err, &verification) || errors.As(err, &unknownAuthority) || errors.As(err, &hostname) || errors.As(err, &invalid) {
 		reason = TLS
 	}
-	// url.Error repeats method and address, which Error already tells.
+	// url.Error repeats method and address, which Error already has.
 	var urlError *url.Error
 	if errors.As(err, &urlError) {
 		err = urlError.Err
 	}
-	// Texts end up in conditions, where "equal is silent" holds: without ephemeral
-	// ports and the current time they stay the same from try to try.
+	// Texts end up in conditions, which must not change with every try: they have
+	// neither ephemeral ports nor the current time.
 	var (
 		operation *net.OpError
 		lookup    *net.DNSError

@@ -16,25 +16,25 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/certs"
 )
 
-// headerTableSize is what a connection may remember of header fields that were sent, in bytes.
+// headerTableSize is how many bytes of sent headers a connection may remember.
 const headerTableSize = 512
 
-// pooledTransport is the connections to the peers that are trusted in one way.
+// pooledTransport has the connections to the peers that are trusted in one way.
 type pooledTransport struct {
 	*http.Transport
-	shown   *shown
-	lastUse time.Time
-	// renewal is that of the one host that uses the pool; 0 for a pool that hosts share.
+	presented *presented
+	lastUse   time.Time
+	// renewal is that of the only host that uses the pool; 0 for a pool that hosts share.
 	renewal uint64
 }
 
-// do sends the request. It sends it a second time on a new connection when one
-// that was kept alive may lead to the wrong server, and without the client
-// certificate when the peer may have refused it for that: showing one must not
-// do harm where the token alone would do. Every error is an *Error.
+// do sends the request. It sends it a second time on a new connection when a
+// reused one may lead to the wrong server, and without the client certificate when
+// the peer may have rejected it because of that: presenting a certificate must not
+// break what works with the token alone. Every error is an *Error.
 func (c *Client) do(request *http.Request, target Target) (*http.Response, error) {
 	address := request.URL.String()
-	transport, err := c.transport(target, request.URL.Host, c.presented(target))
+	transport, err := c.transport(target, request.URL.Host, c.certificateFor(target))
 	if err != nil {
 		return nil, &Error{Reason: TLS, URL: address, Err: err}
 	}
@@ -42,12 +42,12 @@ func (c *Client) do(request *http.Request, target Target) (*http.Response, error
 	if err == nil && reused && misdirected(response) {
 		_ = response.Body.Close()
 		c.renew(request.URL.Host, transport)
-		if transport, err = c.transport(target, request.URL.Host, c.presented(target)); err != nil {
+		if transport, err = c.transport(target, request.URL.Host, c.certificateFor(target)); err != nil {
 			return nil, &Error{Reason: TLS, URL: address, Err: err}
 		}
 		response, reused, err = transport.send(request.Clone(request.Context()))
 	}
-	if transport.shown.refused(response, reused, err) {
+	if transport.presented.rejected(response, reused, err) {
 		if plain, ok := c.doWithout(request, target); ok {
 			if err == nil {
 				_ = response.Body.Close()
@@ -61,8 +61,8 @@ func (c *Client) do(request *http.Request, target Target) (*http.Response, error
 	return response, nil
 }
 
-// doWithout sends the request without a client certificate; ok is false when
-// that is no better. A peer for which it is gets none for a while.
+// doWithout sends the request without a client certificate; ok is false when that
+// fails as well. A peer for which it succeeds gets no certificate for a while.
 func (c *Client) doWithout(request *http.Request, target Target) (_ *http.Response, ok bool) {
 	transport, err := c.transport(target, request.URL.Host, nil)
 	if err != nil {
@@ -82,13 +82,13 @@ func (c *Client) doWithout(request *http.Request, target Target) (_ *http.Respon
 	return response, true
 }
 
-// send sends the request once; reused tells whether over a connection that had served another.
+// send sends the request once; reused is true when the connection had served another.
 func (t *pooledTransport) send(request *http.Request) (response *http.Response, reused bool, err error) {
 	var kept atomic.Bool
 	trace := &httptrace.ClientTrace{GotConn: func(connection httptrace.GotConnInfo) { kept.Store(connection.Reused) }}
 	request = request.WithContext(httptrace.WithClientTrace(request.Context(), trace))
-	// No http.Client: following a redirect would carry the token to an address
-	// nobody configured, and a held request keeps what else it does for as long as it is held.
+	// No http.Client: it would follow a redirect and send the token to an address that
+	// nobody configured, and a held request would retain its memory all the while.
 	response, err = t.RoundTrip(request)
 	var record tls.RecordHeaderError
 	if errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/" {
@@ -97,8 +97,8 @@ func (t *pooledTransport) send(request *http.Request) (response *http.Response, 
 	return response, kept.Load(), err
 }
 
-// presented is the client certificate for target.
-func (c *Client) presented(target Target) *tls.Certificate {
+// certificateFor is the client certificate for target.
+func (c *Client) certificateFor(target Target) *tls.Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.unwanted.has(target.URL, c.now()) {
@@ -108,7 +108,7 @@ func (c *Client) presented(target Target) *tls.Certificate {
 }
 
 // transport returns the connection pool for target's trust settings, this client
-// certificate and the host's renewal, and lets go of pools that nobody used lately.
+// certificate and the host's renewal, and closes pools that were not used lately.
 func (c *Client) transport(target Target, host string, certificate *tls.Certificate) (*pooledTransport, error) {
 	identity := strconv.FormatBool(target.InsecureSkipVerify) + target.CA
 	if certificate != nil && len(certificate.Certificate) > 0 {
@@ -134,12 +134,12 @@ func (c *Client) transport(target Target, host string, certificate *tls.Certific
 		return pooled, nil
 	}
 
-	presents := &shown{certificate: certificate, now: c.now}
+	presents := &presented{certificate: certificate, now: c.now}
 	tlsConfig, err := clientTLS(target, presents)
 	if err != nil {
 		return nil, err
 	}
-	pooled := &pooledTransport{lastUse: now, shown: presents, renewal: renewal, Transport: &http.Transport{
+	pooled := &pooledTransport{lastUse: now, presented: presents, renewal: renewal, Transport: &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 		TLSHandshakeTimeout:    5 * time.Second,
@@ -149,9 +149,9 @@ func (c *Client) transport(target Target, host string, certificate *tls.Certific
 		MaxResponseHeaderBytes: 64 << 10,
 		ForceAttemptHTTP2:      true,
 		HTTP2: &http.HTTP2Config{
-			// A held answer is silent for a minute; pings tell a peer that waits from one that is gone.
+			// A held answer is silent for a minute; pings detect a peer that has disappeared.
 			SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second,
-			// A table of header fields sent before would fill up with tokens, which never come again: here and there.
+			// A table of sent headers would fill with tokens, which are never sent again, on both sides.
 			MaxEncoderHeaderTableSize: headerTableSize,
 		},
 	}}
@@ -159,7 +159,7 @@ func (c *Client) transport(target Target, host string, certificate *tls.Certific
 	return pooled, nil
 }
 
-func clientTLS(target Target, presents *shown) (*tls.Config, error) {
+func clientTLS(target Target, presents *presented) (*tls.Config, error) {
 	config := &tls.Config{
 		MinVersion:           tls.VersionTLS12,
 		InsecureSkipVerify:   target.InsecureSkipVerify, //nolint:gosec // the person's own choice, spec.metadata.insecureSkipVerify

@@ -1,17 +1,17 @@
 // Package remotecluster makes the kubeconfigs with which this cluster's istiods
-// read their peers' API, through the peers' API proxies.
+// read the APIs of peers, through the peers' API proxies.
 //
 // istiod (pkg/kube/multicluster, secretcontroller.go and component.go) compares a
-// kubeconfig with the one before by its SHA-256. When it differs, it reads the whole
-// remote cluster again: it builds a new registry, waits until that has synced, and
-// ends the former one. Some patch releases read no remote cluster any more until
+// kubeconfig with the previous one by its SHA-256. When it differs, istiod reads the
+// whole remote cluster again: it builds a new registry, waits until that has synced,
+// and ends the previous one. Some patch releases then read no remote cluster until
 // they are restarted (istioversion.NeedsRestartOnReplacedKubeconfig): 1.29.0 to
-// 1.29.2 wait in prev.Client.Shutdown() for informers that only closing the former
+// 1.29.2 wait in prev.Client.Shutdown() for informers that only closing the previous
 // registry would end, which comes after. Measured on 1.29.1: the cluster is `closed`
 // in /debug/clusterz for good, its endpoints stay as they were, and no other remote
 // Secret is read; deleting a Secret and creating it again works (1 ms and 98 ms).
 // So a kubeconfig changes as rarely as its credentials allow, all of them at the same
-// time, and says of itself that it has replaced another (Replaced).
+// time, and records that it has replaced another (Replaced).
 package remotecluster
 
 import (
@@ -29,8 +29,8 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/clientcert"
 )
 
-// TokenLifetime is how long a token in a kubeconfig can be used: as long as a
-// client certificate, so that both are renewed together.
+// TokenLifetime is how long a token in a kubeconfig is valid: as long as a client
+// certificate, so that both are renewed together.
 const TokenLifetime = clientcert.Lifetime
 
 // Peer is the cluster whose API is to be read.
@@ -46,18 +46,18 @@ type Peer struct {
 	InsecureSkipVerify bool
 }
 
-// Caller is this cluster and what proves it.
+// Caller is this cluster and its credentials.
 type Caller struct {
 	ClusterUUID string
 	// PrivateKey is the PEM Ed25519 key that signs this cluster's tokens.
 	PrivateKey string
-	// Certificate may be the zero one: then the token alone speaks for this cluster.
+	// Certificate may be the zero one: then the token alone proves this cluster.
 	Certificate clientcert.Certificate
 }
 
-// Renew returns the kubeconfig to use from now on: current while it leads to
-// peer and its credentials are this cluster's and younger than two thirds of
-// their life, else a new one.
+// Renew returns the kubeconfig to use from now on: current while it leads to peer
+// and its credentials are this cluster's and younger than two thirds of their
+// lifetime, else a new one.
 func Renew(current []byte, peer Peer, caller Caller, now time.Time) ([]byte, error) {
 	name := peer.Name
 	if len(current) > 0 {
@@ -89,11 +89,11 @@ func Renew(current []byte, peer Peer, caller Caller, now time.Time) ([]byte, err
 	return encoded, nil
 }
 
-// replacedMark stands in the name of the context of a kubeconfig that has replaced another, before the time.
+// replacedMark precedes the time in the name of the context of a kubeconfig that has replaced another.
 const replacedMark = "@"
 
-// Replaced tells when kubeconfig took the place of another, in a word that is
-// different each time; it is empty for a cluster's first one.
+// Replaced returns when kubeconfig replaced another, as a word that is different
+// each time; it is empty for a cluster's first one.
 func Replaced(kubeconfig []byte) string {
 	config, err := clientcmd.Load(kubeconfig)
 	if err != nil {
@@ -134,7 +134,7 @@ func stillGood(current []byte, peer Peer, caller Caller, now time.Time) bool {
 	if again, err := clientcmd.Write(expected); err != nil || string(again) != string(current) {
 		return false
 	}
-	// A certificate that has come since is worth the trouble: a peer may ask for one.
+	// A certificate that was issued since is worth a replacement: a peer may ask for one.
 	if len(user.ClientCertificateData) == 0 && !caller.Certificate.IsZero() {
 		return false
 	}
@@ -161,8 +161,8 @@ func tokenIsYoung(token string, peer Peer, caller Caller, now time.Time) bool {
 	return isFor && isYoung(claims.NotBefore.Time, claims.ExpiresAt.Time, now)
 }
 
-// certificateIsYoung is true without one, too. Whether it is the newest does not
-// matter: after a change of the CA, peers accept the former one's to their end.
+// certificateIsYoung is true without one, too. It need not be the newest: after a
+// change of the CA, peers accept certificates of the previous one until they expire.
 func certificateIsYoung(text []byte, now time.Time) bool {
 	if len(text) == 0 {
 		return true
@@ -171,7 +171,7 @@ func certificateIsYoung(text []byte, now time.Time) bool {
 	return err == nil && isYoung(chain[0].NotBefore, chain[0].NotAfter, now)
 }
 
-// isYoung is true in the first two thirds of a life.
+// isYoung is true in the first two thirds of a lifetime.
 func isYoung(from, to, now time.Time) bool {
 	return !now.Before(from) && now.Before(certs.RenewAt(from, to))
 }

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/deckhouse-mesh/istio/lib/remotereader"
 )
 
@@ -57,7 +55,7 @@ func TestNoRightReachesASecret(t *testing.T) {
 }
 
 func TestMeshConfigMapKnowsWhoseItIs(t *testing.T) {
-	for name, want := range map[string]remotereader.MeshConfig{
+	for name, want := range map[string]remotereader.MeshConfigOwner{
 		"istio":                  remotereader.OwnMeshConfig,
 		"istio-v1x29":            remotereader.OwnMeshConfig,
 		"istio-v1x31":            remotereader.OwnMeshConfig,
@@ -72,32 +70,5 @@ func TestMeshConfigMapKnowsWhoseItIs(t *testing.T) {
 		if got := remotereader.MeshConfigMap(name); got != want {
 			t.Errorf("MeshConfigMap(%q) = %d, want %d", name, got, want)
 		}
-	}
-}
-
-func TestTheMatrixAsksForEveryVerbOfEveryResource(t *testing.T) {
-	cases := remotereader.Matrix([]*metav1.APIResourceList{{
-		GroupVersion: "v1",
-		APIResources: []metav1.APIResource{
-			{Name: "pods", Namespaced: true}, {Name: "pods/exec", Namespaced: true}, {Name: "secrets", Namespaced: true}, {Name: "nodes"},
-		},
-	}}, "shop")
-	wanted := map[string]remotereader.Outcome{
-		"GET /api/v1/pods": remotereader.Forwarded, "GET /api/v1/namespaces/shop/pods/some-name": remotereader.Forwarded,
-		"DELETE /api/v1/namespaces/shop/pods": remotereader.Refused, "POST /api/v1/namespaces/shop/pods/some-name/exec": remotereader.Refused,
-		"GET /api/v1/secrets": remotereader.Empty, "GET /api/v1/namespaces/shop/secrets/some-name": remotereader.Refused,
-		"GET /api/v1/nodes/some-name": remotereader.Forwarded, "GET /api/v1/watch/pods": remotereader.Refused,
-	}
-	for _, each := range cases {
-		key := each.Method + " " + each.Path
-		if want, ok := wanted[key]; ok {
-			if each.Want != want {
-				t.Errorf("%s is wanted %s, want %s", key, each.Want, want)
-			}
-			delete(wanted, key)
-		}
-	}
-	for key := range wanted {
-		t.Errorf("the matrix lacks %s", key)
 	}
 }

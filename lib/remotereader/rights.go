@@ -8,7 +8,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 )
 
-// ClusterRights are the rules of the proxy's ClusterRole for what it forwards; OwnClusterRights are the others.
+// ClusterRights are the rules of the proxy's ClusterRole for forwarded requests; OwnClusterRights are the others.
 func ClusterRights() []rbacv1.PolicyRule {
 	rules := append(
 		rulesFor(readable, "get", "list", "watch"),
@@ -19,8 +19,8 @@ func ClusterRights() []rbacv1.PolicyRule {
 	})
 }
 
-// OwnClusterRights are the rules of the proxy's ClusterRole for what it looks at
-// itself, whether a peer's resource exists. It forwards no request for it.
+// OwnClusterRights are the rules of the proxy's ClusterRole for its own reads: it
+// checks whether a peer's resource exists, and forwards no request for that.
 func OwnClusterRights() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{{
 		APIGroups: []string{v1alpha1.Group}, Resources: []string{v1alpha1.IstioMulticlusterResource}, Verbs: []string{"list", "watch"},
@@ -42,7 +42,7 @@ func rulesFor(resources []Resource, verbs ...string) []rbacv1.PolicyRule {
 }
 
 // ControlPlaneRights are the rules of the proxy's Role in the namespace of the
-// control plane for what it forwards there.
+// control plane for requests forwarded there.
 func ControlPlaneRights() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{{
 		APIGroups: []string{ConfigMaps.Group}, Resources: []string{ConfigMaps.Name},

@@ -1,24 +1,24 @@
-// Package remotereader is the one table of what the istiod of a peer
-// may ask of this cluster's API server: what it reads of a remote
-// cluster, and nothing besides. The API proxy allows by it, the proxy's
-// ClusterRole is compared with it, and tests walk through it.
+// Package remotereader is the one table of the requests that a peer's istiod may
+// send to this cluster's API server: those by which it reads a remote cluster, and
+// no others. The API proxy allows by it, the proxy's ClusterRole is compared with
+// it, and tests walk through it.
 //
 // It was taken from Istio's sources (1.29, 1.30 and 1.31: the informers of
 // pilot/pkg/serviceregistry/kube/controller, pkg/kube/multicluster,
 // pkg/kube/kclient and pilot/pkg/credentials/kube that get a remote client), and
-// compared with what the three ask for in the lab:
+// compared with the requests of the three in the lab:
 //
 //   - Each lists and watches everything readable, Secrets, and the ConfigMap of
 //     its mesh configuration. gateways are asked for where the Gateway API is
 //     installed: as v1, and as v1beta1 by older versions, which a peer may run.
-//   - None gets a single object or a discovery document. Peers may count on
-//     both, and neither reveals more than the lists do. The module's own check of a
-//     peer's API asks for /version.
-//   - Reviews are asked for only when a proxy of this cluster connects to the
-//     peer's istiod: it has its token reviewed here, and, for a gateway with
+//   - None gets a single object or a discovery document. Peers may count on both, and
+//     neither reveals more than the lists do. The module's own check of a peer's API
+//     asks for /version.
+//   - Reviews are asked for only when a proxy of this cluster connects to the peer's
+//     istiod: that has the proxy's token reviewed here, and, for a gateway with
 //     certificates of its own, whether it may read them.
-//   - Not there is the multi-cluster services API: istiod asks for it with
-//     ENABLE_MCS_SERVICE_DISCOVERY only, an experiment that the module leaves off.
+//   - The multi-cluster services API is missing: istiod asks for it only with
+//     ENABLE_MCS_SERVICE_DISCOVERY, an experiment that the module leaves off.
 package remotereader
 
 import (
@@ -32,7 +32,7 @@ import (
 type Resource struct {
 	// Group is empty for the core group.
 	Group string
-	// Versions of the group that some supported Istio asks for.
+	// Versions of the group that any supported Istio asks for.
 	Versions []string
 	// Name in the plural, as in paths: "pods".
 	Name string
@@ -40,7 +40,7 @@ type Resource struct {
 	Namespaced bool
 }
 
-// Is tells whether r is the resource in that group and version.
+// Is reports whether r is the resource in that group and version.
 func (r Resource) Is(group, version, name string) bool {
 	return r.Group == group && r.Name == name && slices.Contains(r.Versions, version)
 }
@@ -68,8 +68,8 @@ var reviews = []Resource{
 	{"authorization.k8s.io", v1, "subjectaccessreviews", false},
 }
 
-// Secrets look empty: a list has none, and a watch never sees one. istiod does
-// not count a remote cluster as synced before it has listed them.
+// Secrets look empty: a list has none, and a watch gets none. istiod does not
+// treat a remote cluster as synced before it has listed them.
 var Secrets = Resource{"", v1, "secrets", true}
 
 // ConfigMaps can be read one by one, by the names that MeshConfigMap knows, in
@@ -87,23 +87,27 @@ const defaultMeshConfigMap = "istio"
 
 var revisionedMeshConfigMap = regexp.MustCompile(`^istio-v[0-9]{1,3}x[0-9]{1,3}$`)
 
-// MeshConfig is what a ConfigMap is to istiod.
-type MeshConfig int
+// MessagePrefix begins the message of every answer that the proxy gives by itself
+// instead of asking the API server, so that people and tests can tell them apart.
+const MessagePrefix = "istio api-proxy: "
+
+// MeshConfigOwner is whose mesh configuration a ConfigMap has.
+type MeshConfigOwner int
 
 const (
-	// NoMeshConfig is a ConfigMap that is something else.
-	NoMeshConfig MeshConfig = iota
-	// ForeignMeshConfig belongs to a revision that this module never installs. An
-	// istiod of that revision asks for it, and it is known not to exist.
+	// NoMeshConfig is any other ConfigMap.
+	NoMeshConfig MeshConfigOwner = iota
+	// ForeignMeshConfig is of a revision that this module never installs. A peer's
+	// istiod of that revision asks for it; it does not exist.
 	ForeignMeshConfig
-	// OwnMeshConfig belongs to a revision that this module may install.
+	// OwnMeshConfig is of a revision that this module may install.
 	OwnMeshConfig
 )
 
-// MeshConfigMap tells what a ConfigMap of the control plane's namespace is to
-// istiod: it reads the one of a remote cluster that has the name of its own,
+// MeshConfigMap returns the owner of a ConfigMap of the control plane's namespace.
+// istiod reads the one of a remote cluster that has the same name as its own,
 // "istio-<revision>".
-func MeshConfigMap(name string) MeshConfig {
+func MeshConfigMap(name string) MeshConfigOwner {
 	switch {
 	case slices.Contains(meshConfigMaps, name):
 		return OwnMeshConfig
@@ -114,7 +118,7 @@ func MeshConfigMap(name string) MeshConfig {
 	}
 }
 
-// MeshConfigMaps are the names for which MeshConfigMap says OwnMeshConfig.
+// MeshConfigMaps are the names for which MeshConfigMap returns OwnMeshConfig.
 func MeshConfigMaps() []string { return slices.Clone(meshConfigMaps) }
 
 var meshConfigMaps = func() []string {

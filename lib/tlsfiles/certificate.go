@@ -1,7 +1,7 @@
 // Package tlsfiles reads certificates from files that others replace, as the
-// kubelet does with a mounted Secret. Files are read again when they are needed,
-// at most every two seconds, and compared by content: no time stamp is trusted
-// and nothing runs while nobody calls.
+// kubelet does with a mounted Secret. It reads files again when they are needed, at
+// most every two seconds, and compares them by content: it trusts no time stamp and
+// does nothing in the background.
 package tlsfiles
 
 import (
@@ -31,8 +31,8 @@ type Certificate struct {
 	current         *tls.Certificate
 }
 
-// LoadCertificate reads the certificate in dir; what says in messages which one
-// it is. It must be there and usable now; later on a broken one does not displace it.
+// LoadCertificate reads the certificate in dir; what names it in messages. It must
+// exist and be usable now; later an invalid one does not replace it.
 func LoadCertificate(what, dir string, log *slog.Logger) (*Certificate, error) {
 	certificate := newCertificate(what, dir, log)
 	if _, err := certificate.load(); err != nil {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 )
 
 func write(t *testing.T, file, text string) {
@@ -23,8 +23,8 @@ func write(t *testing.T, file, text string) {
 // authority is a certificate of that common name, and its key.
 func authority(t *testing.T, name string) (certificate, key string) {
 	t.Helper()
-	made := certtest.NewRoot(t, name, time.Now())
-	return made.PEM(), made.KeyPEM(t)
+	made := certtest.NewRoot(name, time.Now())
+	return made.PEM(), made.KeyPEM()
 }
 
 func writePair(t *testing.T, dir, certificate, key string) {
@@ -131,7 +131,7 @@ func TestAnOptionalCertificateComesAndGoes(t *testing.T) {
 			t.Errorf("%s: %q, want %q", step.name, got, step.want)
 		}
 	}
-	if got := strings.Count(logs.String(), "cannot be used"); got != 1 {
+	if got := strings.Count(logs.String(), "cannot use a file"); got != 1 {
 		t.Errorf("the broken one was logged %d times:\n%s", got, logs.String())
 	}
 }

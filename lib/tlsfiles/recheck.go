@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// recheckAfter is how long what was read is used before its files are read again.
+// recheckAfter is how long a file's content is used before the file is read again.
 const recheckAfter = 2 * time.Second
 
-// recheck says when files are to be read again, and logs a problem once.
+// recheck schedules reading files again, and logs a problem once.
 type recheck struct {
 	now     func() time.Time
 	checked time.Time
 	problem string
 }
 
-// begin starts with files that were read just now.
+// begin starts with files that have just been read.
 func (r *recheck) begin() { r.checked = r.now() }
 
 // due is true when it is time to read again, and then false for a while.
@@ -28,7 +28,7 @@ func (r *recheck) due() bool {
 	return true
 }
 
-// report logs err when it is another than before.
+// report logs err when it has changed.
 func (r *recheck) report(log *slog.Logger, what string, err error) {
 	text := ""
 	if err != nil {
@@ -37,9 +37,9 @@ func (r *recheck) report(log *slog.Logger, what string, err error) {
 	switch {
 	case text == r.problem:
 	case text != "":
-		log.Error("cannot be used; what was read before stays in force, if anything was", "which", what, "error", text)
+		log.Error("cannot use a file; its last good content, if there is any, stays in force", "which", what, "error", text)
 	default:
-		log.Info("can be used again", "which", what)
+		log.Info("the file can be used again", "which", what)
 	}
 	r.problem = text
 }

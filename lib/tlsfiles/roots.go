@@ -25,8 +25,8 @@ type Roots struct {
 	current *x509.CertPool
 }
 
-// WatchRoots reads roots from file, which may be missing, now or later: nobody
-// is trusted then. what says in messages which roots they are.
+// WatchRoots reads roots from file, which may be missing, now or later: no
+// certificate is trusted then. what names the roots in messages.
 func WatchRoots(what, file string, log *slog.Logger) *Roots {
 	return &Roots{what: what, file: file, log: log, recheck: recheck{now: time.Now}, current: x509.NewCertPool()}
 }

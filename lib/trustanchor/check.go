@@ -57,7 +57,7 @@ func Check(root *x509.Certificate, trustDomain string, now time.Time) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	return fmt.Errorf("root certificate %.120q is not honoured: %w", root.Subject, errors.Join(problems...))
+	return fmt.Errorf("root certificate %.120q is rejected: %w", root.Subject, errors.Join(problems...))
 }
 
 func checkStrength(root *x509.Certificate) error {

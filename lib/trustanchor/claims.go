@@ -65,7 +65,7 @@ func (c claims) add(root *x509.Certificate, peer Peer, now time.Time) error {
 		}
 		for _, other := range known.trustDomains {
 			if strings.HasSuffix(peer.TrustDomain, "."+other) || strings.HasSuffix(other, "."+peer.TrustDomain) {
-				return fmt.Errorf("root certificate %.120q is not honoured: it is also that of trust domain %q, and one of the two domains lies in the other", root.Subject, other)
+				return fmt.Errorf("root certificate %.120q is rejected: it is also that of trust domain %q, and one of the two domains lies in the other", root.Subject, other)
 			}
 		}
 	}

@@ -42,7 +42,7 @@ func TestWhoNamesSomebodyElsesRootHurtsNobody(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		peers []trustanchor.Peer
-		// rejected is true when nothing of what c names is honoured.
+		// rejected is true when no root that c names gets an anchor.
 		rejected bool
 	}{
 		"ours":                         {[]trustanchor.Peer{honestB, named(own.certificate)}, false},
@@ -125,7 +125,7 @@ func TestARootThatPeersShareCountsForTheDomainsOfAllOfThem(t *testing.T) {
 			}
 		}
 	}
-	alone, err := trustanchor.Reconcile([]trustanchor.Peer{b}, bundle(own.certificate), outcome.Kept, now)
+	alone, err := trustanchor.Reconcile([]trustanchor.Peer{b}, bundle(own.certificate), outcome.Stored, now)
 	if err != nil || alone.Issued != 1 {
 		t.Fatalf("%d issued when one of the two has gone, %v", alone.Issued, err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-// Peer is whose roots are to be honoured.
+// Peer has roots for which anchors are to be made.
 type Peer struct {
 	// Name of the IstioFederation.
 	Name        string
@@ -28,23 +28,23 @@ type Peer struct {
 type Outcome struct {
 	// Anchors by Peer.Name: one PEM certificate an entry, in a stable order.
 	Anchors map[string][]string
-	// Kept is every anchor in one PEM bundle: what to remember until next time.
-	Kept string
+	// Stored is every anchor in one PEM bundle, for the next call.
+	Stored string
 	// Issued counts the anchors that are new.
 	Issued int
-	// Rejected tells by Peer.Name which of its roots are not honoured, and why.
+	// Rejected says by Peer.Name which of its roots get no anchor, and why.
 	Rejected map[string]error
 }
 
 // Reconcile makes the anchors that peers, oldest first, want beside own, the PEM
-// bundle of this cluster's roots. Those kept from last time are taken as they
-// are while they fit: an anchor changes only when the root, the trust domains
+// bundle of this cluster's roots. The stored anchors of the last call stay
+// while they fit: an anchor changes only when the root, the trust domains
 // or time demand it. An anchor of a peer that is no longer there is not among
 // them any more.
 //
 // A root that several peers name has one anchor for all their domains; one that
 // is this cluster's own stands for itself, since it is trusted as it is.
-func Reconcile(peers []Peer, own, kept string, now time.Time) (Outcome, error) {
+func Reconcile(peers []Peer, own, stored string, now time.Time) (Outcome, error) {
 	outcome := Outcome{Anchors: map[string][]string{}, Rejected: map[string]error{}}
 	known := claims{}
 	known.own(certs.Salvage(own)) // hook ca judges them
@@ -62,7 +62,7 @@ func Reconcile(peers []Peer, own, kept string, now time.Time) (Outcome, error) {
 			outcome.reject(peer.Name, known.add(root, peer, now))
 		}
 	}
-	return outcome, outcome.issue(known, certs.Salvage(kept), now)
+	return outcome, outcome.issue(known, certs.Salvage(stored), now)
 }
 
 func (o *Outcome) reject(peer string, problem error) {
@@ -72,7 +72,7 @@ func (o *Outcome) reject(peer string, problem error) {
 }
 
 // issue fills in the anchors for what is claimed, in a stable order.
-func (o *Outcome) issue(claimed claims, kept []*x509.Certificate, now time.Time) error {
+func (o *Outcome) issue(claimed claims, stored []*x509.Certificate, now time.Time) error {
 	var all []string
 	for _, identity := range slices.Sorted(maps.Keys(claimed)) {
 		claim := claimed[identity]
@@ -81,7 +81,7 @@ func (o *Outcome) issue(claimed claims, kept []*x509.Certificate, now time.Time)
 		}
 		anchor := claim.root
 		if !claim.own {
-			if anchor = find(kept, claim.root, claim.trustDomains, now); anchor == nil {
+			if anchor = find(stored, claim.root, claim.trustDomains, now); anchor == nil {
 				var err error
 				if anchor, err = Issue(claim.root, claim.trustDomains, now); err != nil {
 					return err
@@ -95,7 +95,7 @@ func (o *Outcome) issue(claimed claims, kept []*x509.Certificate, now time.Time)
 		}
 	}
 	slices.Sort(all)
-	o.Kept = strings.Join(all, "")
+	o.Stored = strings.Join(all, "")
 	return nil
 }
 

@@ -115,36 +115,36 @@ func TestAnAnchorChangesOnlyWhenSomethingDemandsIt(t *testing.T) {
 	plain := bundle(root.certificate)
 	for name, test := range map[string]struct {
 		peers  []trustanchor.Peer
-		kept   string
+		stored string
 		after  time.Duration
 		issued int
 		total  int
 	}{
-		"nothing new":                                  {peer("b", domain, root.certificate), first.Kept, 0, 0, 1},
-		"months later":                                 {peer("b", domain, root.certificate), first.Kept, trustanchor.MaxLifetime * 6 / 10, 0, 1},
-		"another resource for the same peer":           {peer("b2", domain, root.certificate), first.Kept, 0, 0, 1},
-		"the kept bundle has rubbish around it":        {peer("b", domain, root.certificate), "x\n" + first.Kept + "y\n", 0, 0, 1},
-		"the root was renewed over its key":            {peer("b", domain, renewed), first.Kept, 0, 0, 1},
-		"old and renewed root stand together":          {peer("b", domain, root.certificate, renewed), first.Kept, 0, 0, 1},
-		"two thirds have passed":                       {peer("b", domain, root.certificate), first.Kept, trustanchor.MaxLifetime*2/3 + time.Hour, 1, 1},
-		"another trust domain":                         {peer("b", "cluster-c.local", root.certificate), first.Kept, 0, 1, 1},
-		"another root":                                 {peer("b", domain, other), first.Kept, 0, 1, 1},
-		"a second root":                                {peer("b", domain, root.certificate, other), first.Kept, 0, 1, 2},
-		"nothing was kept":                             {peer("b", domain, root.certificate), "", 0, 1, 1},
-		"what was kept is the peer's unbounded root":   {peer("b", domain, root.certificate), plain, 0, 1, 1},
-		"the peer is gone":                             {nil, first.Kept, 0, 0, 0},
-		"an anchor that ends with its root is kept on": {peer("b", domain, soon.certificate), firstSoon.Kept, 29 * 24 * time.Hour, 0, 1},
+		"nothing new":                                 {peer("b", domain, root.certificate), first.Stored, 0, 0, 1},
+		"months later":                                {peer("b", domain, root.certificate), first.Stored, trustanchor.MaxLifetime * 6 / 10, 0, 1},
+		"another resource for the same peer":          {peer("b2", domain, root.certificate), first.Stored, 0, 0, 1},
+		"the stored bundle has rubbish around it":     {peer("b", domain, root.certificate), "x\n" + first.Stored + "y\n", 0, 0, 1},
+		"the root was renewed over its key":           {peer("b", domain, renewed), first.Stored, 0, 0, 1},
+		"old and renewed root together":               {peer("b", domain, root.certificate, renewed), first.Stored, 0, 0, 1},
+		"two thirds have passed":                      {peer("b", domain, root.certificate), first.Stored, trustanchor.MaxLifetime*2/3 + time.Hour, 1, 1},
+		"another trust domain":                        {peer("b", "cluster-c.local", root.certificate), first.Stored, 0, 1, 1},
+		"another root":                                {peer("b", domain, other), first.Stored, 0, 1, 1},
+		"a second root":                               {peer("b", domain, root.certificate, other), first.Stored, 0, 1, 2},
+		"nothing was stored":                          {peer("b", domain, root.certificate), "", 0, 1, 1},
+		"the stored one is the peer's unbounded root": {peer("b", domain, root.certificate), plain, 0, 1, 1},
+		"the peer was deleted":                        {nil, first.Stored, 0, 0, 0},
+		"an anchor that ends with its root stays":     {peer("b", domain, soon.certificate), firstSoon.Stored, 29 * 24 * time.Hour, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			outcome, err := trustanchor.Reconcile(test.peers, "", test.kept, now.Add(test.after))
+			outcome, err := trustanchor.Reconcile(test.peers, "", test.stored, now.Add(test.after))
 			if err != nil || len(outcome.Rejected) > 0 {
 				t.Fatal(err, outcome.Rejected)
 			}
-			if outcome.Issued != test.issued || strings.Count(outcome.Kept, "BEGIN CERTIFICATE") != test.total {
-				t.Errorf("%d issued, kept:\n%s", outcome.Issued, outcome.Kept)
+			if outcome.Issued != test.issued || strings.Count(outcome.Stored, "BEGIN CERTIFICATE") != test.total {
+				t.Errorf("%d issued, stored:\n%s", outcome.Issued, outcome.Stored)
 			}
-			again, err := trustanchor.Reconcile(test.peers, "", outcome.Kept, now.Add(test.after))
-			if err != nil || again.Issued != 0 || again.Kept != outcome.Kept || !reflect.DeepEqual(again.Anchors, outcome.Anchors) {
+			again, err := trustanchor.Reconcile(test.peers, "", outcome.Stored, now.Add(test.after))
+			if err != nil || again.Issued != 0 || again.Stored != outcome.Stored || !reflect.DeepEqual(again.Anchors, outcome.Anchors) {
 				t.Errorf("the second run differs: %+v, %v", again, err)
 			}
 		})

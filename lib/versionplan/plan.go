@@ -19,9 +19,9 @@ type Settings struct {
 	AdditionalVersions []string
 }
 
-// Present is what there is in the cluster.
+// Present is the state of the cluster.
 type Present struct {
-	// Revisions that the module has installed, by objects of its own: what people's Pods say is no proof.
+	// Revisions that the module has installed, by objects of its own: people's Pods are no proof.
 	Revisions []string
 	// GlobalRevision that the settings wanted so far; "" when there was none.
 	GlobalRevision string
@@ -32,27 +32,27 @@ type Present struct {
 type Plan struct {
 	// Versions to install, newest first.
 	Versions []istioversion.Version
-	// GlobalRevision that the settings want for whatever names none itself; ""
+	// GlobalRevision that the settings want for namespaces and Pods that name none; ""
 	// when they cannot be followed and there was none before.
 	GlobalRevision string
-	// Refused names the versions of the settings that do not exist; what is
-	// installed stays as long as there are any.
-	Refused error
-	// Kept versions are not in the settings, but people use them.
-	Kept []Kept
-	// Unclear versions are not in the settings, and nobody can say whether the
+	// Rejected names the versions of the settings that do not exist; the
+	// installed versions stay as long as there are any.
+	Rejected error
+	// Retained versions are not in the settings, but people use them.
+	Retained []Retained
+	// Unclear versions are not in the settings, and it is unknown whether the
 	// sidecars of Users are theirs.
-	Unclear []Kept
+	Unclear []Retained
 	// Unavailable revisions are used, and this release of the module cannot install them.
 	Unavailable []Unavailable
 	// Stranded revisions were installed by an earlier release of the module, and
-	// this one cannot install them, while the settings are refused: nothing may be
-	// changed, or they would go without anything in their place.
+	// this one cannot install them, while the settings are rejected: nothing may be
+	// changed, or they would be removed without a replacement.
 	Stranded []string
 }
 
-// Kept is a version that stays because people use it, or may use it.
-type Kept struct {
+// Retained is a version that stays because people use it, or may use it.
+type Retained struct {
 	Version istioversion.Version
 	// Users are people's namespaces and Pods.
 	Users []User
@@ -65,25 +65,25 @@ type Unavailable struct {
 	Users []User
 }
 
-// Decide makes the plan. Nothing that is installed goes unless the settings can
-// be followed and positively nobody uses it.
+// Decide makes the plan. It removes an installed version only when the settings can
+// be followed and it is known that no namespace and no Pod uses it.
 func Decide(settings Settings, present Present) Plan {
 	wanted, plan := settings.resolve(present.GlobalRevision)
 	for _, version := range istioversion.All() {
 		revision := version.Revision()
 		use := present.Usage.Uses[revision]
 		inUse := len(use.People) > 0 || use.Module
-		// Labels and annotations alone install nothing: whoever may write them does not decide on control planes.
+		// Labels and annotations alone install nothing: their authors do not decide on control planes.
 		wasInstalled := slices.Contains(present.Revisions, revision)
 		switch {
 		case wanted[revision]:
 		case wasInstalled && inUse:
 			if len(use.People) > 0 {
-				plan.Kept = append(plan.Kept, Kept{version, use.People})
+				plan.Retained = append(plan.Retained, Retained{version, use.People})
 			}
-		case wasInstalled && (!present.Usage.Known || plan.Refused != nil):
+		case wasInstalled && (!present.Usage.Known || plan.Rejected != nil):
 			if len(present.Usage.Unclear) > 0 {
-				plan.Unclear = append(plan.Unclear, Kept{version, present.Usage.Unclear})
+				plan.Unclear = append(plan.Unclear, Retained{version, present.Usage.Unclear})
 			}
 		default:
 			continue
@@ -91,7 +91,7 @@ func Decide(settings Settings, present Present) Plan {
 		plan.Versions = append(plan.Versions, version)
 	}
 	plan.Unavailable = unavailable(present)
-	if plan.Refused != nil {
+	if plan.Rejected != nil {
 		plan.Stranded = stranded(present)
 	}
 	return plan
@@ -109,7 +109,7 @@ func stranded(present Present) []string {
 	return slices.Compact(lost)
 }
 
-// resolve returns the revisions that the settings name, and a plan with what follows from them alone.
+// resolve returns the revisions that the settings name, and a plan that follows from them alone.
 func (s Settings) resolve(formerGlobal string) (map[string]bool, Plan) {
 	var plan Plan
 	wanted := map[string]bool{}
@@ -118,7 +118,7 @@ func (s Settings) resolve(formerGlobal string) (map[string]bool, Plan) {
 		global = istioversion.Default().Version
 	}
 	if version, err := istioversion.Find(global); err != nil {
-		plan.Refused = errors.Join(plan.Refused, fmt.Errorf("globalVersion: %w", err))
+		plan.Rejected = errors.Join(plan.Rejected, fmt.Errorf("globalVersion: %w", err))
 		if _, known := istioversion.FindRevision(formerGlobal); known {
 			plan.GlobalRevision = formerGlobal
 			wanted[formerGlobal] = true
@@ -130,7 +130,7 @@ func (s Settings) resolve(formerGlobal string) (map[string]bool, Plan) {
 	for index, name := range s.AdditionalVersions {
 		version, err := istioversion.Find(name)
 		if err != nil {
-			plan.Refused = errors.Join(plan.Refused, fmt.Errorf("additionalVersions[%d]: %w", index, err))
+			plan.Rejected = errors.Join(plan.Rejected, fmt.Errorf("additionalVersions[%d]: %w", index, err))
 			continue
 		}
 		wanted[version.Revision()] = true
@@ -154,8 +154,8 @@ func unavailable(present Present) []Unavailable {
 // named is how many namespaces a message names.
 const named = 10
 
-// Name lists the first namespaces in which users are, and says how many more
-// there are. Pods, which come and go, are not named, so that what is said of them
+// Name lists the first namespaces of users, and says how many more
+// there are. It does not name Pods, which change often, so that the message
 // stays the same.
 func Name(users []User) string {
 	var names []string

@@ -1,5 +1,5 @@
 // Package versionplan decides which versions of Istio are installed: those of
-// the settings, and those that somebody still uses.
+// the settings, and those that namespaces or Pods still use.
 package versionplan
 
 import (
@@ -9,7 +9,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/injection"
 )
 
-// Pod is what counts of a Pod.
+// Pod is the part of a Pod that matters here.
 type Pod struct {
 	injection.Pod
 	injection.Sidecar
@@ -21,7 +21,7 @@ type Pod struct {
 	Istiod bool `json:"istiod,omitempty"`
 }
 
-// Use tells who uses a revision.
+// Use is the use of one revision.
 type Use struct {
 	// People's namespaces and Pods, sorted.
 	People []User
@@ -39,16 +39,16 @@ func (u User) compare(other User) int {
 	return cmp.Or(cmp.Compare(u.Namespace, other.Namespace), cmp.Compare(u.Pod, other.Pod))
 }
 
-// Usage of all revisions. Unless it is known, nobody can be said not to use one.
+// Usage of all revisions. Unless it is known, every revision may be in use.
 type Usage struct {
 	Known bool
-	// Unclear are Pods with a sidecar of which nothing tells the revision; with any, usage is not known.
+	// Unclear are Pods with a sidecar of unknown revision; with any, usage is not known.
 	Unclear []User
 	// Uses by the name of the revision.
 	Uses map[string]Use
 }
 
-// Observe finds out who uses which revision. A cluster without namespaces or
+// Observe returns which namespaces and Pods use which revision. A cluster without namespaces or
 // Pods does not exist, so a snapshot without them is one that failed.
 // defaultRevision is where webhooks of the default revision point, "" when nowhere.
 func Observe(namespaces []injection.Namespace, pods []Pod, defaultRevision string) Usage {
@@ -84,7 +84,7 @@ func Observe(namespaces []injection.Namespace, pods []Pod, defaultRevision strin
 	return usage
 }
 
-// byPod notes what pod runs, and what it would get again. What it gets from its
+// byPod adds the revision that a Pod runs, and the one that it would get again. A revision from its
 // namespace's label is the namespace's use.
 func (u *Usage) byPod(namespace injection.Namespace, pod Pod) {
 	who := User{pod.Namespace, pod.Name}
@@ -98,7 +98,7 @@ func (u *Usage) byPod(namespace injection.Namespace, pod Pod) {
 	}
 }
 
-// byPeople leaves out the default tag: whatever names it follows the module.
+// byPeople leaves out the default tag: namespaces and Pods that name it follow the module.
 func (u *Usage) byPeople(revision string, who User) {
 	if revision == "" || revision == injection.Default {
 		return

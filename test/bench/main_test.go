@@ -29,7 +29,7 @@ func TestPlansAreReadFromTheEnvironment(t *testing.T) {
 				Parts: map[string]bool{"serve": true, "proxy": true}, StateDir: "lab",
 			}, "",
 		},
-		"a word is no number":         {map[string]string{"BENCH_SERVICES": "many"}, plan{}, "BENCH_SERVICES"},
+		"a word is not a number":      {map[string]string{"BENCH_SERVICES": "many"}, plan{}, "BENCH_SERVICES"},
 		"no peers at all are none":    {map[string]string{"BENCH_PEERS": "0"}, plan{}, "BENCH_PEERS"},
 		"an unknown part is rejected": {map[string]string{"BENCH_PARTS": "imports"}, plan{}, "imports"},
 	} {

@@ -241,8 +241,8 @@ func TestACertificateIsSufficientWhenTheControllerPassesTLSThrough(t *testing.T)
 		"the cluster's own":                  {caller{certificate: own}, metadata.FederationPath, http.StatusUnauthorized},
 		"the peer's, in a header only":       {caller{header: asHeader(certificate)}, metadata.FederationPath, http.StatusUnauthorized},
 		"none":                               {caller{}, metadata.FederationPath, http.StatusUnauthorized},
-		"none, but the token":                {caller{token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}, metadata.FederationPath, http.StatusOK},
-		"none, for everybody's document":     {caller{}, metadata.PublicPath, http.StatusOK},
+		"only a token":                       {caller{token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}, metadata.FederationPath, http.StatusOK},
+		"none, for the public document":      {caller{}, metadata.PublicPath, http.StatusOK},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if status, _, err := test.caller.get(t, suite.b, test.path); err != nil || status != test.want {

@@ -223,4 +223,4 @@ func (c *cluster) rejectedByProxy(t *testing.T) (rejected []string) {
 }
 
 // rejectionMessage is what the API proxy logs of a request that it rejects.
-const rejectionMessage = "refused a request"
+const rejectionMessage = "rejected a request"

@@ -115,7 +115,7 @@ func (p *proxy) arrived(t *testing.T) []guarded.Arrival {
 		if want := "system:serviceaccount:" + guarded.Namespace + ":" + p.account; each.User.Username != want || each.ImpersonatedUser != nil {
 			t.Errorf("the API server saw %q (impersonating %v) ask for %s, want %q", each.User.Username, each.ImpersonatedUser, each.RequestURI, want)
 		}
-		if want := "istio-api-proxy (neighbour " + guarded.PeerName + ")"; each.UserAgent != want {
+		if want := "istio-api-proxy (peer " + guarded.PeerName + ")"; each.UserAgent != want {
 			t.Errorf("%s %s came from %q", each.Verb, each.RequestURI, each.UserAgent)
 		}
 		forwarded = append(forwarded, each)

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/remotereader"
+	"github.com/deckhouse-mesh/istio/lib/remotereader/remotereadertest"
 	"github.com/deckhouse-mesh/istio/test/guarded"
 )
 
@@ -33,13 +34,13 @@ func discovered(t *testing.T) []*metav1.APIResourceList {
 
 // answer of the proxy to one case.
 type answer struct {
-	remotereader.Case
+	remotereadertest.Case
 	code int
 	body string
 }
 
 // askAll sends every case, over both protocols in turn.
-func (p *proxy) askAll(t *testing.T, cases []remotereader.Case) []answer {
+func (p *proxy) askAll(t *testing.T, cases []remotereadertest.Case) []answer {
 	t.Helper()
 	clients := []*http.Client{p.client(t, true), p.client(t, false)}
 	answers := make([]answer, len(cases))
@@ -70,10 +71,10 @@ func (p *proxy) askAll(t *testing.T, cases []remotereader.Case) []answer {
 // and compares with the API server's own audit log.
 func TestWhatReachesTheAPIServer(t *testing.T) {
 	lists := discovered(t)
-	cases := remotereader.Matrix(lists, guarded.Shop)
+	cases := remotereadertest.Matrix(lists, guarded.Shop)
 	p := start(t, "may-do-anything", guarded.Everything)
 	want := map[string]int{}
-	counts := map[remotereader.Outcome]int{}
+	counts := map[remotereadertest.Outcome]int{}
 	for _, each := range p.askAll(t, cases) {
 		counts[each.Want]++
 		if err := each.Check(each.code, []byte(each.body)); err != nil {
@@ -82,11 +83,11 @@ func TestWhatReachesTheAPIServer(t *testing.T) {
 		if shows(each.body) {
 			t.Errorf("%s shows a Secret's content", each.Name)
 		}
-		if each.Want == remotereader.Forwarded {
+		if each.Want == remotereadertest.Forwarded {
 			want[each.Path]++
 			continue
 		}
-		if each.Want == remotereader.Refused && !slices.Contains([]int{400, 403, 404}, each.code) {
+		if each.Want == remotereadertest.Rejected && !slices.Contains([]int{400, 403, 404}, each.code) {
 			t.Errorf("%s is rejected with %d", each.Name, each.code)
 		}
 	}
@@ -114,7 +115,7 @@ func TestWhatReachesTheAPIServer(t *testing.T) {
 			}
 		}
 	}
-	for _, outcome := range []remotereader.Outcome{remotereader.Forwarded, remotereader.Empty, remotereader.Refused} {
+	for _, outcome := range []remotereadertest.Outcome{remotereadertest.Forwarded, remotereadertest.Empty, remotereadertest.Rejected} {
 		if counts[outcome] == 0 {
 			t.Errorf("no case is %s", outcome)
 		}
@@ -153,9 +154,9 @@ func serves(lists []*metav1.APIResourceList, resource remotereader.Resource, ver
 // TestTheRenderedRightsAreEnough: what passes the proxy is not stopped by its roles.
 func TestTheRenderedRightsAreEnough(t *testing.T) {
 	p := start(t, "as-rendered", guarded.AsRendered)
-	var cases []remotereader.Case
-	for _, each := range remotereader.Matrix(discovered(t), guarded.Shop) {
-		if each.Want == remotereader.Forwarded {
+	var cases []remotereadertest.Case
+	for _, each := range remotereadertest.Matrix(discovered(t), guarded.Shop) {
+		if each.Want == remotereadertest.Forwarded {
 			cases = append(cases, each)
 		}
 	}
@@ -163,7 +164,7 @@ func TestTheRenderedRightsAreEnough(t *testing.T) {
 		path := "/api/v1/namespaces/" + guarded.Namespace + "/configmaps"
 		selected := path + "?fieldSelector=metadata.name%3D" + name
 		for _, target := range []string{path + "/" + name, selected, selected + "&watch=true&timeoutSeconds=1"} {
-			cases = append(cases, remotereader.Case{Name: "GET " + target, Method: http.MethodGet, Path: target, Want: remotereader.Forwarded})
+			cases = append(cases, remotereadertest.Case{Name: "GET " + target, Method: http.MethodGet, Path: target, Want: remotereadertest.Forwarded})
 		}
 	}
 	for _, each := range p.askAll(t, cases) {

@@ -20,11 +20,11 @@ import (
 
 // settingsUnderTest render, between them, every object of the module.
 var settingsUnderTest = map[string]string{
-	"nothing but the mesh": "{}",
-	"peers of both kinds":  "{federation: {enabled: true}, multicluster: {enabled: true}, highAvailability: true}",
-	"node ports":           "{federation: {enabled: true}, alliance: {ingressGateway: {inlet: NodePort, nodePort: {port: 30443}}}}",
-	"scaled by load":       "{controlPlane: {replicasManagement: {mode: HPA, hpa: {minReplicas: 2, maxReplicas: 5, metrics: [{type: CPU, targetAverageUtilization: 80}]}}}}",
-	"traced":               "{tracing: {enabled: true, sampling: 10, collector: {zipkin: {address: 'zipkin.tracing.svc:9411'}}}, tlsMode: Mutual}",
+	"only the mesh":       "{}",
+	"peers of both kinds": "{federation: {enabled: true}, multicluster: {enabled: true}, highAvailability: true}",
+	"node ports":          "{federation: {enabled: true}, alliance: {ingressGateway: {inlet: NodePort, nodePort: {port: 30443}}}}",
+	"scaled by load":      "{controlPlane: {replicasManagement: {mode: HPA, hpa: {minReplicas: 2, maxReplicas: 5, metrics: [{type: CPU, targetAverageUtilization: 80}]}}}}",
+	"traced":              "{tracing: {enabled: true, sampling: 10, collector: {zipkin: {address: 'zipkin.tracing.svc:9411'}}}, tlsMode: Mutual}",
 }
 
 func TestEverySupportedKubernetesAcceptsWhatIsRendered(t *testing.T) {

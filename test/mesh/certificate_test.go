@@ -112,7 +112,7 @@ func TestIstiodIssuesNoCertificate(t *testing.T) {
 		"for a wrong token":                    {func(to *Secure) { to.Token = "bad" }, codes.Unauthenticated},
 		"without a token":                      {func(to *Secure) { to.Token = "" }, codes.Unauthenticated},
 		"by an istiod of another name":         {func(to *Secure) { to.ServerName = "istiod-v1x30.d8-istio.svc" }, codes.Unavailable},
-		"by an istiod that the roots disown":   {func(to *Secure) { to.Roots = newRoot().Pool() }, codes.Unavailable},
+		"by an istiod with another root":       {func(to *Secure) { to.Roots = newRoot().Pool() }, codes.Unavailable},
 		"when it does not come with its roots": {func(*Secure) { fake.withoutRoot = true }, codes.OK},
 	} {
 		t.Run(name, func(t *testing.T) {

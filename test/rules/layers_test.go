@@ -24,7 +24,7 @@ var layers = map[string][]string{
 	"images/api-proxy":         {"lib"},
 	"images/metadata-exporter": {"lib"},
 	"cmd/operator":             {"lib", "global-hooks", "modules"},
-	"deploy":                   nil,
+	"deploy":                   {"lib"},
 	"cmd/lab":                  {"lib", "deploy"},
 	"tools":                    {"lib"},
 	"test":                     {"lib"},
@@ -32,7 +32,7 @@ var layers = map[string][]string{
 
 // moreForTests is what tests of a folder may import besides: they compare folders with each other.
 var moreForTests = map[string][]string{
-	"deploy": {"lib", "hooks", "global-hooks"},
+	"deploy": {"hooks", "global-hooks"},
 }
 
 // forTests lists the packages that make what tests need. Only tests import them, and each other.

@@ -75,7 +75,7 @@ func TestARepositoryThatCannotBeReadIsTroubleWithAMessage(t *testing.T) {
 	for name, test := range map[string]struct{ repository, want string }{
 		"a folder that does not exist":         {"file:///nowhere/istio", "list the tags of file:///nowhere/istio: "},
 		"a server that does not answer":        {"http://127.0.0.1:1/istio", "check the network, and ISTIO_REPOSITORY if it is set"},
-		"an address that is none":              {"nonsense://istio", "list the tags of nonsense://istio: "},
+		"an invalid address":                   {"nonsense://istio", "list the tags of nonsense://istio: "},
 		"an address that looks like an option": {"--upload-pack=false", "list the tags of --upload-pack=false: "},
 		"a repository without tags":            {empty.url(), "no release of a minor in lib/istioversion/versions.yaml among its 0 tags"},
 		"a repository of pre-releases only":    {prereleases.url(), "among its 2 tags: set ISTIO_REPOSITORY"},

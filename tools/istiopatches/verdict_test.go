@@ -54,7 +54,7 @@ func TestTheVerdictOnAMinor(t *testing.T) {
 		"the newest patch far from its end needs nothing": {
 			aRow("1.31.3", "2027-05-31"), []string{"1.31.2=2026-10-20", "1.31.3=2026-11-20"},
 			"1.31.3 1.31.3 2026-11-20|-|2027-05-31, in 183 days|nothing", statusCurrent},
-		"a newer patch is to be taken in": {
+		"a newer patch is to be adopted": {
 			aRow("1.31.2", "2027-05-31"), []string{"1.31.2=2026-10-20", "1.31.3=2026-11-20"},
 			"1.31.2 1.31.3 2026-11-20|1 patch, 9 days|2027-05-31, in 183 days|set patch to 3", statusBehind},
 		"several missing patches count from the date of the first": {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
@@ -32,7 +32,7 @@ func FuzzParsePublic(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	root := certtest.NewRoot(f, "Istio CA", fuzzTime).PEM()
+	root := certtest.NewRoot("Istio CA", fuzzTime).PEM()
 	for _, seed := range []metadata.Public{
 		{ClusterUUID: "uuid-b", AuthnKeyPub: keys.Pub, RootCA: root, TrustDomain: "cluster-b.local"},
 		{ClusterUUID: "uuid-b", AuthnKeyPub: "\n" + keys.Pub + "\n", RootCA: "text\n" + root + root},
@@ -129,10 +129,10 @@ func checkUsable(t *testing.T, gateways []metadata.IngressGateway) {
 
 // FuzzParseRoots checks what becomes of a PEM bundle that a peer wrote.
 func FuzzParseRoots(f *testing.F) {
-	root, other := certtest.NewRoot(f, "Istio CA", fuzzTime), certtest.NewRoot(f, "other", fuzzTime)
-	leaf := certtest.PEM(root.Client(f, fuzzTime).Certificate...)
+	root, other := certtest.NewRoot("Istio CA", fuzzTime), certtest.NewRoot("other", fuzzTime)
+	leaf := certtest.PEM(root.Client(fuzzTime).Certificate...)
 	for _, seed := range []string{"", " ", root.PEM(), root.PEM() + other.PEM(), "text\n" + root.PEM(), leaf, root.PEM() + leaf,
-		root.PEM()[:100], root.KeyPEM(f), strings.Repeat(root.PEM(), 17), "-----BEGIN CERTIFICATE-----\na: b\n\nAAAA\n-----END CERTIFICATE-----\n"} {
+		root.PEM()[:100], root.KeyPEM(), strings.Repeat(root.PEM(), 17), "-----BEGIN CERTIFICATE-----\na: b\n\nAAAA\n-----END CERTIFICATE-----\n"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

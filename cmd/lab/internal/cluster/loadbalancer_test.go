@@ -49,7 +49,7 @@ func TestServicesGetAddresses(t *testing.T) {
 			[]*corev1.Service{service("young", 0, "10.89.1.140", ""), service("old", time.Hour, "10.89.1.140", "")},
 			map[string]string{"old": "10.89.1.140"},
 		},
-		"an address that the cluster has not": {
+		"an address that the cluster lacks": {
 			[]*corev1.Service{service("abroad", 0, "10.89.2.140", ""), service("moved", 0, "", "10.89.2.129")},
 			map[string]string{"moved": "10.89.1.129"},
 		},

@@ -174,12 +174,12 @@ func TestTheOperatorIsHeldToItsNamespaces(t *testing.T) {
 		err  error
 		want string
 	}{
-		"writing into the module's namespace":          {secret(moduleNamespace), ""},
-		"writing into its own":                         {secret("d8-system"), ""},
-		"writing elsewhere":                            {secret("default"), "writes into its own namespaces only"},
-		"a role of the module":                         {role("d8:istio:reader", read), ""},
-		"a role of somebody else":                      {role("reader", read), "writes roles of the module only"},
-		"a role with rights that the operator has not": {role("d8:istio:exec", exec), "attempting to grant RBAC permissions not currently held"},
+		"writing into the module's namespace":        {secret(moduleNamespace), ""},
+		"writing into its own":                       {secret("d8-system"), ""},
+		"writing elsewhere":                          {secret("default"), "writes into its own namespaces only"},
+		"a role of the module":                       {role("d8:istio:reader", read), ""},
+		"a role of somebody else":                    {role("reader", read), "writes roles of the module only"},
+		"a role with rights that the operator lacks": {role("d8:istio:exec", exec), "attempting to grant RBAC permissions not currently held"},
 	} {
 		if test.want == "" && test.err != nil {
 			t.Errorf("%s: %v", name, test.err)

@@ -29,7 +29,7 @@ func TestMissingCapabilitiesAreNamed(t *testing.T) {
 		"all of them":                     {"000001ffffffffff", ""},
 		"without CAP_SYS_RESOURCE":        {"000001fffeffffff", ""},
 		"a container without privileges":  {"00000000a80425fb", "root without CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_SYS_PTRACE"},
-		"what is no mask is not judged":   {"?", ""},
+		"an invalid mask is not judged":   {"?", ""},
 		"root without any capability (0)": {"0", "CAP_MKNOD"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -19,7 +19,7 @@ func TestStep(t *testing.T) {
 			run:  func(func(string)) error { return nil },
 			want: `^cluster-a: etcd ready \(\d+\.\ds\)\n$`,
 		},
-		"what it waits for is said once, and again when it changes": {
+		"a wait is reported once, and again when it changes": {
 			run: func(note func(string)) error {
 				note("no answer")
 				note("no answer")

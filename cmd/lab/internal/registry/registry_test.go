@@ -175,8 +175,8 @@ func TestRequestsForMissingContentGetTheErrorOfTheSpecification(t *testing.T) {
 		"an unknown digest":                {http.MethodGet, "/v2/x/manifests/" + absent, http.StatusNotFound, "MANIFEST_UNKNOWN"},
 		"an unknown blob":                  {http.MethodGet, "/v2/x/blobs/" + absent, http.StatusNotFound, "BLOB_UNKNOWN"},
 		"a digest that is a path":          {http.MethodGet, "/v2/x/blobs/sha256:..%2f..%2findex.json", http.StatusNotFound, "UNSUPPORTED"},
-		"a digest that is none":            {http.MethodGet, "/v2/x/blobs/sha256:index.json", http.StatusBadRequest, "DIGEST_INVALID"},
-		"a blob that is no manifest":       {http.MethodGet, "/v2/x/manifests/" + config.String(), http.StatusInternalServerError, "MANIFEST_UNKNOWN"},
+		"an invalid digest":                {http.MethodGet, "/v2/x/blobs/sha256:index.json", http.StatusBadRequest, "DIGEST_INVALID"},
+		"a blob that is not a manifest":    {http.MethodGet, "/v2/x/manifests/" + config.String(), http.StatusInternalServerError, "MANIFEST_UNKNOWN"},
 		"an upload, which nothing accepts": {http.MethodPost, "/v2/x/blobs/uploads/", http.StatusMethodNotAllowed, "UNSUPPORTED"},
 		"a list of tags":                   {http.MethodGet, "/v2/x/tags/list", http.StatusNotFound, "UNSUPPORTED"},
 	} {

@@ -24,7 +24,7 @@ func TestMulticlusterChecks(t *testing.T) {
 			map[string]any{"conditions": []any{map[string]any{"type": "Ready", "status": "False", "reason": "PeerAPIUnreachable", "message": "no answer"}}},
 			false, "PeerAPIUnreachable: no answer",
 		},
-		"no condition yet is said to be unexplored": {map[string]any{}, false, "the module has not looked at it yet"},
+		"without a condition it has not been looked at": {map[string]any{}, false, "the module has not looked at it yet"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			resource := &unstructured.Unstructured{Object: map[string]any{"status": test.status}}
@@ -52,10 +52,10 @@ func TestTheReportQuotesIstiodsStatusOfARemoteCluster(t *testing.T) {
 		ok     bool
 		want   string
 	}{
-		"it has read it":         {"synced", nil, true, ""},
-		"it cannot":              {"timeout", nil, false, "timeout"},
-		"it does not know it":    {"", nil, false, "does not know"},
-		"it does not say a word": {"", errors.New("connection refused"), false, "connection refused"},
+		"it has read it":      {"synced", nil, true, ""},
+		"it cannot":           {"timeout", nil, false, "timeout"},
+		"it does not know it": {"", nil, false, "does not know"},
+		"it does not answer":  {"", errors.New("connection refused"), false, "connection refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			check := readCheck("v1x31", "cluster-b", test.status, test.err)

@@ -25,7 +25,7 @@ func TestNodesAreReportedAsTheyAre(t *testing.T) {
 		"not Ready":                       {os.Getpid(), known(corev1.ConditionFalse, "no network"), false, "no network"},
 		"cordoned":                        {os.Getpid(), cordoned, true, "cordoned"},
 		"stopped":                         {0, known(corev1.ConditionTrue, ""), false, "it is stopped"},
-		"killed, which nobody has noted":  {1 << 30, known(corev1.ConditionTrue, ""), false, "it is stopped"},
+		"killed without notice":           {1 << 30, known(corev1.ConditionTrue, ""), false, "it is stopped"},
 		"unknown to the API server (yet)": {os.Getpid(), nil, false, "the API server does not know it"},
 	} {
 		t.Run(name, func(t *testing.T) {

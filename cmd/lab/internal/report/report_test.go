@@ -51,9 +51,9 @@ func TestFederationChecks(t *testing.T) {
 		ok      bool
 		message string
 	}{
-		"ready is as expected":                      {condition("True", "Federated", "all well"), true, ""},
-		"not ready shows the reason":                {condition("False", "PeerUnreachable", "no answer"), false, "PeerUnreachable: no answer"},
-		"no condition yet is said to be unexplored": {map[string]any{}, false, "the module has not looked at it yet"},
+		"ready is as expected":                          {condition("True", "Federated", "all well"), true, ""},
+		"not ready shows the reason":                    {condition("False", "PeerUnreachable", "no answer"), false, "PeerUnreachable: no answer"},
+		"without a condition it has not been looked at": {map[string]any{}, false, "the module has not looked at it yet"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			resource := &unstructured.Unstructured{Object: test.object}

@@ -9,8 +9,8 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// kept is the inlet to fall back to, after a restart.
-func (c *cluster) kept(g Gomega) map[string]any {
+// lastGood are the settings to fall back to, after a restart.
+func (c *cluster) lastGood(g Gomega) map[string]any {
 	spec, err := (&lastGoodStore{client: c.core, namespace: "d8-system"}).get(context.Background(), "istio")
 	g.Expect(err).NotTo(HaveOccurred())
 	if spec == nil {
@@ -36,7 +36,7 @@ func installed(t *testing.T, g Gomega) (*cluster, *Backend, chan config.Event) {
 	b := c.backend(g)
 	_, events := start(t, g, b)
 	g.Eventually(func() status { return c.status(g, "istio") }).Should(Equal(status{Version: "2"}))
-	g.Eventually(func() map[string]any { return c.kept(g) }).Should(Equal(inlet("NodePort")))
+	g.Eventually(func() map[string]any { return c.lastGood(g) }).Should(Equal(inlet("NodePort")))
 	return c, b, events
 }
 
@@ -51,7 +51,7 @@ func TestSettingsThatCannotBeAppliedAreReportedUntilTheyAre(t *testing.T) {
 	g.Eventually(func() string { return c.status(g, "istio").Message }).Should(Equal(notApplied + helmSentence))
 	g.Eventually(c.events.Events).Should(Receive(And(HavePrefix("Warning SettingsNotApplied"), ContainSubstring(helmSentence))))
 	g.Expect(c.isInvalid("istio")).To(BeFalse(), "they are accepted")
-	g.Expect(c.kept(g)).To(Equal(inlet("NodePort")), "what fails is nothing to fall back to")
+	g.Expect(c.lastGood(g)).To(Equal(inlet("NodePort")), "what fails is nothing to fall back to")
 
 	// The same error again is nothing new, nor is a run that has not ended yet.
 	writes := c.statusWrites()
@@ -75,7 +75,7 @@ func TestSettingsThatCannotBeAppliedAreReportedUntilTheyAre(t *testing.T) {
 	c.apply(g, "istio", map[string]any{"enabled": true, "settings": inlet("LoadBalancer")})
 	c.fares(inlet("LoadBalancer"), succeeds)
 	g.Eventually(func() status { return c.status(g, "istio") }).Should(Equal(status{Version: "2"}))
-	g.Eventually(func() map[string]any { return c.kept(g) }).Should(Equal(inlet("LoadBalancer")))
+	g.Eventually(func() map[string]any { return c.lastGood(g) }).Should(Equal(inlet("LoadBalancer")))
 }
 
 func TestLook(t *testing.T) {

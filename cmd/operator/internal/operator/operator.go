@@ -18,6 +18,7 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/operator/internal/leader"
 	"github.com/deckhouse-mesh/istio/cmd/operator/internal/options"
 	"github.com/deckhouse-mesh/istio/cmd/operator/internal/server"
+	"github.com/deckhouse-mesh/istio/lib/program"
 )
 
 // Run runs the operator until ctx ends, which is no error. It may be called
@@ -48,7 +49,7 @@ func Run(ctx context.Context, opts options.Options, version string) error {
 	}
 
 	metrics := newMetrics(logger)
-	health, err := server.Start(opts.Listen(), server.Handlers{
+	health, err := server.Start(opts.Listen(), program.Handlers{
 		"/metrics":       metrics.operator.Handler(),
 		"/metrics/hooks": metrics.hooks.Handler(),
 	}, slogger)

@@ -9,9 +9,11 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/deckhouse-mesh/istio/lib/program"
 )
 
-// freeAddress returns an address that nobody listens at.
+// freeAddress returns an unused address.
 func freeAddress(g Gomega) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	g.Expect(err).NotTo(HaveOccurred())
@@ -28,12 +30,12 @@ func get(g Gomega, address, path string) (int, string) {
 	return response.StatusCode, string(body)
 }
 
-func TestServer(t *testing.T) {
+func TestHealthReadinessAndMetricsAreServedUntilStop(t *testing.T) {
 	g := NewWithT(t)
 	address := freeAddress(g)
 	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "a_metric 1") })
-	server, err := Start(address, Handlers{"/metrics": metrics}, logger)
+	server, err := Start(address, program.Handlers{"/metrics": metrics}, logger)
 	g.Expect(err).NotTo(HaveOccurred())
 
 	code, _ := get(g, address, "/healthz")

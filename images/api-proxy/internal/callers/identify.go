@@ -1,3 +1,7 @@
+// Package callers identifies those who ask the API proxy: the peers of the
+// IstioMulticluster resources that the operator has accepted and that exist, which
+// prove themselves by a client certificate or a token (contract, "Who is a
+// neighbour").
 package callers
 
 import (
@@ -10,28 +14,29 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/clientcert"
+	"github.com/deckhouse-mesh/istio/lib/peers"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
 // What can be wrong with a caller besides its token. The messages go back to
-// the caller: each tells what is missing, none tells what is known here.
+// the caller: each names what is missing, none reveals what is known here.
 var (
 	ErrNothing     = errors.New("neither a client certificate nor a bearer token")
 	ErrCertificate = errors.New("the client certificate is not accepted")
-	ErrAmbiguous   = errors.New("the client certificate does not tell which cluster this is, since another has the same root: a bearer token is needed")
+	ErrAmbiguous   = errors.New("the client certificate does not identify one cluster, because another has the same root: send a bearer token")
 	ErrDisagree    = errors.New("the client certificate and the bearer token are of different clusters")
 )
 
-// Identifier tells who a caller is.
+// Identifier identifies callers.
 type Identifier struct {
-	Registry *Registry
+	Registry *peers.Registry
 	// ClusterUUID of this cluster, the audience that tokens must have.
 	ClusterUUID string
 	// IngressClients are the authorities of the ingress controller's certificate;
-	// nil when no controller is to be believed.
+	// nil when no controller is trusted.
 	IngressClients *tlsfiles.Roots
-	// Verified remembers the tokens that were accepted: an istiod shows the same one
-	// with each request. nil means that every signature is checked every time.
+	// Verified remembers accepted tokens: an istiod sends the same one with each
+	// request. nil means that every signature is checked every time.
 	Verified *authn.VerifiedTokens
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
@@ -39,20 +44,20 @@ type Identifier struct {
 
 // Identify accepts either proof. A certificate counts when it comes with the TLS
 // connection itself, where the handshake has proved that the caller has its key,
-// or when the ingress controller, which has proved itself in that way, says that
-// it came with its own connection; no other header is believed. When both proofs are good they must be of the
-// same cluster; when one is not, the other decides.
+// or when the ingress controller, which has proved itself in that way, states that
+// it came with the caller's connection; no other header is trusted. Two good proofs
+// must be of the same cluster; when one is not good, the other decides.
 func (i Identifier) Identify(r *http.Request) (Peer, error) {
-	roster := i.Registry.current.Load()
-	byToken, tokenErr := i.byToken(roster, r.Header)
-	byCertificate, certificateErr := i.byCertificate(roster, r)
+	known := i.Registry.Current()
+	byToken, tokenErr := i.byToken(known, r.Header)
+	byCertificate, certificateErr := i.byCertificate(known, r)
 	switch {
 	case byToken != nil && byCertificate != nil && byToken != byCertificate:
 		return Peer{}, ErrDisagree
 	case byToken != nil:
-		return Peer{i.Registry, byToken}, nil
+		return Peer{byToken, i.Registry}, nil
 	case byCertificate != nil:
-		return Peer{i.Registry, byCertificate}, nil
+		return Peer{byCertificate, i.Registry}, nil
 	case !errors.Is(tokenErr, authn.ErrMissing):
 		return Peer{}, tokenErr
 	case !errors.Is(certificateErr, ErrNothing):
@@ -62,14 +67,14 @@ func (i Identifier) Identify(r *http.Request) (Peer, error) {
 	}
 }
 
-func (i Identifier) byToken(roster *roster, header http.Header) (*neighbour, error) {
+func (i Identifier) byToken(known *peers.Snapshot, header http.Header) (*peers.Peer, error) {
 	verifier := authn.Verifier{
 		Audience: i.ClusterUUID,
 		Now:      i.Now,
 		Verified: i.Verified,
 		Key: func(subject string) (ed25519.PublicKey, bool) {
-			if known := roster.byUUID[subject]; known != nil && known.mayPass() {
-				return known.key, true
+			if peer := known.Lookup(subject); peer != nil {
+				return peer.Key, true
 			}
 			return nil, false
 		},
@@ -82,13 +87,13 @@ func (i Identifier) byToken(roster *roster, header http.Header) (*neighbour, err
 	if err != nil {
 		return nil, err
 	}
-	return roster.byUUID[subject], nil
+	return known.Lookup(subject), nil
 }
 
-// byCertificate asks the roots of neighbours of either kind: where clusters
-// share a root, a certificate under it may be another's, perhaps of one that may
+// byCertificate verifies with the roots of all accepted peers: where clusters
+// share a root, a certificate below it may be another's, perhaps of one that may
 // not use the proxy.
-func (i Identifier) byCertificate(roster *roster, r *http.Request) (*neighbour, error) {
+func (i Identifier) byCertificate(known *peers.Snapshot, r *http.Request) (*peers.Peer, error) {
 	now := time.Now()
 	if i.Now != nil {
 		now = i.Now()
@@ -100,22 +105,22 @@ func (i Identifier) byCertificate(roster *roster, r *http.Request) (*neighbour, 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCertificate, err)
 	}
-	caller, err := roster.anchors.Verify(chain, now)
+	caller, err := known.Anchors().Verify(chain, now)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCertificate, err)
 	}
-	mayPass := func(uuid string) bool { return roster.byUUID[uuid].mayPass() }
+	allowed := func(clusterUUID string) bool { return known.Lookup(clusterUUID) != nil }
 	switch {
-	case !slices.ContainsFunc(caller.Owners, mayPass):
+	case !slices.ContainsFunc(caller.Owners, allowed):
 		return nil, fmt.Errorf("%w: %w", ErrCertificate, clientcert.ErrUnknownCaller)
 	case len(caller.Owners) > 1:
 		return nil, ErrAmbiguous
 	default:
-		return roster.byUUID[caller.Owners[0]], nil
+		return known.Lookup(caller.Owners[0]), nil
 	}
 }
 
-// reasons are the words for errors in metrics and audit lines.
+// reasons name errors in metrics and audit lines.
 var reasons = []struct {
 	err    error
 	reason string
@@ -136,7 +141,7 @@ var reasons = []struct {
 	{authn.ErrUnknownCaller, "token-unknown-caller"},
 }
 
-// Reason names an error of Identify in one word.
+// Reason is the name of an error of Identify.
 func Reason(err error) string {
 	for _, known := range reasons {
 		if errors.Is(err, known.err) {

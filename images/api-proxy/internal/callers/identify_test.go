@@ -16,25 +16,28 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/callers"
-	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
+	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
-const here = "uuid-here"
+const (
+	here         = "uuid-here"
+	multicluster = v1alpha1.IstioMulticlusterKind
+	federation   = v1alpha1.IstioFederationKind
+)
 
-func registry(t *testing.T, entries map[string]any) *callers.Registry {
+func registry(t *testing.T, entries map[string]peers.Entry) *peers.Registry {
 	t.Helper()
-	registry := callers.NewRegistry()
-	registry.SetResources(fixture.Existing(entries))
-	if _, err := registry.Set(fixture.JSON(t, entries)); err != nil {
-		t.Fatal(err)
-	}
+	registry := peers.NewRegistry(multicluster)
+	peerstest.Accept(t, registry, entries)
 	return registry
 }
 
-// ask makes a request with a client certificate's chain, as the TLS connection would, and headers.
+// ask makes a request with a client certificate's chain, as the TLS connection would, and Authorization headers.
 func ask(t *testing.T, certificate *tls.Certificate, authorization ...string) *http.Request {
 	t.Helper()
 	r := &http.Request{Header: http.Header{"Authorization": authorization}, TLS: &tls.ConnectionState{}}
@@ -50,35 +53,34 @@ func ask(t *testing.T, certificate *tls.Certificate, authorization ...string) *h
 	return r
 }
 
-func TestWhoIsIdentified(t *testing.T) {
-	b, c := fixture.NewCluster(t, "uuid-b"), fixture.NewCluster(t, "uuid-c")
-	federated, stranger := fixture.NewCluster(t, "uuid-f"), fixture.NewCluster(t, "uuid-s")
-	tokenOnly := fixture.NewCluster(t, "uuid-t")
-	twin, sibling := fixture.NewCluster(t, "uuid-twin"), fixture.NewCluster(t, "uuid-sibling")
+func TestACallerIsIdentifiedByAValidTokenOrCertificate(t *testing.T) {
+	b, c := peerstest.NewPeer(t, "b"), peerstest.NewPeer(t, "c")
+	federated, stranger := peerstest.NewPeer(t, "f"), peerstest.NewPeer(t, "s")
+	tokenOnly := peerstest.NewPeer(t, "t")
+	twin, sibling := peerstest.NewPeer(t, "twin"), peerstest.NewPeer(t, "sibling")
 	sibling.Root = twin.Root
-	rootless := tokenOnly.Entry(v1alpha1.IstioMulticlusterKind, "t")
-	rootless["rootCA"] = ""
-	entries := map[string]any{
-		b.UUID: b.Entry(v1alpha1.IstioMulticlusterKind, "b"), c.UUID: c.Entry(v1alpha1.IstioMulticlusterKind, "c"),
-		federated.UUID: federated.Entry(v1alpha1.IstioFederationKind, "f"), tokenOnly.UUID: rootless,
-		twin.UUID: twin.Entry(v1alpha1.IstioMulticlusterKind, "twin"), sibling.UUID: sibling.Entry(v1alpha1.IstioFederationKind, "sibling"),
+	rootless := tokenOnly.Entry(multicluster)
+	rootless.RootCA = ""
+	entries := map[string]peers.Entry{
+		b.UUID: b.Entry(multicluster), c.UUID: c.Entry(multicluster),
+		federated.UUID: federated.Entry(federation), tokenOnly.UUID: rootless,
+		twin.UUID: twin.Entry(multicluster), sibling.UUID: sibling.Entry(federation),
 	}
-	registry := callers.NewRegistry()
-	registry.SetResources(fixture.Existing(entries))
-	if _, err := registry.Set(fixture.JSON(t, entries)); err == nil || !strings.Contains(err.Error(), `"t" (cluster uuid-t) needs a token`) {
-		t.Fatalf("Set() = %v", err)
+	registry := peers.NewRegistry(multicluster)
+	registry.SetExisting(peerstest.Existing(entries))
+	if _, err := registry.SetAccepted(peerstest.JSON(t, entries)); err == nil || !strings.Contains(err.Error(), `"t" (cluster uuid-t) needs a token`) {
+		t.Fatalf("SetAccepted() = %v", err)
 	}
 	identifier := callers.Identifier{Registry: registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens(nil)}
 
-	token := func(of fixture.Cluster, change func(*authn.Token)) string {
-		return "Bearer " + of.Token(t, here, change)
+	token := func(of peerstest.Peer, change func(*authn.Token)) string {
+		return "Bearer " + of.Token(t, here, authn.ScopeAPI, change)
 	}
-	client := func(of fixture.Cluster, change func(*x509.Certificate)) *tls.Certificate {
-		certificate := of.Root.Client(t, change)
-		return &certificate
+	client := func(of peerstest.Peer, change func(*x509.Certificate)) *tls.Certificate {
+		return of.Client(t, change)
 	}
-	intermediate := b.Root.Intermediate(t, "istiod").Client(t, nil)
-	lonely := b.Root.Intermediate(t, "istiod").Client(t, nil)
+	intermediate := b.Root.Intermediate("istiod", time.Now()).Client(time.Now())
+	lonely := b.Root.Intermediate("istiod", time.Now()).Client(time.Now())
 	lonely.Certificate = lonely.Certificate[:1]
 
 	for name, test := range map[string]struct {
@@ -104,9 +106,9 @@ func TestWhoIsIdentified(t *testing.T) {
 		"a token and a certificate that disagree": {ask(t, client(c, nil), token(b, nil)), "", callers.ErrDisagree},
 		"a federation's token":                    {ask(t, nil, token(federated, nil)), "", authn.ErrUnknownCaller},
 		"a federation's certificate":              {ask(t, client(federated, nil)), "", callers.ErrCertificate},
-		"a stranger's token":                      {ask(t, nil, token(stranger, nil)), "", authn.ErrUnknownCaller},
-		"a stranger's certificate":                {ask(t, client(stranger, nil)), "", callers.ErrCertificate},
-		"a stranger who says to be b":             {ask(t, nil, token(stranger, func(t *authn.Token) { t.Subject = "uuid-b" })), "", authn.ErrUnknownCaller},
+		"an unknown cluster's token":              {ask(t, nil, token(stranger, nil)), "", authn.ErrUnknownCaller},
+		"an unknown cluster's certificate":        {ask(t, client(stranger, nil)), "", callers.ErrCertificate},
+		"an unknown cluster that claims to be b":  {ask(t, nil, token(stranger, func(t *authn.Token) { t.Subject = "uuid-b" })), "", authn.ErrUnknownCaller},
 		"a token for another cluster":             {ask(t, nil, token(b, func(t *authn.Token) { t.Audience = "uuid-c" })), "", authn.ErrAudience},
 		"a token for metadata":                    {ask(t, nil, token(b, func(t *authn.Token) { t.Scope = authn.ScopePrivateMulticluster })), "", authn.ErrScope},
 		"an old token":                            {ask(t, nil, token(b, oldToken)), "", authn.ErrExpired},
@@ -133,57 +135,57 @@ func TestWhoIsIdentified(t *testing.T) {
 				}
 				return
 			}
-			if peer.ClusterUUID() != test.want || !peer.Stands() {
-				t.Errorf("identified %s, stands %v; want %s", peer.ClusterUUID(), peer.Stands(), test.want)
+			if peer.ClusterUUID != test.want || !peer.Allowed() {
+				t.Errorf("identified %s, allowed %v; want %s", peer.ClusterUUID, peer.Allowed(), test.want)
 			}
 		})
 	}
 }
 
-func TestAHeaderWithACertificateIsNotBelieved(t *testing.T) {
-	b := fixture.NewCluster(t, "uuid-b")
-	identifier := callers.Identifier{Registry: registry(t, map[string]any{b.UUID: b.Entry(v1alpha1.IstioMulticlusterKind, "b")}), ClusterUUID: here}
+func TestAHeaderWithACertificateIsNotTrusted(t *testing.T) {
+	b := peerstest.NewPeer(t, "b")
+	identifier := callers.Identifier{Registry: registry(t, map[string]peers.Entry{b.UUID: b.Entry(multicluster)}), ClusterUUID: here}
 	r := ask(t, nil)
-	r.Header.Set("Ssl-Client-Cert", b.Root.PEM)
-	r.Header.Set("X-Forwarded-Client-Cert", b.Root.PEM)
+	r.Header.Set("Ssl-Client-Cert", b.Root.PEM())
+	r.Header.Set("X-Forwarded-Client-Cert", b.Root.PEM())
 	if _, err := identifier.Identify(r); !errors.Is(err, callers.ErrNothing) {
 		t.Errorf("Identify() = %v", err)
 	}
 }
 
-func TestTheIngressControllerSpeaksForItsCaller(t *testing.T) {
-	b, federated := fixture.NewCluster(t, "uuid-b"), fixture.NewCluster(t, "uuid-f")
-	controllers := fixture.NewAuthority(t, "ingress")
+func TestTheIngressControllerForwardsTheCertificateOfItsCaller(t *testing.T) {
+	b, federated := peerstest.NewPeer(t, "b"), peerstest.NewPeer(t, "f")
+	controllers := certtest.NewRoot("ingress", time.Now())
 	file := filepath.Join(t.TempDir(), "ca.crt")
-	if err := os.WriteFile(file, []byte(controllers.PEM), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(controllers.PEM()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	identifier := callers.Identifier{
 		ClusterUUID:    here,
 		IngressClients: tlsfiles.WatchRoots("ingress", file, slog.New(slog.DiscardHandler)),
-		Registry: registry(t, map[string]any{
-			b.UUID: b.Entry(v1alpha1.IstioMulticlusterKind, "b"), federated.UUID: federated.Entry(v1alpha1.IstioFederationKind, "f"),
+		Registry: registry(t, map[string]peers.Entry{
+			b.UUID: b.Entry(multicluster), federated.UUID: federated.Entry(federation),
 		}),
 	}
-	header := func(of fixture.Cluster) string {
-		leaf := of.Root.Client(t, nil).Certificate[0]
+	header := func(of peerstest.Peer) string {
+		leaf := of.Root.Client(time.Now()).Certificate[0]
 		return url.PathEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf})))
 	}
-	controller := controllers.Client(t, nil)
-	other := fixture.NewAuthority(t, "ingress").Client(t, nil)
+	controller := controllers.Client(time.Now())
+	other := certtest.NewRoot("ingress", time.Now()).Client(time.Now())
 	for name, test := range map[string]struct {
 		connection *tls.Certificate
 		headers    []string
 		err        error
 	}{
-		"for a neighbour":                   {&controller, []string{header(b)}, nil},
-		"for a federation":                  {&controller, []string{header(federated)}, callers.ErrCertificate},
-		"for nobody":                        {&controller, nil, callers.ErrNothing},
-		"twice":                             {&controller, []string{header(b), header(b)}, callers.ErrCertificate},
-		"nonsense":                          {&controller, []string{"%zz"}, callers.ErrCertificate},
-		"somebody who names himself so":     {&other, []string{header(b)}, callers.ErrCertificate},
-		"somebody without any certificate":  {nil, []string{header(b)}, callers.ErrNothing},
-		"a neighbour who speaks for itself": {clientOf(t, b), []string{header(federated)}, nil},
+		"for a peer":                       {&controller, []string{header(b)}, nil},
+		"for a federation":                 {&controller, []string{header(federated)}, callers.ErrCertificate},
+		"for nobody":                       {&controller, nil, callers.ErrNothing},
+		"twice":                            {&controller, []string{header(b), header(b)}, callers.ErrCertificate},
+		"nonsense":                         {&controller, []string{"%zz"}, callers.ErrCertificate},
+		"another one of that name":         {&other, []string{header(b)}, callers.ErrCertificate},
+		"a caller without any certificate": {nil, []string{header(b)}, callers.ErrNothing},
+		"a peer that is no controller":     {b.Client(t), []string{header(federated)}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := ask(t, test.connection)
@@ -192,24 +194,17 @@ func TestTheIngressControllerSpeaksForItsCaller(t *testing.T) {
 			if !errors.Is(err, test.err) || (err == nil) != (test.err == nil) {
 				t.Fatalf("Identify() = %v, want %v", err, test.err)
 			}
-			if err == nil && peer.ClusterUUID() != b.UUID {
-				t.Errorf("identified %s", peer.ClusterUUID())
+			if err == nil && peer.ClusterUUID != b.UUID {
+				t.Errorf("identified %s", peer.ClusterUUID)
 			}
 		})
 	}
-}
-
-func clientOf(t *testing.T, of fixture.Cluster) *tls.Certificate {
-	t.Helper()
-	certificate := of.Root.Client(t, nil)
-	return &certificate
 }
 
 func expired(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Second) }
 func oldToken(t *authn.Token) {
 	t.NotBefore, t.Expires = t.NotBefore.Add(-time.Hour), t.Expires.Add(-time.Hour)
 }
-func multicluster() (kind string) { return v1alpha1.IstioMulticlusterKind }
 func closed(c <-chan struct{}) bool {
 	select {
 	case <-c:
@@ -220,68 +215,42 @@ func closed(c <-chan struct{}) bool {
 }
 
 func TestAPermissionEndsWithTheResourceItsKeyOrItsRoot(t *testing.T) {
-	b, other := fixture.NewCluster(t, "uuid-b"), fixture.NewCluster(t, "uuid-o")
-	good := b.Entry(multicluster(), "b")
-	with := func(field, value string) map[string]string {
-		entry := b.Entry(multicluster(), "b")
-		entry[field] = value
-		return entry
+	b, other := peerstest.NewPeer(t, "b"), peerstest.NewPeer(t, "o")
+	good := b.Entry(multicluster)
+	with := func(change func(*peers.Entry)) map[string]peers.Entry {
+		entry := b.Entry(multicluster)
+		change(&entry)
+		return map[string]peers.Entry{b.UUID: entry}
 	}
 	for name, test := range map[string]struct {
-		next  map[string]any
+		next  map[string]peers.Entry
 		ended bool
-		// refused is what becomes of the token, which was accepted before.
-		refused bool
+		// rejected is true when the token, which was accepted before, is rejected then.
+		rejected bool
 	}{
-		"nothing changes":         {map[string]any{b.UUID: good}, false, false},
-		"another cluster joins":   {map[string]any{b.UUID: good, other.UUID: other.Entry(multicluster(), "o")}, false, false},
-		"the resource is removed": {map[string]any{}, true, true},
-		"the key changes":         {map[string]any{b.UUID: with("authnKeyPub", other.Keys.Pub)}, true, true},
-		"the root changes":        {map[string]any{b.UUID: with("rootCA", other.Root.PEM)}, true, false},
-		"it becomes a federation": {map[string]any{b.UUID: with("kind", v1alpha1.IstioFederationKind)}, true, true},
+		"nothing changes":          {map[string]peers.Entry{b.UUID: good}, false, false},
+		"another peer is accepted": {map[string]peers.Entry{b.UUID: good, other.UUID: other.Entry(multicluster)}, false, false},
+		"the entry is removed":     {map[string]peers.Entry{}, true, true},
+		"the key changes":          {with(func(e *peers.Entry) { e.AuthnKeyPub = other.Keys.Pub }), true, true},
+		"the root changes":         {with(func(e *peers.Entry) { e.RootCA = other.Root.PEM() }), true, false},
+		"it becomes a federation":  {with(func(e *peers.Entry) { e.Kind = federation }), true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			registry := registry(t, map[string]any{b.UUID: good})
+			registry := registry(t, map[string]peers.Entry{b.UUID: good})
 			identifier := callers.Identifier{Registry: registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens(nil)}
-			request := ask(t, nil, "Bearer "+b.Token(t, here, nil))
+			request := ask(t, nil, "Bearer "+b.Token(t, here, authn.ScopeAPI))
 			peer, err := identifier.Identify(request)
 			if err != nil || identifier.Verified.Len() != 1 {
 				t.Fatalf("Identify() = %v, %d tokens are remembered", err, identifier.Verified.Len())
 			}
 			before := peer.Changed()
-			changed, err := registry.Set(fixture.JSON(t, test.next))
-			if err != nil || changed != closed(before) || peer.Stands() == test.ended {
-				t.Errorf("Set() = %v, %v; told %v; stands %v", changed, err, closed(before), peer.Stands())
+			changed, err := registry.SetAccepted(peerstest.JSON(t, test.next))
+			if err != nil || changed != closed(before) || peer.Allowed() == test.ended {
+				t.Errorf("SetAccepted() = %v, %v; notified %v; allowed %v", changed, err, closed(before), peer.Allowed())
 			}
-			if _, err := identifier.Identify(request); test.refused != errors.Is(err, authn.ErrUnknownCaller) || !test.refused && err != nil {
-				t.Errorf("the remembered token: %v; refused should be %v", err, test.refused)
+			if _, err := identifier.Identify(request); test.rejected != errors.Is(err, authn.ErrUnknownCaller) || !test.rejected && err != nil {
+				t.Errorf("the remembered token: %v; want a rejection: %v", err, test.rejected)
 			}
 		})
-	}
-}
-
-func TestSetKeepsWhatItCannotReplace(t *testing.T) {
-	b := fixture.NewCluster(t, "uuid-b")
-	registry := registry(t, map[string]any{b.UUID: b.Entry(multicluster(), "b")})
-	if _, err := registry.Set([]byte("rubbish")); err == nil || registry.Len() != 1 {
-		t.Errorf("rubbish: %v, %d neighbours", err, registry.Len())
-	}
-	for name, entry := range map[string]map[string]string{
-		"no key":           {"kind": multicluster(), "rootCA": b.Root.PEM},
-		"a key as root":    {"kind": multicluster(), "authnKeyPub": b.Keys.Pub, "rootCA": b.Keys.Pub},
-		"text for a root":  {"kind": multicluster(), "authnKeyPub": b.Keys.Pub, "rootCA": "root"},
-		"a broken root":    {"kind": multicluster(), "authnKeyPub": b.Keys.Pub, "rootCA": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"},
-		"a root and a key": {"kind": multicluster(), "authnKeyPub": b.Keys.Pub, "rootCA": b.Root.PEM + b.Keys.Pub},
-	} {
-		if _, err := registry.Set(fixture.JSON(t, map[string]any{"uuid-x": entry})); err == nil {
-			t.Errorf("%s: no error", name)
-		}
-	}
-	// Those with broken roots stand as neighbours that need a token, so the state before is set anew.
-	if _, err := registry.Set(fixture.JSON(t, map[string]any{b.UUID: b.Entry(multicluster(), "b")})); err != nil || registry.Len() != 1 {
-		t.Fatalf("a good neighbour: %v, %d neighbours", err, registry.Len())
-	}
-	if changed, err := registry.Set(nil); err != nil || !changed || registry.Len() != 0 {
-		t.Errorf("no content: %v, %v, %d neighbours", changed, err, registry.Len())
 	}
 }

@@ -1,24 +1,21 @@
 package callers
 
-// Peer is a neighbour that has proved who it is.
+import "github.com/deckhouse-mesh/istio/lib/peers"
+
+// Peer is a peer that has proved its identity.
 type Peer struct {
-	registry *Registry
-	*neighbour
+	*peers.Peer
+
+	registry *peers.Registry
 }
 
-// ClusterUUID of the peer.
-func (p Peer) ClusterUUID() string { return p.uuid }
+// Changed is closed when Allowed may have changed. Get it before calling Allowed,
+// so that no change in between is missed.
+func (p Peer) Changed() <-chan struct{} { return p.registry.Current().Changed() }
 
-// Name of the IstioMulticluster resource here.
-func (p Peer) Name() string { return p.resource.Name }
-
-// Changed is closed when Stands may have changed. Take it before asking
-// Stands, lest a change in between is missed.
-func (p Peer) Changed() <-chan struct{} { return p.registry.current.Load().superseded }
-
-// Stands is true while the resource is there with the key and the root that
-// let the peer in.
-func (p Peer) Stands() bool {
-	now, known := p.registry.current.Load().byUUID[p.uuid]
-	return known && now.equal(p.neighbour)
+// Allowed is true while the peer's resource exists and the peer has the key and
+// the roots with which it was identified.
+func (p Peer) Allowed() bool {
+	now := p.registry.Current().Lookup(p.ClusterUUID)
+	return now != nil && now.Equal(p.Peer)
 }

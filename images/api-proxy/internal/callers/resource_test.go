@@ -6,86 +6,85 @@ import (
 	"testing"
 
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/callers"
-	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/fixture"
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/presence"
+	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
-func TestAnAcceptedClusterMayPassWhileItsVeryResourceExists(t *testing.T) {
-	b, c := fixture.NewCluster(t, "uuid-b"), fixture.NewCluster(t, "uuid-c")
-	ofB, ofC := b.Resource(multicluster(), "b"), c.Resource(multicluster(), "c")
+func TestAnAcceptedPeerIsIdentifiedWhileItsVeryResourceExists(t *testing.T) {
+	b, c := peerstest.NewPeer(t, "b"), peerstest.NewPeer(t, "c")
+	ofB, ofC := b.Resource(multicluster), c.Resource(multicluster)
 	successor := ofB
 	successor.UID = "another"
-	withoutUID := b.Entry(multicluster(), "b")
-	delete(withoutUID, "resourceUID")
+	withoutUID := b.Entry(multicluster)
+	withoutUID.ResourceUID = ""
 	for name, test := range map[string]struct {
-		entry    map[string]string
-		existing presence.Resources
+		entry    peers.Entry
+		existing peers.Existing
 		want     bool
 	}{
-		"it exists":                                {b.Entry(multicluster(), "b"), presence.Of(ofB, ofC), true},
-		"it is gone":                               {b.Entry(multicluster(), "b"), presence.Of(ofC), false},
-		"another one has its name":                 {b.Entry(multicluster(), "b"), presence.Of(successor, ofC), false},
-		"an older operator tells no UID":           {withoutUID, presence.Of(successor, ofC), true},
-		"an older operator tells none, it is gone": {withoutUID, presence.Of(ofC), false},
+		"it exists":                                {b.Entry(multicluster), peers.ExistingOf(ofB, ofC), true},
+		"it was deleted":                           {b.Entry(multicluster), peers.ExistingOf(ofC), false},
+		"another one has its name":                 {b.Entry(multicluster), peers.ExistingOf(successor, ofC), false},
+		"an entry without UID":                     {withoutUID, peers.ExistingOf(successor, ofC), true},
+		"an entry without UID, and it was deleted": {withoutUID, peers.ExistingOf(ofC), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			registry := callers.NewRegistry()
-			if _, err := registry.Set(fixture.JSON(t, map[string]any{b.UUID: test.entry, c.UUID: c.Entry(multicluster(), "c")})); err != nil {
+			registry := peers.NewRegistry(multicluster)
+			if _, err := registry.SetAccepted(peerstest.JSON(t, map[string]peers.Entry{b.UUID: test.entry, c.UUID: c.Entry(multicluster)})); err != nil {
 				t.Fatal(err)
 			}
 			identifier := callers.Identifier{Registry: registry, ClusterUUID: here}
-			if _, err := identifier.Identify(ask(t, clientOf(t, c))); err == nil || registry.Len() != 0 {
-				t.Errorf("before it is known which resources exist: %v, %d neighbours", err, registry.Len())
+			if _, err := identifier.Identify(ask(t, c.Client(t))); err == nil || registry.Current().Len() != 0 {
+				t.Errorf("before the existing resources are known: %v, %d peers", err, registry.Current().Len())
 			}
-			registry.SetResources(test.existing)
-			byToken, tokenErr := identifier.Identify(ask(t, nil, "Bearer "+b.Token(t, here, nil)))
-			byCertificate, certificateErr := identifier.Identify(ask(t, clientOf(t, b)))
+			registry.SetExisting(test.existing)
+			byToken, tokenErr := identifier.Identify(ask(t, nil, "Bearer "+b.Token(t, here, authn.ScopeAPI)))
+			byCertificate, certificateErr := identifier.Identify(ask(t, b.Client(t)))
 			if test.want {
-				if tokenErr != nil || certificateErr != nil || byToken.Name() != "b" || byCertificate.Name() != "b" {
+				if tokenErr != nil || certificateErr != nil || byToken.Name != "b" || byCertificate.Name != "b" {
 					t.Errorf("Identify() = %v, %v", tokenErr, certificateErr)
 				}
 			} else if !errors.Is(tokenErr, authn.ErrUnknownCaller) || !errors.Is(certificateErr, callers.ErrCertificate) {
 				t.Errorf("Identify() = %v, %v", tokenErr, certificateErr)
 			}
-			if departed := registry.Departed(); (len(departed) == 0) != test.want || len(departed) > 1 {
-				t.Errorf("departed are %v", departed)
+			if deleted := registry.Current().Deleted(); (len(deleted) == 0) != test.want || len(deleted) > 1 {
+				t.Errorf("deleted are %v", deleted)
 			}
-			if _, err := identifier.Identify(ask(t, clientOf(t, c))); err != nil {
-				t.Errorf("another neighbour: %v", err)
+			if _, err := identifier.Identify(ask(t, c.Client(t))); err != nil {
+				t.Errorf("another peer: %v", err)
 			}
 		})
 	}
 }
 
-func TestAPermissionEndsWithTheResourceWhileTheSecretNamesIt(t *testing.T) {
-	b, other := fixture.NewCluster(t, "uuid-b"), fixture.NewCluster(t, "uuid-o")
-	ofB, ofOther := b.Resource(multicluster(), "b"), other.Resource(multicluster(), "o")
+func TestAPermissionEndsWithTheResourceThoughTheSecretNamesThePeer(t *testing.T) {
+	b, other := peerstest.NewPeer(t, "b"), peerstest.NewPeer(t, "o")
+	ofB, ofOther := b.Resource(multicluster), other.Resource(multicluster)
 	successor := ofB
 	successor.UID = "another"
 	for name, test := range map[string]struct {
-		existing []presence.Resource
+		existing []peers.Resource
 		ended    bool
 	}{
-		"nothing changes":               {[]presence.Resource{ofB}, false},
-		"another one comes":             {[]presence.Resource{ofB, ofOther}, false},
+		"nothing changes":               {[]peers.Resource{ofB}, false},
+		"another one comes":             {[]peers.Resource{ofB, ofOther}, false},
 		"the resource is deleted":       {nil, true},
-		"the resource has a successor":  {[]presence.Resource{successor}, true},
-		"a federation has its name":     {[]presence.Resource{b.Resource(v1alpha1.IstioFederationKind, "b")}, true},
-		"the resource of another stays": {[]presence.Resource{ofOther}, true},
+		"the resource has a successor":  {[]peers.Resource{successor}, true},
+		"a federation has its name":     {[]peers.Resource{b.Resource(federation)}, true},
+		"the resource of another stays": {[]peers.Resource{ofOther}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			registry := registry(t, map[string]any{b.UUID: b.Entry(multicluster(), "b")})
+			registry := registry(t, map[string]peers.Entry{b.UUID: b.Entry(multicluster)})
 			identifier := callers.Identifier{Registry: registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens(nil)}
-			request := ask(t, nil, "Bearer "+b.Token(t, here, nil))
+			request := ask(t, nil, "Bearer "+b.Token(t, here, authn.ScopeAPI))
 			peer, err := identifier.Identify(request)
 			if err != nil || identifier.Verified.Len() != 1 {
 				t.Fatalf("Identify() = %v, %d tokens are remembered", err, identifier.Verified.Len())
 			}
 			before := peer.Changed()
-			if changed := registry.SetResources(presence.Of(test.existing...)); changed != test.ended || closed(before) != test.ended || peer.Stands() == test.ended {
-				t.Errorf("SetResources() = %t; told %t; stands %t", changed, closed(before), peer.Stands())
+			if changed := registry.SetExisting(peers.ExistingOf(test.existing...)); changed != test.ended || closed(before) != test.ended || peer.Allowed() == test.ended {
+				t.Errorf("SetExisting() = %t; notified %t; allowed %t", changed, closed(before), peer.Allowed())
 			}
 			if _, err := identifier.Identify(request); errors.Is(err, authn.ErrUnknownCaller) != test.ended || (err != nil) != test.ended {
 				t.Errorf("the remembered token: %v", err)
@@ -94,22 +93,22 @@ func TestAPermissionEndsWithTheResourceWhileTheSecretNamesIt(t *testing.T) {
 	}
 }
 
-// TestWhoHasLeftIsNotTakenForWhoStays: the certificate of a cluster whose resource
-// is gone chains to a root that a neighbour shares.
-func TestWhoHasLeftIsNotTakenForWhoStays(t *testing.T) {
-	stays, left := fixture.NewCluster(t, "uuid-stays"), fixture.NewCluster(t, "uuid-left")
+// TestAPeerWithoutResourceIsNotMistakenForAnother: the certificate of a cluster whose
+// resource was deleted chains to a root that a peer shares.
+func TestAPeerWithoutResourceIsNotMistakenForAnother(t *testing.T) {
+	stays, left := peerstest.NewPeer(t, "stays"), peerstest.NewPeer(t, "left")
 	left.Root = stays.Root
-	entries := map[string]any{stays.UUID: stays.Entry(multicluster(), "stays"), left.UUID: left.Entry(multicluster(), "left")}
+	entries := map[string]peers.Entry{stays.UUID: stays.Entry(multicluster), left.UUID: left.Entry(multicluster)}
 	registry := registry(t, entries)
-	registry.SetResources(presence.Of(stays.Resource(multicluster(), "stays")))
+	registry.SetExisting(peers.ExistingOf(stays.Resource(multicluster)))
 	identifier := callers.Identifier{Registry: registry, ClusterUUID: here}
-	if peer, err := identifier.Identify(ask(t, clientOf(t, left))); !errors.Is(err, callers.ErrAmbiguous) {
+	if peer, err := identifier.Identify(ask(t, left.Client(t))); !errors.Is(err, callers.ErrAmbiguous) {
 		t.Errorf("Identify() = %+v, %v", peer, err)
 	}
-	if peer, err := identifier.Identify(ask(t, clientOf(t, stays), "Bearer "+stays.Token(t, here, nil))); err != nil || peer.Name() != "stays" {
+	if peer, err := identifier.Identify(ask(t, stays.Client(t), "Bearer "+stays.Token(t, here, authn.ScopeAPI))); err != nil || peer.Name != "stays" {
 		t.Errorf("Identify() = %+v, %v", peer, err)
 	}
-	if got, want := registry.Departed(), []presence.Resource{left.Resource(multicluster(), "left")}; !slices.Equal(got, want) {
-		t.Errorf("departed are %v, want %v", got, want)
+	if got, want := registry.Current().Deleted(), []peers.Resource{left.Resource(multicluster)}; !slices.Equal(got, want) {
+		t.Errorf("deleted are %v, want %v", got, want)
 	}
 }

@@ -10,9 +10,9 @@ import (
 // Service to its EndpointSlices.
 var clusterLocal = map[string]bool{"services": true, "endpointslices.discovery.k8s.io": true}
 
-// leaveOutClusterLocal narrows lists and watches to what a person has not kept
-// out of the mesh. The API server does the sorting out: a Service that gets the
-// label while a watch goes on is deleted, as far as the watcher can see.
+// leaveOutClusterLocal narrows lists and watches to the Services that are not
+// labelled as local to the cluster. The API server filters: a Service that gets the
+// label during a watch looks deleted to the watcher.
 func leaveOutClusterLocal(request Request) {
 	if (request.Verb != List && request.Verb != Watch) || !clusterLocal[request.Label()] {
 		return

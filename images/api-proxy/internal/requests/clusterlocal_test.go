@@ -19,9 +19,9 @@ func TestServicesThatAPersonKeptOutAreNotListed(t *testing.T) {
 		"/api/v1/namespaces/shop/services/web":                                 "",
 		"/apis/networking.istio.io/v1/workloadentries?labelSelector=a%3Db":     "a=b",
 	} {
-		request, refusal := judge.Judge(http.MethodGet, target)
-		if refusal != nil {
-			t.Errorf("GET %s: %+v", target, refusal)
+		request, rejection := judge.Judge(http.MethodGet, target)
+		if rejection != nil {
+			t.Errorf("GET %s: %+v", target, rejection)
 			continue
 		}
 		if got := request.Query.Get("labelSelector"); got != want {

@@ -13,17 +13,17 @@ const (
 )
 
 var (
-	errPath = forbid(ReasonPath, http.StatusBadRequest,
-		"the path is not in its plain form: lowercase letters, digits, '-' and '.' between single slashes")
-	errUnknownPath = forbid(ReasonPath, http.StatusForbidden, "this path is not for neighbouring clusters")
-	errSubresource = forbid(ReasonSubresource, http.StatusForbidden, "subresources are not for neighbouring clusters")
+	errPath = reject(ReasonPath, http.StatusBadRequest,
+		"the path is not in its canonical form: use lowercase letters, digits, '-' and '.' between single slashes")
+	errUnknownPath = reject(ReasonPath, http.StatusForbidden, "peers may not use this path")
+	errSubresource = reject(ReasonSubresource, http.StatusForbidden, "peers may not use subresources")
 
 	apiVersion = regexp.MustCompile(`^v[0-9]+((alpha|beta)[0-9]+)?$`)
 )
 
-// split takes a request target apart. Only the origin form passes
-// (RFC 9112, section 3.2.1), so neither absolute URLs nor "*" do.
-func split(target string) (path, rawQuery string, refusal *Refusal) {
+// split splits a request target. It accepts only the origin form (RFC 9112,
+// section 3.2.1), neither absolute URLs nor "*".
+func split(target string) (path, rawQuery string, rejection *Rejection) {
 	path, rawQuery, _ = strings.Cut(target, "?")
 	if len(path) > maxPath || !strings.HasPrefix(path, "/") {
 		return "", "", errPath
@@ -36,7 +36,7 @@ func split(target string) (path, rawQuery string, refusal *Refusal) {
 	return path, rawQuery, nil
 }
 
-// plain tells whether a segment is a DNS subdomain. So it is not empty, "." or
+// plain reports whether a segment is a DNS subdomain. So it is not empty, "." or
 // "..", and has no escapes, backslashes, colons, semicolons or anything else
 // that two programs could read in two ways.
 func plain(segment string) bool {
@@ -57,8 +57,8 @@ func plain(segment string) bool {
 	return true
 }
 
-// locate tells what of the API a path is, not whether it may be used.
-func locate(path string) (Request, *Refusal) {
+// locate finds the resource that a path names, not whether it may be used.
+func locate(path string) (Request, *Rejection) {
 	segments := strings.Split(path[1:], "/")
 	request := Request{path: path}
 	var rest []string
@@ -88,7 +88,7 @@ func locate(path string) (Request, *Refusal) {
 	return locateResource(request, rest)
 }
 
-func locateResource(request Request, rest []string) (Request, *Refusal) {
+func locateResource(request Request, rest []string) (Request, *Rejection) {
 	// "namespaces" is a scope when something follows the name of one, else a resource itself.
 	if len(rest) > 2 && rest[0] == "namespaces" {
 		request.Namespace, rest = rest[1], rest[2:]

@@ -13,34 +13,34 @@ const (
 	maxQuery = 4096
 	maxValue = 2048
 
-	// MaxWatch bounds the life of a watch, and so how long a credential can have
-	// expired before its holder has to show one again. A watch that asks for more,
-	// or does not say, gets this.
+	// MaxWatch bounds the lifetime of a watch, and so how long a credential can have
+	// expired before its owner must prove itself again. A watch that asks for more, or
+	// for nothing, gets this.
 	MaxWatch = 30 * time.Minute
 )
 
-// parameter tells whether a value makes sense for it.
+// parameter reports whether a value is valid.
 type parameter func(value string) bool
 
 // known are the parameters of each verb that clients of the API library send.
-// Anything else may mean something that was not thought of here, and is refused.
+// Others may have an effect that was not considered here, and are rejected.
 var known = map[Verb]map[string]parameter{
-	Get: {"resourceVersion": revision, "timeout": duration},
+	Get: {"resourceVersion": resourceVersion, "timeout": duration},
 	List: {
 		"labelSelector": selector, "fieldSelector": selector, "limit": number, "continue": continuation,
-		"resourceVersion": revision, "resourceVersionMatch": oneOf("", "Exact", "NotOlderThan"),
+		"resourceVersion": resourceVersion, "resourceVersionMatch": oneOf("", "Exact", "NotOlderThan"),
 		"timeoutSeconds": number, "timeout": duration, "watch": flag, "allowWatchBookmarks": flag,
 	},
 	Watch: {
 		"labelSelector": selector, "fieldSelector": selector,
-		"resourceVersion": revision, "resourceVersionMatch": oneOf("", "NotOlderThan"),
+		"resourceVersion": resourceVersion, "resourceVersionMatch": oneOf("", "NotOlderThan"),
 		"timeoutSeconds": number, "timeout": duration, "watch": flag, "allowWatchBookmarks": flag, "sendInitialEvents": flag,
 	},
 	Create:   {"timeout": duration},
 	Discover: {"timeout": duration},
 }
 
-func parseQuery(raw string) (url.Values, *Refusal) {
+func parseQuery(raw string) (url.Values, *Rejection) {
 	if len(raw) > maxQuery {
 		return nil, badQuery("the query is too long")
 	}
@@ -51,31 +51,31 @@ func parseQuery(raw string) (url.Values, *Refusal) {
 	}
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		return nil, badQuery("the query cannot be read")
+		return nil, badQuery("the query cannot be parsed")
 	}
 	for name, all := range values {
 		if len(all) != 1 {
-			return nil, badQuery("a parameter is there more than once")
+			return nil, badQuery("a parameter occurs more than once")
 		}
 		for _, text := range []string{name, all[0]} {
 			if len(text) > maxValue || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
-				return nil, badQuery("a parameter is too long, or not printable ASCII")
+				return nil, badQuery("a parameter is too long, or has characters that are not printable ASCII")
 			}
 		}
 	}
 	return values, nil
 }
 
-// allowParameters returns what is sent on.
-func allowParameters(verb Verb, values url.Values) (url.Values, *Refusal) {
+// allowParameters returns the parameters to forward.
+func allowParameters(verb Verb, values url.Values) (url.Values, *Rejection) {
 	allowed := url.Values{}
 	for name, value := range values {
 		valid, ok := known[verb][name]
 		if !ok {
-			return nil, badQuery("a parameter is not one of those that pass for the verb " + string(verb))
+			return nil, badQuery("the query has a parameter that is not allowed for the verb " + string(verb))
 		}
 		if !valid(value[0]) {
-			return nil, badQuery("the value of the parameter " + name + " is not possible")
+			return nil, badQuery("invalid value for parameter " + name)
 		}
 		allowed[name] = value
 	}
@@ -90,17 +90,17 @@ func allowParameters(verb Verb, values url.Values) (url.Values, *Refusal) {
 	return allowed, nil
 }
 
-func badQuery(message string) *Refusal { return forbid(ReasonQuery, http.StatusBadRequest, message) }
+func badQuery(message string) *Rejection { return reject(ReasonQuery, http.StatusBadRequest, message) }
 
-// boolean reads a parameter that may be absent. The API server takes nearly
-// everything for true, even an empty value; here it must say so.
-func boolean(values url.Values, name string) (bool, *Refusal) {
+// boolean reads a parameter that may be absent. The API server reads nearly every
+// value as true, even an empty one; here it must be unambiguous.
+func boolean(values url.Values, name string) (bool, *Rejection) {
 	if !values.Has(name) {
 		return false, nil
 	}
 	value := values.Get(name)
 	if !flag(value) {
-		return false, badQuery("the parameter " + name + " is neither true nor false")
+		return false, badQuery("invalid value for parameter " + name + ": use true or false")
 	}
 	return value == "true" || value == "1", nil
 }
@@ -129,8 +129,8 @@ func digits(value string) bool {
 // number has at most nine digits, so it fits everywhere.
 func number(value string) bool { return value != "" && len(value) <= 9 && digits(value) }
 
-// revision is a resourceVersion: a number wherever etcd is the store. It can be empty.
-func revision(value string) bool { return len(value) <= 20 && digits(value) }
+// resourceVersion is a number wherever etcd is the store. It can be empty.
+func resourceVersion(value string) bool { return len(value) <= 20 && digits(value) }
 
 // continuation is base64url, as the API server makes it.
 func continuation(value string) bool {
@@ -139,7 +139,7 @@ func continuation(value string) bool {
 	})
 }
 
-// selector is left to the API server to read: it only narrows what is allowed anyway.
+// selector is not parsed here: it only narrows what is allowed anyway.
 func selector(value string) bool { return len(value) <= maxValue }
 
 func duration(value string) bool {

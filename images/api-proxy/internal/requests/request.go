@@ -1,7 +1,7 @@
-// Package requests decides what a neighbour may ask: it reads the request line
-// by itself, strictly, and what it does not understand to the last character
-// is refused. Whatever is forwarded later is built from the Request that came
-// out here, so that what was judged and what is sent cannot differ.
+// Package requests decides what a peer may ask: it parses the request line by
+// itself, strictly, and rejects what it does not understand to the last character.
+// The forwarded request is built from the Request that this package returns, so
+// that the judged and the forwarded request cannot differ.
 package requests
 
 import (
@@ -20,11 +20,11 @@ const (
 	List   Verb = "list"
 	Watch  Verb = "watch"
 	Create Verb = "create"
-	// Discover is get of what is no resource: versions and the lists of APIs.
+	// Discover is get of a discovery document: versions and the lists of APIs.
 	Discover Verb = "discover"
 )
 
-// Request is one that may be answered.
+// Request is a request that may be answered.
 type Request struct {
 	Verb Verb
 	// Group is empty for the core group, and Resource for Discover.
@@ -33,13 +33,13 @@ type Request struct {
 	Namespace, Name string
 	// Query has been checked: known parameters, once each.
 	Query url.Values
-	// Empty is true for what the proxy answers by itself with nothing in it.
+	// Empty is true when the proxy answers by itself with an empty list.
 	Empty bool
 
 	path string
 }
 
-// Path in its one form, without the query.
+// Path in its canonical form, without the query.
 func (r Request) Path() string { return r.path }
 
 // Method for the API server.
@@ -50,7 +50,7 @@ func (r Request) Method() string {
 	return http.MethodGet
 }
 
-// Label names the resource in metrics: one of few, whatever is asked.
+// Label names the resource in metrics: one of few, whatever the request.
 func (r Request) Label() string {
 	if r.Verb == Discover {
 		return "discovery"
@@ -67,51 +67,51 @@ type Judge struct {
 	Namespace string
 }
 
-// Judge reads the method and the target of a request line, both as they came
+// Judge parses the method and the target of a request line, both as they were sent
 // (http.Request's RequestURI).
-func (j Judge) Judge(method, target string) (Request, *Refusal) {
-	path, rawQuery, refusal := split(target)
-	if refusal != nil {
-		return Request{}, refusal
+func (j Judge) Judge(method, target string) (Request, *Rejection) {
+	path, rawQuery, rejection := split(target)
+	if rejection != nil {
+		return Request{}, rejection
 	}
-	request, refusal := locate(path)
-	if refusal != nil {
-		return Request{}, refusal
+	request, rejection := locate(path)
+	if rejection != nil {
+		return Request{}, rejection
 	}
 	switch method {
 	case http.MethodGet, http.MethodPost:
 	default:
-		// As RBAC would say it: 405 is of resources that have no such verb for anyone.
-		return Request{}, forbid(ReasonVerb, http.StatusForbidden, "only GET, and POST of reviews, pass the API proxy")
+		// 403 as from RBAC: 405 would mean that the resource has no such verb for anyone.
+		return Request{}, reject(ReasonVerb, http.StatusForbidden, "the API proxy forwards only GET, and POST of reviews")
 	}
-	query, refusal := parseQuery(rawQuery)
-	if refusal != nil {
-		return Request{}, refusal
+	query, rejection := parseQuery(rawQuery)
+	if rejection != nil {
+		return Request{}, rejection
 	}
-	if request.Verb, refusal = verbOf(method, request, query); refusal != nil {
-		return Request{}, refusal
+	if request.Verb, rejection = verbOf(method, request, query); rejection != nil {
+		return Request{}, rejection
 	}
-	if request.Empty, refusal = j.allow(request, query); refusal != nil {
-		return Request{}, refusal
+	if request.Empty, rejection = j.allow(request, query); rejection != nil {
+		return Request{}, rejection
 	}
-	if request.Query, refusal = allowParameters(request.Verb, query); refusal != nil {
-		return Request{}, refusal
+	if request.Query, rejection = allowParameters(request.Verb, query); rejection != nil {
+		return Request{}, rejection
 	}
 	leaveOutClusterLocal(request)
 	return request, nil
 }
 
-func verbOf(method string, request Request, query url.Values) (Verb, *Refusal) {
-	watch, refusal := boolean(query, "watch")
+func verbOf(method string, request Request, query url.Values) (Verb, *Rejection) {
+	watch, rejection := boolean(query, "watch")
 	switch {
-	case refusal != nil:
-		return "", refusal
+	case rejection != nil:
+		return "", rejection
 	case method == http.MethodPost:
 		return Create, nil
 	case request.Resource == "":
 		return Discover, nil
 	case request.Name != "":
-		return Get, nil // "watch" is no parameter of get and is refused with the others
+		return Get, nil // "watch" is not a parameter of get and is rejected with other unknown ones
 	case watch:
 		return Watch, nil
 	default:
@@ -119,8 +119,8 @@ func verbOf(method string, request Request, query url.Values) (Verb, *Refusal) {
 	}
 }
 
-// allow decides by verb and resource; empty is true for what is not there to be seen.
-func (j Judge) allow(request Request, query url.Values) (empty bool, refusal *Refusal) {
+// allow decides by verb and resource; empty is true for what the proxy answers by itself.
+func (j Judge) allow(request Request, query url.Values) (empty bool, rejection *Rejection) {
 	is := func(resource remotereader.Resource) bool {
 		return resource.Is(request.Group, request.Version, request.Resource)
 	}
@@ -131,7 +131,7 @@ func (j Judge) allow(request Request, query url.Values) (empty bool, refusal *Re
 	case is(remotereader.Secrets) && (request.Verb == List || request.Verb == Watch):
 		return true, nil
 	case is(remotereader.Secrets):
-		return false, forbid(ReasonSecret, http.StatusForbidden, "Secrets cannot be read through the API proxy")
+		return false, reject(ReasonSecret, http.StatusForbidden, "Secrets cannot be read through the API proxy")
 	case is(remotereader.ConfigMaps) && read:
 		return j.allowConfigMap(request, query)
 	}
@@ -145,41 +145,41 @@ func (j Judge) allow(request Request, query url.Values) (empty bool, refusal *Re
 			return false, scoped(resource, request, request.Verb == Create && request.Name == "")
 		}
 	}
-	return false, forbid(ReasonResource, http.StatusForbidden, "this resource is not for neighbouring clusters")
+	return false, reject(ReasonResource, http.StatusForbidden, "peers may not use this resource")
 }
 
-// scoped refuses a wrong verb, and a path that is of the other scope.
-func scoped(resource remotereader.Resource, request Request, verbAllowed bool) *Refusal {
+// scoped rejects a wrong verb, and a path of the other scope.
+func scoped(resource remotereader.Resource, request Request, verbAllowed bool) *Rejection {
 	switch {
 	case !verbAllowed:
-		return forbid(ReasonVerb, http.StatusForbidden, "this verb is not for neighbouring clusters")
+		return reject(ReasonVerb, http.StatusForbidden, "peers may not use this verb on this resource")
 	case !resource.Namespaced && request.Namespace != "",
 		resource.Namespaced && request.Namespace == "" && request.Name != "":
-		return forbid(ReasonPath, http.StatusNotFound, "there is no such path in the API")
+		return reject(ReasonPath, http.StatusNotFound, "the API has no such path")
 	default:
 		return nil
 	}
 }
 
-// allowConfigMap lets ConfigMaps with mesh configuration be read one by one.
-func (j Judge) allowConfigMap(request Request, query url.Values) (empty bool, refusal *Refusal) {
+// allowConfigMap allows reading ConfigMaps with mesh configuration one by one.
+func (j Judge) allowConfigMap(request Request, query url.Values) (empty bool, rejection *Rejection) {
 	name := request.Name
 	if name == "" {
 		name = selectedName(query)
 	}
-	presence := remotereader.NoMeshConfig
+	owner := remotereader.NoMeshConfig
 	if request.Namespace == j.Namespace {
-		presence = remotereader.MeshConfigMap(name)
+		owner = remotereader.MeshConfigMap(name)
 	}
 	switch {
-	case presence == remotereader.OwnMeshConfig:
+	case owner == remotereader.OwnMeshConfig:
 		return false, nil
-	case presence == remotereader.ForeignMeshConfig && request.Name == "":
+	case owner == remotereader.ForeignMeshConfig && request.Name == "":
 		return true, nil
-	case presence == remotereader.ForeignMeshConfig:
-		return false, forbid(ReasonResource, http.StatusNotFound, "there is no such ConfigMap")
+	case owner == remotereader.ForeignMeshConfig:
+		return false, reject(ReasonResource, http.StatusNotFound, "this ConfigMap does not exist")
 	default:
-		return false, forbid(ReasonResource, http.StatusForbidden,
-			"of ConfigMaps only mesh configuration can be read, one by one: fieldSelector=metadata.name=istio-<revision>")
+		return false, reject(ReasonResource, http.StatusForbidden,
+			"peers may read only ConfigMaps with mesh configuration, one by one: fieldSelector=metadata.name=istio-<revision>")
 	}
 }

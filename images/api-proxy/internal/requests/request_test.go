@@ -46,9 +46,9 @@ func TestWhatIstiodAsksForPasses(t *testing.T) {
 		"/apis/apps":                                                   {Verb: Discover, Group: "apps"},
 		"/apis/apps/v1":                                                {Verb: Discover, Group: "apps", Version: "v1"},
 	} {
-		got, refusal := judge.Judge(http.MethodGet, target)
-		if refusal != nil {
-			t.Errorf("GET %s: refused for its %s: %s", target, refusal.Reason, refusal.Message)
+		got, rejection := judge.Judge(http.MethodGet, target)
+		if rejection != nil {
+			t.Errorf("GET %s: rejected for its %s: %s", target, rejection.Reason, rejection.Message)
 			continue
 		}
 		path, _, _ := strings.Cut(target, "?")
@@ -62,8 +62,8 @@ func TestWhatIstiodAsksForPasses(t *testing.T) {
 		}
 	}
 	for _, target := range []string{"/apis/authentication.k8s.io/v1/tokenreviews", "/apis/authorization.k8s.io/v1/subjectaccessreviews?timeout=10s"} {
-		if got, refusal := judge.Judge(http.MethodPost, target); refusal != nil || got.Verb != Create || got.Method() != http.MethodPost {
-			t.Errorf("POST %s: %+v, %v", target, got, refusal)
+		if got, rejection := judge.Judge(http.MethodPost, target); rejection != nil || got.Verb != Create || got.Method() != http.MethodPost {
+			t.Errorf("POST %s: %+v, %v", target, got, rejection)
 		}
 	}
 }
@@ -155,12 +155,12 @@ func TestWhatIsRefusedAndWhy(t *testing.T) {
 		"initial events of a list":          {"GET", "/api/v1/pods?sendInitialEvents=true", ReasonQuery},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, refusal := judge.Judge(test.method, test.target)
-			if refusal == nil {
+			got, rejection := judge.Judge(test.method, test.target)
+			if rejection == nil {
 				t.Fatalf("passed as %+v", got)
 			}
-			if refusal.Reason != test.want || refusal.Code < 400 || refusal.Message == "" {
-				t.Errorf("refused for its %s (%d %s), want %s", refusal.Reason, refusal.Code, refusal.Message, test.want)
+			if rejection.Reason != test.want || rejection.Code < 400 || rejection.Message == "" {
+				t.Errorf("rejected for its %s (%d %s), want %s", rejection.Reason, rejection.Code, rejection.Message, test.want)
 			}
 		})
 	}
@@ -170,9 +170,9 @@ func TestAWatchEndsInTimeToShowCredentialsAgain(t *testing.T) {
 	for asked, want := range map[string]string{
 		"": "1800", "&timeoutSeconds=300": "300", "&timeoutSeconds=86400": "1800", "&timeoutSeconds=0": "1800",
 	} {
-		got, refusal := judge.Judge(http.MethodGet, "/api/v1/pods?watch=1"+asked)
-		if refusal != nil || got.Query.Get("timeoutSeconds") != want || got.Query.Get("watch") != "true" {
-			t.Errorf("watch=1%s becomes %v, %v; want timeoutSeconds=%s", asked, got.Query, refusal, want)
+		got, rejection := judge.Judge(http.MethodGet, "/api/v1/pods?watch=1"+asked)
+		if rejection != nil || got.Query.Get("timeoutSeconds") != want || got.Query.Get("watch") != "true" {
+			t.Errorf("watch=1%s becomes %v, %v; want timeoutSeconds=%s", asked, got.Query, rejection, want)
 		}
 	}
 }
@@ -197,8 +197,8 @@ func FuzzJudgeAgreesWithTheAPIServer(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, method, target string) {
-		got, refusal := judge.Judge(method, target)
-		if refusal != nil {
+		got, rejection := judge.Judge(method, target)
+		if rejection != nil {
 			return
 		}
 		sent := &http.Request{Method: got.Method(), URL: &url.URL{Path: got.Path(), RawQuery: got.Query.Encode()}, Header: http.Header{}}
@@ -207,7 +207,7 @@ func FuzzJudgeAgreesWithTheAPIServer(f *testing.F) {
 		}
 		info, err := apiServer.NewRequestInfo(sent)
 		if err != nil {
-			t.Fatalf("%s %q: the API server refuses: %v", method, target, err)
+			t.Fatalf("%s %q: the API server rejects: %v", method, target, err)
 		}
 		if got.Verb == Discover {
 			if info.IsResourceRequest {

@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// What of a request line gets into the log.
+	// How much of a request line is logged.
 	auditPath, auditMethod = 200, 16
-	// Lines for one neighbour, and for all strangers together.
+	// Lines for one peer, and for all unidentified callers together.
 	auditEvery = time.Second
 	auditBurst = 20
 )
 
-// audit writes one line for a refused request, but not more of them than a
-// person can read; the lines left out are counted in the next one.
+// audit logs rejected requests, at a rate that a person can read; the next line
+// counts those that were left out.
 type audit struct {
 	log *slog.Logger
 	now func() time.Time
@@ -36,10 +36,10 @@ func newAudit(log *slog.Logger, now func() time.Time) *audit {
 	return &audit{log: log, now: now, lines: map[string]*auditLimit{}}
 }
 
-// refused writes the line. who is the neighbour's clusterUUID, empty for
-// strangers, so there are few; the handler of the log escapes what a caller wrote.
-func (a *audit) refused(who, name string, r *http.Request, reason string, code int) {
-	leftOut, write := a.take(who)
+// rejected logs one rejected request. clusterUUID and name are the peer's, and empty
+// for an unidentified caller; the log's handler escapes the caller's text.
+func (a *audit) rejected(clusterUUID, name string, r *http.Request, reason string, code int) {
+	leftOut, write := a.take(clusterUUID)
 	if !write {
 		return
 	}
@@ -47,22 +47,22 @@ func (a *audit) refused(who, name string, r *http.Request, reason string, code i
 		"reason", reason, "code", code, "method", shorten(r.Method, auditMethod), "target", shorten(r.RequestURI, auditPath),
 		"remote", r.RemoteAddr,
 	}
-	if who != "" {
-		attributes = append(attributes, "peer", name, "clusterUUID", who)
+	if clusterUUID != "" {
+		attributes = append(attributes, "peer", name, "clusterUUID", clusterUUID)
 	}
 	if leftOut > 0 {
 		attributes = append(attributes, "linesLeftOut", leftOut)
 	}
-	a.log.Warn("refused a request", attributes...)
+	a.log.Warn("rejected a request", attributes...)
 }
 
-func (a *audit) take(who string) (leftOut int, write bool) {
+func (a *audit) take(clusterUUID string) (leftOut int, write bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	limit, ok := a.lines[who]
+	limit, ok := a.lines[clusterUUID]
 	if !ok {
 		limit = &auditLimit{Limiter: rate.NewLimiter(rate.Every(auditEvery), auditBurst)}
-		a.lines[who] = limit
+		a.lines[clusterUUID] = limit
 	}
 	if !limit.AllowN(a.now(), 1) {
 		limit.leftOut++

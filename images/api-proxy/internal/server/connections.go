@@ -11,30 +11,30 @@ import (
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/telemetry"
 )
 
-// strangerTimeout is how long a connection is kept on which no neighbour asks.
-const strangerTimeout = 15 * time.Second
+// unidentifiedTimeout is how long a connection stays open on which no peer asks.
+const unidentifiedTimeout = 15 * time.Second
 
-// limitConnections keeps at most limit connections. Beyond that a new one takes
-// the place of one that serves nobody: first of strangers, then of neighbours
-// that ask nothing, the oldest first. So whoever opens connections, without a
-// credential or with one, keeps no neighbour out. Where a neighbour's requests
-// are under way on each, the new one is closed at once: to let it wait would
-// keep its owner out just as well, and look like a silent network.
-func limitConnections(listener net.Listener, limit int, patience time.Duration, metrics *telemetry.Metrics) net.Listener {
-	return &limitedListener{Listener: listener, limit: limit, patience: patience, metrics: metrics}
+// limitConnections keeps at most limit connections open. A new one beyond that
+// replaces an unused one: first those of unidentified callers, then those on which a
+// peer asks nothing, the oldest first. So nobody who opens connections, with a
+// credential or without, keeps a peer out. Where requests of peers are in flight on
+// all of them, the new one is closed at once: letting it wait would keep its owner
+// out just as well, and look like a silent network.
+func limitConnections(listener net.Listener, limit int, timeout time.Duration, metrics *telemetry.Metrics) net.Listener {
+	return &limitedListener{Listener: listener, limit: limit, timeout: timeout, metrics: metrics}
 }
 
 type limitedListener struct {
 	net.Listener
 	limit int
-	// patience with strangers.
-	patience time.Duration
-	metrics  *telemetry.Metrics
+	// timeout of connections of unidentified callers.
+	timeout time.Duration
+	metrics *telemetry.Metrics
 
 	mu   sync.Mutex
 	open int
-	// strangers and idle hold those *countedConn on which no neighbour's request is under way.
-	strangers, idle list.List
+	// unidentified and idle hold the *countedConn on which no peer's request is in flight.
+	unidentified, idle list.List
 }
 
 func (l *limitedListener) Accept() (net.Conn, error) {
@@ -46,37 +46,37 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if accepted := l.admit(connection); accepted != nil {
 			return accepted, nil
 		}
-		l.metrics.ConnectionsRefused.Inc()
+		l.metrics.ConnectionsClosed.Inc()
 		_ = connection.Close()
 	}
 }
 
-// admit returns nil when there is no place for the connection.
+// admit returns nil when there is no room for the connection.
 func (l *limitedListener) admit(connection net.Conn) net.Conn {
 	l.mu.Lock()
-	var useless *countedConn
+	var replaced *countedConn
 	if l.open >= l.limit {
-		if useless = l.useless(); useless == nil {
+		if replaced = l.unused(); replaced == nil {
 			l.mu.Unlock()
 			return nil
 		}
-		useless.gone()
+		replaced.leave()
 	}
 	l.open++
 	admitted := &countedConn{Conn: connection, listener: l}
-	admitted.becomeStranger()
+	admitted.becomeUnidentified()
 	l.mu.Unlock()
 	l.metrics.Connections.Inc()
-	if useless != nil {
-		l.metrics.ConnectionsRefused.Inc()
-		_ = useless.Close()
+	if replaced != nil {
+		l.metrics.ConnectionsClosed.Inc()
+		_ = replaced.Close()
 	}
 	return admitted
 }
 
-// useless is the connection to give up first. The caller holds l.mu.
-func (l *limitedListener) useless() *countedConn {
-	for _, candidates := range []*list.List{&l.strangers, &l.idle} {
+// unused is the connection to close first. The caller holds l.mu.
+func (l *limitedListener) unused() *countedConn {
+	for _, candidates := range []*list.List{&l.unidentified, &l.idle} {
 		if first := candidates.Front(); first != nil {
 			return first.Value.(*countedConn) //nolint:forcetypeassert // the lists hold nothing else
 		}
@@ -84,24 +84,24 @@ func (l *limitedListener) useless() *countedConn {
 	return nil
 }
 
-// countedConn is a connection that has one of the places. Its fields are guarded by listener.mu.
+// countedConn is a connection that counts. Its fields are guarded by listener.mu.
 type countedConn struct {
 	net.Conn
 	listener *limitedListener
 
-	// underWay counts neighbours' requests.
-	underWay int
-	// in is the list that it is in, at place; nil while a neighbour's request is under way.
+	// inFlight counts requests of peers.
+	inFlight int
+	// in is the list that contains the connection, at place; nil while a request of a peer is in flight.
 	in    *list.List
 	place *list.Element
-	// deadline ends it as a stranger.
+	// deadline closes the connection of an unidentified caller.
 	deadline *time.Timer
 	left     bool
 }
 
 type connectionKey struct{}
 
-// withConnection lets handlers tell what a connection is used for; it is http.Server's ConnContext.
+// withConnection lets handlers mark a connection as used; it is http.Server's ConnContext.
 func withConnection(ctx context.Context, connection net.Conn) context.Context {
 	if secured, ok := connection.(*tls.Conn); ok {
 		connection = secured.NetConn()
@@ -109,39 +109,39 @@ func withConnection(ctx context.Context, connection net.Conn) context.Context {
 	return context.WithValue(ctx, connectionKey{}, connection)
 }
 
-// neighbourAsks tells that a neighbour's request has come on the connection of
-// ctx, until done is called.
-func neighbourAsks(ctx context.Context) (done func()) {
+// markInUse marks the connection of ctx as used by a peer's request until done is
+// called.
+func markInUse(ctx context.Context) (done func()) {
 	c, ok := ctx.Value(connectionKey{}).(*countedConn)
-	if !ok { // it is not one of ours: only in tests
+	if !ok { // only in tests
 		return func() {}
 	}
 	c.change(func() {
-		c.underWay++
+		c.inFlight++
 		c.move(nil)
 	})
 	return func() {
 		c.change(func() {
-			if c.underWay--; c.underWay == 0 {
+			if c.inFlight--; c.inFlight == 0 {
 				c.move(&c.listener.idle)
 			}
 		})
 	}
 }
 
-// strangerAsks tells that a request has come which is nobody's.
-func strangerAsks(ctx context.Context) {
+// markUnidentified marks the connection of ctx as used by an unidentified caller.
+func markUnidentified(ctx context.Context) {
 	if c, ok := ctx.Value(connectionKey{}).(*countedConn); ok {
 		c.change(func() {
 			// An ingress controller may have both on one connection.
-			if c.underWay == 0 && c.in != &c.listener.strangers {
-				c.becomeStranger()
+			if c.inFlight == 0 && c.in != &c.listener.unidentified {
+				c.becomeUnidentified()
 			}
 		})
 	}
 }
 
-// change makes a change unless the connection has been closed.
+// change applies a change unless the connection has been closed.
 func (c *countedConn) change(by func()) {
 	c.listener.mu.Lock()
 	defer c.listener.mu.Unlock()
@@ -150,21 +150,21 @@ func (c *countedConn) change(by func()) {
 	}
 }
 
-// becomeStranger gives the connection a stranger's time. That it is over, and
-// still this connection's, is found out and acted on under one lock: neither
-// does it end what has moved on, nor does a request come in between. The caller
-// holds listener.mu.
-func (c *countedConn) becomeStranger() {
-	c.move(&c.listener.strangers)
+// becomeUnidentified starts the timeout of unidentified callers. One lock covers
+// both the check that the timeout still applies and the closing: neither is a
+// connection closed that has become a peer's, nor does a request come in between.
+// The caller holds listener.mu.
+func (c *countedConn) becomeUnidentified() {
+	c.move(&c.listener.unidentified)
 	var deadline *time.Timer
-	deadline = time.AfterFunc(c.listener.patience, func() {
+	deadline = time.AfterFunc(c.listener.timeout, func() {
 		c.listener.mu.Lock()
-		over := c.deadline == deadline
-		if over {
-			c.gone()
+		expired := c.deadline == deadline
+		if expired {
+			c.leave()
 		}
 		c.listener.mu.Unlock()
-		if over {
+		if expired {
 			_ = c.Conn.Close()
 		}
 	})
@@ -186,8 +186,8 @@ func (c *countedConn) move(to *list.List) {
 	}
 }
 
-// gone gives its place to others.
-func (c *countedConn) gone() {
+// leave makes room for another connection.
+func (c *countedConn) leave() {
 	if !c.left {
 		c.left = true
 		c.move(nil)
@@ -198,7 +198,7 @@ func (c *countedConn) gone() {
 
 func (c *countedConn) Close() error {
 	c.listener.mu.Lock()
-	c.gone()
+	c.leave()
 	c.listener.mu.Unlock()
 	return c.Conn.Close()
 }

@@ -10,18 +10,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/fixture"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // ended tells whether the proxy has closed a connection, and waits for it.
 func ended(t *testing.T, connection net.Conn) bool {
 	t.Helper()
-	_ = connection.SetReadDeadline(time.Now().Add(fixture.Deadline))
+	_ = connection.SetReadDeadline(time.Now().Add(peerstest.Deadline))
 	_, err := io.Copy(io.Discard, connection)
 	return !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-func TestStrangersConnectionsKeepNoNeighbourOut(t *testing.T) {
+func TestStrangersConnectionsKeepNoPeerOut(t *testing.T) {
 	p := start(t, setup{maxConnections: 3})
 	strangers := []*tls.Conn{p.dial(t, "http/1.1"), p.dial(t, "h2"), p.dial(t, "http/1.1")}
 	client := p.client(t, true)
@@ -31,7 +31,7 @@ func TestStrangersConnectionsKeepNoNeighbourOut(t *testing.T) {
 	if !ended(t, strangers[0]) {
 		t.Error("the oldest connection of a stranger was kept")
 	}
-	p.dial(t, "http/1.1") // and takes the place of another stranger, not of the neighbour's
+	p.dial(t, "http/1.1") // and takes the place of another stranger, not of the peer's
 	if !ended(t, strangers[1]) {
 		t.Error("the next stranger's connection was kept")
 	}
@@ -69,7 +69,7 @@ func TestIdleConnectionsMakeRoomAndBusyOnesDoNot(t *testing.T) {
 	}
 }
 
-// TestAStrangerMayRetryOnItsConnection: what is refused is the request.
+// TestAStrangerMayRetryOnItsConnection: what is rejected is the request.
 func TestAStrangerMayRetryOnItsConnection(t *testing.T) {
 	p := start(t, setup{})
 	client := p.client(t, true)

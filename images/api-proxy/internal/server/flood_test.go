@@ -14,7 +14,8 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
-	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/fixture"
+	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // frames speaks HTTP/2 by hand, without reading.
@@ -53,7 +54,7 @@ func (p *proxy) pods(t *testing.T) []hpack.HeaderField {
 	t.Helper()
 	return []hpack.HeaderField{
 		{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "https"}, {Name: ":authority", Value: "x"}, {Name: ":path", Value: "/api/v1/pods"},
-		{Name: "authorization", Value: "Bearer " + p.b.Token(t, here, nil)},
+		{Name: "authorization", Value: "Bearer " + p.b.Token(t, here, authn.ScopeAPI)},
 	}
 }
 
@@ -62,14 +63,14 @@ func (p *proxy) stillServes(t *testing.T) {
 	t.Helper()
 	client := p.client(t, true)
 	// Of a flood some requests may yet be on their way to the handler while none is in flight.
-	fixture.Eventually(t, func() string {
+	peerstest.Await(t, func() string {
 		if response, body := do(t, client, p.request(t, http.MethodGet, "/api/v1/nodes", "")); response.StatusCode != http.StatusOK {
 			return fmt.Sprintf("%d %s", response.StatusCode, body)
 		}
 		return ""
 	})
-	fixture.Eventually(t, func() string {
-		if got := testutil.ToFloat64(p.metrics.InFlight.WithLabelValues("uuid-b")); got != 0 {
+	peerstest.Await(t, func() string {
+		if got := testutil.ToFloat64(p.metrics.InFlight.WithLabelValues("b")); got != 0 {
 			return fmt.Sprintf("%v requests are in flight", got)
 		}
 		return ""
@@ -77,7 +78,7 @@ func (p *proxy) stillServes(t *testing.T) {
 }
 
 // TestRequestsResetAtOnce: to ask and take it back costs the API server no more
-// than the neighbour's places (CVE-2023-44487).
+// than the peer's places (CVE-2023-44487).
 func TestRequestsResetAtOnce(t *testing.T) {
 	const places = 5
 	var now, most atomic.Int64
@@ -184,7 +185,7 @@ func TestWhoDoesNotReadIsCutOff(t *testing.T) {
 			defer response.Body.Close()
 			select {
 			case <-left:
-			case <-time.After(fixture.Deadline):
+			case <-time.After(peerstest.Deadline):
 				t.Fatal("the API server still sends")
 			}
 			if _, err := io.Copy(io.Discard, response.Body); err == nil {

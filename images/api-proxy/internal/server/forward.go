@@ -21,24 +21,24 @@ const (
 	// bodyTimeout is how long it may take to arrive.
 	bodyTimeout = 5 * time.Second
 
-	// A piece of a list, and of a watch, which mostly are small and many.
+	// Sizes of a piece of a list, and of a watch, whose pieces are mostly small.
 	listPiece, watchPiece = 64 << 10, 8 << 10
 )
 
-// passed are the headers of the API server's answer that the peer gets.
-// Everything else stays here: who served it, audit IDs, cookies, challenges.
-var passed = []string{"Content-Type", "Content-Encoding", "Content-Length", "Vary", "Cache-Control", "Retry-After"}
+// forwarded are the headers of the API server's answer that the peer gets. The
+// others stay here: server names, audit IDs, cookies, challenges.
+var forwarded = []string{"Content-Type", "Content-Encoding", "Content-Length", "Vary", "Cache-Control", "Retry-After"}
 
-// forward asks the API server and passes its answer on as it comes.
+// forward asks the API server and forwards its answer as it arrives.
 func (e *exchange) forward(ctx context.Context) int {
 	outgoing := upstream.Request{
 		Request: e.asked, Peer: e.name,
 		Accept: e.r.Header.Get("Accept"), AcceptEncoding: e.r.Header.Get("Accept-Encoding"),
 	}
 	if e.asked.Verb == requests.Create {
-		var refusal *requests.Refusal
-		if outgoing.ContentType, outgoing.Body, refusal = readReview(e.w, e.r); refusal != nil {
-			return e.refuse(refusal)
+		var rejection *requests.Rejection
+		if outgoing.ContentType, outgoing.Body, rejection = readReview(e.w, e.r); rejection != nil {
+			return e.reject(rejection)
 		}
 	}
 	began := time.Now()
@@ -48,27 +48,27 @@ func (e *exchange) forward(ctx context.Context) int {
 	}
 	defer func() { _ = response.Body.Close() }()
 	e.Metrics.UpstreamSeconds.WithLabelValues(string(e.asked.Verb)).Observe(time.Since(began).Seconds())
-	// Neither a redirect nor another protocol is an answer of this API.
+	// Neither a redirect nor a change of protocol is an answer of this API.
 	if response.StatusCode < 200 || response.StatusCode >= 300 && response.StatusCode < 400 {
 		e.Metrics.UpstreamErrors.WithLabelValues("unexpected-answer").Inc()
-		return e.status(http.StatusBadGateway, "the API server gave an answer that the proxy does not pass on")
+		return e.status(http.StatusBadGateway, "the API server gave an answer that the proxy does not forward")
 	}
-	headersOfOurs(e.w)
-	for _, name := range passed {
+	setCommonHeaders(e.w)
+	for _, name := range forwarded {
 		if values := response.Header.Values(name); len(values) > 0 {
 			e.w.Header()[name] = values
 		}
 	}
 	e.w.WriteHeader(response.StatusCode)
-	return e.pass(ctx, response)
+	return e.copyBody(ctx, response)
 }
 
-// pass sends the answer's body. A watch is flushed after every piece, and ends
-// like any watch does when it must end early; anything else that is cut short
-// is aborted, so that no one takes the half for the whole.
-func (e *exchange) pass(ctx context.Context, response *http.Response) int {
+// copyBody sends the answer's body. A watch is flushed after every piece, and ends
+// regularly when it must end early; any other answer that is cut short is aborted,
+// so that nobody mistakes a part for the whole.
+func (e *exchange) copyBody(ctx context.Context, response *http.Response) int {
 	watching := e.asked.Verb == requests.Watch && response.StatusCode == http.StatusOK
-	writer := e.patientWriter(ctx)
+	writer := e.deadlineWriter(ctx)
 	defer writer.finish()
 	defer func() { e.Metrics.Sent.WithLabelValues(e.name).Add(float64(writer.sent)) }()
 
@@ -76,8 +76,8 @@ func (e *exchange) pass(ctx context.Context, response *http.Response) int {
 	pool, read := &listPieces, readFull
 	if watching {
 		pool, read, send = &watchPieces, io.Reader.Read, writer.writeAndFlush
-		if writer.FlushError() != nil { // its holder waits for the headers
-			return statusPeerGone
+		if writer.FlushError() != nil { // its caller waits for the headers
+			return statusCallerGone
 		}
 	}
 	piece := pool.Get().(*[]byte) //nolint:forcetypeassert // pools hold nothing else
@@ -87,10 +87,10 @@ func (e *exchange) pass(ctx context.Context, response *http.Response) int {
 		count, readErr := read(response.Body, *piece)
 		if count > 0 {
 			switch err := send((*piece)[:count]); {
-			case errors.Is(err, errOver):
+			case errors.Is(err, errEnded):
 				readErr = err
 			case err != nil:
-				return statusPeerGone
+				return statusCallerGone
 			}
 		}
 		switch {
@@ -104,8 +104,8 @@ func (e *exchange) pass(ctx context.Context, response *http.Response) int {
 	}
 }
 
-// readFull gathers a piece. The API server encodes a list object by object, in
-// frames of few KiB; to pass on each as it comes costs a third more CPU time.
+// readFull reads a whole piece. The API server encodes a list object by object, in
+// frames of few KiB; forwarding each of them costs a third more CPU time.
 func readFull(from io.Reader, piece []byte) (count int, err error) {
 	for count < len(piece) && err == nil {
 		var more int
@@ -115,23 +115,23 @@ func readFull(from io.Reader, piece []byte) (count int, err error) {
 	return count, err
 }
 
-// unanswered is for a request that got no answer from the API server.
+// unanswered answers a request that got no answer from the API server.
 func (e *exchange) unanswered(ctx context.Context, err error) int {
 	cause := context.Cause(ctx)
 	switch {
 	case errors.Is(err, upstream.ErrCredentials):
 		e.Metrics.UpstreamErrors.WithLabelValues("credentials").Inc()
-		e.Log.Error("the API server refuses the token of the proxy's ServiceAccount", "error", err)
-		return e.later("", "the proxy cannot prove itself to its own API server")
+		e.Log.Error("the API server rejects the token of the proxy's ServiceAccount", "error", err)
+		return e.later("", "the API server rejects the proxy's own credentials")
 	case errors.Is(cause, errWithdrawn):
 		return e.unauthorized(errWithdrawn)
 	case errors.Is(cause, errStopping):
-		return e.later("", "this replica is stopping; another one answers")
+		return e.later("", "this replica is stopping; retry at another one")
 	case errors.Is(cause, errTooLong):
 		e.Metrics.UpstreamErrors.WithLabelValues("timeout").Inc()
-		return e.status(http.StatusGatewayTimeout, "the API server took too long")
+		return e.status(http.StatusGatewayTimeout, "the API server took too long to answer")
 	case e.r.Context().Err() != nil:
-		return statusPeerGone
+		return statusCallerGone
 	default:
 		e.Metrics.UpstreamErrors.WithLabelValues("unreachable").Inc()
 		e.Log.Error("the API server does not answer", "peer", e.name, "resource", e.asked.Label(), "error", err)
@@ -139,24 +139,24 @@ func (e *exchange) unanswered(ctx context.Context, err error) int {
 	}
 }
 
-// readReview takes the body into memory, so that what is sent on has exactly
-// one length whatever the caller wrote about it.
-func readReview(w http.ResponseWriter, r *http.Request) (contentType string, body []byte, refusal *requests.Refusal) {
+// readReview reads the body into memory, so that the forwarded request has exactly
+// one length, whatever lengths the caller sent.
+func readReview(w http.ResponseWriter, r *http.Request) (contentType string, body []byte, rejection *requests.Rejection) {
 	contentType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || contentType != runtime.ContentTypeJSON && contentType != runtime.ContentTypeProtobuf || r.Header.Get("Content-Encoding") != "" {
-		return "", nil, &requests.Refusal{
-			Reason: "body", Code: http.StatusUnsupportedMediaType, Message: "a review is plain JSON or Kubernetes' protobuf",
+		return "", nil, &requests.Rejection{
+			Reason: "body", Code: http.StatusUnsupportedMediaType, Message: "a review must be plain JSON or Kubernetes' protobuf",
 		}
 	}
 	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		refusal = &requests.Refusal{Reason: "body", Code: http.StatusBadRequest, Message: "the body did not arrive in whole"}
+		rejection = &requests.Rejection{Reason: "body", Code: http.StatusBadRequest, Message: "the body did not arrive completely"}
 		if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-			refusal = &requests.Refusal{Reason: "body", Code: http.StatusRequestEntityTooLarge, Message: "a review has no more than 64 KiB"}
+			rejection = &requests.Rejection{Reason: "body", Code: http.StatusRequestEntityTooLarge, Message: "a review must not have more than 64 KiB"}
 		}
-		return "", nil, refusal
+		return "", nil, rejection
 	}
-	// ServeHTTP has set it, and nothing is to be read any more but the end of the connection.
+	// ServeHTTP has set it; after the body only the end of the connection is read.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return contentType, body, nil
 }

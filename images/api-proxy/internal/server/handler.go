@@ -1,5 +1,5 @@
-// Package server answers neighbours: who asks, what is asked, whether there is
-// room for it, and only then the API server.
+// Package server answers peers. It identifies the caller, judges the request,
+// applies the caller's limits, and only then asks the API server.
 package server
 
 import (
@@ -14,30 +14,30 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/callers"
-	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/empty"
-	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/limits"
+	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/emptylist"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/requests"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/upstream"
+	"github.com/deckhouse-mesh/istio/lib/inflight"
 )
 
 const (
-	// requestTimeout bounds everything but watches, whose time the API server keeps.
+	// requestTimeout bounds all requests except watches, which the API server ends.
 	requestTimeout = 2 * time.Minute
-	// watchGrace is what a watch gets beyond the time it asked for, before the proxy ends it.
+	// watchGrace is the time beyond its own after which the proxy ends a watch.
 	watchGrace = 10 * time.Second
-	// statusPeerGone is how a peer that went away is counted; it gets no answer.
-	statusPeerGone = 499
+	// statusCallerGone counts callers that have disconnected and get no answer.
+	statusCallerGone = 499
 )
 
 // Why a request ends before its answer does.
 var (
-	errWithdrawn = errors.New("the peer has lost its permission")
+	errWithdrawn = errors.New("the peer is no longer permitted")
 	errStopping  = errors.New("the proxy is stopping")
 	errTooLong   = errors.New("the request has taken too long")
 )
 
-// Identifier tells which neighbour a caller is. Its error goes to the caller.
+// Identifier identifies a caller as a peer. Its error goes to the caller.
 type Identifier interface {
 	Identify(r *http.Request) (callers.Peer, error)
 }
@@ -47,9 +47,9 @@ type Options struct {
 	Identifier Identifier
 	Judge      requests.Judge
 	Upstream   *upstream.Server
-	// Ready returns nil once it is known who the neighbours are.
+	// Ready returns nil once the accepted peers are known.
 	Ready func() error
-	// MaxRequests and MaxWatches are what one neighbour can have going at a time.
+	// MaxRequests and MaxWatches are what one peer can have in flight.
 	MaxRequests, MaxWatches int
 	// WriteTimeout is how long a peer may take to accept one piece of an answer.
 	WriteTimeout time.Duration
@@ -60,7 +60,7 @@ type Options struct {
 // Handler is the proxy. Use NewHandler.
 type Handler struct {
 	Options
-	requests, watches *limits.Places
+	requests, watches *inflight.Limit
 	audit             *audit
 
 	stopping chan struct{}
@@ -71,18 +71,18 @@ type Handler struct {
 func NewHandler(options Options) *Handler {
 	return &Handler{
 		Options:  options,
-		requests: limits.New(options.MaxRequests),
-		watches:  limits.New(options.MaxWatches),
+		requests: inflight.NewLimit(0, options.MaxRequests),
+		watches:  inflight.NewLimit(0, options.MaxWatches),
 		audit:    newAudit(options.Log, time.Now),
 		stopping: make(chan struct{}),
 	}
 }
 
-// Stop ends all watches, so that their holders ask another replica, and
-// accepts no more.
+// Stop ends all watches, so that their callers ask another replica, and accepts no
+// more.
 func (h *Handler) Stop() { h.stop.Do(func() { close(h.stopping) }) }
 
-// Stopping tells whether Stop was called.
+// Stopping is true after Stop was called.
 func (h *Handler) Stopping() bool {
 	select {
 	case <-h.stopping:
@@ -92,13 +92,13 @@ func (h *Handler) Stopping() bool {
 	}
 }
 
-// exchange is one request on its way to an answer.
+// exchange is one request and its answer.
 type exchange struct {
 	*Handler
 	w http.ResponseWriter
 	r *http.Request
 
-	// peer is the zero one until the caller has been identified.
+	// peer is the zero one until the caller is identified.
 	peer  callers.Peer
 	name  string
 	asked requests.Request
@@ -112,53 +112,53 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Metrics.Requests.WithLabelValues(e.name, string(e.asked.Verb), e.asked.Label(), strconv.Itoa(code)).Inc()
 	}()
 	if r.ContentLength != 0 {
-		// Also for a body that is refused, and that net/http then reads to its end.
+		// Also for a body that is rejected, and that net/http then reads to its end.
 		// Only recorders in tests do not support it.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 	}
-	if code = e.serve(); code == statusPeerGone {
+	if code = e.serve(); code == statusCallerGone {
 		panic(http.ErrAbortHandler) // else net/http would say 200 to a connection that may yet be read
 	}
 }
 
-// serve answers and returns the status code. Nothing is told to a caller, not
-// even what can be asked, before it is known to be a neighbour.
+// serve answers and returns the status code. A caller learns nothing, not even
+// which requests are allowed, before it is identified as a peer.
 func (e *exchange) serve() int {
 	if e.Stopping() {
-		return e.later("stopping", "this replica is stopping; another one answers")
+		return e.later("stopping", "this replica is stopping; retry at another one")
 	}
 	if err := e.Ready(); err != nil {
-		return e.later("not-ready", "it is not known yet who may ask; come back in a few seconds")
+		return e.later("not-ready", "the proxy does not know its peers yet; retry in a few seconds")
 	}
 	peer, err := e.Identifier.Identify(e.r)
 	if err != nil {
-		strangerAsks(e.r.Context())
+		markUnidentified(e.r.Context())
 		return e.unauthorized(err)
 	}
-	defer neighbourAsks(e.r.Context())()
-	e.peer, e.name = peer, peer.Name()
+	defer markInUse(e.r.Context())()
+	e.peer, e.name = peer, peer.Name
 
 	if upgrades(e.r) {
-		return e.refuse(&requests.Refusal{Reason: "upgrade", Code: http.StatusForbidden, Message: "connections cannot be upgraded"})
+		return e.reject(&requests.Rejection{Reason: "upgrade", Code: http.StatusForbidden, Message: "connections cannot be upgraded"})
 	}
-	asked, refusal := e.Judge.Judge(e.r.Method, e.r.RequestURI)
-	if refusal == nil {
-		refusal = checkBody(e.r)
+	asked, rejection := e.Judge.Judge(e.r.Method, e.r.RequestURI)
+	if rejection == nil {
+		rejection = checkBody(e.r)
 	}
-	if refusal != nil {
-		return e.refuse(refusal)
+	if rejection != nil {
+		return e.reject(rejection)
 	}
 	e.asked = asked
 
-	places, inFlight := e.requests, e.Metrics.InFlight
+	what, limit, inFlight := "requests", e.requests, e.Metrics.InFlight
 	if asked.Verb == requests.Watch {
-		places, inFlight = e.watches, e.Metrics.Watches
+		what, limit, inFlight = "watches", e.watches, e.Metrics.Watches
 	}
-	free, ok := places.Take(peer.ClusterUUID())
+	release, ok := limit.Acquire(peer.ClusterUUID)
 	if !ok {
-		return e.tooMany()
+		return e.tooMany(what, limit.OfOne())
 	}
-	defer free()
+	defer release()
 	gauge := inFlight.WithLabelValues(e.name)
 	gauge.Inc()
 	defer gauge.Dec()
@@ -171,8 +171,8 @@ func (e *exchange) serve() int {
 	return e.forward(ctx)
 }
 
-// whileAllowed is a context that ends when the peer goes away, loses its
-// permission or has taken too long; that of a watch also when the proxy stops.
+// whileAllowed is a context that ends when the caller disconnects, loses its
+// permission or the request takes too long; that of a watch also when the proxy stops.
 func (e *exchange) whileAllowed() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(e.r.Context())
 	limit, stopping := requestTimeout, (<-chan struct{})(nil)
@@ -182,11 +182,11 @@ func (e *exchange) whileAllowed() (context.Context, context.CancelFunc) {
 		limit, stopping = time.Duration(seconds)*time.Second+watchGrace, e.stopping
 	}
 	go func() {
-		over := time.NewTimer(limit)
-		defer over.Stop()
+		expired := time.NewTimer(limit)
+		defer expired.Stop()
 		for {
 			changed := e.peer.Changed()
-			if !e.peer.Stands() {
+			if !e.peer.Allowed() {
 				e.Metrics.Withdrawn.Inc()
 				cancel(errWithdrawn)
 				return
@@ -197,7 +197,7 @@ func (e *exchange) whileAllowed() (context.Context, context.CancelFunc) {
 			case <-stopping:
 				cancel(errStopping)
 				return
-			case <-over.C:
+			case <-expired.C:
 				cancel(errTooLong)
 				return
 			case <-changed:
@@ -208,27 +208,26 @@ func (e *exchange) whileAllowed() (context.Context, context.CancelFunc) {
 }
 
 func (e *exchange) answerEmpty(ctx context.Context) int {
-	headersOfOurs(e.w)
-	writer := e.patientWriter(ctx)
+	setCommonHeaders(e.w)
+	writer := e.deadlineWriter(ctx)
 	defer writer.finish()
-	code, err := empty.Answer(ctx, writer, e.asked, e.r.Header.Get("Accept"))
+	code, err := emptylist.Answer(ctx, writer, e.asked, e.r.Header.Get("Accept"))
 	e.Metrics.Sent.WithLabelValues(e.name).Add(float64(writer.sent))
 	switch {
 	case code == http.StatusNotAcceptable:
-		return e.refuse(&requests.Refusal{Reason: "accept", Code: code, Message: "only JSON and Kubernetes' protobuf can be sent"})
-	case errors.Is(err, errOver) && e.asked.Verb == requests.Watch:
-		return code // it ends like any watch
+		return e.reject(&requests.Rejection{Reason: "accept", Code: code, Message: "the proxy sends only JSON and Kubernetes' protobuf"})
+	case errors.Is(err, errEnded) && e.asked.Verb == requests.Watch:
+		return code // it ends like any other watch
 	case err != nil && code == 0:
 		e.Log.Error("cannot answer", "peer", e.name, "resource", e.asked.Label(), "error", err)
 		return e.status(http.StatusInternalServerError, "the proxy cannot make this answer")
 	case err != nil:
-		return statusPeerGone
+		return statusCallerGone
 	}
 	return code
 }
 
-// upgrades tells whether a request would make its connection something else
-// than requests and answers.
+// upgrades is true for a request that would change its connection to another protocol.
 func upgrades(r *http.Request) bool {
 	if r.Method == http.MethodConnect || r.Header.Get("Upgrade") != "" {
 		return true
@@ -243,15 +242,15 @@ func upgrades(r *http.Request) bool {
 	return false
 }
 
-// checkBody refuses a body where none belongs, and one without a length.
-func checkBody(r *http.Request) *requests.Refusal {
+// checkBody rejects a body in a request that reads, and one without a length.
+func checkBody(r *http.Request) *requests.Rejection {
 	switch {
 	case r.Method != http.MethodPost && (r.ContentLength != 0 || !slices.Contains([]string{"", "0"}, r.Header.Get("Content-Length"))):
-		return &requests.Refusal{Reason: "body", Code: http.StatusBadRequest, Message: "a request that reads has no body"}
-	// A length can be told in one way only. With chunks it could be told in two,
-	// and whatever stands in front of the proxy might have believed the other.
+		return &requests.Rejection{Reason: "body", Code: http.StatusBadRequest, Message: "a request that reads must not have a body"}
+	// There must be one length only. With chunks there could be two, and a proxy in
+	// front might have used the other.
 	case r.ContentLength < 0:
-		return &requests.Refusal{Reason: "body", Code: http.StatusLengthRequired, Message: "the body of a review comes with its length"}
+		return &requests.Rejection{Reason: "body", Code: http.StatusLengthRequired, Message: "the body of a review must have a Content-Length"}
 	default:
 		return nil
 	}

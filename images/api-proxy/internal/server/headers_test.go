@@ -32,7 +32,7 @@ func TestOnlyFourHeadersOfACallerArrive(t *testing.T) {
 				r.Header.Set(header, value)
 			}
 			r.Host = "kubernetes.default.svc"
-			if http2 { // in HTTP/1.1 they need chunks, which are refused
+			if http2 { // in HTTP/1.1 they need chunks, which are rejected
 				r.Trailer = http.Header{"Impersonate-User": {"system:admin"}}
 			}
 			r.Header.Set("Accept", "application/json;q=0.5,application/vnd.kubernetes.protobuf")
@@ -47,7 +47,7 @@ func TestOnlyFourHeadersOfACallerArrive(t *testing.T) {
 			want := map[string]string{
 				"Accept": "application/json;q=0.5,application/vnd.kubernetes.protobuf", "Accept-Encoding": "gzip;q=0.3",
 				"Content-Type": "application/json", "Content-Length": "22",
-				"Authorization": "Bearer " + ownToken, "User-Agent": "istio-api-proxy (neighbour uuid-b)",
+				"Authorization": "Bearer " + ownToken, "User-Agent": "istio-api-proxy (peer b)",
 			}
 			for header, values := range got[0].header {
 				if !slices.Equal(values, []string{want[header]}) {
@@ -135,14 +135,14 @@ func TestAnswersThatAreNoAnswersOfTheAPI(t *testing.T) {
 		code int
 		want int
 	}{
-		"a redirect":               {http.StatusFound, http.StatusBadGateway},
-		"not modified":             {http.StatusNotModified, http.StatusBadGateway},
-		"a refusal by RBAC":        {http.StatusForbidden, http.StatusForbidden},
-		"not there":                {http.StatusNotFound, http.StatusNotFound},
-		"too old a version":        {http.StatusGone, http.StatusGone},
-		"busy":                     {http.StatusTooManyRequests, http.StatusTooManyRequests},
-		"its own fault":            {http.StatusInternalServerError, http.StatusInternalServerError},
-		"refusing the proxy's own": {http.StatusUnauthorized, http.StatusServiceUnavailable},
+		"a redirect":                {http.StatusFound, http.StatusBadGateway},
+		"not modified":              {http.StatusNotModified, http.StatusBadGateway},
+		"a rejection by RBAC":       {http.StatusForbidden, http.StatusForbidden},
+		"not there":                 {http.StatusNotFound, http.StatusNotFound},
+		"too old a version":         {http.StatusGone, http.StatusGone},
+		"busy":                      {http.StatusTooManyRequests, http.StatusTooManyRequests},
+		"its own fault":             {http.StatusInternalServerError, http.StatusInternalServerError},
+		"rejecting the proxy's own": {http.StatusUnauthorized, http.StatusServiceUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, setup{answer: func(w http.ResponseWriter, _ *http.Request) {

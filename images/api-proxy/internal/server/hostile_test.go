@@ -16,7 +16,8 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
-	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/fixture"
+	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // dial opens a TLS connection for raw bytes.
@@ -28,7 +29,7 @@ func (p *proxy) dial(t *testing.T, protocols ...string) *tls.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { connection.Close() })
-	if err := connection.SetDeadline(time.Now().Add(3 * fixture.Deadline)); err != nil {
+	if err := connection.SetDeadline(time.Now().Add(3 * peerstest.Deadline)); err != nil {
 		t.Fatal(err)
 	}
 	return connection.(*tls.Conn)
@@ -37,7 +38,7 @@ func (p *proxy) dial(t *testing.T, protocols ...string) *tls.Conn {
 // TestRawRequests writes request heads byte by byte as no library would.
 func TestRawRequests(t *testing.T) {
 	p := start(t, setup{})
-	authorization := "Authorization: Bearer " + p.b.Token(t, here, nil) + "\r\n"
+	authorization := "Authorization: Bearer " + p.b.Token(t, here, authn.ScopeAPI) + "\r\n"
 	host := "Host: " + p.address + "\r\n"
 	head := func(line string, headers ...string) string {
 		return line + "\r\n" + host + authorization + strings.Join(headers, "") + "\r\n"
@@ -139,13 +140,13 @@ func finalCode(reader *bufio.Reader) (int, error) {
 // TestPlainHTTPIsNotAnswered: the listener speaks TLS only.
 func TestPlainHTTPIsNotAnswered(t *testing.T) {
 	p := start(t, setup{})
-	connection, err := (&net.Dialer{Timeout: fixture.Deadline}).DialContext(t.Context(), "tcp", p.address)
+	connection, err := (&net.Dialer{Timeout: peerstest.Deadline}).DialContext(t.Context(), "tcp", p.address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer connection.Close()
-	_ = connection.SetDeadline(time.Now().Add(fixture.Deadline))
-	_, _ = io.WriteString(connection, "GET /api/v1/pods HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+p.b.Token(t, here, nil)+"\r\n\r\n")
+	_ = connection.SetDeadline(time.Now().Add(peerstest.Deadline))
+	_, _ = io.WriteString(connection, "GET /api/v1/pods HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+p.b.Token(t, here, authn.ScopeAPI)+"\r\n\r\n")
 	answer, _ := io.ReadAll(connection)
 	if strings.Contains(string(answer), " 200 ") || len(p.backend.take()) > 0 {
 		t.Errorf("answered %q", answer)
@@ -155,7 +156,7 @@ func TestPlainHTTPIsNotAnswered(t *testing.T) {
 // TestPseudoHeaders sends HEADERS frames of HTTP/2 that no library would.
 func TestPseudoHeaders(t *testing.T) {
 	p := start(t, setup{})
-	token := "Bearer " + p.b.Token(t, here, nil)
+	token := "Bearer " + p.b.Token(t, here, authn.ScopeAPI)
 	type field = hpack.HeaderField
 	good := []field{{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "https"}, {Name: ":authority", Value: "kubernetes"}, {Name: ":path", Value: "/api/v1/pods"}}
 	with := func(name, value string) []field {
@@ -258,13 +259,13 @@ func askFrames(connection net.Conn, fields []hpack.HeaderField) (status string, 
 // not keep a connection.
 func TestASlowCallerIsCutOff(t *testing.T) {
 	p := start(t, setup{})
-	authorization := "Authorization: Bearer " + p.b.Token(t, here, nil) + "\r\n"
+	authorization := "Authorization: Bearer " + p.b.Token(t, here, authn.ScopeAPI) + "\r\n"
 	for name, raw := range map[string]string{
 		"half a head": "GET /api/v1/pods HTTP/1.1\r\nHost: x\r\n",
 		"half a body": "POST /apis/authentication.k8s.io/v1/tokenreviews HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" +
 			authorization + "Content-Length: 100\r\n\r\n{",
-		"half a body of what is refused": "POST /api/v1/namespaces/x/pods/y/exec HTTP/1.1\r\nHost: x\r\n" + authorization + "Content-Length: 100\r\n\r\n{",
-		"half a body of a stranger":      "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
+		"half a body of what is rejected": "POST /api/v1/namespaces/x/pods/y/exec HTTP/1.1\r\nHost: x\r\n" + authorization + "Content-Length: 100\r\n\r\n{",
+		"half a body of a stranger":       "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -15,6 +15,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/callers"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/server"
 	"github.com/deckhouse-mesh/istio/lib/remotereader"
+	"github.com/deckhouse-mesh/istio/lib/remotereader/remotereadertest"
 )
 
 func pemOf(der []byte) []byte {
@@ -116,13 +117,13 @@ func TestEveryResourceWithEveryVerb(t *testing.T) {
 	options := p.handler.Options
 	options.Identifier = always{peer}
 	handler := server.NewHandler(options)
-	cases := remotereader.Matrix(everyResource(), "shop")
+	cases := remotereadertest.Matrix(everyResource(), "shop")
 	if len(cases) < 10000 {
 		t.Fatalf("only %d cases", len(cases))
 	}
-	counts := map[remotereader.Outcome]int{}
+	counts := map[remotereadertest.Outcome]int{}
 	for _, each := range cases {
-		if each.Want == remotereader.Empty && strings.Contains(each.Path, "watch=") && counts[each.Want] > 4 {
+		if each.Want == remotereadertest.Empty && strings.Contains(each.Path, "watch=") && counts[each.Want] > 4 {
 			continue // each takes the second that it asks for
 		}
 		r := httptest.NewRequestWithContext(t.Context(), each.Method, each.Path, strings.NewReader(each.Body))
@@ -133,7 +134,7 @@ func TestEveryResourceWithEveryVerb(t *testing.T) {
 			t.Errorf("%s: %v", each.Name, err)
 		}
 		got := p.backend.take()
-		if reached := len(got) > 0; reached != (each.Want == remotereader.Forwarded) {
+		if reached := len(got) > 0; reached != (each.Want == remotereadertest.Forwarded) {
 			t.Errorf("%s: reached the API server: %v, want %s: %v", each.Name, reached, each.Want, got)
 		}
 		for _, request := range got {
@@ -146,7 +147,7 @@ func TestEveryResourceWithEveryVerb(t *testing.T) {
 		}
 		counts[each.Want]++
 	}
-	for _, outcome := range []remotereader.Outcome{remotereader.Forwarded, remotereader.Empty, remotereader.Refused} {
+	for _, outcome := range []remotereadertest.Outcome{remotereadertest.Forwarded, remotereadertest.Empty, remotereadertest.Rejected} {
 		if counts[outcome] == 0 {
 			t.Errorf("no case is %s", outcome)
 		}

@@ -19,12 +19,16 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/callers"
-	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/fixture"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/requests"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/server"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/upstream"
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
+	"github.com/deckhouse-mesh/istio/lib/logtest"
+	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
@@ -33,7 +37,7 @@ const (
 	ownToken = "the-proxys-own-token"
 )
 
-// arrived is a request as the API server got it.
+// arrived is a request as it reached the API server.
 type arrived struct {
 	method, target, host string
 	header               http.Header
@@ -44,7 +48,7 @@ type arrived struct {
 // backend stands for the API server and records what arrives.
 type backend struct {
 	*httptest.Server
-	// answer is what it does; recorded before.
+	// answer handles requests after they were recorded.
 	answer http.HandlerFunc
 
 	mu  sync.Mutex
@@ -67,17 +71,17 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.answer(w, r)
 }
 
-// proxy is one in front of a backend, with neighbour B known to it.
+// proxy is one in front of a backend, with peer B accepted.
 type proxy struct {
 	address  string
 	backend  *backend
-	b        fixture.Cluster
-	registry *callers.Registry
+	b        peerstest.Peer
+	registry *peers.Registry
 	metrics  *telemetry.Metrics
 	token    string // file
 	handler  *server.Handler
-	roots    fixture.Authority
-	logs     *lockedBuffer
+	roots    certtest.Authority
+	logs     *logtest.Buffer
 	stop     func()
 }
 
@@ -109,8 +113,8 @@ func start(tb testing.TB, s setup) *proxy {
 		s.ready = func() error { return nil }
 	}
 	p := &proxy{
-		backend: &backend{answer: s.answer}, b: fixture.NewCluster(tb, "uuid-b"),
-		registry: callers.NewRegistry(), roots: fixture.NewAuthority(tb, "public"), logs: &lockedBuffer{},
+		backend: &backend{answer: s.answer}, b: peerstest.NewPeer(tb, "b"),
+		registry: peers.NewRegistry(v1alpha1.IstioMulticlusterKind), roots: certtest.NewRoot("public", time.Now()), logs: &logtest.Buffer{},
 	}
 	p.trust(tb, p.b)
 	p.backend.Server = httptest.NewUnstartedServer(p.backend)
@@ -124,7 +128,9 @@ func start(tb testing.TB, s setup) *proxy {
 	if err := os.WriteFile(p.token, []byte(ownToken+"\n"), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	fixture.WritePair(tb, dir, p.roots.Server(tb))
+	if err := certtest.WritePair(dir, p.roots.Server(time.Now(), "127.0.0.1")); err != nil {
+		tb.Fatal(err)
+	}
 	log := slog.New(slog.NewJSONHandler(p.logs, nil))
 	apiServer, err := upstream.New(&rest.Config{
 		Host: p.backend.URL, BearerTokenFile: p.token,
@@ -162,20 +168,17 @@ func start(tb testing.TB, s setup) *proxy {
 	return p
 }
 
-// trust makes those clusters the only neighbours; their resources exist.
-func (p *proxy) trust(tb testing.TB, clusters ...fixture.Cluster) {
+// trust makes those clusters the only peers; their resources exist.
+func (p *proxy) trust(tb testing.TB, clusters ...peerstest.Peer) {
 	tb.Helper()
-	p.registry.SetResources(fixture.Existing(fixture.Entries(clusters...)))
-	if _, err := p.registry.Set(fixture.Metadata(tb, clusters...)); err != nil {
-		tb.Fatal(err)
-	}
+	peerstest.Accept(tb, p.registry, peerstest.Entries(v1alpha1.IstioMulticlusterKind, clusters...))
 }
 
 func (p *proxy) tlsConfig(protocols ...string) *tls.Config {
 	return &tls.Config{RootCAs: p.roots.Pool(), MinVersion: tls.VersionTLS12, NextProtos: protocols}
 }
 
-// client speaks HTTP/2, or HTTP/1.1 only, and unpacks nothing.
+// client uses HTTP/2, or HTTP/1.1 only, and decompresses nothing.
 func (p *proxy) client(tb testing.TB, http2 bool) *http.Client {
 	tb.Helper()
 	transport := &http.Transport{TLSClientConfig: p.tlsConfig(), ForceAttemptHTTP2: http2, DisableCompression: true}
@@ -185,7 +188,7 @@ func (p *proxy) client(tb testing.TB, http2 bool) *http.Client {
 	}}
 }
 
-// request is one of neighbour B, with its token.
+// request is one of peer B, with its token.
 func (p *proxy) request(tb testing.TB, method, target, body string) *http.Request {
 	tb.Helper()
 	var reader io.Reader
@@ -196,7 +199,7 @@ func (p *proxy) request(tb testing.TB, method, target, body string) *http.Reques
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer "+p.b.Token(tb, here, nil))
+	r.Header.Set("Authorization", "Bearer "+p.b.Token(tb, here, authn.ScopeAPI))
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
@@ -216,21 +219,4 @@ func do(tb testing.TB, client *http.Client, r *http.Request) (*http.Response, st
 		tb.Fatal(err)
 	}
 	return response, string(body)
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.String()
 }

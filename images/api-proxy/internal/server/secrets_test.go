@@ -23,15 +23,16 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/fixture"
+	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // restConfig is for client-go as istiod has it, in the given format.
 func (p *proxy) restConfig(tb testing.TB, contentType string) *rest.Config {
 	tb.Helper()
 	return &rest.Config{
-		Host: "https://" + p.address, BearerToken: p.b.Token(tb, here, nil),
-		TLSClientConfig: rest.TLSClientConfig{CAData: []byte(p.roots.PEM)},
+		Host: "https://" + p.address, BearerToken: p.b.Token(tb, here, authn.ScopeAPI),
+		TLSClientConfig: rest.TLSClientConfig{CAData: []byte(p.roots.PEM())},
 		ContentConfig:   rest.ContentConfig{AcceptContentTypes: contentType, ContentType: contentType},
 		QPS:             -1,
 	}
@@ -58,14 +59,14 @@ func TestAnInformerOfSecretsSyncs(t *testing.T) {
 				}); err != nil {
 					t.Fatal(err)
 				}
-				ctx, cancel := context.WithTimeout(t.Context(), fixture.Deadline)
+				ctx, cancel := context.WithTimeout(t.Context(), peerstest.Deadline)
 				defer cancel()
 				var running sync.WaitGroup
 				running.Go(func() { informer.RunWithContext(ctx) })
 				if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
 					t.Error("not synced")
 				}
-				fixture.Eventually(t, func() string { // and goes on to watch
+				peerstest.Await(t, func() string { // and goes on to watch
 					if !hasRequest(p, "watch", "secrets") {
 						return "no watch"
 					}

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
-	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/fixture"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // torrent is a backend whose watches send small events for as long as they are
@@ -46,7 +46,7 @@ func (s *torrent) answer(w http.ResponseWriter, r *http.Request) {
 func (s *torrent) waitStuck(t *testing.T) {
 	t.Helper()
 	last, same := int64(0), 0
-	fixture.Eventually(t, func() string {
+	peerstest.Await(t, func() string {
 		if now := s.sent.Load(); now == 0 || now != last {
 			last, same = now, 0
 		} else {
@@ -59,11 +59,11 @@ func (s *torrent) waitStuck(t *testing.T) {
 	})
 }
 
-// waitNoWatch waits until the neighbour's watches have given their places back.
+// waitNoWatch waits until the peer's watches have given their places back.
 func (p *proxy) waitNoWatch(t *testing.T) {
 	t.Helper()
-	fixture.Eventually(t, func() string {
-		if got := testutil.ToFloat64(p.metrics.Watches.WithLabelValues("uuid-b")); got != 0 {
+	peerstest.Await(t, func() string {
+		if got := testutil.ToFloat64(p.metrics.Watches.WithLabelValues("b")); got != 0 {
 			return fmt.Sprintf("the proxy holds %v watches", got)
 		}
 		return ""
@@ -112,7 +112,7 @@ func TestAWatchThatNobodyReadsIsCutOff(t *testing.T) {
 				defer response.Body.Close()
 				test.end(t, p, source)
 				p.waitNoWatch(t)
-				fixture.Eventually(t, func() string {
+				peerstest.Await(t, func() string {
 					if got := source.open.Load(); got != 0 {
 						return fmt.Sprintf("the API server holds %d watches", got)
 					}
@@ -123,7 +123,7 @@ func TestAWatchThatNobodyReadsIsCutOff(t *testing.T) {
 	}
 }
 
-// TestAnAnswerWithoutAWindowIsCutOff: a neighbour lets nothing flow, so that
+// TestAnAnswerWithoutAWindowIsCutOff: a peer lets nothing flow, so that
 // not even the smallest answer of the proxy's own can be sent.
 func TestAnAnswerWithoutAWindowIsCutOff(t *testing.T) {
 	for name, target := range map[string]string{
@@ -131,7 +131,7 @@ func TestAnAnswerWithoutAWindowIsCutOff(t *testing.T) {
 		"a list that the proxy answers":     "/api/v1/secrets",
 		"a list that the API server gives":  "/api/v1/pods",
 		"a watch that the API server gives": podWatch,
-		"a refusal":                         "/api/v1/namespaces/x/pods/y/exec",
+		"a rejection":                       "/api/v1/namespaces/x/pods/y/exec",
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, setup{writeTimeout: 100 * time.Millisecond, answer: new(torrent).answer})
@@ -149,7 +149,7 @@ func TestAnAnswerWithoutAWindowIsCutOff(t *testing.T) {
 				t.Fatal(err)
 			}
 			f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-			_ = f.connection.SetReadDeadline(time.Now().Add(fixture.Deadline))
+			_ = f.connection.SetReadDeadline(time.Now().Add(peerstest.Deadline))
 			answered := false
 			for {
 				frame, err := f.ReadFrame()

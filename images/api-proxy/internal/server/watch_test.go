@@ -15,9 +15,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
-	"github.com/deckhouse-mesh/istio/lib/presence"
+	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // events is a backend whose watches send what the test says, when it says it.
@@ -55,7 +56,7 @@ func (e *events) answer(w http.ResponseWriter, r *http.Request) {
 
 func (e *events) waitOpen(tb testing.TB, want int64) {
 	tb.Helper()
-	fixture.Eventually(tb, func() string {
+	peerstest.Await(tb, func() string {
 		if got := e.open.Load(); got != want {
 			return fmt.Sprintf("the API server holds %d watches, want %d", got, want)
 		}
@@ -94,7 +95,7 @@ func next(tb testing.TB, lines <-chan string) (line string, more bool) {
 	tb.Helper()
 	select {
 	case line, more = <-lines:
-	case <-time.After(fixture.Deadline):
+	case <-time.After(peerstest.Deadline):
 		tb.Fatal("nothing came, and the watch did not end")
 	}
 	return line, more
@@ -125,12 +126,14 @@ func TestEventsPassOneByOne(t *testing.T) {
 }
 
 func TestAWatchEndsWithinASecondOfThePermission(t *testing.T) {
-	other := fixture.NewCluster(t, "uuid-o")
+	other := peerstest.NewPeer(t, "o")
 	for name, change := range map[string]func(*proxy){
-		"nobody is accepted any more":  func(p *proxy) { p.trust(t) },
-		"another one is in its place":  func(p *proxy) { p.trust(t, other) },
-		"its resource alone is gone":   func(p *proxy) { p.registry.SetResources(fixture.Existing(fixture.Entries(other))) },
-		"its resource has a successor": func(p *proxy) { p.registry.SetResources(presence.Of(successor(p.b))) },
+		"nobody is accepted any more": func(p *proxy) { p.trust(t) },
+		"another one is in its place": func(p *proxy) { p.trust(t, other) },
+		"its resource alone is deleted": func(p *proxy) {
+			p.registry.SetExisting(peerstest.Existing(peerstest.Entries(v1alpha1.IstioMulticlusterKind, other)))
+		},
+		"its resource has a successor": func(p *proxy) { p.registry.SetExisting(peers.ExistingOf(successor(p.b))) },
 		"the key changes": func(p *proxy) {
 			replaced := p.b
 			replaced.Keys = other.Keys
@@ -173,8 +176,8 @@ func TestAWatchEndsWithinASecondOfThePermission(t *testing.T) {
 }
 
 // successor is another resource of the same name.
-func successor(of fixture.Cluster) presence.Resource {
-	resource := of.Resource(v1alpha1.IstioMulticlusterKind, of.UUID)
+func successor(of peerstest.Peer) peers.Resource {
+	resource := of.Resource(v1alpha1.IstioMulticlusterKind)
 	resource.UID = "another"
 	return resource
 }
@@ -189,8 +192,8 @@ func TestAWatchThatIsLeftEndsAtTheAPIServer(t *testing.T) {
 			source.waitOpen(t, 1)
 			leave()
 			source.waitOpen(t, 0)
-			fixture.Eventually(t, func() string {
-				if got := testutil.ToFloat64(p.metrics.Watches.WithLabelValues("uuid-b")); got != 0 {
+			peerstest.Await(t, func() string {
+				if got := testutil.ToFloat64(p.metrics.Watches.WithLabelValues("b")); got != 0 {
 					return fmt.Sprintf("watches = %v", got)
 				}
 				return ""
@@ -240,15 +243,15 @@ func TestStoppingEndsWatchesAndLetsRequestsFinish(t *testing.T) {
 	}
 	select {
 	case <-stopped:
-	case <-time.After(fixture.Deadline):
+	case <-time.After(peerstest.Deadline):
 		t.Error("the proxy does not stop")
 	}
 }
 
-func TestALimitForEachNeighbour(t *testing.T) {
+func TestALimitForEachPeer(t *testing.T) {
 	source := newEvents()
 	p := start(t, setup{answer: source.answer, maxWatches: 2})
-	c := fixture.NewCluster(t, "uuid-c")
+	c := peerstest.NewPeer(t, "c")
 	p.trust(t, p.b, c)
 	client := p.client(t, true)
 	ctx, leave := context.WithCancel(t.Context())
@@ -262,10 +265,10 @@ func TestALimitForEachNeighbour(t *testing.T) {
 		t.Errorf("a list: %d %s", response.StatusCode, body)
 	}
 	ofC := p.request(t, http.MethodGet, podWatch, "")
-	ofC.Header.Set("Authorization", "Bearer "+c.Token(t, here, nil))
+	ofC.Header.Set("Authorization", "Bearer "+c.Token(t, here, authn.ScopeAPI))
 	watch(t, client, ofC)
 	leave()
-	fixture.Eventually(t, func() string {
+	peerstest.Await(t, func() string {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		response, err := client.Do(p.request(t, http.MethodGet, podWatch, "").WithContext(ctx))
@@ -364,7 +367,7 @@ func TestAReplacedTokenIsUsed(t *testing.T) {
 	}
 	ask(http.StatusOK)
 	replace("second", true)
-	if got := ask(http.StatusOK); len(got) != 2 { // refused once, read again, and asked again
+	if got := ask(http.StatusOK); len(got) != 2 { // rejected once, read again, and asked again
 		t.Errorf("%d requests arrived", len(got))
 	}
 	replace("third", true)
@@ -382,12 +385,12 @@ func TestAReplacedTokenIsUsed(t *testing.T) {
 	wanted.Store(&fourth)
 	later()
 	ask(http.StatusOK) // the last one read stays in use
-	if logs := p.logs.String(); !strings.Contains(logs, "the previous token stays in use") || strings.Contains(logs, "fourth") {
+	if logs := p.logs.String(); !strings.Contains(logs, "the previous one stays in use") || strings.Contains(logs, "fourth") {
 		t.Errorf("logs:\n%s", logs)
 	}
 }
 
-func TestNotReadyUntilTheNeighboursAreKnown(t *testing.T) {
+func TestNotReadyUntilThePeersAreKnown(t *testing.T) {
 	p := start(t, setup{ready: func() error { return errors.New("waiting") }})
 	response, body := do(t, p.client(t, true), p.request(t, http.MethodGet, "/api/v1/pods", ""))
 	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" || strings.Contains(body, "waiting") {
@@ -419,16 +422,16 @@ func TestRefusalsAreLoggedEscapedAndNotWithoutEnd(t *testing.T) {
 		t.Errorf("%d lines", len(lines))
 	}
 	for _, line := range lines {
-		for _, want := range []string{`"reason":"path"`, `"code":400`, `"method":"GET"`, `"target":"/api/v1/secrets/x%22%0a%7b?aaa`, `"peer":"uuid-b"`, `"remote":"127.0.0.1:`} {
+		for _, want := range []string{`"reason":"path"`, `"code":400`, `"method":"GET"`, `"target":"/api/v1/secrets/x%22%0a%7b?aaa`, `"peer":"b"`, `"remote":"127.0.0.1:`} {
 			if !strings.Contains(line, want) || len(line) > 600 {
 				t.Fatalf("line %s lacks %s", line, want)
 			}
 		}
 	}
-	if got := testutil.ToFloat64(p.metrics.Refused.WithLabelValues("path")); got != 100 {
+	if got := testutil.ToFloat64(p.metrics.Rejected.WithLabelValues("path")); got != 100 {
 		t.Errorf("refused_total = %v", got)
 	}
-	if got := testutil.ToFloat64(p.metrics.Requests.WithLabelValues("uuid-b", "list", "pods", "200")); got != 1 {
+	if got := testutil.ToFloat64(p.metrics.Requests.WithLabelValues("b", "list", "pods", "200")); got != 1 {
 		t.Errorf("requests_total = %v", got)
 	}
 }
@@ -436,7 +439,7 @@ func TestRefusalsAreLoggedEscapedAndNotWithoutEnd(t *testing.T) {
 func TestAClientCertificateOfTheConnectionIsEnough(t *testing.T) {
 	p := start(t, setup{})
 	config := p.tlsConfig()
-	config.Certificates = append(config.Certificates, p.b.Root.Client(t, nil))
+	config.Certificates = append(config.Certificates, *p.b.Client(t))
 	for name, http2 := range map[string]bool{"HTTP/2": true, "HTTP/1.1": false} {
 		t.Run(name, func(t *testing.T) {
 			transport := &http.Transport{TLSClientConfig: config.Clone(), ForceAttemptHTTP2: http2}

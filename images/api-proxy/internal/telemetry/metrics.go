@@ -11,16 +11,16 @@ import (
 const namespace = "api_proxy"
 
 // Metrics of the proxy, all registered with Registry. A peer is named by its
-// IstioMulticluster resource, so there are few; verbs and resources are those of
-// the allow-list, or empty.
+// IstioMulticluster resource, so there are few; verbs and resources are those that
+// the proxy forwards, or empty.
 type Metrics struct {
 	Registry *prometheus.Registry
 
 	// Requests counts answered requests, by peer, verb, resource and status code.
 	Requests *prometheus.CounterVec
-	// Refused counts what was not let through, by reason.
-	Refused *prometheus.CounterVec
-	// InFlight counts requests other than watches at the moment, and Watches those, by peer.
+	// Rejected counts rejected requests, by reason.
+	Rejected *prometheus.CounterVec
+	// InFlight counts the requests in flight other than watches, and Watches those, by peer.
 	InFlight, Watches *prometheus.GaugeVec
 	// Withdrawn counts requests that ended because the peer lost its permission.
 	Withdrawn prometheus.Counter
@@ -30,17 +30,17 @@ type Metrics struct {
 	UpstreamErrors *prometheus.CounterVec
 	// Sent counts bytes of answers, by peer.
 	Sent *prometheus.CounterVec
-	// Neighbours counts the clusters that may use the proxy.
-	Neighbours prometheus.Gauge
-	// SourceInvalid is 1 while the Secret of neighbours cannot be used as a whole.
+	// Peers counts the clusters that may use the proxy.
+	Peers prometheus.Gauge
+	// SourceInvalid is 1 while the Secret of accepted peers, or a part of it, cannot be used.
 	SourceInvalid prometheus.Gauge
-	// Connections counts those that are open, ConnectionsRefused those beyond the limit.
-	Connections        prometheus.Gauge
-	ConnectionsRefused prometheus.Counter
+	// Connections counts the open ones, ConnectionsClosed those that were closed because of the limit.
+	Connections       prometheus.Gauge
+	ConnectionsClosed prometheus.Counter
 }
 
-// NewMetrics makes the metrics with a registry of their own. notAfter tells when
-// the listener's certificate expires.
+// NewMetrics makes the metrics with a registry of their own. notAfter is when the
+// listener's certificate expires.
 func NewMetrics(notAfter func() time.Time) *Metrics {
 	gauge := func(name, help string) prometheus.GaugeOpts {
 		return prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}
@@ -51,13 +51,13 @@ func NewMetrics(notAfter func() time.Time) *Metrics {
 	m := &Metrics{
 		Registry: prometheus.NewRegistry(),
 		Requests: prometheus.NewCounterVec(
-			counter("requests_total", "Answered requests; code 499 is a peer that went away."), []string{"peer", "verb", "resource", "code"}),
-		Refused: prometheus.NewCounterVec(
-			counter("refused_total", "Requests that were not let through."), []string{"reason"}),
+			counter("requests_total", "Answered requests; code 499 is a peer that has disconnected."), []string{"peer", "verb", "resource", "code"}),
+		Rejected: prometheus.NewCounterVec(
+			counter("refused_total", "Rejected requests."), []string{"reason"}),
 		InFlight: prometheus.NewGaugeVec(
-			gauge("requests_in_flight", "Requests being answered, without watches."), []string{"peer"}),
+			gauge("requests_in_flight", "Requests in flight, without watches."), []string{"peer"}),
 		Watches: prometheus.NewGaugeVec(
-			gauge("watches", "Watches being held."), []string{"peer"}),
+			gauge("watches", "Watches held at the moment."), []string{"peer"}),
 		Withdrawn: prometheus.NewCounter(
 			counter("withdrawn_total", "Requests that ended because the peer lost its permission.")),
 		UpstreamSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -65,19 +65,19 @@ func NewMetrics(notAfter func() time.Time) *Metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"verb"}),
 		UpstreamErrors: prometheus.NewCounterVec(
-			counter("upstream_errors_total", "Requests that the API server did not answer, or where it refused the proxy's own credentials."), []string{"error"}),
+			counter("upstream_errors_total", "Requests that the API server did not answer, or where it rejected the proxy's own credentials."), []string{"error"}),
 		Sent: prometheus.NewCounterVec(
 			counter("sent_bytes_total", "Bytes of answers."), []string{"peer"}),
-		Neighbours:    prometheus.NewGauge(gauge("neighbours", "Clusters that may use the proxy.")),
-		SourceInvalid: prometheus.NewGauge(gauge("source_invalid", "1 while the Secret of neighbours, or a part of it, cannot be used.")),
+		Peers:         prometheus.NewGauge(gauge("neighbours", "Clusters that may use the proxy.")),
+		SourceInvalid: prometheus.NewGauge(gauge("source_invalid", "1 while the Secret of accepted peers, or a part of it, cannot be used.")),
 		Connections:   prometheus.NewGauge(gauge("connections", "Open connections of peers.")),
-		ConnectionsRefused: prometheus.NewCounter(
+		ConnectionsClosed: prometheus.NewCounter(
 			counter("connections_refused_total", "Connections closed because there were too many: new ones, or idle ones to make room for them.")),
 	}
 	m.Registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.Requests, m.Refused, m.InFlight, m.Watches, m.Withdrawn, m.UpstreamSeconds, m.UpstreamErrors, m.Sent,
-		m.Neighbours, m.SourceInvalid, m.Connections, m.ConnectionsRefused,
+		m.Requests, m.Rejected, m.InFlight, m.Watches, m.Withdrawn, m.UpstreamSeconds, m.UpstreamErrors, m.Sent,
+		m.Peers, m.SourceInvalid, m.Connections, m.ConnectionsClosed,
 		prometheus.NewGaugeFunc(gauge("certificate_not_after_seconds", "Unix time at which the listener's certificate expires."),
 			func() float64 { return float64(notAfter().Unix()) }),
 	)

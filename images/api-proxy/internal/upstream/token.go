@@ -10,7 +10,7 @@ import (
 )
 
 // reread is how long a token is used before its file is read again. The kubelet
-// replaces a token when a fifth of its life is left, which is minutes at least.
+// replaces a token when a fifth of its lifetime is left, which is minutes at least.
 const reread = 10 * time.Second
 
 // tokenFile is the proxy's own credential, a file that the kubelet replaces.
@@ -34,8 +34,8 @@ func openTokenFile(path string, log *slog.Logger, now func() time.Time) (*tokenF
 	return f, nil
 }
 
-// token is the present one. A file that cannot be read leaves the last one in
-// use, for as long as the API server takes it.
+// token is the current one. While the file cannot be read the last one stays in
+// use, for as long as the API server accepts it.
 func (f *tokenFile) token() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -45,7 +45,7 @@ func (f *tokenFile) token() string {
 	return f.current
 }
 
-// replaced reads the file at once, after the API server has refused the token
+// replaced reads the file at once, after the API server has rejected the token
 // used; true means that there is another now.
 func (f *tokenFile) replaced(used string) bool {
 	f.mu.Lock()
@@ -60,7 +60,7 @@ func (f *tokenFile) refresh(now time.Time) {
 	f.read = now
 	token, err := f.load()
 	if err != nil {
-		f.log.Error("the previous token stays in use", "error", err)
+		f.log.Error("cannot read the token of the ServiceAccount; the previous one stays in use", "error", err)
 		return
 	}
 	f.current = token

@@ -1,6 +1,6 @@
-// Package upstream speaks to this cluster's API server with the proxy's own
-// rights. Nothing of a caller's request gets here but what is named in Request,
-// so there is nothing to strip and nothing to forget.
+// Package upstream sends requests to this cluster's API server with the proxy's
+// own rights. Of a caller's request it gets only the fields of Request, so there is
+// nothing to strip and nothing to forget.
 package upstream
 
 import (
@@ -21,22 +21,22 @@ import (
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/requests"
 )
 
-// ErrCredentials means that the API server does not take the proxy's own token.
-var ErrCredentials = errors.New("the API server refuses the proxy's own credentials")
+// ErrCredentials means that the API server does not accept the proxy's own token.
+var ErrCredentials = errors.New("the API server rejects the proxy's own credentials")
 
 const (
 	// What is read ahead of a caller that reads slowly, in bytes: for each list,
 	// and for each watch, of which a caller may hold many and read none.
 	listBuffer, watchBuffer = 512 << 10, 64 << 10
-	// A connection that is dead without a word is found within their sum.
+	// A connection that is silently dead is detected within their sum.
 	pingAfter, pingTimeout = 20 * time.Second, 10 * time.Second
 )
 
-// Request is what of a caller's request is sent on.
+// Request is the part of a caller's request that is forwarded.
 type Request struct {
 	requests.Request
-	// Accept and AcceptEncoding are the caller's, unread: the answer passes as it
-	// is, protobuf and gzip included.
+	// Accept and AcceptEncoding are the caller's, unread: the answer is forwarded as
+	// it is, protobuf and gzip included.
 	Accept, AcceptEncoding string
 	// ContentType and Body of a review.
 	ContentType string
@@ -54,7 +54,7 @@ type Server struct {
 	log               *slog.Logger
 }
 
-// New prepares to speak to the API server that config names.
+// New makes a client of the API server that config names.
 func New(config *rest.Config, log *slog.Logger, now func() time.Time) (*Server, error) {
 	if now == nil {
 		now = time.Now
@@ -105,7 +105,7 @@ func newTransport(config *rest.Config, tlsConfig *tls.Config, streamBuffer int) 
 		MaxIdleConnsPerHost:    25,
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
-		// The caller's Accept-Encoding decides, and its answer is not unpacked here.
+		// The caller's Accept-Encoding decides, and its answer is not decompressed here.
 		DisableCompression: true,
 	}
 }
@@ -150,7 +150,7 @@ func (s *Server) outgoing(ctx context.Context, request Request, token string) (*
 	if err != nil {
 		return nil, fmt.Errorf("make the request for the API server: %w", err)
 	}
-	outgoing.Header = http.Header{"User-Agent": {"istio-api-proxy (neighbour " + request.Peer + ")"}}
+	outgoing.Header = http.Header{"User-Agent": {"istio-api-proxy (peer " + request.Peer + ")"}}
 	for name, value := range map[string]string{
 		"Accept": request.Accept, "Accept-Encoding": request.AcceptEncoding, "Content-Type": request.ContentType,
 	} {

@@ -13,29 +13,24 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
+
+	"github.com/deckhouse-mesh/istio/lib/informer"
 )
 
-// Reader lists and watches the objects of one kind, those of one namespace or
-// of all.
-type Reader[L runtime.Object] interface {
-	List(ctx context.Context, options metav1.ListOptions) (L, error)
-	Watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error)
-}
-
-// API is what the feed reads of the API server.
+// API is what the exporter reads of the API server.
 type API struct {
 	// Services, EndpointSlices and Pods of all namespaces.
-	Services       Reader[*corev1.ServiceList]
-	EndpointSlices Reader[*discoveryv1.EndpointSliceList]
-	Pods           Reader[*corev1.PodList]
+	Services       informer.Reader[*corev1.ServiceList]
+	EndpointSlices informer.Reader[*discoveryv1.EndpointSliceList]
+	Pods           informer.Reader[*corev1.PodList]
 	// ConfigMaps and Secrets of the exporter's namespace.
-	ConfigMaps Reader[*corev1.ConfigMapList]
-	Secrets    Reader[*corev1.SecretList]
+	ConfigMaps informer.Reader[*corev1.ConfigMapList]
+	Secrets    informer.Reader[*corev1.SecretList]
 }
 
-// NewAPI makes an API of the five resources it has. client-go's clientset would
-// bring every kind of Kubernetes along, with 8 MiB of resident memory, and its
-// generic client (package gentype) what fakes need, one more.
+// NewAPI makes a client of the five resources. client-go's clientset would link
+// every kind of Kubernetes, with 8 MiB of resident memory, and its generic client
+// (package gentype) what fakes need, one more.
 func NewAPI(config *rest.Config, namespace string) (API, error) {
 	scheme := runtime.NewScheme()
 	scheme.AddKnownTypes(corev1.SchemeGroupVersion,
@@ -74,7 +69,7 @@ func NewAPI(config *rest.Config, namespace string) (API, error) {
 	}, nil
 }
 
-// reader is a Reader of lists of type T.
+// reader is an informer.Reader of lists of type T.
 type reader[T any, L interface {
 	*T
 	runtime.Object

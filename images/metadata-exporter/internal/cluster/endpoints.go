@@ -3,35 +3,16 @@ package cluster
 import (
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/cache"
-
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 )
 
-// inMesh selects the Pods that got a sidecar: Istio's injector labels them.
-// Others have no identity in the mesh, and reading them all would cost a big
-// cluster's memory.
+// inMesh selects the Pods with a sidecar: Istio's injector labels them. Others
+// have no identity in the mesh, and caching all Pods of a big cluster costs memory.
 const inMesh = "security.istio.io/tlsMode=istio"
 
-// newEndpointSliceInformer watches the EndpointSlices of published Services:
-// Kubernetes copies a Service's labels to them.
-func newEndpointSliceInformer(api API) cache.SharedIndexInformer {
-	return newInformer(api.EndpointSlices, &discoveryv1.EndpointSlice{}, func(options *metav1.ListOptions) {
-		options.LabelSelector = v1alpha1.PublicServiceLabel
-	})
-}
-
-func newPodInformer(api API) cache.SharedIndexInformer {
-	return newInformer(api.Pods, &corev1.Pod{}, func(options *metav1.ListOptions) { options.LabelSelector = inMesh })
-}
-
-// backing is which EndpointSlices stand behind a Service, and which Pods they
-// point to. It follows events, since a cache's own indexes would take a set of
-// 200 bytes for each name. Whoever uses it holds the lock.
+// backing has the EndpointSlices behind each Service, and the Pods they point to.
+// It follows events, since a cache's own indexes need a set of 200 bytes for each
+// name. Its user holds the lock.
 type backing struct {
 	slices map[types.NamespacedName][]*endpointSlice
 	// pods counts the EndpointSlices that point to a Pod.
@@ -49,7 +30,7 @@ func (b *backing) add(slice *endpointSlice) {
 	}
 }
 
-// remove the EndpointSlice of that name, whatever it pointed to.
+// remove removes the EndpointSlice of that name with all it pointed to.
 func (b *backing) remove(slice *endpointSlice) {
 	known := b.slices[slice.service]
 	index := slices.IndexFunc(known, func(each *endpointSlice) bool { return each.NamespacedName == slice.NamespacedName })
@@ -69,7 +50,7 @@ func (b *backing) remove(slice *endpointSlice) {
 	}
 }
 
-// sameEndpoints is true when an update of an EndpointSlice is nothing to act upon.
+// sameEndpoints is true for an update of an EndpointSlice that changes no document.
 func sameEndpoints(old, now *endpointSlice) bool {
 	return old.service == now.service && old.foreign == now.foreign && slices.Equal(old.pods, now.pods)
 }

@@ -6,26 +6,28 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/deckhouse-mesh/istio/lib/informer"
 	"github.com/deckhouse-mesh/istio/lib/publicservices"
 )
 
-// identities tells which service accounts stand behind a Service. A Service
-// without endpoints keeps those last seen: unknown is not absent. That memory
-// ends with the process; what neighbours saw before, they remember themselves.
+// identities knows which service accounts are behind a Service. A Service without
+// endpoints retains those last seen: unknown is not absent. That memory ends with
+// the process; peers remember by themselves what they saw before.
 type identities struct {
+	// pods is set before the first event.
 	pods cache.Store
-	// last is by the Service's UID: a namesake that replaced it is another Service.
+	// last is by the UID of the Service: a namesake that replaced it is another Service.
 	last map[types.UID][]string
 
 	mu      sync.Mutex
 	backing backing
 }
 
-func newIdentities(pods cache.Store) *identities {
-	return &identities{pods: pods, last: map[types.UID][]string{}, backing: newBacking()}
+func newIdentities() *identities {
+	return &identities{last: map[types.UID][]string{}, backing: newBacking()}
 }
 
-// of is a publicservices.ServiceAccountsOf. Only the feed's own goroutine calls it.
+// of is a publicservices.ServiceAccountsOf. Only the Publisher's own goroutine calls it.
 func (i *identities) of(service *publicservices.Candidate) []string {
 	accounts := publicservices.ServiceAccounts(service, i.endpointsOf(service))
 	switch {
@@ -63,7 +65,7 @@ func (i *identities) endpointsOf(service *publicservices.Candidate) []publicserv
 }
 
 // endpointSliceEvents follows the EndpointSlices, and calls changed when other
-// Pods stand behind a Service.
+// Pods are behind a Service.
 func (i *identities) endpointSliceEvents(changed func()) cache.ResourceEventHandler {
 	replace := func(before, after any) {
 		old, wasThere := before.(*endpointSlice)
@@ -83,41 +85,33 @@ func (i *identities) endpointSliceEvents(changed func()) cache.ResourceEventHand
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(object any) { replace(nil, object) },
 		UpdateFunc: replace,
-		DeleteFunc: func(object any) { replace(lastSeen(object), nil) },
+		DeleteFunc: func(object any) { replace(informer.LastSeen(object), nil) },
 	}
 }
 
-// podEvents calls changed for a Pod whose endpoints were there before it, or
-// are after it, and for a namesake that took its place. A Pod's own service
-// account never changes: most events are nothing to act upon.
+// podEvents calls changed for a Pod that comes after its endpoints or goes before
+// them, and for a namesake that replaces it. A Pod's own service account never
+// changes: most events change no document.
 func (i *identities) podEvents(changed func()) cache.ResourceEventHandler {
-	ifAwaited := func(pod any) {
-		if i.awaited(pod) {
+	ifNeeded := func(pod any) {
+		if i.needed(pod) {
 			changed()
 		}
 	}
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc: ifAwaited,
+		AddFunc: ifNeeded,
 		UpdateFunc: func(before, after any) {
 			old, known := before.(*meshPod)
 			if now, ok := after.(*meshPod); ok && known && old.serviceAccount != now.serviceAccount {
-				ifAwaited(now)
+				ifNeeded(now)
 			}
 		},
-		DeleteFunc: func(object any) { ifAwaited(lastSeen(object)) },
+		DeleteFunc: func(object any) { ifNeeded(informer.LastSeen(object)) },
 	}
 }
 
-// lastSeen is the deleted object as it was last known.
-func lastSeen(object any) any {
-	if unseen, ok := object.(cache.DeletedFinalStateUnknown); ok {
-		return unseen.Obj
-	}
-	return object
-}
-
-// awaited is true for a Pod that the endpoints of a published Service point to.
-func (i *identities) awaited(object any) bool {
+// needed is true for a Pod that the endpoints of a published Service point to.
+func (i *identities) needed(object any) bool {
 	pod, ok := object.(*meshPod)
 	if !ok {
 		return false
@@ -127,16 +121,16 @@ func (i *identities) awaited(object any) bool {
 	return i.backing.pods[pod.NamespacedName] > 0
 }
 
-// forgetOthers drops what is remembered of Services that are gone.
-func (i *identities) forgetOthers(present []*publicservices.Candidate) {
-	if len(i.last) <= len(present) {
+// forgetOthers drops the memory of Services that do not exist any more.
+func (i *identities) forgetOthers(existing []*publicservices.Candidate) {
+	if len(i.last) <= len(existing) {
 		return // at most one entry a Service: there is little to drop
 	}
-	kept := make(map[types.UID][]string, len(present))
-	for _, service := range present {
+	retained := make(map[types.UID][]string, len(existing))
+	for _, service := range existing {
 		if accounts, ok := i.last[service.UID]; ok {
-			kept[service.UID] = accounts
+			retained[service.UID] = accounts
 		}
 	}
-	i.last = kept
+	i.last = retained
 }

@@ -14,7 +14,7 @@ import (
 // maxNamedRejections of one namespace are logged and counted one by one.
 const maxNamedRejections = 100
 
-// reported remembers what was said, so that each thing is said once.
+// reported remembers what was logged, so that each problem is logged once.
 type reported struct {
 	problems   map[string]string
 	rejections []publicservices.Rejection
@@ -23,7 +23,7 @@ type reported struct {
 }
 
 // problem logs that a source has become unusable, or usable again.
-func (r *reported) problem(f *Feed, source string, err error) {
+func (r *reported) problem(p *Publisher, source string, err error) {
 	text := ""
 	if err != nil {
 		text = err.Error()
@@ -36,89 +36,89 @@ func (r *reported) problem(f *Feed, source string, err error) {
 		return
 	}
 	r.problems[source] = text
-	invalid := f.Metrics.SourceInvalid.WithLabelValues(source)
+	invalid := p.Metrics.SourceInvalid.WithLabelValues(source)
 	switch {
 	case err != nil:
 		invalid.Set(1)
-		f.Log.Error("source cannot be used; its last good value, if there was one, stays in force", "source", source, "error", text)
+		p.Log.Error("source cannot be used; its last good value, if there is one, stays in force", "source", source, "error", text)
 	case previous != "":
 		invalid.Set(0)
-		f.Log.Info("source can be used again", "source", source)
+		p.Log.Info("source can be used again", "source", source)
 	default:
 		invalid.Set(0)
 	}
 }
 
-// report logs and counts what an update of the documents came to.
-func (f *Feed) report(outcome documents.Outcome, err error) {
-	f.reported.problem(f, "documents", err)
+// report logs and counts the outcome of an update of the documents.
+func (p *Publisher) report(outcome documents.Outcome, err error) {
+	p.reported.problem(p, "documents", err)
 
 	var missing error
 	if outcome.ConfigMapMissing {
 		missing = errors.New("the ConfigMap does not exist; the module's Helm release creates it")
 	}
-	f.reported.problem(f, "ConfigMap "+ConfigMapName, missing)
+	p.reported.problem(p, "ConfigMap "+ConfigMapName, missing)
 	if missing == nil {
 		for _, key := range []string{documents.PublicKey, documents.IngressGatewaysKey, documents.MulticlusterKey} {
-			f.reported.problem(f, key, outcome.Problems[key])
+			p.reported.problem(p, key, outcome.Problems[key])
 		}
 	}
-	f.reportGateways(outcome.GatewaysDropped)
-	f.reportRejections(outcome.Rejections)
-	f.Metrics.PublishedServices.Set(float64(outcome.Services))
+	p.reportGateways(outcome.GatewaysDropped)
+	p.reportRejections(outcome.Rejections)
+	p.Metrics.PublishedServices.Set(float64(outcome.Services))
 	for path, document := range map[string]*documents.Document{
-		metadata.PublicPath: &f.Documents.Public, metadata.SPIFFEBundlePath: &f.Documents.SPIFFEBundle,
-		metadata.FederationPath: &f.Documents.Federation, metadata.MulticlusterPath: &f.Documents.Multicluster,
+		metadata.PublicPath: &p.Documents.Public, metadata.SPIFFEBundlePath: &p.Documents.SPIFFEBundle,
+		metadata.FederationPath: &p.Documents.Federation, metadata.MulticlusterPath: &p.Documents.Multicluster,
 	} {
-		number, size := 0.0, 0.0
-		if revision := document.Current(); revision != nil {
-			number, size = float64(revision.Number), float64(len(revision.Body))
+		version, size := 0.0, 0.0
+		if current := document.Current(); current != nil {
+			version, size = float64(current.Number), float64(len(current.Body))
 		}
-		f.Metrics.DocumentRevision.WithLabelValues(path).Set(number)
-		f.Metrics.DocumentBytes.WithLabelValues(path).Set(size)
+		p.Metrics.DocumentVersion.WithLabelValues(path).Set(version)
+		p.Metrics.DocumentBytes.WithLabelValues(path).Set(size)
 	}
 	if len(outcome.Changed) > 0 {
-		f.Log.Info("documents changed", "documents", outcome.Changed, "services", outcome.Services,
+		p.Log.Info("documents changed", "documents", outcome.Changed, "services", outcome.Services,
 			"ingressGateways", outcome.Gateways, "rejected", len(outcome.Rejections))
 	}
 }
 
 // reportGateways logs each new reason for leaving gateways out once.
-func (f *Feed) reportGateways(dropped error) {
+func (p *Publisher) reportGateways(dropped error) {
 	text := ""
 	if dropped != nil {
 		text = dropped.Error()
 	}
-	if f.reported.gateways == text {
+	if p.reported.gateways == text {
 		return
 	}
-	f.reported.gateways = text
+	p.reported.gateways = text
 	if text == "" {
-		f.Log.Info("all ingress gateways are published again")
+		p.Log.Info("all ingress gateways are published again")
 		return
 	}
-	f.Log.Warn("some ingress gateways are not published; the others are", "source", documents.IngressGatewaysKey, "error", text)
+	p.Log.Warn("some ingress gateways are not published; the others are", "source", documents.IngressGatewaysKey, "error", text)
 }
 
-// reportRejections logs each new one, and counts those of now. Of one namespace
-// the first few are named: a tenant must not fill logs and metrics.
-func (f *Feed) reportRejections(rejections []publicservices.Rejection) {
+// reportRejections logs each new rejection, and counts the current ones. Of one
+// namespace it names only the first few: a tenant must not fill logs and metrics.
+func (p *Publisher) reportRejections(rejections []publicservices.Rejection) {
 	named := publicservices.Named(rejections, maxNamedRejections)
-	if slices.Equal(f.reported.rejections, named) {
+	if slices.Equal(p.reported.rejections, named) {
 		return
 	}
-	known := make(map[publicservices.Rejection]bool, len(f.reported.rejections))
-	for _, rejection := range f.reported.rejections {
+	known := make(map[publicservices.Rejection]bool, len(p.reported.rejections))
+	for _, rejection := range p.reported.rejections {
 		known[rejection] = true
 	}
-	f.Metrics.RejectedServices.Reset()
+	p.Metrics.RejectedServices.Reset()
 	for _, rejection := range named {
-		f.Metrics.RejectedServices.With(prometheus.Labels{
+		p.Metrics.RejectedServices.With(prometheus.Labels{
 			"namespace": rejection.Namespace, "service": rejection.Name, "reason": rejection.Reason,
 		}).Set(1)
 		if !known[rejection] {
-			f.Log.Warn(rejection.String(), "namespace", rejection.Namespace, "service", rejection.Name, "reason", rejection.Reason)
+			p.Log.Warn(rejection.String(), "namespace", rejection.Namespace, "service", rejection.Name, "reason", rejection.Reason)
 		}
 	}
-	f.reported.rejections = named
+	p.reported.rejections = named
 }

@@ -10,45 +10,45 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-// Revision is one immutable state of a Document.
-type Revision struct {
+// Version is one immutable state of a Document.
+type Version struct {
 	// Body must not be changed.
 	Body []byte
 	// ETag of Body, and of the document it was set beside; strong and quoted.
 	ETag string
-	// Number counts the revisions of the document from 1.
+	// Number counts the versions of the document from 1.
 	Number uint64
 
 	superseded chan struct{}
 }
 
-// Superseded is closed when another revision, or none, takes this one's place.
-// Any number of readers may wait for it at the cost of a channel receive each.
-func (r *Revision) Superseded() <-chan struct{} { return r.superseded }
+// Superseded is closed when another version, or none, replaces this one. Any
+// number of readers may wait for it at the cost of a channel receive each.
+func (v *Version) Superseded() <-chan struct{} { return v.superseded }
 
-// Document is a revision that changes now and then, read by many. Its zero
-// value has no revision.
+// Document has a version that changes now and then, read by many. Its zero value
+// has none.
 type Document struct {
-	current atomic.Pointer[Revision]
+	current atomic.Pointer[Version]
 
 	mu   sync.Mutex // held by writers
 	last uint64
 }
 
-// Current is the revision to serve, or nil when there is none.
-func (d *Document) Current() *Revision { return d.current.Load() }
+// Current is the version to serve, or nil when there is none.
+func (d *Document) Current() *Version { return d.current.Load() }
 
-// Set replaces the revision and wakes whoever waits for that; a body equal to
-// the current one changes nothing. The caller gives body away.
+// Set replaces the version and wakes the readers that wait for that; a body equal
+// to the current one changes nothing. The caller must not change body afterwards.
 func (d *Document) Set(body []byte) (changed bool) { return d.set(body, metadata.ETag(body)) }
 
-// SetBeside is Set for a document that tells of another one, too: its revision,
-// and so its ETag, is a new one also when other has changed since. A neighbour
-// needs to wait for one document only to hear of both.
+// SetBeside is Set for a document that stands for another one, too: its version,
+// and so its ETag, is a new one also when other has changed since. A peer waits
+// for one document only and notices changes of both.
 func (d *Document) SetBeside(other *Document, body []byte) (changed bool) {
 	covered := ""
-	if revision := other.Current(); revision != nil {
-		covered = revision.ETag
+	if version := other.Current(); version != nil {
+		covered = version.ETag
 	}
 	return d.set(body, metadata.ETagCovering(body, covered))
 }
@@ -61,14 +61,14 @@ func (d *Document) set(body []byte, etag string) (changed bool) {
 		return false
 	}
 	d.last++
-	d.current.Store(&Revision{Body: body, ETag: etag, Number: d.last, superseded: make(chan struct{})})
+	d.current.Store(&Version{Body: body, ETag: etag, Number: d.last, superseded: make(chan struct{})})
 	if previous != nil {
 		close(previous.superseded)
 	}
 	return true
 }
 
-// Withdraw leaves the document without a revision.
+// Withdraw leaves the document without a version.
 func (d *Document) Withdraw() (changed bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -3,6 +3,7 @@ package documents_test
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
 )
@@ -19,24 +20,24 @@ func closed(channel <-chan struct{}) bool {
 func TestADocumentWakesItsReadersOnlyWhenItsBytesChange(t *testing.T) {
 	var document documents.Document
 	if document.Current() != nil {
-		t.Fatal("a new document has a revision")
+		t.Fatal("a new document has a version")
 	}
 	if !document.Set([]byte("one")) {
-		t.Fatal("the first revision is no change")
+		t.Fatal("the first version is no change")
 	}
 	first := document.Current()
 	if document.Set([]byte("one")) || document.Current() != first || closed(first.Superseded()) {
-		t.Error("equal bytes made a new revision")
+		t.Error("equal bytes made a new version")
 	}
 	if !document.Set([]byte("two")) || !closed(first.Superseded()) {
-		t.Error("other bytes did not supersede the revision")
+		t.Error("other bytes did not supersede the version")
 	}
 	second := document.Current()
 	if second.ETag == first.ETag || second.Number != 2 || closed(second.Superseded()) {
-		t.Errorf("second revision: %+v after %+v", second, first)
+		t.Errorf("second version: %+v after %+v", second, first)
 	}
 	if !document.Withdraw() || document.Current() != nil || !closed(second.Superseded()) {
-		t.Error("withdrawing did not end the revision")
+		t.Error("withdrawing did not supersede the version")
 	}
 	if document.Withdraw() {
 		t.Error("withdrawing nothing is a change")
@@ -50,25 +51,35 @@ func TestOneChangeWakesAllReaders(t *testing.T) {
 	var document documents.Document
 	document.Set([]byte("one"))
 	var woken sync.WaitGroup
-	for range 500 {
-		revision := document.Current()
-		woken.Go(func() { <-revision.Superseded() })
+	const readers = 500
+	for range readers {
+		version := document.Current()
+		woken.Go(func() { <-version.Superseded() })
 	}
 	document.Set([]byte("two"))
-	woken.Wait()
+	all := make(chan struct{})
+	go func() {
+		woken.Wait()
+		close(all)
+	}()
+	select {
+	case <-all:
+	case <-time.After(10 * time.Second):
+		t.Errorf("after 10s not all %d readers of the first version were woken by the second", readers)
+	}
 }
 
-func TestADocumentBesideAnotherTellsOfThatOneToo(t *testing.T) {
+func TestADocumentBesideAnotherChangesWithBoth(t *testing.T) {
 	var public, private documents.Document
 	private.SetBeside(&public, []byte("one"))
 	alone := private.Current()
 	public.Set([]byte("public"))
 	if !private.SetBeside(&public, []byte("one")) || !closed(alone.Superseded()) || private.Current().ETag == alone.ETag {
-		t.Errorf("the other one has come: %+v after %+v", private.Current(), alone)
+		t.Errorf("the other one was set: %+v after %+v", private.Current(), alone)
 	}
 	first := private.Current()
 	if private.SetBeside(&public, []byte("one")) || private.Current() != first {
-		t.Error("two documents as they were made a new revision")
+		t.Error("two unchanged documents made a new version")
 	}
 	public.Set([]byte("other"))
 	if !private.SetBeside(&public, []byte("one")) || !closed(first.Superseded()) || private.Current().ETag == first.ETag {
@@ -77,6 +88,6 @@ func TestADocumentBesideAnotherTellsOfThatOneToo(t *testing.T) {
 	public.Set([]byte("public"))
 	private.SetBeside(&public, []byte("one"))
 	if private.Current().ETag != first.ETag {
-		t.Error("the tag tells of more than the two documents, such as how often they changed")
+		t.Error("the tag depends on more than the two documents, such as how often they changed")
 	}
 }

@@ -13,17 +13,16 @@ import (
 )
 
 // Set is every document of this cluster. Its readers need no lock; Update must
-// be called by one goroutine at a time. The revisions of Federation and
-// Multicluster tell of changes of Public, too.
+// be called by one goroutine at a time. A change of Public also makes new versions
+// of Federation and Multicluster.
 type Set struct {
 	Public       Document
 	SPIFFEBundle Document
 	Federation   Document
 	Multicluster Document
 
-	// ServiceAccountsOf tells whose identities answer for a Service; without it
-	// the federation document does not say. To be set before the first Update,
-	// which calls it.
+	// ServiceAccountsOf returns the identities that answer for a Service; without
+	// it the federation document names none. It must be set before the first Update.
 	ServiceAccountsOf publicservices.ServiceAccountsOf
 
 	clusterDomain string
@@ -36,30 +35,30 @@ type Set struct {
 }
 
 // NewSet makes a Set without documents. clusterDomain ends the hostnames of
-// published Services; now tells which root certificates are in force.
+// published Services; now is the time at which root certificates must be valid.
 func NewSet(clusterDomain string, now func() time.Time) *Set {
 	return &Set{clusterDomain: clusterDomain, now: now}
 }
 
-// Outcome is what an Update did and what it could not use.
+// Outcome is what an Update changed, and which of its input it could not use.
 type Outcome struct {
-	// Changed names the documents (paths relative to the endpoint) that have a new revision or none any more.
+	// Changed names the documents (paths relative to the endpoint) that have a new version or were withdrawn.
 	Changed []string
-	// Services and Gateways count what the federation document has.
+	// Services and Gateways of the federation document.
 	Services, Gateways int
 	// ConfigMapMissing is true when there was no ConfigMap: everything from it stays as it was.
 	ConfigMapMissing bool
-	// Problems tells by key of the ConfigMap what is wrong; the last good value stays in force.
+	// Problems by key of the ConfigMap; the last good value stays in force.
 	Problems map[string]error
-	// GatewaysDropped tells why gateways of the list are not published; the others are.
+	// GatewaysDropped is why some gateways of the list are not published; the others are.
 	GatewaysDropped error
 	// Rejections are the labelled Services that are not published.
 	Rejections []publicservices.Rejection
 }
 
 // Update prepares the documents from the ConfigMap (nil when it does not
-// exist) and the labelled Services. A document whose ingredients were never
-// there stays absent: an empty list would tell neighbours to delete everything.
+// exist) and the labelled Services. A document whose input has never existed stays
+// absent: an empty list would make peers delete everything.
 func (s *Set) Update(configMap *corev1.ConfigMap, services []*publicservices.Candidate) (Outcome, error) {
 	outcome := Outcome{ConfigMapMissing: configMap == nil}
 	if configMap != nil {

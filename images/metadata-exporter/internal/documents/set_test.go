@@ -13,6 +13,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 	"github.com/deckhouse-mesh/istio/lib/publicservices"
 )
 
@@ -49,7 +50,7 @@ func body(document *documents.Document) string {
 }
 
 func TestDocumentsAreMadeOfTheConfigMapAndTheServices(t *testing.T) {
-	cluster := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
+	cluster := peerstest.NewPeer(t, "a")
 	set := documents.NewSet(cluster.Domain, time.Now)
 	outcome := update(t, set, configMap(map[string]string{
 		documents.PublicKey:          cluster.PublicJSON(t),
@@ -82,7 +83,7 @@ func TestDocumentsAreMadeOfTheConfigMapAndTheServices(t *testing.T) {
 }
 
 func TestADocumentIsAbsentUntilItsIngredientsWereThere(t *testing.T) {
-	cluster := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
+	cluster := peerstest.NewPeer(t, "a")
 	for name, test := range map[string]struct {
 		configMap  *corev1.ConfigMap
 		public     bool
@@ -145,7 +146,7 @@ func TestABadGatewayDoesNotKeepTheOthersFromBeingPublished(t *testing.T) {
 				t.Errorf("%d gateways: %s", outcome.Gateways, got)
 			}
 			if problem := outcome.Problems[documents.IngressGatewaysKey]; problem != nil {
-				t.Errorf("the whole list is refused: %v", problem)
+				t.Errorf("the whole list is rejected: %v", problem)
 			}
 			if dropped := outcome.GatewaysDropped; (dropped != nil) != (test.complaint != "") || dropped != nil && !strings.Contains(dropped.Error(), test.complaint) {
 				t.Errorf("dropped: %v, want %q", dropped, test.complaint)
@@ -155,7 +156,7 @@ func TestABadGatewayDoesNotKeepTheOthersFromBeingPublished(t *testing.T) {
 }
 
 func TestTheLastGoodConfigMapStaysInForceWhileServicesChange(t *testing.T) {
-	cluster := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
+	cluster := peerstest.NewPeer(t, "a")
 	good := configMap(map[string]string{documents.PublicKey: cluster.PublicJSON(t), documents.IngressGatewaysKey: gateways})
 	for name, bad := range map[string]*corev1.ConfigMap{
 		"a missing ConfigMap": nil,
@@ -181,7 +182,7 @@ func TestTheLastGoodConfigMapStaysInForceWhileServicesChange(t *testing.T) {
 }
 
 func TestAnUpdateWithoutNewsChangesNothing(t *testing.T) {
-	cluster := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
+	cluster := peerstest.NewPeer(t, "a")
 	set := documents.NewSet(cluster.Domain, time.Now)
 	good := configMap(map[string]string{documents.PublicKey: cluster.PublicJSON(t), documents.IngressGatewaysKey: gateways})
 	list := services(t, 3)
@@ -193,8 +194,8 @@ func TestAnUpdateWithoutNewsChangesNothing(t *testing.T) {
 }
 
 func TestPrivateTagsTellOfThePublicDocumentTooAndAlikeInEveryReplica(t *testing.T) {
-	before, after := fixture.NewCluster(t, "uuid-a", "cluster-a.local"), fixture.NewCluster(t, "uuid-a", "cluster-a.local")
-	settings := func(of fixture.Cluster) *corev1.ConfigMap {
+	before, after := peerstest.NewPeer(t, "a"), peerstest.NewPeer(t, "a")
+	settings := func(of peerstest.Peer) *corev1.ConfigMap {
 		return configMap(map[string]string{
 			documents.PublicKey: of.PublicJSON(t), documents.IngressGatewaysKey: gateways,
 			documents.MulticlusterKey: `{"apiHost":"istio-api-proxy.a.example.com","networkName":"network-a"}`,
@@ -210,12 +211,12 @@ func TestPrivateTagsTellOfThePublicDocumentTooAndAlikeInEveryReplica(t *testing.
 	outcome := update(t, set, settings(after), services(t, 1))
 	for _, path := range []string{metadata.PublicPath, metadata.FederationPath, metadata.MulticlusterPath} {
 		if !slices.Contains(outcome.Changed, path) {
-			t.Errorf("%s has no new revision: %v", path, outcome.Changed)
+			t.Errorf("%s has no new version: %v", path, outcome.Changed)
 		}
 	}
 	for _, each := range []struct {
 		document *documents.Document
-		before   *documents.Revision
+		before   *documents.Version
 	}{{&set.Federation, federation}, {&set.Multicluster, multicluster}} {
 		if now := each.document.Current(); string(now.Body) != string(each.before.Body) || now.ETag == each.before.ETag {
 			t.Errorf("%s with tag %s after %s with tag %s", now.Body, now.ETag, each.before.Body, each.before.ETag)
@@ -230,7 +231,7 @@ func TestPrivateTagsTellOfThePublicDocumentTooAndAlikeInEveryReplica(t *testing.
 }
 
 func TestARootThatExpiresLaterDoesNotTakeTheDocumentsAway(t *testing.T) {
-	cluster := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
+	cluster := peerstest.NewPeer(t, "a")
 	now := time.Now()
 	set := documents.NewSet(cluster.Domain, func() time.Time { return now })
 	good := configMap(map[string]string{documents.PublicKey: cluster.PublicJSON(t), documents.IngressGatewaysKey: gateways})
@@ -246,7 +247,7 @@ func TestARootThatExpiresLaterDoesNotTakeTheDocumentsAway(t *testing.T) {
 }
 
 func TestTheTrustDomainIsTheClusterDomainWhereTheConfigMapNamesNone(t *testing.T) {
-	cluster := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
+	cluster := peerstest.NewPeer(t, "a")
 	set := documents.NewSet(cluster.Domain, time.Now)
 	nameless := cluster
 	nameless.Domain = ""

@@ -18,13 +18,13 @@ const (
 	PublicKey = "public.json"
 	// IngressGatewaysKey holds the list of this cluster's gateway addresses.
 	IngressGatewaysKey = "ingress-gateways.json"
-	// MulticlusterKey holds apiHost and networkName; it is there only when this
-	// cluster joins others into one mesh.
+	// MulticlusterKey holds apiHost and networkName; it exists only where
+	// multicluster is enabled.
 	MulticlusterKey = "multicluster.json"
 )
 
-// settings is the last good content of the ConfigMap, key by key; nil means
-// that there has been none yet.
+// settings is the last good content of the ConfigMap, key by key; nil means that
+// there has been none yet.
 type settings struct {
 	public       *metadata.Public
 	gateways     []metadata.IngressGateway
@@ -33,9 +33,9 @@ type settings struct {
 	dropped error
 }
 
-// update takes over from data what is good and returns what is not, by key.
-// A key that is missing or bad keeps its last good value: neighbours would act
-// on its absence. Only multicluster.json may go, since it is optional.
+// update takes over the good keys of data and returns what is wrong with the
+// others, by key. A key that is missing or bad retains its last good value: peers
+// would act on its absence. Only multicluster.json may be removed: it is optional.
 func (s *settings) update(data map[string]string, now time.Time) map[string]error {
 	problems := map[string]error{}
 	if public, err := readPublic(data, now); err != nil {
@@ -58,7 +58,7 @@ func (s *settings) update(data map[string]string, now time.Time) map[string]erro
 	return problems
 }
 
-// readPublic holds this cluster's own document to what its neighbours will ask of it.
+// readPublic checks this cluster's own document as its peers will.
 func readPublic(data map[string]string, now time.Time) (*metadata.Public, error) {
 	text, ok := data[PublicKey]
 	if !ok {
@@ -68,8 +68,8 @@ func readPublic(data map[string]string, now time.Time) (*metadata.Public, error)
 }
 
 // readGateways returns the usable gateways of the list, sorted, and what is
-// wrong with the others: one bad address must not freeze the rest. A list of
-// which nothing is usable is refused, for neighbours would act on an empty one.
+// wrong with the others: one bad address must not freeze the rest. A list without
+// any usable gateway is an error, because peers would act on an empty one.
 func readGateways(data map[string]string) (gateways []metadata.IngressGateway, dropped, err error) {
 	text, ok := data[IngressGatewaysKey]
 	if !ok {

@@ -9,15 +9,15 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/clientcert"
 )
 
-// audience is for whom a private document is: neighbours joined by a resource
-// of this kind, who prove it by a token of this scope or a client certificate.
+// audience of a private document: peers accepted for a resource of this kind,
+// which prove themselves by a token of this scope or a client certificate.
 type audience struct{ kind, scope string }
 
-// refusal is why neither proof was accepted. Both messages go back to the
-// caller: they tell what is missing, and nothing of what is known here.
-type refusal struct{ token, certificate error }
+// rejection is why neither proof was accepted. Both messages go back to the
+// caller: they name what is missing, and reveal nothing of what is known here.
+type rejection struct{ token, certificate error }
 
-func (r *refusal) Error() string {
+func (r *rejection) Error() string {
 	noToken, noCertificate := errors.Is(r.token, authn.ErrMissing), errors.Is(r.certificate, clientcert.ErrMissing)
 	switch {
 	case noToken && noCertificate:
@@ -29,13 +29,13 @@ func (r *refusal) Error() string {
 	}
 }
 
-func (r *refusal) Unwrap() []error { return []error{r.token, r.certificate} }
+func (r *rejection) Unwrap() []error { return []error{r.token, r.certificate} }
 
-// authenticate finds out whether the caller is a neighbour who may read what is
-// for to. Either proof is enough; one that proves nothing does not spoil the
-// other. The token goes first, for it names the caller exactly: clusters may
-// share a root. A caller whose resource is of another kind is as unknown as a
-// stranger (contract, "Who is a neighbour").
+// authenticate identifies the caller as a peer of the audience to. Either proof
+// is enough; one that proves nothing does not invalidate the other. The token is
+// verified first, because it names the caller exactly: clusters may share a root.
+// A caller whose resource is of another kind is treated as unknown (contract,
+// "Who is a neighbour").
 func (h *Handler) authenticate(r *http.Request, to audience) (grant, error) {
 	byToken, tokenErr := h.authenticateToken(r, to)
 	if tokenErr == nil {
@@ -45,19 +45,22 @@ func (h *Handler) authenticate(r *http.Request, to audience) (grant, error) {
 	if certificateErr == nil {
 		return byCertificate, nil
 	}
-	return grant{}, &refusal{tokenErr, certificateErr}
+	return grant{}, &rejection{tokenErr, certificateErr}
 }
 
 func (h *Handler) authenticateToken(r *http.Request, to audience) (grant, error) {
-	permission := grant{registry: h.neighbours, kind: to.kind}
+	permission := grant{registry: h.peers, kind: to.kind}
 	verifier := authn.Verifier{
 		Audience: h.clusterUUID,
 		Now:      h.now,
 		Verified: h.verified,
 		Key: func(subject string) (ed25519.PublicKey, bool) {
-			neighbour, known := h.neighbours.Lookup(subject)
-			permission.caller, permission.key = subject, neighbour.Key
-			return neighbour.Key, known && neighbour.Kind == to.kind
+			peer := h.peers.Current().Lookup(subject)
+			if peer == nil || peer.Kind != to.kind {
+				return nil, false
+			}
+			permission.caller, permission.key = subject, peer.Key
+			return peer.Key, true
 		},
 	}
 	token, err := authn.BearerToken(r.Header)
@@ -75,16 +78,16 @@ func (h *Handler) authenticateCertificate(r *http.Request, to audience) (grant, 
 	if err != nil {
 		return grant{}, err
 	}
-	caller, err := h.neighbours.Anchors(to.kind).Verify(chain, h.now())
+	caller, err := h.peers.Current().AllowedAnchors(to.kind).Verify(chain, h.now())
 	if err != nil {
 		return grant{}, err
 	}
-	// Of clusters that share a root it may be any; the first stands for them.
-	return grant{registry: h.neighbours, kind: to.kind, caller: caller.Owners[0], anchors: caller.Anchors}, nil
+	// Of clusters that share a root the caller may be any; the first one is counted.
+	return grant{registry: h.peers, kind: to.kind, caller: caller.Owners[0], anchors: caller.Anchors}, nil
 }
 
-// failureReasons are the label values of the metric for what can be refused.
-// Those of a token come first: the metric has one for a caller that gave both.
+// failureReasons are the label values of the metric for rejected credentials.
+// Those of tokens come first: a caller that gave both proofs is counted once.
 var failureReasons = []struct {
 	err    error
 	reason string

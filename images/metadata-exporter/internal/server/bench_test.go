@@ -4,17 +4,19 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // discard is a response writer that keeps nothing.
@@ -27,8 +29,8 @@ func (d discard) Write(p []byte) (int, error) { return io.Discard.Write(p) }
 func BenchmarkServingThePreparedDocument(b *testing.B) {
 	e := start(b)
 	handler := server.NewHandler(server.Options{
-		Documents: e.documents, Neighbours: e.neighbours, ClusterUUID: e.own.UUID,
-		Ready: func() error { return nil }, Metrics: e.metrics, Log: fixture.Log(),
+		Documents: e.documents, Peers: e.peers, ClusterUUID: e.own.UUID,
+		Ready: func() error { return nil }, Metrics: e.metrics, Log: slog.New(slog.DiscardHandler),
 	})
 	request := httptest.NewRequest(http.MethodGet, server.Prefix+metadata.PublicPath, nil)
 	b.ReportAllocs()
@@ -37,17 +39,17 @@ func BenchmarkServingThePreparedDocument(b *testing.B) {
 	}
 }
 
-func BenchmarkTwoHundredWaiters(b *testing.B) {
-	const each = 10 // of one neighbour, for which there is a limit
+func BenchmarkTwoHundredHeldRequests(b *testing.B) {
+	const each = 10 // of one peer, for which there is a limit
 	for b.Loop() {
 		e := start(b)
-		entries := map[string]any{}
-		var callers []fixture.Cluster
+		entries := map[string]peers.Entry{}
+		var callers []peerstest.Peer
 		for index := range 200 / each {
-			caller := fixture.NewCluster(b, fmt.Sprint("uuid-", index), fmt.Sprintf("cluster-%d.local", index))
+			caller := peerstest.NewPeer(b, fmt.Sprint(index))
 			callers, entries[caller.UUID] = append(callers, caller), caller.Entry("IstioFederation")
 		}
-		e.setNeighbours(entries)
+		e.setPeers(entries)
 		before := heap()
 		var all []<-chan answer
 		for _, caller := range callers {
@@ -78,11 +80,11 @@ func heap() int64 {
 func BenchmarkProvingIdentity(b *testing.B) {
 	e := start(b)
 	handler := server.NewHandler(server.Options{
-		Documents: e.documents, Neighbours: e.neighbours, ClusterUUID: e.own.UUID,
-		IngressClients: e.ingressClients(), Ready: func() error { return nil }, Metrics: e.metrics, Log: fixture.Log(),
+		Documents: e.documents, Peers: e.peers, ClusterUUID: e.own.UUID,
+		IngressClients: e.ingressClients(), Ready: func() error { return nil }, Metrics: e.metrics, Log: slog.New(slog.DiscardHandler),
 	})
-	pair, ingress := e.federated.Root.Client(b, time.Now()), e.ingress.Client(b, time.Now())
-	stranger := e.unrelated.Root.Client(b, time.Now())
+	pair, ingress := e.federated.Root.Client(time.Now()), e.ingress.Client(time.Now())
+	stranger := e.unrelated.Root.Client(time.Now())
 	for _, proof := range []struct {
 		name       string
 		connection *tls.Certificate
@@ -100,7 +102,7 @@ func BenchmarkProvingIdentity(b *testing.B) {
 				request.Header.Add(proof.header[index], proof.header[index+1])
 			}
 			if proof.connection != nil {
-				request.TLS = &tls.ConnectionState{PeerCertificates: certtest.Parsed(b, *proof.connection)}
+				request.TLS = &tls.ConnectionState{PeerCertificates: certtest.Parsed(*proof.connection)}
 			}
 			recorder := httptest.NewRecorder()
 			if handler.ServeHTTP(recorder, request); recorder.Code != proof.want {

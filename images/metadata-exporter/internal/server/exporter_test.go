@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -19,20 +20,22 @@ import (
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
+	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
-// exporter is a server on a loopback port, with one federation and one multicluster neighbour.
+// exporter is a server on a loopback port, with one federation and one multicluster peer.
 type exporter struct {
 	handler                           *server.Handler
 	t                                 testing.TB
-	own, federated, meshed, unrelated fixture.Cluster
+	own, federated, meshed, unrelated peerstest.Peer
 	documents                         *documents.Set
-	neighbours                        *neighbours.Registry
+	peers                             *peers.Registry
 	metrics                           *telemetry.Metrics
 	url                               string
 	client                            *http.Client
@@ -52,16 +55,16 @@ type exporter struct {
 func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
 	tb.Helper()
 	e := &exporter{
-		t:          tb,
-		own:        fixture.NewCluster(tb, "uuid-own", "cluster-own.local"),
-		federated:  fixture.NewCluster(tb, "uuid-federated", "cluster-b.local"),
-		meshed:     fixture.NewCluster(tb, "uuid-meshed", "cluster-own.local"),
-		unrelated:  fixture.NewCluster(tb, "uuid-unrelated", "cluster-x.local"),
-		neighbours: neighbours.New(),
-		metrics:    telemetry.NewMetrics(),
-		tlsDir:     tb.TempDir(),
-		ingress:    certtest.NewRoot(tb, "metadata-exporter-ingress", time.Now()),
-		stopped:    make(chan error, 1),
+		t:         tb,
+		own:       peerstest.NewPeer(tb, "own"),
+		federated: peerstest.NewPeer(tb, "federated"),
+		meshed:    peerstest.NewPeer(tb, "meshed"),
+		unrelated: peerstest.NewPeer(tb, "unrelated"),
+		peers:     peers.NewRegistry(v1alpha1.IstioFederationKind, v1alpha1.IstioMulticlusterKind),
+		metrics:   telemetry.NewMetrics(),
+		tlsDir:    tb.TempDir(),
+		ingress:   certtest.NewRoot("metadata-exporter-ingress", time.Now()),
+		stopped:   make(chan error, 1),
 	}
 	e.documents = documents.NewSet(e.own.Domain, time.Now)
 	e.configMap = &corev1.ConfigMap{Data: map[string]string{
@@ -69,7 +72,7 @@ func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
 		documents.IngressGatewaysKey: `[{"address":"10.0.0.1","port":15443}]`,
 		documents.MulticlusterKey:    `{"apiHost":"api.example.com","networkName":"own"}`,
 	}}
-	e.setNeighbours(map[string]any{
+	e.setPeers(map[string]peers.Entry{
 		e.federated.UUID: e.federated.Entry("IstioFederation"), e.meshed.UUID: e.meshed.Entry("IstioMulticluster"),
 	})
 	for _, change := range prepare {
@@ -81,21 +84,21 @@ func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
 
 	certificate, key := fixture.CertificatePEM(tb, "exporter", false)
 	e.writeCertificate(certificate, key)
-	loaded, err := tlsfiles.LoadCertificate("TLS certificate", e.tlsDir, fixture.Log())
+	loaded, err := tlsfiles.LoadCertificate("TLS certificate", e.tlsDir, slog.New(slog.DiscardHandler))
 	e.check(err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	e.check(err)
 	e.url = "https://" + listener.Addr().String() + "/metadata/"
 	e.handler = server.NewHandler(server.Options{
-		Documents: e.documents, Neighbours: e.neighbours, ClusterUUID: e.own.UUID,
+		Documents: e.documents, Peers: e.peers, ClusterUUID: e.own.UUID,
 		IngressClients: e.ingressClients(),
-		Ready:          func() error { return e.notReady }, Metrics: e.metrics, Log: fixture.Log(),
+		Ready:          func() error { return e.notReady }, Metrics: e.metrics, Log: slog.New(slog.DiscardHandler),
 	})
 	e.trust(certificate)
 
 	ctx, cancel := context.WithCancel(context.Background())
 	e.stop = cancel
-	go func() { e.stopped <- server.Serve(ctx, listener, e.handler, loaded, fixture.Log()) }()
+	go func() { e.stopped <- server.Serve(ctx, listener, e.handler, loaded, slog.New(slog.DiscardHandler)) }()
 	tb.Cleanup(cancel)
 	return e
 }
@@ -120,7 +123,7 @@ func (e *exporter) ingressClients() *tlsfiles.Roots {
 	}
 	file := filepath.Join(e.t.TempDir(), "ca.crt")
 	e.check(os.WriteFile(file, []byte(e.ingress.PEM()), 0o600))
-	return tlsfiles.WatchRoots("ingress clients", file, fixture.Log())
+	return tlsfiles.WatchRoots("ingress clients", file, slog.New(slog.DiscardHandler))
 }
 
 // trust makes a client that trusts this certificate and no other.
@@ -155,12 +158,10 @@ func (e *exporter) update() {
 	e.check(err)
 }
 
-// setNeighbours accepts those clusters, whose resources exist, and no others.
-func (e *exporter) setNeighbours(entries map[string]any) {
+// setPeers accepts those clusters, whose resources exist, and no others.
+func (e *exporter) setPeers(entries map[string]peers.Entry) {
 	e.t.Helper()
-	e.neighbours.SetResources(fixture.Existing(entries))
-	_, err := e.neighbours.Set([]byte(fixture.JSON(e.t, entries)))
-	e.check(err)
+	peerstest.Accept(e.t, e.peers, entries)
 }
 
 // publish adds a Service to the federation document.
@@ -191,7 +192,7 @@ func (e *exporter) ask(method, path string, header ...string) answer {
 }
 
 func (e *exporter) try(method, path string, header ...string) (answer, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*fixture.Deadline)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*peerstest.Deadline)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, e.url+path, nil)
 	if err != nil {
@@ -221,8 +222,8 @@ func (e *exporter) hold(waiters int, path string, header ...string) <-chan answe
 		}
 		answers <- got
 	}()
-	fixture.Eventually(e.t, func() string {
-		if got := testutil.ToFloat64(e.metrics.Waiters.WithLabelValues(path)); got != float64(waiters) {
+	peerstest.Await(e.t, func() string {
+		if got := testutil.ToFloat64(e.metrics.Held.WithLabelValues(path)); got != float64(waiters) {
 			return "the request is not held"
 		}
 		return ""
@@ -240,7 +241,7 @@ func (e *exporter) receive(answers <-chan answer) answer {
 	select {
 	case got := <-answers:
 		return got
-	case <-time.After(fixture.Deadline):
+	case <-time.After(peerstest.Deadline):
 		e.t.Fatal("a held request got no answer")
 		return answer{}
 	}

@@ -3,15 +3,15 @@ package server
 import (
 	"crypto/ed25519"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
 	"github.com/deckhouse-mesh/istio/lib/clientcert"
+	"github.com/deckhouse-mesh/istio/lib/peers"
 )
 
 // grant is the permission to read one document. The zero grant is for
 // documents that anyone may read.
 type grant struct {
-	registry *neighbours.Registry
-	// kind of the resource that joins the caller.
+	registry *peers.Registry
+	// kind of the resource that the caller was accepted for.
 	kind string
 	// caller is the clusterUUID of the caller.
 	caller string
@@ -26,21 +26,21 @@ func (g grant) changed() <-chan struct{} {
 	if g.registry == nil {
 		return nil
 	}
-	return g.registry.Changed()
+	return g.registry.Current().Changed()
 }
 
-// stands is true while the caller is still the neighbour that was let in. The
-// life of token and certificate does not matter: they were valid when the
+// valid is true while the caller is still the peer that was accepted. The
+// lifetime of its token or certificate does not matter: they were valid when the
 // request began.
-func (g grant) stands() bool {
+func (g grant) valid() bool {
 	switch {
 	case g.registry == nil:
 		return true
 	case g.key != nil:
-		neighbour, known := g.registry.Lookup(g.caller)
-		return known && neighbour.Kind == g.kind && neighbour.Key.Equal(g.key)
+		peer := g.registry.Current().Lookup(g.caller)
+		return peer != nil && peer.Kind == g.kind && peer.Key.Equal(g.key)
 	}
-	anchors := g.registry.Anchors(g.kind)
+	anchors := g.registry.Current().AllowedAnchors(g.kind)
 	for _, anchor := range g.anchors {
 		if anchors.Has(anchor) {
 			return true

@@ -1,6 +1,6 @@
-// Package server answers neighbours: the prepared documents over TLS, with
-// conditional requests, long polls and proofs of identity as the contract's section
-// "Metadata" has them.
+// Package server answers peers: the prepared documents over TLS, with conditional
+// requests, long polls and proofs of identity as the contract's section "Metadata"
+// has them.
 package server
 
 import (
@@ -18,12 +18,13 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fields"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/httpheader"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/inflight"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peers"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
@@ -34,27 +35,27 @@ const (
 	// writeTimeout bounds sending one answer, not the time it was held.
 	writeTimeout = 15 * time.Second
 	retryAfter   = "5"
-	// statusClientGone is how a caller that went away is counted; it gets no answer.
+	// statusClientGone counts callers that have disconnected and get no answer.
 	statusClientGone = 499
 
 	// frameSize is the most that goes into one frame of HTTP/2; with its header it fills 8 KiB.
 	frameSize = 8<<10 - 9
 
-	// Documents anyone may read can be held for this many callers at once, the
-	// others for so many more. Beyond, callers are answered at once.
-	maxPublicWaiters  = 1024
-	maxPrivateWaiters = 8192
-	// One remote address and one neighbour have so many of these places, which is
-	// plenty for the replicas of an exporter (behind an Ingress the address is the
-	// controller's, for all callers), and cannot take everybody's.
-	maxPublicWaitersOfOne  = 64
-	maxPrivateWaitersOfOne = 16
+	// How many requests can be held at once for documents that anyone may read, and
+	// for the others. Beyond, callers are answered at once.
+	maxHeldPublic  = 1024
+	maxHeldPrivate = 8192
+	// How many of them one remote address and one peer can have: plenty for the
+	// replicas of an exporter (behind an Ingress the address is the controller's, for
+	// all callers), and not enough to exhaust the limit of all.
+	maxHeldPublicOfOne  = 64
+	maxHeldPrivateOfOne = 16
 )
 
 // Options of a Handler.
 type Options struct {
-	Documents  *documents.Set
-	Neighbours *neighbours.Registry
+	Documents *documents.Set
+	Peers     *peers.Registry
 	// ClusterUUID is the audience that tokens must have.
 	ClusterUUID string
 	// IngressClients are the authorities whose client certificates prove the
@@ -71,7 +72,7 @@ type Options struct {
 // Handler serves the documents. Use NewHandler.
 type Handler struct {
 	routes         map[string]*route
-	neighbours     *neighbours.Registry
+	peers          *peers.Registry
 	clusterUUID    string
 	ingressClients *tlsfiles.Roots
 	ready          func() error
@@ -79,7 +80,7 @@ type Handler struct {
 	log            *slog.Logger
 	failures       *rate.Limiter
 	now            func() time.Time
-	// verified are the tokens of neighbours that ask again and again.
+	// verified are the tokens of peers that ask again and again.
 	verified *authn.VerifiedTokens
 
 	stopping chan struct{}
@@ -87,16 +88,16 @@ type Handler struct {
 
 	served atomic.Uint64
 
-	publicWaiters, privateWaiters waiters
+	heldPublic, heldPrivate *inflight.Limit
 }
 
-// route is one document and who may read it.
+// route is one document and its audience.
 type route struct {
 	path     string
 	document *documents.Document
 	// audience is nil for a document that anyone may read.
 	audience *audience
-	// optional is true for a document that may be absent for good.
+	// optional is true for a document that this cluster may not have.
 	optional bool
 }
 
@@ -104,7 +105,7 @@ type route struct {
 func NewHandler(options Options) *Handler {
 	handler := &Handler{
 		routes:         map[string]*route{},
-		neighbours:     options.Neighbours,
+		peers:          options.Peers,
 		clusterUUID:    options.ClusterUUID,
 		ingressClients: options.IngressClients,
 		ready:          options.Ready,
@@ -114,8 +115,8 @@ func NewHandler(options Options) *Handler {
 		now:            options.Now,
 		stopping:       make(chan struct{}),
 
-		publicWaiters:  waiters{limit: maxPublicWaiters, limitOfOne: maxPublicWaitersOfOne},
-		privateWaiters: waiters{limit: maxPrivateWaiters, limitOfOne: maxPrivateWaitersOfOne},
+		heldPublic:  inflight.NewLimit(maxHeldPublic, maxHeldPublicOfOne),
+		heldPrivate: inflight.NewLimit(maxHeldPrivate, maxHeldPrivateOfOne),
 	}
 	if handler.now == nil {
 		handler.now = time.Now
@@ -138,16 +139,15 @@ func NewHandler(options Options) *Handler {
 // Stop answers held requests at once and holds no more.
 func (h *Handler) Stop() { h.stop.Do(func() { close(h.stopping) }) }
 
-// Requests is how many were answered with a document, or with that it has not
-// changed, since the start. What is refused does not count: a flood of it is no
-// reason to work differently.
+// Requests counts the answers with a document, or with 304, since the start.
+// Rejected requests do not count: a flood of them must not change how the program works.
 func (h *Handler) Requests() uint64 { return h.served.Load() }
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	route, found := h.routes[r.URL.Path]
 	if !found {
-		refuse(w, http.StatusNotFound, "no such document")
+		reject(w, http.StatusNotFound, "no such document")
 		h.count("other", http.StatusNotFound)
 		return
 	}
@@ -167,10 +167,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route *route) (c
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
-		return refuse(w, http.StatusMethodNotAllowed, "only GET and HEAD are possible")
+		return reject(w, http.StatusMethodNotAllowed, "only GET and HEAD are allowed")
 	case r.ContentLength != 0:
 		w.Header().Set("Connection", "close")
-		return refuse(w, http.StatusBadRequest, "a request for a document has no body")
+		return reject(w, http.StatusBadRequest, "a request for a document has no body")
 	case h.ready() != nil:
 		return unavailable(w)
 	}
@@ -183,16 +183,16 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route *route) (c
 		permission = granted
 	}
 
-	revision := route.document.Current()
-	wait, mayWait := fields.Wait(r.Header)
+	version := route.document.Current()
+	wait, mayWait := httpheader.Wait(r.Header)
 	conditional := len(r.Header.Values("If-None-Match")) > 0
-	if revision != nil && conditional && mayWait {
-		if !fields.Matches(r.Header, revision.ETag) {
+	if version != nil && conditional && mayWait {
+		if !httpheader.Matches(r.Header, version.ETag) {
 			preferenceApplied(w, wait)
 		} else if release, ok := h.admit(r, route, permission); ok {
 			defer release()
 			preferenceApplied(w, wait)
-			if revision, ok = h.hold(r, route.document, revision, wait, permission); !ok {
+			if version, ok = h.hold(r, route.document, version, wait, permission); !ok {
 				return h.unauthorized(w, r, route, authn.ErrUnknownCaller)
 			}
 		}
@@ -200,11 +200,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route *route) (c
 	switch {
 	case r.Context().Err() != nil:
 		return statusClientGone
-	case revision != nil:
-		return send(w, r, revision)
+	case version != nil:
+		return send(w, r, version)
 	case route.optional:
 		w.Header().Del("Preference-Applied")
-		return refuse(w, http.StatusNotFound, "this cluster has no such document")
+		return reject(w, http.StatusNotFound, "this cluster has no such document")
 	default:
 		w.Header().Del("Preference-Applied")
 		return unavailable(w)
@@ -215,29 +215,29 @@ func preferenceApplied(w http.ResponseWriter, wait time.Duration) {
 	w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
 }
 
-// send writes the revision, or 304 when the caller has it.
-func send(w http.ResponseWriter, r *http.Request, revision *documents.Revision) int {
+// send writes the version, or 304 when the caller has it already.
+func send(w http.ResponseWriter, r *http.Request, version *documents.Version) int {
 	header := w.Header()
-	header.Set("ETag", revision.ETag)
+	header.Set("ETag", version.ETag)
 	header.Set("Cache-Control", "no-cache")
-	bound(w)
-	if fields.Matches(r.Header, revision.ETag) {
+	setWriteDeadline(w)
+	if httpheader.Matches(r.Header, version.ETag) {
 		w.WriteHeader(http.StatusNotModified)
 		return http.StatusNotModified
 	}
 	header.Set("Content-Type", "application/json")
-	header.Set("Content-Length", strconv.Itoa(len(revision.Body)))
+	header.Set("Content-Length", strconv.Itoa(len(version.Body)))
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodGet {
-		write(w, r, revision.Body)
+		write(w, r, version.Body)
 	}
 	return http.StatusOK
 }
 
-// write sends the body. Each HTTP/2 connection keeps a buffer as large as the
-// largest frame that was ever sent over it, and how large a frame may be is the
-// caller's choice, up to 16 MiB: that is for as long as it waits for the next
-// document, hence the small pieces.
+// write sends the body in small pieces. Each HTTP/2 connection retains a buffer
+// as large as the largest frame that was ever sent over it, and the caller chooses
+// how large a frame may be, up to 16 MiB: the buffer would stay for as long as the
+// caller waits for the next version.
 func write(w http.ResponseWriter, r *http.Request, body []byte) {
 	largest := len(body)
 	if r.ProtoMajor == 2 {
@@ -245,29 +245,29 @@ func write(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 	for piece := range slices.Chunk(body, max(largest, 1)) {
 		if _, err := w.Write(piece); err != nil {
-			return // A caller that does not take its answer is no concern of ours.
+			return // The caller does not want its answer any more.
 		}
 	}
 }
 
-// bound gives sending the answer writeTimeout from now. The server itself has
-// no such limit, for it would count the time a request is held.
-func bound(w http.ResponseWriter) {
+// setWriteDeadline ends sending the answer writeTimeout from now. The server
+// itself has no such limit, because it would count the time that a request is held.
+func setWriteDeadline(w http.ResponseWriter) {
 	// Only recorders in tests do not support it.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
 }
 
 func unavailable(w http.ResponseWriter) int {
 	w.Header().Set("Retry-After", retryAfter)
-	return refuse(w, http.StatusServiceUnavailable, "the document is not complete yet; come back in a few seconds")
+	return reject(w, http.StatusServiceUnavailable, "the document is not complete yet; retry in a few seconds")
 }
 
-// unauthorized tells the caller what is missing, and nothing of what is known here.
+// unauthorized names what is missing to the caller, and reveals nothing of what is known here.
 func (h *Handler) unauthorized(w http.ResponseWriter, r *http.Request, route *route, cause error) int {
 	reason := failureReason(cause)
 	h.metrics.AuthenticationFailures.WithLabelValues(route.path, reason).Inc()
 	if h.failures.Allow() {
-		h.log.Info("refused a request", "document", route.path, "remote", r.RemoteAddr, "reason", reason)
+		h.log.Info("rejected a request", "document", route.path, "remote", r.RemoteAddr, "reason", reason)
 	}
 	challenge := `Bearer realm="istio-metadata"`
 	if !errors.Is(cause, authn.ErrMissing) {
@@ -275,10 +275,10 @@ func (h *Handler) unauthorized(w http.ResponseWriter, r *http.Request, route *ro
 	}
 	w.Header().Del("Preference-Applied")
 	w.Header().Set("WWW-Authenticate", challenge)
-	return refuse(w, http.StatusUnauthorized, cause.Error())
+	return reject(w, http.StatusUnauthorized, cause.Error())
 }
 
-func refuse(w http.ResponseWriter, code int, message string) int {
+func reject(w http.ResponseWriter, code int, message string) int {
 	body, err := json.Marshal(map[string]string{"error": message})
 	if err != nil { // a string can always be encoded
 		panic(err)
@@ -286,7 +286,7 @@ func refuse(w http.ResponseWriter, code int, message string) int {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	bound(w)
+	setWriteDeadline(w)
 	w.WriteHeader(code)
 	_, _ = w.Write(append(body, '\n'))
 	return code

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// handshakeTimeout is what a caller gets for its TLS handshake.
+// handshakeTimeout bounds a caller's TLS handshake.
 const handshakeTimeout = 5 * time.Second
 
-// handshakes is a listener of connections whose TLS handshake is over.
-// http.Server would do it in the goroutine that serves the connection ever after;
-// a handshake doubles its stack to 16 KiB, which stay for as long as a peer waits.
+// handshakes is a listener that returns connections after their TLS handshake.
+// http.Server would do the handshake in the goroutine that serves the connection;
+// it doubles the stack to 16 KiB, which stay for as long as a peer waits.
 type handshakes struct {
 	net.Listener
 	config *tls.Config
@@ -33,8 +33,8 @@ func newHandshakes(listener net.Listener, config *tls.Config) *handshakes {
 	return &handshakes{Listener: listener, config: config, accepted: make(chan accepted), closed: make(chan struct{})}
 }
 
-// Accept implements net.Listener. The connections of failed handshakes are
-// returned, too: http.Server gets the same error from them, and reports it.
+// Accept implements net.Listener. It returns connections whose handshake failed,
+// too: http.Server gets the same error from them, and reports it.
 func (h *handshakes) Accept() (net.Conn, error) {
 	h.begin.Do(func() { go h.accept() })
 	select {
@@ -45,14 +45,14 @@ func (h *handshakes) Accept() (net.Conn, error) {
 	}
 }
 
-// Close implements net.Listener. Handshakes under way end with their connections.
+// Close implements net.Listener. Handshakes in progress end with their connections.
 func (h *handshakes) Close() error {
 	h.finish.Do(func() { close(h.closed) })
 	return h.Listener.Close()
 }
 
-// accept never waits for a handshake. After an error it waits until that was
-// asked for: http.Server pauses then.
+// accept never waits for a handshake. After an error it waits until Accept has
+// returned it: http.Server pauses then.
 func (h *handshakes) accept() {
 	for {
 		connection, err := h.Listener.Accept()
@@ -60,7 +60,7 @@ func (h *handshakes) accept() {
 			go h.shake(tls.Server(connection, h.config))
 			continue
 		}
-		if !h.hand(accepted{err: err}) {
+		if !h.deliver(accepted{err: err}) {
 			return
 		}
 	}
@@ -70,13 +70,13 @@ func (h *handshakes) shake(connection *tls.Conn) {
 	if connection.SetDeadline(time.Now().Add(handshakeTimeout)) == nil && connection.Handshake() == nil {
 		_ = connection.SetDeadline(time.Time{})
 	}
-	if !h.hand(accepted{connection: connection}) {
+	if !h.deliver(accepted{connection: connection}) {
 		_ = connection.Close()
 	}
 }
 
-// hand is false when nobody accepts any more.
-func (h *handshakes) hand(next accepted) bool {
+// deliver is false after Close.
+func (h *handshakes) deliver(next accepted) bool {
 	select {
 	case h.accepted <- next:
 		return true

@@ -63,7 +63,7 @@ func TestACallerThatDoesNotShakeHandsKeepsNobodyWaiting(t *testing.T) {
 
 func TestACallerWithoutTLSIsToldSo(t *testing.T) {
 	listener, dial := listen(t)
-	server := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: patience, ErrorLog: slog.NewLogLogger(fixture.Log().Handler(), slog.LevelDebug)}
+	server := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: patience, ErrorLog: slog.NewLogLogger(slog.New(slog.DiscardHandler).Handler(), slog.LevelDebug)}
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { _ = server.Close() })
 	connection := dial()

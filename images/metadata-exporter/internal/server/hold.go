@@ -6,25 +6,26 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fields"
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/httpheader"
 )
 
-// admit takes a place among the waiters, unless there are too many, of this
-// caller or of all: then the caller is answered at once and, without
-// Preference-Applied, comes back later.
+// admit lets a request be held, unless too many are, of this caller or of all:
+// then the caller is answered at once and, without Preference-Applied, comes back
+// later.
 func (h *Handler) admit(r *http.Request, route *route, permission grant) (release func(), ok bool) {
-	places, caller := &h.publicWaiters, remoteHost(r)
+	limit, caller := h.heldPublic, remoteHost(r)
 	if route.audience != nil {
-		places, caller = &h.privateWaiters, permission.caller
+		limit, caller = h.heldPrivate, permission.caller
 	}
-	if !places.take(caller) {
+	free, ok := limit.Acquire(caller)
+	if !ok {
 		return nil, false
 	}
-	gauge := h.metrics.Waiters.WithLabelValues(route.path)
+	gauge := h.metrics.Held.WithLabelValues(route.path)
 	gauge.Inc()
 	return func() {
 		gauge.Dec()
-		places.free(caller)
+		free()
 	}, true
 }
 
@@ -38,30 +39,30 @@ func remoteHost(r *http.Request) string {
 }
 
 // hold waits until the document is another than the caller has, wait has
-// passed, the caller is gone or the server stops, and returns the revision to
-// answer with: nil when the document is no more. ok is false when the caller
-// is a neighbour no longer.
-func (h *Handler) hold(r *http.Request, document *documents.Document, revision *documents.Revision, wait time.Duration, permission grant) (_ *documents.Revision, ok bool) {
+// passed, the caller has disconnected or the server stops, and returns the version
+// to answer with: nil when the document was withdrawn. ok is false when the
+// permission has ended.
+func (h *Handler) hold(r *http.Request, document *documents.Document, version *documents.Version, wait time.Duration, permission grant) (_ *documents.Version, ok bool) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
 		permissionChanged := permission.changed()
-		if !permission.stands() {
+		if !permission.valid() {
 			return nil, false
 		}
 		select {
 		case <-permissionChanged:
-		case <-revision.Superseded():
-			revision = document.Current()
-			if revision == nil || !fields.Matches(r.Header, revision.ETag) {
-				return revision, permission.stands()
+		case <-version.Superseded():
+			version = document.Current()
+			if version == nil || !httpheader.Matches(r.Header, version.ETag) {
+				return version, permission.valid()
 			}
 		case <-timer.C:
-			return revision, true
+			return version, true
 		case <-h.stopping:
-			return revision, true
+			return version, true
 		case <-r.Context().Done():
-			return revision, true
+			return version, true
 		}
 	}
 }

@@ -10,12 +10,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
-// waiting is the header of a neighbour's long poll for the federation document.
+// waiting is the header of a peer's long poll for the federation document.
 func (e *exporter) waiting(seconds int) []string {
 	return append(bearer(e.federated.Token(e.t, e.own.UUID, authn.ScopePrivateFederation)),
 		"If-None-Match", e.documents.Federation.Current().ETag, "Prefer", fmt.Sprint("wait=", seconds))
@@ -43,8 +44,8 @@ func TestAHeldRequestForAPrivateDocumentIsAnsweredWhenThePublicOneChanges(t *tes
 		path   string
 		header func(*exporter) []string
 	}{
-		"a federation neighbour": {metadata.FederationPath, func(e *exporter) []string { return e.waiting(50) }},
-		"a multicluster neighbour": {metadata.MulticlusterPath, func(e *exporter) []string {
+		"a federation peer": {metadata.FederationPath, func(e *exporter) []string { return e.waiting(50) }},
+		"a multicluster peer": {metadata.MulticlusterPath, func(e *exporter) []string {
 			return append(bearer(e.meshed.Token(e.t, e.own.UUID, authn.ScopePrivateMulticluster)),
 				"If-None-Match", e.documents.Multicluster.Current().ETag, "Prefer", "wait=50")
 		}},
@@ -76,7 +77,7 @@ func TestAHeldRequestIsAnsweredWhenItsTimeIsOver(t *testing.T) {
 	if got.took < time.Second {
 		t.Errorf("answered after %s", got.took)
 	}
-	if waiters := testutil.ToFloat64(e.metrics.Waiters.WithLabelValues(metadata.FederationPath)); waiters != 0 {
+	if waiters := testutil.ToFloat64(e.metrics.Held.WithLabelValues(metadata.FederationPath)); waiters != 0 {
 		t.Errorf("%v waiters afterwards", waiters)
 	}
 }
@@ -120,7 +121,7 @@ func TestStoppingAnswersHeldRequestsAtOnce(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(fixture.Deadline):
+	case <-time.After(peerstest.Deadline):
 		t.Fatal("the server does not stop")
 	}
 	if took := time.Since(began); took > 3*time.Second {
@@ -128,22 +129,22 @@ func TestStoppingAnswersHeldRequestsAtOnce(t *testing.T) {
 	}
 }
 
-func TestAHeldRequestEndsWithTheNeighbourhood(t *testing.T) {
-	for name, entries := range map[string]func(*exporter) map[string]any{
-		"the resource is deleted": func(e *exporter) map[string]any {
-			return map[string]any{e.meshed.UUID: e.meshed.Entry("IstioMulticluster")}
+func TestAHeldRequestEndsWithThePermission(t *testing.T) {
+	for name, entries := range map[string]func(*exporter) map[string]peers.Entry{
+		"the resource is deleted": func(e *exporter) map[string]peers.Entry {
+			return map[string]peers.Entry{e.meshed.UUID: e.meshed.Entry("IstioMulticluster")}
 		},
-		"its key is another": func(e *exporter) map[string]any {
-			return map[string]any{e.federated.UUID: e.unrelated.Entry("IstioFederation")}
+		"its key is another": func(e *exporter) map[string]peers.Entry {
+			return map[string]peers.Entry{e.federated.UUID: e.unrelated.Entry("IstioFederation")}
 		},
-		"it became a neighbour of another kind": func(e *exporter) map[string]any {
-			return map[string]any{e.federated.UUID: e.federated.Entry("IstioMulticluster")}
+		"it became a peer of another kind": func(e *exporter) map[string]peers.Entry {
+			return map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioMulticluster")}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := start(t)
 			answers := e.hold(1, metadata.FederationPath, e.waiting(50)...)
-			e.setNeighbours(entries(e))
+			e.setPeers(entries(e))
 			got := e.receive(answers)
 			if got.code != http.StatusUnauthorized || got.header.Get("Preference-Applied") != "" || strings.Contains(got.body, "10.0.0.1") {
 				t.Errorf("got %+v", got)
@@ -152,10 +153,10 @@ func TestAHeldRequestEndsWithTheNeighbourhood(t *testing.T) {
 	}
 }
 
-func TestAHeldRequestOutlivesChangesOfOtherNeighbours(t *testing.T) {
+func TestAHeldRequestOutlivesChangesOfOtherPeers(t *testing.T) {
 	e := start(t)
 	answers := e.hold(1, metadata.FederationPath, e.waiting(50)...)
-	e.setNeighbours(map[string]any{e.federated.UUID: e.federated.Entry("IstioFederation")})
+	e.setPeers(map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioFederation")})
 	e.publish("web")
 	if got := e.receive(answers); got.code != http.StatusOK || !strings.Contains(got.body, "web.shop") {
 		t.Errorf("got %+v", got)
@@ -164,7 +165,7 @@ func TestAHeldRequestOutlivesChangesOfOtherNeighbours(t *testing.T) {
 
 func TestACallerWithTooManyHeldRequestsIsAnsweredAtOnce(t *testing.T) {
 	e := start(t)
-	e.setNeighbours(map[string]any{
+	e.setPeers(map[string]peers.Entry{
 		e.federated.UUID: e.federated.Entry("IstioFederation"), e.unrelated.UUID: e.unrelated.Entry("IstioFederation"),
 	})
 	var held []<-chan answer
@@ -201,13 +202,13 @@ func TestACallerThatLeavesIsForgotten(t *testing.T) {
 	if got, err := e.try(http.MethodGet, metadata.FederationPath, e.waiting(50)...); err == nil {
 		t.Fatalf("got %+v", got)
 	}
-	fixture.Eventually(t, func() string {
-		if testutil.ToFloat64(e.metrics.Waiters.WithLabelValues(metadata.FederationPath)) != 0 {
+	peerstest.Await(t, func() string {
+		if testutil.ToFloat64(e.metrics.Held.WithLabelValues(metadata.FederationPath)) != 0 {
 			return "the request is still held"
 		}
 		return ""
 	})
-	fixture.Eventually(t, func() string {
+	peerstest.Await(t, func() string {
 		if testutil.ToFloat64(e.metrics.Requests.WithLabelValues(metadata.FederationPath, "499")) != 1 {
 			return "the request is not counted"
 		}
@@ -218,13 +219,13 @@ func TestACallerThatLeavesIsForgotten(t *testing.T) {
 func TestTwoHundredCallersAreAnsweredByOneChange(t *testing.T) {
 	const clusters, callers = 20, 200
 	e := start(t)
-	entries, headers := map[string]any{}, [][]string{}
+	entries, headers := map[string]peers.Entry{}, [][]string{}
 	for index := range clusters {
-		e.federated = fixture.NewCluster(t, fmt.Sprint("uuid-", index), fmt.Sprintf("cluster-%d.local", index))
+		e.federated = peerstest.NewPeer(t, fmt.Sprint(index))
 		entries[e.federated.UUID] = e.federated.Entry("IstioFederation")
 		headers = append(headers, e.waiting(50))
 	}
-	e.setNeighbours(entries)
+	e.setPeers(entries)
 	var all []<-chan answer
 	for index := range callers {
 		all = append(all, e.hold(index+1, metadata.FederationPath, headers[index%clusters]...))

@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // dial opens a TLS connection of HTTP/1.1 to the exporter.
@@ -44,8 +44,8 @@ func TestACrowdOfIdleConnectionsKeepsNobodyOut(t *testing.T) {
 	}
 	began := time.Now()
 	got := e.ask(http.MethodGet, metadata.FederationPath, bearer(e.federated.Token(t, e.own.UUID, authn.ScopePrivateFederation))...)
-	if got.code != http.StatusOK || time.Since(began) > fixture.Deadline {
-		t.Errorf("a neighbour gets %d after %s", got.code, time.Since(began))
+	if got.code != http.StatusOK || time.Since(began) > peerstest.Deadline {
+		t.Errorf("a peer gets %d after %s", got.code, time.Since(began))
 	}
 	// Both sides of the connections are in this process.
 	if each := (heap() - before) / crowd; each > 256<<10 {
@@ -59,7 +59,7 @@ func TestARequestThatNeverEndsIsCutOff(t *testing.T) {
 	connection := e.dial()
 	_, err := io.WriteString(connection, "GET /metadata/public/public.json HTTP/1.1\r\nHost: x\r\n")
 	e.check(err)
-	e.check(connection.SetReadDeadline(time.Now().Add(3 * fixture.Deadline)))
+	e.check(connection.SetReadDeadline(time.Now().Add(3 * peerstest.Deadline)))
 	answered, err := io.ReadAll(connection)
 	if err != nil || strings.Contains(string(answered), "200 OK") {
 		t.Errorf("the exporter did not close the connection, or answered: %q, %v", answered, err)
@@ -68,7 +68,7 @@ func TestARequestThatNeverEndsIsCutOff(t *testing.T) {
 
 func TestAHeaderOfAMegabyteIsRefusedAndTheNextCallerServed(t *testing.T) {
 	e := start(t)
-	ingress := e.ingress.Client(t, time.Now())
+	ingress := e.ingress.Client(time.Now())
 	controller := e.as(&ingress)
 	for _, field := range []string{"ssl-client-cert", "Authorization", "If-None-Match", "Prefer"} {
 		got, err := controller.try(http.MethodGet, metadata.FederationPath, field, strings.Repeat("A", 1<<20))
@@ -82,11 +82,11 @@ func TestAHeaderOfAMegabyteIsRefusedAndTheNextCallerServed(t *testing.T) {
 }
 
 // TestTheFirstCertificateInTheHeaderIsTheCaller: a certificate is no secret, so
-// that of a neighbour behind or before a stranger's own proves nothing for the stranger.
+// that of a peer behind or before a stranger's own proves nothing for the stranger.
 func TestTheFirstCertificateInTheHeaderIsTheCaller(t *testing.T) {
 	e := start(t)
-	neighbour, stranger := e.federated.Root.Client(t, time.Now()), e.unrelated.Root.Client(t, time.Now())
-	ingress := e.ingress.Client(t, time.Now())
+	peer, stranger := e.federated.Root.Client(time.Now()), e.unrelated.Root.Client(time.Now())
+	ingress := e.ingress.Client(time.Now())
 	both := func(first, second tls.Certificate) string {
 		return strings.ReplaceAll(url.QueryEscape(certtest.PEM(append(append([][]byte{}, first.Certificate...), second.Certificate...)...)), "+", "%20")
 	}
@@ -94,9 +94,9 @@ func TestTheFirstCertificateInTheHeaderIsTheCaller(t *testing.T) {
 		header []string
 		want   int
 	}{
-		"the stranger's, then the neighbour's": {[]string{"ssl-client-cert", both(stranger, neighbour)}, http.StatusUnauthorized},
-		"two headers, the neighbour's first":   {append(header(neighbour), header(stranger)...), http.StatusUnauthorized},
-		"two headers, the neighbour's last":    {append(header(stranger), header(neighbour)...), http.StatusUnauthorized},
+		"the stranger's, then the peer's": {[]string{"ssl-client-cert", both(stranger, peer)}, http.StatusUnauthorized},
+		"two headers, the peer's first":   {append(header(peer), header(stranger)...), http.StatusUnauthorized},
+		"two headers, the peer's last":    {append(header(stranger), header(peer)...), http.StatusUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := e.as(&ingress).ask(http.MethodGet, metadata.FederationPath, test.header...); got.code != test.want {

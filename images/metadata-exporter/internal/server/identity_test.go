@@ -11,10 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // escaped is a certificate as nginx writes it into the header.
@@ -40,11 +41,11 @@ type way struct {
 }
 
 func ways(e *exporter) []way {
-	ingress := e.ingress.Client(e.t, time.Now(), func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: "ingress"} })
-	ended := e.ingress.Client(e.t, time.Now(), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
-	servers := e.ingress.Client(e.t, time.Now(), func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
-	pretender := certtest.NewRoot(e.t, e.ingress.Certificate.Subject.CommonName, time.Now()).Client(e.t, time.Now())
-	neighbour := e.federated.Root.Client(e.t, time.Now(), func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: "workload"} })
+	ingress := e.ingress.Client(time.Now(), func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: "ingress"} })
+	ended := e.ingress.Client(time.Now(), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	servers := e.ingress.Client(time.Now(), func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
+	pretender := certtest.NewRoot(e.ingress.Certificate.Subject.CommonName, time.Now()).Client(time.Now())
+	peer := e.federated.Root.Client(time.Now(), func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: "workload"} })
 	inHeader := func(of *exporter, more ...string) func(*exporter, string, tls.Certificate) answer {
 		return func(_ *exporter, path string, pair tls.Certificate) answer {
 			return of.ask(http.MethodGet, path, append(header(pair), more...)...)
@@ -60,15 +61,15 @@ func ways(e *exporter) []way {
 		{"in the header beside another one", inHeader(e.as(&ingress), "ssl-client-cert", "another"), false},
 		{"in the header over a connection without a certificate", inHeader(e), false},
 		{"in the header over a stranger's connection", inHeader(e.as(&pretender)), false},
-		{"in the header over the connection of a neighbour's workload", inHeader(e.as(&neighbour)), false},
+		{"in the header over the connection of a peer's workload", inHeader(e.as(&peer)), false},
 		{"in the header over a connection with an ended certificate of the controller", inHeader(e.as(&ended)), false},
 		{"in the header over a connection with a certificate for servers", inHeader(e.as(&servers)), false},
 	}
 }
 
-// TestACertificateIsBelievedOnlyWhereItProvesANeighbourOfTheRightKind goes through every
+// TestACertificateIsBelievedOnlyWhereItProvesAPeerOfTheRightKind goes through every
 // combination of caller, document, way and defect.
-func TestACertificateIsBelievedOnlyWhereItProvesANeighbourOfTheRightKind(t *testing.T) {
+func TestACertificateIsBelievedOnlyWhereItProvesAPeerOfTheRightKind(t *testing.T) {
 	e := start(t)
 	e.publish("web")
 	now := time.Now()
@@ -83,17 +84,17 @@ func TestACertificateIsBelievedOnlyWhereItProvesANeighbourOfTheRightKind(t *test
 	}
 	callers := []struct {
 		name string
-		fixture.Cluster
+		peerstest.Peer
 		kind string
 	}{
-		{"a federation neighbour", e.federated, "IstioFederation"}, {"a multicluster neighbour", e.meshed, "IstioMulticluster"},
+		{"a federation peer", e.federated, "IstioFederation"}, {"a multicluster peer", e.meshed, "IstioMulticluster"},
 		{"a stranger", e.unrelated, ""}, {"this cluster itself", e.own, ""},
 	}
 	allowed := 0
 	for _, way := range ways(e) {
 		for _, caller := range callers {
 			for defect, change := range defects {
-				pair := caller.Root.Client(t, now, change)
+				pair := caller.Root.Client(now, change)
 				for _, document := range private {
 					got := way.ask(e, document.path, pair)
 					want := http.StatusUnauthorized
@@ -113,7 +114,7 @@ func TestACertificateIsBelievedOnlyWhereItProvesANeighbourOfTheRightKind(t *test
 	}
 }
 
-// checkSilence fails when a refusal tells what is known here.
+// checkSilence fails when a rejection tells what is known here.
 func checkSilence(t *testing.T, got answer) {
 	t.Helper()
 	if got.code == http.StatusOK {
@@ -121,7 +122,7 @@ func checkSilence(t *testing.T, got answer) {
 	}
 	for _, known := range []string{"uuid-", "shop", "10.0.0.1", "cluster-", "IstioFederation", "Istio CA", "ingress"} {
 		if strings.Contains(got.body+fmt.Sprint(got.header), known) {
-			t.Errorf("the refusal reveals %q: %s %v", known, got.body, got.header)
+			t.Errorf("the rejection reveals %q: %s %v", known, got.body, got.header)
 		}
 	}
 }
@@ -129,9 +130,9 @@ func checkSilence(t *testing.T, got answer) {
 // TestEitherProofIsEnough goes through every combination of the two proofs.
 func TestEitherProofIsEnough(t *testing.T) {
 	e := start(t)
-	ingress := e.ingress.Client(t, time.Now())
+	ingress := e.ingress.Client(time.Now())
 	token := e.federated.Token(t, e.own.UUID, authn.ScopePrivateFederation)
-	good, bad := e.federated.Root.Client(t, time.Now()), e.unrelated.Root.Client(t, time.Now())
+	good, bad := e.federated.Root.Client(time.Now()), e.unrelated.Root.Client(time.Now())
 	for tokenName, authorization := range map[string][]string{
 		"no token": nil, "a good token": bearer(token), "a stranger's token": bearer(e.unrelated.Token(t, e.own.UUID, authn.ScopePrivateFederation)), "rubbish for a token": bearer("x.y.z"),
 	} {
@@ -161,8 +162,8 @@ func TestEitherProofIsEnough(t *testing.T) {
 
 func TestARefusalSaysWhatIsMissing(t *testing.T) {
 	e := start(t)
-	ingress := e.ingress.Client(t, time.Now())
-	ended := e.federated.Root.Client(t, time.Now(), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Hour) })
+	ingress := e.ingress.Client(time.Now())
+	ended := e.federated.Root.Client(time.Now(), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Hour) })
 	token := e.federated.Token(t, e.own.UUID, authn.ScopePrivateFederation)
 	for name, test := range map[string]struct {
 		caller    *tls.Certificate
@@ -193,18 +194,18 @@ func TestARefusalSaysWhatIsMissing(t *testing.T) {
 
 func TestWithoutAnIngressAuthorityNoHeaderIsBelieved(t *testing.T) {
 	e := start(t, func(e *exporter) { e.noIngress = true })
-	ingress := e.ingress.Client(t, time.Now())
-	if got := e.as(&ingress).ask(http.MethodGet, metadata.FederationPath, header(e.federated.Root.Client(t, time.Now()))...); got.code != http.StatusUnauthorized {
+	ingress := e.ingress.Client(time.Now())
+	if got := e.as(&ingress).ask(http.MethodGet, metadata.FederationPath, header(e.federated.Root.Client(time.Now()))...); got.code != http.StatusUnauthorized {
 		t.Errorf("got %+v", got)
 	}
 }
 
-func TestARootThatTwoNeighboursShareOpensWhatEitherMayRead(t *testing.T) {
+func TestARootThatTwoPeersShareOpensWhatEitherMayRead(t *testing.T) {
 	e := start(t)
 	meshed := e.meshed
-	meshed.Root, meshed.RootCA = e.federated.Root, e.federated.RootCA
-	e.setNeighbours(map[string]any{e.federated.UUID: e.federated.Entry("IstioFederation"), meshed.UUID: meshed.Entry("IstioMulticluster")})
-	pair := meshed.Root.Client(t, time.Now())
+	meshed.Root = e.federated.Root
+	e.setPeers(map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioFederation"), meshed.UUID: meshed.Entry("IstioMulticluster")})
+	pair := meshed.Root.Client(time.Now())
 	for _, document := range private {
 		if got := e.as(&pair).ask(http.MethodGet, document.path); got.code != http.StatusOK {
 			t.Errorf("%s: %d %s", document.path, got.code, got.body)
@@ -214,8 +215,8 @@ func TestARootThatTwoNeighboursShareOpensWhatEitherMayRead(t *testing.T) {
 
 func TestAnIntermediateAuthoritysCertificateIsBelievedWithItsChain(t *testing.T) {
 	e := start(t)
-	pair := e.federated.Root.Intermediate(t, "middle", time.Now()).Client(t, time.Now())
-	ingress := e.ingress.Client(t, time.Now())
+	pair := e.federated.Root.Intermediate("middle", time.Now()).Client(time.Now())
+	ingress := e.ingress.Client(time.Now())
 	for name, got := range map[string]answer{
 		"on the connection": e.as(&pair).ask(http.MethodGet, metadata.FederationPath),
 		"in the header":     e.as(&ingress).ask(http.MethodGet, metadata.FederationPath, header(pair)...),
@@ -226,14 +227,14 @@ func TestAnIntermediateAuthoritysCertificateIsBelievedWithItsChain(t *testing.T)
 	}
 }
 
-func TestANeighbourWithoutUsableRootsProvesItselfByTokenOnly(t *testing.T) {
+func TestAPeerWithoutUsableRootsProvesItselfByTokenOnly(t *testing.T) {
 	e := start(t)
 	entry := e.federated.Entry("IstioFederation")
-	entry["rootCA"] = "rubbish"
-	if _, err := e.neighbours.Set([]byte(fixture.JSON(t, map[string]any{e.federated.UUID: entry}))); err == nil || !strings.Contains(err.Error(), "rootCA") {
+	entry.RootCA = "rubbish"
+	if _, err := e.peers.SetAccepted(peerstest.JSON(t, map[string]peers.Entry{e.federated.UUID: entry})); err == nil || !strings.Contains(err.Error(), "rootCA") {
 		t.Errorf("the problem is not named: %v", err)
 	}
-	pair := e.federated.Root.Client(t, time.Now())
+	pair := e.federated.Root.Client(time.Now())
 	if got := e.as(&pair).ask(http.MethodGet, metadata.FederationPath); got.code != http.StatusUnauthorized {
 		t.Errorf("by certificate: %+v", got)
 	}
@@ -244,7 +245,7 @@ func TestANeighbourWithoutUsableRootsProvesItselfByTokenOnly(t *testing.T) {
 
 func TestACertificateIsStillBelievedOnAResumedConnection(t *testing.T) {
 	e := start(t)
-	pair := e.federated.Root.Client(t, time.Now())
+	pair := e.federated.Root.Client(time.Now())
 	caller := e.as(&pair)
 	transport := caller.client.Transport.(*http.Transport)
 	transport.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(1)
@@ -259,15 +260,15 @@ func TestACertificateIsStillBelievedOnAResumedConnection(t *testing.T) {
 		}
 		transport.CloseIdleConnections()
 	}
-	e.setNeighbours(map[string]any{})
+	e.setPeers(nil)
 	if got := caller.ask(http.MethodGet, metadata.FederationPath); got.code != http.StatusUnauthorized {
-		t.Errorf("after the neighbour was removed: %+v", got)
+		t.Errorf("after the peer was removed: %+v", got)
 	}
 }
 
 func TestAnAbsurdChainIsNotKept(t *testing.T) {
 	e := start(t)
-	pair := e.federated.Root.Client(t, time.Now())
+	pair := e.federated.Root.Client(time.Now())
 	for range 10 {
 		pair.Certificate = append(pair.Certificate, e.federated.Root.Certificate.Raw)
 	}
@@ -276,17 +277,17 @@ func TestAnAbsurdChainIsNotKept(t *testing.T) {
 	}
 }
 
-func TestAHeldCertificateEndsWithItsNeighbourAndNoOther(t *testing.T) {
+func TestAHeldCertificateEndsWithItsPeerAndNoOther(t *testing.T) {
 	e := start(t)
-	pair := e.federated.Root.Client(t, time.Now())
+	pair := e.federated.Root.Client(time.Now())
 	caller := e.as(&pair)
 	wait := []string{"If-None-Match", e.documents.Federation.Current().ETag, "Prefer", "wait=50"}
 	held := caller.hold(1, metadata.FederationPath, wait...)
 
-	// Another neighbour comes, and this one has another key for its tokens: the root still proves it.
-	anew := fixture.NewCluster(t, e.federated.UUID, e.federated.Domain)
-	anew.Root, anew.RootCA = e.federated.Root, e.federated.RootCA
-	e.setNeighbours(map[string]any{anew.UUID: anew.Entry("IstioFederation"), e.unrelated.UUID: e.unrelated.Entry("IstioFederation")})
+	// Another peer comes, and this one has another key for its tokens: the root still proves it.
+	anew := peerstest.NewPeer(t, e.federated.Name)
+	anew.Root = e.federated.Root
+	e.setPeers(map[string]peers.Entry{anew.UUID: anew.Entry("IstioFederation"), e.unrelated.UUID: e.unrelated.Entry("IstioFederation")})
 	e.publish("web")
 	if got := caller.receive(held); got.code != http.StatusOK || !strings.Contains(got.body, "web.shop") {
 		t.Errorf("after others changed: %+v", got)
@@ -294,7 +295,7 @@ func TestAHeldCertificateEndsWithItsNeighbourAndNoOther(t *testing.T) {
 
 	wait[1] = e.documents.Federation.Current().ETag
 	held = caller.hold(1, metadata.FederationPath, wait...)
-	e.setNeighbours(map[string]any{e.federated.UUID: e.federated.Entry("IstioMulticluster")})
+	e.setPeers(map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioMulticluster")})
 	if got := caller.receive(held); got.code != http.StatusUnauthorized {
 		t.Errorf("after it became another kind: %+v", got)
 	}

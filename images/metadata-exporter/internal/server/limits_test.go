@@ -7,13 +7,13 @@ import (
 	"testing"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/lib/peers"
 )
 
-func TestPlacesOfWaitersAreLimited(t *testing.T) {
+func TestHeldRequestsAreLimited(t *testing.T) {
 	handler := NewHandler(Options{
-		Documents: documents.NewSet("cluster.local", nil), Neighbours: neighbours.New(), Metrics: telemetry.NewMetrics(),
+		Documents: documents.NewSet("cluster.local", nil), Peers: peers.NewRegistry(), Metrics: telemetry.NewMetrics(),
 	})
 	public := &route{path: "public"}
 	private := &route{path: "private", audience: &audience{}}
@@ -25,8 +25,8 @@ func TestPlacesOfWaitersAreLimited(t *testing.T) {
 		route      *route
 		all, ofOne int
 	}{
-		"anyone":     {public, maxPublicWaiters, maxPublicWaitersOfOne},
-		"neighbours": {private, maxPrivateWaiters, maxPrivateWaitersOfOne},
+		"anyone": {public, maxHeldPublic, maxHeldPublicOfOne},
+		"peers":  {private, maxHeldPrivate, maxHeldPrivateOfOne},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var releases []func()
@@ -34,30 +34,27 @@ func TestPlacesOfWaitersAreLimited(t *testing.T) {
 				for _, release := range releases {
 					release()
 				}
-				if places := &handler.privateWaiters; test.route == private && (places.total != 0 || len(places.byCaller) != 0) {
-					t.Errorf("%d places are still taken, of %v", places.total, places.byCaller)
-				}
 			}()
 			for index := range test.all {
 				caller := index / test.ofOne
-				if index == test.ofOne { // the first caller has all of its places, the next none yet
+				if index == test.ofOne { // the first caller has reached its limit, the next none of it
 					if _, ok := admit(test.route, 0); ok {
-						t.Error("one caller has more places than it should")
+						t.Error("one caller has more requests than its limit")
 					}
 				}
 				release, ok := admit(test.route, caller)
 				if !ok {
-					t.Fatalf("waiter %d, of caller %d, has no place", index+1, caller)
+					t.Fatalf("request %d, of caller %d, is not held", index+1, caller)
 				}
 				releases = append(releases, release)
 			}
 			if _, ok := admit(test.route, test.all); ok {
-				t.Error("one too many has a place")
+				t.Error("one too many is held")
 			}
-			if test.route == public { // strangers cannot take the neighbours' places
+			if test.route == public { // unknown callers cannot exhaust the peers' limit
 				release, ok := admit(private, 0)
 				if !ok {
-					t.Fatal("a neighbour has no place")
+					t.Fatal("a peer's request is not held")
 				}
 				release()
 			}
@@ -65,7 +62,7 @@ func TestPlacesOfWaitersAreLimited(t *testing.T) {
 			releases[last]()
 			release, ok := admit(test.route, test.all)
 			if !ok {
-				t.Fatal("a place that became free is not given again")
+				t.Fatal("a released request leaves no room for another")
 			}
 			releases[last] = release
 		})

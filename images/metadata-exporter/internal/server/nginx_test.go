@@ -19,8 +19,9 @@ import (
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // nginxConfig is what ingress-nginx makes of an Ingress: with AuthTLS of the
@@ -93,12 +94,12 @@ func startNginx(t *testing.T, e *exporter, authTLS, proxySSL bool) nginx {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	file := func(name, text string) { e.check(os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600)) }
 	certificate, key := fixture.CertificatePEM(t, "istio.example.com", false)
-	ingress := e.ingress.Client(t, time.Now(), func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: "ingress"} })
+	ingress := e.ingress.Client(time.Now(), func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: "ingress"} })
 	file("tls.crt", certificate)
 	file("tls.key", key)
 	file("ingress-ca.crt", e.ingress.PEM())
 	file("ingress.crt", certtest.PEM(ingress.Certificate...))
-	file("ingress.key", certtest.KeyPEM(t, ingress.PrivateKey))
+	file("ingress.key", certtest.KeyPEM(ingress.PrivateKey))
 	var config bytes.Buffer
 	e.check(nginxConfig.Execute(&config, map[string]any{
 		"Dir": dir, "Upstream": strings.TrimSuffix(strings.TrimPrefix(e.url, "https://"), "/metadata/"), "AuthTLS": authTLS, "ProxySSL": proxySSL,
@@ -119,7 +120,7 @@ func startNginx(t *testing.T, e *exporter, authTLS, proxySSL bool) nginx {
 		cancel()
 		<-ended
 	})
-	fixture.Eventually(t, func() string {
+	peerstest.Await(t, func() string {
 		select {
 		case <-ended:
 			log, _ := os.ReadFile(filepath.Join(dir, "error.log"))
@@ -165,12 +166,12 @@ func TestBehindNginxACertificateIsBelievedAsNginxPassesItOn(t *testing.T) {
 	e := start(t)
 	front := startNginx(t, e, true, true)
 	now := time.Now()
-	federated, meshed, stranger := e.federated.Root.Client(t, now), e.meshed.Root.Client(t, now), e.unrelated.Root.Client(t, now)
-	workload := e.federated.Root.Client(t, now, func(c *x509.Certificate) { c.Subject = pkix.Name{} })
-	servers := e.federated.Root.Client(t, now, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
-	ended := e.federated.Root.Client(t, now, func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Hour) })
-	below := e.federated.Root.Intermediate(t, "middle", now).Client(t, now)
-	controller := e.ingress.Client(t, now)
+	federated, meshed, stranger := e.federated.Root.Client(now), e.meshed.Root.Client(now), e.unrelated.Root.Client(now)
+	workload := e.federated.Root.Client(now, func(c *x509.Certificate) { c.Subject = pkix.Name{} })
+	servers := e.federated.Root.Client(now, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
+	ended := e.federated.Root.Client(now, func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Hour) })
+	below := e.federated.Root.Intermediate("middle", now).Client(now)
+	controller := e.ingress.Client(now)
 	token := bearer(e.federated.Token(t, e.own.UUID, authn.ScopePrivateFederation))
 
 	for name, test := range map[string]struct {
@@ -179,11 +180,11 @@ func TestBehindNginxACertificateIsBelievedAsNginxPassesItOn(t *testing.T) {
 		header []string
 		want   int
 	}{
-		"a federation neighbour reads federation.json":                 {&federated, metadata.FederationPath, nil, 200},
-		"a multicluster neighbour reads multicluster.json":             {&meshed, metadata.MulticlusterPath, nil, 200},
-		"a federation neighbour does not read multicluster.json":       {&federated, metadata.MulticlusterPath, nil, 401},
+		"a federation peer reads federation.json":                      {&federated, metadata.FederationPath, nil, 200},
+		"a multicluster peer reads multicluster.json":                  {&meshed, metadata.MulticlusterPath, nil, 200},
+		"a federation peer does not read multicluster.json":            {&federated, metadata.MulticlusterPath, nil, 401},
 		"a stranger reads nothing":                                     {&stranger, metadata.FederationPath, nil, 401},
-		"a neighbour's workload reads nothing":                         {&workload, metadata.FederationPath, nil, 401},
+		"a peer's workload reads nothing":                              {&workload, metadata.FederationPath, nil, 401},
 		"nobody reads nothing":                                         {nil, metadata.FederationPath, nil, 401},
 		"anybody reads what is public":                                 {nil, metadata.PublicPath, nil, 200},
 		"a forged header is replaced by nothing":                       {nil, metadata.FederationPath, header(federated), 401},
@@ -197,7 +198,7 @@ func TestBehindNginxACertificateIsBelievedAsNginxPassesItOn(t *testing.T) {
 		"but the request is not, so the token still does":              {&below, metadata.FederationPath, token, 200},
 		"a certificate for servers proves nothing":                     {&servers, metadata.FederationPath, nil, 401},
 		"a token does beside a certificate for servers":                {&servers, metadata.FederationPath, token, 200},
-		"nginx refuses all requests with a certificate that has ended": {&ended, metadata.FederationPath, token, 400}, // lib/peer shows none such
+		"nginx rejects all requests with a certificate that has ended": {&ended, metadata.FederationPath, token, 400}, // lib/peer shows none such
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := front.as(test.caller).ask(http.MethodGet, test.path, test.header...)
@@ -212,7 +213,7 @@ func TestBehindNginxACertificateIsBelievedAsNginxPassesItOn(t *testing.T) {
 func TestBehindAControllerThatDoesNotProveItselfNoHeaderIsBelieved(t *testing.T) {
 	e := start(t)
 	front := startNginx(t, e, false, false)
-	pair := e.federated.Root.Client(t, time.Now())
+	pair := e.federated.Root.Client(time.Now())
 	if got := front.as(&pair).ask(http.MethodGet, metadata.FederationPath, header(pair)...); got.code != http.StatusUnauthorized {
 		t.Errorf("by header: %d %s", got.code, got.body)
 	}
@@ -224,7 +225,7 @@ func TestBehindAControllerThatDoesNotProveItselfNoHeaderIsBelieved(t *testing.T)
 func TestBehindNginxOneConnectionServesCallersWithoutMixingThemUp(t *testing.T) {
 	e := start(t)
 	front := startNginx(t, e, true, true)
-	federated, stranger := e.federated.Root.Client(t, time.Now()), e.unrelated.Root.Client(t, time.Now())
+	federated, stranger := e.federated.Root.Client(time.Now()), e.unrelated.Root.Client(time.Now())
 	known, unknown := front.as(&federated), front.as(&stranger)
 	for round := range 20 { // nginx keeps its connections to the exporter
 		if got := known.ask(http.MethodGet, metadata.FederationPath); got.code != http.StatusOK {
@@ -238,7 +239,7 @@ func TestBehindNginxOneConnectionServesCallersWithoutMixingThemUp(t *testing.T) 
 
 func TestBehindNginxALongPollIsHeldByCertificate(t *testing.T) {
 	e := start(t)
-	pair := e.federated.Root.Client(t, time.Now())
+	pair := e.federated.Root.Client(time.Now())
 	caller := startNginx(t, e, true, true).as(&pair)
 	held := caller.hold(1, metadata.FederationPath, "If-None-Match", e.documents.Federation.Current().ETag, "Prefer", "wait=50")
 	e.publish("web")

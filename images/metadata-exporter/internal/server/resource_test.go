@@ -6,19 +6,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
-	"github.com/deckhouse-mesh/istio/lib/presence"
+	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
-// TestWhatANeighbourMayEndsWithItsResource goes through both kinds and all that can
-// become of a resource while the Secret names the neighbour still.
-func TestWhatANeighbourMayEndsWithItsResource(t *testing.T) {
+// TestWhatAPeerMayEndsWithItsResource goes through both kinds and all that can
+// become of a resource while the Secret names the peer still.
+func TestWhatAPeerMayEndsWithItsResource(t *testing.T) {
 	for _, document := range private {
-		for name, becomes := range map[string]func(presence.Resource) []presence.Resource{
-			"is deleted": func(presence.Resource) []presence.Resource { return nil },
-			"is replaced by another of its name": func(former presence.Resource) []presence.Resource {
+		for name, becomes := range map[string]func(peers.Resource) []peers.Resource{
+			"is deleted": func(peers.Resource) []peers.Resource { return nil },
+			"is replaced by another of its name": func(former peers.Resource) []peers.Resource {
 				former.UID = "another"
-				return []presence.Resource{former}
+				return []peers.Resource{former}
 			},
 		} {
 			t.Run(document.kind+" "+name, func(t *testing.T) {
@@ -29,7 +29,7 @@ func TestWhatANeighbourMayEndsWithItsResource(t *testing.T) {
 				}
 				others := other.Resource(otherKind(document.kind))
 				token := bearer(joined.Token(t, e.own.UUID, document.scope))
-				pair := joined.Root.Client(t, time.Now())
+				pair := joined.Root.Client(time.Now())
 				byToken := e.ask(http.MethodGet, document.path, token...)
 				byCertificate := e.as(&pair).ask(http.MethodGet, document.path)
 				if byToken.code != http.StatusOK || byCertificate.code != http.StatusOK {
@@ -41,7 +41,7 @@ func TestWhatANeighbourMayEndsWithItsResource(t *testing.T) {
 					e.as(&pair).hold(2, document.path, waiting...),
 				}
 
-				e.neighbours.SetResources(presence.Of(append(becomes(joined.Resource(document.kind)), others)...))
+				e.peers.SetExisting(peers.ExistingOf(append(becomes(joined.Resource(document.kind)), others)...))
 				for _, each := range held {
 					if got := e.receive(each); got.code != http.StatusUnauthorized || strings.Contains(got.body, "10.0.0.1") {
 						t.Errorf("a held poll ends with %+v", got)
@@ -59,12 +59,12 @@ func TestWhatANeighbourMayEndsWithItsResource(t *testing.T) {
 				for _, each := range private {
 					if each.kind == others.Kind {
 						if got := e.ask(http.MethodGet, each.path, bearer(other.Token(t, e.own.UUID, each.scope))...); got.code != http.StatusOK {
-							t.Errorf("the other neighbour: %+v", got)
+							t.Errorf("the other peer: %+v", got)
 						}
 					}
 				}
 
-				e.neighbours.SetResources(presence.Of(joined.Resource(document.kind), others))
+				e.peers.SetExisting(peers.ExistingOf(joined.Resource(document.kind), others))
 				if got := e.ask(http.MethodGet, document.path, token...); got.code != http.StatusOK {
 					t.Errorf("where the resource is there after all: %+v", got)
 				}
@@ -83,7 +83,7 @@ func otherKind(kind string) string {
 func TestAHeldRequestOutlivesResourcesOfOthers(t *testing.T) {
 	e := start(t)
 	answers := e.hold(1, "private/federation.json", e.waiting(50)...)
-	e.neighbours.SetResources(presence.Of(e.federated.Resource("IstioFederation"), fixture.NewCluster(t, "uuid-new", "new.local").Resource("IstioFederation")))
+	e.peers.SetExisting(peers.ExistingOf(e.federated.Resource("IstioFederation"), peerstest.NewPeer(t, "new").Resource("IstioFederation")))
 	e.publish("web")
 	if got := e.receive(answers); got.code != http.StatusOK || !strings.Contains(got.body, "web.shop") {
 		t.Errorf("got %+v", got)

@@ -11,6 +11,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 func TestAPublicDocumentIsServedToAnyone(t *testing.T) {
@@ -102,7 +103,7 @@ func TestOnlyDocumentsServedAreCounted(t *testing.T) {
 				want++
 			}
 			// It is counted right after the answer.
-			fixture.Eventually(t, func() string {
+			peerstest.Await(t, func() string {
 				if count := e.handler.Requests(); count != want {
 					return fmt.Sprintf("%d are counted after %d, want %d", count, before, want)
 				}
@@ -178,7 +179,7 @@ func TestADocumentThatIsNotKnownYetIsUnavailableAndNotEmpty(t *testing.T) {
 	}
 }
 
-func TestPrivateDocumentsAreForNeighboursOfTheRightKind(t *testing.T) {
+func TestPrivateDocumentsAreForPeersOfTheRightKind(t *testing.T) {
 	e := start(t)
 	e.publish("web")
 	const federation, multicluster = metadata.FederationPath, metadata.MulticlusterPath
@@ -189,13 +190,13 @@ func TestPrivateDocumentsAreForNeighboursOfTheRightKind(t *testing.T) {
 		want  int
 		says  string
 	}{
-		"a federation neighbour reads federation.json": {
+		"a federation peer reads federation.json": {
 			federation, e.federated.Token(t, own, authn.ScopePrivateFederation), http.StatusOK, "web.shop.svc.cluster-own.local"},
-		"a multicluster neighbour reads multicluster.json": {
+		"a multicluster peer reads multicluster.json": {
 			multicluster, e.meshed.Token(t, own, authn.ScopePrivateMulticluster), http.StatusOK, "api.example.com"},
-		"a multicluster neighbour does not read federation.json": {
+		"a multicluster peer does not read federation.json": {
 			federation, e.meshed.Token(t, own, authn.ScopePrivateFederation), http.StatusUnauthorized, "unknown"},
-		"a federation neighbour does not read multicluster.json": {
+		"a federation peer does not read multicluster.json": {
 			multicluster, e.federated.Token(t, own, authn.ScopePrivateMulticluster), http.StatusUnauthorized, "unknown"},
 		"a token for the other path": {
 			federation, e.federated.Token(t, own, authn.ScopePrivateMulticluster), http.StatusUnauthorized, "scope"},
@@ -221,7 +222,7 @@ func TestPrivateDocumentsAreForNeighboursOfTheRightKind(t *testing.T) {
 			}
 			for _, known := range []string{"uuid-", "shop", "10.0.0.1", "cluster-own", "IstioFederation"} {
 				if strings.Contains(got.body+fmt.Sprint(got.header), known) {
-					t.Errorf("the refusal reveals %q: %s %v", known, got.body, got.header)
+					t.Errorf("the rejection reveals %q: %s %v", known, got.body, got.header)
 				}
 			}
 		})
@@ -237,7 +238,7 @@ func TestPrivateDocumentsAreForNeighboursOfTheRightKind(t *testing.T) {
 func TestAClusterOutsideAnyMeshHasNoMulticlusterDocument(t *testing.T) {
 	e := start(t, func(e *exporter) { delete(e.configMap.Data, documents.MulticlusterKey) })
 	if got := e.ask(http.MethodGet, metadata.MulticlusterPath, bearer(e.meshed.Token(t, e.own.UUID, authn.ScopePrivateMulticluster))...); got.code != http.StatusNotFound {
-		t.Errorf("to a neighbour: %+v", got)
+		t.Errorf("to a peer: %+v", got)
 	}
 	if got := e.ask(http.MethodGet, metadata.MulticlusterPath); got.code != http.StatusUnauthorized {
 		t.Errorf("to a stranger: %+v", got)
@@ -251,7 +252,7 @@ func TestAReplacedCertificateIsUsedWithoutARestart(t *testing.T) {
 	replacement, key := fixture.CertificatePEM(t, "replacement", false)
 	e.writeCertificate(replacement, key)
 	e.trust(replacement)
-	fixture.Eventually(t, func() string {
+	peerstest.Await(t, func() string {
 		e.client.CloseIdleConnections()
 		if got, err := e.try(http.MethodGet, metadata.PublicPath); err != nil || got.code != http.StatusOK {
 			return fmt.Sprintf("with trust in the new certificate only: %+v, %v", got, err)

@@ -10,9 +10,9 @@ import (
 type Metrics struct {
 	Registry *prometheus.Registry
 
-	// DocumentRevision counts the revisions since the start, by document; 0 means it is not served.
-	DocumentRevision *prometheus.GaugeVec
-	// DocumentBytes is the size of the current revision, by document.
+	// DocumentVersion counts the versions since the start, by document; 0 means it is not served.
+	DocumentVersion *prometheus.GaugeVec
+	// DocumentBytes is the size of the current version, by document.
 	DocumentBytes *prometheus.GaugeVec
 	// PublishedServices counts the Services in the federation document.
 	PublishedServices prometheus.Gauge
@@ -20,13 +20,13 @@ type Metrics struct {
 	RejectedServices *prometheus.GaugeVec
 	// SourceInvalid is 1 while the last good value of a source is used instead of its present one, by source.
 	SourceInvalid *prometheus.GaugeVec
-	// Neighbours counts the clusters that may read private documents.
-	Neighbours prometheus.Gauge
+	// Peers counts the clusters that may read private documents.
+	Peers prometheus.Gauge
 
-	// Requests counts answers by path and status code; 499 is a caller that went away.
+	// Requests counts answers by path and status code; 499 is a caller that has disconnected.
 	Requests *prometheus.CounterVec
-	// Waiters counts the requests held at the moment, by path.
-	Waiters *prometheus.GaugeVec
+	// Held counts the requests held at the moment, by path.
+	Held *prometheus.GaugeVec
 	// AuthenticationFailures counts 401 answers, by path and reason.
 	AuthenticationFailures *prometheus.CounterVec
 
@@ -35,7 +35,7 @@ type Metrics struct {
 	PeerConnected *prometheus.GaugeVec
 	// PeerPolls counts polls, by peer, document and result.
 	PeerPolls *prometheus.CounterVec
-	// PeerPokes counts the revisions written, by peer and cause.
+	// PeerPokes counts the values written for the discovery hook, by peer and cause.
 	PeerPokes *prometheus.CounterVec
 }
 
@@ -53,25 +53,25 @@ func NewMetrics() *Metrics {
 	m := &Metrics{
 		Registry: prometheus.NewRegistry(),
 
-		DocumentRevision:  gauge("document_revision", "Revisions of the document since the start; 0 when it is not served.", "document"),
+		DocumentVersion:   gauge("document_revision", "Versions of the document since the start; 0 when it is not served.", "document"),
 		DocumentBytes:     gauge("document_bytes", "Size of the document.", "document"),
-		PublishedServices: single("published_services", "Services that neighbours may use."),
+		PublishedServices: single("published_services", "Services that peers may use."),
 		RejectedServices:  gauge("rejected_services", "1 for a labelled Service that is not published, or not all of its ports.", "namespace", "service", "reason"),
 		SourceInvalid:     gauge("source_invalid", "1 while a source cannot be used and its last good value is served.", "source"),
-		Neighbours:        single("neighbours", "Clusters that may read private documents."),
+		Peers:             single("neighbours", "Clusters that may read private documents."),
 
-		Requests:               counter("requests_total", "Answered requests; code 499 is a caller that went away.", "path", "code"),
-		Waiters:                gauge("waiters", "Requests held until a document changes.", "path"),
+		Requests:               counter("requests_total", "Answered requests; code 499 is a caller that has disconnected.", "path", "code"),
+		Held:                   gauge("waiters", "Requests held until a document changes.", "path"),
 		AuthenticationFailures: counter("authentication_failures_total", "Requests answered with 401.", "path", "reason"),
 
-		PeerConnected: gauge("peer_connected", "1 while the last poll of the peer's document was answered. The public one is polled only while the private one is not to be had.", "peer", "document"),
+		PeerConnected: gauge("peer_connected", "1 while the last poll of the peer's document was answered. The public one is polled only while the private one cannot be fetched.", "peer", "document"),
 		PeerPolls:     counter("peer_polls_total", "Polls of a peer's document by result.", "peer", "document", "result"),
-		PeerPokes:     counter("peer_pokes_total", "Revisions written to wake the discovery hook.", "peer", "cause"),
+		PeerPokes:     counter("peer_pokes_total", "Values written to notify the discovery hook.", "peer", "cause"),
 	}
 	m.Registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.DocumentRevision, m.DocumentBytes, m.PublishedServices, m.RejectedServices, m.SourceInvalid, m.Neighbours,
-		m.Requests, m.Waiters, m.AuthenticationFailures,
+		m.DocumentVersion, m.DocumentBytes, m.PublishedServices, m.RejectedServices, m.SourceInvalid, m.Peers,
+		m.Requests, m.Held, m.AuthenticationFailures,
 		m.PeerConnected, m.PeerPolls, m.PeerPokes,
 	)
 	return m
@@ -82,7 +82,7 @@ func (m *Metrics) ForgetConnection(name, document string) {
 	m.PeerConnected.DeleteLabelValues(name, document)
 }
 
-// ForgetPeer drops the series of a peer that is no more.
+// ForgetPeer drops the series of a peer whose resource was deleted.
 func (m *Metrics) ForgetPeer(name string) {
 	of := prometheus.Labels{"peer": name}
 	m.PeerConnected.DeletePartialMatch(of)

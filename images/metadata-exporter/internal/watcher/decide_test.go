@@ -8,48 +8,48 @@ import (
 
 func TestWhenAResourceIsPoked(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	written := revision{shortHash("p"), shortHash("f")}.String()
+	written := versions{shortHash("p"), shortHash("f")}.String()
 	known := connection{clusterUUID: "uuid-b"}
-	well, blames := standing{written: written}, standing{written: written, blamesPeer: true}
+	well, blames := state{written: written}, state{written: written, blamesPeer: true}
 	up, down := func(etag string) link { return link{etag, true} }, func(etag string) link { return link{etag, false} }
 
 	for name, test := range map[string]struct {
 		to              connection
-		told            revision
-		stands          standing
+		reported        versions
+		state           state
 		public, private link
 		sinceLast       time.Duration
 		wantCause       string
 		wantLater       time.Duration
 	}{
-		"nothing is known yet":                            {to: known, stands: standing{}},
+		"nothing is known yet":                            {to: known, state: state{}},
 		"a document was seen for the first time":          {to: known, public: up("p"), wantCause: causeChanged},
-		"all is as it was written":                        {to: known, stands: well, public: up("p"), private: up("f")},
-		"the private document changed":                    {to: known, stands: well, public: up("p"), private: up("f2"), wantCause: causeChanged},
-		"the public document changed":                     {to: known, stands: well, public: up("p2"), private: up("f"), wantCause: causeChanged},
-		"a restart, and one document was not seen yet":    {to: known, stands: well, public: up("p")},
-		"what was told is lost":                           {to: known, told: revision{shortHash("p"), shortHash("f")}, public: up("p"), private: up("f"), wantCause: causeChanged},
-		"somebody wrote over what was told":               {to: known, told: revision{shortHash("p"), shortHash("f")}, stands: standing{written: strings.Repeat("x", 1000)}, public: up("p"), private: up("f"), wantCause: causeChanged},
-		"another replica is ahead":                        {to: known, told: revision{shortHash("p"), shortHash("f0")}, stands: well, public: up("p"), private: up("f0")},
-		"a replica that was behind has caught up":         {to: known, told: revision{shortHash("p"), shortHash("f0")}, stands: well, public: up("p"), private: up("f")},
-		"a replica that was behind sees something newer":  {to: known, told: revision{shortHash("p"), shortHash("f0")}, stands: well, public: up("p"), private: up("f2"), wantCause: causeChanged},
-		"the peer stopped answering":                      {to: known, stands: well, public: down("p"), private: down("f")},
-		"it answers again and is blamed":                  {to: known, stands: blames, public: up("p"), private: up("f"), sinceLast: time.Hour, wantCause: causeNudge},
-		"it is blamed, with reason":                       {to: known, stands: blames, public: down("p"), private: down("f"), sinceLast: time.Hour},
-		"it is blamed, and still refuses the private one": {to: known, stands: blames, public: up("p"), private: down("f"), sinceLast: time.Hour},
-		"it is blamed before its UUID is known":           {stands: blames, public: up("p"), sinceLast: time.Hour, wantCause: causeNudge},
-		"it is blamed just after a poke":                  {to: known, stands: blames, public: up("p"), private: up("f"), sinceLast: 2 * time.Second, wantLater: 3 * time.Second},
-		"news do not wait for the pace of nudges":         {to: known, stands: blames, public: up("p"), private: up("f2"), wantCause: causeChanged},
+		"all is as it was written":                        {to: known, state: well, public: up("p"), private: up("f")},
+		"the private document changed":                    {to: known, state: well, public: up("p"), private: up("f2"), wantCause: causeChanged},
+		"the public document changed":                     {to: known, state: well, public: up("p2"), private: up("f"), wantCause: causeChanged},
+		"a restart, and one document was not seen yet":    {to: known, state: well, public: up("p")},
+		"what was told is lost":                           {to: known, reported: versions{shortHash("p"), shortHash("f")}, public: up("p"), private: up("f"), wantCause: causeChanged},
+		"somebody wrote over what was told":               {to: known, reported: versions{shortHash("p"), shortHash("f")}, state: state{written: strings.Repeat("x", 1000)}, public: up("p"), private: up("f"), wantCause: causeChanged},
+		"another replica is ahead":                        {to: known, reported: versions{shortHash("p"), shortHash("f0")}, state: well, public: up("p"), private: up("f0")},
+		"a replica that was behind has caught up":         {to: known, reported: versions{shortHash("p"), shortHash("f0")}, state: well, public: up("p"), private: up("f")},
+		"a replica that was behind sees something newer":  {to: known, reported: versions{shortHash("p"), shortHash("f0")}, state: well, public: up("p"), private: up("f2"), wantCause: causeChanged},
+		"the peer stopped answering":                      {to: known, state: well, public: down("p"), private: down("f")},
+		"it answers again and is blamed":                  {to: known, state: blames, public: up("p"), private: up("f"), sinceLast: time.Hour, wantCause: causeNudge},
+		"it is blamed, with reason":                       {to: known, state: blames, public: down("p"), private: down("f"), sinceLast: time.Hour},
+		"it is blamed, and still rejects the private one": {to: known, state: blames, public: up("p"), private: down("f"), sinceLast: time.Hour},
+		"it is blamed before its UUID is known":           {state: blames, public: up("p"), sinceLast: time.Hour, wantCause: causeNudge},
+		"it is blamed just after a poke":                  {to: known, state: blames, public: up("p"), private: up("f"), sinceLast: 2 * time.Second, wantLater: 3 * time.Second},
+		"news do not wait for the pace of nudges":         {to: known, state: blames, public: up("p"), private: up("f2"), wantCause: causeChanged},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &peerWatch{connection: test.to, standing: test.stands, public: test.public, private: test.private, told: test.told}
+			p := &peerWatch{connection: test.to, state: test.state, public: test.public, private: test.private, reported: test.reported}
 			pace := &nudges{first: 5 * time.Second, longest: time.Minute, last: now.Add(-test.sinceLast)}
 			next := p.decide(pace, now)
 			value, cause := next.value, next.cause
 			if cause != test.wantCause || next.later != test.wantLater || (value != "") != (test.wantCause != "") {
 				t.Fatalf("decide() = %+v; want cause %q, later %v", next, test.wantCause, test.wantLater)
 			}
-			if value == test.stands.written && value != "" {
+			if value == test.state.written && value != "" {
 				t.Errorf("the value %q would wake nobody", value)
 			}
 			if cause == causeNudge && !strings.HasPrefix(value, shortHash("p")+".") {
@@ -70,7 +70,7 @@ func TestReplicasTellEachNewsOnce(t *testing.T) {
 	settle := func() (writes int) {
 		for quiet := 0; quiet < 2 && writes < 10; {
 			for _, p := range []*peerWatch{behind, ahead} {
-				p.show(written)
+				p.setWritten(written)
 				next := p.decide(&nudges{}, time.Now())
 				if next.value == "" {
 					quiet++
@@ -101,7 +101,7 @@ func TestReplicasTellEachNewsOnce(t *testing.T) {
 		if got := settle(); got != step.writes {
 			t.Errorf("%s: %d writes, want %d", step.name, got, step.writes)
 		}
-		if want := (revision{shortHash(step.public), shortHash(step.private)}).String(); written != want {
+		if want := (versions{shortHash(step.public), shortHash(step.private)}).String(); written != want {
 			t.Errorf("%s: %s is written, want %s", step.name, written, want)
 		}
 	}
@@ -109,22 +109,22 @@ func TestReplicasTellEachNewsOnce(t *testing.T) {
 
 // TestForWantOfNewsNothingIsWrittenIntoAConfigMapThatIsGone: the kind may be about to be switched off.
 func TestForWantOfNewsNothingIsWrittenIntoAConfigMapThatIsGone(t *testing.T) {
-	written := revision{shortHash("p"), shortHash("f")}
+	written := versions{shortHash("p"), shortHash("f")}
 	p := &peerWatch{
-		connection: connection{clusterUUID: "uuid-b"}, standing: standing{written: written.String()},
-		public: link{"p", true}, private: link{"f", true}, told: written,
+		connection: connection{clusterUUID: "uuid-b"}, state: state{written: written.String()},
+		public: link{"p", true}, private: link{"f", true}, reported: written,
 	}
 	w := &Watcher{peers: map[string]*peerWatch{"b": p}, written: map[string]string{"b": written.String()}}
-	w.hide()
+	w.configMapDeleted()
 	if next := p.decide(&nudges{}, time.Now()); next.value != "" {
 		t.Errorf("there is no ConfigMap, and %q is to be written", next.value)
 	}
-	w.showAnew(&revisions{})
+	w.configMapCreated(&configMap{})
 	if next := p.decide(&nudges{}, time.Now()); next.value != written.String() {
 		t.Errorf("%q is to be written into a ConfigMap that is back, want %q", next.value, written)
 	}
 	p.private = link{"f2", true}
-	w.hide()
+	w.configMapDeleted()
 	if next := p.decide(&nudges{}, time.Now()); next.value == "" {
 		t.Error("news are not even tried to be told")
 	}
@@ -132,7 +132,7 @@ func TestForWantOfNewsNothingIsWrittenIntoAConfigMapThatIsGone(t *testing.T) {
 
 func TestNudgesBecomeRarerUntilTheResourceIsWell(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	p := &peerWatch{standing: standing{written: "-.-", blamesPeer: true}, public: link{answered: true}}
+	p := &peerWatch{state: state{written: "-.-", blamesPeer: true}, public: link{answered: true}}
 	pace := &nudges{first: 5 * time.Second, longest: 30 * time.Second}
 	var gaps []time.Duration
 	for range 5 {
@@ -140,7 +140,7 @@ func TestNudgesBecomeRarerUntilTheResourceIsWell(t *testing.T) {
 		for {
 			next := p.decide(pace, now)
 			if next.value != "" {
-				p.standing.written = next.value
+				p.state.written = next.value
 				pace.wrote(next.cause, now)
 				break
 			}
@@ -157,11 +157,11 @@ func TestNudgesBecomeRarerUntilTheResourceIsWell(t *testing.T) {
 		}
 	}
 
-	p.standing.blamesPeer = false
+	p.state.blamesPeer = false
 	if next := p.decide(pace, now); next.value != "" || next.later != 0 {
 		t.Errorf("a resource that is well: %+v", next)
 	}
-	p.standing.blamesPeer = true
+	p.state.blamesPeer = true
 	if next := p.decide(pace, now); next.later != 5*time.Second {
 		t.Errorf("blamed again right away: %+v", next)
 	}

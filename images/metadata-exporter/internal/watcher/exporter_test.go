@@ -2,6 +2,7 @@ package watcher_test
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,20 +15,21 @@ import (
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/neighbours"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
-	"github.com/deckhouse-mesh/istio/lib/clientcert/certtest"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/peer"
+	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
 func newWatcherWithoutKey(peers watcher.Fetcher, client *fake.FakeDynamicClient) *watcher.Watcher {
 	return &watcher.Watcher{
 		Kind:   watcher.Federations,
-		Client: client, Namespace: v1alpha1.Namespace, Peers: peers, Metrics: telemetry.NewMetrics(), Log: fixture.Log(), Timing: quick(),
+		Client: client, Namespace: v1alpha1.Namespace, Peers: peers, Metrics: telemetry.NewMetrics(), Log: slog.New(slog.DiscardHandler), Timing: quick(),
 		Token: watcher.Signer{Dir: "/nonexistent", ClusterUUID: "uuid-a"}.Token,
 	}
 }
@@ -36,9 +38,9 @@ func newWatcherWithoutKey(peers watcher.Fetcher, client *fake.FakeDynamicClient)
 // server of cluster B through the real client, over TLS. Either proof of A's
 // identity is enough; the other is then a stranger's.
 func TestTwoExportersUnderstandEachOther(t *testing.T) {
-	a := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
-	stranger := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
-	for name, proves := range map[string]struct{ token, certificate fixture.Cluster }{
+	a := peerstest.NewPeer(t, "a")
+	stranger := peerstest.NewPeer(t, "a")
+	for name, proves := range map[string]struct{ token, certificate peerstest.Peer }{
 		"by token and certificate": {a, a},
 		"by token":                 {a, stranger},
 		"by certificate":           {stranger, a},
@@ -47,9 +49,9 @@ func TestTwoExportersUnderstandEachOther(t *testing.T) {
 	}
 }
 
-func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture.Cluster) {
+func joinTwo(t *testing.T, a peerstest.Peer, tokenKey string, certified peerstest.Peer) {
 	t.Helper()
-	b := fixture.NewCluster(t, "uuid-b", "cluster-b.local")
+	b := peerstest.NewPeer(t, "b")
 
 	configMap := &corev1.ConfigMap{Data: map[string]string{
 		documents.PublicKey: b.PublicJSON(t), documents.IngressGatewaysKey: `[{"address":"10.0.0.1","port":15443}]`,
@@ -62,10 +64,10 @@ func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture
 		}
 	}
 	update()
-	registry := neighbours.New()
+	registry := peers.NewRegistry(v1alpha1.IstioFederationKind)
 	handler := server.NewHandler(server.Options{
-		Documents: published, Neighbours: registry, ClusterUUID: b.UUID,
-		Ready: func() error { return nil }, Metrics: telemetry.NewMetrics(), Log: fixture.Log(),
+		Documents: published, Peers: registry, ClusterUUID: b.UUID,
+		Ready: func() error { return nil }, Metrics: telemetry.NewMetrics(), Log: slog.New(slog.DiscardHandler),
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -75,14 +77,14 @@ func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture
 	certificate, key := fixture.CertificatePEM(t, "b", true)
 	writeFile(t, tlsDir, "tls.crt", certificate)
 	writeFile(t, tlsDir, "tls.key", key)
-	loaded, err := tlsfiles.LoadCertificate("TLS certificate", tlsDir, fixture.Log())
+	loaded, err := tlsfiles.LoadCertificate("TLS certificate", tlsDir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	serving, stopServing := context.WithCancel(context.Background())
 	defer stopServing()
 	go func() {
-		if err := server.Serve(serving, listener, handler, loaded, fixture.Log()); err != nil {
+		if err := server.Serve(serving, listener, handler, loaded, slog.New(slog.DiscardHandler)); err != nil {
 			t.Error(err)
 		}
 	}()
@@ -95,14 +97,14 @@ func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture
 	authnDir := t.TempDir()
 	writeFile(t, authnDir, watcher.PrivateKeyFile, tokenKey)
 	clientDir := t.TempDir()
-	pair := certified.Root.Client(t, time.Now())
+	pair := certified.Root.Client(time.Now())
 	writeFile(t, clientDir, "tls.crt", certtest.PEM(pair.Certificate...))
-	writeFile(t, clientDir, "tls.key", certtest.KeyPEM(t, pair.PrivateKey))
+	writeFile(t, clientDir, "tls.key", certtest.KeyPEM(pair.PrivateKey))
 	h := &home{t: t, client: newClient("", object), metrics: telemetry.NewMetrics(), stopped: make(chan struct{})}
 	watch := &watcher.Watcher{
 		Kind:   watcher.Federations,
-		Client: h.client, Namespace: v1alpha1.Namespace, Metrics: h.metrics, Log: fixture.Log(), Timing: quick(),
-		Peers: watcher.Presenter{Client: peer.NewClient(), Certificate: tlsfiles.WatchCertificate("client certificate", clientDir, fixture.Log())},
+		Client: h.client, Namespace: v1alpha1.Namespace, Metrics: h.metrics, Log: slog.New(slog.DiscardHandler), Timing: quick(),
+		Peers: watcher.Presenter{Client: peer.NewClient(), Certificate: tlsfiles.WatchCertificate("client certificate", clientDir, slog.New(slog.DiscardHandler))},
 		Token: watcher.Signer{Dir: authnDir, ClusterUUID: a.UUID}.Token,
 	}
 	watching, stop := context.WithCancel(context.Background())
@@ -117,11 +119,8 @@ func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture
 
 	// B does not know A yet: only its public document can be seen.
 	alone := h.waitWritten(func(value string) bool { return value != "" && !complete(value) })
-	entries := map[string]any{a.UUID: a.Entry("IstioFederation")}
-	registry.SetResources(fixture.Existing(entries))
-	if _, err := registry.Set([]byte(fixture.JSON(t, entries))); err != nil {
-		t.Fatal(err)
-	}
+	entries := map[string]peers.Entry{a.UUID: a.Entry("IstioFederation")}
+	peerstest.Accept(t, registry, entries)
 	joined := h.waitWritten(complete)
 	if joined == alone {
 		t.Error("joining changed nothing")
@@ -135,7 +134,7 @@ func joinTwo(t *testing.T, a fixture.Cluster, tokenKey string, certified fixture
 	poked := h.pokedWithin(2*time.Second, joined)
 
 	// Another key of B is told by the wait for its private document.
-	rotated := fixture.NewCluster(t, b.UUID, b.Domain)
+	rotated := peerstest.NewPeer(t, b.Name)
 	configMap.Data[documents.PublicKey] = rotated.PublicJSON(t)
 	update(web)
 	h.pokedWithin(2*time.Second, poked)

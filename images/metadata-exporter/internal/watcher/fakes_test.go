@@ -18,15 +18,15 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/dynamic/fake"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
-// fakePeer is a neighbour whose documents have tags and no content, for all
+// fakePeer is a peer whose documents have tags and no content, for all
 // targets at once.
 type fakePeer struct {
 	mu       sync.Mutex
@@ -97,7 +97,7 @@ func (f *fakePeer) hold(ctx context.Context, key string) {
 
 func (f *fakePeer) waitHeld(t *testing.T, url, path string, want int) {
 	t.Helper()
-	fixture.Eventually(t, func() string {
+	peerstest.Await(t, func() string {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if got := f.holding[url+path]; got != want {
@@ -121,7 +121,7 @@ func (f *fakePeer) asked(path string) []seen {
 }
 
 func unreachable() error { return &peer.Error{Reason: peer.Unreachable, URL: "https://b"} }
-func refused() error {
+func rejected() error {
 	return &peer.Error{Reason: peer.Unauthorized, URL: "https://b", StatusCode: http.StatusUnauthorized}
 }
 
@@ -155,12 +155,12 @@ func federation(clusterUUID, reason string) *unstructured.Unstructured {
 }
 
 // revisionsOf is the ConfigMap of a kind, as Helm leaves it when written is nil.
-func revisionsOf(kind watcher.Kind, written map[string]string) *unstructured.Unstructured {
+func configMapOf(kind watcher.Kind, written map[string]string) *unstructured.Unstructured {
 	object := &unstructured.Unstructured{Object: map[string]any{}}
 	object.SetAPIVersion("v1")
 	object.SetKind("ConfigMap")
 	object.SetNamespace(v1alpha1.Namespace)
-	object.SetName(kind.Revisions)
+	object.SetName(kind.ConfigMap)
 	if written != nil {
 		if err := unstructured.SetNestedStringMap(object.Object, written, "data"); err != nil {
 			panic(err)
@@ -175,7 +175,7 @@ func newClient(written string, objects ...runtime.Object) *fake.FakeDynamicClien
 	if written != "" {
 		data = map[string]string{"b": written}
 	}
-	return newClientOf(append(objects, revisionsOf(watcher.Federations, data))...)
+	return newClientOf(append(objects, configMapOf(watcher.Federations, data))...)
 }
 
 func newClientOf(objects ...runtime.Object) *fake.FakeDynamicClient {
@@ -190,7 +190,7 @@ var configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmap
 func quick() watcher.Timing {
 	return watcher.Timing{
 		Wait: 50 * time.Second, Unheld: time.Hour,
-		RetryMin: time.Millisecond, RetryMax: 20 * time.Millisecond, RefusedMax: 10 * time.Millisecond,
+		RetryMin: time.Millisecond, RetryMax: 20 * time.Millisecond, RejectedMax: 10 * time.Millisecond,
 		Nudge: 10 * time.Millisecond, NudgeMax: 40 * time.Millisecond,
 		Orphaned: time.Millisecond,
 	}
@@ -198,7 +198,7 @@ func quick() watcher.Timing {
 
 func run(t *testing.T, peers watcher.Fetcher, timing watcher.Timing, client *fake.FakeDynamicClient) *home {
 	t.Helper()
-	return runLogging(t, peers, timing, client, fixture.Log())
+	return runLogging(t, peers, timing, client, slog.New(slog.DiscardHandler))
 }
 
 func runLogging(t *testing.T, peers watcher.Fetcher, timing watcher.Timing, client *fake.FakeDynamicClient, log *slog.Logger) *home {
@@ -226,7 +226,7 @@ func (h *home) end() {
 	h.stop()
 	select {
 	case <-h.stopped:
-	case <-time.After(fixture.Deadline):
+	case <-time.After(peerstest.Deadline):
 		h.t.Error("the watcher does not stop")
 	}
 }
@@ -234,7 +234,7 @@ func (h *home) end() {
 // revisions is the data of the ConfigMap; nil when there is no ConfigMap.
 func (h *home) revisions() map[string]string {
 	h.t.Helper()
-	object, err := h.configMaps().Get(context.Background(), watcher.Federations.Revisions, metav1.GetOptions{})
+	object, err := h.configMaps().Get(context.Background(), watcher.Federations.ConfigMap, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -261,7 +261,7 @@ func (h *home) written() string {
 func (h *home) waitWritten(good func(value string) bool) string {
 	h.t.Helper()
 	var value string
-	fixture.Eventually(h.t, func() string {
+	peerstest.Await(h.t, func() string {
 		if value = h.written(); !good(value) {
 			return fmt.Sprintf("%q is written", value)
 		}

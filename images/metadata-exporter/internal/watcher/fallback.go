@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// fallback polls the peer's public document from begin to end. It is for one
-// goroutine, the one that polls the private document; nil does nothing.
+// fallback polls the peer's public document between begin and end. Its user is one
+// goroutine, which polls the private document; a nil fallback does nothing.
 type fallback struct {
 	watch *peerWatch
 	// cancel ends the poll; nil while there is none.
@@ -23,7 +23,7 @@ func (f *fallback) begin(ctx context.Context) {
 	f.running.Go(func() { f.watch.poll(ctx, f.watch.publicDocument()) })
 }
 
-// end ends the poll and waits until it has ended. What it has seen stays known.
+// end ends the poll and waits until it has ended. The seen version stays known.
 func (f *fallback) end() {
 	if f == nil || f.cancel == nil {
 		return

@@ -6,9 +6,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 func TestOnePollIsHeldOnAPeerThatAnswers(t *testing.T) {
@@ -29,7 +29,7 @@ func TestOnePollIsHeldOnAPeerThatAnswers(t *testing.T) {
 
 func TestThePublicDocumentStandsInWhileThePrivateOneCannotBeHad(t *testing.T) {
 	for name, failure := range map[string]error{
-		"the peer refuses this cluster":            refused(),
+		"the peer rejects this cluster":            rejected(),
 		"the peer has no such document":            &peer.Error{Reason: peer.NotFound, URL: "https://b", StatusCode: 404},
 		"the private path alone cannot be reached": unreachable(),
 	} {
@@ -63,7 +63,7 @@ func TestThePublicDocumentStandsInWhileThePrivateOneCannotBeHad(t *testing.T) {
 			}
 			b.waitHeld(t, endpoint, metadata.FederationPath, 1)
 			b.waitHeld(t, endpoint, metadata.PublicPath, 0)
-			fixture.Eventually(t, func() string {
+			peerstest.Await(t, func() string {
 				if series := testutil.CollectAndCount(h.metrics.PeerConnected); series != 1 || connected() != 1 {
 					return fmt.Sprintf("%d series, the private document's says %v", series, connected())
 				}
@@ -82,7 +82,7 @@ func TestThePublicDocumentStandsInWhileThePrivateOneCannotBeHad(t *testing.T) {
 
 func TestAWatcherThatEndsWhileThePublicDocumentStandsInLeavesNoPollBehind(t *testing.T) {
 	b := newFakePeer()
-	b.errors[metadata.FederationPath] = refused()
+	b.errors[metadata.FederationPath] = rejected()
 	h := run(t, b, quick(), newClient("", federation("uuid-b", "")))
 	b.waitHeld(t, endpoint, metadata.PublicPath, 1)
 	h.end()

@@ -7,15 +7,15 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-// Kind is a kind of resources that name peers, and what is private between this
-// cluster and those.
+// Kind is a kind of resources that name peers, and the document that is private
+// between this cluster and those.
 type Kind struct {
 	// Name of the kind, "IstioFederation".
 	Name string
 	// Resource is what is watched.
 	Resource schema.GroupVersionResource
-	// Revisions is the ConfigMap that pokes are written into.
-	Revisions string
+	// ConfigMap that pokes are written into.
+	ConfigMap string
 	// Private is the document that only such peers may read.
 	Private metadata.Document
 	// prefix tells its peers from those of the other kind in metrics.
@@ -26,7 +26,7 @@ type Kind struct {
 var Federations = Kind{
 	Name:      v1alpha1.IstioFederationKind,
 	Resource:  schema.GroupVersionResource{Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioFederationResource},
-	Revisions: v1alpha1.FederationRevisions,
+	ConfigMap: v1alpha1.FederationRevisions,
 	Private:   metadata.FederationDocument,
 }
 
@@ -34,7 +34,7 @@ var Federations = Kind{
 var Multiclusters = Kind{
 	Name:      v1alpha1.IstioMulticlusterKind,
 	Resource:  schema.GroupVersionResource{Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioMulticlusterResource},
-	Revisions: v1alpha1.MulticlusterRevisions,
+	ConfigMap: v1alpha1.MulticlusterRevisions,
 	Private:   metadata.MulticlusterDocument,
 	prefix:    v1alpha1.IstioMulticlusterKind + "/",
 }

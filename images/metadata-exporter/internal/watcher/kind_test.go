@@ -2,6 +2,7 @@ package watcher_test
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -9,12 +10,12 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kubetesting "k8s.io/client-go/testing"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 func TestAPeerOfTheSameMeshIsAskedForItsOwnDocumentAndItsChangesAreTold(t *testing.T) {
@@ -23,13 +24,13 @@ func TestAPeerOfTheSameMeshIsAskedForItsOwnDocumentAndItsChangesAreTold(t *testi
 	resource := federation("uuid-b", "")
 	resource.SetKind(v1alpha1.IstioMulticlusterKind)
 	// The federation of the same name is none of this watcher's business.
-	client := newClientOf(resource, federation("uuid-b", ""), revisionsOf(watcher.Multiclusters, nil))
+	client := newClientOf(resource, federation("uuid-b", ""), configMapOf(watcher.Multiclusters, nil))
 
 	metrics := telemetry.NewMetrics()
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	watch := &watcher.Watcher{
-		Kind: watcher.Multiclusters, Client: client, Namespace: v1alpha1.Namespace, Peers: b, Metrics: metrics, Log: fixture.Log(), Timing: quick(),
+		Kind: watcher.Multiclusters, Client: client, Namespace: v1alpha1.Namespace, Peers: b, Metrics: metrics, Log: slog.New(slog.DiscardHandler), Timing: quick(),
 		Token: func(clusterUUID, scope string) (string, error) { return scope + " for " + clusterUUID, nil },
 	}
 	go func() { stopped <- watch.Run(ctx) }()
@@ -40,7 +41,7 @@ func TestAPeerOfTheSameMeshIsAskedForItsOwnDocumentAndItsChangesAreTold(t *testi
 		}
 	})
 
-	fixture.Eventually(t, func() string {
+	peerstest.Await(t, func() string {
 		object, err := client.Resource(configMaps).Namespace(v1alpha1.Namespace).Get(ctx, "multicluster-revisions", metav1.GetOptions{})
 		if err != nil {
 			return err.Error()

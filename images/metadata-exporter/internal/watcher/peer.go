@@ -12,10 +12,10 @@ import (
 // peerWatch is the work for one resource: a long poll on one of the peer's
 // documents, and pokes when there is a reason for one.
 //
-// That is the private one, whose ETag tells of changes of both (of peers of
-// this module; of others' public documents the discovery hook's schedule
-// tells). The public one stands in while the private one cannot be had: a peer
-// that comes back as another, with another key, cannot say so otherwise.
+// It polls the private document, whose ETag changes with both documents (of peers
+// of this module; other peers' public documents are left to the discovery hook's
+// schedule). While the private document cannot be fetched it polls the public one:
+// a peer that has a new key has no other way to say so.
 type peerWatch struct {
 	*Watcher
 	name       string
@@ -25,25 +25,25 @@ type peerWatch struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 	// poking is woken when something below has changed.
-	poking onDemand
+	poking debouncer
 
 	mu              sync.Mutex
-	standing        standing
+	state           state
 	public, private link
-	// told is what this replica had seen when it last wrote or found the same
+	// reported is what this replica had seen when it last wrote or found the same
 	// written; empty until a document was compared with that.
-	told revision
+	reported versions
 }
 
-// standing is what there is to compare the peer's documents and answers with.
-type standing struct {
+// state is what the peer's documents and answers are compared with.
+type state struct {
 	// written is the resource's value in the ConfigMap; empty when there is none.
 	written string
-	// blamesPeer is true while the resource is not Ready because of how the peer answered.
+	// blamesPeer is true while the resource is not Ready because of the peer's answer.
 	blamesPeer bool
 }
 
-// link is what is known of one document of the peer.
+// link is the state of one document of the peer.
 type link struct {
 	// etag of the document; empty until it was seen.
 	etag string
@@ -51,10 +51,10 @@ type link struct {
 	answered bool
 }
 
-func (w *Watcher) start(ctx context.Context, name string, to connection, stands standing) *peerWatch {
+func (w *Watcher) start(ctx context.Context, name string, to connection, initial state) *peerWatch {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &peerWatch{
-		Watcher: w, name: name, connection: to, standing: stands,
+		Watcher: w, name: name, connection: to, state: initial,
 		log: w.Log.With("kind", w.Kind.Name, "peer", name), cancel: cancel,
 	}
 	poker := newPoker(p)
@@ -79,17 +79,15 @@ func (p *peerWatch) stop() {
 	p.poking.end()
 }
 
-// observe takes in what the resource says now.
-func (p *peerWatch) observe(blamesPeer bool) {
-	p.change(func() { p.standing.blamesPeer = blamesPeer })
+func (p *peerWatch) setBlamesPeer(blamesPeer bool) {
+	p.change(func() { p.state.blamesPeer = blamesPeer })
 }
 
-// show takes in what is written now.
-func (p *peerWatch) show(written string) {
-	p.change(func() { p.standing.written = written })
+func (p *peerWatch) setWritten(written string) {
+	p.change(func() { p.state.written = written })
 }
 
-// change runs what changes the guarded state, and has it looked at for a reason to poke.
+// change applies a change to the guarded fields, and has the poker look for a reason to poke.
 func (p *peerWatch) change(apply func()) {
 	p.mu.Lock()
 	apply()

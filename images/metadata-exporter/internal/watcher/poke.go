@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// A resource is poked so often when its peer changes all the time, after a first few.
+	// How often a resource is poked at most, after a burst, when its peer changes all the time.
 	pokeInterval = 200 * time.Millisecond
 	pokeBurst    = 5
 
@@ -37,14 +37,14 @@ func newPoker(of *peerWatch) *poker {
 	}
 }
 
-// poke writes a value if there is a reason to, and says after what time
-// there may be one though nothing has changed; 0 when there will be none.
+// poke writes a value if there is a reason to, and returns after what time there
+// may be one though nothing has changed; 0 when there will be none.
 func (p *poker) poke(ctx context.Context) (again time.Duration) {
 	next := p.decide(&p.nudges, time.Now())
 	if next.value == "" || p.limiter.Wait(ctx) != nil {
 		return next.later
 	}
-	// That may have taken a while: what is written is what is seen now.
+	// The limiter may have waited: write what is seen now.
 	if next = p.decide(&p.nudges, time.Now()); next.value == "" {
 		return next.later
 	}
@@ -53,17 +53,17 @@ func (p *poker) poke(ctx context.Context) (again time.Duration) {
 	case ctx.Err() != nil:
 		return 0
 	case apierrors.IsNotFound(err):
-		p.sayMissing(err)
+		p.reportMissing(err)
 		return p.retry.NextBackOff()
 	case err != nil:
-		p.log.Warn("cannot poke; retrying, and the discovery hook runs every minute", "error", err)
+		p.log.Warn("cannot notify the discovery hook; retrying, and the hook asks the peer every minute", "error", err)
 		return p.retry.NextBackOff()
 	}
 	p.retry.Reset()
 	p.nudges.wrote(next.cause, time.Now())
 	p.change(func() { p.wrote(next) })
 	p.Metrics.PeerPokes.WithLabelValues(p.Kind.label(p.name), next.cause).Inc()
-	p.log.Info("poked", "cause", next.cause, "revision", next.value)
+	p.log.Info("notified the discovery hook", "cause", next.cause, "versions", next.value)
 	return 0
 }
 
@@ -71,35 +71,35 @@ func (p *poker) poke(ctx context.Context) (again time.Duration) {
 type decision struct {
 	// value to write and why; empty when there is no reason to.
 	value, cause string
-	// own is what this replica has seen; value tells all of it that is news.
-	own revision
-	// later is how long it takes until time alone brings a reason; 0 when it will not.
+	// own is what this replica has seen; value has those versions of it that are new.
+	own versions
+	// later is after what time there may be a reason though nothing has changed; 0 when there will be none.
 	later time.Duration
 }
 
 // decide looks for a reason to write.
 //
-// There are two: this replica saw a document change to what is not written;
-// or the resource blames the peer though the peer has just
-// answered, and the hook should see that before its schedule lets it.
+// There are two: this replica saw a version of a document that is not written; or
+// the resource blames the peer though the peer has just answered, and the hook
+// should notice that before its next scheduled run.
 func (p *peerWatch) decide(pace *nudges, now time.Time) decision {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	written, valid := parseRevision(p.standing.written)
-	own := p.told.with(p.public.etag, p.private.etag)
-	told := p.told
-	if !valid { // nobody told anything, or it is lost
-		told = revision{}
+	written, valid := parseVersions(p.state.written)
+	own := p.reported.with(p.public.etag, p.private.etag)
+	reported := p.reported
+	if !valid { // nothing was written yet, or it was lost
+		reported = versions{}
 	}
-	if value := written.news(told, own); value != written {
+	if value := written.updated(reported, own); value != written {
 		return decision{value: value.String(), cause: causeChanged, own: own}
 	}
-	p.told = own
+	p.reported = own
 	answered := p.public.answered
 	if p.connection.clusterUUID != "" {
 		answered = p.private.answered
 	}
-	if !p.standing.blamesPeer {
+	if !p.state.blamesPeer {
 		pace.relax()
 		return decision{}
 	}
@@ -112,13 +112,13 @@ func (p *peerWatch) decide(pace *nudges, now time.Time) decision {
 	return decision{value: written.nudged(strconv.FormatInt(now.UnixMilli(), 36)), cause: causeNudge, own: own}
 }
 
-// wrote takes in that the API server has what was decided; p.mu is held.
+// wrote records that the API server has the decided value; p.mu is held.
 func (p *peerWatch) wrote(done decision) {
-	p.standing.written, p.told = done.value, done.own
+	p.state.written, p.reported = done.value, done.own
 }
 
-// nudges paces pokes without news: none sooner than first after any poke, and
-// each time twice as long until the resource is well again.
+// nudges paces pokes without an update: none sooner than first after any poke, and
+// each time twice as long until the resource is Ready again.
 type nudges struct {
 	first, longest time.Duration
 

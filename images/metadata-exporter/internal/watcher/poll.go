@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// A peer whose document changes all the time, or that answers at once
-	// though it claims to wait, is polled so often, after a first few.
+	// How often a peer is polled at most, after a burst, when its document changes all
+	// the time, or when it answers at once though it claims to wait.
 	pollInterval = 250 * time.Millisecond
 	pollBurst    = 10
 
@@ -31,8 +31,8 @@ type document struct {
 
 // poll keeps the document's link up to date until ctx ends.
 //
-// The first request after a failure does not wait: the answer must tell at
-// once that the peer is back, even when nothing has changed there.
+// The first request after a failure does not wait: the peer must answer at once,
+// even when nothing has changed there.
 func (p *peerWatch) poll(ctx context.Context, of document) {
 	var (
 		etag     string
@@ -65,7 +65,7 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 		of.fallback.end()
 		if !response.NotModified {
 			etag = response.ETag
-			if etag == "" { // the peer has no tags; its bytes tell
+			if etag == "" { // the peer has no tags; compare the bytes
 				etag = metadata.ETag(response.Body)
 			}
 		}
@@ -85,7 +85,7 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 	}
 }
 
-// unwatched takes in that the document is not polled any more. What was seen of it stays known.
+// unwatched records that the document is not polled any more. Its version stays known.
 func (p *peerWatch) unwatched(of document) {
 	p.change(func() { of.link.answered = false })
 	p.Metrics.ForgetConnection(p.Kind.label(p.name), of.Path)
@@ -104,11 +104,11 @@ func (p *peerWatch) fetch(ctx context.Context, of document, holds string, wait t
 	return p.Peers.Get(ctx, p.connection.target, request)
 }
 
-// delay is how long to leave the peer alone after err.
+// delay is the time until the next poll after err.
 func (p *peerWatch) delay(retry *backoff.ExponentialBackOff, err error) time.Duration {
 	delay := retry.NextBackOff()
 	if rejected := reason(err); rejected == string(peer.Unauthorized) || rejected == string(peer.ClockDiffers) {
-		delay = min(delay, p.Timing.RefusedMax)
+		delay = min(delay, p.Timing.RejectedMax)
 	}
 	return delay
 }
@@ -119,7 +119,7 @@ func newBackOff(initial, longest time.Duration) *backoff.ExponentialBackOff {
 	return retry
 }
 
-// reason is err's reason as package peer has it, or that the problem is this cluster's own.
+// reason is err's reason as package peer has it, or that the problem is in this cluster.
 func reason(err error) string {
 	var peerError *peer.Error
 	if errors.As(err, &peerError) {
@@ -141,7 +141,7 @@ func sleep(ctx context.Context, duration time.Duration) bool {
 }
 
 // failureLog counts every poll of one document and logs when the outcome
-// becomes another, not each retry.
+// changes, not each retry.
 type failureLog struct {
 	watch    *peerWatch
 	document document

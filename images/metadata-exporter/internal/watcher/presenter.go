@@ -7,11 +7,10 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
 
-// Presenter is a Fetcher that shows peers this cluster's client certificate,
-// the one that is in its files at the time.
+// Presenter is a Fetcher that presents this cluster's current client certificate to peers.
 type Presenter struct {
 	Client *peer.Client
-	// Certificate may be missing: then the token alone speaks for this cluster.
+	// Certificate may be missing: then the token alone proves this cluster.
 	Certificate *tlsfiles.Certificate
 }
 

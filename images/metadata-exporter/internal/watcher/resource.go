@@ -9,21 +9,21 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
 
-// connection is what decides how a peer is polled: a change of it starts over.
+// connection is how a peer is polled: a change of it starts over.
 type connection struct {
 	target peer.Target
 	// clusterUUID of the peer, the audience of tokens for it; empty until the
-	// discovery hook has learned it.
+	// discovery hook knows it.
 	clusterUUID string
 }
 
-// resource is what is kept of a resource: what the watcher needs, and the
-// version by which an informer tells an update from a repetition. The whole of
-// it can be megabytes, of a peer's published services.
+// resource is the cached part of a resource: what the watcher needs, and the
+// version by which an informer tells an update from a repetition. A whole resource
+// can have megabytes, the list of a peer's published services.
 type resource struct {
 	name, version string
 	connection    connection
-	// blamesPeer is true while the resource is not Ready because of how the peer answered.
+	// blamesPeer is true while the resource is not Ready because of the peer's answer.
 	blamesPeer bool
 }
 
@@ -34,9 +34,9 @@ func (r *resource) GetObjectMeta() metav1.Object {
 	return &metav1.ObjectMeta{Name: r.name, ResourceVersion: r.version}
 }
 
-// readResource takes from a resource what the watcher needs. A status
-// that is not as it should be reads as one that says nothing.
-func readResource(object *unstructured.Unstructured) metav1.ObjectMetaAccessor {
+// readResource reads what the watcher needs of a resource. A status that has an
+// unexpected form counts as empty.
+func readResource(object *unstructured.Unstructured) (any, error) {
 	text := func(fields ...string) string {
 		value, _, _ := unstructured.NestedString(object.Object, fields...)
 		return value
@@ -53,7 +53,7 @@ func readResource(object *unstructured.Unstructured) metav1.ObjectMetaAccessor {
 			clusterUUID: text("status", "metadataCache", "public", "clusterUUID"),
 		},
 		blamesPeer: blamesPeer(object),
-	}
+	}, nil
 }
 
 // blamesPeer looks for a condition Ready that is not True for one of the

@@ -18,7 +18,7 @@ func manifest(t *testing.T, text string) *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: object}
 }
 
-func TestWhatTheWatcherReadsOfAResource(t *testing.T) {
+func TestTheWatcherReadsEndpointUUIDAndBlame(t *testing.T) {
 	object := manifest(t, `
 apiVersion: deckhouse.io/v1alpha1
 kind: IstioFederation
@@ -39,21 +39,22 @@ status:
   - {type: PublicMetadata, status: "True", reason: Fetched}
   - {type: Ready, status: "False", reason: PeerUnreachable}
 `)
-	kept, ok := readResource(object).(*resource)
-	if !ok {
-		t.Fatalf("the informer keeps a %T", readResource(object))
+	read, err := readResource(object)
+	cached, ok := read.(*resource)
+	if err != nil || !ok {
+		t.Fatalf("read a %T, %v", read, err)
 	}
 	wantTo := connection{
 		target:      peer.Target{URL: "https://istio.b.example.com/metadata/", CA: "PEM", InsecureSkipVerify: true},
 		clusterUUID: "uuid-b",
 	}
-	if kept.connection != wantTo {
-		t.Errorf("connection = %+v, want %+v", kept.connection, wantTo)
+	if cached.connection != wantTo {
+		t.Errorf("connection = %+v, want %+v", cached.connection, wantTo)
 	}
-	if !kept.blamesPeer {
+	if !cached.blamesPeer {
 		t.Error("the peer is not blamed")
 	}
-	if meta := kept.GetObjectMeta(); meta.GetName() != "b" || meta.GetResourceVersion() != "7" {
+	if meta := cached.GetObjectMeta(); meta.GetName() != "b" || meta.GetResourceVersion() != "7" {
 		t.Errorf("the informer sees %+v", meta)
 	}
 }
@@ -67,7 +68,7 @@ func TestWhenAResourceBlamesItsPeer(t *testing.T) {
 		"no conditions":                    {"{conditions: []}", false},
 		"ready":                            {`{conditions: [{type: Ready, status: "True", reason: PeerFine}]}`, false},
 		"the peer is unreachable":          {`{conditions: [{type: Ready, status: "False", reason: PeerUnreachable}]}`, true},
-		"the peer refuses this cluster":    {`{conditions: [{type: Ready, status: "False", reason: PeerRefusesThisCluster}]}`, true},
+		"the peer rejects this cluster":    {`{conditions: [{type: Ready, status: "False", reason: PeerRefusesThisCluster}]}`, true},
 		"it is not known whether":          {`{conditions: [{type: Ready, status: Unknown, reason: PeerUnreachable}]}`, true},
 		"this cluster's own fault":         {`{conditions: [{type: Ready, status: "False", reason: OwnTrustDomain}]}`, false},
 		"another condition blames it":      {`{conditions: [{type: Other, status: "False", reason: PeerUnreachable}]}`, false},
@@ -75,9 +76,13 @@ func TestWhenAResourceBlamesItsPeer(t *testing.T) {
 		"a condition that is no condition": {`{conditions: [text]}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			kept, _ := readResource(manifest(t, "status: "+test.status)).(*resource)
-			if kept.blamesPeer != test.want {
-				t.Errorf("blamesPeer = %v", kept.blamesPeer)
+			read, err := readResource(manifest(t, "status: "+test.status))
+			cached, ok := read.(*resource)
+			if err != nil || !ok {
+				t.Fatalf("read a %T, %v", read, err)
+			}
+			if cached.blamesPeer != test.want {
+				t.Errorf("blamesPeer = %v", cached.blamesPeer)
 			}
 		})
 	}

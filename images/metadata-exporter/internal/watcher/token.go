@@ -12,8 +12,8 @@ import (
 // PrivateKeyFile is the file in the authn directory that signs tokens.
 const PrivateKeyFile = "priv.pem"
 
-// Signer makes this cluster's tokens. The key is read for each of them, about
-// once a minute for a peer, so a replaced Secret needs no restart.
+// Signer makes this cluster's tokens. It reads the key for each of them, about once
+// a minute for a peer, so a replaced Secret needs no restart.
 type Signer struct {
 	// Dir holds PrivateKeyFile.
 	Dir string

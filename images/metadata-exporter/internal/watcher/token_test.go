@@ -5,13 +5,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 func TestATokenIsValidForAPeerWhoseClockIsBehind(t *testing.T) {
-	a := fixture.NewCluster(t, "uuid-a", "cluster-a.local")
+	a := peerstest.NewPeer(t, "a")
 	dir := t.TempDir()
 	writeFile(t, dir, watcher.PrivateKeyFile, a.Keys.Priv)
 	token, err := watcher.Signer{Dir: dir, ClusterUUID: a.UUID}.Token("uuid-b", authn.ScopePrivateFederation)

@@ -1,8 +1,8 @@
 // Package watcher notices at once when a peer's metadata changes: it holds a long
-// poll on each peer and pokes: it writes into the ConfigMap of the resource's kind,
-// under the resource's name, a value that it has not had, which wakes the
-// discovery hook. It judges nothing and keeps nothing; while it does not run, the
-// hook's own schedule does the same work within a minute.
+// poll on each peer and pokes. A poke writes a new value into the ConfigMap of the
+// resource's kind, under the resource's name, which wakes the discovery hook. The
+// watcher decides nothing and stores nothing; while it does not run, the hook's own
+// schedule does the same work within a minute.
 package watcher
 
 import (
@@ -12,10 +12,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/lib/informer"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
 
@@ -24,7 +26,7 @@ type Fetcher interface {
 	Get(ctx context.Context, target peer.Target, request peer.Request) (*peer.Response, error)
 }
 
-// Timing is every duration the watcher goes by.
+// Timing is every duration of the watcher.
 type Timing struct {
 	// Wait is how long a peer is asked to hold an answer.
 	Wait time.Duration
@@ -32,12 +34,12 @@ type Timing struct {
 	Unheld time.Duration
 	// RetryMin and RetryMax bound the back-off after a failure.
 	RetryMin, RetryMax time.Duration
-	// RefusedMax bounds it while the peer refuses this cluster: somebody may be
+	// RejectedMax bounds it while the peer rejects this cluster: a person may be
 	// creating the resource there right now.
-	RefusedMax time.Duration
+	RejectedMax time.Duration
 	// Nudge is the least time between two nudges of one resource; it doubles up to NudgeMax.
 	Nudge, NudgeMax time.Duration
-	// Orphaned is how long what was written stays though there is no resource of that name.
+	// Orphaned is how long a key stays in the ConfigMap without a resource of its name.
 	Orphaned time.Duration
 }
 
@@ -45,7 +47,7 @@ type Timing struct {
 func DefaultTiming() Timing {
 	return Timing{
 		Wait: peer.MaxWait, Unheld: time.Minute,
-		RetryMin: 200 * time.Millisecond, RetryMax: 30 * time.Second, RefusedMax: 10 * time.Second,
+		RetryMin: 200 * time.Millisecond, RetryMax: 30 * time.Second, RejectedMax: 10 * time.Second,
 		Nudge: 5 * time.Second, NudgeMax: 5 * time.Minute,
 		Orphaned: time.Minute,
 	}
@@ -55,7 +57,7 @@ func DefaultTiming() Timing {
 type Watcher struct {
 	Kind   Kind
 	Client dynamic.Interface
-	// Namespace of the ConfigMap Kind.Revisions.
+	// Namespace of Kind.ConfigMap.
 	Namespace string
 	Peers     Fetcher
 	// Token makes a token of that scope for the cluster with that UUID.
@@ -64,18 +66,18 @@ type Watcher struct {
 	Log     *slog.Logger
 	Timing  Timing
 
-	// writing is what goes into the ConfigMap.
-	writing gathering
-	// sweeping is woken when there may be keys of resources that do not exist.
-	sweeping onDemand
-	// missing is true once it was said that there is no ConfigMap.
+	// patches of the ConfigMap.
+	patches patchBatcher
+	// pruning is woken when there may be keys of resources that do not exist.
+	pruning debouncer
+	// missing is true once it was logged that there is no ConfigMap.
 	missing atomic.Bool
 
 	mu sync.Mutex
-	// peers by the name of their resource. The handler of the resources, which is
-	// called by one goroutine, alone changes what is in it.
+	// peers by the name of their resource. Only the handler of the resources, which
+	// one goroutine calls, changes it.
 	peers map[string]*peerWatch
-	// written is what the ConfigMap says, by the name of the resource; it is never changed, only replaced.
+	// written is the data of the ConfigMap, by the name of the resource; it is never changed, only replaced.
 	written map[string]string
 	// complete is true once peers has all the resources.
 	complete bool
@@ -85,53 +87,64 @@ type Watcher struct {
 // ConfigMap or permission: what fails is retried for as long as it takes.
 func (w *Watcher) Run(ctx context.Context) error {
 	w.peers = map[string]*peerWatch{}
-	resources, resourcesSynced, err := w.informer(source{
-		objects: w.Client.Resource(w.Kind.Resource), strip: readResource,
-		what: "resources of kind " + w.Kind.Name, consequence: "peers are polled as known so far",
-	}, cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(object any) { w.observe(ctx, object) },
-		UpdateFunc: func(_, object any) { w.observe(ctx, object) },
-		DeleteFunc: func(object any) { w.forget(lastSeen(object)) },
-	})
+	resources, err := w.resourceInformer(ctx)
 	if err != nil {
 		return err
 	}
-	revisions, revisionsSynced, err := w.informer(source{
-		objects: w.configMaps(), name: w.Kind.Revisions, strip: readRevisions,
-		what: "ConfigMap " + w.Kind.Revisions, consequence: "what other replicas write is not seen",
-	}, cache.ResourceEventHandlerFuncs{
-		AddFunc:    w.showAnew,
-		UpdateFunc: func(_, object any) { w.show(object) },
-		DeleteFunc: func(any) { w.hide() },
-	})
+	configMap, err := w.configMapInformer()
 	if err != nil {
 		return err
 	}
-	w.writing.sendBy(ctx, w.patch)
-	sweeper := newSweeper(w)
-	w.sweeping.work = func() time.Duration { return sweeper.sweep(ctx) }
+	w.patches.sendBy(ctx, w.patch)
+	pruner := newPruner(w)
+	w.pruning.work = func() time.Duration { return pruner.prune(ctx) }
 
 	var running sync.WaitGroup
-	running.Go(func() { revisions.RunWithContext(ctx) })
-	// Who does not know what is written would tell old news.
-	if cache.WaitForCacheSync(ctx.Done(), revisionsSynced) {
+	running.Go(func() { configMap.RunWithContext(ctx) })
+	// A replica that does not know what is written would report old versions.
+	if cache.WaitForCacheSync(ctx.Done(), configMap.Synced) {
 		running.Go(func() { resources.RunWithContext(ctx) })
-		if cache.WaitForCacheSync(ctx.Done(), resourcesSynced) {
+		if cache.WaitForCacheSync(ctx.Done(), resources.Synced) {
 			w.mu.Lock()
 			w.complete = true
 			w.mu.Unlock()
-			w.sweeping.wake()
+			w.pruning.wake()
 		}
 	}
 	running.Wait()
-	w.sweeping.end()
+	w.pruning.end()
 	for _, watched := range w.peers {
 		watched.stop()
 	}
-	w.writing.end()
+	w.patches.end()
 	return nil
 }
 
+func (w *Watcher) resourceInformer(ctx context.Context) (*informer.Informer, error) {
+	return informer.New(informer.Source[*unstructured.UnstructuredList]{
+		Reader: w.Client.Resource(w.Kind.Resource), Client: w.Client,
+		Example: &unstructured.Unstructured{}, Name: "resources of kind " + w.Kind.Name,
+		Strip: informer.Stripping(readResource), Consequence: "known peers are still polled",
+	}, w.Log, cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(object any) { w.observe(ctx, object) },
+		UpdateFunc: func(_, object any) { w.observe(ctx, object) },
+		DeleteFunc: func(object any) { w.forget(informer.LastSeen(object)) },
+	})
+}
+
+func (w *Watcher) configMapInformer() (*informer.Informer, error) {
+	return informer.New(informer.Source[*unstructured.UnstructuredList]{
+		Reader: w.configMaps(), Client: w.Client,
+		Example: &unstructured.Unstructured{}, Name: "ConfigMap " + w.Kind.ConfigMap, Select: informer.Named(w.Kind.ConfigMap),
+		Strip: informer.Stripping(readConfigMap), Consequence: "what other replicas write is not seen",
+	}, w.Log, cache.ResourceEventHandlerFuncs{
+		AddFunc:    w.configMapCreated,
+		UpdateFunc: func(_, object any) { w.configMapChanged(object) },
+		DeleteFunc: func(any) { w.configMapDeleted() },
+	})
+}
+
+// observe starts the watch of a new peer, or updates or restarts the one that there is.
 func (w *Watcher) observe(ctx context.Context, object any) {
 	found, ok := object.(*resource)
 	if !ok || ctx.Err() != nil {
@@ -140,7 +153,7 @@ func (w *Watcher) observe(ctx context.Context, object any) {
 	name, wanted := found.name, found.connection
 	watched, known := w.watched(name)
 	if known && watched.connection == wanted {
-		watched.observe(found.blamesPeer)
+		watched.setBlamesPeer(found.blamesPeer)
 		return
 	}
 	if known {
@@ -149,7 +162,7 @@ func (w *Watcher) observe(ctx context.Context, object any) {
 	w.Log.Info("watching peer", "kind", w.Kind.Name, "peer", name, "endpoint", wanted.target.URL, "private", wanted.clusterUUID != "")
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.peers[name] = w.start(ctx, name, wanted, standing{written: w.written[name], blamesPeer: found.blamesPeer})
+	w.peers[name] = w.start(ctx, name, wanted, state{written: w.written[name], blamesPeer: found.blamesPeer})
 }
 
 func (w *Watcher) watched(name string) (watched *peerWatch, known bool) {
@@ -159,20 +172,21 @@ func (w *Watcher) watched(name string) (watched *peerWatch, known bool) {
 	return watched, known
 }
 
+// forget ends the watch of a peer whose resource was deleted.
 func (w *Watcher) forget(object any) {
-	gone, ok := object.(*resource)
+	deleted, ok := object.(*resource)
 	if !ok {
 		return
 	}
-	watched, known := w.watched(gone.name)
+	watched, known := w.watched(deleted.name)
 	if !known {
 		return
 	}
 	watched.stop()
 	w.mu.Lock()
-	delete(w.peers, gone.name)
+	delete(w.peers, deleted.name)
 	w.mu.Unlock()
-	w.Metrics.ForgetPeer(w.Kind.label(gone.name))
-	w.Log.Info("no longer watching peer", "kind", w.Kind.Name, "peer", gone.name)
-	w.sweeping.wake()
+	w.Metrics.ForgetPeer(w.Kind.label(deleted.name))
+	w.Log.Info("no longer watching peer", "kind", w.Kind.Name, "peer", deleted.name)
+	w.pruning.wake()
 }

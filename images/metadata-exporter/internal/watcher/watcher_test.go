@@ -14,10 +14,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	kubetesting "k8s.io/client-go/testing"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 // watchesPrivate is true for a value that tells of the private document,
@@ -61,17 +61,17 @@ func TestARestartWithoutNewsPokesNobody(t *testing.T) {
 }
 
 // TestTwoReplicasDoNotFightOverWhatIsWritten: each replica has a peer of its own here, so
-// that one can be behind for as long as the test wants. One of them is refused, and
+// that one can be behind for as long as the test wants. One of them is rejected, and
 // goes by the public document.
 func TestTwoReplicasDoNotFightOverWhatIsWritten(t *testing.T) {
 	admitted, turnedAway := newFakePeer(), newFakePeer()
-	turnedAway.errors[metadata.FederationPath] = refused()
+	turnedAway.errors[metadata.FederationPath] = rejected()
 	client := newClient("", federation("uuid-b", ""))
 	first := run(t, admitted, quick(), client)
 	run(t, turnedAway, quick(), client)
 	poked := func(times int) {
 		t.Helper()
-		fixture.Eventually(t, func() string {
+		peerstest.Await(t, func() string {
 			if got := first.patches(); got < times {
 				return fmt.Sprintf("%d pokes, want %d", got, times)
 			}
@@ -126,7 +126,7 @@ func TestOnlyThePublicDocumentIsWatchedUntilThePeersUUIDIsKnown(t *testing.T) {
 
 func TestAPeerThatRefusesThisClusterIsStillWatchedForItsPublicDocument(t *testing.T) {
 	b := newFakePeer()
-	b.errors[metadata.FederationPath] = refused()
+	b.errors[metadata.FederationPath] = rejected()
 	h := run(t, b, quick(), newClient("", federation("uuid-b", "PeerRefusesThisCluster")))
 	value := h.waitWritten(func(value string) bool { return strings.HasSuffix(value, ".-") })
 	b.waitHeld(t, endpoint, metadata.PublicPath, 1)
@@ -146,7 +146,7 @@ func TestAPeerThatIsBackIsNoticedThoughNothingChanged(t *testing.T) {
 	b.set(func() {
 		b.errors[metadata.FederationPath], b.errors[metadata.PublicPath] = unreachable(), unreachable()
 	})
-	fixture.Eventually(t, func() string {
+	peerstest.Await(t, func() string {
 		if testutil.ToFloat64(h.metrics.PeerConnected.WithLabelValues("b", metadata.FederationPath)) != 0 {
 			return "the failure is not noticed"
 		}
@@ -182,9 +182,9 @@ func TestADocumentThatIsNotHeldIsAskedForSeldom(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newFakePeer()
 			peculiar(b)
-			b.errors[metadata.FederationPath] = refused()
+			b.errors[metadata.FederationPath] = rejected()
 			run(t, b, quick(), newClient("", federation("uuid-b", "")))
-			fixture.Eventually(t, func() string {
+			peerstest.Await(t, func() string {
 				if asked := len(b.asked(metadata.FederationPath)); asked < 8 {
 					return fmt.Sprintf("asked %d times for the private document", asked)
 				}
@@ -203,7 +203,7 @@ func TestAPeerWithoutTagsIsAskedAgainAfterTheInterval(t *testing.T) {
 	timing := quick()
 	timing.Unheld = 5 * time.Millisecond
 	h := run(t, b, timing, newClient("", federation("", "")))
-	fixture.Eventually(t, func() string {
+	peerstest.Await(t, func() string {
 		if asked := len(b.asked(metadata.PublicPath)); asked < 4 {
 			return fmt.Sprintf("asked %d times", asked)
 		}
@@ -232,7 +232,7 @@ func TestAnotherEndpointStartsOverAndADeletedResourceEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.waitHeld(t, moved, metadata.FederationPath, 0)
-	fixture.Eventually(t, func() string {
+	peerstest.Await(t, func() string {
 		if got := testutil.CollectAndCount(h.metrics.PeerConnected); got != 0 {
 			return fmt.Sprintf("%d series of a peer that is gone", got)
 		}
@@ -283,7 +283,7 @@ func TestWithoutAKeyThePublicDocumentIsStillWatched(t *testing.T) {
 		_ = watch.Run(ctx)
 	}()
 	h.waitWritten(func(value string) bool { return strings.HasSuffix(value, ".-") })
-	fixture.Eventually(t, func() string {
+	peerstest.Await(t, func() string {
 		if testutil.ToFloat64(watch.Metrics.PeerPolls.WithLabelValues("b", metadata.FederationPath, "ThisCluster")) < 2 {
 			return "the missing key is not noticed"
 		}

@@ -1,0 +1,95 @@
+package watcher
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+)
+
+func TestWorkOnDemandMissesNoWake(t *testing.T) {
+	var news, seen, at atomic.Int64
+	demand := &debouncer{}
+	demand.work = func() time.Duration {
+		if at.Add(1) > 1 {
+			t.Error("it is done twice at a time")
+		}
+		defer at.Add(-1)
+		seen.Store(news.Load())
+		return 0
+	}
+	const last = 10_000
+	for range last {
+		news.Add(1)
+		demand.wake()
+	}
+	peerstest.Await(t, func() string {
+		if seen.Load() != last {
+			return "the last news were not seen"
+		}
+		return ""
+	})
+	demand.end()
+}
+
+func TestWorkOnDemandIsDoneAgainWhenItAsksForIt(t *testing.T) {
+	var done atomic.Int64
+	demand := &debouncer{}
+	demand.work = func() time.Duration {
+		if done.Add(1) < 3 {
+			return time.Millisecond
+		}
+		return 0
+	}
+	demand.wake()
+	peerstest.Await(t, func() string {
+		if done.Load() < 3 {
+			return "it was not done again"
+		}
+		return ""
+	})
+	demand.end()
+	if got := done.Load(); got != 3 {
+		t.Errorf("it was done %d times", got)
+	}
+}
+
+func TestWorkOnDemandEnds(t *testing.T) {
+	var done atomic.Int64
+	begun, finish := make(chan struct{}), make(chan struct{})
+	demand := &debouncer{}
+	demand.work = func() time.Duration {
+		done.Add(1)
+		close(begun)
+		<-finish
+		return time.Nanosecond
+	}
+	demand.wake()
+	<-begun
+	demand.wake()
+	ended := make(chan struct{})
+	go func() {
+		demand.end()
+		close(ended)
+	}()
+	peerstest.Await(t, func() string {
+		demand.mu.Lock()
+		defer demand.mu.Unlock()
+		if !demand.ended {
+			return "the end has not begun"
+		}
+		return ""
+	})
+	select {
+	case <-ended:
+		t.Error("it ended while work was under way")
+	default:
+	}
+	close(finish)
+	<-ended
+	demand.wake()
+	if got := done.Load(); got != 1 {
+		t.Errorf("it was done %d times, though it ended during the first", got)
+	}
+}

@@ -1,0 +1,60 @@
+package watcher
+
+import (
+	"log/slog"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+)
+
+func TestAKeyWithoutAResourceStaysForAWhile(t *testing.T) {
+	began := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	s := newPruner(&Watcher{Timing: DefaultTiming()})
+	for _, step := range []struct {
+		name     string
+		after    time.Duration
+		orphans  []string
+		wantDue  []string
+		wantNext time.Duration
+	}{
+		{"nothing is without a resource", 0, nil, nil, 0},
+		{"a resource is gone, or not seen yet", 0, []string{"a"}, nil, 60 * time.Second},
+		{"a second one", 20 * time.Second, []string{"a", "b"}, nil, 40 * time.Second},
+		{"the first one's time is over", 60 * time.Second, []string{"a", "b"}, []string{"a"}, 20 * time.Second},
+		{"the second one has come after all", 61 * time.Second, []string{"a"}, []string{"a"}, 0},
+		{"and is gone again", 80 * time.Second, []string{"b"}, nil, 60 * time.Second},
+		{"its time is over, counted anew", 140 * time.Second, []string{"b"}, []string{"b"}, 0},
+	} {
+		due, next := s.due(step.orphans, began.Add(step.after))
+		if !reflect.DeepEqual(due, step.wantDue) || next != step.wantNext {
+			t.Errorf("%s: due %v, next after %v; want %v, %v", step.name, due, next, step.wantDue, step.wantNext)
+		}
+	}
+}
+
+func TestWhoeverMayHaveLeftAKeyWithoutAResourceHasItLookedFor(t *testing.T) {
+	for name, happens := range map[string]func(*Watcher){
+		"a resource is gone":       func(w *Watcher) { w.forget(&resource{name: "b"}) },
+		"another value is written": func(w *Watcher) { w.configMapChanged(&configMap{written: map[string]string{"b": "x.y", "c": "x.y"}}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &Watcher{Metrics: telemetry.NewMetrics(), Log: slog.New(slog.DiscardHandler), written: map[string]string{"b": "x.y"}}
+			w.peers = map[string]*peerWatch{"b": {Watcher: w, name: "b", cancel: func() {}}}
+			looked := make(chan struct{}, 1)
+			w.pruning.work = func() time.Duration {
+				looked <- struct{}{}
+				return 0
+			}
+			happens(w)
+			select {
+			case <-looked:
+			case <-time.After(peerstest.Deadline):
+				t.Error("nobody looked")
+			}
+			w.pruning.end()
+		})
+	}
+}

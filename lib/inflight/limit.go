@@ -1,0 +1,44 @@
+// Package inflight limits the requests in flight of each caller and of all
+// together, so that none can take a program, or what is behind it, from the others.
+package inflight
+
+import "sync"
+
+// Limit counts requests in flight by caller. Use NewLimit.
+type Limit struct {
+	total, ofOne int
+
+	mu       sync.Mutex
+	inFlight int
+	byCaller map[string]int
+}
+
+// NewLimit allows total requests, of which one caller may have ofOne; a total of 0 is no limit.
+func NewLimit(total, ofOne int) *Limit {
+	return &Limit{total: total, ofOne: ofOne, byCaller: map[string]int{}}
+}
+
+// Acquire counts a request of caller until release is called; ok is false when
+// the limit is reached. Only the first call of release counts.
+func (l *Limit) Acquire(caller string) (release func(), ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.total > 0 && l.inFlight >= l.total || l.byCaller[caller] >= l.ofOne {
+		return nil, false
+	}
+	l.inFlight++
+	l.byCaller[caller]++
+	return sync.OnceFunc(func() { l.release(caller) }), true
+}
+
+func (l *Limit) release(caller string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inFlight--
+	if l.byCaller[caller]--; l.byCaller[caller] == 0 {
+		delete(l.byCaller, caller) // addresses of unknown callers would pile up
+	}
+}
+
+// OfOne is how many requests one caller may have in flight.
+func (l *Limit) OfOne() int { return l.ofOne }

@@ -1,0 +1,71 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+)
+
+// Options are the flags that all programs that answer peers have.
+type Options struct {
+	ListenAddress, TelemetryAddress string
+	Namespace, ClusterUUID          string
+	TLSDir, IngressClientCA         string
+	LogLevel                        slog.Level
+}
+
+// Description is how a program describes itself in its help.
+type Description struct {
+	// Name of the program.
+	Name string
+	// Short is one line; Long needs not repeat how Kubernetes is accessed.
+	Short, Long string
+	// Namespace tells what is in the namespace of --namespace.
+	Namespace string
+}
+
+// NewCommand makes the command of a program, with the flags of options.
+func NewCommand(describe Description, options *Options, run func(context.Context) error) *cobra.Command {
+	command := &cobra.Command{
+		Use: describe.Name, Short: describe.Short,
+		Long: describe.Long + `
+
+Kubernetes is accessed by the default rules of kubectl: KUBECONFIG, else the Pod's own ServiceAccount.`,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE:          func(command *cobra.Command, _ []string) error { return run(command.Context()) },
+	}
+	flags := command.Flags()
+	flags.StringVar(&options.ListenAddress, "listen-address", ":8443", "address of the TLS listener for peers")
+	flags.StringVar(&options.TelemetryAddress, "telemetry-address", ":8080", "address of the HTTP listener for /healthz, /readyz and /metrics")
+	flags.StringVar(&options.Namespace, "namespace", "d8-istio", describe.Namespace)
+	flags.StringVar(&options.ClusterUUID, "cluster-uuid", "", "UUID of this cluster, the audience that peers' tokens must have")
+	flags.StringVar(&options.TLSDir, "tls-dir", "/etc/"+describe.Name+"/tls", "directory with tls.crt and tls.key of the listener, read again when they change")
+	flags.StringVar(&options.IngressClientCA, "ingress-client-ca", "", "PEM file with the authority of the ingress controller's client certificate; a connection with such a certificate may name its caller in the header ssl-client-cert")
+	flags.TextVar(&options.LogLevel, "log-level", options.LogLevel, "least level of log lines: debug, info, warn or error")
+	RequireFlags(command, "cluster-uuid")
+	return command
+}
+
+// RequireFlags makes the command fail where one of those flags is not given.
+func RequireFlags(command *cobra.Command, names ...string) {
+	for _, name := range names {
+		if err := command.MarkFlagRequired(name); err != nil {
+			panic(err) // only for a flag that is not defined
+		}
+	}
+}
+
+func (o Options) check() error {
+	switch {
+	case o.ClusterUUID == "":
+		return errors.New("--cluster-uuid must not be empty")
+	case o.Namespace == "":
+		return errors.New("--namespace must not be empty")
+	default:
+		return nil
+	}
+}
