@@ -78,7 +78,7 @@ func podsBinding() sdk.KubernetesConfig {
 
 const (
 	// sidecarRevision is a jq expression: the revision in what istiod noted when it
-	// injected a sidecar into a Pod, "" for none. Anybody may edit the annotation.
+	// injected a sidecar into a Pod, "" for none. Tenants may edit the annotation.
 	sidecarRevision = `(
 		if (.metadata.annotations["sidecar.istio.io/status"] // "") == "" then ""
 		else [

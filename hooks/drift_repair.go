@@ -16,7 +16,7 @@ import (
 
 const (
 	repairPath = "istio.internal.repair"
-	// repairAnnotation of namespace d8-istio shows internal.repair, so that the manifests differ when Helm is to restore something.
+	// repairAnnotation of namespace d8-istio has internal.repair, so that the manifests differ when Helm has to restore something.
 	repairAnnotation = "istio.deckhouse.io/repair"
 
 	driftMetricsGroup = "drift_repair"

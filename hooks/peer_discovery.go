@@ -139,7 +139,7 @@ func (d *peerDiscovery) poll(ctx context.Context, in *sdk.HookInput, resources [
 }
 
 // withoutStaleETags has those resources polled unconditionally, and their whole status written, whose
-// snapshot does not show the last write: it is older, or the write has failed.
+// snapshot does not have the last write: it is older, or the write has failed.
 func (d *peerDiscovery) withoutStaleETags(resources []v1alpha1.Peer) []v1alpha1.Peer {
 	polled := slices.Clone(resources)
 	for index, resource := range resources {

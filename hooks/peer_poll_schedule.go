@@ -56,7 +56,7 @@ type lastPoll struct {
 func newPollSchedule() *pollSchedule { return &pollSchedule{last: map[types.UID]lastPoll{}} }
 
 // due is true when the peer has changed, the resource was edited or a refresh
-// requested, it was not polled in this minute yet, or its status does not show what was
+// requested, it was not polled in this minute yet, or its status does not have what was
 // written last. A version that is no longer reported is no change.
 func (s *pollSchedule) due(resource v1alpha1.Peer, version string, hasKey bool, now time.Time) bool {
 	last := s.last[resource.GetUID()]
@@ -76,7 +76,7 @@ func (s *pollSchedule) due(resource v1alpha1.Peer, version string, hasKey bool, 
 	return next != last || s.isStale(resource) || !wasPolled(resource.PeerStatus().Conditions)
 }
 
-// isStale is true when the snapshot of the resource does not show the last status.
+// isStale is true when the snapshot of the resource does not have the last status.
 func (s *pollSchedule) isStale(resource v1alpha1.Peer) bool {
 	last := s.last[resource.GetUID()]
 	return last.etags != [2]string{} && last.etags != etags(resource)
@@ -89,7 +89,7 @@ func (s *pollSchedule) isCurrent(resource v1alpha1.Peer) bool {
 	return !s.isStale(resource) && s.last[resource.GetUID()].superseded != resource.GetResourceVersion()
 }
 
-// noteWait remembers how long the peer kept this cluster waiting.
+// noteWait remembers how long this cluster waited for the peer.
 func (s *pollSchedule) noteWait(resource v1alpha1.Peer, waited time.Duration) {
 	last := s.last[resource.GetUID()]
 	if waited <= slowPeer {

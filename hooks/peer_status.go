@@ -173,7 +173,7 @@ func cachedDigest(resource v1alpha1.Peer) string {
 }
 
 // statusReplacement is a JSON patch for the very resource that the status was made for:
-// a namesake that replaced it in the meantime stands for another peer.
+// a namesake that replaced it in the meantime is for another peer.
 func statusReplacement(updated v1alpha1.Peer, status any) ([]statuspatch.Operation, error) {
 	uid, err := json.Marshal(updated.GetUID())
 	if err != nil {
@@ -237,7 +237,7 @@ func reportTransition(in *sdk.HookInput, resource, updated v1alpha1.Peer) {
 	in.PatchCollector.CreateIfNotExists(transitionEvent(updated, after, in.DC.GetClock().Now()))
 }
 
-// transitionEvent is what `kubectl describe` shows of a transition. Each has an
+// transitionEvent is what `kubectl describe` prints of a transition. Each has an
 // Event of its own, unless it is found again within a minute because the
 // snapshot was older than the last write.
 func transitionEvent(updated v1alpha1.Peer, ready *metav1.Condition, now time.Time) *corev1.Event {

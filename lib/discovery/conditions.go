@@ -47,7 +47,7 @@ func (p *poll) setStatus() {
 	set(v1alpha1.ConditionReady, ready.status, ready.reason, ready.message)
 }
 
-// privateMessage says of the private document what is known; of an unchanged one, what was said before.
+// privateMessage says what of the private document is known; that of an unchanged document stays.
 func (p *poll) privateMessage() string {
 	known := fmt.Sprintf("The peer's %s are known", p.kind.terms().offer)
 	if p.gatewayProblem != nil {

@@ -31,10 +31,10 @@ func anchored(t *testing.T, own *x509.Certificate, peers ...trustanchor.Peer) (t
 	return outcome, [][]*x509.Certificate{forward, backward}
 }
 
-// TestWhoNamesSomebodyElsesRootHurtsNobody: roots are no secrets. Whatever order
+// TestNamingAnotherClustersRootDoesNotHarmThatCluster: roots are no secrets. Whatever order
 // the certificates stand in, this cluster's leaves and the honest peer's verify,
 // and the liar's stranger verifies for nobody else's domain.
-func TestWhoNamesSomebodyElsesRootHurtsNobody(t *testing.T) {
+func TestNamingAnotherClustersRootDoesNotHarmThatCluster(t *testing.T) {
 	own, b, c := newRoot(t, "ECDSA P-256", nil), newRoot(t, "ECDSA P-256", nil), newRoot(t, "ECDSA P-256", nil)
 	honestB := trustanchor.Peer{Name: "b", TrustDomain: domain, RootCA: bundle(b.certificate)}
 	named := func(roots ...*x509.Certificate) trustanchor.Peer {

@@ -47,7 +47,7 @@ func issue(t *testing.T, root *x509.Certificate) *x509.Certificate {
 	return anchor
 }
 
-func TestAnAnchorSaysWhatTheRootSaysAndNoMore(t *testing.T) {
+func TestAnAnchorHasTheRestrictionsOfItsRoot(t *testing.T) {
 	root := newRoot(t, "ECDSA P-256", func(template *x509.Certificate) {
 		template.MaxPathLen, template.MaxPathLenZero = 0, true
 		template.ExcludedDNSDomains = []string{"example.com"}
@@ -94,7 +94,7 @@ func TestAnAnchorLivesWithinItsRoot(t *testing.T) {
 	}
 }
 
-func TestAnAnchorChangesOnlyWhenSomethingDemandsIt(t *testing.T) {
+func TestAnAnchorChangesOnlyWithItsRootItsDomainsOrTime(t *testing.T) {
 	root := newRoot(t, "ECDSA P-256", nil)
 	template := caTemplate("Root of ECDSA P-256")
 	template.NotAfter = root.certificate.NotAfter.Add(time.Hour)
@@ -151,7 +151,7 @@ func TestAnAnchorChangesOnlyWhenSomethingDemandsIt(t *testing.T) {
 	}
 }
 
-func TestARootThatCannotBeHonouredSaysWhy(t *testing.T) {
+func TestARejectedRootComesWithTheReason(t *testing.T) {
 	weak := func(key crypto.Signer, err error) func(t *testing.T) *x509.Certificate {
 		return func(t *testing.T) *x509.Certificate {
 			t.Helper()

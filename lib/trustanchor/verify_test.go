@@ -72,7 +72,7 @@ func verifyWithOpenSSL(t *testing.T, leaf *x509.Certificate, presented, trusted 
 	return nil
 }
 
-func TestAnAnchorHonoursItsPeerForItsOwnDomainOnly(t *testing.T) {
+func TestAnAnchorCountsForItsPeersOwnDomainOnly(t *testing.T) {
 	for kind := range keys {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
@@ -163,8 +163,8 @@ var (
 	unknown     = map[string]string{"crypto/x509": "unknown authority", "OpenSSL": "unable to get"}
 )
 
-// TestALeafWithoutAnIdentityNamesNobody: it verifies, so nothing may rest on a chain alone. Istio asks for a spiffe:// URI.
-func TestALeafWithoutAnIdentityNamesNobody(t *testing.T) {
+// TestALeafWithoutASPIFFENameHasNoIdentity: it verifies, so nothing may rest on a chain alone. Istio asks for a spiffe:// URI.
+func TestALeafWithoutASPIFFENameHasNoIdentity(t *testing.T) {
 	root := newRoot(t, "ECDSA P-256", nil)
 	anchor := issue(t, root.certificate)
 	for name, leaf := range map[string]*x509.Certificate{
@@ -183,8 +183,8 @@ func TestALeafWithoutAnIdentityNamesNobody(t *testing.T) {
 	}
 }
 
-// TestNothingIsLeftOfAPeerThatWasDropped: an anchor that somebody presents leads nowhere.
-func TestNothingIsLeftOfAPeerThatWasDropped(t *testing.T) {
+// TestTheAnchorsOfADeletedPeerAreDropped: an anchor that somebody presents leads nowhere.
+func TestTheAnchorsOfADeletedPeerAreDropped(t *testing.T) {
 	root, own := newRoot(t, "ECDSA P-256", nil), newRoot(t, "ECDSA P-256", nil)
 	anchor := issue(t, root.certificate)
 	other := issue(t, newRoot(t, "Ed25519", nil).certificate)
@@ -199,7 +199,7 @@ func TestNothingIsLeftOfAPeerThatWasDropped(t *testing.T) {
 	}
 }
 
-func TestAnchorsOfSeveralPeersStandSideBySide(t *testing.T) {
+func TestAnchorsOfSeveralPeersDoNotInterfere(t *testing.T) {
 	b, c := newRoot(t, "RSA 2048", nil), newRoot(t, "ECDSA P-384", nil)
 	second := newRoot(t, "Ed25519", nil)
 	outcome, err := trustanchor.Reconcile([]trustanchor.Peer{
