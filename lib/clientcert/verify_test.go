@@ -86,7 +86,7 @@ func TestACertificateProvesItsClusterOnlyWithoutAnyDefect(t *testing.T) {
 				t.Errorf("caller %+v", caller)
 			}
 			if err != nil && len(caller.Owners)+len(caller.Anchors) > 0 {
-				t.Errorf("refused, but %+v", caller)
+				t.Errorf("rejected, but %+v", caller)
 			}
 		})
 	}

@@ -301,7 +301,7 @@ func TestRenderedObjects(t *testing.T) {
 }
 
 // TestAClusterWithoutPeersNeedsNoCertificate: the mode of https is often
-// the cluster's own and no reason to refuse a module without an Ingress.
+// the cluster's own and no reason to reject a module without an Ingress.
 func TestAClusterWithoutPeersNeedsNoCertificate(t *testing.T) {
 	m := load(t)
 	for mode, https := range map[string]map[string]any{

@@ -45,16 +45,16 @@ func TestCheck(t *testing.T) {
 	}{
 		"no settings are fine":                      {nil, ""},
 		"a sound CA is fine":                        {map[string]any{"ca": map[string]any{"cert": one.Cert, "key": one.Key}}, ""},
-		"a CA whose key is another's is refused":    {map[string]any{"ca": map[string]any{"cert": one.Cert, "key": other.Key}}, "ca.key: does not belong"},
-		"a CA without a certificate is refused":     {map[string]any{"ca": map[string]any{"key": one.Key}}, "ca.cert:"},
+		"a CA whose key is another's is rejected":   {map[string]any{"ca": map[string]any{"cert": one.Cert, "key": other.Key}}, "ca.key: does not belong"},
+		"a CA without a certificate is rejected":    {map[string]any{"ca": map[string]any{"key": one.Key}}, "ca.cert:"},
 		"a DNS name can be advertised":              {advertise("gw.example.com"), ""},
 		"an address for nobody cannot":              {advertise("0.0.0.0"), "alliance.ingressGateway.advertise[0]: address 0.0.0.0"},
 		"settings of the wrong type are an error":   {map[string]any{"ca": "x"}, "ca: cannot be a string"},
 		"unknown settings are the schema's concern": {map[string]any{"unknown": true}, ""},
 		"a known version is fine":                   {map[string]any{"globalVersion": "1.31", "additionalVersions": []any{"1.30"}}, ""},
-		"an unknown version is refused with those there are": {map[string]any{"globalVersion": "1.4"},
+		"an unknown version is rejected with those there are": {map[string]any{"globalVersion": "1.4"},
 			"globalVersion: there is no Istio 1.4 in this release of the module: choose 1.31"},
-		"an unknown additional version is refused": {map[string]any{"additionalVersions": []any{"1.30", "1.19"}}, "additionalVersions[1]: there is no Istio 1.19"},
+		"an unknown additional version is rejected": {map[string]any{"additionalVersions": []any{"1.30", "1.19"}}, "additionalVersions[1]: there is no Istio 1.19"},
 
 		"sound ranges and ports are fine": {yaml("sidecar: {includeOutboundIPRanges: [10.0.0.0/8, 'fd00::/8'], excludeInboundPorts: ['1', '65535']}"), ""},
 		"a range that is too long":        {yaml("sidecar: {includeOutboundIPRanges: [10.0.0.0/8, 10.0.0.0/33]}"), "sidecar.includeOutboundIPRanges[1]: \"10.0.0.0/33\""},
@@ -182,7 +182,7 @@ func TestCheckOfAnExpiredCA(t *testing.T) {
 			t.Errorf("got %v", problems)
 		}
 	})
-	t.Run("is refused when it is new", func(t *testing.T) {
+	t.Run("is rejected when it is new", func(t *testing.T) {
 		if problems := settings.Check(bundle(other.Cert, other.Key), accepted, later); len(problems) != 1 {
 			t.Errorf("got %v, want one problem", problems)
 		}

@@ -137,7 +137,7 @@ func TestDecide(t *testing.T) {
 		present     Present
 		install     string
 		global      string
-		rejected     string
+		rejected    string
 		retained    string
 		unavailable string
 	}{
