@@ -15,8 +15,10 @@ var _ = Describe("Hook federation_switch", func() {
 		r := newRun(federationSwitch(), federationSettings).given(withReady("Joined"))
 		r.ValuesSet("istio.federation.enabled", false)
 		r.succeeds()
-		Expect(r.PatchedOperations()).To(HaveLen(2), "the status and an Event")
-		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
+		Expect(r.statusWrites()).To(HaveLen(1))
+		Expect(r.PatchedOperations()).To(HaveLen(1), "an Event")
+		Expect(r.succeeds().statusWrites()).To(BeEmpty())
+		Expect(r.PatchedOperations()).To(BeEmpty())
 	})
 
 	It("wakes the discovery of resources that were off, with the same word every time", func() {

@@ -16,6 +16,8 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 )
@@ -70,9 +72,23 @@ func (r *run) given(objects ...string) *run {
 func (r *run) succeeds() *run {
 	GinkgoHelper()
 	r.DependencyContainer().SetClock(r.clock)
+	if client, ok := r.KubeClient().(*dynamicfake.FakeDynamicClient); ok {
+		client.ClearActions()
+	}
 	r.RunHook()
 	Expect(r.HookError()).NotTo(HaveOccurred())
 	return r
+}
+
+// statusWrites are the patches of a status that the last run has sent.
+func (r *run) statusWrites() []string {
+	var patches []string
+	for _, action := range r.KubeClient().(*dynamicfake.FakeDynamicClient).Actions() {
+		if patch, ok := action.(clienttesting.PatchAction); ok && action.GetSubresource() == "status" {
+			patches = append(patches, string(patch.GetPatch()))
+		}
+	}
+	return patches
 }
 
 // names lists the objects of a kind in d8-istio.

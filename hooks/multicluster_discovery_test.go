@@ -15,7 +15,7 @@ var _ = Describe("Hook multicluster_discovery", func() {
 	polled := func() (*aPeer, *run) {
 		GinkgoHelper()
 		exporter := startPeer().ofSameMesh()
-		r := newRun(multiclusterDiscovery(peer.NewClient()), multiclusterSettings).given(exporter.multicluster(), ownKeypair()).succeeds()
+		r := newRun(multiclusterDiscovery(apiAt{peer.NewClient(), exporter}), multiclusterSettings).given(exporter.multicluster(), ownKeypair()).succeeds()
 		Expect(readyOf(r, "IstioMulticluster", "b")).To(HaveKeyWithValue("status", "True"))
 		return exporter, r
 	}
@@ -37,10 +37,10 @@ var _ = Describe("Hook multicluster_discovery", func() {
 		exporter, r := polled()
 		asked := exporter.requests.Load()
 		r.clock.Advance(20 * time.Second)
-		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
+		Expect(r.succeeds().statusWrites()).To(BeEmpty())
 		Expect(exporter.requests.Load()).To(Equal(asked))
 		r.clock.Advance(time.Minute)
-		Expect(r.succeeds().PatchedOperations()).To(HaveLen(1))
+		Expect(r.succeeds().statusWrites()).To(HaveLen(1))
 		Expect(exporter.requests.Load()).To(Equal(asked + 3))
 	})
 
@@ -59,7 +59,7 @@ var _ = Describe("Hook multicluster_discovery", func() {
 
 	It("asks nobody while multicluster is off, and says so", func() {
 		exporter := startPeer().ofSameMesh()
-		r := newRun(multiclusterDiscovery(peer.NewClient()), federationSettings).given(exporter.multicluster(), ownKeypair()).succeeds()
+		r := newRun(multiclusterDiscovery(apiAt{peer.NewClient(), exporter}), federationSettings).given(exporter.multicluster(), ownKeypair()).succeeds()
 		Expect(readyOf(r, "IstioMulticluster", "b")).To(HaveKeyWithValue("reason", "MulticlusterDisabled"))
 		Expect(exporter.requests.Load()).To(BeZero())
 	})

@@ -18,6 +18,10 @@ const (
 	// A single time may be a long document on a busy machine.
 	slowPeer     = time.Second
 	maxSlowPolls = 2
+
+	// A status that cannot be written is tried again after firstRetry, and after twice as long each time, up to longestRetry.
+	firstRetry   = 30 * time.Second
+	longestRetry = 15 * time.Minute
 )
 
 // pollSchedule decides which peers are polled in a run. It remembers what was
@@ -44,6 +48,9 @@ type lastPoll struct {
 	superseded string
 	// slow counts the polls in a row that took longer than slowPeer, up to maxSlowPolls.
 	slow int
+	// failures counts the writes in a row that the API server has rejected; until retryAt the peer is not polled again.
+	failures int
+	retryAt  time.Time
 }
 
 func newPollSchedule() *pollSchedule { return &pollSchedule{last: map[types.UID]lastPoll{}} }
@@ -63,6 +70,9 @@ func (s *pollSchedule) due(resource v1alpha1.Peer, version string, hasKey bool, 
 		next.version = version
 	}
 	s.last[resource.GetUID()] = next
+	if now.Before(last.retryAt) && next.generation == last.generation && next.accepted == last.accepted && next.refresh == last.refresh {
+		return false
+	}
 	return next != last || s.isStale(resource) || !wasPolled(resource.PeerStatus().Conditions)
 }
 
@@ -96,7 +106,18 @@ func (s *pollSchedule) noteStatus(resource v1alpha1.Peer, written bool) {
 	last.etags = etags(resource)
 	if written {
 		last.superseded = resource.GetResourceVersion()
+		last.failures, last.retryAt = 0, time.Time{}
 	}
+	s.last[resource.GetUID()] = last
+}
+
+// noteFailure puts off the next poll of a peer whose status cannot be written. The
+// whole status is written then: the cache that the snapshot shows is not the last answer.
+func (s *pollSchedule) noteFailure(resource v1alpha1.Peer, now time.Time) {
+	last := s.last[resource.GetUID()]
+	last.retryAt = now.Add(min(firstRetry<<min(last.failures, 5), longestRetry))
+	last.failures++
+	last.superseded = resource.GetResourceVersion()
 	s.last[resource.GetUID()] = last
 }
 

@@ -229,11 +229,29 @@ func (p *poll) acceptPublic(identities identities) error {
 	if err := identities.claim(pinned.owner, public.ClusterUUID); err != nil {
 		return err
 	}
+	if addsIdentity(p.known, public) {
+		if err := p.admitChange(); err != nil {
+			return err
+		}
+	}
 	p.kind.identified()
 	cache := p.resource.PeerCache()
 	cache.Public = public
 	cache.PublicETag = currentETag(p.public.answer, cache.PublicETag)
 	cache.PublicLastFetchTimestamp = contact(cache.PublicLastFetchTimestamp, p.Now)
+	return nil
+}
+
+// admitChange counts a change of what the peer is, unless there were too many.
+func (p *poll) admitChange() error {
+	cache := p.resource.PeerCache()
+	admitted, next, ok := admitChange(cache.IdentityChanges, p.Now)
+	if !ok {
+		return reject(ReasonIdentityChangesTooOften,
+			"the peer's key, roots, UUID, API or network have changed %d times in a short time; the next change is accepted from %s on. "+
+				"What was learned before stays in force; find out there what keeps changing them.", identityBurst, next.UTC().Format(time.RFC3339))
+	}
+	cache.IdentityChanges = admitted
 	return nil
 }
 
