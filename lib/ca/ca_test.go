@@ -2,70 +2,45 @@ package ca_test
 
 import (
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
+	"github.com/deckhouse-mesh/istio/lib/certs"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 )
 
-// issued is a certificate with its key.
+// issued is a CA, in PEM, too.
 type issued struct {
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
+	certtest.Authority
 	pem, keyPEM string
 }
 
+// issue makes a CA that is valid from an hour ago for two hours; a root where parent is nil.
 func issue(t *testing.T, name string, parent *issued, change func(*x509.Certificate)) *issued {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign,
-	}
+	now := time.Now()
+	changes := []certtest.Change{func(c *x509.Certificate) { c.NotBefore, c.NotAfter = now.Add(-time.Hour), now.Add(time.Hour) }}
 	if change != nil {
-		change(template)
+		changes = append(changes, change)
 	}
-	signer := &issued{certificate: template, key: key}
+	authority := certtest.NewRoot(name, now, changes...)
 	if parent != nil {
-		signer = parent
+		authority = parent.Intermediate(name, now, changes...)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, signer.certificate, key.Public(), signer.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &issued{certificate, key,
-		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})),
-	}
+	return &issued{authority, authority.PEM(), authority.KeyPEM()}
 }
 
 // sec1 is the key as OpenSSL's older commands write it.
 func (i *issued) sec1(t *testing.T) string {
 	t.Helper()
-	der, err := x509.MarshalECPrivateKey(i.key)
+	der, err := x509.MarshalECPrivateKey(i.Key.(*ecdsa.PrivateKey))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
+	return certs.EncodeBlock("EC PRIVATE KEY", der)
 }
 
 func TestCheck(t *testing.T) {

@@ -9,13 +9,14 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"math/big"
 	"net"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/certs"
 )
 
 const domain = "cluster-b.local"
@@ -124,10 +125,4 @@ func (a authority) leaf(names ...string) *x509.Certificate {
 }
 
 // bundle is certificates in PEM.
-func bundle(certificates ...*x509.Certificate) string {
-	var text strings.Builder
-	for _, certificate := range certificates {
-		text.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}))
-	}
-	return text.String()
-}
+func bundle(certificates ...*x509.Certificate) string { return certs.Encode(certificates...) }
