@@ -3,44 +3,47 @@ package ca_test
 import (
 	"crypto/ecdsa"
 	"crypto/x509"
+	"encoding/pem"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
-	"github.com/deckhouse-mesh/istio/lib/certs"
 	"github.com/deckhouse-mesh/istio/lib/certtest"
 )
 
-// issued is a CA, in PEM, too.
+// issued is an authority in PEM.
 type issued struct {
 	certtest.Authority
 	pem, keyPEM string
 }
 
-// issue makes a CA that is valid from an hour ago for two hours; a root where parent is nil.
 func issue(t *testing.T, name string, parent *issued, change func(*x509.Certificate)) *issued {
 	t.Helper()
 	now := time.Now()
-	changes := []certtest.Change{func(c *x509.Certificate) { c.NotBefore, c.NotAfter = now.Add(-time.Hour), now.Add(time.Hour) }}
+	changes := []certtest.Change{func(template *x509.Certificate) {
+		template.NotBefore, template.NotAfter = now.Add(-time.Hour), now.Add(time.Hour)
+	}}
 	if change != nil {
 		changes = append(changes, change)
 	}
-	authority := certtest.NewRoot(name, now, changes...)
-	if parent != nil {
-		authority = parent.Intermediate(name, now, changes...)
+	if parent == nil {
+		root := certtest.NewRoot(name, now, changes...)
+		return &issued{root, root.PEM(), root.KeyPEM()}
 	}
-	return &issued{authority, authority.PEM(), authority.KeyPEM()}
+	below := parent.Intermediate(name, now, changes...)
+	return &issued{below, below.PEM(), below.KeyPEM()}
 }
 
 // sec1 is the key as OpenSSL's older commands write it.
 func (i *issued) sec1(t *testing.T) string {
 	t.Helper()
-	der, err := x509.MarshalECPrivateKey(i.Key.(*ecdsa.PrivateKey))
+	key, _ := i.Key.(*ecdsa.PrivateKey)
+	der, err := x509.MarshalECPrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return certs.EncodeBlock("EC PRIVATE KEY", der)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
 }
 
 func TestCheck(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/trustanchor"
 )
 
@@ -98,7 +99,7 @@ func TestAnAnchorChangesOnlyWithItsRootItsDomainsOrTime(t *testing.T) {
 	root := newRoot(t, "ECDSA P-256", nil)
 	template := caTemplate("Root of ECDSA P-256")
 	template.NotAfter = root.certificate.NotAfter.Add(time.Hour)
-	renewed := sign(t, template, template, root.key.Public(), root.key)
+	renewed := certtest.Sign(template, template, root.key.Public(), root.key)
 	other := newRoot(t, "ECDSA P-256", nil).certificate
 	peer := func(name, trustDomain string, roots ...*x509.Certificate) []trustanchor.Peer {
 		return []trustanchor.Peer{{Name: name, TrustDomain: trustDomain, RootCA: bundle(roots...)}}
@@ -159,7 +160,7 @@ func TestARejectedRootComesWithTheReason(t *testing.T) {
 				t.Fatal(err)
 			}
 			template := caTemplate("weak")
-			return sign(t, template, template, key.Public(), key)
+			return certtest.Sign(template, template, key.Public(), key)
 		}
 	}
 	changed := func(change func(*x509.Certificate)) func(*testing.T) *x509.Certificate {
@@ -172,7 +173,7 @@ func TestARejectedRootComesWithTheReason(t *testing.T) {
 	}{
 		"SHA-1":                {sha1Root, "SHA1"},
 		"RSA of 1024 bits":     {rsa1024Root, "1024 bits"},
-		"a curve of old":       {weak(p224, p224Err), "P-224"},
+		"an obsolete curve":    {weak(p224, p224Err), "P-224"},
 		"not a CA":             {changed(func(c *x509.Certificate) { c.IsCA, c.KeyUsage = false, 0 }), "not a CA"},
 		"no right to sign":     {changed(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign }), "may not sign"},
 		"expired":              {changed(func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) }), "expired"},
