@@ -38,11 +38,11 @@ var _ = Describe("Hook data_plane_revisions", func() {
 		return found
 	}
 
-	It("tells which sidecar a Pod has and which it would get now", func() {
+	It("reports which sidecar a Pod has and which it would get now", func() {
 		r := newDataPlaneRun(aNamespace("shop", "istio-injection: enabled"), anInjectedPod("shop", "web", "v1x30", "1.30.7"))
 		Expect(states(r)).To(ConsistOf("shop/web wants v1x30 (1.30.7), has v1x30 (1.30.7)"))
 		Expect(problems(r)).To(BeEmpty())
-		Expect(r.series(dataPlaneProblemMetric, "namespace", "problem")).To(HaveLen(4), "what is over is said with a zero")
+		Expect(r.series(dataPlaneProblemMetric, "namespace", "problem")).To(HaveLen(4), "an ended problem is reported as zero")
 		Expect(r.PatchedOperations()).To(BeEmpty())
 	})
 
@@ -58,7 +58,7 @@ var _ = Describe("Hook data_plane_revisions", func() {
 		Expect(problems(r)).To(Equal(map[string]float64{"shop OtherRevision": 1, "plain SidecarMissing": 2}))
 	})
 
-	It("tells of sidecars behind their istiod and of revisions that do not exist", func() {
+	It("reports sidecars behind their istiod and revisions that do not exist", func() {
 		r := newDataPlaneRun(
 			aNamespace("shop", "istio.io/rev: v1x31"), anInjectedPod("shop", "web", "v1x31", "1.31.2"),
 			aNamespace("lost", "istio.io/rev: v1x99"), aPod("lost", "web", "", ""))

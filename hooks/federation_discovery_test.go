@@ -55,7 +55,7 @@ var _ = Describe("Hook federation_discovery", func() {
 		Expect(value).To(BeEquivalentTo(1))
 	})
 
-	It("writes nothing and asks nobody when there is nothing new within a minute", func() {
+	It("neither polls nor writes when nothing has changed within a minute", func() {
 		exporter, r := polled()
 		asked := exporter.requests.Load()
 		r.clock.Advance(20 * time.Second)
@@ -63,7 +63,7 @@ var _ = Describe("Hook federation_discovery", func() {
 		Expect(exporter.requests.Load()).To(Equal(asked))
 	})
 
-	It("asks again every minute, and writes only the time of contact", func() {
+	It("polls again every minute, and writes only the time of contact", func() {
 		exporter, r := polled()
 		asked := exporter.requests.Load()
 		r.clock.Advance(time.Minute)
@@ -75,7 +75,7 @@ var _ = Describe("Hook federation_discovery", func() {
 			"publicLastFetchTimestamp": "2030-11-22T12:01:10Z", "privateLastFetchTimestamp": "2030-11-22T12:01:10Z"}}}`))
 	})
 
-	DescribeTable("asks at once", func(when func(*run)) {
+	DescribeTable("polls at once", func(when func(*run)) {
 		exporter, r := polled()
 		exporter.documents["/metadata/"+metadata.FederationPath] = metadata.Federation{
 			IngressGateways: []metadata.IngressGateway{}, PublicServices: []metadata.PublicService{}}
@@ -86,11 +86,11 @@ var _ = Describe("Hook federation_discovery", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(imported).To(BeZero())
 	},
-		Entry("when the watcher pokes", func(r *run) { r.report("federation", "cluster-b", "-.changed") }),
-		Entry("when a person says so", func(r *run) { refresh(r, "now") }),
+		Entry("when the watcher reports a change", func(r *run) { r.report("federation", "cluster-b", "-.changed") }),
+		Entry("when a person requests it", func(r *run) { refresh(r, "now") }),
 	)
 
-	It("keeps what it learned when the peer is gone, says so, and shows how old it is", func() {
+	It("retains what it learned when the peer is unreachable, and reports that and its age", func() {
 		exporter, r := polled()
 		exporter.Close()
 		r.clock.Advance(2 * time.Minute)
@@ -118,7 +118,7 @@ var _ = Describe("Hook federation_discovery", func() {
 		return reasons
 	}
 
-	It("leaves an Event when the join becomes ready or not ready, and none in between", func() {
+	It("makes an Event when the peer becomes ready or not ready, and none in between", func() {
 		exporter, r := polled()
 		Expect(events(r)).To(Equal(map[string]string{"Joined": "Normal"}))
 		exporter.Close()
@@ -131,7 +131,7 @@ var _ = Describe("Hook federation_discovery", func() {
 		}
 	})
 
-	It("holds another identity of a peer that nobody verifies until a person confirms it", func() {
+	It("rejects another identity of an unverified peer until a person confirms it", func() {
 		exporter := startPeer()
 		unverified := strings.Replace(exporter.resource(""), "  metadata:\n    ca:", "  metadata:\n    insecureSkipVerify: true\n    ca:", 1)
 		r := newRun(federationDiscovery(peer.NewClient(), nil), federationSettings).given(unverified, ownKeypair()).succeeds()
@@ -153,7 +153,7 @@ var _ = Describe("Hook federation_discovery", func() {
 		Expect(ready(r)).To(HaveKeyWithValue("status", "True"), "at once, not only in the next minute")
 	})
 
-	It("says that federation is off, and asks again when it is back on", func() {
+	It("reports that federation is off, and polls again when it is back on", func() {
 		exporter, r := polled()
 		r.ValuesSet("istio.federation.enabled", false)
 		r.succeeds()
@@ -167,7 +167,7 @@ var _ = Describe("Hook federation_discovery", func() {
 		Expect(ready(r)).To(HaveKeyWithValue("status", "True"))
 	})
 
-	It("asks without conditions while the snapshot is older than its last write, and writes all of it", func() {
+	It("polls unconditionally while the snapshot is older than its last write, and writes the whole status", func() {
 		exporter, r := polled()
 		older := r.KubernetesGlobalResource("IstioFederation", "cluster-b")
 		exporter.documents["/metadata/"+metadata.FederationPath] = metadata.Federation{
@@ -175,17 +175,17 @@ var _ = Describe("Hook federation_discovery", func() {
 		r.report("federation", "cluster-b", "-.changed")
 		r.succeeds()
 
-		// The peer takes it back before the informer has delivered the write.
+		// The peer reverts it before the informer has delivered the write.
 		r.report("federation", "cluster-b", "-.again")
 		_, err := r.KubeClient().Resource(federationsGVR).Update(context.Background(), older, updateOptions)
 		Expect(err).NotTo(HaveOccurred())
 		r.succeeds()
 		services, _, err := unstructured.NestedSlice(r.KubernetesGlobalResource("IstioFederation", "cluster-b").Object, "status", "metadataCache", "private", "publicServices")
 		Expect(err).NotTo(HaveOccurred())
-		Expect(services).To(BeEmpty(), "the peer publishes nothing, whatever the old snapshot says")
+		Expect(services).To(BeEmpty(), "the peer publishes nothing, whatever the old snapshot has")
 	})
 
-	It("writes what has changed, to the answer that it was compared with", func() {
+	It("writes what has changed, on the condition that the status is the one compared with", func() {
 		exporter, r := polled()
 		path := "/metadata/" + metadata.FederationPath
 		published := exporter.documents[path].(metadata.Federation)
@@ -210,7 +210,7 @@ var _ = Describe("Hook federation_discovery", func() {
 		Expect(imported).To(BeEquivalentTo(2))
 	})
 
-	It("asks for everything again when somebody has edited what was learned", func() {
+	It("fetches everything again when what was learned has been edited", func() {
 		_, r := polled()
 		edited := r.KubernetesGlobalResource("IstioFederation", "cluster-b")
 		Expect(unstructured.SetNestedSlice(edited.Object, []any{}, "status", "metadataCache", "private", "publicServices")).To(Succeed())

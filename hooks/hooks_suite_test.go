@@ -115,7 +115,7 @@ func aSecret(namespace, name string, data map[string]string) string {
 }
 
 var _ = Describe("The hooks of the module", func() {
-	It("are valid in both runtimes and have names of their own", func() {
+	It("are valid in both runtimes and have unique names", func() {
 		names := map[string]bool{}
 		all, _ := Resident(context.Background()) // a superset of All
 		Expect(len(all)).To(BeNumerically(">", len(All())))
@@ -148,7 +148,7 @@ var _ = Describe("The hooks of the module", func() {
 		}
 	})
 
-	It("leave the main queue, which everything else waits for, alone when they run every minute", func() {
+	It("do not use the main queue when they run every minute, because everything else waits for it", func() {
 		for _, hook := range All() {
 			for _, schedule := range hook.Config.Schedule {
 				if schedule.Crontab == "* * * * *" {

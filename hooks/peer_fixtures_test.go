@@ -20,7 +20,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
 
-// aPeer is a exporter's metadata-exporter on a real TLS listener.
+// aPeer is a peer's metadata-exporter on a real TLS listener.
 type aPeer struct {
 	*httptest.Server
 	documents map[string]any
