@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"fmt"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -63,6 +64,16 @@ var _ = Describe("Hook data_plane_revisions", func() {
 			aNamespace("shop", "istio.io/rev: v1x31"), anInjectedPod("shop", "web", "v1x31", "1.31.2"),
 			aNamespace("lost", "istio.io/rev: v1x99"), aPod("lost", "web", "", ""))
 		Expect(problems(r)).To(Equal(map[string]float64{"shop OlderVersion": 1, "lost RevisionNotInstalled": 1}))
+	})
+
+	It("does not believe what a tenant writes into annotations", func() {
+		long := strings.Repeat("x", 250_000)
+		r := newDataPlaneRun(
+			aNamespace("shop", "istio.io/rev: v1x31"), anInjectedPod("shop", "long", long, long), anInjectedPod("shop", "many", "v1x99999", "1.31.3"))
+		Expect(states(r)).To(ConsistOf(
+			"shop/long wants v1x31 (1.31.3), has unknown (unknown)",
+			"shop/many wants v1x31 (1.31.3), has v1x99999 (1.31.3)",
+		))
 	})
 
 	It("leaves out what is in the mesh of another Istio", func() {

@@ -138,6 +138,20 @@ var _ = Describe("Hook drift_repair", func() {
 		Expect(repair(r)).To(HavePrefix("2030-11-22T12:01:10Z "))
 	})
 
+	It("corrects a program that edits an object again and again a few times, and then says which one it is", func() {
+		const key = "ConfigMap/istio-v1x31"
+		r := newDriftRun()
+		requests := map[string]bool{}
+		for second := range 20 {
+			r.clock.Advance(5 * time.Second)
+			r.given(with(key, object(key, dataEdited(fmt.Sprintf("2030-11-22T11:30:%02dZ", second))))...).succeeds()
+			requests[repair(r)] = true
+		}
+		Expect(requests).To(HaveLen(5))
+		Expect(drifted(r)).To(ConsistOf(HavePrefix(key+" ")), "the alert has something to say")
+		Expect(r.events(contestedEvent)).To(ConsistOf(And(ContainSubstring(key), ContainSubstring("is written again and again by the field manager"))))
+	})
+
 	It("sees an edited webhook", func() {
 		r := newDriftRun().given(with("MutatingWebhookConfiguration/istio-revision-tag-default",
 			object("MutatingWebhookConfiguration/istio-revision-tag-default", policyEdited("2030-11-22T11:30:00Z")))...).succeeds()
