@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestWhatKeepsTheProxyFromStarting gives each mistake a person can make in the
+// TestInvalidFlagsKeepTheProxyFromStarting gives each mistake a person can make in the
 // Deployment and looks for the words that name it.
-func TestWhatKeepsTheProxyFromStarting(t *testing.T) {
+func TestInvalidFlagsKeepTheProxyFromStarting(t *testing.T) {
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	write := func(user string) {
 		if err := os.WriteFile(kubeconfig, []byte(`

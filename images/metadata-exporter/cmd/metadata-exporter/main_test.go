@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestWhatKeepsTheExporterFromStarting gives each mistake a person can make
+// TestInvalidFlagsKeepTheExporterFromStarting gives each mistake a person can make
 // in the Deployment and looks for the words that name it.
-func TestWhatKeepsTheExporterFromStarting(t *testing.T) {
+func TestInvalidFlagsKeepTheExporterFromStarting(t *testing.T) {
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := os.WriteFile(kubeconfig, []byte(`
 apiVersion: v1
