@@ -32,12 +32,12 @@ var _ = Describe("The trust anchors of hook alliance_metadata", func() {
 		}
 		return all
 	}
-	kept := func(r *run) *unstructured.Unstructured {
+	stored := func(r *run) *unstructured.Unstructured {
 		return r.KubernetesResource("Secret", "d8-system", anchorsSecret)
 	}
 	keptAsGiven := func(r *run) string {
 		GinkgoHelper()
-		encoded, err := json.Marshal(kept(r).Object)
+		encoded, err := json.Marshal(stored(r).Object)
 		Expect(err).NotTo(HaveOccurred())
 		return string(encoded)
 	}
@@ -62,21 +62,21 @@ var _ = Describe("The trust anchors of hook alliance_metadata", func() {
 		Expect(anchors(r)).To(Equal(first))
 	})
 
-	It("stay the same when the operator starts anew", func() {
+	It("stay the same after a restart of the operator", func() {
 		before := newRun(allianceMetadata(), federationSettings).given(resource).succeeds()
 		after := newRun(allianceMetadata(), federationSettings).given(resource, keptAsGiven(before)).succeeds()
 		Expect(after.PatchedOperations()).To(BeEmpty())
 		Expect(anchors(after)).To(Equal(anchors(before)))
 	})
 
-	It("stay the same while the snapshot does not show what was kept", func() {
+	It("stay the same while the snapshot does not have the stored ones", func() {
 		r := newRun(allianceMetadata(), federationSettings).given(resource).succeeds()
 		first := anchors(r)
 		r.given(resource).succeeds()
 		Expect(anchors(r)).To(Equal(first))
 	})
 
-	It("are issued anew when two thirds of their life have passed", func() {
+	It("are issued again when two thirds of their life have passed", func() {
 		r := newRun(allianceMetadata(), federationSettings).given(resource).succeeds()
 		first := anchors(r)
 		r.clock.Advance(240 * 24 * time.Hour)
@@ -86,7 +86,7 @@ var _ = Describe("The trust anchors of hook alliance_metadata", func() {
 		Expect(r.PatchedOperations()).To(HaveLen(1))
 	})
 
-	It("are none over this cluster's own root, which stands for itself when a peer names it", func() {
+	It("are not issued for this cluster's own root when a peer publishes it", func() {
 		own, err := ca.Generate("a.local")
 		Expect(err).NotTo(HaveOccurred())
 		named := strings.Replace(aFederation("b"), "rootCA: root of b", "rootCA: "+strconv.Quote(own.Root), 1)
@@ -97,11 +97,11 @@ var _ = Describe("The trust anchors of hook alliance_metadata", func() {
 		Expect(r.PatchedOperations()).To(BeEmpty())
 	})
 
-	It("go with the resource", func() {
+	It("are removed with the resource", func() {
 		r := newRun(allianceMetadata(), federationSettings).given(resource).succeeds()
 		r.given(keptAsGiven(r)).succeeds()
 		Expect(anchors(r)).To(BeEmpty())
-		Expect(kept(r)).To(Or(BeNil(), HaveField("Object", BeEmpty())))
+		Expect(stored(r)).To(Or(BeNil(), HaveField("Object", BeEmpty())))
 		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
 	})
 })

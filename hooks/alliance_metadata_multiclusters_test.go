@@ -10,7 +10,7 @@ import (
 )
 
 var _ = Describe("Hook alliance_metadata for clusters of the same mesh", func() {
-	It("collects whose tokens are accepted, and what the mesh needs of them", func() {
+	It("collects which peers' tokens are accepted, and what the mesh needs of them", func() {
 		r := newRun(allianceMetadata(), multiclusterSettings).given(aMulticluster("b", ""), aMulticluster("flat", "  enableIngressGateway: false")).succeeds()
 		Expect(r.ValuesGet(remotePublicMetadataPath).Get("uuid-b").Raw).To(MatchJSON(
 			`{"kind": "IstioMulticluster", "name": "b", "resourceUID": "uid-b", "clusterUUID": "uuid-b", "trustDomain": "cluster-a.local", "authnKeyPub": "key of b", "rootCA": "root of b"}`))
@@ -39,7 +39,7 @@ var _ = Describe("Hook alliance_metadata for clusters of the same mesh", func() 
 		Expect(r.ValuesGet(multiclustersPath).Array()[0].Get("anchors").Array()).To(Equal(anchors), "an anchor changes only for a reason")
 	})
 
-	It("wants no gateway where all networks are flat, and wants one before the exporter is known", func() {
+	It("wants no gateway where all networks are flat, and wants one before the peer is known", func() {
 		r := newRun(allianceMetadata(), multiclusterSettings).given(aMulticluster("b", "  enableIngressGateway: false")).succeeds()
 		Expect(r.ValuesGet(gatewayWantedPath).Bool()).To(BeFalse())
 		unknown, _, _ := strings.Cut(aMulticluster("b", ""), "status:")
@@ -48,7 +48,7 @@ var _ = Describe("Hook alliance_metadata for clusters of the same mesh", func() 
 		Expect(r.ValuesGet(multiclustersPath).Raw).To(MatchJSON(`[]`))
 	})
 
-	It("lets go of everybody when the resource is deleted or multicluster is switched off", func() {
+	It("accepts no peer when the resource is deleted or multicluster is switched off", func() {
 		r := newRun(allianceMetadata(), multiclusterSettings).given(aMulticluster("b", "")).succeeds()
 		r.given().succeeds()
 		Expect(r.ValuesGet(remotePublicMetadataPath).Raw).To(MatchJSON(`{}`))
@@ -60,7 +60,7 @@ var _ = Describe("Hook alliance_metadata for clusters of the same mesh", func() 
 		Expect(r.ValuesGet(gatewayWantedPath).Bool()).To(BeFalse())
 	})
 
-	It("gives an identity to the older resource, whichever its kind", func() {
+	It("gives an identity to the older resource, whatever its kind", func() {
 		older := strings.Replace(aMulticluster("b", ""), "11:00:00", "10:00:00", 1)
 		r := newRun(allianceMetadata(), multiclusterSettings)
 		r.ValuesSet("istio.federation.enabled", true)

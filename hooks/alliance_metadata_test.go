@@ -19,7 +19,7 @@ var (
 )
 
 var _ = Describe("Hook alliance_metadata", func() {
-	It("collects whose tokens are accepted and whose roots are trusted", func() {
+	It("collects which peers' tokens are accepted and which roots are trusted", func() {
 		r := newRun(allianceMetadata(), federationSettings).given(aFederation("b", "api.shop"), aFederation("c")).succeeds()
 		Expect(r.ValuesGet(remotePublicMetadataPath).Raw).To(MatchJSON(`{
 			"uuid-b": {"kind": "IstioFederation", "name": "b", "resourceUID": "uid-b", "clusterUUID": "uuid-b", "trustDomain": "b.local", "authnKeyPub": "key of b", "rootCA": "root of b"},
@@ -31,20 +31,20 @@ var _ = Describe("Hook alliance_metadata", func() {
 		]`), "what is no certificate is trusted for nothing")
 	})
 
-	It("lets go of a peer whose resource is deleted", func() {
+	It("does not accept a peer whose resource is deleted", func() {
 		r := newRun(allianceMetadata(), federationSettings).given(aFederation("b"), aFederation("c")).succeeds()
 		r.given(aFederation("c")).succeeds()
 		Expect(r.ValuesGet(remotePublicMetadataPath).Map()).To(And(HaveKey("uuid-c"), Not(HaveKey("uuid-b"))))
 		Expect(r.ValuesGet(federationsPath).Array()).To(HaveLen(1))
 	})
 
-	It("tells a resource from its successor of the same name", func() {
+	It("distinguishes a resource from its successor of the same name", func() {
 		r := newRun(allianceMetadata(), federationSettings).given(aFederation("b")).succeeds()
 		r.given(strings.Replace(aFederation("b"), "uid: uid-b", "uid: uid-of-the-successor", 1)).succeeds()
 		Expect(r.ValuesGet(remotePublicMetadataPath).Get("uuid-b.resourceUID").String()).To(Equal("uid-of-the-successor"))
 	})
 
-	It("lets go of everybody when federation is switched off", func() {
+	It("accepts no peer when federation is switched off", func() {
 		r := newRun(allianceMetadata(), federationSettings).given(aFederation("b")).succeeds()
 		r.ValuesSet("istio.federation.enabled", false)
 		r.succeeds()

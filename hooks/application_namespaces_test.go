@@ -6,7 +6,7 @@ import (
 )
 
 var _ = Describe("Hook application_namespaces", func() {
-	It("finds namespaces by their labels, by Pods that ask, and by sidecars that run", func() {
+	It("finds namespaces by their labels, by Pods that request a sidecar, and by sidecars that run", func() {
 		r := newRun(applicationNamespaces(), settingsWithoutPeers).given(
 			aNamespace("web", "istio-injection: enabled"),
 			aNamespace("shop", "istio.io/rev: v1x30"),
@@ -31,7 +31,7 @@ metadata: {name: shop, labels: {istio-injection: enabled}, deletionTimestamp: "2
 		Expect(r.ValuesGet(applicationNamespacesPath).Raw).To(MatchJSON(`[]`))
 	})
 
-	It("keeps what it knows when no namespace is seen, because no cluster is without", func() {
+	It("retains its result when the snapshot has no namespace, because every cluster has some", func() {
 		r := newRun(applicationNamespaces(), settingsWithoutPeers).given(aNamespace("shop", "istio-injection: enabled")).succeeds()
 		Expect(r.given().succeeds().ValuesGet(applicationNamespacesPath).Raw).To(MatchJSON(`["shop"]`))
 	})

@@ -67,8 +67,8 @@ func podsBinding() sdk.KubernetesConfig {
 			revision: .metadata.labels["` + revisionLabel + `"],
 			hostNetwork: (.spec.hostNetwork == true),
 			sidecar: ` + sidecarRevision + `,
-			version: .metadata.annotations["` + injection.FullVersionAnnotation + `"],
-			image: ([(.spec.containers[]?, .spec.initContainers[]?) | select(.name == "istio-proxy").image] | first),
+			version: (.metadata.annotations["` + injection.FullVersionAnnotation + `"] | if length <= 63 then . else null end),
+			image: ([(.spec.containers[]?, .spec.initContainers[]?) | select(.name == "istio-proxy").image | select(length <= 512)] | first),
 			finished: ` + finished + `,
 			own: (.metadata.namespace == "` + names.Namespace + `"),
 			istiod: (.metadata.namespace == "` + names.Namespace + `" and .metadata.labels.app == "istiod")
@@ -78,14 +78,15 @@ func podsBinding() sdk.KubernetesConfig {
 
 const (
 	// sidecarRevision is a jq expression: the revision in what istiod noted when it
-	// injected a sidecar into a Pod, "" for none. Anybody may edit the annotation.
+	// injected a sidecar into a Pod, "" for none. Tenants may edit the annotation: what
+	// is longer than a label's value is no revision, and would be a metric's label.
 	sidecarRevision = `(
 		if (.metadata.annotations["sidecar.istio.io/status"] // "") == "" then ""
 		else [
 			(.metadata.annotations["sidecar.istio.io/status"] | try (fromjson | .revision) catch null),
 			.metadata.annotations["` + revisionLabel + `"],
 			"` + injection.Unknown + `"
-		] | map(select(type == "string" and . != "")) | first
+		] | map(select(type == "string" and . != "" and length <= 63)) | first
 		end
 	)`
 

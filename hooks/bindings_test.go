@@ -31,7 +31,7 @@ var _ = Describe("The filters of bindings", func() {
 		}
 	})
 
-	DescribeTable("take a Pod's revision from what istiod noted, whatever else somebody wrote there",
+	DescribeTable("read a Pod's revision from istiod's annotation, whatever its content",
 		func(annotations, want string) {
 			program, err := jq.Compile(podsBinding().JqFilter)
 			Expect(err).NotTo(HaveOccurred())
@@ -46,11 +46,11 @@ var _ = Describe("The filters of bindings", func() {
 			Expect(pod.Inject).To(BeNil())
 		},
 		Entry("no annotation, no sidecar", "", ""),
-		Entry("istiod's note", `sidecar.istio.io/status: '{"revision":"v1x30"}'`, "v1x30"),
-		Entry("a note without revision, beside the revision", `sidecar.istio.io/status: '{}', istio.io/rev: v1x30`, "v1x30"),
+		Entry("istiod's annotation", `sidecar.istio.io/status: '{"revision":"v1x30"}'`, "v1x30"),
+		Entry("an annotation without revision, beside the revision", `sidecar.istio.io/status: '{}', istio.io/rev: v1x30`, "v1x30"),
 		Entry("the revision alone is no sidecar", `istio.io/rev: v1x30`, ""),
-		Entry("a note that is no JSON", `sidecar.istio.io/status: "{"`, "unknown"),
-		Entry("a note that is a list", `sidecar.istio.io/status: "[]"`, "unknown"),
+		Entry("an annotation that is not JSON", `sidecar.istio.io/status: "{"`, "unknown"),
+		Entry("an annotation that is a list", `sidecar.istio.io/status: "[]"`, "unknown"),
 		Entry("a revision that is a number", `sidecar.istio.io/status: '{"revision":5}'`, "unknown"),
 	)
 })

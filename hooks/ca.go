@@ -18,7 +18,7 @@ import (
 const (
 	// caSecret in the operator's namespace stores the CA, also while the module is off.
 	caSecret = "istio-ca"
-	// caTrustKey of it says which other roots are trusted, and until when, during a rotation.
+	// caTrustKey of it lists which other roots are trusted, and until when, during a rotation.
 	caTrustKey = "trust.json"
 	// caRequestAnnotation of it is where a person accelerates a rotation: ca.Request.
 	caRequestAnnotation = "istio.deckhouse.io/ca-rotation"

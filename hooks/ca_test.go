@@ -31,7 +31,7 @@ var _ = Describe("Hook ca", func() {
 		return bundle
 	}
 
-	It("generates a CA once and keeps it outside the module's namespace", func() {
+	It("generates a CA once and stores it outside the module's namespace", func() {
 		r := newRun(certificateAuthority(), federationSettings).given("").succeeds()
 		first := inUse(r)
 		Expect(first.Check(now)).To(Succeed())
@@ -42,34 +42,34 @@ var _ = Describe("Hook ca", func() {
 		Expect(r.PatchedOperations()).To(BeEmpty(), "an unchanged CA is not written again")
 	})
 
-	It("tells when the CA in use ends", func() {
-		kept := generated()
-		r := newRun(certificateAuthority(), federationSettings).given(secretOf("d8-system", "istio-ca", kept)).succeeds()
+	It("reports when the CA in use expires", func() {
+		stored := generated()
+		r := newRun(certificateAuthority(), federationSettings).given(secretOf("d8-system", "istio-ca", stored)).succeeds()
 		ends, _ := r.metric(caExpiryMetric)
-		Expect(ends).To(BeEquivalentTo(kept.Expires().Unix()))
+		Expect(ends).To(BeEquivalentTo(stored.Expires().Unix()))
 		Expect(time.Unix(int64(ends), 0)).To(BeTemporally(">", time.Now().AddDate(9, 0, 0)))
 	})
 
-	It("finds the kept CA after the module was off", func() {
-		kept := generated()
-		r := newRun(certificateAuthority(), federationSettings).given(secretOf("d8-system", "istio-ca", kept)).succeeds()
-		Expect(inUse(r)).To(Equal(kept))
+	It("finds the stored CA after the module was off", func() {
+		stored := generated()
+		r := newRun(certificateAuthority(), federationSettings).given(secretOf("d8-system", "istio-ca", stored)).succeeds()
+		Expect(inUse(r)).To(Equal(stored))
 		Expect(r.PatchedOperations()).To(BeEmpty())
 	})
 
-	It("lets the kept CA win over one that was generated before it was to be seen", func() {
-		kept := generated()
+	It("prefers the stored CA to one that was generated before the snapshot had it", func() {
+		stored := generated()
 		r := newRun(certificateAuthority(), federationSettings).given("").succeeds()
-		Expect(inUse(r)).NotTo(Equal(kept))
+		Expect(inUse(r)).NotTo(Equal(stored))
 		Expect(r.PatchedOperations()).To(HaveLen(1))
 		Expect(r.PatchedOperations()[0].Type).To(BeEquivalentTo("CreateIfNotExists"), "one that is there is not overwritten")
 
-		r.given(secretOf("d8-system", "istio-ca", kept)).succeeds()
-		Expect(inUse(r)).To(Equal(kept))
+		r.given(secretOf("d8-system", "istio-ca", stored)).succeeds()
+		Expect(inUse(r)).To(Equal(stored))
 		Expect(r.PatchedOperations()).To(BeEmpty())
 	})
 
-	It("repairs a kept Secret that is broken from the CA in use", func() {
+	It("repairs an invalid stored Secret from the CA in use", func() {
 		r := newRun(certificateAuthority(), federationSettings).given("").succeeds()
 		first := inUse(r)
 		broken := first
@@ -82,7 +82,7 @@ var _ = Describe("Hook ca", func() {
 		Expect(fmt.Sprintf("%+v", r.PatchedOperations()[0])).NotTo(ContainSubstring("annotations"))
 	})
 
-	It("takes over a Secret cacerts that was there before the module", func() {
+	It("uses a Secret cacerts that existed before the module", func() {
 		found := generated()
 		r := newRun(certificateAuthority(), federationSettings).given(secretOf("d8-istio", "cacerts", found)).succeeds()
 		Expect(inUse(r)).To(Equal(found))
@@ -95,11 +95,11 @@ var _ = Describe("Hook ca", func() {
 		r.ValuesSet("istio.ca", map[string]string{"cert": own.Cert, "key": own.Key})
 		r.succeeds()
 		Expect(inUse(r)).To(Equal(own))
-		refused, _ := r.metric(caRefusedMetric)
-		Expect(refused).To(BeZero())
+		rejected, _ := r.metric(caRefusedMetric)
+		Expect(rejected).To(BeZero())
 	})
 
-	Describe("when the settings bring another CA", func() {
+	Describe("when the settings have another CA", func() {
 		var (
 			former, own ca.Bundle
 			r           *run
@@ -126,7 +126,7 @@ var _ = Describe("Hook ca", func() {
 			}
 			return ""
 		}
-		kept := func(annotations map[string]string) string {
+		stored := func(annotations map[string]string) string {
 			GinkgoHelper()
 			secret := r.KubernetesResource("Secret", "d8-system", "istio-ca")
 			if annotations != nil {
@@ -139,11 +139,11 @@ var _ = Describe("Hook ca", func() {
 		// helm writes Secret cacerts, which wakes the hook.
 		helm := func() {
 			GinkgoHelper()
-			r.given(kept(nil), secretOf("d8-istio", "cacerts", inUse(r))).succeeds()
+			r.given(stored(nil), secretOf("d8-istio", "cacerts", inUse(r))).succeeds()
 		}
 		annotate := func(value string) {
 			GinkgoHelper()
-			r.given(kept(map[string]string{caRequestAnnotation: value}), secretOf("d8-istio", "cacerts", inUse(r))).succeeds()
+			r.given(stored(map[string]string{caRequestAnnotation: value}), secretOf("d8-istio", "cacerts", inUse(r))).succeeds()
 		}
 		minute := func(after time.Duration) {
 			GinkgoHelper()
@@ -155,7 +155,7 @@ var _ = Describe("Hook ca", func() {
 			return r.KubernetesResource("Secret", "d8-system", "istio-ca").GetAnnotations()[caRequestAnnotation]
 		}
 
-		It("trusts both, lets the new one sign when everybody knows it, and drops the former when nobody needs it", func() {
+		It("trusts both, lets the new one sign when every workload has its root, and removes the former when no certificate needs it", func() {
 			helm()
 			signs(former, former, own)
 			Expect(phase()).To(Equal("Distributing"))
@@ -171,11 +171,11 @@ var _ = Describe("Hook ca", func() {
 			minute(ca.Overlap)
 			Expect(r.KubernetesResource("Secret", "d8-system", "istio-ca").Object["data"]).NotTo(HaveKey(caTrustKey))
 			r.succeeds()
-			Expect(r.PatchedOperations()).To(BeEmpty(), "when it is over nothing is written any more")
+			Expect(r.PatchedOperations()).To(BeEmpty(), "after its end nothing is written any more")
 		})
 
-		It("waits for Secret cacerts, however long Helm fails, and says so", func() {
-			r.given(kept(nil), secretOf("d8-istio", "cacerts", former))
+		It("waits for Secret cacerts, however long Helm fails, and reports it", func() {
+			r.given(stored(nil), secretOf("d8-istio", "cacerts", former))
 			for range 6 {
 				r.clock.Advance(10 * time.Hour)
 				r.succeeds()
@@ -183,12 +183,12 @@ var _ = Describe("Hook ca", func() {
 			}
 			Expect(phase()).To(Equal("Distributing"))
 			Expect(r.events(caRotationEventName)).To(ConsistOf(ContainSubstring("Secret d8-istio/cacerts")))
-			r.given(kept(map[string]string{caRequestAnnotation: "emergency"}), secretOf("d8-istio", "cacerts", former)).succeeds()
+			r.given(stored(map[string]string{caRequestAnnotation: "emergency"}), secretOf("d8-istio", "cacerts", former)).succeeds()
 			signs(former, former, own)
 			Expect(annotation()).To(Equal("emergency"))
 		})
 
-		It("gives the new root its time when the record is lost on the way", func() {
+		It("gives the new root its time when the record is lost in between", func() {
 			helm()
 			r.given(secretOf("d8-istio", "cacerts", inUse(r))).succeeds()
 			signs(former, former, own)
@@ -197,7 +197,7 @@ var _ = Describe("Hook ca", func() {
 			signs(own, former, own)
 		})
 
-		It("goes on where it was after a restart of the operator", func() {
+		It("continues where it was after a restart of the operator", func() {
 			helm()
 			r.clock.Advance(ca.Distribution)
 			r.ValuesDelete("istio.internal.ca")
@@ -205,8 +205,8 @@ var _ = Describe("Hook ca", func() {
 			signs(own, former, own)
 		})
 
-		It("goes on where it was after the module was off", func() {
-			secret := kept(nil)
+		It("continues where it was after the module was off", func() {
+			secret := stored(nil)
 			later := newRun(certificateAuthority(), federationSettings)
 			later.clock.Advance(ca.Distribution / 2)
 			later.given(secret)
@@ -225,14 +225,14 @@ var _ = Describe("Hook ca", func() {
 			}
 		})
 
-		It("says in an Event which phase it is, until when, and how to end it", func() {
+		It("reports in an Event the phase, its end, and how to end it earlier", func() {
 			helm()
 			text := fmt.Sprintf("%+v", r.PatchedOperations())
 			Expect(text).To(And(ContainSubstring("CARotation"), ContainSubstring("signs until 2030-11-23T13:00:10Z"),
 				ContainSubstring("istio.deckhouse.io/ca-rotation=proceed")))
 		})
 
-		It("stays with the new one when it leaves the settings after the switch", func() {
+		It("retains the new CA when it is removed from the settings after the switch", func() {
 			helm()
 			minute(ca.Distribution)
 			r.ValuesDelete("istio.ca")
@@ -240,7 +240,7 @@ var _ = Describe("Hook ca", func() {
 			signs(own, former, own)
 		})
 
-		It("stays with the former one when the new one leaves the settings before the switch", func() {
+		It("retains the former CA when the new one is removed from the settings before the switch", func() {
 			helm()
 			r.ValuesDelete("istio.ca")
 			minute(ca.Distribution)
@@ -249,7 +249,7 @@ var _ = Describe("Hook ca", func() {
 			signs(former, former)
 		})
 
-		It("switches when a person says so, once", func() {
+		It("switches once when a person requests it", func() {
 			annotate("proceed")
 			signs(own, former, own)
 			Expect(annotation()).To(BeEmpty())
@@ -257,7 +257,7 @@ var _ = Describe("Hook ca", func() {
 			Expect(phase()).To(Equal("Retiring"))
 		})
 
-		It("drops the former CA within minutes in an emergency", func() {
+		It("removes the former CA within minutes in an emergency", func() {
 			annotate("emergency")
 			signs(own, former, own)
 			Expect(annotation()).To(Equal("emergency"))
@@ -267,14 +267,14 @@ var _ = Describe("Hook ca", func() {
 			Expect(annotation()).To(BeEmpty())
 		})
 
-		It("leaves an annotation that means nothing, and says so", func() {
+		It("retains an unknown annotation and reports it", func() {
 			annotate("hurry")
 			signs(former, former, own)
 			Expect(annotation()).To(Equal("hurry"))
 			Expect(r.LoggerOutput().String()).To(ContainSubstring("unknown value"))
 		})
 
-		It("falls back to the CA in use when the record of trusted roots is broken", func() {
+		It("uses the CA in use when the record of trusted roots is invalid", func() {
 			broken := aSecret("d8-system", "istio-ca", map[string]string{
 				"ca-cert.pem": former.Cert, "ca-key.pem": former.Key, "cert-chain.pem": former.Chain, "root-cert.pem": former.Root, caTrustKey: "{",
 			})
@@ -285,26 +285,26 @@ var _ = Describe("Hook ca", func() {
 		})
 	})
 
-	DescribeTable("says in an Event that there is nothing to hasten", func(request, remains string) {
-		kept := generated()
-		secret := secretOf("d8-system", "istio-ca", kept)
+	DescribeTable("reports in an Event that no rotation is in progress", func(request, remains string) {
+		stored := generated()
+		secret := secretOf("d8-system", "istio-ca", stored)
 		secret = strings.Replace(secret, "name: istio-ca}", "name: istio-ca, annotations: {"+caRequestAnnotation+": "+request+"}}", 1)
 		r := newRun(certificateAuthority(), federationSettings).given(secret).succeeds()
-		Expect(inUse(r)).To(Equal(kept))
+		Expect(inUse(r)).To(Equal(stored))
 		Expect(r.events(caIdleEventName)).To(ConsistOf(And(ContainSubstring("="+request), ContainSubstring("in the settings"))))
 		Expect(r.KubernetesResource("Secret", "d8-system", "istio-ca").GetAnnotations()[caRequestAnnotation]).To(Equal(remains))
 		Expect(r.LoggerOutput().String()).NotTo(ContainSubstring("was followed"))
 	},
 		Entry("and forgets a request to proceed", "proceed", ""),
-		Entry("and keeps an emergency for the CA that is to come", "emergency", "emergency"),
+		Entry("and retains an emergency for the next CA", "emergency", "emergency"),
 	)
 
-	It("refuses a bad CA of the settings by name, once, and keeps the old one", func() {
-		kept := generated()
-		r := newRun(certificateAuthority(), federationSettings).given(secretOf("d8-system", "istio-ca", kept))
-		r.ValuesSet("istio.ca", map[string]string{"cert": generated().Cert, "key": kept.Key})
+	It("rejects an invalid CA of the settings by name, once, and retains the old one", func() {
+		stored := generated()
+		r := newRun(certificateAuthority(), federationSettings).given(secretOf("d8-system", "istio-ca", stored))
+		r.ValuesSet("istio.ca", map[string]string{"cert": generated().Cert, "key": stored.Key})
 		r.succeeds()
-		Expect(inUse(r)).To(Equal(kept))
+		Expect(inUse(r)).To(Equal(stored))
 		value, _ := r.metric(caRefusedMetric)
 		Expect(value).To(BeEquivalentTo(1))
 		Expect(r.LoggerOutput().String()).To(ContainSubstring("ca.key: does not belong"))

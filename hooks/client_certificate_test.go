@@ -35,7 +35,7 @@ var _ = Describe("Hook client_certificate", func() {
 		return clientcert.Certificate{Crt: r.ValuesGet(clientCertificatePath + ".crt").String(), Key: r.ValuesGet(clientCertificatePath + ".key").String()}
 	}
 
-	It("issues a certificate that neighbours accept, and stays with it", func() {
+	It("issues a certificate that peers accept, and retains it", func() {
 		bundle := authority()
 		r := withCA(bundle).succeeds()
 		first := inUse(r)
@@ -45,7 +45,7 @@ var _ = Describe("Hook client_certificate", func() {
 		Expect(r.PatchedOperations()).To(BeEmpty())
 	})
 
-	It("renews it at two thirds of its life, while the former is still good", func() {
+	It("renews it at two thirds of its life, while the former is still valid", func() {
 		bundle := authority()
 		r := withCA(bundle).succeeds()
 		first := inUse(r)
@@ -56,7 +56,7 @@ var _ = Describe("Hook client_certificate", func() {
 		Expect(second.Check(bundle.Root, r.clock.Now())).To(Succeed())
 	})
 
-	It("finds the certificate of the process before in the rendered Secret", func() {
+	It("finds the last process's certificate in the rendered Secret", func() {
 		bundle := authority()
 		before := inUse(withCA(bundle).succeeds())
 		r := withCA(bundle).given(aSecret("d8-istio", clientCertificateSecret, map[string]string{"tls.crt": before.Crt, "tls.key": before.Key}))
@@ -79,18 +79,18 @@ var _ = Describe("Hook client_certificate", func() {
 		Expect(inUse(r).Check(second.Root, r.clock.Now())).To(Succeed())
 	})
 
-	It("says so when the CA cannot issue one, and does not fail for it", func() {
+	It("reports that the CA cannot issue one, and does not fail for it", func() {
 		broken := authority()
 		broken.Key = authority().Key
 		r := withCA(broken).succeeds()
 		Expect(r.ValuesGet(clientCertificatePath).Exists()).To(BeFalse())
-		refused, _ := r.metric(clientCertificateMetric)
-		Expect(refused).To(BeEquivalentTo(1))
+		failing, _ := r.metric(clientCertificateMetric)
+		Expect(failing).To(BeEquivalentTo(1))
 		Expect(r.LoggerOutput().String()).To(ContainSubstring("issue a client certificate"))
 
 		r.ValuesSet(caPath, authority())
-		refused, _ = r.succeeds().metric(clientCertificateMetric)
-		Expect(refused).To(BeZero())
+		failing, _ = r.succeeds().metric(clientCertificateMetric)
+		Expect(failing).To(BeZero())
 		Expect(inUse(r).IsZero()).To(BeFalse())
 	})
 
@@ -99,15 +99,15 @@ var _ = Describe("Hook client_certificate", func() {
 		Expect(r.ValuesGet(clientCertificatePath).Exists()).To(BeFalse())
 	})
 
-	It("has none for a cluster that stands alone", func() {
+	It("has none for a cluster without peers", func() {
 		r := withCA(authority()).succeeds()
 		r.ValuesSet(federationEnabledPath, false)
 		Expect(r.succeeds().ValuesGet(clientCertificatePath).Exists()).To(BeFalse())
 	})
 
-	It("is shown by the hook that asks peers, the newest one", func() {
+	It("is presented by the hook that polls peers, the newest one", func() {
 		var shown atomic.Value
-		neighbour := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		exporter := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			serial := "none"
 			if len(r.TLS.PeerCertificates) > 0 {
 				serial = r.TLS.PeerCertificates[0].SerialNumber.String()
@@ -115,19 +115,19 @@ var _ = Describe("Hook client_certificate", func() {
 			shown.Store(serial)
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}))
-		neighbour.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
-		neighbour.StartTLS()
-		DeferCleanup(neighbour.Close)
+		exporter.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+		exporter.StartTLS()
+		DeferCleanup(exporter.Close)
 		issuer := withCA(authority())
 		r := newRun(federationDiscovery(peer.NewClient(), nil), federationSettings).given(fmt.Sprintf(`
 apiVersion: deckhouse.io/v1alpha1
 kind: IstioFederation
 metadata: {name: cluster-b, uid: uid-b, generation: 1}
 spec: {trustDomain: cluster-b.local, metadataEndpoint: %q, metadata: {insecureSkipVerify: true}}
-`, neighbour.URL+"/metadata/"), ownKeypair())
+`, exporter.URL+"/metadata/"), ownKeypair())
 		asks := func(present func(*run)) string {
 			GinkgoHelper()
-			shown.Store("nobody asked")
+			shown.Store("no request")
 			present(r)
 			r.clock.Advance(time.Minute)
 			r.succeeds()

@@ -29,7 +29,7 @@ var _ = Describe("Hook custom_certificate", func() {
 		Expect(r.ValuesGet(customCertificatePath + `.tls\.key`).String()).To(Equal(pair.Key))
 	})
 
-	It("keeps the certificate in use when the Secret goes or breaks, and says so", func() {
+	It("retains the certificate in use when the Secret is deleted or invalid, and reports it", func() {
 		pair := certificate()
 		r := withCustom().given(aSecret("d8-system", "public", map[string]string{"tls.crt": pair.Cert, "tls.key": pair.Key})).succeeds()
 		for _, change := range []string{"", aSecret("d8-system", "public", map[string]string{"tls.crt": pair.Cert, "tls.key": certificate().Key})} {
@@ -41,7 +41,7 @@ var _ = Describe("Hook custom_certificate", func() {
 		}
 	})
 
-	It("finds the certificate in use after a restart while the Secret is missing or broken", func() {
+	It("finds the certificate in use after a restart while the Secret is missing or invalid", func() {
 		pair := certificate()
 		rendered := aSecret("d8-istio", "metadata-exporter-ingress-tls-customcertificate",
 			map[string]string{"tls.crt": pair.Cert, "tls.key": pair.Key, "ca.crt": pair.Root})
@@ -56,7 +56,7 @@ var _ = Describe("Hook custom_certificate", func() {
 		}
 	})
 
-	It("has none where neither the Secret nor a copy is sound", func() {
+	It("has none where neither the Secret nor a copy is valid", func() {
 		r := withCustom().given(aSecret("d8-istio", customCertificateCopy, map[string]string{"tls.crt": "x", "tls.key": "y"})).succeeds()
 		Expect(r.ValuesGet(customCertificatePath).Exists()).To(BeFalse())
 	})
@@ -69,7 +69,7 @@ var _ = Describe("Hook custom_certificate", func() {
 		Expect(r.ValuesGet(customCertificatePath + `.tls\.crt`).String()).To(Equal(pair.Cert))
 	})
 
-	It("lets go of it in another mode", func() {
+	It("removes it in another mode", func() {
 		r := newRun(customCertificate(), federationSettings).given("")
 		r.ValuesSet(customCertificatePath, map[string]string{"tls.crt": "x", "tls.key": "y"})
 		Expect(r.succeeds().ValuesGet(customCertificatePath).Exists()).To(BeFalse())

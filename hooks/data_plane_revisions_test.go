@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"fmt"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -38,11 +39,11 @@ var _ = Describe("Hook data_plane_revisions", func() {
 		return found
 	}
 
-	It("tells which sidecar a Pod has and which it would get now", func() {
+	It("reports which sidecar a Pod has and which it would get now", func() {
 		r := newDataPlaneRun(aNamespace("shop", "istio-injection: enabled"), anInjectedPod("shop", "web", "v1x30", "1.30.7"))
 		Expect(states(r)).To(ConsistOf("shop/web wants v1x30 (1.30.7), has v1x30 (1.30.7)"))
 		Expect(problems(r)).To(BeEmpty())
-		Expect(r.series(dataPlaneProblemMetric, "namespace", "problem")).To(HaveLen(4), "what is over is said with a zero")
+		Expect(r.series(dataPlaneProblemMetric, "namespace", "problem")).To(HaveLen(4), "an ended problem is reported as zero")
 		Expect(r.PatchedOperations()).To(BeEmpty())
 	})
 
@@ -58,11 +59,21 @@ var _ = Describe("Hook data_plane_revisions", func() {
 		Expect(problems(r)).To(Equal(map[string]float64{"shop OtherRevision": 1, "plain SidecarMissing": 2}))
 	})
 
-	It("tells of sidecars behind their istiod and of revisions that do not exist", func() {
+	It("reports sidecars behind their istiod and revisions that do not exist", func() {
 		r := newDataPlaneRun(
 			aNamespace("shop", "istio.io/rev: v1x31"), anInjectedPod("shop", "web", "v1x31", "1.31.2"),
 			aNamespace("lost", "istio.io/rev: v1x99"), aPod("lost", "web", "", ""))
 		Expect(problems(r)).To(Equal(map[string]float64{"shop OlderVersion": 1, "lost RevisionNotInstalled": 1}))
+	})
+
+	It("does not believe what a tenant writes into annotations", func() {
+		long := strings.Repeat("x", 250_000)
+		r := newDataPlaneRun(
+			aNamespace("shop", "istio.io/rev: v1x31"), anInjectedPod("shop", "long", long, long), anInjectedPod("shop", "many", "v1x99999", "1.31.3"))
+		Expect(states(r)).To(ConsistOf(
+			"shop/long wants v1x31 (1.31.3), has unknown (unknown)",
+			"shop/many wants v1x31 (1.31.3), has v1x99999 (1.31.3)",
+		))
 	})
 
 	It("leaves out what is in the mesh of another Istio", func() {

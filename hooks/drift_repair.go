@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -10,17 +11,20 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/drift"
+	"github.com/deckhouse-mesh/istio/lib/echo"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 const (
 	repairPath = "istio.internal.repair"
-	// repairAnnotation of namespace d8-istio shows internal.repair, so that the manifests differ when Helm is to restore something.
+	// repairAnnotation of namespace d8-istio has internal.repair, so that the manifests differ when Helm has to restore something.
 	repairAnnotation = "istio.deckhouse.io/repair"
 
 	driftMetricsGroup = "drift_repair"
 	driftMetric       = "d8_istio_drifted_objects"
+	// contestedEvent is the reason of the Event about an object that another program writes again and again.
+	contestedEvent = "ObjectContested"
 )
 
 // driftRepair has Helm restore at once what was deleted or edited of what
@@ -135,8 +139,19 @@ func runDriftRepair(_ context.Context, in *sdk.HookInput) error {
 			in.Logger.Warn("an object of the module was edited, Helm restores it", "object", deviation.Object, "by", deviation.By)
 		}
 	}
+	reportContested(in, drift.Contested(repair, found, in.DC.GetClock().Now()))
 	in.Values.Set(repairPath, repair)
 	return nil
+}
+
+// reportContested says once of each object that another program writes again and
+// again which one it is: it is restored seldom from then on.
+func reportContested(in *sdk.HookInput, contested []drift.Deviation) {
+	for _, deviation := range contested {
+		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(contestedEvent, echo.Text(fmt.Sprintf(
+			"%s of the module is written again and again by the field manager %q, and is restored at most twice an hour from now on: "+
+				"configure that program to leave the object alone, or stop it.", deviation.Object, deviation.By), maxEventMessage), in.DC.GetClock().Now()))
+	}
 }
 
 // formerRepair is what this process requested, or the last one.

@@ -9,7 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// controlPlane is what the values of driftSettings have Helm apply and is missed when it is gone, by Kind/name.
+// controlPlane is what Helm applies for the values of driftSettings, and drift_repair restores, by Kind/name.
 var controlPlane = []string{
 	"Secret/cacerts", "Deployment/istiod-v1x31", "Service/istiod-v1x31", "ConfigMap/istio-v1x31", "ConfigMap/istio-sidecar-injector-v1x31",
 	"MutatingWebhookConfiguration/istio-sidecar-injector-v1x31-d8-istio", "ValidatingWebhookConfiguration/istio-validator-v1x31-d8-istio",
@@ -90,14 +90,14 @@ var _ = Describe("Hook drift_repair", func() {
 		return found
 	}
 
-	It("asks for nothing while all is as Helm left it", func() {
+	It("requests nothing while all objects are as Helm left them", func() {
 		r := newDriftRun().given(with("", "")...).succeeds()
 		Expect(repair(r)).To(BeEmpty())
 		Expect(drifted(r)).To(BeEmpty())
 		Expect(r.PatchedOperations()).To(BeEmpty())
 	})
 
-	It("misses nothing before the first installation", func() {
+	It("requests nothing before the first installation", func() {
 		r := newRun(driftRepair(), driftSettings).given().succeeds()
 		Expect(repair(r)).To(BeEmpty())
 	})
@@ -111,7 +111,7 @@ var _ = Describe("Hook drift_repair", func() {
 		})
 	}
 
-	It("asks again when the same object is deleted again, and not in between", func() {
+	It("requests again when the same object is deleted again, and not in between", func() {
 		r := newDriftRun().given(with("Secret/cacerts", "")...).succeeds()
 		first := repair(r)
 		r.clock.Advance(time.Minute)
@@ -119,13 +119,13 @@ var _ = Describe("Hook drift_repair", func() {
 		Expect(repair(r.given(with("Secret/cacerts", "")...).succeeds())).To(HavePrefix("2030-11-22T12:01:10Z gone:"))
 	})
 
-	It("misses an object that has lost the module's labels", func() {
+	It("requests an object that has lost the module's labels", func() {
 		const key = "ConfigMap/istio-v1x31"
 		r := newDriftRun().given(with(key, strings.ReplaceAll(object(key), "module: istio", "module: mine"))...).succeeds()
 		Expect(drifted(r)).To(ConsistOf(key))
 	})
 
-	It("asks once for an edit, and again for a later one", func() {
+	It("requests once for an edit, and again for a later one", func() {
 		const key = "ConfigMap/istio-v1x31"
 		r := newDriftRun().given(with(key, object(key, dataEdited("2030-11-22T11:30:00Z")))...).succeeds()
 		first := repair(r)
@@ -138,13 +138,27 @@ var _ = Describe("Hook drift_repair", func() {
 		Expect(repair(r)).To(HavePrefix("2030-11-22T12:01:10Z "))
 	})
 
+	It("corrects a program that edits an object again and again a few times, and then says which one it is", func() {
+		const key = "ConfigMap/istio-v1x31"
+		r := newDriftRun()
+		requests := map[string]bool{}
+		for second := range 20 {
+			r.clock.Advance(5 * time.Second)
+			r.given(with(key, object(key, dataEdited(fmt.Sprintf("2030-11-22T11:30:%02dZ", second))))...).succeeds()
+			requests[repair(r)] = true
+		}
+		Expect(requests).To(HaveLen(5))
+		Expect(drifted(r)).To(ConsistOf(HavePrefix(key+" ")), "the alert has something to say")
+		Expect(r.events(contestedEvent)).To(ConsistOf(And(ContainSubstring(key), ContainSubstring("is written again and again by the field manager"))))
+	})
+
 	It("sees an edited webhook", func() {
 		r := newDriftRun().given(with("MutatingWebhookConfiguration/istio-revision-tag-default",
 			object("MutatingWebhookConfiguration/istio-revision-tag-default", policyEdited("2030-11-22T11:30:00Z")))...).succeeds()
 		Expect(drifted(r)).To(ConsistOf("MutatingWebhookConfiguration/istio-revision-tag-default kubectl-patch"))
 	})
 
-	It("sees a paused istiod, but minds neither a restart, nor replicas, nor labels, nor what controllers say", func() {
+	It("sees a paused istiod, and ignores a restart, replicas, labels, and what controllers write", func() {
 		const key = "Deployment/istiod-v1x31"
 		r := newDriftRun().given(with(key, object(key, restartEntry, scaleEntry, statusEntry, labelEntry))...).succeeds()
 		Expect(drifted(r)).To(BeEmpty())
@@ -152,7 +166,7 @@ var _ = Describe("Hook drift_repair", func() {
 		Expect(drifted(r)).To(ConsistOf(key + " kubectl-rollout"))
 	})
 
-	It("leaves what is in the ConfigMaps that metadata-exporter fills to whoever writes it, and is not even woken by that", func() {
+	It("ignores the content of the ConfigMaps that metadata-exporter fills, and is not woken by it", func() {
 		const key = "ConfigMap/federation-revisions"
 		written := func(manager, at string) string {
 			return fmt.Sprintf(`{manager: %s, operation: Update, time: %q, fieldsV1: {f:data: {.: {}, f:cluster-b: {}}}}`, manager, at)
@@ -172,29 +186,29 @@ var _ = Describe("Hook drift_repair", func() {
 		Expect(texts()).To(ConsistOf(before))
 	})
 
-	for name, spoil := range map[string]string{
-		"is immutable":          "immutable: true\n",
-		"has binaryData":        "binaryData: {cluster-b: aGVsbG8=}\n",
-		"holds more than fits":  "data: {cluster-b: " + strings.Repeat("x", versionsLimit) + "}\n",
-		"is of somebody's data": "data: {cluster-b: aaaaaaaaaaaa.bbbbbbbbbbbb, strange: text}\n",
+	for name, change := range map[string]string{
+		"is immutable":         "immutable: true\n",
+		"has binaryData":       "binaryData: {cluster-b: aGVsbG8=}\n",
+		"holds more than fits": "data: {cluster-b: " + strings.Repeat("x", versionsLimit) + "}\n",
+		"has other data":       "data: {cluster-b: aaaaaaaaaaaa.bbbbbbbbbbbb, strange: text}\n",
 	} {
-		spoilt := !strings.HasPrefix(name, "is of")
-		It(fmt.Sprintf("deletes a ConfigMap that metadata-exporter fills when it %s: %v", name, spoilt), func() {
+		unwritable := name != "has other data"
+		It(fmt.Sprintf("deletes a ConfigMap that metadata-exporter fills when it %s: %v", name, unwritable), func() {
 			const key = "ConfigMap/federation-revisions"
-			r := newDriftRun().given(with(key, object(key)+spoil)...).succeeds()
-			Expect(r.KubernetesResource("ConfigMap", "d8-istio", "federation-revisions") == nil).To(Equal(spoilt))
+			r := newDriftRun().given(with(key, object(key)+change)...).succeeds()
+			Expect(r.KubernetesResource("ConfigMap", "d8-istio", "federation-revisions") == nil).To(Equal(unwritable))
 			Expect(r.KubernetesResource("ConfigMap", "d8-istio", "multicluster-revisions")).NotTo(BeNil())
-			Expect(repair(r)).To(BeEmpty(), "Helm is asked once it is gone")
+			Expect(repair(r)).To(BeEmpty(), "Helm runs once it is deleted")
 		})
 	}
 
-	It("leaves other ConfigMaps alone that are immutable", func() {
+	It("does not delete other ConfigMaps that are immutable", func() {
 		const key = "ConfigMap/istio-v1x31"
 		r := newDriftRun().given(with(key, object(key)+"immutable: true\n")...).succeeds()
 		Expect(r.KubernetesResource("ConfigMap", "d8-istio", "istio-v1x31")).NotTo(BeNil())
 	})
 
-	It("goes on from what the process before asked for", func() {
+	It("continues from what the last process requested", func() {
 		shown := "apiVersion: v1\nkind: Namespace\nmetadata: {name: d8-istio, annotations: {istio.deckhouse.io/repair: before}}\n"
 		r := newDriftRun().given(append(with("", ""), shown)...).succeeds()
 		Expect(repair(r)).To(Equal("before"))

@@ -48,7 +48,7 @@ func moduleDir() string {
 }
 
 // ensureCRDs installs and upgrades the module's own CRDs and Istio's. They are
-// never deleted: people's objects live in them. Nor are newer ones replaced.
+// never deleted, because people's objects are in them. Nor are newer ones replaced.
 func ensureCRDs(dir string) hookruntime.Hook {
 	return hookruntime.Hook{
 		Name:   "ensure_crds",
@@ -78,9 +78,9 @@ func ensureCRDs(dir string) hookruntime.Hook {
 	}
 }
 
-// ensureUnlessNewer installs the CRDs, but for those of which the cluster has
-// one that knows more: a newer Istio's, beside which the module is switched on,
-// or a newer version of the module's own, from which somebody has gone back.
+// ensureUnlessNewer installs the CRDs, except those of which the cluster has
+// one with more fields: a newer Istio's, beside which the module is switched on,
+// or a newer version of the module's own, after a downgrade.
 func ensureUnlessNewer(ctx context.Context, in *sdk.HookInput, found []crdFile) error {
 	client, err := in.DC.GetK8sClient()
 	if err != nil {
@@ -115,20 +115,20 @@ func ensureUnlessNewer(ctx context.Context, in *sdk.HookInput, found []crdFile) 
 	return ensurecrds.EnsureCRDs(ctx, in, filepath.Join(dir, "*.yaml"))
 }
 
-// reportNewerCRD says that a CRD stays as it is, and why.
+// reportNewerCRD reports that a CRD is not replaced, and why.
 func reportNewerCRD(in *sdk.HookInput, name string, beyond []string) {
-	const shown = 5
-	list := strings.Join(beyond[:min(len(beyond), shown)], ", ")
-	if more := len(beyond) - shown; more > 0 {
+	const listed = 5
+	list := strings.Join(beyond[:min(len(beyond), listed)], ", ")
+	if more := len(beyond) - listed; more > 0 {
 		list += fmt.Sprintf(" and %d more", more)
 	}
-	message := echo.Text(fmt.Sprintf("CustomResourceDefinition %s stays as it is: it has what the module's own has not (%s), so that it belongs to something newer. "+
-		"Objects would lose these fields otherwise. To have the module's own, delete these fields from it, or upgrade the module.", name, list), 1024)
+	message := echo.Text(fmt.Sprintf("CustomResourceDefinition %s is not replaced: it has fields that the module's own does not have (%s), so it belongs to a newer release. "+
+		"Otherwise objects would lose these fields. To have the module's own, delete these fields from it, or upgrade the module.", name, list), 1024)
 	in.Logger.Warn(message)
 	in.PatchCollector.CreateIfNotExists(moduleConfigEvent(newerCRDEvent, message, in.DC.GetClock().Now()))
 }
 
-// newerCRDEvent is the reason of the Event on the ModuleConfig when a CRD stays as it is.
+// newerCRDEvent is the reason of the Event on the ModuleConfig when a CRD is not replaced.
 const newerCRDEvent = "NewerCRDKept"
 
 var crdResource = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}

@@ -39,7 +39,7 @@ var _ = Describe("Hook ensure_crds", func() {
 
 		r := newRun(ensureCRDs(dir), federationSettings).given("")
 		asAPIServer := r.KubeClient().(*dynamicfake.FakeDynamicClient)
-		// Somebody else's, which nobody may wait for.
+		// Of another owner, for which the hook must not wait.
 		foreign := &unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
 			"metadata": map[string]any{"name": "gadgets.deckhouse.io", "labels": map[string]any{"heritage": "deckhouse"}},
@@ -67,7 +67,7 @@ var _ = Describe("Hook ensure_crds", func() {
 		}
 	})
 
-	It("leaves the CRDs of a newer Istio as they are, and says so", func() {
+	It("does not replace the CRDs of a newer Istio, and reports it", func() {
 		dir := GinkgoT().TempDir()
 		Expect(os.MkdirAll(filepath.Join(dir, "crds", "istio"), 0o755)).To(Succeed())
 		Expect(os.WriteFile(filepath.Join(dir, "crds", "istio", "all.gen.yaml"), []byte("# Of Istio\n---\n"+widgetCRD+"---\n"+
@@ -87,15 +87,15 @@ var _ = Describe("Hook ensure_crds", func() {
 		})
 		r.succeeds()
 
-		kept := r.KubernetesGlobalResource("CustomResourceDefinition", "widgets.networking.istio.io")
-		text, err := yaml.Marshal(kept.Object)
+		installed := r.KubernetesGlobalResource("CustomResourceDefinition", "widgets.networking.istio.io")
+		text, err := yaml.Marshal(installed.Object)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(string(text)).To(ContainSubstring("newer:"))
 		Expect(r.KubernetesGlobalResource("CustomResourceDefinition", "gadgets.networking.istio.io")).NotTo(BeNil(), "the others are installed")
-		Expect(r.events(newerCRDEvent)).To(ConsistOf(And(ContainSubstring("widgets.networking.istio.io stays as it is"), ContainSubstring("v1 .newer"))))
+		Expect(r.events(newerCRDEvent)).To(ConsistOf(And(ContainSubstring("widgets.networking.istio.io is not replaced"), ContainSubstring("v1 .newer"))))
 	})
 
-	It("says which file is broken", func() {
+	It("reports which file is invalid", func() {
 		dir := GinkgoT().TempDir()
 		Expect(os.MkdirAll(filepath.Join(dir, "crds", "istio"), 0o755)).To(Succeed())
 		Expect(os.WriteFile(filepath.Join(dir, "crds", "istio", "broken.yaml"), []byte("kind: ConfigMap\napiVersion: v1\n"), 0o600)).To(Succeed())
@@ -104,7 +104,7 @@ var _ = Describe("Hook ensure_crds", func() {
 		Expect(r.HookError()).To(MatchError(ContainSubstring("broken.yaml")))
 	})
 
-	It("says that CRDs are missing instead of installing none", func() {
+	It("reports that CRDs are missing instead of installing none", func() {
 		r := newRun(ensureCRDs(GinkgoT().TempDir()), federationSettings).given("")
 		r.RunHook()
 		Expect(r.HookError()).To(MatchError(ContainSubstring("make generate")))

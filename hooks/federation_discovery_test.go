@@ -55,28 +55,27 @@ var _ = Describe("Hook federation_discovery", func() {
 		Expect(value).To(BeEquivalentTo(1))
 	})
 
-	It("writes nothing and asks nobody when there is nothing new within a minute", func() {
+	It("neither polls nor writes when nothing has changed within a minute", func() {
 		exporter, r := polled()
 		asked := exporter.requests.Load()
 		r.clock.Advance(20 * time.Second)
-		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
+		Expect(r.succeeds().statusWrites()).To(BeEmpty())
 		Expect(exporter.requests.Load()).To(Equal(asked))
 	})
 
-	It("asks again every minute, and writes only the time of contact", func() {
+	It("polls again every minute, and writes only the time of contact", func() {
 		exporter, r := polled()
 		asked := exporter.requests.Load()
 		r.clock.Advance(time.Minute)
 		r.succeeds()
 		Expect(exporter.requests.Load()).To(Equal(asked + 2))
-		Expect(r.PatchedOperations()).To(HaveLen(1))
-		patch, err := json.Marshal(r.PatchedOperations()[0].MergePatch)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(patch).To(MatchJSON(`{"status": {"metadataCache": {
+		writes := r.statusWrites()
+		Expect(writes).To(HaveLen(1))
+		Expect(writes[0]).To(MatchJSON(`{"status": {"metadataCache": {
 			"publicLastFetchTimestamp": "2030-11-22T12:01:10Z", "privateLastFetchTimestamp": "2030-11-22T12:01:10Z"}}}`))
 	})
 
-	DescribeTable("asks at once", func(when func(*run)) {
+	DescribeTable("polls at once", func(when func(*run)) {
 		exporter, r := polled()
 		exporter.documents["/metadata/"+metadata.FederationPath] = metadata.Federation{
 			IngressGateways: []metadata.IngressGateway{}, PublicServices: []metadata.PublicService{}}
@@ -87,11 +86,11 @@ var _ = Describe("Hook federation_discovery", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(imported).To(BeZero())
 	},
-		Entry("when the watcher pokes", func(r *run) { r.report("federation", "cluster-b", "-.changed") }),
-		Entry("when a person says so", func(r *run) { refresh(r, "now") }),
+		Entry("when the watcher reports a change", func(r *run) { r.report("federation", "cluster-b", "-.changed") }),
+		Entry("when a person requests it", func(r *run) { refresh(r, "now") }),
 	)
 
-	It("keeps what it learned when the peer is gone, says so, and shows how old it is", func() {
+	It("retains what it learned when the peer is unreachable, and reports that and its age", func() {
 		exporter, r := polled()
 		exporter.Close()
 		r.clock.Advance(2 * time.Minute)
@@ -104,7 +103,7 @@ var _ = Describe("Hook federation_discovery", func() {
 		Expect(age).To(BeEquivalentTo(120))
 
 		r.clock.Advance(time.Minute)
-		Expect(r.succeeds().PatchedOperations()).To(BeEmpty(), "the same failure again is not written again")
+		Expect(r.succeeds().statusWrites()).To(BeEmpty(), "the same failure again is not written again")
 	})
 
 	events := func(r *run) map[string]string {
@@ -119,7 +118,7 @@ var _ = Describe("Hook federation_discovery", func() {
 		return reasons
 	}
 
-	It("leaves an Event when the join becomes ready or not ready, and none in between", func() {
+	It("makes an Event when the peer becomes ready or not ready, and none in between", func() {
 		exporter, r := polled()
 		Expect(events(r)).To(Equal(map[string]string{"Joined": "Normal"}))
 		exporter.Close()
@@ -128,11 +127,11 @@ var _ = Describe("Hook federation_discovery", func() {
 		Expect(events(r)).To(Equal(map[string]string{"Joined": "Normal", "PeerUnreachable": "Warning"}))
 		for range 3 {
 			r.clock.Advance(time.Minute)
-			Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
+			Expect(r.succeeds().statusWrites()).To(BeEmpty())
 		}
 	})
 
-	It("holds another identity of a peer that nobody verifies until a person confirms it", func() {
+	It("rejects another identity of an unverified peer until a person confirms it", func() {
 		exporter := startPeer()
 		unverified := strings.Replace(exporter.resource(""), "  metadata:\n    ca:", "  metadata:\n    insecureSkipVerify: true\n    ca:", 1)
 		r := newRun(federationDiscovery(peer.NewClient(), nil), federationSettings).given(unverified, ownKeypair()).succeeds()
@@ -154,13 +153,13 @@ var _ = Describe("Hook federation_discovery", func() {
 		Expect(ready(r)).To(HaveKeyWithValue("status", "True"), "at once, not only in the next minute")
 	})
 
-	It("says that federation is off, and asks again when it is back on", func() {
+	It("reports that federation is off, and polls again when it is back on", func() {
 		exporter, r := polled()
 		r.ValuesSet("istio.federation.enabled", false)
 		r.succeeds()
 		Expect(ready(r)).To(And(HaveKeyWithValue("status", "False"), HaveKeyWithValue("reason", "FederationDisabled")))
 		asked := exporter.requests.Load()
-		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
+		Expect(r.succeeds().statusWrites()).To(BeEmpty())
 		Expect(exporter.requests.Load()).To(Equal(asked))
 
 		r.ValuesSet("istio.federation.enabled", true)
@@ -168,7 +167,7 @@ var _ = Describe("Hook federation_discovery", func() {
 		Expect(ready(r)).To(HaveKeyWithValue("status", "True"))
 	})
 
-	It("asks without conditions while the snapshot is older than its last write, and writes all of it", func() {
+	It("polls unconditionally while the snapshot is older than its last write, and writes the whole status", func() {
 		exporter, r := polled()
 		older := r.KubernetesGlobalResource("IstioFederation", "cluster-b")
 		exporter.documents["/metadata/"+metadata.FederationPath] = metadata.Federation{
@@ -176,17 +175,17 @@ var _ = Describe("Hook federation_discovery", func() {
 		r.report("federation", "cluster-b", "-.changed")
 		r.succeeds()
 
-		// The peer takes it back before the informer has delivered the write.
+		// The peer reverts it before the informer has delivered the write.
 		r.report("federation", "cluster-b", "-.again")
 		_, err := r.KubeClient().Resource(federationsGVR).Update(context.Background(), older, updateOptions)
 		Expect(err).NotTo(HaveOccurred())
 		r.succeeds()
 		services, _, err := unstructured.NestedSlice(r.KubernetesGlobalResource("IstioFederation", "cluster-b").Object, "status", "metadataCache", "private", "publicServices")
 		Expect(err).NotTo(HaveOccurred())
-		Expect(services).To(BeEmpty(), "the peer publishes nothing, whatever the old snapshot says")
+		Expect(services).To(BeEmpty(), "the peer publishes nothing, whatever the old snapshot has")
 	})
 
-	It("writes what has changed, to the answer that it was compared with", func() {
+	It("writes what has changed, on the condition that the status is the one compared with", func() {
 		exporter, r := polled()
 		path := "/metadata/" + metadata.FederationPath
 		published := exporter.documents[path].(metadata.Federation)
@@ -200,10 +199,9 @@ var _ = Describe("Hook federation_discovery", func() {
 		Expect(err).NotTo(HaveOccurred())
 		r.clock.Advance(time.Minute)
 		r.succeeds()
-		Expect(r.PatchedOperations()).To(HaveLen(1))
-		patch, err := json.Marshal(r.PatchedOperations()[0].JSONPatch)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(patch).To(And(
+		writes := r.statusWrites()
+		Expect(writes).To(HaveLen(1))
+		Expect(writes[0]).To(And(
 			MatchRegexp(`^\[{"op":"test","path":"/metadata/uid","value":"uid-b"},{"op":"test","path":"/status/metadataCache/private/digest","value":"[0-9a-f]{32}"},`),
 			ContainSubstring(`{"op":"add","path":"/status/metadataCache/private/publicServices/1","value":{"hostname":"web.shop.svc.cluster-b.local"`),
 			Not(ContainSubstring("api.shop"))))
@@ -212,7 +210,7 @@ var _ = Describe("Hook federation_discovery", func() {
 		Expect(imported).To(BeEquivalentTo(2))
 	})
 
-	It("asks for everything again when somebody has edited what was learned", func() {
+	It("fetches everything again when what was learned has been edited", func() {
 		_, r := polled()
 		edited := r.KubernetesGlobalResource("IstioFederation", "cluster-b")
 		Expect(unstructured.SetNestedSlice(edited.Object, []any{}, "status", "metadataCache", "private", "publicServices")).To(Succeed())

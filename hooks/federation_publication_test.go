@@ -43,7 +43,7 @@ func (r *run) serviceEvents() []string {
 }
 
 var _ = Describe("Hook federation_publication", func() {
-	It("says on a Service why it, or a port of it, is not published, once", func() {
+	It("reports on a Service, once, why it or a port of it is not published", func() {
 		r := newRun(federationPublication(), federationSettings).given(
 			aPublishedService("shop", "good", "", "ports: [{name: http, port: 80}]"),
 			aPublishedService("shop", "hidden", `annotations: {networking.istio.io/exportTo: "."}`, "ports: [{name: http, port: 80}]"),
@@ -61,7 +61,7 @@ var _ = Describe("Hook federation_publication", func() {
 		Expect(r.succeeds().serviceEvents()).To(HaveLen(4), "it was said")
 	})
 
-	It("bounds what one namespace can have said", func() {
+	It("limits the Events of one namespace", func() {
 		var objects []string
 		for index := range 50 {
 			objects = append(objects, aPublishedService("evil", fmt.Sprint("s-", index), "", "ports: [{port: 80}]"))
@@ -73,7 +73,7 @@ var _ = Describe("Hook federation_publication", func() {
 		Expect(events).To(ContainElement(HavePrefix("shop/nameless NotPublishedUnnamedPort")))
 	})
 
-	It("says nothing while federation is off", func() {
+	It("reports nothing while federation is off", func() {
 		r := newRun(federationPublication(), federationSettings).given(aPublishedService("shop", "nameless", "", "ports: [{port: 80}]"))
 		r.ValuesSet("istio.federation.enabled", false)
 		Expect(r.succeeds().serviceEvents()).To(BeEmpty())

@@ -25,7 +25,7 @@ func resident() (hook hookruntime.Hook, on func(*run) *run) {
 	return residentForm(services), func(r *run) *run { *of = r; return r }
 }
 
-// residentOn serves the cluster of the run that is put into on, until the spec is over.
+// residentOn serves the cluster of the run that is put into on, until the spec ends.
 func residentOn(ctx context.Context) (services *residentServices, on **run) {
 	GinkgoHelper()
 	ctx, cancel := context.WithCancel(ctx)
@@ -82,7 +82,7 @@ var _ = Describe("Hook federation_services in the operator", func() {
 			return found
 		}
 	}
-	It("is not woken by what it writes, but every minute", func() {
+	It("is woken every minute and not by what it writes", func() {
 		hook, _ := resident()
 		for _, binding := range hook.Config.Kubernetes {
 			Expect(binding.Kind).NotTo(BeElementOf("ServiceEntry", "DestinationRule"))
@@ -90,7 +90,7 @@ var _ = Describe("Hook federation_services in the operator", func() {
 		Expect(hook.Config.Schedule).To(HaveLen(1))
 	})
 
-	It("makes what is wanted and removes what is not wanted any more", func() {
+	It("creates what is wanted and deletes what is not wanted any more", func() {
 		r := newResident(moduleNamespace, aFederation("b", "api.shop", "db.shop"), aFederation("c", "api.shop")).succeeds()
 		Eventually(hosts(r), soon).Should(ConsistOf("api.shop.svc.b.local", "db.shop.svc.b.local", "api.shop.svc.c.local"))
 
@@ -104,14 +104,14 @@ var _ = Describe("Hook federation_services in the operator", func() {
 		Eventually(hosts(r.succeeds()), soon).Should(BeEmpty())
 	})
 
-	It("puts back what somebody deleted, between runs", func() {
+	It("creates deleted objects again between runs", func() {
 		r := newResident(moduleNamespace, aFederation("b", "api.shop")).succeeds()
 		Eventually(hosts(r), soon).Should(ConsistOf("api.shop.svc.b.local"))
 		deleteEntry(r)
 		Eventually(hosts(r), soon).Should(ConsistOf("api.shop.svc.b.local"))
 	})
 
-	It("says which names belong to somebody else, and how many objects could not be written", func() {
+	It("reports name conflicts, and how many objects could not be written", func() {
 		r := newResident(moduleNamespace, aFederation("b", "api.shop"), `
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -148,7 +148,7 @@ spec: {hosts: [www.example.com]}
 				Expect(filtered(reason)).To(MatchJSON(filtered("Synced")))
 			}
 		},
-		Entry("switched off, federation_switch says so", discovery.ReasonFederationDisabled, true),
+		Entry("when federation_switch reports that it is off", discovery.ReasonFederationDisabled, true),
 		Entry("a peer that does not answer changes nothing", string(peer.Unreachable), false),
 	)
 

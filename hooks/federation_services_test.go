@@ -75,7 +75,7 @@ var _ = Describe("Hook federation_services", func() {
 		}
 	})
 
-	It("leaves alone what is there of a peer while nobody can tell what it offers", func() {
+	It("retains the objects of a peer whose offer is unknown", func() {
 		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace, aFederation("b", "api.shop"), aFederation("c", "api.shop")).succeeds()
 		unreadable := r.KubernetesGlobalResource("IstioFederation", "b")
 		Expect(unstructured.SetNestedField(unreadable.Object, "of other lists", "status", "metadataCache", "private", "digest")).To(Succeed())
@@ -85,7 +85,7 @@ var _ = Describe("Hook federation_services", func() {
 		Expect(hosts(r, "api.shop.b", "api.shop.c")).To(ConsistOf("api.shop.svc.b.local", "api.shop.svc.c.local"))
 	})
 
-	It("puts back what somebody edited or deleted", func() {
+	It("restores edited or deleted objects", func() {
 		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace, aFederation("b", "api.shop")).succeeds()
 		entry := r.object("ServiceEntry", "api.shop.b")
 		Expect(unstructured.SetNestedStringSlice(entry.Object, []string{"evil.example.com"}, "spec", "hosts")).To(Succeed())
@@ -97,7 +97,7 @@ var _ = Describe("Hook federation_services", func() {
 		Expect(hosts(r.succeeds(), "api.shop.b")).To(ConsistOf("api.shop.svc.b.local"))
 	})
 
-	It("removes everything it made, and nothing else, when federation is switched off", func() {
+	It("deletes everything it made, and nothing else, when federation is switched off", func() {
 		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace, aFederation("b", "api.shop"), `
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -111,7 +111,7 @@ spec: {hosts: [www.example.com]}
 		Expect(r.object("ServiceEntry", "of-a-person")).NotTo(BeNil())
 	})
 
-	It("does not overwrite a namesake that belongs to somebody else, and says so", func() {
+	It("does not overwrite an object of another owner, and reports it", func() {
 		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace, aFederation("b", "api.shop"), `
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry

@@ -11,15 +11,17 @@ var _ = Describe("Hook federation_switch", func() {
 `
 	}
 
-	It("says in every resource that federation is off, once", func() {
+	It("reports once in every resource that federation is off", func() {
 		r := newRun(federationSwitch(), federationSettings).given(withReady("Joined"))
 		r.ValuesSet("istio.federation.enabled", false)
 		r.succeeds()
-		Expect(r.PatchedOperations()).To(HaveLen(2), "the status and an Event")
-		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
+		Expect(r.statusWrites()).To(HaveLen(1))
+		Expect(r.PatchedOperations()).To(HaveLen(1), "an Event")
+		Expect(r.succeeds().statusWrites()).To(BeEmpty())
+		Expect(r.PatchedOperations()).To(BeEmpty())
 	})
 
-	It("wakes the discovery of resources that were off, with the same word every time", func() {
+	It("wakes the discovery of resources that were off, with the same value every time", func() {
 		r := newRun(federationSwitch(), federationSettings).given(withReady("ModuleDisabled"), versionsConfigMap("federation", nil)).succeeds()
 		first := r.reported("federation")
 		Expect(first).To(HaveKeyWithValue("b", HavePrefix("switched-on.")))
@@ -28,24 +30,24 @@ var _ = Describe("Hook federation_switch", func() {
 		Expect(r.reported("federation")).To(Equal(first))
 	})
 
-	It("leaves what is written of other resources as it is", func() {
+	It("does not change the entries of other resources", func() {
 		r := newRun(federationSwitch(), federationSettings).
 			given(withReady("ModuleDisabled"), versionsConfigMap("federation", map[string]string{"c": "x.y"})).succeeds()
 		Expect(r.reported("federation")).To(And(HaveKeyWithValue("c", "x.y"), HaveKey("b")))
 	})
 
-	It("fails over nothing when there is no ConfigMap yet", func() {
+	It("does not fail when the ConfigMap does not exist yet", func() {
 		newRun(federationSwitch(), federationSettings).given(withReady("ModuleDisabled")).succeeds()
 	})
 
-	It("does not try what the API server would refuse, which would fail the module's run", func() {
-		for _, spoilt := range []string{"immutable: true\n", "binaryData: {b: aGVsbG8=}\n"} {
-			Expect(newRun(federationSwitch(), federationSettings).given(withReady("ModuleDisabled"), versionsConfigMap("federation", nil)+spoilt).
+	It("writes nothing that the API server would reject, which would fail the module's run", func() {
+		for _, unwritable := range []string{"immutable: true\n", "binaryData: {b: aGVsbG8=}\n"} {
+			Expect(newRun(federationSwitch(), federationSettings).given(withReady("ModuleDisabled"), versionsConfigMap("federation", nil)+unwritable).
 				succeeds().PatchedOperations()).To(BeEmpty())
 		}
 	})
 
-	It("leaves resources alone that were asked already", func() {
+	It("ignores resources that were polled already", func() {
 		Expect(newRun(federationSwitch(), federationSettings).given(withReady("PeerUnreachable")).succeeds().PatchedOperations()).To(BeEmpty())
 	})
 })

@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// settingsWithoutPeers has no neighbours: the control plane alone.
+// settingsWithoutPeers enable the control plane alone.
 const settingsWithoutPeers = `
 global:
   discovery: {clusterDomain: cluster-a.local, clusterUUID: uuid-a, kubernetesVersion: 1.34.3}
@@ -32,7 +32,7 @@ func aNamespace(name, labels string) string {
 	return fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {%s}}\n", name, labels)
 }
 
-// aPod takes the content of its labels and annotations as YAML in braces.
+// aPod has labels and annotations given as the content of YAML in braces.
 func aPod(namespace, name, labels, annotations string) string {
 	return fmt.Sprintf(`
 apiVersion: v1

@@ -16,6 +16,8 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 )
@@ -70,9 +72,23 @@ func (r *run) given(objects ...string) *run {
 func (r *run) succeeds() *run {
 	GinkgoHelper()
 	r.DependencyContainer().SetClock(r.clock)
+	if client, ok := r.KubeClient().(*dynamicfake.FakeDynamicClient); ok {
+		client.ClearActions()
+	}
 	r.RunHook()
 	Expect(r.HookError()).NotTo(HaveOccurred())
 	return r
+}
+
+// statusWrites are the patches of a status that the last run has sent.
+func (r *run) statusWrites() []string {
+	var patches []string
+	for _, action := range r.KubeClient().(*dynamicfake.FakeDynamicClient).Actions() {
+		if patch, ok := action.(clienttesting.PatchAction); ok && action.GetSubresource() == "status" {
+			patches = append(patches, string(patch.GetPatch()))
+		}
+	}
+	return patches
 }
 
 // names lists the objects of a kind in d8-istio.
@@ -99,7 +115,7 @@ func aSecret(namespace, name string, data map[string]string) string {
 }
 
 var _ = Describe("The hooks of the module", func() {
-	It("are valid in both runtimes and have names of their own", func() {
+	It("are valid in both runtimes and have unique names", func() {
 		names := map[string]bool{}
 		all, _ := Resident(context.Background()) // a superset of All
 		Expect(len(all)).To(BeNumerically(">", len(All())))
@@ -132,7 +148,7 @@ var _ = Describe("The hooks of the module", func() {
 		}
 	})
 
-	It("leave the main queue, which everything else waits for, alone when they run every minute", func() {
+	It("do not use the main queue when they run every minute, because everything else waits for it", func() {
 		for _, hook := range All() {
 			for _, schedule := range hook.Config.Schedule {
 				if schedule.Crontab == "* * * * *" {

@@ -34,7 +34,7 @@ var _ = Describe("Hook ingress_client_certificate", func() {
 		Expect(pair.Leaf.IsCA).To(BeFalse())
 	})
 
-	It("stays with the one that was rendered", func() {
+	It("retains the rendered one", func() {
 		r := start("Header").succeeds()
 		data := map[string]string{"ca.crt": field(r, "ca"), "tls.crt": field(r, "crt"), "tls.key": field(r, "key")}
 		again := start("Header").given(aSecret("d8-istio", "metadata-exporter-ingress-client", data)).succeeds()
@@ -43,7 +43,7 @@ var _ = Describe("Hook ingress_client_certificate", func() {
 		}
 	})
 
-	It("issues none where no header is believed", func() {
+	It("issues none where no header is trusted", func() {
 		for _, way := range []string{"None", "Passthrough"} {
 			Expect(start(way).succeeds().ValuesGet(path + ".crt").Exists()).To(BeFalse())
 		}

@@ -17,7 +17,7 @@ var _ = Describe("Hook ingress_controllers", func() {
 		sidecar = `sidecar.istio.io/status: '{"revision":"v1x31"}'`
 	)
 
-	It("counts controllers whose sidecar leaves incoming traffic alone, and those where it does not", func() {
+	It("counts controllers whose sidecar ignores incoming traffic, and those whose sidecar intercepts it", func() {
 		Expect(counts(
 			aPod("ingress", "prepared", labels, sidecar+`, traffic.sidecar.istio.io/includeInboundPorts: ""`),
 			aPod("ingress", "unprepared", labels, sidecar),
@@ -25,12 +25,12 @@ var _ = Describe("Hook ingress_controllers", func() {
 		)).To(Equal(map[string]float64{"ingress traefik direct": 1, "ingress traefik intercepted": 2}))
 	})
 
-	It("knows Deckhouse's controller", func() {
+	It("recognises Deckhouse's controller", func() {
 		Expect(counts(aPod("d8-ingress-nginx", "controller-main", "app: controller, service.istio.io/canonical-name: controller", sidecar))).To(
 			HaveKeyWithValue("d8-ingress-nginx ingress-nginx intercepted", 1.0))
 	})
 
-	It("has nothing to say of controllers outside the mesh and of applications in it", func() {
+	It("reports neither controllers outside the mesh nor applications in it", func() {
 		Expect(counts(
 			aPod("ingress", "outside", "app.kubernetes.io/name: traefik", ""),
 			anInjectedPod("shop", "web", "v1x31", "1.31.3"),

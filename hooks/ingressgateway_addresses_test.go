@@ -55,13 +55,13 @@ var _ = Describe("Hook ingressgateway_addresses", func() {
 		Expect(addresses(r)).To(MatchJSON(`[{"address": "203.0.113.5", "port": 443}]`))
 	})
 
-	It("publishes nothing without a Service, and says why", func() {
+	It("publishes nothing without a Service, and reports why", func() {
 		r := newRun(ingressGatewayAddresses(), federationSettings).given("")
 		Expect(addresses(r)).To(MatchJSON(`[]`))
 		Expect(r.LoggerOutput().String()).To(ContainSubstring("does not exist yet"))
 	})
 
-	It("keeps what is published while there is no address, and says why", func() {
+	It("retains the published addresses while there is none, and reports why", func() {
 		r := newRun(ingressGatewayAddresses(), federationSettings).given(gatewayObjects)
 		before := addresses(r)
 		r.given("")
@@ -72,7 +72,7 @@ var _ = Describe("Hook ingressgateway_addresses", func() {
 		Expect(addresses(r)).To(MatchJSON(`[]`), "only leaving the alliance clears them")
 	})
 
-	It("keeps what an earlier process published", func() {
+	It("retains what an earlier process published", func() {
 		published := func(document string) string {
 			return "apiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: d8-istio, name: metadata-exporter}\ndata: {ingress-gateways.json: '" + document + "'}\n"
 		}
@@ -86,7 +86,7 @@ var _ = Describe("Hook ingressgateway_addresses", func() {
 			ContainSubstring("192.0.2.7"), "an address that is there counts alone")
 	})
 
-	It("publishes nothing while clusters are not joined", func() {
+	It("publishes nothing without peers", func() {
 		r := newRun(ingressGatewayAddresses(), federationSettings).given(gatewayObjects)
 		r.ValuesSet("istio.federation.enabled", false)
 		Expect(addresses(r)).To(MatchJSON(`[]`))

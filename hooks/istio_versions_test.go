@@ -48,7 +48,7 @@ var _ = Describe("Hook istio_versions", func() {
 		Expect(r.PatchedOperations()).To(BeEmpty())
 	})
 
-	DescribeTable("keeps a version that is in use when it is dropped from the settings",
+	DescribeTable("retains a version that is in use when it is removed from the settings",
 		func(user string, objects ...string) {
 			r := newVersionsRun("1.31", append(objects, anIstiodDeployment("v1x30"))...).succeeds()
 			Expect(r.revisions()).To(Equal("v1x31 v1x30"))
@@ -56,32 +56,32 @@ var _ = Describe("Hook istio_versions", func() {
 			Expect(r.series(versionKeptMetric, "version", "revision")).To(Equal(map[string]float64{"1.30 v1x30": 1}))
 		},
 		Entry("by a namespace", "namespace shop", aNamespace("shop", "istio.io/rev: v1x30")),
-		Entry("by a Pod that asks for it", "Pods in namespace shop", aNamespace("shop", ""), aPod("shop", "web", "istio.io/rev: v1x30", "")),
+		Entry("by a Pod that requests it", "Pods in namespace shop", aNamespace("shop", ""), aPod("shop", "web", "istio.io/rev: v1x30", "")),
 		Entry("by a sidecar that runs", "Pods in namespace shop", aNamespace("shop", "istio-injection: enabled"), anInjectedPod("shop", "web", "v1x30", "1.30.7")),
 	)
 
-	It("keeps what the webhooks of the default revision point to, and asks nobody to do anything about it", func() {
+	It("retains what the webhooks of the default revision point to, without an Event", func() {
 		r := newVersionsRun("1.31", anIstiodDeployment("v1x30"), aMutatingWebhook(names.DefaultInjector, "istio.io/rev: v1x30", "d8-istio")).succeeds()
 		Expect(r.revisions()).To(Equal("v1x31 v1x30"))
 		Expect(r.events(versionInUseEvent)).To(BeEmpty())
 		Expect(r.series(versionKeptMetric, "version")).To(BeEmpty())
 	})
 
-	It("keeps what the module's gateway runs", func() {
+	It("retains what the module's gateway runs", func() {
 		r := newVersionsRun("1.31", anIstiodDeployment("v1x30"), aPod("d8-istio", "ingressgateway-x", "app: ingressgateway, istio.io/rev: v1x30", "")).succeeds()
 		Expect(r.revisions()).To(Equal("v1x31 v1x30"))
 	})
 
-	It("removes a version that nobody uses any more", func() {
+	It("removes a version that is not used any more", func() {
 		Expect(newVersionsRun("1.31", anIstiodDeployment("v1x30"), anIstiod("v1x30", true)).succeeds().revisions()).To(Equal("v1x31"))
 	})
 
-	It("removes nothing when a snapshot is empty, because no cluster is", func() {
+	It("removes nothing when a snapshot is empty, because no cluster is empty", func() {
 		r := newRun(istioVersions(), settingsWithoutPeers).given(anIstiodDeployment("v1x30"))
 		Expect(r.succeeds().revisions()).To(Equal("v1x31 v1x30"))
 	})
 
-	It("says the same while Pods come and go, and counts them", func() {
+	It("reports the same while Pods are created and deleted, and counts them", func() {
 		var events []string
 		for number := range 3 {
 			objects := []string{aNamespace("shop", ""), anIstiodDeployment("v1x30")}
@@ -96,18 +96,18 @@ var _ = Describe("Hook istio_versions", func() {
 		Expect(events).To(HaveEach(events[0]))
 	})
 
-	It("does not install what a Pod alone says it runs", func() {
+	It("does not install what only a Pod claims to run", func() {
 		r := newVersionsRun("1.31", aNamespace("shop", ""), anInjectedPod("shop", "web", "v1x30", "1.30.7")).succeeds()
 		Expect(r.revisions()).To(Equal("v1x31"))
 	})
 
-	It("knows by the webhooks of a revision that it was installed, when somebody deleted its istiod", func() {
+	It("recognises by a revision's webhooks that it was installed, when its istiod was deleted", func() {
 		r := newVersionsRun("1.31", aNamespace("shop", "istio.io/rev: v1x30"),
 			aMutatingWebhook("istio-sidecar-injector-v1x30-d8-istio", "istio.io/rev: v1x30", "d8-istio")).succeeds()
 		Expect(r.revisions()).To(Equal("v1x31 v1x30"))
 	})
 
-	It("warns before it takes over the webhooks of another Istio, and does not follow them", func() {
+	It("warns before it replaces the webhooks of another Istio, and does not follow them", func() {
 		r := newVersionsRun("1.31", anIstiodDeployment("v1x30"), aMutatingWebhook(names.DefaultInjector, "istio.io/rev: v1x30", "istio-system"), `
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingWebhookConfiguration
@@ -120,7 +120,7 @@ webhooks: [{name: a.istio.io, clientConfig: {service: {namespace: istio-system, 
 			And(ContainSubstring("ValidatingWebhookConfiguration istiod-default-validator"), ContainSubstring("istio-system"))))
 	})
 
-	It("refuses an unknown version by name and keeps what is installed", func() {
+	It("rejects an unknown version by name and retains what is installed", func() {
 		r := newVersionsRun("1.28", anIstiodDeployment("v1x30"), aMutatingWebhook(names.DefaultInjector, "istio.io/rev: v1x30", "d8-istio")).succeeds()
 		Expect(r.revisions()).To(Equal("v1x30"))
 		Expect(r.ValuesGet(globalRevisionPath).String()).To(Equal("v1x30"))
@@ -129,7 +129,7 @@ webhooks: [{name: a.istio.io, clientConfig: {service: {namespace: istio-system, 
 		Expect(r.series(versionRefusedMetric)).To(Equal(map[string]float64{"": 1}))
 	})
 
-	It("has nothing changed while the settings name a version that an earlier release of the module installed and this one cannot", func() {
+	It("changes nothing while the settings name a version that an earlier release of the module installed and this one cannot install", func() {
 		r := newVersionsRun("1.28", anIstiodDeployment("v1x28"), aMutatingWebhook(names.DefaultInjector, "istio.io/rev: v1x28", "d8-istio")).succeeds()
 		Expect(r.ValuesGet(heldBackPath).String()).To(And(ContainSubstring("v1x28"), ContainSubstring("globalVersion"), ContainSubstring("choose 1.31, 1.30, 1.29")))
 		Expect(r.events(versionRefusedEvent)).To(ConsistOf(ContainSubstring("choose 1.31, 1.30, 1.29")))
@@ -155,7 +155,7 @@ webhooks: [{name: a.istio.io, clientConfig: {service: {namespace: istio-system, 
 		Expect(r.succeeds().events(versionEndOfLifeEvent)).To(ContainElement(ContainSubstring("Istio " + bridge.Version + " reached")))
 	})
 
-	It("describes what the images contain where they are of other patches, and what follows from that", func() {
+	It("describes the patch versions of the images where they differ from the table", func() {
 		r := newVersionsRun("1.29")
 		r.ValuesSet(additionalVersionsPath, []string{"1.30"})
 		r.ValuesSet(imagesContainPath, []string{"1.31.0", "1.29.1"})
@@ -164,14 +164,14 @@ webhooks: [{name: a.istio.io, clientConfig: {service: {namespace: istio-system, 
 			{"version": "1.29", "revision": "v1x29", "fullVersion": "1.29.1", "imageSuffix": "V1x29", "restartOnReplacedKubeconfig": true}]`))
 	})
 
-	It("says who uses a revision that this release of the module cannot install", func() {
+	It("reports what uses a revision that this release of the module cannot install", func() {
 		r := newVersionsRun("", aNamespace("shop", "istio.io/rev: v1x19")).succeeds()
 		Expect(r.revisions()).To(Equal("v1x31"))
 		Expect(r.events(revisionUnavailableEvent)).To(ConsistOf(And(ContainSubstring("v1x19"), ContainSubstring("namespace shop"))))
 		Expect(r.series(revisionUnavailableMetric, "revision")).To(Equal(map[string]float64{"v1x19": 1}))
 	})
 
-	It("tells of deprecated versions and of those that are not for this Kubernetes", func() {
+	It("reports deprecated versions and those that do not support this Kubernetes", func() {
 		r := newVersionsRun("1.31")
 		r.ValuesSet(additionalVersionsPath, []string{"1.29"})
 		r.ValuesSet(kubernetesVersionPath, "1.36.3")
@@ -182,7 +182,7 @@ webhooks: [{name: a.istio.io, clientConfig: {service: {namespace: istio-system, 
 		Expect(r.series(versionRefusedMetric)).To(Equal(map[string]float64{"": 0}))
 	})
 
-	DescribeTable("bears whatever somebody wrote into the annotation of a Pod",
+	DescribeTable("accepts any content of a Pod's annotation",
 		func(status string) {
 			r := newVersionsRun("1.31", aNamespace("shop", ""), aPod("shop", "web", "", "sidecar.istio.io/status: "+status), anIstiodDeployment("v1x30"))
 			Expect(r.succeeds().revisions()).To(Equal("v1x31 v1x30"), "it may be in use")
@@ -194,12 +194,12 @@ webhooks: [{name: a.istio.io, clientConfig: {service: {namespace: istio-system, 
 		Entry("no revision", `'{}'`),
 	)
 
-	It("does not warn in the log every minute of what an Event says", func() {
+	It("does not log a warning every minute for what an Event reports", func() {
 		r := newVersionsRun("1.28").succeeds()
 		Expect(r.LoggerOutput().String()).To(And(ContainSubstring("there is no Istio 1.28"), Not(ContainSubstring(`"warn"`))))
 	})
 
-	It("goes on without comparing when the version of Kubernetes cannot be read", func() {
+	It("continues without comparing when the version of Kubernetes cannot be read", func() {
 		r := newVersionsRun("1.30")
 		r.ValuesSet(kubernetesVersionPath, "unknown")
 		Expect(r.succeeds().revisions()).To(Equal("v1x30"))

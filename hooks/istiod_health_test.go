@@ -31,7 +31,7 @@ var _ = Describe("Hook istiod_health", func() {
 		expectWebhooks(r.given(anIstiod("v1x31", true)).succeeds(), `["v1x31"]`, "v1x31")
 	})
 
-	It("leaves webhooks where they are when istiod goes", func() {
+	It("does not move webhooks when istiod is deleted", func() {
 		r := newHealthRun(anIstiod("v1x31", true)).succeeds()
 		expectWebhooks(r.given(anIstiod("v1x31", false)).succeeds(), `["v1x31"]`, "v1x31")
 		expectWebhooks(r.given().succeeds(), `["v1x31"]`, "v1x31")
@@ -43,16 +43,16 @@ var _ = Describe("Hook istiod_health", func() {
 		expectWebhooks(r.given(anIstiod("v1x30", true), anIstiod("v1x31", true)).succeeds(), `["v1x31", "v1x30"]`, "v1x31")
 	})
 
-	It("knows after a restart of the operator what the one before decided", func() {
+	It("finds the last process's decision after a restart of the operator", func() {
 		r := newHealthRun(aMutatingWebhook(ownWebhook, revisionLabels, "d8-istio"), aMutatingWebhook(names.DefaultInjector, revisionLabels, "d8-istio"))
 		expectWebhooks(r.succeeds(), `["v1x30"]`, "v1x30")
 	})
 
-	It("does not take webhooks of another Istio for the module's", func() {
+	It("distinguishes webhooks of another Istio from the module's", func() {
 		expectWebhooks(newHealthRun(aMutatingWebhook("istio-sidecar-injector-v1x30", revisionLabels, "istio-system")).succeeds(), `[]`, "")
 	})
 
-	It("does not follow another Istio's webhooks for whatever names no revision", func() {
+	It("does not follow another Istio's default webhooks", func() {
 		expectWebhooks(newHealthRun(aMutatingWebhook(names.DefaultInjector, revisionLabels, "istio-system")).succeeds(), `[]`, "")
 	})
 

@@ -7,7 +7,7 @@ import (
 )
 
 var _ = Describe("Hook module_disabled", func() {
-	It("says in every resource that the module is off, and nothing else changes", func() {
+	It("reports in every resource that the module is off, and changes nothing else", func() {
 		r := newRun(moduleDisabled(), federationSettings).given(aFederation("b", "api.shop"))
 		before := r.KubernetesGlobalResource("IstioFederation", "b")
 		r.succeeds()

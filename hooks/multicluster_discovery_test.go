@@ -15,7 +15,7 @@ var _ = Describe("Hook multicluster_discovery", func() {
 	polled := func() (*aPeer, *run) {
 		GinkgoHelper()
 		exporter := startPeer().ofSameMesh()
-		r := newRun(multiclusterDiscovery(peer.NewClient()), multiclusterSettings).given(exporter.multicluster(), ownKeypair()).succeeds()
+		r := newRun(multiclusterDiscovery(apiAt{peer.NewClient(), exporter}), multiclusterSettings).given(exporter.multicluster(), ownKeypair()).succeeds()
 		Expect(readyOf(r, "IstioMulticluster", "b")).To(HaveKeyWithValue("status", "True"))
 		return exporter, r
 	}
@@ -33,18 +33,18 @@ var _ = Describe("Hook multicluster_discovery", func() {
 		}
 	})
 
-	It("writes nothing and asks nobody when there is nothing new within a minute, and only the time of contact after it", func() {
+	It("neither polls nor writes when nothing has changed within a minute, and writes only the time of contact after it", func() {
 		exporter, r := polled()
 		asked := exporter.requests.Load()
 		r.clock.Advance(20 * time.Second)
-		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
+		Expect(r.succeeds().statusWrites()).To(BeEmpty())
 		Expect(exporter.requests.Load()).To(Equal(asked))
 		r.clock.Advance(time.Minute)
-		Expect(r.succeeds().PatchedOperations()).To(HaveLen(1))
+		Expect(r.succeeds().statusWrites()).To(HaveLen(1))
 		Expect(exporter.requests.Load()).To(Equal(asked + 3))
 	})
 
-	It("says within a minute that the API does not answer, and keeps what was learned", func() {
+	It("reports within a minute that the API does not answer, and retains what was learned", func() {
 		exporter, r := polled()
 		exporter.documents["/version"] = map[string]string{"kind": "Status"}
 		r.clock.Advance(time.Minute)
@@ -57,9 +57,9 @@ var _ = Describe("Hook multicluster_discovery", func() {
 		Expect(network).To(Equal("network-b"))
 	})
 
-	It("asks nobody while multicluster is off, and says so", func() {
+	It("does not poll while multicluster is off, and reports it", func() {
 		exporter := startPeer().ofSameMesh()
-		r := newRun(multiclusterDiscovery(peer.NewClient()), federationSettings).given(exporter.multicluster(), ownKeypair()).succeeds()
+		r := newRun(multiclusterDiscovery(apiAt{peer.NewClient(), exporter}), federationSettings).given(exporter.multicluster(), ownKeypair()).succeeds()
 		Expect(readyOf(r, "IstioMulticluster", "b")).To(HaveKeyWithValue("reason", "MulticlusterDisabled"))
 		Expect(exporter.requests.Load()).To(BeZero())
 	})

@@ -47,7 +47,7 @@ var _ = Describe("Hook multicluster_remote_secrets", func() {
 		Expect(r.succeeds().ValuesGet(replacedKubeconfigsPath).Array()).To(Equal(replaced))
 	})
 
-	It("takes over what an earlier process had rendered", func() {
+	It("retains what an earlier process rendered", func() {
 		r := keyed().given(aMulticluster("b", "")).succeeds()
 		first := kubeconfigs(r)
 		rendered := strings.Replace(aSecret("d8-istio", remoteSecretPrefix+"b", first),
@@ -65,7 +65,7 @@ var _ = Describe("Hook multicluster_remote_secrets", func() {
 		Expect(kubeconfigs(keyed().given(before).succeeds())).To(BeEmpty())
 	})
 
-	It("puts changed TLS settings into it when the peer has answered under them, and not before", func() {
+	It("uses changed TLS settings once the peer has answered under them", func() {
 		const trusted, changed = "  metadata: {ca: one}", "  metadata: {ca: other}"
 		answered := func(spec, status string, observed int) string {
 			manifest := strings.Replace(aMulticluster("b", spec), "generation: 1", "generation: 2", 1)

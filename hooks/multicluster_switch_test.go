@@ -6,7 +6,7 @@ import (
 )
 
 var _ = Describe("Hook multicluster_switch", func() {
-	It("says in every resource that multicluster is off, and wakes the discovery when it is on again", func() {
+	It("reports in every resource that multicluster is off, and wakes the discovery when it is on again", func() {
 		r := newRun(multiclusterSwitch(), federationSettings).given(aMulticluster("b", ""), versionsConfigMap("multicluster", nil)).succeeds()
 		Expect(readyOf(r, "IstioMulticluster", "b")).To(HaveKeyWithValue("reason", "MulticlusterDisabled"))
 		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())

@@ -102,7 +102,7 @@ var _ = Describe("Hook orphan_removal", func() {
 		return r.KubeClient().(*dynamicfake.FakeDynamicClient)
 	}
 
-	It("deletes afterwards what istiod left behind, and nothing that people made", func() {
+	It("deletes what istiod left behind, and nothing that people made", func() {
 		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), settingsWithoutPeers).given(orphanObjects).succeeds()
 		Expect(remaining(r, "MutatingWebhookConfiguration", "of-module", "elsewhere")).To(Equal([]string{"elsewhere"}))
 		Expect(remaining(r, "ValidatingWebhookConfiguration", "points-here")).To(BeEmpty())
@@ -115,13 +115,13 @@ var _ = Describe("Hook orphan_removal", func() {
 		Expect(r.KubernetesResource("DestinationRule", "shop", "mine")).NotTo(BeNil())
 	})
 
-	It("deletes again what an istiod on its way out writes again", func() {
+	It("deletes again what a terminating istiod writes again", func() {
 		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), settingsWithoutPeers).given(orphanObjects)
 		configMaps := schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 		written := 0
 		asAPIServer(r).PrependReactor("delete", "configmaps", func(action clienttesting.Action) (bool, runtime.Object, error) {
 			if written < 2 {
-				// As if it was there again the moment it was gone.
+				// As if it was created again at once.
 				written++
 				return true, nil, nil
 			}
@@ -133,7 +133,7 @@ var _ = Describe("Hook orphan_removal", func() {
 		Expect(errors.IsNotFound(err)).To(BeTrue())
 	})
 
-	It("ends when something comes back for ever, and says so", func() {
+	It("ends when an object is created again without end, and reports it", func() {
 		r := newRun(orphanRemoval(time.Millisecond, 50*time.Millisecond), settingsWithoutPeers).given(orphanObjects)
 		asAPIServer(r).PrependReactor("delete", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return true, nil, nil
@@ -142,7 +142,7 @@ var _ = Describe("Hook orphan_removal", func() {
 		Expect(r.LoggerOutput().String()).To(ContainSubstring("created again after their deletion"))
 	})
 
-	It("knows its roots by the values, too", func() {
+	It("finds its roots in the values, too", func() {
 		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), settingsWithoutPeers).given(orphanObjects)
 		Expect(asAPIServer(r).Resource(schema.GroupVersionResource{Version: "v1", Resource: "secrets"}).
 			Namespace("d8-system").Delete(context.Background(), "istio-ca", metav1.DeleteOptions{})).To(Succeed())
@@ -151,7 +151,7 @@ var _ = Describe("Hook orphan_removal", func() {
 		Expect(r.KubernetesResource("ConfigMap", "shop", "istio-ca-root-cert")).To(BeNil())
 	})
 
-	It("does without the Gateway API", func() {
+	It("works without the Gateway API", func() {
 		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), settingsWithoutPeers).given(aMutatingWebhook("of-module", "heritage: deckhouse, module: istio", "d8-istio"))
 		asAPIServer(r).PrependReactor("list", "gatewayclasses", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return true, nil, errors.NewNotFound(schema.GroupResource{Group: "gateway.networking.k8s.io", Resource: "gatewayclasses"}, "")
@@ -160,7 +160,7 @@ var _ = Describe("Hook orphan_removal", func() {
 		Expect(remaining(r, "MutatingWebhookConfiguration", "of-module")).To(BeEmpty())
 	})
 
-	It("says which object could not be deleted", func() {
+	It("reports which object could not be deleted", func() {
 		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), settingsWithoutPeers).given(orphanObjects)
 		asAPIServer(r).PrependReactor("delete", "gatewayclasses", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return true, nil, errors.NewForbidden(schema.GroupResource{Resource: "gatewayclasses"}, "istio", nil)

@@ -37,16 +37,16 @@ istio: {internal: {}}
 		newRun(hook, values).given(objects...).succeeds()
 		return network
 	}
-	refused := func(network metadata.Network, address string) error {
+	problem := func(network metadata.Network, address string) error {
 		return network.Rejects(metadata.IngressGateway{Address: address, Port: 15443})
 	}
 
 	It("are read from the cluster's configuration and the API servers' own EndpointSlice", func() {
 		network := known(ranges, apiServers)
 		for _, address := range []string{"10.111.2.3", "10.222.0.1", "192.168.0.10", "192.168.0.11"} {
-			Expect(refused(network, address)).NotTo(Succeed(), address)
+			Expect(problem(network, address)).NotTo(Succeed(), address)
 		}
-		Expect(refused(network, "192.168.0.12")).To(Succeed())
+		Expect(problem(network, "192.168.0.12")).To(Succeed())
 	})
 
 	It("are those that can be read, where one cannot", func() {
@@ -58,11 +58,11 @@ addressType: FQDN
 endpoints: [{addresses: [api.example.com, 192.168.0.10]}]
 `
 		network := known(ranges, byHand)
-		Expect(refused(network, "192.168.0.10")).NotTo(Succeed())
-		Expect(refused(network, "10.111.2.3")).NotTo(Succeed())
+		Expect(problem(network, "192.168.0.10")).NotTo(Succeed())
+		Expect(problem(network, "10.111.2.3")).NotTo(Succeed())
 	})
 
-	It("refuse nothing while they are not known", func() {
-		Expect(refused(known("istio: {internal: {}}"), "10.111.2.3")).To(Succeed())
+	It("reject nothing while they are not known", func() {
+		Expect(problem(known("istio: {internal: {}}"), "10.111.2.3")).To(Succeed())
 	})
 })

@@ -84,17 +84,24 @@ func (d *peerDiscovery) run(ctx context.Context, in *sdk.HookInput) error {
 	now := in.DC.GetClock().Now()
 	in.MetricsCollector.Expire(d.metrics.group)
 	if !d.enabled(in) {
-		return d.reportDisabled(in, d.codec, resources, now)
+		return d.reportDisabled(ctx, in, d.codec, resources, now)
 	}
 	updated, err := d.poll(ctx, in, resources, now)
 	if err != nil {
 		return err
 	}
+	writer, err := newStatusWriter(in, d.codec)
+	if err != nil {
+		return err
+	}
 	for _, resource := range resources {
 		after := updated[resource.GetName()]
-		wrote, err := writeStatus(in, d.codec, resource, after, d.schedule.isCurrent(resource))
+		wrote, err := writer.write(ctx, resource, after, d.schedule.isCurrent(resource))
 		if err != nil {
-			return err
+			writer.reportUnwritten(ctx, resource, err)
+			d.schedule.noteFailure(resource, now)
+			d.setMetrics(in, discovery.Unwritten(after, err, now), now)
+			continue
 		}
 		d.schedule.noteStatus(after, wrote)
 		d.setMetrics(in, after, now)
@@ -132,7 +139,7 @@ func (d *peerDiscovery) poll(ctx context.Context, in *sdk.HookInput, resources [
 }
 
 // withoutStaleETags has those resources polled unconditionally, and their whole status written, whose
-// snapshot does not show the last write: it is older, or the write has failed.
+// snapshot does not have the last write: it is older, or the write has failed.
 func (d *peerDiscovery) withoutStaleETags(resources []v1alpha1.Peer) []v1alpha1.Peer {
 	polled := slices.Clone(resources)
 	for index, resource := range resources {

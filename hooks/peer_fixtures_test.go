@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -16,9 +17,10 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/ca"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/peer"
 )
 
-// aPeer is a exporter's metadata-exporter on a real TLS listener.
+// aPeer is a peer's metadata-exporter on a real TLS listener.
 type aPeer struct {
 	*httptest.Server
 	documents map[string]any
@@ -121,7 +123,7 @@ func (p *aPeer) ofSameMesh() *aPeer {
 	p.documents["/metadata/"+metadata.PublicPath] = public
 	p.documents["/metadata/"+metadata.MulticlusterPath] = metadata.Multicluster{
 		IngressGateways: []metadata.IngressGateway{{Address: "192.0.2.1", Port: 15443}},
-		APIHost:         strings.TrimPrefix(p.URL, "https://"), NetworkName: "network-b",
+		APIHost:         apiHostOfB, NetworkName: "network-b",
 	}
 	p.documents["/version"] = map[string]string{"gitVersion": "v1.34.3"}
 	return p
@@ -151,4 +153,19 @@ func readyOf(r *run, kind, name string) map[string]any {
 		}
 	}
 	return nil
+}
+
+// apiHostOfB is where peers say that their API is: this machine's own address would be rejected.
+const apiHostOfB = "istio-api-proxy.cluster-b.example.com"
+
+// apiAt is a client that finds apiHostOfB at a peer of the test.
+type apiAt struct {
+	*peer.Client
+	*aPeer
+}
+
+// Get implements discovery.Getter.
+func (a apiAt) Get(ctx context.Context, target peer.Target, request peer.Request) (*peer.Response, error) {
+	target.URL = strings.Replace(target.URL, "https://"+apiHostOfB, a.URL, 1)
+	return a.Client.Get(ctx, target, request)
 }

@@ -18,6 +18,10 @@ const (
 	// A single time may be a long document on a busy machine.
 	slowPeer     = time.Second
 	maxSlowPolls = 2
+
+	// A status that cannot be written is tried again after firstRetry, and after twice as long each time, up to longestRetry.
+	firstRetry   = 30 * time.Second
+	longestRetry = 15 * time.Minute
 )
 
 // pollSchedule decides which peers are polled in a run. It remembers what was
@@ -44,12 +48,15 @@ type lastPoll struct {
 	superseded string
 	// slow counts the polls in a row that took longer than slowPeer, up to maxSlowPolls.
 	slow int
+	// failures counts the writes in a row that the API server has rejected; until retryAt the peer is not polled again.
+	failures int
+	retryAt  time.Time
 }
 
 func newPollSchedule() *pollSchedule { return &pollSchedule{last: map[types.UID]lastPoll{}} }
 
 // due is true when the peer has changed, the resource was edited or a refresh
-// requested, it was not polled in this minute yet, or its status does not show what was
+// requested, it was not polled in this minute yet, or its status does not have what was
 // written last. A version that is no longer reported is no change.
 func (s *pollSchedule) due(resource v1alpha1.Peer, version string, hasKey bool, now time.Time) bool {
 	last := s.last[resource.GetUID()]
@@ -63,10 +70,13 @@ func (s *pollSchedule) due(resource v1alpha1.Peer, version string, hasKey bool, 
 		next.version = version
 	}
 	s.last[resource.GetUID()] = next
+	if now.Before(last.retryAt) && next.generation == last.generation && next.accepted == last.accepted && next.refresh == last.refresh {
+		return false
+	}
 	return next != last || s.isStale(resource) || !wasPolled(resource.PeerStatus().Conditions)
 }
 
-// isStale is true when the snapshot of the resource does not show the last status.
+// isStale is true when the snapshot of the resource does not have the last status.
 func (s *pollSchedule) isStale(resource v1alpha1.Peer) bool {
 	last := s.last[resource.GetUID()]
 	return last.etags != [2]string{} && last.etags != etags(resource)
@@ -79,7 +89,7 @@ func (s *pollSchedule) isCurrent(resource v1alpha1.Peer) bool {
 	return !s.isStale(resource) && s.last[resource.GetUID()].superseded != resource.GetResourceVersion()
 }
 
-// noteWait remembers how long the peer kept this cluster waiting.
+// noteWait remembers how long this cluster waited for the peer.
 func (s *pollSchedule) noteWait(resource v1alpha1.Peer, waited time.Duration) {
 	last := s.last[resource.GetUID()]
 	if waited <= slowPeer {
@@ -96,7 +106,18 @@ func (s *pollSchedule) noteStatus(resource v1alpha1.Peer, written bool) {
 	last.etags = etags(resource)
 	if written {
 		last.superseded = resource.GetResourceVersion()
+		last.failures, last.retryAt = 0, time.Time{}
 	}
+	s.last[resource.GetUID()] = last
+}
+
+// noteFailure puts off the next poll of a peer whose status cannot be written. The
+// whole status is written then: the cache that the snapshot shows is not the last answer.
+func (s *pollSchedule) noteFailure(resource v1alpha1.Peer, now time.Time) {
+	last := s.last[resource.GetUID()]
+	last.retryAt = now.Add(min(firstRetry<<min(last.failures, 5), longestRetry))
+	last.failures++
+	last.superseded = resource.GetResourceVersion()
 	s.last[resource.GetUID()] = last
 }
 

@@ -1,53 +1,151 @@
 package hooks
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
-	objectpatch "github.com/deckhouse/module-sdk/pkg/object-patch"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/discovery"
+	"github.com/deckhouse-mesh/istio/lib/echo"
 	"github.com/deckhouse-mesh/istio/lib/servicelist"
 	"github.com/deckhouse-mesh/istio/lib/statuspatch"
 )
 
-// writeStatus makes the resource's status that of updated, and returns whether it
+// statusWriter writes the status of resources for peers, each by itself: one that
+// the API server rejects is that resource's failure, and delays no other. So it
+// does not go through the PatchCollector, in which it would fail the run for all,
+// and after a restart the module's start with it.
+type statusWriter struct {
+	in     *sdk.HookInput
+	client dynamic.Interface
+	codec  *servicelist.Codec
+}
+
+func newStatusWriter(in *sdk.HookInput, codec *servicelist.Codec) (statusWriter, error) {
+	client, err := in.DC.GetK8sClient()
+	if err != nil {
+		return statusWriter{}, err
+	}
+	return statusWriter{in, client.Dynamic(), codec}, nil
+}
+
+// maxPeerBytes of a resource with its spec and its status, encoded. etcd stores
+// 1.5 MiB; some of it is for metadata, which others write, too.
+const maxPeerBytes = 1_400_000
+
+// write makes the resource's status that of updated, and returns whether it
 // wrote. An equal status is not written; of a status that differs in the times of
 // contact, only these are. Of another status the difference is written where the
 // lists are those compared with, else the whole: it never becomes a mixture of two answers.
 //
 // current is false when another status may have been written by now than resource has.
-func writeStatus(in *sdk.HookInput, codec *servicelist.Codec, resource, updated v1alpha1.Peer, current bool) (wrote bool, err error) {
+func (w statusWriter) write(ctx context.Context, resource, updated v1alpha1.Peer, current bool) (wrote bool, err error) {
 	if equality.Semantic.DeepEqual(resource.WholeStatus(), updated.WholeStatus()) {
 		return false, nil
 	}
 	if differOnlyInContact(resource, updated) {
-		writeContact(in, updated)
-		return true, nil
+		return true, w.patch(ctx, updated, types.MergePatchType, contactTimes(updated))
 	}
-	packed, err := packedStatus(codec, updated)
+	replacement, err := w.replacement(resource, &updated)
 	if err != nil {
 		return false, err
 	}
-	patch, err := statusReplacement(updated, packed)
-	if err != nil {
+	if err := w.replace(ctx, resource, updated, replacement, current); err != nil {
 		return false, err
 	}
-	if digest := cachedDigest(resource); current && digest != "" {
-		if patch, err = statusDifference(codec, resource, digest, patch); err != nil {
-			return false, err
-		}
-	}
-	in.PatchCollector.PatchWithJSON(patch, v1alpha1.APIVersion, updated.PeerKind(), "", updated.GetName(),
-		objectpatch.WithSubresource("status"), objectpatch.WithIgnoreMissingObject(true))
-	reportTransition(in, resource, updated)
+	reportTransition(w.in, resource, updated)
 	return true, nil
+}
+
+// replacement is the JSON patch that writes the whole status of updated. Where the
+// resource would be too large, updated becomes one with what was learned before.
+func (w statusWriter) replacement(resource v1alpha1.Peer, updated *v1alpha1.Peer) ([]statuspatch.Operation, error) {
+	spec, err := json.Marshal((*updated).PeerSpec())
+	if err != nil {
+		return nil, fmt.Errorf("encode the spec of %s %q: %w", (*updated).PeerKind(), (*updated).GetName(), err)
+	}
+	for attempt := 0; ; attempt++ {
+		packed, err := packedStatus(w.codec, *updated)
+		if err != nil {
+			return nil, err
+		}
+		patch, err := statusReplacement(*updated, packed)
+		if err != nil {
+			return nil, err
+		}
+		size := len(spec) + len(patch[len(patch)-1].Value)
+		if size <= maxPeerBytes {
+			return patch, nil
+		}
+		if attempt > 0 {
+			return nil, fmt.Errorf("%s %q would have %d bytes, more than %d", (*updated).PeerKind(), (*updated).GetName(), size, maxPeerBytes)
+		}
+		*updated = discovery.TooLarge(resource, *updated, size, maxPeerBytes, w.in.DC.GetClock().Now())
+	}
+}
+
+// replace writes the difference where that is possible, else the whole.
+func (w statusWriter) replace(ctx context.Context, resource, updated v1alpha1.Peer, whole []statuspatch.Operation, current bool) error {
+	if digest := cachedDigest(resource); current && digest != "" {
+		difference, err := statusDifference(w.codec, resource, digest, whole)
+		if err != nil {
+			return err
+		}
+		if err := w.patch(ctx, updated, types.JSONPatchType, difference); err == nil || ctx.Err() != nil {
+			return err
+		}
+		// The status may have other lists by now than those compared with.
+	}
+	err := w.patch(ctx, updated, types.JSONPatchType, whole)
+	if err != nil && w.replaced(ctx, updated) {
+		return nil
+	}
+	return err
+}
+
+// replaced is true when a namesake has taken the resource's place.
+func (w statusWriter) replaced(ctx context.Context, resource v1alpha1.Peer) bool {
+	now, err := w.resources(resource).Get(ctx, resource.GetName(), metav1.GetOptions{})
+	return apierrors.IsNotFound(err) || err == nil && now.GetUID() != resource.GetUID()
+}
+
+func (w statusWriter) resources(resource v1alpha1.Peer) dynamic.ResourceInterface {
+	return w.client.Resource(v1alpha1.GroupVersion.WithResource(strings.ToLower(resource.PeerKind()) + "s"))
+}
+
+func (w statusWriter) patch(ctx context.Context, resource v1alpha1.Peer, kind types.PatchType, content any) error {
+	body, err := json.Marshal(content)
+	if err != nil {
+		return fmt.Errorf("encode the patch of %s %q: %w", resource.PeerKind(), resource.GetName(), err)
+	}
+	_, err = w.resources(resource).Patch(ctx, resource.GetName(), kind, body, metav1.PatchOptions{}, "status")
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// reportUnwritten says that a status could not be written, in the log and in an Event on the resource.
+func (w statusWriter) reportUnwritten(ctx context.Context, resource v1alpha1.Peer, failure error) {
+	w.in.Logger.Error("the status of a peer's resource cannot be written; other peers are not affected",
+		"kind", resource.PeerKind(), "name", resource.GetName(), "error", failure.Error())
+	event := warning(resource.PeerKind(), resource.GetName(), discovery.ReasonStatusNotWritten, echo.Text(
+		"The status of this resource cannot be written, and is out of date: "+failure.Error()+". Other peers are not affected; the module tries again by itself.", maxEventMessage),
+		w.in.DC.GetClock().Now())
+	event.InvolvedObject.UID = resource.GetUID()
+	reportInNamespace(ctx, w.in, w.client, event)
 }
 
 func differOnlyInContact(resource, updated v1alpha1.Peer) bool {
@@ -75,7 +173,7 @@ func cachedDigest(resource v1alpha1.Peer) string {
 }
 
 // statusReplacement is a JSON patch for the very resource that the status was made for:
-// a namesake that replaced it in the meantime stands for another peer.
+// a namesake that replaced it in the meantime is for another peer.
 func statusReplacement(updated v1alpha1.Peer, status any) ([]statuspatch.Operation, error) {
 	uid, err := json.Marshal(updated.GetUID())
 	if err != nil {
@@ -112,8 +210,8 @@ func statusDifference(codec *servicelist.Codec, resource v1alpha1.Peer, digest s
 	return append([]statuspatch.Operation{replacement[0], {Op: statuspatch.Test, Path: "/status/metadataCache/private/digest", Value: compared}}, changes...), nil
 }
 
-// writeContact sets the times alone, not the whole cache: it happens once a minute for every peer.
-func writeContact(in *sdk.HookInput, updated v1alpha1.Peer) {
+// contactTimes is a merge patch of the times alone, not of the whole cache: it is written once a minute for every peer.
+func contactTimes(updated v1alpha1.Peer) map[string]any {
 	times := map[string]any{}
 	for field, contact := range map[string]*metav1.Time{
 		"publicLastFetchTimestamp":  updated.PeerCache().PublicLastFetchTimestamp,
@@ -123,8 +221,7 @@ func writeContact(in *sdk.HookInput, updated v1alpha1.Peer) {
 			times[field] = contact.UTC().Format(time.RFC3339)
 		}
 	}
-	in.PatchCollector.PatchWithMerge(map[string]any{"status": map[string]any{"metadataCache": times}},
-		v1alpha1.APIVersion, updated.PeerKind(), "", updated.GetName(), objectpatch.WithSubresource("status"), objectpatch.WithIgnoreMissingObject(true))
+	return map[string]any{"status": map[string]any{"metadataCache": times}}
 }
 
 // reportTransition logs that the peer has become ready, or not ready, or not ready
@@ -140,7 +237,7 @@ func reportTransition(in *sdk.HookInput, resource, updated v1alpha1.Peer) {
 	in.PatchCollector.CreateIfNotExists(transitionEvent(updated, after, in.DC.GetClock().Now()))
 }
 
-// transitionEvent is what `kubectl describe` shows of a transition. Each has an
+// transitionEvent is what `kubectl describe` prints of a transition. Each has an
 // Event of its own, unless it is found again within a minute because the
 // snapshot was older than the last write.
 func transitionEvent(updated v1alpha1.Peer, ready *metav1.Condition, now time.Time) *corev1.Event {

@@ -26,17 +26,17 @@ func (k peerKind) switchHook(name string) hookruntime.Hook {
 			OnAfterHelm: at(orderSwitches),
 			Kubernetes:  []sdk.KubernetesConfig{k.statusesBinding(k.plural), k.unwritableBinding()},
 		},
-		Run: func(_ context.Context, in *sdk.HookInput) error { return k.followSetting(in) },
+		Run: k.followSetting,
 	}
 }
 
-func (k peerKind) followSetting(in *sdk.HookInput) error {
+func (k peerKind) followSetting(ctx context.Context, in *sdk.HookInput) error {
 	resources, err := k.newReader()(in, k.plural)
 	if err != nil {
 		return err
 	}
 	if !k.enabled(in) {
-		return k.reportDisabled(in, nil, resources, in.DC.GetClock().Now())
+		return k.reportDisabled(ctx, in, nil, resources, in.DC.GetClock().Now())
 	}
 	versions := map[string]string{}
 	for _, resource := range resources {
@@ -71,10 +71,14 @@ func (k peerKind) wakeDiscovery(in *sdk.HookInput, versions map[string]string) e
 }
 
 // reportDisabled says in every resource that nothing acts on it.
-func (k peerKind) reportDisabled(in *sdk.HookInput, codec *servicelist.Codec, resources []v1alpha1.Peer, now time.Time) error {
+func (k peerKind) reportDisabled(ctx context.Context, in *sdk.HookInput, codec *servicelist.Codec, resources []v1alpha1.Peer, now time.Time) error {
+	writer, err := newStatusWriter(in, codec)
+	if err != nil {
+		return err
+	}
 	for _, resource := range resources {
-		if _, err := writeStatus(in, codec, resource, discovery.Disabled(resource, k.disabledReason, k.disabledMessage, now), false); err != nil {
-			return err
+		if _, err := writer.write(ctx, resource, discovery.Disabled(resource, k.disabledReason, k.disabledMessage, now), false); err != nil {
+			writer.reportUnwritten(ctx, resource, err)
 		}
 	}
 	return nil

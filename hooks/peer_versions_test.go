@@ -30,7 +30,7 @@ func versionsConfigMap(kind string, written map[string]string) string {
 	return text.String()
 }
 
-// told is what is written in that ConfigMap.
+// reported is what is written in that ConfigMap.
 func (r *run) reported(kind string) map[string]string {
 	GinkgoHelper()
 	data, _, err := unstructured.NestedStringMap(r.object("ConfigMap", kind+"-revisions").Object, "data")
@@ -38,7 +38,7 @@ func (r *run) reported(kind string) map[string]string {
 	return data
 }
 
-// tells writes as metadata-exporter does.
+// report writes as metadata-exporter does.
 func (r *run) report(kind, name, value string) {
 	GinkgoHelper()
 	_, err := r.KubeClient().Resource(configMapsGVR).Namespace("d8-istio").Patch(context.Background(), kind+"-revisions",
@@ -46,8 +46,8 @@ func (r *run) report(kind, name, value string) {
 	Expect(err).NotTo(HaveOccurred())
 }
 
-var _ = Describe("What metadata-exporter tells", func() {
-	// two are neighbours, b and c, that were asked already.
+var _ = Describe("A version that metadata-exporter reports", func() {
+	// two are peers, b and c, that were polled already.
 	two := func() (b, c *aPeer, r *run) {
 		GinkgoHelper()
 		b, c = startPeer(), startPeerCalled("c")
@@ -59,30 +59,30 @@ var _ = Describe("What metadata-exporter tells", func() {
 		return b, c, r
 	}
 
-	It("has that peer asked, and no other", func() {
+	It("has that peer polled, and no other", func() {
 		b, c, r := two()
-		askedB, askedC := b.requests.Load(), c.requests.Load()
+		polledB, polledC := b.requests.Load(), c.requests.Load()
 		r.report("federation", "cluster-b", "b1.b2")
 		r.succeeds()
-		Expect(b.requests.Load()).To(BeNumerically(">", askedB))
-		Expect(c.requests.Load()).To(Equal(askedC))
+		Expect(b.requests.Load()).To(BeNumerically(">", polledB))
+		Expect(c.requests.Load()).To(Equal(polledC))
 
-		askedB = b.requests.Load()
+		polledB = b.requests.Load()
 		r.succeeds()
-		Expect(b.requests.Load()).To(Equal(askedB), "once")
+		Expect(b.requests.Load()).To(Equal(polledB), "once")
 	})
 
-	It("of a resource that is not there has nobody asked", func() {
+	It("for a resource that does not exist has no peer polled", func() {
 		b, c, r := two()
-		asked := b.requests.Load() + c.requests.Load()
+		polled := b.requests.Load() + c.requests.Load()
 		r.report("federation", "cluster-d", "d1.d1")
 		r.succeeds()
-		Expect(b.requests.Load() + c.requests.Load()).To(Equal(asked))
+		Expect(b.requests.Load() + c.requests.Load()).To(Equal(polled))
 	})
 
-	It("has nobody asked when the ConfigMap goes, nor when it comes back and says the same", func() {
+	It("has no peer polled when the ConfigMap is deleted, nor when it exists again with the same content", func() {
 		b, c, r := two()
-		asked := b.requests.Load() + c.requests.Load()
+		polled := b.requests.Load() + c.requests.Load()
 		configMaps := r.KubeClient().Resource(configMapsGVR).Namespace("d8-istio")
 		before, err := configMaps.Get(context.Background(), "federation-revisions", metav1.GetOptions{})
 		Expect(err).NotTo(HaveOccurred())
@@ -91,6 +91,6 @@ var _ = Describe("What metadata-exporter tells", func() {
 		_, err = configMaps.Create(context.Background(), before, metav1.CreateOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		r.succeeds()
-		Expect(b.requests.Load() + c.requests.Load()).To(Equal(asked))
+		Expect(b.requests.Load() + c.requests.Load()).To(Equal(polled))
 	})
 })

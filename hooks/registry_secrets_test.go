@@ -58,17 +58,17 @@ var _ = Describe("Hook registry_secrets", func() {
 		return messages
 	}
 
-	It("writes the credentials into the applications' namespaces, and takes them back", func() {
+	It("writes the credentials into the applications' namespaces, and removes them again", func() {
 		r := newRun(registrySecrets(), withRegistryPassword).given(aRegistrySecret("bank", ofThisModule, dockerConfigJSON, "b2xk")).succeeds()
 		Expect(config(r, "shop")).To(Equal("e30="))
 		Expect(config(r, "bank")).To(Equal("e30="), "the password has changed")
 		Expect(config(r, "d8-istio")).To(BeEmpty(), "the module's Pods have another")
 
 		r = newRun(registrySecrets(), withRegistryPassword).given(aRegistrySecret("old", ofThisModule, dockerConfigJSON, "e30=")).succeeds()
-		Expect(config(r, "old")).To(BeEmpty(), "nobody there has a sidecar")
+		Expect(config(r, "old")).To(BeEmpty(), "no Pod there has a sidecar")
 	})
 
-	It("leaves a tenant's own Secret of that name alone, says so there, and serves the others", func() {
+	It("does not change a tenant's own Secret of that name, reports it there, and writes the others", func() {
 		r := newRun(registrySecrets(), withRegistryPassword).given(
 			aRegistrySecret("bank", "", "Opaque", "dGhlaXJz"), aNamespace("shop", "")).succeeds()
 		Expect(config(r, "bank")).To(Equal("dGhlaXJz"))
@@ -77,7 +77,7 @@ var _ = Describe("Hook registry_secrets", func() {
 		Expect(eventsIn(r, "shop")).To(BeEmpty())
 	})
 
-	It("goes on when a namespace rejects the Secret, and even the Event, and tries again later", func() {
+	It("continues when a namespace rejects the Secret, and even the Event, and tries again later", func() {
 		r := newRun(registrySecrets(), withRegistryPassword).given("")
 		attempts, blocked := 0, true
 		asAPIServer := r.KubeClient().(*dynamicfake.FakeDynamicClient)

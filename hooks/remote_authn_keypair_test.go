@@ -12,7 +12,7 @@ var _ = Describe("Hook remote_authn_keypair", func() {
 		return authn.Keypair{Priv: r.ValuesGet(keypairPath + ".priv").String(), Pub: r.ValuesGet(keypairPath + ".pub").String()}
 	}
 
-	It("makes a keypair once and keeps it outside the module's namespace", func() {
+	It("makes a keypair once and stores it outside the module's namespace", func() {
 		r := newRun(remoteAuthnKeypair(), federationSettings).given("").succeeds()
 		first := inUse(r)
 		Expect(first.Validate()).To(Succeed())
@@ -22,7 +22,7 @@ var _ = Describe("Hook remote_authn_keypair", func() {
 		Expect(r.PatchedOperations()).To(BeEmpty())
 	})
 
-	It("finds the kept keypair, or that of a module that was there before", func() {
+	It("finds the stored keypair, or that of a former module", func() {
 		keypair, err := authn.GenerateKeypair()
 		Expect(err).NotTo(HaveOccurred())
 		data := map[string]string{"priv.pem": keypair.Priv, "pub.pem": keypair.Pub}
@@ -31,7 +31,7 @@ var _ = Describe("Hook remote_authn_keypair", func() {
 		}
 	})
 
-	It("lets the kept keypair win over one that was made before it was to be seen", func() {
+	It("prefers the stored keypair to one that was made before the snapshot had it", func() {
 		keypair, err := authn.GenerateKeypair()
 		Expect(err).NotTo(HaveOccurred())
 		r := newRun(remoteAuthnKeypair(), federationSettings).given("").succeeds()
@@ -43,7 +43,7 @@ var _ = Describe("Hook remote_authn_keypair", func() {
 		Expect(r.PatchedOperations()).To(BeEmpty())
 	})
 
-	It("replaces a broken keypair and says so", func() {
+	It("replaces an invalid keypair and reports it", func() {
 		r := newRun(remoteAuthnKeypair(), federationSettings).given(
 			aSecret("d8-system", "istio-remote-authn-keypair", map[string]string{"priv.pem": "x", "pub.pem": "y"})).succeeds()
 		Expect(inUse(r).Validate()).To(Succeed())

@@ -12,7 +12,7 @@ import (
 )
 
 var _ = Describe("Decoded snapshots", func() {
-	It("are decoded anew only where they have changed", func() {
+	It("are decoded again only where they have changed", func() {
 		var cache snapshotCache[map[string]any]
 		hook := hookruntime.Hook{Name: "reader", Config: federationServices(nil, nil).Config, Run: func(_ context.Context, in *sdk.HookInput) error {
 			_, err := cache.snapshot(in, "federations")
@@ -28,13 +28,13 @@ var _ = Describe("Decoded snapshots", func() {
 		_, err := r.KubeClient().Resource(federationsGVR).Update(GinkgoT().Context(), resource, updateOptions)
 		Expect(err).NotTo(HaveOccurred())
 		r.succeeds()
-		Expect(cache.decoded).To(HaveLen(2), "what is gone is forgotten")
-		anew := 0
+		Expect(cache.decoded).To(HaveLen(2), "deleted objects are forgotten")
+		again := 0
 		for _, object := range cache.decoded {
 			if object["seen"] == nil {
-				anew++
+				again++
 			}
 		}
-		Expect(anew).To(Equal(1))
+		Expect(again).To(Equal(1))
 	})
 })

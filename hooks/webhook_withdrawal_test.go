@@ -14,7 +14,7 @@ var _ = Describe("Hook webhook_withdrawal", func() {
 		Expect(remaining(r, "GatewayClass", "istio")).To(Equal([]string{"istio"}))
 	})
 
-	It("leaves nothing for drift_repair to miss", func() {
+	It("has drift_repair restore nothing any more", func() {
 		r := newRun(webhookWithdrawal(), driftSettings)
 		r.ValuesSet(renderedPath, controlPlane)
 		Expect(r.given().succeeds().ValuesGet(renderedPath).Raw).To(MatchJSON(`[]`))

@@ -144,7 +144,7 @@ func TestTheOperatorHasWhatTheRenderedRolesGrant(t *testing.T) {
 	}
 }
 
-func TestWhatTheOperatorHasForGrantingIsGranted(t *testing.T) {
+func TestTheOperatorsGrantableRightsAreGranted(t *testing.T) {
 	var granted []rbacv1.PolicyRule
 	for _, object := range rendered(t) {
 		granted = append(granted, rules(t, object)...)
@@ -252,7 +252,7 @@ func TestTheOperatorMayWriteWhatHooksWrite(t *testing.T) {
 	}
 }
 
-func TestNobodyCanBecomeMoreByTheOperatorsRights(t *testing.T) {
+func TestTheOperatorsRightsCannotBeUsedToEscalate(t *testing.T) {
 	for namespace, all := range operatorsRights(t) {
 		for _, rule := range all {
 			for _, verb := range rule.Verbs {

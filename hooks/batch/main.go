@@ -1,6 +1,6 @@
 // Command batch is the binary that Deckhouse runs: the module's hooks,
 // registered with module-sdk. Deckhouse asks it for the hooks' configuration,
-// starts it anew for each run of a hook, and has it check settings before they
+// starts it for each run of a hook, and has it check settings before they
 // take effect.
 package main
 

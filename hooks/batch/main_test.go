@@ -20,10 +20,10 @@ func TestJudge(t *testing.T) {
 	g.Expect(judge(nil).Valid).To(BeTrue())
 
 	warned := judge(expired)
-	g.Expect(warned.Valid).To(BeTrue(), "an expired CA does not stand in the way of other changes")
+	g.Expect(warned.Valid).To(BeTrue(), "an expired CA does not prevent other changes")
 	g.Expect(warned.Warnings).To(ConsistOf(ContainSubstring("expired")))
 
-	refused := judge(append(expired, errors.New("alliance: wrong")))
-	g.Expect(refused.Valid).To(BeFalse())
-	g.Expect(refused.Message).To(Equal("alliance: wrong"))
+	rejected := judge(append(expired, errors.New("alliance: wrong")))
+	g.Expect(rejected.Valid).To(BeFalse())
+	g.Expect(rejected.Message).To(Equal("alliance: wrong"))
 }

@@ -2,66 +2,44 @@ package ca_test
 
 import (
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
-	"math/big"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 )
 
-// issued is a certificate with its key.
+// issued is an authority in PEM.
 type issued struct {
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
+	certtest.Authority
 	pem, keyPEM string
 }
 
 func issue(t *testing.T, name string, parent *issued, change func(*x509.Certificate)) *issued {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign,
-	}
+	now := time.Now()
+	changes := []certtest.Change{func(template *x509.Certificate) {
+		template.NotBefore, template.NotAfter = now.Add(-time.Hour), now.Add(time.Hour)
+	}}
 	if change != nil {
-		change(template)
+		changes = append(changes, change)
 	}
-	signer := &issued{certificate: template, key: key}
-	if parent != nil {
-		signer = parent
+	if parent == nil {
+		root := certtest.NewRoot(name, now, changes...)
+		return &issued{root, root.PEM(), root.KeyPEM()}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, signer.certificate, key.Public(), signer.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &issued{certificate, key,
-		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})),
-	}
+	below := parent.Intermediate(name, now, changes...)
+	return &issued{below, below.PEM(), below.KeyPEM()}
 }
 
 // sec1 is the key as OpenSSL's older commands write it.
 func (i *issued) sec1(t *testing.T) string {
 	t.Helper()
-	der, err := x509.MarshalECPrivateKey(i.key)
+	key, _ := i.Key.(*ecdsa.PrivateKey)
+	der, err := x509.MarshalECPrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}

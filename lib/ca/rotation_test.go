@@ -304,7 +304,7 @@ func TestTrustedRootsNeverJump(t *testing.T) {
 	}
 }
 
-func TestTextAroundACertificateDoesNotMakeItAnother(t *testing.T) {
+func TestTextAroundACertificateDoesNotMatter(t *testing.T) {
 	a := authority(t, "A")
 	commented := a
 	commented.Root = "# our root\n" + a.Root + "\n"
@@ -314,7 +314,7 @@ func TestTextAroundACertificateDoesNotMakeItAnother(t *testing.T) {
 	}
 }
 
-func TestARecordOfAnotherCAIsNoRecord(t *testing.T) {
+func TestARecordOfAnotherCAIsIgnored(t *testing.T) {
 	a, b, now := authority(t, "A"), authority(t, "B"), time.Now()
 	state := ca.State{Signing: a, Trust: ca.Trust{Roots: []ca.Root{{Certificate: b.Root}}}}
 	if got := ca.Rotate(state, a, a, "", now); got.Trusted() != a.Root {
@@ -348,7 +348,7 @@ func TestSettled(t *testing.T) {
 	}
 }
 
-func TestNoRootGoesWhileAnEarlierReleaseIsInstalled(t *testing.T) {
+func TestNoRootIsDroppedWhileAnEarlierReleaseIsInstalled(t *testing.T) {
 	a, b, now := authority(t, "A"), authority(t, "B"), time.Now()
 	state, installed := ca.State{Signing: a}, a
 	for _, at := range []time.Duration{0, ca.Distribution} {
@@ -364,7 +364,7 @@ func TestNoRootGoesWhileAnEarlierReleaseIsInstalled(t *testing.T) {
 	}
 }
 
-func TestALostRecordGivesNewRootsTimeAgain(t *testing.T) {
+func TestALostRecordRestartsTheDistributionOfRoots(t *testing.T) {
 	a, b, now := authority(t, "A"), authority(t, "B"), time.Now()
 	found := a
 	found.Root += b.Root

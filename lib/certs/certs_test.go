@@ -50,7 +50,7 @@ func TestParseIsStrict(t *testing.T) {
 		"as many certificates as the rules allow":          {text: one + one, rules: certs.Rules{MaxCount: 2}, count: 2},
 		"more certificates than the rules allow":           {text: one + one, rules: certs.Rules{MaxCount: 1}, want: "holds more than 1 certificates"},
 		"a larger certificate than the rules allow":        {text: one, rules: certs.Rules{MaxBytes: 100}, want: "more than 100"},
-		"more bytes together than the rules allow":          {text: one + one, rules: certs.Rules{MaxTotalBytes: 600}, want: "more than 600"},
+		"more bytes together than the rules allow":         {text: one + one, rules: certs.Rules{MaxTotalBytes: 600}, want: "more than 600"},
 		"words before a certificate that rules forbid":     {text: "words\n" + one, rules: certs.Rules{NoWords: true}, want: "other text stands before it"},
 		"words between certificates that rules forbid":     {text: one + "words\n" + one, rules: certs.Rules{NoWords: true}, want: "other text stands before it"},
 		"white space where the rules forbid words is fine": {text: "\n" + one + "\n" + one, rules: certs.Rules{NoWords: true}, count: 2},

@@ -43,7 +43,7 @@ func NewRoot(name string, now time.Time, changes ...Change) Authority {
 // NewRootWithKey is NewRoot with that key.
 func NewRootWithKey(name string, key crypto.Signer, now time.Time, changes ...Change) Authority {
 	template := changed(authorityTemplate(name, key, now), changes)
-	return Authority{Certificate: sign(template, template, key.Public(), key), Key: key}
+	return Authority{Certificate: Sign(template, template, key.Public(), key), Key: key}
 }
 
 // Load makes an Authority of PEM.
@@ -60,7 +60,7 @@ func Load(certificate, key string) Authority {
 func (a Authority) Intermediate(name string, now time.Time, changes ...Change) Authority {
 	key := NewKey()
 	template := changed(authorityTemplate(name, key, now), changes)
-	certificate := sign(template, a.Certificate, key.Public(), a.Key)
+	certificate := Sign(template, a.Certificate, key.Public(), a.Key)
 	return Authority{Certificate: certificate, Key: key, Chain: append([]*x509.Certificate{certificate}, a.Chain...)}
 }
 
@@ -79,10 +79,10 @@ func (a Authority) Leaf(now time.Time, changes ...Change) tls.Certificate {
 // Sign issues a certificate as Leaf does, for the owner of a key that the test has.
 func (a Authority) Sign(public crypto.PublicKey, now time.Time, changes ...Change) *x509.Certificate {
 	template := &x509.Certificate{
-		SerialNumber: serial(), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(7 * 24 * time.Hour),
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(7 * 24 * time.Hour),
 		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
 	}
-	return sign(changed(template, changes), a.Certificate, public, a.Key)
+	return Sign(changed(template, changes), a.Certificate, public, a.Key)
 }
 
 // Client issues the client certificate that a cluster shows to its peers, as changes make it.
@@ -182,24 +182,33 @@ func Parsed(pair tls.Certificate) []*x509.Certificate {
 // NewKey makes an ECDSA key.
 func NewKey() crypto.Signer { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) }
 
+// kinds of keys that an Istio authority may have.
+var kinds = map[string]func() crypto.Signer{
+	"RSA":         func() crypto.Signer { return must(rsa.GenerateKey(rand.Reader, 2048)) },
+	"ECDSA P-256": NewKey,
+	"ECDSA P-384": func() crypto.Signer { return must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)) },
+	"Ed25519": func() crypto.Signer {
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return must(key, err)
+	},
+}
+
+// NewKeyOf makes a key of a kind that Keys has.
+func NewKeyOf(kind string) crypto.Signer { return kinds[kind]() }
+
 // Keys are one of each kind that an Istio authority may have, by name.
 func Keys() map[string]crypto.Signer {
-	_, edKey, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		panic(err)
+	keys := map[string]crypto.Signer{}
+	for kind, newKey := range kinds {
+		keys[kind] = newKey()
 	}
-	return map[string]crypto.Signer{
-		"RSA":         must(rsa.GenerateKey(rand.Reader, 2048)),
-		"ECDSA P-256": NewKey(),
-		"ECDSA P-384": must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)),
-		"Ed25519":     edKey,
-	}
+	return keys
 }
 
 func authorityTemplate(name string, key crypto.Signer, now time.Time) *x509.Certificate {
 	sum := sha256.Sum256(must(x509.MarshalPKIXPublicKey(key.Public())))
 	return &x509.Certificate{
-		SerialNumber: serial(), Subject: pkix.Name{CommonName: name}, SubjectKeyId: sum[:20],
+		Subject: pkix.Name{CommonName: name}, SubjectKeyId: sum[:20],
 		NotBefore: now.AddDate(-1, 0, 0), NotAfter: now.AddDate(9, 0, 0),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
@@ -212,7 +221,12 @@ func changed(template *x509.Certificate, changes []Change) *x509.Certificate {
 	return template
 }
 
-func sign(template, parent *x509.Certificate, public crypto.PublicKey, key crypto.Signer) *x509.Certificate {
+// Sign signs the template as it is, with a serial number when it has none: for
+// certificates that no authority would issue.
+func Sign(template, parent *x509.Certificate, public crypto.PublicKey, key crypto.Signer) *x509.Certificate {
+	if template.SerialNumber == nil {
+		template.SerialNumber = serial()
+	}
 	return must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, template, parent, public, key))))
 }
 

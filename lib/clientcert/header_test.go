@@ -15,7 +15,7 @@ func escaped(text string) string {
 	return strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
 }
 
-func TestWhatTheHeaderHolds(t *testing.T) {
+func TestTheHeaderIsParsedStrictly(t *testing.T) {
 	root := certtest.NewRoot("Istio CA", now)
 	leaf := root.Client(now)
 	text := certtest.PEM(leaf.Certificate...)

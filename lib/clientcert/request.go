@@ -49,9 +49,9 @@ func isController(presented []*x509.Certificate, controllers *x509.CertPool, now
 	return err == nil
 }
 
-// RefuseAbsurdChains is for tls.Config.VerifyConnection. A chain stays in memory as
+// RejectAbsurdChains is for tls.Config.VerifyConnection. A chain stays in memory as
 // long as its connection. It only bounds the chain; OfRequest and Anchors.Verify judge it.
-func RefuseAbsurdChains(state tls.ConnectionState) error {
+func RejectAbsurdChains(state tls.ConnectionState) error {
 	if TooLong(state.PeerCertificates) {
 		return errors.New("the client certificate comes with a chain longer than any cluster needs")
 	}

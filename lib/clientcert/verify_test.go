@@ -86,7 +86,7 @@ func TestACertificateProvesItsClusterOnlyWithoutAnyDefect(t *testing.T) {
 				t.Errorf("caller %+v", caller)
 			}
 			if err != nil && len(caller.Owners)+len(caller.Anchors) > 0 {
-				t.Errorf("refused, but %+v", caller)
+				t.Errorf("rejected, but %+v", caller)
 			}
 		})
 	}
@@ -115,7 +115,7 @@ func TestWithoutPeersEveryCallerIsUnknown(t *testing.T) {
 	}
 }
 
-func TestARootThatHasEndedProvesNothing(t *testing.T) {
+func TestAnExpiredRootProvesNothing(t *testing.T) {
 	root := certtest.NewRoot("Istio CA", now, ended)
 	if _, err := anchorsOf("b", root).Verify(certtest.Parsed(root.Client(now)), now); !errors.Is(err, clientcert.ErrUnknownCaller) {
 		t.Errorf("Verify() = %v", err)
@@ -138,7 +138,7 @@ func TestARootOfSeveralClustersProvesAnyOfThem(t *testing.T) {
 	}
 }
 
-func TestAnAnchorOutlivesARootThatIsIssuedAnew(t *testing.T) {
+func TestAnAnchorSurvivesTheRenewalOfItsRoot(t *testing.T) {
 	root := certtest.NewRoot("Istio CA", now)
 	anew := certtest.NewRootWithKey("Istio CA", root.Key, now.AddDate(0, 1, 0))
 	caller, err := anchorsOf("b", root).Verify(certtest.Parsed(root.Client(now)), now)

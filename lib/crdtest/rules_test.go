@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestLoadRefuses guards the checks that stand in for the API server's own.
-func TestLoadRefuses(t *testing.T) {
+// TestLoadRejects guards the checks that stand in for the API server's own.
+func TestLoadRejects(t *testing.T) {
 	good, err := os.ReadFile(filepath.Join("..", "..", "crds", "istiofederation.yaml"))
 	if err != nil {
 		t.Fatal(err)

@@ -235,7 +235,7 @@ func asMap(t *testing.T, resource any) map[string]any {
 	return parsed
 }
 
-func TestTwoConditionsOfOneTypeAreRefused(t *testing.T) {
+func TestTwoConditionsOfOneTypeAreRejected(t *testing.T) {
 	resource := object(t, v1alpha1.IstioFederationKind, "{trustDomain: b, metadataEndpoint: 'https://b.example.com/'}")
 	ready := map[string]any{
 		"type": "Ready", "status": "True", "reason": "Joined", "message": "", "lastTransitionTime": "2026-01-02T03:04:05Z",

@@ -54,6 +54,10 @@ func (d domains) claim(resource *v1alpha1.IstioFederation) *Rejection {
 		return &Rejection{ReasonTrustDomainIsOwn, fmt.Sprintf(
 			"spec.trustDomain %q is this cluster's own domain; federated clusters have different ones. "+
 				"For a cluster of the same domain, create an IstioMulticluster.", domain)}
+	case domain == "svc."+d.self.TrustDomain || strings.HasSuffix(domain, ".svc."+d.self.TrustDomain):
+		return &Rejection{ReasonTrustDomainIsOwn, fmt.Sprintf(
+			"spec.trustDomain %q is among the names of this cluster's own Services (svc.%s): a Pod's search list would lead there first. "+
+				"Name the peer's own cluster domain.", domain, d.self.TrustDomain)}
 	case taken:
 		return &Rejection{ReasonTrustDomainTaken, fmt.Sprintf(
 			"spec.trustDomain %q is already that of IstioFederation %q, which is older; delete one of the two.", domain, holder)}

@@ -47,7 +47,7 @@ func (p *poll) setStatus() {
 	set(v1alpha1.ConditionReady, ready.status, ready.reason, ready.message)
 }
 
-// privateMessage says of the private document what is known; of an unchanged one, what was said before.
+// privateMessage says what of the private document is known; that of an unchanged document stays.
 func (p *poll) privateMessage() string {
 	known := fmt.Sprintf("The peer's %s are known", p.kind.terms().offer)
 	if p.gatewayProblem != nil {
@@ -87,6 +87,37 @@ func withRejection(resource v1alpha1.Peer, rejection Rejection, now time.Time) v
 	rejected := Disabled(resource, rejection.Reason, rejection.Message, now)
 	conditionSetter(rejected, now)(v1alpha1.ConditionAccepted, metav1.ConditionFalse, rejection.Reason, rejection.Message)
 	return rejected
+}
+
+// TooLarge returns the resource with what was learned of the peer before, since
+// with its present answers the resource would have size bytes, more than limit.
+func TooLarge(resource, updated v1alpha1.Peer, size, limit int, now time.Time) v1alpha1.Peer {
+	retained := withOwnStatus(updated)
+	switch retained := retained.(type) {
+	case *v1alpha1.IstioFederation:
+		if before, ok := resource.(*v1alpha1.IstioFederation); ok {
+			retained.Status.MetadataCache = before.Status.MetadataCache
+			retained.Status.ImportedServices, retained.Status.RejectedServices = before.Status.ImportedServices, before.Status.RejectedServices
+		}
+	case *v1alpha1.IstioMulticluster:
+		if before, ok := resource.(*v1alpha1.IstioMulticluster); ok {
+			retained.Status.MetadataCache = before.Status.MetadataCache
+		}
+	}
+	message := fmt.Sprintf("with the peer's answers this resource would have %d bytes; the limit is %d. What was learned before stays in force: "+
+		"publish fewer services there, or make spec.metadata.ca smaller here.", size, limit)
+	set := conditionSetter(retained, now)
+	set(v1alpha1.ConditionPrivateMetadata, metav1.ConditionFalse, string(peer.TooLarge), message)
+	set(v1alpha1.ConditionReady, metav1.ConditionFalse, string(peer.TooLarge), message)
+	return retained
+}
+
+// Unwritten returns the resource as it is for who cannot read its status, which
+// the API server has rejected: not ready.
+func Unwritten(resource v1alpha1.Peer, failure error, now time.Time) v1alpha1.Peer {
+	unwritten := withOwnStatus(resource)
+	conditionSetter(unwritten, now)(v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonStatusNotWritten, failure.Error())
+	return unwritten
 }
 
 // Disabled returns the resource with the status of one that nothing acts on: its

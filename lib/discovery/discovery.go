@@ -32,7 +32,11 @@ const (
 	ReasonTrustDomainMismatch    = "PeerTrustDomainMismatch"
 	ReasonRootsNotHonoured       = "PeerRootsNotHonoured"
 	ReasonOwnKeyMissing          = "OwnKeyMissing"
-	ReasonInternalError          = "InternalError"
+	// ReasonIdentityChangesTooOften: additions to a peer's identity are limited in how often.
+	ReasonIdentityChangesTooOften = "PeerIdentityChangesTooOften"
+	ReasonInternalError           = "InternalError"
+	// ReasonStatusNotWritten is of Events: the API server rejects the status.
+	ReasonStatusNotWritten = "StatusNotWritten"
 
 	// Of the peer's API server.
 	ReasonAPIAnswers          = "Answers"

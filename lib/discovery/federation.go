@@ -161,7 +161,7 @@ func (f *federationPoll) describe(set setCondition) {
 	status.RejectedServices = f.rejected
 	imported := int32(len(f.importable()))
 	status.ImportedServices = &imported
-	// Without an answer that was judged, what was said of the last one stays.
+	// Without a judged answer, the condition of the last one stays.
 	switch {
 	case f.private.failed():
 	case len(f.rejected) == 0:

@@ -47,7 +47,7 @@ type fakePeer struct {
 	public, private any
 	publicErr       error
 	privateErr      error
-	// covered is the tag of another document of which the private one's tells, too.
+	// covered is the ETag of another document that the private document's ETag covers.
 	covered string
 }
 

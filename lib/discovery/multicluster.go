@@ -55,6 +55,9 @@ func (m *multiclusterPoll) judgePrivate(answer *peer.Response) (gatewayProblem, 
 		}
 	}
 	// An unchanged document, too: an address may have become known as this cluster's own since.
+	if err := m.Self.Network.RejectsAPI(m.judged.APIHost, m.Self.TrustDomain); err != nil {
+		return nil, invalid(ReasonInvalidPrivateMetadata, err)
+	}
 	usable, gatewayProblem := metadata.UsableGateways(m.judged.IngressGateways, m.Self.Network)
 	if gatewayProblem != nil {
 		private := *m.judged
@@ -67,6 +70,11 @@ func (m *multiclusterPoll) judgePrivate(answer *peer.Response) (gatewayProblem, 
 func (m *multiclusterPoll) store(networks networks) error {
 	if err := networks.claim(m.resource.Name, m.judged.NetworkName); err != nil {
 		return err
+	}
+	if addsAccess(m.resource.Status.MetadataCache.Private, m.judged) {
+		if err := m.admitChange(); err != nil {
+			return err
+		}
 	}
 	m.resource.Status.MetadataCache.Private = m.judged
 	return nil

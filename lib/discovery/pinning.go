@@ -18,7 +18,7 @@ import (
 // another identity than the one it was known by.
 const ReasonIdentityChanged = "IdentityChanged"
 
-// Fingerprint is what a person confirms a peer's identity by: it stands for its
+// Fingerprint is what a person confirms a peer's identity by. It is a digest of its
 // clusterUUID, the key of its tokens, and its root certificates in any order.
 func Fingerprint(public *metadata.Public, now time.Time) string {
 	sum := sha256.New()

@@ -149,7 +149,7 @@ func TestAnExpiredRootIsNoChangeOfIdentity(t *testing.T) {
 	})
 	b = w.poll(b)[0]
 	w.now = start.Add(2 * time.Hour)
-	// Some other field, so that the document is judged anew; the roots are as before, but for time.
+	// Some other field, so that the document is judged again; the roots are the same, apart from time.
 	w.changePublic(b, func(_ testing.TB, public *metadata.Public) { public.TrustDomain = "" })
 	w.wantCondition(w.poll(b)[0], v1alpha1.ConditionReady, metav1.ConditionTrue, discovery.ReasonJoined, "")
 }

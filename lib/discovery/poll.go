@@ -26,7 +26,7 @@ const (
 // resource given, with its new status, by name. All resources are of one kind.
 // When a peer does not answer, or its answer is invalid, what was learned before is retained.
 //
-// waited, unless nil, gets how long each peer kept this cluster waiting.
+// waited, unless nil, gets how long this cluster waited for each peer.
 func (d Discoverer) Poll(ctx context.Context, resources []v1alpha1.Peer, due func(v1alpha1.Peer) bool, waited func(v1alpha1.Peer, time.Duration)) map[string]v1alpha1.Peer {
 	rejected := Rejected(d.Self, resources)
 	updated := make(map[string]v1alpha1.Peer, len(resources))
@@ -95,7 +95,7 @@ type kind interface {
 	// judgePrivate judges the private document, or again what is known of it when it has not
 	// changed. It returns which of the gateways are not used.
 	judgePrivate(answer *peer.Response) (gatewayProblem, err error)
-	// store claims what the judged document says and puts it into the status.
+	// store claims what the judged document contains and puts it into the status.
 	store(networks) error
 	// askAPI asks the peer's API server, where this cluster is going to use it.
 	askAPI(ctx context.Context) error
@@ -105,7 +105,7 @@ type kind interface {
 	summary() summary
 }
 
-// terms are what a kind expects of its peers and says of them.
+// terms are what a kind expects of its peers and reports of them.
 type terms struct {
 	// trustDomain that the peer has.
 	trustDomain string
@@ -211,7 +211,7 @@ func (p *poll) acceptPublic(identities identities) error {
 		}
 	}
 	domain := p.kind.terms().trustDomain
-	// Deckhouse's own module does not say which domain it has.
+	// Deckhouse's own module does not publish its domain.
 	if public.TrustDomain != "" && public.TrustDomain != domain {
 		return p.kind.rejectDomain(public.TrustDomain)
 	}
@@ -229,11 +229,29 @@ func (p *poll) acceptPublic(identities identities) error {
 	if err := identities.claim(pinned.owner, public.ClusterUUID); err != nil {
 		return err
 	}
+	if addsIdentity(p.known, public) {
+		if err := p.admitChange(); err != nil {
+			return err
+		}
+	}
 	p.kind.identified()
 	cache := p.resource.PeerCache()
 	cache.Public = public
 	cache.PublicETag = currentETag(p.public.answer, cache.PublicETag)
 	cache.PublicLastFetchTimestamp = contact(cache.PublicLastFetchTimestamp, p.Now)
+	return nil
+}
+
+// admitChange counts a change of what the peer is, unless there were too many.
+func (p *poll) admitChange() error {
+	cache := p.resource.PeerCache()
+	admitted, next, ok := admitChange(cache.IdentityChanges, p.Now)
+	if !ok {
+		return reject(ReasonIdentityChangesTooOften,
+			"the peer's key, roots, UUID, API or network have changed %d times in a short time; the next change is accepted from %s on. "+
+				"What was learned before stays in force; find out there what keeps changing them.", identityBurst, next.UTC().Format(time.RFC3339))
+	}
+	cache.IdentityChanges = admitted
 	return nil
 }
 

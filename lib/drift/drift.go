@@ -128,25 +128,43 @@ func Unwritable(wanted, rendered []string, present []Object) []Object {
 }
 
 // Next returns the text for the manifests: the time of the last attempt to restore
-// something, then the edits at that time, and what was missing lately. It differs
-// from former when an object is missing, unless that happens repeatedly
-// (absence.go), and for an edit without an attempt; else it is former. So there is one
-// attempt at an edit that Helm cannot revert, as of a field that the manifests leave alone.
+// something, then the edits at that time, and what was restored lately. It differs
+// from former when an object is missing or was edited, unless that happens repeatedly
+// (attempts.go); else it is former. So there is one attempt at an edit that Helm
+// cannot revert, as of a field that the manifests leave alone.
 func Next(former string, found []Deviation, now time.Time) string {
 	attempted := strings.Fields(former)
 	parts := []string{now.UTC().Format(time.RFC3339Nano)}
-	absences := readAbsences(attempted, now)
+	absences, edits := absent.read(attempted, now), edited.read(attempted, now)
 	due := false
 	for _, deviation := range found {
 		if deviation.Absent() {
-			due = absences.attempt(deviation.Object, now) || due
+			due = absences.add(deviation.Object, now) || due
 			continue
 		}
 		parts = append(parts, deviation.edit)
-		due = due || !slices.Contains(attempted, deviation.edit)
+		if !slices.Contains(attempted, deviation.edit) {
+			due = edits.add(deviation.contest(), now) || due
+		}
 	}
 	if !due {
 		return former
 	}
-	return strings.Join(append(parts, absences.texts()...), " ")
+	return strings.Join(slices.Concat(parts, absences.texts(), edits.texts()), " ")
 }
+
+// Contested returns the deviations that another field manager has made so often
+// that they are restored seldom by now. repair is what Next has returned.
+func Contested(repair string, found []Deviation, now time.Time) []Deviation {
+	edits := edited.read(strings.Fields(repair), now)
+	var contested []Deviation
+	for _, deviation := range found {
+		if !deviation.Absent() && edits.exhausted(deviation.contest()) {
+			contested = append(contested, deviation)
+		}
+	}
+	return contested
+}
+
+// contest is about what two field managers disagree.
+func (d Deviation) contest() string { return d.Object + "\n" + d.By }

@@ -27,13 +27,13 @@ func TestFind(t *testing.T) {
 	for name, test := range map[string]struct {
 		wanted, rendered []string
 		present          []Object
-		want             string // object, and by whom
+		want             string // object, and its editor
 	}{
 		"nothing is wrong with what Helm wrote": {
 			all, all, []Object{byHelm(a), byHelm(b), byHelm(c)}, ""},
 		"a missing object": {
 			all, all, []Object{byHelm(a), byHelm(c)}, "ConfigMap/b missing"},
-		"a namesake of another kind does not stand in for it": {
+		"a namesake of another kind does not replace it": {
 			all, all, []Object{byHelm(a), byHelm(b), byHelm("Secret/c")}, "ConfigMap/c missing"},
 		"an object that Helm has not applied yet is not missing": {
 			all, []string{a, b}, []Object{byHelm(a), byHelm(b)}, ""},

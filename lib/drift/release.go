@@ -7,7 +7,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
-// Release is what the values say about the objects to render.
+// Release is the values that decide which objects are rendered.
 type Release struct {
 	// Revisions of Istio that are installed.
 	Revisions []string

@@ -87,7 +87,7 @@ func (c Changes) IsZero() bool {
 	return len(c.Create)+len(c.Update)+len(c.Delete) == 0
 }
 
-// Key tells objects of the module's namespace apart.
+// Key identifies an object in the module's namespace.
 type Key struct{ Kind, Name string }
 
 // Key of the object.

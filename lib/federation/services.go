@@ -41,16 +41,16 @@ var protocols = map[string]string{
 	"TLS": "TLS", "TCP": "TCP", "MONGO": "MONGO", "MYSQL": "MYSQL", "REDIS": "REDIS",
 }
 
-// BreaksTrust is true for a rejection that means the peer spoke for someone
-// else, unlike one that only means this cluster cannot carry what it offers.
+// BreaksTrust is true for a rejection that means the peer spoke for another
+// cluster, unlike one that only means this cluster cannot import the service.
 func BreaksTrust(rejected v1alpha1.RejectedService) bool {
 	return rejected.Reason == ReasonForeignHostname
 }
 
 // Verdict is what becomes of a peer's published services.
 type Verdict struct {
-	// Accepted services, sorted by hostname. A service keeps its place without
-	// the ports that cannot be carried; each of those is among the rejections.
+	// Accepted services, sorted by hostname. Ports that cannot be imported are
+	// left out of them; each is among the rejections.
 	Accepted []metadata.PublicService
 	// Rejected names at most MaxRejectedServices rejections, those that break
 	// trust first, then by hostname.
@@ -59,7 +59,7 @@ type Verdict struct {
 	RejectedTotal int
 }
 
-// Judge sorts what a peer publishes into what may be imported and what may not.
+// Judge separates the services that may be imported from those that may not.
 func Judge(published []metadata.PublicService, trustDomain string) Verdict {
 	var (
 		accepted          []metadata.PublicService
@@ -68,7 +68,7 @@ func Judge(published []metadata.PublicService, trustDomain string) Verdict {
 	)
 	seen := map[string]bool{}
 	for _, service := range published {
-		refuse := func(reason, format string, args ...any) {
+		reject := func(reason, format string, args ...any) {
 			total++
 			rejection := v1alpha1.RejectedService{
 				Hostname: echo.Text(service.Hostname, maxEchoedHostname),
@@ -83,20 +83,20 @@ func Judge(published []metadata.PublicService, trustDomain string) Verdict {
 			}
 		}
 		if reason, err := checkHostname(service.Hostname, trustDomain); err != nil {
-			refuse(reason, "%v", err)
+			reject(reason, "%v", err)
 			continue
 		}
 		if seen[service.Hostname] {
-			refuse(ReasonDuplicateHostname, "published more than once; the first one counts")
+			reject(ReasonDuplicateHostname, "published more than once; the first one is used")
 			continue
 		}
 		seen[service.Hostname] = true
 
-		ports, ok := judgePorts(service.Ports, refuse)
+		ports, ok := judgePorts(service.Ports, reject)
 		if !ok {
 			continue
 		}
-		serviceAccounts, ok := judgeServiceAccounts(service.ServiceAccounts, refuse)
+		serviceAccounts, ok := judgeServiceAccounts(service.ServiceAccounts, reject)
 		if ok {
 			accepted = append(accepted, metadata.PublicService{Hostname: service.Hostname, Ports: ports, ServiceAccounts: serviceAccounts})
 		}
@@ -125,7 +125,7 @@ func checkHostname(hostname, trustDomain string) (reason string, err error) {
 		}
 	}
 	if !metadata.IsHostname(trustDomain) {
-		return ReasonInvalidHostname, errors.New("ends in a number or has a part of more than 63 characters, which Istio takes for no host name")
+		return ReasonInvalidHostname, errors.New("ends in a number or has a part of more than 63 characters, which Istio does not accept as a host name")
 	}
 	if len(hostname) > metadata.MaxHostnameLength {
 		return ReasonInvalidHostname, fmt.Errorf("has %d characters, more than %d", len(hostname), metadata.MaxHostnameLength)
@@ -133,9 +133,9 @@ func checkHostname(hostname, trustDomain string) (reason string, err error) {
 	return "", nil
 }
 
-// judgePorts returns the ports that can be carried; false when there is none. A
-// port that cannot be costs itself: the others stand. Of two ports with one name
-// or number the first counts.
+// judgePorts returns the ports that can be imported; false when there are none. A
+// port that cannot be imported is left out, and the others are used. Of two ports
+// with one name or number the first is used.
 func judgePorts(published []metadata.ServicePort, reject func(reason, format string, args ...any)) ([]metadata.ServicePort, bool) {
 	if len(published) == 0 {
 		reject(ReasonInvalidPorts, "has no ports")
@@ -145,7 +145,7 @@ func judgePorts(published []metadata.ServicePort, reject func(reason, format str
 	var ports []metadata.ServicePort
 	for index, port := range published {
 		if len(ports) == metadata.MaxServicePorts {
-			reject(ReasonInvalidPorts, "has %d ports; the first %d that can be used are", len(published), metadata.MaxServicePorts)
+			reject(ReasonInvalidPorts, "has %d ports; the first %d usable ports are used", len(published), metadata.MaxServicePorts)
 			break
 		}
 		if problem := checkPort(port); problem != "" {
@@ -153,7 +153,7 @@ func judgePorts(published []metadata.ServicePort, reject func(reason, format str
 			continue
 		}
 		if names[port.Name] || numbers[port.Port] {
-			reject(ReasonInvalidPorts, "port %q (%d) is there twice; the first counts", port.Name, port.Port)
+			reject(ReasonInvalidPorts, "port %q (%d) is published twice; the first is used", port.Name, port.Port)
 			continue
 		}
 		protocol, ok := protocolOf(port)
@@ -168,7 +168,7 @@ func judgePorts(published []metadata.ServicePort, reject func(reason, format str
 	return ports, len(ports) > 0
 }
 
-// checkPort says what is wrong with the name or the number of a port; nothing when both are usable.
+// checkPort returns what is wrong with the name or the number of a port; nothing when both are usable.
 func checkPort(port metadata.ServicePort) string {
 	if len(port.Name) > metadata.MaxPortNameLength {
 		return fmt.Sprintf("port name %.80q has more than %d characters", port.Name, metadata.MaxPortNameLength)
@@ -182,8 +182,8 @@ func checkPort(port metadata.ServicePort) string {
 	return ""
 }
 
-// protocolOf a port in Istio's spelling; false when Istio cannot carry it
-// between clusters. A publisher that leaves it out, as Deckhouse's own module
+// protocolOf a port in Istio's spelling; false when it cannot pass between
+// clusters. A publisher that leaves it out, as Deckhouse's own module
 // does, means what the port's name says (contract, "Publishing a Service").
 func protocolOf(port metadata.ServicePort) (string, bool) {
 	name := port.Protocol

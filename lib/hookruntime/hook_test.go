@@ -88,7 +88,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-func TestTwoHooksOfOneNameAreRefused(t *testing.T) {
+func TestTwoHooksOfOneNameAreRejected(t *testing.T) {
 	g := NewWithT(t)
 	g.Expect(validateAll([]Hook{validHook(), validHook()})).To(MatchError(ContainSubstring("another hook has this name")))
 	g.Expect(func() { RegisterWithModuleSDK([]Hook{validHook(), validHook()}) }).To(Panic())

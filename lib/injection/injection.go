@@ -16,8 +16,9 @@ const (
 	enabled = "enabled"
 )
 
-// ownRevision is how the module names revisions.
-var ownRevision = regexp.MustCompile(`^v[0-9]+x[0-9]+$`)
+// ownRevision is how the module names revisions. Minors have two digits: anybody can
+// label a Pod with numbers that no release will ever have.
+var ownRevision = regexp.MustCompile(`^v[0-9]x[0-9]{1,2}$`)
 
 // Own is true for a revision with a name in the form that the module gives. Others belong to
 // another Istio beside it, or are typing errors.

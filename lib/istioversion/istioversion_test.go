@@ -45,7 +45,7 @@ func TestNamesThatFollowFromAVersion(t *testing.T) {
 	}
 }
 
-func TestAnUnknownVersionIsRefusedWithTheOnesThereAre(t *testing.T) {
+func TestAnUnknownVersionIsRejectedWithTheKnownOnes(t *testing.T) {
 	_, err := Find("1.4")
 	if err == nil || !strings.Contains(err.Error(), "1.4") || !strings.Contains(err.Error(), Default().Version) {
 		t.Errorf("the error is %v", err)

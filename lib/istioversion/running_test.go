@@ -2,7 +2,7 @@ package istioversion
 
 import "testing"
 
-func TestWhatRunsIsWhatTheImagesContain(t *testing.T) {
+func TestTheRunningVersionsAreThoseOfTheImages(t *testing.T) {
 	v := Version{Version: "1.29", Patch: 9}
 	for name, test := range map[string]struct {
 		images []string
@@ -18,7 +18,7 @@ func TestWhatRunsIsWhatTheImagesContain(t *testing.T) {
 	}
 }
 
-func TestAListOfWhatImagesContainIsChecked(t *testing.T) {
+func TestTheListOfImageVersionsIsChecked(t *testing.T) {
 	full := Default().ModuleFull()
 	for _, right := range [][]string{nil, {full}, {full, All()[1].Full()}} {
 		if err := CheckImages(right); err != nil {
@@ -32,7 +32,7 @@ func TestAListOfWhatImagesContainIsChecked(t *testing.T) {
 	}
 }
 
-func TestWhatIsRunDecidesWhetherIstiodIsRestartedForAReplacedKubeconfig(t *testing.T) {
+func TestTheRunningVersionDecidesOnRestartsForReplacedKubeconfigs(t *testing.T) {
 	for full, want := range map[string]bool{
 		"1.28.9": false, "1.29.0": true, "1.29.1": true, "1.29.2": true, "1.29.3": false, "1.29.9": false, "1.29.10": false,
 		"1.30.0": true, "1.30.3": true, "1.30.4": false, "1.30.7": false, "1.31.0": false, "1.31.3": false, "1.32.0": false,

@@ -7,13 +7,13 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"math/big"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/ca"
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
@@ -173,16 +173,7 @@ func TestUsableGatewaysAreRetained(t *testing.T) {
 }
 
 func TestAnExpiredRootBesideAValidOneIsLeftOut(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(-time.Hour), BasicConstraintsValid: true, IsCA: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	expired := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	expired := certtest.NewRoot("root", time.Now(), certtest.Until(time.Now().Add(-time.Hour))).PEM()
 	if roots, err := metadata.ParseRoots(expired+validPublic(t).RootCA, time.Now()); err != nil || len(roots) != 1 {
 		t.Errorf("%d roots, %v", len(roots), err)
 	}

@@ -32,7 +32,7 @@ func NewServer(handler http.Handler, certificate *tlsfiles.Certificate, log *slo
 			GetCertificate: certificate.Get,
 			// Asked for but not required, and verified for each request against the roots of that moment.
 			ClientAuth:       tls.RequestClientCert,
-			VerifyConnection: clientcert.RefuseAbsurdChains,
+			VerifyConnection: clientcert.RejectAbsurdChains,
 		},
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,

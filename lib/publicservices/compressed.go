@@ -82,8 +82,8 @@ func divide(block []entry, size int) {
 	}
 }
 
-// beginsBlock is true for a hostname that is the first of its block: a Service
-// that comes or goes changes its own block alone.
+// beginsBlock is true for a hostname that is the first of its block: a new or
+// deleted Service changes its own block only.
 func beginsBlock(hostname string) bool {
 	hash := fnv.New32a()
 	_, _ = io.WriteString(hash, hostname)
@@ -103,7 +103,7 @@ func (s *Sizes) key(block []entry) uint64 {
 	return hash.Sum64()
 }
 
-// compress returns the size of the block in base64, as it stands in JSON.
+// compress returns the size of the block in base64, as JSON contains it.
 func (s *Sizes) compress(block []entry) (int, error) {
 	var counted counter
 	if s.writer == nil {

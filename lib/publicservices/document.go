@@ -27,16 +27,15 @@ const roomForGrowth = 4096
 // NewDocument makes the federation document. Equal inputs in any order give an
 // equal document: services are sorted by hostname, ports by number, gateways by
 // address and port without duplicates. Neither list is ever null. Without
-// accountsOf the document does not say which identities answer for a Service.
-// sizes remembers between documents what of them compresses to what; nil remembers nothing.
+// accountsOf the document does not name the identities that answer for a Service.
+// sizes remembers the compressed sizes of parts between documents; nil remembers nothing.
 //
 // The document is one that peers accept: where the Services together exceed the
 // limits of package metadata, each namespace gets a fair share, and the surplus
 // is rejected by name.
 //
-// It is put together from what each Candidate has ready, and makes nothing of
-// its size but the body: with thousands of Services that is megabytes, for each
-// change of one of them.
+// It is assembled from what each Candidate has encoded, and only the body has its
+// size: with thousands of Services that is megabytes, for each change of one of them.
 func NewDocument(candidates []*Candidate, gateways []metadata.IngressGateway, sizes *Sizes, accountsOf ServiceAccountsOf) (Document, error) {
 	made := Document{Gateways: sorted(gateways)}
 	encodedGateways, err := json.Marshal(made.Gateways)

@@ -12,7 +12,7 @@ import (
 // and that this Service is beyond the share of its namespace.
 const ReasonPeerLimit = "PeerLimitExceeded"
 
-// cost is what a published Service takes of each limit that peers apply, in the order of limits.
+// cost is what a published Service uses of each limit that peers apply, in the order of limits.
 type cost [resources]int
 
 // Resources that peers bound (package metadata, limits).
@@ -26,9 +26,9 @@ const (
 	resources
 )
 
-// limits of a document whose gateways take some of it.
+// limits of a document whose gateways use some of it.
 func limitsBeside(gateways int, encodedGateways int) cost {
-	// Room for what stands around the lists.
+	// Room for what surrounds the lists.
 	const frame = 1 << 10
 	return cost{
 		serviceCount:    metadata.MaxServices,
@@ -40,7 +40,7 @@ func limitsBeside(gateways int, encodedGateways int) cost {
 	}
 }
 
-// entry is a Service that may be published, what stands for its service accounts, and what it costs.
+// entry is a Service that may be published, its service accounts, and what it costs.
 type entry struct {
 	*Candidate
 	accounts []string
@@ -80,7 +80,7 @@ func (c cost) within(limits cost) bool {
 // whole is all of a limit; a share is a part of that.
 const whole int64 = 1_000_000_000_000
 
-// share is the greatest part of any limit that c takes. Shares that add up to
+// share is the greatest part of any limit that c uses. Shares that add up to
 // the whole are therefore within every limit.
 func (c cost) share(limits cost) (share int64) {
 	for resource, amount := range c {
@@ -93,7 +93,7 @@ func (c cost) share(limits cost) (share int64) {
 }
 
 // fair divides what limits allow among namespaces: none gets less because
-// another asks for more (max-min fairness). Within a namespace the oldest
+// another demands more (max-min fairness). Within a namespace the oldest
 // Services are published. Everything is published when it fits.
 func fair(entries []entry, limits cost) (published, surplus []entry) {
 	if total(entries).within(limits) {

@@ -36,7 +36,7 @@ const (
 const (
 	// ExportToAnnotation is Istio's: the namespaces whose proxies see a Service.
 	ExportToAnnotation = "networking.istio.io/exportTo"
-	// unpublished is the value of the label that says no.
+	// unpublished is the value of the label with which a Service is not published.
 	unpublished = "false"
 )
 
@@ -50,7 +50,7 @@ type Rejection struct {
 	// MorePorts counts the others that are rejected for the same reason.
 	MorePorts int
 	Reason    string
-	// Message tells a person what to change.
+	// Message says what to change.
 	Message string
 }
 
@@ -68,8 +68,8 @@ func (r Rejection) String() string {
 }
 
 // Named returns the rejections to name: of each namespace the first perNamespace,
-// the last of which says how many more there are, so that a tenant fills neither
-// logs nor Events. rejections are in order of namespaces.
+// the last of which counts the others, so that a tenant fills neither logs nor
+// Events. rejections are in order of namespaces.
 func Named(rejections []Rejection, perNamespace int) []Rejection {
 	var named []Rejection
 	for begin := 0; begin < len(rejections); {
@@ -91,9 +91,9 @@ func Named(rejections []Rejection, perNamespace int) []Rejection {
 }
 
 // FromService makes the published form of a Service; ok is false when it is not
-// published. A port that cannot be carried is left out and the others stand:
-// rejections has one entry for each reason, however many ports it is about. A
-// Service that is being deleted, or whose label says "false", is silently not published.
+// published. A port that cannot be published is left out and the others are
+// published: rejections has one entry for each reason, whatever the number of ports. A
+// Service that is being deleted, or whose label is "false", is not published without a rejection.
 func FromService(service *corev1.Service, clusterDomain string) (published metadata.PublicService, ok bool, rejections []Rejection) {
 	if service.DeletionTimestamp != nil || service.Labels[v1alpha1.PublicServiceLabel] == unpublished {
 		return metadata.PublicService{}, false, nil
@@ -129,7 +129,7 @@ func FromService(service *corev1.Service, clusterDomain string) (published metad
 	return published, true, found.list
 }
 
-// obstacleOf says why no port of the Service can be published; nothing when some may.
+// obstacleOf returns why no port of the Service can be published; nothing when some may.
 func obstacleOf(service *corev1.Service, hostname string) (reason, message string) {
 	switch {
 	case service.Spec.Type == corev1.ServiceTypeExternalName:
@@ -186,7 +186,7 @@ func (r *rejected) add(port int32, reason, message string) {
 	})
 }
 
-// obstacle is the transport of a port that cannot be carried, or UDP when only its name says so.
+// obstacle is the transport of a port that cannot be published, or UDP when only its name says so.
 func obstacle(port corev1.ServicePort) string {
 	if port.Protocol == corev1.ProtocolSCTP {
 		return string(corev1.ProtocolSCTP)

@@ -111,7 +111,7 @@ func TestARejectionSaysWhyAndWhatToDo(t *testing.T) {
 		"a TCP port whose name says UDP": {
 			spec:   "ports: [{name: udp-x, port: 7, protocol: TCP}]",
 			reason: publicservices.ReasonUnsupportedProtocol, port: 7, hint: "UDP cannot pass"},
-		"the UDP half of a port; the TCP half stands": {
+		"the UDP half of a port; the TCP half is published": {
 			spec:   "ports: [{name: dns, port: 53, protocol: UDP}, {name: dns-tcp, port: 53, protocol: TCP}]",
 			reason: publicservices.ReasonUnsupportedProtocol, port: 53, hint: "UDP", stillHasPort: 53},
 	} {
@@ -168,7 +168,7 @@ func TestAServiceIsPublishedOnlyWhereTheGatewayCanReachIt(t *testing.T) {
 	for name, test := range map[string]struct{ metadata, spec, reason string }{
 		"exported everywhere by default":            {"", "", ""},
 		"exported nowhere but its own namespace":    {`annotations: {networking.istio.io/exportTo: "."}`, "", publicservices.ReasonNotExported},
-		"exported to nobody":                        {`annotations: {networking.istio.io/exportTo: "~"}`, "", publicservices.ReasonNotExported},
+		"exported to no namespace":                  {`annotations: {networking.istio.io/exportTo: "~"}`, "", publicservices.ReasonNotExported},
 		"exported to another namespace":             {`annotations: {networking.istio.io/exportTo: "., bar"}`, "", publicservices.ReasonNotExported},
 		"exported to the gateway's namespace, too":  {`annotations: {networking.istio.io/exportTo: "., d8-istio"}`, "", ""},
 		"exported to all":                           {`annotations: {networking.istio.io/exportTo: "*"}`, "", ""},

@@ -15,18 +15,18 @@ const AccountsAnnotation = "alpha.istio.io/kubernetes-serviceaccounts"
 const (
 	// ReasonTooManyServiceAccounts means that the Pods of a Service use more service accounts than peers accept.
 	ReasonTooManyServiceAccounts = "TooManyServiceAccounts"
-	// ReasonInvalidServiceAccount means that AccountsAnnotation names something that no service account is called.
+	// ReasonInvalidServiceAccount means that AccountsAnnotation names something that cannot be a service account.
 	ReasonInvalidServiceAccount = "InvalidServiceAccount"
 )
 
-// ServiceAccountsOf tells which service accounts may answer for a Service,
+// ServiceAccountsOf returns the service accounts that may answer for a Service,
 // "<namespace>/<name>" each: nil when that cannot be known, none when it has no
 // endpoints and never had (metadata.PublicService.ServiceAccounts).
 type ServiceAccountsOf func(service *Candidate) []string
 
-// Endpoint is what stands behind a Service.
+// Endpoint is an endpoint of a Service.
 type Endpoint struct {
-	// IsPod is false for an address that somebody entered by hand.
+	// IsPod is false for an address that was entered by hand.
 	IsPod bool
 	// ServiceAccount of the Pod, "<namespace>/<name>"; empty when the Pod is not
 	// in the mesh, where it has no identity and cannot be reached by a peer.
@@ -34,9 +34,9 @@ type Endpoint struct {
 }
 
 // ServiceAccounts lists the service accounts of a Service's endpoints, ready
-// or not: an identity must be known to peers before the Pod gets its first
-// request. It is nil when the Service may have an endpoint whose identity nobody
-// here knows: peers would reject that endpoint otherwise.
+// or not: peers must know an identity before the Pod gets its first request. It is
+// nil when the Service may have an endpoint with an unknown identity, which peers
+// would reject otherwise.
 func ServiceAccounts(service *Candidate, endpoints []Endpoint) []string {
 	if len(endpoints) == 0 && service.selectorless && len(service.accounts) == 0 {
 		// EndpointSlices written by hand need not have the label by which they are found.

@@ -39,7 +39,7 @@ func TestServiceAccountsOfEndpoints(t *testing.T) {
 func TestWhoAnswersForAServiceWithoutSelectorIsUnknown(t *testing.T) {
 	service := withSpec(t, "ports: [{name: tcp-db, port: 5432}]")
 	if got := publicservices.ServiceAccounts(candidates(t, service)[0], nil); got != nil {
-		t.Errorf("got %v: endpoints by hand, whom the label does not find, would be rejected", got)
+		t.Errorf("got %v: endpoints written by hand, which lack the label, would be rejected", got)
 	}
 	service.Annotations = map[string]string{publicservices.AccountsAnnotation: "vm"}
 	if got := publicservices.ServiceAccounts(candidates(t, service)[0], nil); !slices.Equal(got, []string{"shop/vm"}) {

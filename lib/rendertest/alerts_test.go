@@ -22,8 +22,8 @@ type alertGroup struct {
 	} `json:"rules"`
 }
 
-// TestAlertsAskForMetricsThatExist: an alert on a renamed metric never fires, and nobody notices.
-func TestAlertsAskForMetricsThatExist(t *testing.T) {
+// TestAlertsUseMetricsThatExist: an alert on a renamed metric never fires, and nobody notices.
+func TestAlertsUseMetricsThatExist(t *testing.T) {
 	root, err := Root()
 	if err != nil {
 		t.Fatal(err)

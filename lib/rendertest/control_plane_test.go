@@ -227,8 +227,8 @@ func TestHTTP10(t *testing.T) {
 	}
 }
 
-// TestNobodyButIstiodGetsItsRights: a binding for another version's ServiceAccount would outlive that version.
-func TestNobodyButIstiodGetsItsRights(t *testing.T) {
+// TestOnlyIstiodGetsItsRights: a binding for another version's ServiceAccount would outlive that version.
+func TestOnlyIstiodGetsItsRights(t *testing.T) {
 	objects := load(t).render(t, "{}", nil)
 	for _, revision := range revisions {
 		cluster := mustDecode[*rbacv1.ClusterRoleBinding](t, objects, "ClusterRoleBinding/d8:istio:istiod-"+revision)

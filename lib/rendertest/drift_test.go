@@ -8,9 +8,9 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/drift"
 )
 
-// TestWhatIsMissedIsRendered: an object that is looked for and never rendered
+// TestObjectsThatAreRestoredAreRendered: an object that is looked for and never rendered
 // would have Helm run for nothing, again and again.
-func TestWhatIsMissedIsRendered(t *testing.T) {
+func TestObjectsThatAreRestoredAreRendered(t *testing.T) {
 	m := load(t)
 	none := func(values Values) {
 		values.Set([]any{}, "istio", "internal", "webhookRevisions")
@@ -50,8 +50,8 @@ func TestWhatIsMissedIsRendered(t *testing.T) {
 	}
 }
 
-// TestWhatOthersFillIsRenderedEmpty: Helm would fight over any key with who writes it.
-func TestWhatOthersFillIsRenderedEmpty(t *testing.T) {
+// TestObjectsThatOthersFillAreRenderedEmpty: Helm would fight over any key with who writes it.
+func TestObjectsThatOthersFillAreRenderedEmpty(t *testing.T) {
 	objects := load(t).render(t, federation+"\n"+multicluster, nil)
 	for _, name := range drift.Filled() {
 		object := objects["ConfigMap/"+name]

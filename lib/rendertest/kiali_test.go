@@ -48,7 +48,7 @@ func at(t *testing.T, config map[string]any, keys ...string) any {
 	return value
 }
 
-func TestKialiIsExposedOnlyBehindAGatekeeper(t *testing.T) {
+func TestKialiIsExposedOnlyBehindAnAuthenticatingProxy(t *testing.T) {
 	m := load(t)
 	tests := []struct {
 		name, settings string
@@ -177,7 +177,7 @@ func TestKialiAndMetadataShareAHost(t *testing.T) {
 	}
 }
 
-func TestKialisGatekeeperInDeckhouse(t *testing.T) {
+func TestKialisAuthenticatingProxyInDeckhouse(t *testing.T) {
 	settings := "auth: {allowedUserGroups: [admins], whitelistSourceRanges: [203.0.113.0/24]}\n" +
 		"https: {mode: CertManager, certManager: {clusterIssuerName: letsencrypt}}"
 	objects := load(t).render(t, settings, enabled("user-authn", "cert-manager"))

@@ -24,7 +24,7 @@ func meshOf(t *testing.T, objects Objects, revision string) (mesh, networks map[
 	return fromYAML(t, data["mesh"]), fromYAML(t, data["meshNetworks"])
 }
 
-func TestWhoIsEnteredByItsGatewayIsANetworkOfItsOwn(t *testing.T) {
+func TestAClusterBehindItsGatewayIsANetworkOfItsOwn(t *testing.T) {
 	m := load(t)
 	want := fromYAML(t, `
 networks:
@@ -57,7 +57,7 @@ func TestOtherClustersOfTheMeshAreTrustedByTheirAnchorsAlone(t *testing.T) {
 	}
 }
 
-func TestWhatIsKeptOutOfTheMeshIsClusterLocal(t *testing.T) {
+func TestHostsExcludedFromTheMeshAreClusterLocal(t *testing.T) {
 	mesh, _ := meshOf(t, load(t).render(t, multicluster, nil), "v1x31")
 	want := []any{map[string]any{
 		"settings": map[string]any{"clusterLocal": true},
@@ -68,7 +68,7 @@ func TestWhatIsKeptOutOfTheMeshIsClusterLocal(t *testing.T) {
 	}
 }
 
-func TestEverybodySaysTheSameNetwork(t *testing.T) {
+func TestAllComponentsNameTheSameNetwork(t *testing.T) {
 	for name, settings := range map[string]string{"alone": "{}", "multicluster": multicluster} {
 		objects := load(t).render(t, settings, nil)
 		if got := objects["Namespace/d8-istio"].GetLabels()["topology.istio.io/network"]; got != ownNetwork {
@@ -113,7 +113,7 @@ func TestPeersLearnOfTheAPIOnlyWhereItIsServed(t *testing.T) {
 	}
 }
 
-func TestTheGatewayIsThereWhereSomebodyEntersByIt(t *testing.T) {
+func TestTheGatewayIsRenderedWherePeersUseIt(t *testing.T) {
 	m := load(t)
 	nobody := func(v Values) { v.Set(false, "istio", "internal", "multiclusterWantsIngressGateway") }
 	for name, test := range map[string]struct {

@@ -301,7 +301,7 @@ func TestRenderedObjects(t *testing.T) {
 }
 
 // TestAClusterWithoutPeersNeedsNoCertificate: the mode of https is often
-// the cluster's own and no reason to refuse a module without an Ingress.
+// the cluster's own and no reason to reject a module without an Ingress.
 func TestAClusterWithoutPeersNeedsNoCertificate(t *testing.T) {
 	m := load(t)
 	for mode, https := range map[string]map[string]any{
@@ -351,7 +351,7 @@ func checkConventions(t *testing.T, objects Objects) {
 	}
 }
 
-func TestRefusedToRender(t *testing.T) {
+func TestRenderingFailsWithTheReason(t *testing.T) {
 	m := load(t)
 	tests := []struct {
 		name     string

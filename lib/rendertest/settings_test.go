@@ -38,7 +38,7 @@ func TestSettingsAccepted(t *testing.T) {
 	}
 }
 
-func TestSettingsRefused(t *testing.T) {
+func TestSettingsRejected(t *testing.T) {
 	m := load(t)
 	const certificate = "|\n    -----BEGIN CERTIFICATE-----\n    MII\n    -----END CERTIFICATE-----\n"
 	tests := []struct{ name, settings, named string }{

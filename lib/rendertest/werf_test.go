@@ -165,8 +165,8 @@ func TestImagesOfThePodsAreBuilt(t *testing.T) {
 	}
 }
 
-// TestImagesOfIstioAreItsMakersOfThePatchInTheTable: a patch changes the table and nothing else.
-func TestImagesOfIstioAreItsMakersOfThePatchInTheTable(t *testing.T) {
+// TestImagesOfIstioHaveThePatchInTheTable: a patch changes the table and nothing else.
+func TestImagesOfIstioHaveThePatchInTheTable(t *testing.T) {
 	root, err := Root()
 	if err != nil {
 		t.Fatal(err)

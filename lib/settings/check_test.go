@@ -45,21 +45,21 @@ func TestCheck(t *testing.T) {
 	}{
 		"no settings are fine":                      {nil, ""},
 		"a sound CA is fine":                        {map[string]any{"ca": map[string]any{"cert": one.Cert, "key": one.Key}}, ""},
-		"a CA whose key is another's is refused":    {map[string]any{"ca": map[string]any{"cert": one.Cert, "key": other.Key}}, "ca.key: does not belong"},
-		"a CA without a certificate is refused":     {map[string]any{"ca": map[string]any{"key": one.Key}}, "ca.cert:"},
+		"a CA whose key is another's is rejected":   {map[string]any{"ca": map[string]any{"cert": one.Cert, "key": other.Key}}, "ca.key: does not belong"},
+		"a CA without a certificate is rejected":    {map[string]any{"ca": map[string]any{"key": one.Key}}, "ca.cert:"},
 		"a DNS name can be advertised":              {advertise("gw.example.com"), ""},
 		"an address for nobody cannot":              {advertise("0.0.0.0"), "alliance.ingressGateway.advertise[0]: address 0.0.0.0"},
 		"settings of the wrong type are an error":   {map[string]any{"ca": "x"}, "ca: cannot be a string"},
 		"unknown settings are the schema's concern": {map[string]any{"unknown": true}, ""},
 		"a known version is fine":                   {map[string]any{"globalVersion": "1.31", "additionalVersions": []any{"1.30"}}, ""},
-		"an unknown version is refused with those there are": {map[string]any{"globalVersion": "1.4"},
+		"an unknown version is rejected with those there are": {map[string]any{"globalVersion": "1.4"},
 			"globalVersion: there is no Istio 1.4 in this release of the module: choose 1.31"},
-		"an unknown additional version is refused": {map[string]any{"additionalVersions": []any{"1.30", "1.19"}}, "additionalVersions[1]: there is no Istio 1.19"},
+		"an unknown additional version is rejected": {map[string]any{"additionalVersions": []any{"1.30", "1.19"}}, "additionalVersions[1]: there is no Istio 1.19"},
 
 		"sound ranges and ports are fine": {yaml("sidecar: {includeOutboundIPRanges: [10.0.0.0/8, 'fd00::/8'], excludeInboundPorts: ['1', '65535']}"), ""},
 		"a range that is too long":        {yaml("sidecar: {includeOutboundIPRanges: [10.0.0.0/8, 10.0.0.0/33]}"), "sidecar.includeOutboundIPRanges[1]: \"10.0.0.0/33\""},
 		"a range that is none":            {yaml("sidecar: {excludeOutboundIPRanges: [1.2.3/8]}"), "sidecar.excludeOutboundIPRanges[0]"},
-		"a port above the last":           {yaml("sidecar: {excludeInboundPorts: ['65536']}"), "sidecar.excludeInboundPorts[0]: \"65536\" is no TCP port"},
+		"a port above the last":           {yaml("sidecar: {excludeInboundPorts: ['65536']}"), "sidecar.excludeInboundPorts[0]: \"65536\" is not a TCP port"},
 		"an outgoing port that is none":   {yaml("sidecar: {excludeOutboundPorts: ['0']}"), "sidecar.excludeOutboundPorts[0]"},
 
 		"a sidecar's request above its limit": {yaml("sidecar: {resourcesManagement: {static: {requests: {cpu: '3'}, limits: {cpu: 2500m}}}}"),
@@ -71,16 +71,16 @@ func TestCheck(t *testing.T) {
 		"a greatest value is of no matter beside a ratio": {yaml("sidecar: {resourcesManagement: {vpa: {cpu: {min: '4', limitRatio: 2}}}}"), ""},
 		"istiod without limits is fine":                   {yaml("controlPlane: {resourcesManagement: {mode: Static, static: {requests: {cpu: '64'}}}}"), ""},
 		"a quantity that is none": {yaml("controlPlane: {resourcesManagement: {static: {requests: {cpu: '1x'}}}}"),
-			"controlPlane.resourcesManagement.static.requests.cpu: \"1x\" is no quantity"},
+			"controlPlane.resourcesManagement.static.requests.cpu: \"1x\" is not a Kubernetes quantity"},
 
 		"tracing to a Service is fine":          {yaml("tracing: {enabled: true, collector: {zipkin: {address: 'zipkin.tracing.svc:9411'}}}"), ""},
 		"tracing to an IPv6 address is fine":    {yaml("tracing: {enabled: true, collector: {zipkin: {address: '[2001:db8::7]:9411'}}}"), ""},
-		"a collector without a port":            {yaml("tracing: {collector: {zipkin: {address: zipkin.tracing.svc}}}"), "tracing.collector.zipkin.address: \"zipkin.tracing.svc\" is no host and port"},
-		"a collector at a port that is none":    {yaml("tracing: {collector: {zipkin: {address: 'zipkin.tracing.svc:99999'}}}"), "\"99999\" is no TCP port"},
-		"a collector without a namespace":       {yaml("tracing: {collector: {zipkin: {address: 'zipkin:9411'}}}"), "\"zipkin\" is no complete name"},
-		"a user interface that is nowhere":      {yaml("tracing: {kiali: {jaegerURLForUsers: 'https://'}}"), "tracing.kiali.jaegerURLForUsers: \"https://\" names no host"},
+		"a collector without a port":            {yaml("tracing: {collector: {zipkin: {address: zipkin.tracing.svc}}}"), "tracing.collector.zipkin.address: \"zipkin.tracing.svc\" is not a host and a port"},
+		"a collector at a port that is none":    {yaml("tracing: {collector: {zipkin: {address: 'zipkin.tracing.svc:99999'}}}"), "\"99999\" is not a TCP port"},
+		"a collector without a namespace":       {yaml("tracing: {collector: {zipkin: {address: 'zipkin:9411'}}}"), "\"zipkin\" is not a complete name"},
+		"a user interface that is nowhere":      {yaml("tracing: {kiali: {jaegerURLForUsers: 'https://'}}"), "tracing.kiali.jaegerURLForUsers: \"https://\" has no host"},
 		"an endpoint that is no URL":            {yaml("tracing: {kiali: {jaegerGRPCEndpoint: 'http://a b'}}"), "tracing.kiali.jaegerGRPCEndpoint"},
-		"an idle timeout in days":               {yaml("dataPlane: {proxyConfig: {idleTimeout: 1d}}"), "dataPlane.proxyConfig.idleTimeout: \"1d\" is no duration"},
+		"an idle timeout in days":               {yaml("dataPlane: {proxyConfig: {idleTimeout: 1d}}"), "dataPlane.proxyConfig.idleTimeout: \"1d\" is not a duration"},
 		"an authentication that is nowhere":     {yaml("auth: {externalAuthentication: {authURL: 'https:///auth'}}"), "auth.externalAuthentication.authURL"},
 		"a range of clients that is none":       {yaml("auth: {whitelistSourceRanges: [203.0.113.0/64]}"), "auth.whitelistSourceRanges[0]"},
 		"root certificates for tokens are fine": {map[string]any{"jwksResolverAdditionalRootCA": one.Cert + other.Cert}, ""},
@@ -91,21 +91,21 @@ func TestCheck(t *testing.T) {
 
 		"a provider as Istio describes it is fine": {yaml("extensionProviders: [{name: a, envoyExtAuthzHttp: {service: a.b.svc, port: 80}}, {name: b, prometheus: {}}]"), ""},
 		"a provider of an unknown kind":            {yaml("extensionProviders: [{name: a, envoyExtAuthz: {service: a.b.svc, port: 80}}]"), "extensionProviders[0]: \"a\" is not as Istio's MeshConfig.extensionProviders describes it: unknown field"},
-		"a name without a provider":                {yaml("extensionProviders: [{name: a}]"), "extensionProviders[0]: \"a\" has no provider: give exactly one provider"},
-		"two providers in one":                     {yaml("extensionProviders: [{name: a, prometheus: {}, stackdriver: {}}]"), "extensionProviders[0]: \"a\" has prometheus and stackdriver: give exactly one provider"},
+		"a name without a provider":                {yaml("extensionProviders: [{name: a}]"), "extensionProviders[0]: \"a\" has no provider: set exactly one provider"},
+		"two providers in one":                     {yaml("extensionProviders: [{name: a, prometheus: {}, stackdriver: {}}]"), "extensionProviders[0]: \"a\" has prometheus and stackdriver: set exactly one provider"},
 		"a provider without a Service":             {yaml("extensionProviders: [{name: a, zipkin: {port: 9411}}]"), "extensionProviders[0]: \"a\" is incomplete: zipkin.service: is missing"},
-		"a provider without a port":                {yaml("extensionProviders: [{name: a, zipkin: {service: a.b.svc}}]"), "extensionProviders[0]: \"a\" is incomplete: zipkin.port: 0 is no TCP port"},
+		"a provider without a port":                {yaml("extensionProviders: [{name: a, zipkin: {service: a.b.svc}}]"), "extensionProviders[0]: \"a\" is incomplete: zipkin.port: 0 is not a TCP port"},
 		"a provider that is null":                  {yaml("extensionProviders: [{name: a, prometheus: null}]"), "extensionProviders[0]: \"a\" has an empty provider"},
 
 		"sound placement is fine": {yaml("{nodeSelector: {node-role.deckhouse.io/system: '', a: b}, tolerations: [{operator: Exists}, " +
 			"{key: a, value: x}, {key: a, operator: Exists, effect: NoExecute, tolerationSeconds: 60}]}"), ""},
-		"a selector by what cannot be a label":  {yaml("nodeSelector: {'a b': c}"), "nodeSelector: \"a b\" is no key of a label"},
-		"a selector by what cannot be a value":  {yaml("nodeSelector: {a: b c}"), "nodeSelector: \"b c\", the value of \"a\", is no value of a label"},
+		"a selector by what cannot be a label":  {yaml("nodeSelector: {'a b': c}"), "nodeSelector: \"a b\" is not a label key"},
+		"a selector by what cannot be a value":  {yaml("nodeSelector: {a: b c}"), "nodeSelector: \"b c\", the value of \"a\", is not a label value"},
 		"istiod's selector":                     {yaml("controlPlane: {nodeSelector: {'a b': c}}"), "controlPlane.nodeSelector: \"a b\""},
 		"the gateway's selector":                {yaml("alliance: {ingressGateway: {nodeSelector: {'a b': c}}}"), "alliance.ingressGateway.nodeSelector: \"a b\""},
 		"a toleration with a value of no use":   {yaml("tolerations: [{key: a}, {key: a, operator: Exists, value: x}]"), "tolerations[1]: value is \"x\", but operator Exists"},
-		"a toleration of every key by value":    {yaml("controlPlane: {tolerations: [{operator: Equal}]}"), "controlPlane.tolerations[0]: is without a key"},
-		"a toleration that says nothing":        {yaml("tolerations: [{}]"), "tolerations[0]: is without a key"},
+		"a toleration of every key by value":    {yaml("controlPlane: {tolerations: [{operator: Equal}]}"), "controlPlane.tolerations[0]: has no key"},
+		"a toleration that says nothing":        {yaml("tolerations: [{}]"), "tolerations[0]: has no key"},
 		"a toleration of what is no key":        {yaml("alliance: {ingressGateway: {tolerations: [{key: a b}]}}"), "alliance.ingressGateway.tolerations[0]: key \"a b\""},
 		"a toleration of what is no value":      {yaml("tolerations: [{key: a, value: b c}]"), "tolerations[0]: value \"b c\""},
 		"seconds without the effect they need":  {yaml("tolerations: [{key: a, tolerationSeconds: 5}]"), "tolerations[0]: tolerationSeconds is 5"},
@@ -127,7 +127,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestABrokenCACertificateIsOneProblemWithoutAChainAndARoot(t *testing.T) {
+func TestABrokenCACertificateIsReportedOnce(t *testing.T) {
 	one, err := ca.Generate("cluster-a.local")
 	if err != nil {
 		t.Fatal(err)
@@ -182,7 +182,7 @@ func TestCheckOfAnExpiredCA(t *testing.T) {
 			t.Errorf("got %v", problems)
 		}
 	})
-	t.Run("is refused when it is new", func(t *testing.T) {
+	t.Run("is rejected when it is new", func(t *testing.T) {
 		if problems := settings.Check(bundle(other.Cert, other.Key), accepted, later); len(problems) != 1 {
 			t.Errorf("got %v, want one problem", problems)
 		}

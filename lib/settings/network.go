@@ -13,7 +13,7 @@ func checkRanges(name string, ranges []string) []error {
 	var problems []error
 	for index, text := range ranges {
 		if _, err := netip.ParsePrefix(text); err != nil {
-			problems = append(problems, fmt.Errorf("%s[%d]: %q is no range of IP addresses such as 10.0.0.0/8 or fd00::/8", name, index, text))
+			problems = append(problems, fmt.Errorf("%s[%d]: %q is not a range of IP addresses: write it as 10.0.0.0/8 or fd00::/8", name, index, text))
 		}
 	}
 	return problems
@@ -32,7 +32,7 @@ func checkPorts(name string, ports []string) []error {
 
 func checkPort(text string) error {
 	if port, err := strconv.ParseUint(text, 10, 16); err != nil || port == 0 {
-		return fmt.Errorf("%q is no TCP port, which is a number from 1 to 65535", text)
+		return fmt.Errorf("%q is not a TCP port: use a number from 1 to 65535", text)
 	}
 	return nil
 }
@@ -50,9 +50,9 @@ func checkURL(name, text string) []error {
 		if errors.As(err, &reason) {
 			err = reason.Err
 		}
-		return []error{fmt.Errorf("%s: %q is no URL: %w", name, text, err)}
+		return []error{fmt.Errorf("%s: %q is not a URL: %w", name, text, err)}
 	case parsed.Host == "":
-		return []error{fmt.Errorf("%s: %q names no host", name, text)}
+		return []error{fmt.Errorf("%s: %q has no host: write it as https://host/path", name, text)}
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ type dataPlane struct {
 
 func (d dataPlane) check() []error {
 	if _, err := time.ParseDuration(d.ProxyConfig.IdleTimeout); err != nil {
-		return []error{fmt.Errorf("dataPlane.proxyConfig.idleTimeout: %q is no duration: give numbers with a unit, ms, s, m or h, such as 30m", d.ProxyConfig.IdleTimeout)}
+		return []error{fmt.Errorf("dataPlane.proxyConfig.idleTimeout: %q is not a duration: use numbers with a unit, ms, s, m or h, as in 30m", d.ProxyConfig.IdleTimeout)}
 	}
 	return nil
 }

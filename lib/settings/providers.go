@@ -33,7 +33,7 @@ func checkProviders(providers []provider) []error {
 			if len(count) > 1 {
 				has = strings.Join(count, " and ")
 			}
-			problem("has %s: give exactly one provider, such as envoyExtAuthzHttp", has)
+			problem("has %s: set exactly one provider, such as envoyExtAuthzHttp", has)
 			continue
 		}
 		for _, err := range checkProvider(written) {
@@ -61,7 +61,7 @@ func checkProvider(written provider) []error {
 	message := read.ProtoReflect()
 	kind := message.WhichOneof(message.Descriptor().Oneofs().ByName("provider"))
 	if kind == nil {
-		return []error{errors.New("has an empty provider: give exactly one provider, such as envoyExtAuthzHttp")}
+		return []error{errors.New("has an empty provider: set exactly one provider, such as envoyExtAuthzHttp")}
 	}
 	var problems []error
 	for _, err := range checkService(message.Get(kind).Message()) {
@@ -87,7 +87,7 @@ func checkService(kind protoreflect.Message) []error {
 		problems = append(problems, errors.New("service: is missing: the name of a Service or of a ServiceEntry's host"))
 	}
 	if number := kind.Get(port).Uint(); number == 0 || number > 65535 {
-		problems = append(problems, fmt.Errorf("port: %d is no TCP port, which is a number from 1 to 65535", number))
+		problems = append(problems, fmt.Errorf("port: %d is not a TCP port: use a number from 1 to 65535", number))
 	}
 	return problems
 }

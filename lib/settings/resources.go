@@ -57,17 +57,17 @@ func checkOrder(lessName, less, moreName, more string) error {
 	}
 	least, err := resource.ParseQuantity(less)
 	if err != nil {
-		return fmt.Errorf("%s: %q is no quantity of Kubernetes such as 500m or 2Gi", lessName, less)
+		return fmt.Errorf("%s: %q is not a Kubernetes quantity: write it as 500m or 2Gi", lessName, less)
 	}
 	if more == "" {
 		return nil
 	}
 	most, err := resource.ParseQuantity(more)
 	if err != nil {
-		return fmt.Errorf("%s: %q is no quantity of Kubernetes such as 500m or 2Gi", moreName, more)
+		return fmt.Errorf("%s: %q is not a Kubernetes quantity: write it as 500m or 2Gi", moreName, more)
 	}
 	if least.Cmp(most) > 0 {
-		return fmt.Errorf("%s: %s is more than %s, which is %s", lessName, less, moreName, more)
+		return fmt.Errorf("%s: %s is more than %s, which is %s: lower the former or raise the latter", lessName, less, moreName, more)
 	}
 	return nil
 }

@@ -34,10 +34,10 @@ func checkLabels(name string, labels map[string]string) []error {
 	var problems []error
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		if !isKey(key) {
-			problems = append(problems, fmt.Errorf("%s: %q is no key of a label, which is %s", name, key, keyShape))
+			problems = append(problems, fmt.Errorf("%s: %q is not a label key: use %s", name, key, keyShape))
 		}
 		if !isLabelValue(labels[key]) {
-			problems = append(problems, fmt.Errorf("%s: %q, the value of %q, is no value of a label, which is %s", name, labels[key], key, valueShape))
+			problems = append(problems, fmt.Errorf("%s: %q, the value of %q, is not a label value: use %s", name, labels[key], key, valueShape))
 		}
 	}
 	return problems
@@ -49,11 +49,11 @@ func checkAnnotations(name string, annotations map[string]string) []error {
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
 		// Kubernetes does not mind capitals here.
 		if !isKey(strings.ToLower(key)) {
-			problems = append(problems, fmt.Errorf("%s: %q is no key of an annotation, which is %s", name, key, keyShape))
+			problems = append(problems, fmt.Errorf("%s: %q is not an annotation key: use %s", name, key, keyShape))
 		}
 	}
 	if apivalidation.ValidateAnnotationsSize(annotations) != nil {
-		problems = append(problems, fmt.Errorf("%s: is too large: keys and values may have %d bytes together", name, apivalidation.TotalAnnotationSizeLimitB))
+		problems = append(problems, fmt.Errorf("%s: is too large: use at most %d bytes for keys and values together", name, apivalidation.TotalAnnotationSizeLimitB))
 	}
 	return problems
 }
@@ -68,18 +68,18 @@ func checkTolerations(name string, tolerations []corev1.Toleration) []error {
 		exists := toleration.Operator == corev1.TolerationOpExists
 		switch {
 		case toleration.Key == "" && !exists:
-			reject("is without a key, which means every key: operator must be Exists")
+			reject("has no key, which means every key: set operator to Exists")
 		case toleration.Key != "" && !isKey(toleration.Key):
-			reject("key %q is no key of a taint, which is %s", toleration.Key, keyShape)
+			reject("key %q is not a taint key: use %s", toleration.Key, keyShape)
 		}
 		switch {
 		case exists && toleration.Value != "":
-			reject("value is %q, but operator Exists compares no value: leave one of them out", toleration.Value)
+			reject("value is %q, but operator Exists compares no value: remove the value or set operator to Equal", toleration.Value)
 		case !exists && !isLabelValue(toleration.Value):
-			reject("value %q is no value of a taint, which is %s", toleration.Value, valueShape)
+			reject("value %q is not a taint value: use %s", toleration.Value, valueShape)
 		}
 		if toleration.TolerationSeconds != nil && toleration.Effect != corev1.TaintEffectNoExecute {
-			reject("tolerationSeconds is %d, but effect is not %s, the only one that knows it", *toleration.TolerationSeconds, corev1.TaintEffectNoExecute)
+			reject("tolerationSeconds is %d, but only effect %s uses it: set this effect or remove tolerationSeconds", *toleration.TolerationSeconds, corev1.TaintEffectNoExecute)
 		}
 	}
 	return problems

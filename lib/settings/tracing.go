@@ -35,14 +35,14 @@ func (t tracing) checkCollector() error {
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("%q is no host and port, such as zipkin.tracing.svc:9411 or [2001:db8::7]:9411", address)
+		return fmt.Errorf("%q is not a host and a port: write them as zipkin.tracing.svc:9411 or [2001:db8::7]:9411", address)
 	}
 	if err := checkPort(port); err != nil {
 		return err
 	}
 	// A name without a dot means another host in each namespace.
 	if _, err := netip.ParseAddr(host); err != nil && !strings.Contains(host, ".") {
-		return fmt.Errorf("%q is no complete name: a Service of the cluster is written <name>.<namespace>.svc", host)
+		return fmt.Errorf("%q is not a complete name: write a Service of the cluster as <name>.<namespace>.svc", host)
 	}
 	return nil
 }

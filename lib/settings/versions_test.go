@@ -8,7 +8,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
 )
 
-func TestVersionsWhoseEndIsNearOrPastAreWarnedOf(t *testing.T) {
+func TestVersionsNearTheirEndOfLifeGetAWarning(t *testing.T) {
 	newest, oldest := istioversion.Default(), istioversion.All()[len(istioversion.All())-1]
 	inSupport := newest.Released.AddDate(0, 0, 1)
 	afterTheOldest := oldest.EndOfLife.At()

@@ -30,7 +30,7 @@ func apply(t *testing.T, operations []statuspatch.Operation, before string) stri
 	return string(after)
 }
 
-func TestWhatHasToBeWritten(t *testing.T) {
+func TestDiffFindsTheSmallestPatch(t *testing.T) {
 	for _, test := range []struct{ name, before, after, want string }{
 		{"nothing", `{"a":[1,2]}`, `{"a":[1,2]}`, ``},
 		{"a value that is another", `{"a":1,"b":2}`, `{"a":1,"b":3}`, `add /status/b 3`},
@@ -69,7 +69,7 @@ func TestWhatHasToBeWritten(t *testing.T) {
 	}
 }
 
-func TestAPatchMakesOfOneStatusTheOther(t *testing.T) {
+func TestAPatchTurnsOneStatusIntoTheOther(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	service := func() map[string]any {
 		return map[string]any{"hostname": fmt.Sprintf("api-%d.shop.svc.cluster-b.local", random.IntN(40)), "port": random.IntN(2)}
@@ -101,7 +101,7 @@ func TestAPatchMakesOfOneStatusTheOther(t *testing.T) {
 	}
 }
 
-func TestOneMoreOfAThousandIsWrittenAlone(t *testing.T) {
+func TestOneMoreElementOfAThousandIsOneOperation(t *testing.T) {
 	services := make([]string, 1000)
 	for index := range services {
 		services[index] = fmt.Sprintf("api-%04d", 2*index)
@@ -124,7 +124,7 @@ func TestOneMoreOfAThousandIsWrittenAlone(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoObjectIsAnError(t *testing.T) {
+func TestAValueThatIsNoObjectIsAnError(t *testing.T) {
 	for _, pair := range [][2]string{{`[]`, `{}`}, {`{}`, `1`}, {`{`, `{}`}} {
 		if operations, err := statuspatch.Diff("/status", []byte(pair[0]), []byte(pair[1])); err == nil {
 			t.Errorf("%v: %v", pair, operations)

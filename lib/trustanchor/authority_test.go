@@ -2,20 +2,15 @@ package trustanchor_test
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 )
 
 const domain = "cluster-b.local"
@@ -27,25 +22,6 @@ type authority struct {
 	*testing.T
 	certificate *x509.Certificate
 	key         crypto.Signer
-}
-
-var keys = map[string]func() (crypto.Signer, error){
-	"RSA 2048":    func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) },
-	"ECDSA P-256": func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) },
-	"ECDSA P-384": func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P384(), rand.Reader) },
-	"Ed25519": func() (crypto.Signer, error) {
-		_, key, err := ed25519.GenerateKey(rand.Reader)
-		return key, err
-	},
-}
-
-func newKey(t *testing.T, kind string) crypto.Signer {
-	t.Helper()
-	key, err := keys[kind]()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
 }
 
 func caTemplate(name string) *x509.Certificate {
@@ -63,28 +39,8 @@ func newRoot(t *testing.T, kind string, change func(*x509.Certificate)) authorit
 	if change != nil {
 		change(template)
 	}
-	key := newKey(t, kind)
-	return authority{t, sign(t, template, template, key.Public(), key), key}
-}
-
-func sign(t *testing.T, template, parent *x509.Certificate, public crypto.PublicKey, key crypto.Signer) *x509.Certificate {
-	t.Helper()
-	if template.SerialNumber == nil {
-		serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
-		if err != nil {
-			t.Fatal(err)
-		}
-		template.SerialNumber = serial
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return certificate
+	key := certtest.NewKeyOf(kind)
+	return authority{t, certtest.Sign(template, template, key.Public(), key), key}
 }
 
 // intermediate makes a CA below a; Istio's own example of one has a DNS name.
@@ -92,8 +48,8 @@ func (a authority) intermediate() authority {
 	a.Helper()
 	template := caTemplate("Intermediate")
 	template.DNSNames = []string{"istiod.istio-system.svc"}
-	key := newKey(a.T, "ECDSA P-256")
-	return authority{a.T, sign(a.T, template, a.certificate, key.Public(), a.key), key}
+	key := certtest.NewKeyOf("ECDSA P-256")
+	return authority{a.T, certtest.Sign(template, a.certificate, key.Public(), a.key), key}
 }
 
 // leaf issues a workload's certificate for the names, which are URIs, or DNS names and IP addresses.
@@ -119,15 +75,15 @@ func (a authority) leaf(names ...string) *x509.Certificate {
 			template.DNSNames = append(template.DNSNames, name)
 		}
 	}
-	key := newKey(a.T, "ECDSA P-256")
-	return sign(a.T, template, a.certificate, key.Public(), a.key)
+	key := certtest.NewKeyOf("ECDSA P-256")
+	return certtest.Sign(template, a.certificate, key.Public(), a.key)
 }
 
 // bundle is certificates in PEM.
 func bundle(certificates ...*x509.Certificate) string {
 	var text strings.Builder
 	for _, certificate := range certificates {
-		text.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}))
+		text.WriteString(certtest.PEM(certificate.Raw))
 	}
 	return text.String()
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/trustanchor"
 )
 
@@ -31,10 +32,10 @@ func anchored(t *testing.T, own *x509.Certificate, peers ...trustanchor.Peer) (t
 	return outcome, [][]*x509.Certificate{forward, backward}
 }
 
-// TestWhoNamesSomebodyElsesRootHurtsNobody: roots are no secrets. Whatever order
+// TestNamingAnotherClustersRootDoesNotHarmThatCluster: roots are no secrets. Whatever order
 // the certificates stand in, this cluster's leaves and the honest peer's verify,
 // and the liar's stranger verifies for nobody else's domain.
-func TestWhoNamesSomebodyElsesRootHurtsNobody(t *testing.T) {
+func TestNamingAnotherClustersRootDoesNotHarmThatCluster(t *testing.T) {
 	own, b, c := newRoot(t, "ECDSA P-256", nil), newRoot(t, "ECDSA P-256", nil), newRoot(t, "ECDSA P-256", nil)
 	honestB := trustanchor.Peer{Name: "b", TrustDomain: domain, RootCA: bundle(b.certificate)}
 	named := func(roots ...*x509.Certificate) trustanchor.Peer {
@@ -102,11 +103,11 @@ func forged(t *testing.T, other *x509.Certificate, by authority) *x509.Certifica
 	template := caTemplate("")
 	template.Subject, template.SubjectKeyId = other.Subject, other.SubjectKeyId
 	template.MaxPathLenZero = true
-	return sign(t, template, &x509.Certificate{Subject: other.Subject}, other.PublicKey, by.key)
+	return certtest.Sign(template, &x509.Certificate{Subject: other.Subject}, other.PublicKey, by.key)
 }
 
 func TestARootThatPeersShareCountsForTheDomainsOfAllOfThem(t *testing.T) {
-	own, shared := newRoot(t, "ECDSA P-256", nil), newRoot(t, "RSA 2048", nil)
+	own, shared := newRoot(t, "ECDSA P-256", nil), newRoot(t, "RSA", nil)
 	b := trustanchor.Peer{Name: "b", TrustDomain: domain, RootCA: bundle(shared.certificate)}
 	c := trustanchor.Peer{Name: "c", TrustDomain: "cluster-c.local", RootCA: bundle(shared.certificate)}
 	outcome, orders := anchored(t, own.certificate, b, c)

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/trustanchor"
 )
 
@@ -47,7 +48,7 @@ func issue(t *testing.T, root *x509.Certificate) *x509.Certificate {
 	return anchor
 }
 
-func TestAnAnchorSaysWhatTheRootSaysAndNoMore(t *testing.T) {
+func TestAnAnchorHasTheRestrictionsOfItsRoot(t *testing.T) {
 	root := newRoot(t, "ECDSA P-256", func(template *x509.Certificate) {
 		template.MaxPathLen, template.MaxPathLenZero = 0, true
 		template.ExcludedDNSDomains = []string{"example.com"}
@@ -94,11 +95,11 @@ func TestAnAnchorLivesWithinItsRoot(t *testing.T) {
 	}
 }
 
-func TestAnAnchorChangesOnlyWhenSomethingDemandsIt(t *testing.T) {
+func TestAnAnchorChangesOnlyWithItsRootItsDomainsOrTime(t *testing.T) {
 	root := newRoot(t, "ECDSA P-256", nil)
 	template := caTemplate("Root of ECDSA P-256")
 	template.NotAfter = root.certificate.NotAfter.Add(time.Hour)
-	renewed := sign(t, template, template, root.key.Public(), root.key)
+	renewed := certtest.Sign(template, template, root.key.Public(), root.key)
 	other := newRoot(t, "ECDSA P-256", nil).certificate
 	peer := func(name, trustDomain string, roots ...*x509.Certificate) []trustanchor.Peer {
 		return []trustanchor.Peer{{Name: name, TrustDomain: trustDomain, RootCA: bundle(roots...)}}
@@ -151,7 +152,7 @@ func TestAnAnchorChangesOnlyWhenSomethingDemandsIt(t *testing.T) {
 	}
 }
 
-func TestARootThatCannotBeHonouredSaysWhy(t *testing.T) {
+func TestARejectedRootComesWithTheReason(t *testing.T) {
 	weak := func(key crypto.Signer, err error) func(t *testing.T) *x509.Certificate {
 		return func(t *testing.T) *x509.Certificate {
 			t.Helper()
@@ -159,7 +160,7 @@ func TestARootThatCannotBeHonouredSaysWhy(t *testing.T) {
 				t.Fatal(err)
 			}
 			template := caTemplate("weak")
-			return sign(t, template, template, key.Public(), key)
+			return certtest.Sign(template, template, key.Public(), key)
 		}
 	}
 	changed := func(change func(*x509.Certificate)) func(*testing.T) *x509.Certificate {
@@ -172,7 +173,7 @@ func TestARootThatCannotBeHonouredSaysWhy(t *testing.T) {
 	}{
 		"SHA-1":                {sha1Root, "SHA1"},
 		"RSA of 1024 bits":     {rsa1024Root, "1024 bits"},
-		"a curve of old":       {weak(p224, p224Err), "P-224"},
+		"an obsolete curve":    {weak(p224, p224Err), "P-224"},
 		"not a CA":             {changed(func(c *x509.Certificate) { c.IsCA, c.KeyUsage = false, 0 }), "not a CA"},
 		"no right to sign":     {changed(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign }), "may not sign"},
 		"expired":              {changed(func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) }), "expired"},

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/trustanchor"
 )
 
@@ -72,8 +73,8 @@ func verifyWithOpenSSL(t *testing.T, leaf *x509.Certificate, presented, trusted 
 	return nil
 }
 
-func TestAnAnchorHonoursItsPeerForItsOwnDomainOnly(t *testing.T) {
-	for kind := range keys {
+func TestAnAnchorCountsForItsPeersOwnDomainOnly(t *testing.T) {
+	for kind := range certtest.Keys() {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			root := newRoot(t, kind, nil)
@@ -91,8 +92,8 @@ func TestAnAnchorHonoursItsPeerForItsOwnDomainOnly(t *testing.T) {
 			for name, test := range map[string]struct {
 				leaf      *x509.Certificate
 				presented []*x509.Certificate
-				// refusedFor is in the verifier's error; empty: the leaf verifies.
-				refusedFor map[string]string
+				// rejectedFor is in the verifier's error; empty: the leaf verifies.
+				rejectedFor map[string]string
 			}{
 				"an honest leaf verifies":                                            {root.leaf(honest), nil, nil},
 				"also when the peer's own root is presented with it":                 {root.leaf(honest), rootAlone, nil},
@@ -124,11 +125,11 @@ func TestAnAnchorHonoursItsPeerForItsOwnDomainOnly(t *testing.T) {
 					t.Run(name+", says "+tool, func(t *testing.T) {
 						err := verify(t, test.leaf, test.presented, trusted)
 						switch {
-						case test.refusedFor == nil && err != nil:
+						case test.rejectedFor == nil && err != nil:
 							t.Errorf("rejected: %v", err)
-						case test.refusedFor != nil && err == nil:
+						case test.rejectedFor != nil && err == nil:
 							t.Error("accepted")
-						case test.refusedFor != nil && !strings.Contains(err.Error(), test.refusedFor[tool]):
+						case test.rejectedFor != nil && !strings.Contains(err.Error(), test.rejectedFor[tool]):
 							t.Errorf("rejected for another reason: %v", err)
 						}
 					})
@@ -144,8 +145,8 @@ func named(a authority, change func(*x509.Certificate)) *x509.Certificate {
 	template := *a.leaf()
 	template.Raw, template.SerialNumber, template.Extensions = nil, nil, nil
 	change(&template)
-	key := newKey(a.T, "ECDSA P-256")
-	return sign(a.T, &template, a.certificate, key.Public(), a.key)
+	key := certtest.NewKeyOf("ECDSA P-256")
+	return certtest.Sign(&template, a.certificate, key.Public(), a.key)
 }
 
 func uris(t *testing.T, text string) []*url.URL {
@@ -163,8 +164,8 @@ var (
 	unknown     = map[string]string{"crypto/x509": "unknown authority", "OpenSSL": "unable to get"}
 )
 
-// TestALeafWithoutAnIdentityNamesNobody: it verifies, so nothing may rest on a chain alone. Istio asks for a spiffe:// URI.
-func TestALeafWithoutAnIdentityNamesNobody(t *testing.T) {
+// TestALeafWithoutASPIFFENameHasNoIdentity: it verifies, so nothing may rest on a chain alone. Istio asks for a spiffe:// URI.
+func TestALeafWithoutASPIFFENameHasNoIdentity(t *testing.T) {
 	root := newRoot(t, "ECDSA P-256", nil)
 	anchor := issue(t, root.certificate)
 	for name, leaf := range map[string]*x509.Certificate{
@@ -183,8 +184,8 @@ func TestALeafWithoutAnIdentityNamesNobody(t *testing.T) {
 	}
 }
 
-// TestNothingIsLeftOfAPeerThatWasDropped: an anchor that somebody presents leads nowhere.
-func TestNothingIsLeftOfAPeerThatWasDropped(t *testing.T) {
+// TestTheAnchorsOfADeletedPeerAreDropped: an anchor that somebody presents leads nowhere.
+func TestTheAnchorsOfADeletedPeerAreDropped(t *testing.T) {
 	root, own := newRoot(t, "ECDSA P-256", nil), newRoot(t, "ECDSA P-256", nil)
 	anchor := issue(t, root.certificate)
 	other := issue(t, newRoot(t, "Ed25519", nil).certificate)
@@ -199,8 +200,8 @@ func TestNothingIsLeftOfAPeerThatWasDropped(t *testing.T) {
 	}
 }
 
-func TestAnchorsOfSeveralPeersStandSideBySide(t *testing.T) {
-	b, c := newRoot(t, "RSA 2048", nil), newRoot(t, "ECDSA P-384", nil)
+func TestAnchorsOfSeveralPeersDoNotInterfere(t *testing.T) {
+	b, c := newRoot(t, "RSA", nil), newRoot(t, "ECDSA P-384", nil)
 	second := newRoot(t, "Ed25519", nil)
 	outcome, err := trustanchor.Reconcile([]trustanchor.Peer{
 		{Name: "c", TrustDomain: "cluster-c.local", RootCA: bundle(c.certificate)},

@@ -77,7 +77,7 @@ func TestObserve(t *testing.T) {
 	}
 }
 
-func TestASidecarOfWhichNothingTellsTheRevisionMakesTheUsageUnknown(t *testing.T) {
+func TestASidecarOfUnknownRevisionMakesTheUsageUnknown(t *testing.T) {
 	namespaces, pods := []injection.Namespace{namespace("shop", "")}, []Pod{pod("shop", "web", injection.Unknown)}
 	usage := Observe(namespaces, pods, "")
 	if want := []User{{"shop", "web"}}; usage.Known || !reflect.DeepEqual(usage.Unclear, want) {
@@ -137,7 +137,7 @@ func TestDecide(t *testing.T) {
 		present     Present
 		install     string
 		global      string
-		rejected     string
+		rejected    string
 		retained    string
 		unavailable string
 	}{
@@ -206,7 +206,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-func TestNameSaysNamespacesAndIsBounded(t *testing.T) {
+func TestNameListsNamespacesAndIsBounded(t *testing.T) {
 	users := []User{{Namespace: "shop"}, {"shop", "web-0"}, {"shop", "web-1"}}
 	if got := Name(users); got != "Pods in namespace shop, namespace shop" {
 		t.Error(got)

@@ -53,9 +53,7 @@ var words = []word{
 var fileNames = []string{"fields", "empty", "feed", "waiters"}
 
 // unfinished folders are not checked yet. The list only shrinks.
-var unfinished = []string{
-	"hooks/", "lib/discovery/", "lib/drift/", "lib/federation/", 
-}
+var unfinished = []string{"hooks/"}
 
 // exemption of a phrase: another's name, a name of the contract, or a word in its ordinary sense.
 type exemption struct {

@@ -43,6 +43,8 @@ type PeerCache struct {
 	Public                    *metadata.Public `json:"public,omitempty"`
 	PublicLastFetchTimestamp  *metav1.Time     `json:"publicLastFetchTimestamp,omitempty"`
 	PrivateLastFetchTimestamp *metav1.Time     `json:"privateLastFetchTimestamp,omitempty"`
+	// IdentityChanges are the last times at which something was added to what the peer is: key, roots, UUID, API, network.
+	IdentityChanges []metav1.Time `json:"identityChanges,omitempty"`
 	// PublicETag and PrivateETag are what the next conditional request sends.
 	PublicETag  string `json:"publicETag,omitempty"`
 	PrivateETag string `json:"privateETag,omitempty"`

@@ -338,6 +338,13 @@ func (in *PeerCache) DeepCopyInto(out *PeerCache) {
 		in, out := &in.PrivateLastFetchTimestamp, &out.PrivateLastFetchTimestamp
 		*out = (*in).DeepCopy()
 	}
+	if in.IdentityChanges != nil {
+		in, out := &in.IdentityChanges, &out.IdentityChanges
+		*out = make([]v1.Time, len(*in))
+		for i := range *in {
+			(*in)[i].DeepCopyInto(&(*out)[i])
+		}
+	}
 	return
 }
 

@@ -6,7 +6,7 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-func TestHelpSaysWhereIdentitiesAreKept(t *testing.T) {
+func TestHelpSaysWhereIdentitiesAreStored(t *testing.T) {
 	NewWithT(t).Expect(rootCommand().Long).To(ContainSubstring("d8-system"))
 }
 

@@ -242,7 +242,7 @@ func TestInvalidSettingsAreExplainedAndDoNotTakeEffect(t *testing.T) {
 	})
 }
 
-func TestSettingsInForceAreWarnedOfInTheStatusAlone(t *testing.T) {
+func TestAWarningAboutSettingsInForceIsOnlyInTheStatus(t *testing.T) {
 	g := NewWithT(t)
 	c := newCluster()
 	c.apply(g, "istio", map[string]any{"enabled": true, "version": 2.0, "settings": inlet("NodePort")})
@@ -266,7 +266,7 @@ func TestSettingsInForceAreWarnedOfInTheStatusAlone(t *testing.T) {
 	g.Consistently(says).Should(BeEmpty(), "what is off needs no warning")
 }
 
-func TestReturningToTheSettingsOfTheStartIsNotTakenForAnEcho(t *testing.T) {
+func TestReturningToTheFirstSettingsIsNotMistakenForAnEcho(t *testing.T) {
 	g := NewWithT(t)
 	g.SetDefaultEventuallyTimeout(deadline)
 	c := newCluster()

@@ -68,7 +68,7 @@ func TestEnsureCRD(t *testing.T) {
 		g.Expect(EnsureCRD(ctx, establishing(), t.TempDir())).To(MatchError(ContainSubstring("point --crds-dir at the folder")))
 	})
 
-	t.Run("refuses a file with another CRD", func(t *testing.T) {
+	t.Run("rejects a file with another CRD", func(t *testing.T) {
 		g := NewWithT(t)
 		dir := t.TempDir()
 		g.Expect(os.WriteFile(filepath.Join(dir, crdFile), []byte("{kind: CustomResourceDefinition, metadata: {name: others}}"), 0o600)).To(Succeed())

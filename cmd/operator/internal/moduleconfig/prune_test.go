@@ -14,7 +14,7 @@ func TestPrune(t *testing.T) {
 	}{
 		"leaves valid settings alone": {
 			alliance(map[string]any{"inlet": "NodePort"}), alliance(map[string]any{"inlet": "NodePort"}), nil},
-		"takes away each refused setting and nothing else": {
+		"takes away each rejected setting and nothing else": {
 			map[string]any{"bogus": map[string]any{"a": 1.0}, "alliance": map[string]any{"inlet": "NodePort", "port": "x"}},
 			alliance(map[string]any{"inlet": "NodePort"}), []string{"alliance.port", "bogus.a"}},
 		"takes away a whole list for one of its items": {

@@ -55,8 +55,8 @@ func TestCheck(t *testing.T) {
 			"spec.settings.alliance.inlet: should be one of [LoadBalancer NodePort]", "spec.settings.bogus: there is no such setting"}},
 		"names the setting inside a list":         {Spec{Settings: alliance(map[string]any{"advertise": []any{map[string]any{"address": "a"}, map[string]any{}}})}, []string{"spec.settings.alliance.advertise.address: is required"}},
 		"applies defaults before rules":           {Spec{Settings: alliance(map[string]any{"port": 30443.0})}, []string{"spec.settings: alliance.port needs the inlet NodePort"}},
-		"refuses a version from the future alone": {Spec{Version: 3, Settings: map[string]any{"new": true}}, []string{"spec.version: 3 is newer than 2, the newest version this module knows: update the module or lower the version"}},
-		"refuses a version that never was":        {Spec{Version: 1.5}, []string{"spec.version: there is no version 1.5, use 2"}},
+		"rejects a version from the future alone": {Spec{Version: 3, Settings: map[string]any{"new": true}}, []string{"spec.version: 3 is newer than 2, the newest version this module knows: update the module or lower the version"}},
+		"rejects a version that never was":        {Spec{Version: 1.5}, []string{"spec.version: there is no version 1.5, use 2"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

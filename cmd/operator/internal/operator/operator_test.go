@@ -130,7 +130,7 @@ func TestTemporaryFolder(t *testing.T) {
 	g.Expect(given).To(BeADirectory(), "what a person gave stays")
 }
 
-func TestSchemasAreCopiedAloneAndAnew(t *testing.T) {
+func TestOnlyTheSchemasAreCopied(t *testing.T) {
 	g := NewWithT(t)
 	source, temp := t.TempDir(), t.TempDir()
 	g.Expect(os.Mkdir(filepath.Join(source, "openapi"), 0o700)).To(Succeed())

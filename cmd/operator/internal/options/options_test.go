@@ -30,14 +30,14 @@ func TestOptions(t *testing.T) {
 		want string
 	}{
 		"need no flags":                        {nil, ""},
-		"refuse a folder that is not there":    {[]string{"--modules-dir=/nowhere"}, "--modules-dir: /nowhere is not a folder"},
-		"refuse a kubeconfig that is absent":   {[]string{"--kubeconfig=/nowhere/config"}, "--kubeconfig: stat /nowhere/config"},
+		"reject a folder that is not there":    {[]string{"--modules-dir=/nowhere"}, "--modules-dir: /nowhere is not a folder"},
+		"reject a kubeconfig that is absent":   {[]string{"--kubeconfig=/nowhere/config"}, "--kubeconfig: stat /nowhere/config"},
 		"take versions of Istio in the images": {[]string{"--istio-versions=" + istioversion.Default().ModuleFull() + "," + istioversion.All()[1].Full()}, ""},
 		"reject a version that there is not":   {[]string{"--istio-versions=1.4.0"}, "--istio-versions: 1.4.0: there is no Istio 1.4"},
-		"refuse an impossible port":            {[]string{"--listen-port=0"}, "--listen-port: 0 is not a port"},
-		"refuse an unknown log level":          {[]string{"--log-level=loud"}, `there is no level "loud", use one of debug, info, warn, error`},
-		"refuse an empty namespace":            {[]string{"--namespace="}, "--namespace must not be empty"},
-		"refuse a client that may not ask":     {[]string{"--kube-client-burst=0"}, "must be above 0"},
+		"reject an impossible port":            {[]string{"--listen-port=0"}, "--listen-port: 0 is not a port"},
+		"reject an unknown log level":          {[]string{"--log-level=loud"}, `there is no level "loud", use one of debug, info, warn, error`},
+		"reject an empty namespace":            {[]string{"--namespace="}, "--namespace must not be empty"},
+		"reject a client that may not ask":     {[]string{"--kube-client-burst=0"}, "must be above 0"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
