@@ -83,7 +83,11 @@ func (f *IstioFederation) PeerCache() *PeerCache { return &f.Status.MetadataCach
 func (f *IstioFederation) WholeStatus() any { return f.Status }
 
 // CopyStatusOf implements Peer.
-func (f *IstioFederation) CopyStatusOf(other Peer) { f.Status = other.(*IstioFederation).Status }
+func (f *IstioFederation) CopyStatusOf(other Peer) {
+	if same, ok := other.(*IstioFederation); ok {
+		f.Status = same.Status
+	}
+}
 
 // ShallowCopy implements Peer.
 func (f *IstioFederation) ShallowCopy() Peer {
@@ -107,7 +111,11 @@ func (m *IstioMulticluster) PeerCache() *PeerCache { return &m.Status.MetadataCa
 func (m *IstioMulticluster) WholeStatus() any { return m.Status }
 
 // CopyStatusOf implements Peer.
-func (m *IstioMulticluster) CopyStatusOf(other Peer) { m.Status = other.(*IstioMulticluster).Status }
+func (m *IstioMulticluster) CopyStatusOf(other Peer) {
+	if same, ok := other.(*IstioMulticluster); ok {
+		m.Status = same.Status
+	}
+}
 
 // ShallowCopy implements Peer.
 func (m *IstioMulticluster) ShallowCopy() Peer {
