@@ -20,8 +20,9 @@ const (
 type trustedFederation struct {
 	Name        string `json:"name"`
 	TrustDomain string `json:"trustDomain"`
-	// RootCA is what the peer publishes; not for the mesh, where it would be trusted for every domain.
-	RootCA string `json:"rootCA"`
+	// RootCA is what the peer publishes; not a value, where it would count against the size of a
+	// Helm release, and not for the mesh, where it would be trusted for every domain.
+	RootCA string `json:"-"`
 	// Anchors replace RootCA in the mesh: PEM certificates, one an entry,
 	// that are trusted for TrustDomain only (package trustanchor).
 	Anchors []string `json:"anchors"`

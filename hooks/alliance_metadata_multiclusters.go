@@ -24,7 +24,8 @@ type multiclusterPeer struct {
 	NetworkName string `json:"networkName"`
 	// IngressGateways by which that network is entered; none where Pods reach each other directly.
 	IngressGateways []metadata.IngressGateway `json:"ingressGateways"`
-	RootCA          string                    `json:"rootCA"`
+	// RootCA is what the peer publishes; not a value.
+	RootCA string `json:"-"`
 	// Anchors replace RootCA in the mesh: PEM certificates, one an entry.
 	Anchors []string `json:"anchors"`
 }

@@ -15,8 +15,8 @@ var _ = Describe("Hook alliance_metadata for clusters of the same mesh", func() 
 		Expect(r.ValuesGet(remotePublicMetadataPath).Get("uuid-b").Raw).To(MatchJSON(
 			`{"kind": "IstioMulticluster", "name": "b", "resourceUID": "uid-b", "clusterUUID": "uuid-b", "trustDomain": "cluster-a.local", "authnKeyPub": "key of b", "rootCA": "root of b"}`))
 		Expect(r.ValuesGet(multiclustersPath).Raw).To(MatchJSON(`[
-			{"name": "b", "trustDomain": "cluster-a.local", "networkName": "network-b", "ingressGateways": [{"address": "192.0.2.7", "port": 15443}], "rootCA": "root of b", "anchors": []},
-			{"name": "flat", "trustDomain": "cluster-a.local", "networkName": "network-flat", "ingressGateways": [], "rootCA": "root of flat", "anchors": []}
+			{"name": "b", "trustDomain": "cluster-a.local", "networkName": "network-b", "ingressGateways": [{"address": "192.0.2.7", "port": 15443}], "anchors": []},
+			{"name": "flat", "trustDomain": "cluster-a.local", "networkName": "network-flat", "ingressGateways": [], "anchors": []}
 		]`))
 		Expect(r.ValuesGet(gatewayWantedPath).Bool()).To(BeTrue())
 	})

@@ -26,8 +26,8 @@ var _ = Describe("Hook alliance_metadata", func() {
 			"uuid-c": {"kind": "IstioFederation", "name": "c", "resourceUID": "uid-c", "clusterUUID": "uuid-c", "trustDomain": "c.local", "authnKeyPub": "key of c", "rootCA": "root of c"}
 		}`))
 		Expect(r.ValuesGet(federationsPath).Raw).To(MatchJSON(`[
-			{"name": "b", "trustDomain": "b.local", "rootCA": "root of b", "anchors": []},
-			{"name": "c", "trustDomain": "c.local", "rootCA": "root of c", "anchors": []}
+			{"name": "b", "trustDomain": "b.local", "anchors": []},
+			{"name": "c", "trustDomain": "c.local", "anchors": []}
 		]`), "what is no certificate is trusted for nothing")
 	})
 

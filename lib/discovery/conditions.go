@@ -136,7 +136,11 @@ type setCondition func(conditionType string, status metav1.ConditionStatus, reas
 // conditionSetter follows the Kubernetes API conventions: the transition time
 // changes only with the status.
 func conditionSetter(resource v1alpha1.Peer, now time.Time) setCondition {
-	return func(conditionType string, status metav1.ConditionStatus, reason, message string) {
+	var set setCondition
+	set = func(conditionType string, status metav1.ConditionStatus, reason, message string) {
+		if alias := otherNames[conditionType]; alias != "" {
+			set(alias, status, reason, message)
+		}
 		meta.SetStatusCondition(&resource.PeerStatus().Conditions, metav1.Condition{
 			Type: conditionType, Status: status, Reason: reason,
 			Message:            strings.ToValidUTF8(message[:min(len(message), maxMessage)], ""),
@@ -144,6 +148,13 @@ func conditionSetter(resource v1alpha1.Peer, now time.Time) setCondition {
 			LastTransitionTime: metav1.NewTime(now.Truncate(time.Second)),
 		})
 	}
+	return set
+}
+
+// otherNames are those by which Deckhouse's own module calls conditions of this one.
+var otherNames = map[string]string{
+	v1alpha1.ConditionPublicMetadata:  v1alpha1.ConditionPublicExchange,
+	v1alpha1.ConditionPrivateMetadata: v1alpha1.ConditionPrivateExchange,
 }
 
 // contact is the new value of a last-fetch timestamp: at most one change a

@@ -45,6 +45,17 @@ func TestAPeerThatChangesItsAPIWithEveryAnswerIsFollowedSeldom(t *testing.T) {
 	}
 }
 
+func TestConditionsHaveTheNamesOfDeckhousesOwnModuleToo(t *testing.T) {
+	w := newWorld(t)
+	b := w.poll(w.addPeer("b"))[0]
+	w.wantCondition(b, v1alpha1.ConditionPublicExchange, metav1.ConditionTrue, discovery.ReasonFetched, "")
+	w.wantCondition(b, v1alpha1.ConditionPrivateExchange, metav1.ConditionTrue, discovery.ReasonFetched, "")
+	w.peerOf(b).public = metadata.Public{}
+	w.now = w.now.Add(time.Minute)
+	b = w.poll(b)[0]
+	w.wantCondition(b, v1alpha1.ConditionPublicExchange, metav1.ConditionFalse, discovery.ReasonInvalidPublicMetadata, "")
+}
+
 func TestAnAPIHostOfThisClusterIsRejected(t *testing.T) {
 	for _, host := range []string{"localhost:9650", "127.0.0.1", "kubernetes.default.svc", "istiod-v1x31.d8-istio.svc." + self.TrustDomain + ":15012"} {
 		m := newMesh(t)

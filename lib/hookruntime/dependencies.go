@@ -7,9 +7,7 @@ import (
 	"sync"
 
 	"github.com/deckhouse/module-sdk/pkg"
-	"github.com/deckhouse/module-sdk/pkg/dependency/cr"
-	"github.com/deckhouse/module-sdk/pkg/dependency/httpclient"
-	"github.com/jonboulle/clockwork"
+	"github.com/deckhouse/module-sdk/pkg/dependency"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -24,9 +22,10 @@ var _ pkg.DependencyContainer = (*Dependencies)(nil)
 
 // Dependencies is the container of injected clients for hooks that run inside
 // the operator. Kubernetes clients use the operator's own access to its
-// cluster, so it works outside of a Pod, too. It is safe for concurrent use.
+// cluster, so it works outside of a Pod, too; all else is module-sdk's, whose
+// HTTP client is not for peers: package peer asks them. It is safe for concurrent use.
 type Dependencies struct {
-	clock clockwork.Clock
+	pkg.DependencyContainer
 
 	mu         sync.Mutex
 	restConfig *rest.Config
@@ -37,7 +36,7 @@ type Dependencies struct {
 // NewDependencies returns a container without access to a cluster; give it one
 // with SetRESTConfig before hooks run.
 func NewDependencies() *Dependencies {
-	return &Dependencies{clock: clockwork.NewRealClock()}
+	return &Dependencies{DependencyContainer: dependency.NewDependencyContainer()}
 }
 
 // SetRESTConfig makes config the way to reach the cluster from now on.
@@ -46,15 +45,6 @@ func (d *Dependencies) SetRESTConfig(config *rest.Config) {
 	defer d.mu.Unlock()
 	d.restConfig, d.httpClient, d.mapper = rest.CopyConfig(config), nil, nil
 }
-
-// GetHTTPClient returns a new client of module-sdk. Each has connections of its
-// own, so it is not for requests that are made often: peers are asked by package peer.
-func (d *Dependencies) GetHTTPClient(options ...pkg.HTTPOption) pkg.HTTPClient {
-	return httpclient.NewClient(options...)
-}
-
-// GetClock returns the time of day.
-func (d *Dependencies) GetClock() clockwork.Clock { return d.clock }
 
 // GetClientConfig returns a copy of the access to the cluster, and an error
 // before SetRESTConfig was called.
@@ -126,24 +116,6 @@ func (d *Dependencies) MustGetK8sClient(options ...pkg.KubernetesOption) pkg.Kub
 		panic(err)
 	}
 	return k8s
-}
-
-// GetRegistryClient returns module-sdk's client of the image registry at repo.
-func (d *Dependencies) GetRegistryClient(repo string, options ...pkg.RegistryOption) (pkg.RegistryClient, error) {
-	registryClient, err := cr.NewClient(repo, options...)
-	if err != nil {
-		return nil, fmt.Errorf("make a client of image repository %q: %w", repo, err)
-	}
-	return registryClient, nil
-}
-
-// MustGetRegistryClient is GetRegistryClient that panics on an error.
-func (d *Dependencies) MustGetRegistryClient(repo string, options ...pkg.RegistryOption) pkg.RegistryClient {
-	registryClient, err := d.GetRegistryClient(repo, options...)
-	if err != nil {
-		panic(err)
-	}
-	return registryClient
 }
 
 // schemeApplier collects the kinds that options add.

@@ -34,7 +34,7 @@ const (
 type Target struct {
 	// URL of the endpoint, with or without a slash at the end.
 	URL string
-	// CA is a PEM bundle that is trusted besides the system's roots; may be empty.
+	// CA is a PEM bundle that is trusted instead of the system's roots; empty: those.
 	CA string
 	// InsecureSkipVerify switches verification of the TLS certificate off.
 	InsecureSkipVerify bool

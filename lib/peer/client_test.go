@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -209,5 +210,20 @@ func TestALookupThatFailsIsNamedWithoutTheResolversPorts(t *testing.T) {
 		if failed.Reason != Unreachable || failed.Err.Error() != want {
 			t.Errorf("got %s %q, want %q", failed.Reason, failed.Err, want)
 		}
+	}
+}
+
+func TestAGivenCAIsTrustedAlone(t *testing.T) {
+	_, target := peerServer(t, http.NotFound)
+	config, err := clientTLS(target, &presented{now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	only := x509.NewCertPool()
+	if !only.AppendCertsFromPEM([]byte(target.CA)) || !config.RootCAs.Equal(only) {
+		t.Error("something else is trusted besides")
+	}
+	if config, err = clientTLS(Target{URL: target.URL}, &presented{now: time.Now}); err != nil || config.RootCAs != nil {
+		t.Errorf("without a CA the system's roots are not what is trusted: %v", err)
 	}
 }

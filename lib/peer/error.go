@@ -40,7 +40,7 @@ const (
 
 var hints = map[Reason]string{
 	Unreachable:     "check the address, DNS, firewalls, and that metadata-exporter runs there; the last known state stays in force",
-	TLS:             "set spec.metadata.ca to the CA of the peer's HTTPS certificate",
+	TLS:             "set spec.metadata.ca to the CA of the peer's HTTPS certificate; where it is set, it alone is trusted",
 	Unauthorized:    "create the resource for this cluster in the peer; it takes effect within a minute",
 	ClockDiffers:    "compare the clocks of both clusters, and synchronize both (NTP)",
 	NotFound:        "check that spec.metadataEndpoint ends in /metadata/ and that federation or multicluster is enabled in the peer",

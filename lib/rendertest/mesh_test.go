@@ -71,9 +71,9 @@ func TestTrustInPeers(t *testing.T) {
 	m := load(t)
 	peers := func(v Values) {
 		v.Set([]any{
-			map[string]any{"name": "b", "trustDomain": "cluster-b.local", "rootCA": "root of b", "anchors": []any{"first of b\n", "second of b\n"}},
-			map[string]any{"name": "c", "trustDomain": "cluster-c.local", "rootCA": "root of c", "anchors": []any{"of c\n"}},
-			map[string]any{"name": "d", "trustDomain": "cluster-d.local", "rootCA": "root of d", "anchors": []any{}},
+			map[string]any{"name": "b", "trustDomain": "cluster-b.local", "anchors": []any{"first of b\n", "second of b\n"}},
+			map[string]any{"name": "c", "trustDomain": "cluster-c.local", "anchors": []any{"of c\n"}},
+			map[string]any{"name": "d", "trustDomain": "cluster-d.local", "anchors": []any{}},
 		}, "istio", "internal", "federations")
 	}
 	for _, test := range []struct {

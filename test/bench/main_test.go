@@ -74,7 +74,7 @@ func TestTheLoadGeneratorReadsOneAnswerAfterAnother(t *testing.T) {
 		says    string
 	}{
 		"two answers":    {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\ncontent-length: 1\r\nA: b\r\n\r\nx", []int{3, 1}, "EOF"},
-		"a refusal":      {"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", nil, "401"},
+		"a rejection":    {"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", nil, "401"},
 		"no length":      {"HTTP/1.1 200 OK\r\n\r\n", nil, "length"},
 		"a cut off body": {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", nil, "EOF"},
 	} {

@@ -34,6 +34,19 @@ func TestDevelopmentNamesPathsThatExist(t *testing.T) {
 	}
 }
 
+func TestDevelopmentDescribesEveryPackageOfLib(t *testing.T) {
+	text := read(t, "docs/DEVELOPMENT.md")
+	folders, err := os.ReadDir(filepath.Join(root, "lib"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range folders {
+		if name := "`lib/" + folder.Name(); !strings.Contains(text, name+"`") && !strings.Contains(text, name+"/") {
+			t.Errorf("docs/DEVELOPMENT.md does not say what lib/%s is", folder.Name())
+		}
+	}
+}
+
 func TestLinksOfDocumentsLeadSomewhere(t *testing.T) {
 	for _, file := range files(t, ".md") {
 		for _, match := range link.FindAllStringSubmatch(read(t, file), -1) {

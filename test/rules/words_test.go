@@ -47,6 +47,7 @@ var words = []word{
 	{sentence(`pass(es)? by`), nil, "bypass"},
 	{sentence(`borne`), nil, "tolerated"},
 	{sentence(`takes? nobody`), nil, "needs nothing"},
+	{sentence(`refus(e|es|ed|ing|al|als)`), nil, "reject"},
 }
 
 // fileNames are parts of file and folder names that say nothing to a newcomer.

@@ -84,7 +84,7 @@ type IstioFederationSpec struct {
 
 // MetadataTLS says how the TLS certificate of a metadata endpoint is verified.
 type MetadataTLS struct {
-	// CA is a PEM bundle to verify the certificate with, besides the system's roots.
+	// CA is a PEM bundle to verify the certificate with, instead of the system's roots; empty: those.
 	CA string `json:"ca,omitempty"`
 	// InsecureSkipVerify switches the verification off.
 	InsecureSkipVerify bool `json:"insecureSkipVerify,omitempty"`
@@ -100,6 +100,10 @@ const (
 	ConditionPublicMetadata = "PublicMetadataFetched"
 	// ConditionPrivateMetadata: the peer's metadata for this cluster was fetched and is valid.
 	ConditionPrivateMetadata = "PrivateMetadataFetched"
+	// ConditionPublicExchange and ConditionPrivateExchange are the same two by the names that
+	// newer releases of Deckhouse's own module give them (contract, "Newer Deckhouse").
+	ConditionPublicExchange  = "PublicMetadataExchangeReady"
+	ConditionPrivateExchange = "PrivateMetadataExchangeReady"
 	// ConditionAPI: the peer's API server answers this cluster through the peer's API proxy (IstioMulticluster only).
 	ConditionAPI = "APIReachable"
 	// ConditionServices: every published service could be accepted (IstioFederation only).

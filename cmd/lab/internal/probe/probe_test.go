@@ -161,7 +161,7 @@ func TestTheVerdictOnAStrangerIsReported(t *testing.T) {
 
 func TestNothingAtTheAddressIsAnError(t *testing.T) {
 	verdict := Stranger{Address: "127.0.0.1:1"}.Try(t.Context())
-	if verdict.Accepted || verdict.Alert != "" || !strings.Contains(verdict.Error, "refused") {
+	if verdict.Accepted || verdict.Alert != "" || !strings.Contains(verdict.Error, "connection refused") {
 		t.Errorf("got %+v", verdict)
 	}
 }
