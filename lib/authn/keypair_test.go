@@ -53,7 +53,7 @@ func TestAGeneratedKeypairIsValidAndNew(t *testing.T) {
 	}
 }
 
-func TestValidateNamesWhatIsWrong(t *testing.T) {
+func TestValidateNamesTheProblem(t *testing.T) {
 	good, other := newKeypair(t), newKeypair(t)
 	for name, test := range map[string]struct {
 		keypair authn.Keypair

@@ -62,7 +62,7 @@ func goodClaims() jwt.MapClaims {
 	}
 }
 
-func TestASignedTokenIsAcceptedByTheOneItIsFor(t *testing.T) {
+func TestASignedTokenIsAcceptedByItsAudience(t *testing.T) {
 	p := newParties(t)
 	for _, scope := range []string{authn.ScopePrivateFederation, authn.ScopePrivateMulticluster, authn.ScopeAPI} {
 		token := goodToken()
@@ -78,7 +78,7 @@ func TestASignedTokenIsAcceptedByTheOneItIsFor(t *testing.T) {
 	}
 }
 
-func TestTheWireFormIsTheContracts(t *testing.T) {
+func TestTheWireFormIsThatOfTheContract(t *testing.T) {
 	p := newParties(t)
 	raw, err := authn.Sign(p.caller, goodToken())
 	if err != nil {
@@ -109,7 +109,7 @@ func TestTheWireFormIsTheContracts(t *testing.T) {
 	}
 }
 
-func TestSignRefusesWhatNobodyWouldAccept(t *testing.T) {
+func TestSignRejectsATokenThatNoVerifierAccepts(t *testing.T) {
 	p := newParties(t)
 	for name, change := range map[string]func(*authn.Token){
 		"no subject":                   func(t *authn.Token) { t.Subject = "" },
@@ -132,7 +132,7 @@ func TestSignRefusesWhatNobodyWouldAccept(t *testing.T) {
 	}
 }
 
-func TestVerifyTellsWhatIsWrong(t *testing.T) {
+func TestVerifyReportsTheProblem(t *testing.T) {
 	p := newParties(t)
 	signed := func(change func(claims jwt.MapClaims)) string {
 		claims := goodClaims()

@@ -87,7 +87,7 @@ func TestARememberedTokenIsJudgedLikeANewOne(t *testing.T) {
 	}
 }
 
-func TestATokenCountsAgainWhenItsPeerIsBack(t *testing.T) {
+func TestATokenIsAcceptedAgainWhenItsPeerIsBack(t *testing.T) {
 	r := rememberOne(t)
 	key := r.keys[caller]
 	delete(r.keys, caller)
@@ -100,7 +100,7 @@ func TestATokenCountsAgainWhenItsPeerIsBack(t *testing.T) {
 	}
 }
 
-func TestARefusedTokenIsNotRemembered(t *testing.T) {
+func TestARejectedTokenIsNotRemembered(t *testing.T) {
 	for name, rejected := range map[string]func(r *remembered) (raw, scope string){
 		"a token of a stranger": func(r *remembered) (string, string) {
 			return signClaims(t, newParties(t).stranger, goodClaims(), nil), authn.ScopePrivateFederation
@@ -130,7 +130,7 @@ func TestARefusedTokenIsNotRemembered(t *testing.T) {
 	}
 }
 
-func TestHowManyTokensAreRememberedIsBounded(t *testing.T) {
+func TestTheNumberOfRememberedTokensIsBounded(t *testing.T) {
 	r := rememberOne(t)
 	for index := range 1100 {
 		claims := goodClaims()

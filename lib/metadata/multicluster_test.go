@@ -57,7 +57,7 @@ func TestParseMulticluster(t *testing.T) {
 	}
 }
 
-func TestABadGatewayDoesNotSpoilAMulticlusterDocument(t *testing.T) {
+func TestABadGatewayDoesNotInvalidateAMulticlusterDocument(t *testing.T) {
 	document, err := metadata.ParseMulticluster([]byte(`{"ingressGateways":[{"address":"","port":0},{"address":"192.0.2.1","port":15443}],"apiHost":"api.example.com","networkName":"a"}`))
 	if err != nil {
 		t.Fatal(err)

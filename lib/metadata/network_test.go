@@ -8,7 +8,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-func TestWhichGatewaysAreThisClustersOwn(t *testing.T) {
+func TestGatewaysAtOwnAddressesAreRejected(t *testing.T) {
 	parse := func(text string) []netip.Prefix {
 		prefixes, err := metadata.ParsePrefixes(text)
 		if err != nil {
@@ -43,7 +43,7 @@ func TestWhichGatewaysAreThisClustersOwn(t *testing.T) {
 	}
 }
 
-func TestAPIHostsOfThisClusterAreRefused(t *testing.T) {
+func TestAPIHostsOfThisClusterAreRejected(t *testing.T) {
 	prefixes := func(text string) []netip.Prefix {
 		parsed, err := metadata.ParsePrefixes(text)
 		if err != nil {
@@ -89,7 +89,7 @@ func TestAPIHostsOfThisClusterAreRefused(t *testing.T) {
 	}
 }
 
-func TestParsePrefixesNamesWhatIsNone(t *testing.T) {
+func TestParsePrefixesNamesAnInvalidRange(t *testing.T) {
 	if _, err := metadata.ParsePrefixes("10.0.0.0/16,elsewhere"); err == nil || !strings.Contains(err.Error(), `"elsewhere"`) {
 		t.Error(err)
 	}

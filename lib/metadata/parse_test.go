@@ -137,7 +137,7 @@ func TestParseFederation(t *testing.T) {
 	}
 }
 
-func TestOfTheGatewaysTheUsableOnesStand(t *testing.T) {
+func TestUsableGatewaysAreRetained(t *testing.T) {
 	good := metadata.IngressGateway{Address: "192.0.2.1", Port: 15443}
 	for name, test := range map[string]struct {
 		gateway metadata.IngressGateway
@@ -182,7 +182,7 @@ func TestAnExpiredRootBesideAValidOneIsLeftOut(t *testing.T) {
 	}
 }
 
-func TestPEMComesBackWithoutWhatStoodAroundIt(t *testing.T) {
+func TestPEMIsReturnedWithoutSurroundingText(t *testing.T) {
 	valid := validPublic(t)
 	padded := valid
 	padded.RootCA = strings.Repeat("padding\n", 1000) + valid.RootCA

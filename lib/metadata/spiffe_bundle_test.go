@@ -45,7 +45,7 @@ func TestSPIFFEBundleHoldsEveryRootForSPIFFEReaders(t *testing.T) {
 	}
 }
 
-func TestSPIFFEBundleRefusesWhatNoReaderCouldUse(t *testing.T) {
+func TestSPIFFEBundleRejectsUnusableRoots(t *testing.T) {
 	good := bundleRoot(t, "root", bundleTime.Add(time.Hour))
 	for name, test := range map[string]struct{ trustDomain, roots, want string }{
 		"no roots":                       {"cluster-a.local", "", "root CA: holds no PEM certificate"},

@@ -54,7 +54,7 @@ func shows(pair *tls.Certificate) string {
 	return fmt.Sprintf(`{"certificate": %q}`, pair.Leaf.SerialNumber.String())
 }
 
-func TestAPeerThatAsksGetsTheCertificatePresentedLast(t *testing.T) {
+func TestAPeerThatAsksGetsTheLastPresentedCertificate(t *testing.T) {
 	root := certtest.NewRoot("Istio CA", time.Now())
 	first, second := root.Client(time.Now()), root.Client(time.Now())
 	ended := root.Client(time.Now(), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Second) })
@@ -81,7 +81,7 @@ func TestAPeerThatAsksGetsTheCertificatePresentedLast(t *testing.T) {
 	}
 }
 
-func TestACertificateThatThePeerRefusesDoesNoHarm(t *testing.T) {
+func TestARejectedCertificateDoesNotBreakWhatTheTokenAllows(t *testing.T) {
 	pair := certtest.NewRoot("Istio CA", time.Now()).Client(time.Now())
 	like400 := func(w http.ResponseWriter, r *http.Request) {
 		if len(r.TLS.PeerCertificates) > 0 {
@@ -125,7 +125,7 @@ func TestACertificateThatThePeerRefusesDoesNoHarm(t *testing.T) {
 	}
 }
 
-func TestAPeerThatRefusedTheCertificateGetsItAgainLater(t *testing.T) {
+func TestAPeerThatRejectedTheCertificateGetsItAgainLater(t *testing.T) {
 	pair := certtest.NewRoot("Istio CA", time.Now()).Client(time.Now())
 	var rejects atomic.Bool
 	var requests atomic.Int32
@@ -160,7 +160,7 @@ func TestAPeerThatRefusedTheCertificateGetsItAgainLater(t *testing.T) {
 	}
 }
 
-func TestA400ForAnotherReasonStaysOne(t *testing.T) {
+func TestA400ForAnotherReasonIsReportedAsSuch(t *testing.T) {
 	pair := certtest.NewRoot("Istio CA", time.Now()).Client(time.Now())
 	target := askingServer(t, func(*tls.Config) {}, func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "no", http.StatusBadRequest)

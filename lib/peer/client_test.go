@@ -40,7 +40,7 @@ func TestGetReturnsTheDocumentAndItsETag(t *testing.T) {
 	}
 }
 
-func TestTheUserOfAnEndpointIsForPublicDocuments(t *testing.T) {
+func TestTheUserInAnEndpointIsSentForPublicDocumentsOnly(t *testing.T) {
 	_, target := peerServer(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"authorization": %q}`, r.Header.Get("Authorization"))
 	})
@@ -65,7 +65,7 @@ func TestAPeerWithoutTLSIsNamed(t *testing.T) {
 	}
 }
 
-func TestGetAsksConditionallyAndForHoldingTheAnswer(t *testing.T) {
+func TestGetSendsTheETagAndTheWait(t *testing.T) {
 	_, target := peerServer(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("If-None-Match") != `"1"` || r.Header.Get("Prefer") != "wait=55" {
 			http.Error(w, fmt.Sprint(r.Header), http.StatusTeapot)
@@ -83,7 +83,7 @@ func TestGetAsksConditionallyAndForHoldingTheAnswer(t *testing.T) {
 	}
 }
 
-func TestGetTellsWhyThereIsNoDocument(t *testing.T) {
+func TestGetReportsWhyThereIsNoDocument(t *testing.T) {
 	answer := func(status int, contentType, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", contentType)
@@ -123,7 +123,7 @@ func TestGetTellsWhyThereIsNoDocument(t *testing.T) {
 	}
 }
 
-func TestWhoRefusesWhatAnybodyMayReadIsSomebodyElse(t *testing.T) {
+func TestAServerThatRejectsAPublicDocumentIsNoExporter(t *testing.T) {
 	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
 		_, target := peerServer(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 		_, err := NewClient().Get(context.Background(), target, Request{Path: "public/public.json"})
@@ -177,7 +177,7 @@ func TestErrorsOfEqualFailuresAreEqual(t *testing.T) {
 	}
 }
 
-func TestConnectionPoolsThatNobodyUsesAreDropped(t *testing.T) {
+func TestUnusedConnectionPoolsAreClosed(t *testing.T) {
 	_, target := peerServer(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) })
 	client := NewClient()
 	now := time.Now()

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestARejectionBecauseOfTheClockSaysSo(t *testing.T) {
+func TestARejectionBecauseOfTheClockIsReportedAsSuch(t *testing.T) {
 	for name, test := range map[string]struct {
 		status int
 		body   string
@@ -42,7 +42,7 @@ func TestARejectionBecauseOfTheClockSaysSo(t *testing.T) {
 	}
 }
 
-func TestADocumentForAnybodyHasNoClock(t *testing.T) {
+func TestARejectionOfAPublicDocumentIsNotAboutTheClock(t *testing.T) {
 	_, target := peerServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		_, _ = w.Write([]byte("expired"))

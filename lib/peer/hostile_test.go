@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// TestAnAnswerMadeToHurtIsBounded: in time, and in memory.
-func TestAnAnswerMadeToHurtIsBounded(t *testing.T) {
-	const patience, mostMemory = 2 * time.Second, 64 << 20
+// TestAHostileAnswerIsBounded: in time, and in memory.
+func TestAHostileAnswerIsBounded(t *testing.T) {
+	const timeout, mostMemory = 2 * time.Second, 64 << 20
 	untilGone := func(w http.ResponseWriter, r *http.Request, piece string) {
 		pace := time.NewTicker(time.Millisecond)
 		defer pace.Stop()
@@ -65,7 +65,7 @@ func TestAnAnswerMadeToHurtIsBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, target := peerServer(t, test.handler)
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), timeout)
 			defer cancel()
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
@@ -77,7 +77,7 @@ func TestAnAnswerMadeToHurtIsBounded(t *testing.T) {
 			if !errors.As(err, &failed) || failed.Reason != test.want {
 				t.Errorf("got %+v, %v, want reason %s", response, err, test.want)
 			}
-			if took > 2*patience {
+			if took > 2*timeout {
 				t.Errorf("it took %s", took)
 			}
 			if grown := int64(after.HeapInuse) - int64(before.HeapInuse); grown > mostMemory {

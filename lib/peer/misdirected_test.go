@@ -63,7 +63,7 @@ func (p *switchingPeer) fetch(client *Client) error {
 	return err
 }
 
-func TestAConnectionThatLeadsToTheWrongServerIsReplaced(t *testing.T) {
+func TestAConnectionToTheWrongServerIsReplaced(t *testing.T) {
 	for name, test := range map[string]struct {
 		status int
 		http2  bool
@@ -96,7 +96,7 @@ func TestAConnectionThatLeadsToTheWrongServerIsReplaced(t *testing.T) {
 	}
 }
 
-func TestWhatANewConnectionAnswersIsBelieved(t *testing.T) {
+func TestAnAnswerOverANewConnectionIsFinal(t *testing.T) {
 	peer := newSwitchingPeer(t, http.StatusNotFound, true)
 	peer.switchedAfter.Store(1 << 40)
 	client := NewClient()
@@ -130,7 +130,7 @@ func TestOtherAnswersLeaveTheConnectionAlone(t *testing.T) {
 	}
 }
 
-func TestARequestThatIsHeldKeepsItsConnection(t *testing.T) {
+func TestAHeldRequestRetainsItsConnection(t *testing.T) {
 	client, peer := NewClient(), newSwitchingPeer(t, http.StatusNotFound, true)
 	if err := peer.fetch(client); err != nil {
 		t.Fatal(err)

@@ -63,7 +63,7 @@ func (w *world) renew(current []byte, now time.Time) []byte {
 	return kubeconfig
 }
 
-func TestTheKubeconfigIsWhatIstiodTakes(t *testing.T) {
+func TestIstiodAcceptsTheKubeconfig(t *testing.T) {
 	w := newWorld(t)
 	now := time.Now()
 	config, err := clientcmd.Load(w.renew(nil, now))
@@ -156,7 +156,7 @@ func TestAKubeconfigChangesOnlyForAReason(t *testing.T) {
 	}
 }
 
-func TestAClientCertificateThatComesLaterIsTakenIn(t *testing.T) {
+func TestAKubeconfigGetsAClientCertificateThatIsIssuedLater(t *testing.T) {
 	w := newWorld(t)
 	certificate := w.caller.Certificate
 	w.caller.Certificate = clientcert.Certificate{}
@@ -170,7 +170,7 @@ func TestAClientCertificateThatComesLaterIsTakenIn(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeReadIsMadeAnew(t *testing.T) {
+func TestAnUnreadableKubeconfigIsReplaced(t *testing.T) {
 	w := newWorld(t)
 	good := w.renew(nil, time.Now())
 	for name, current := range map[string]string{

@@ -9,8 +9,8 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/remotereader"
 )
 
-// TestTheTable repeats the table: one line more or less is a decision, not an accident.
-func TestTheTable(t *testing.T) {
+// TestTheTableHasExactlyTheseResources repeats the table: one line more or less is a decision, not an accident.
+func TestTheTableHasExactlyTheseResources(t *testing.T) {
 	wanted := []string{
 		"cluster /v1 namespaces", "cluster /v1 nodes", "namespaced /v1 pods", "namespaced /v1 services",
 		"namespaced discovery.k8s.io/v1 endpointslices",
@@ -54,7 +54,7 @@ func TestNoRightReachesASecret(t *testing.T) {
 	}
 }
 
-func TestMeshConfigMapKnowsWhoseItIs(t *testing.T) {
+func TestMeshConfigMapReturnsTheOwner(t *testing.T) {
 	for name, want := range map[string]remotereader.MeshConfigOwner{
 		"istio":                  remotereader.OwnMeshConfig,
 		"istio-v1x29":            remotereader.OwnMeshConfig,

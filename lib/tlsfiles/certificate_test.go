@@ -84,7 +84,7 @@ func TestACertificateFollowsItsFilesAndSurvivesBrokenOnes(t *testing.T) {
 	}
 }
 
-func TestACertificateThatMustBeThereIsThereOrAnError(t *testing.T) {
+func TestARequiredCertificateThatIsMissingIsAnError(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := LoadCertificate("TLS certificate", dir, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "read the TLS certificate") {
 		t.Errorf("no files: %v", err)
@@ -136,7 +136,7 @@ func TestAnOptionalCertificateComesAndGoes(t *testing.T) {
 	}
 }
 
-func TestRootsComeAndGoAndSurviveRubbish(t *testing.T) {
+func TestRootsFollowTheirFileAndSurviveInvalidContent(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ca.crt")
 	roots := WatchRoots("roots", file, slog.New(slog.DiscardHandler))
 	now := time.Now()

@@ -180,7 +180,7 @@ func TestTheIngressControllerForwardsTheCertificateOfItsCaller(t *testing.T) {
 	}{
 		"for a peer":                       {&controller, []string{header(b)}, nil},
 		"for a federation":                 {&controller, []string{header(federated)}, callers.ErrCertificate},
-		"for nobody":                       {&controller, nil, callers.ErrNothing},
+		"without a caller's certificate":   {&controller, nil, callers.ErrNothing},
 		"twice":                            {&controller, []string{header(b), header(b)}, callers.ErrCertificate},
 		"nonsense":                         {&controller, []string{"%zz"}, callers.ErrCertificate},
 		"another one of that name":         {&other, []string{header(b)}, callers.ErrCertificate},

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestServicesThatAPersonKeptOutAreNotListed(t *testing.T) {
+func TestClusterLocalServicesAreNotListed(t *testing.T) {
 	const kept = "!multicluster.istio.deckhouse.io/cluster-local"
 	for target, want := range map[string]string{
 		"/api/v1/services": kept,

@@ -16,7 +16,7 @@ import (
 
 var judge = Judge{Namespace: "d8-istio"}
 
-func TestWhatIstiodAsksForPasses(t *testing.T) {
+func TestRequestsOfIstiodAreAllowed(t *testing.T) {
 	for target, want := range map[string]Request{
 		"/api/v1/pods?fieldSelector=status.phase%21%3DFailed&limit=500&resourceVersion=0": {Verb: List, Version: "v1", Resource: "pods"},
 		"/api/v1/pods?allowWatchBookmarks=true&fieldSelector=status.phase%21%3DFailed&resourceVersion=42&timeoutSeconds=471&watch=true": {
@@ -68,7 +68,7 @@ func TestWhatIstiodAsksForPasses(t *testing.T) {
 	}
 }
 
-func TestWhatIsRefusedAndWhy(t *testing.T) {
+func TestRejectedRequestsHaveAReason(t *testing.T) {
 	for name, test := range map[string]struct {
 		method, target string
 		want           Reason
@@ -166,7 +166,7 @@ func TestWhatIsRefusedAndWhy(t *testing.T) {
 	}
 }
 
-func TestAWatchEndsInTimeToShowCredentialsAgain(t *testing.T) {
+func TestAWatchEndsSoonEnoughToCheckCredentialsAgain(t *testing.T) {
 	for asked, want := range map[string]string{
 		"": "1800", "&timeoutSeconds=300": "300", "&timeoutSeconds=86400": "1800", "&timeoutSeconds=0": "1800",
 	} {
@@ -235,7 +235,7 @@ func FuzzJudgeAgreesWithTheAPIServer(f *testing.F) {
 	})
 }
 
-// permitted tells whether the proxy's own roles allow what the API server makes
+// permitted reports whether the proxy's own roles allow what the API server makes
 // of a request: they are the allow-list in words that are not this package's.
 func permitted(info *request.RequestInfo) bool {
 	rules := remotereader.ClusterRights()

@@ -13,7 +13,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
-// ended tells whether the proxy has closed a connection, and waits for it.
+// ended waits until the proxy has closed a connection; it is false when it does not.
 func ended(t *testing.T, connection net.Conn) bool {
 	t.Helper()
 	_ = connection.SetReadDeadline(time.Now().Add(peerstest.Deadline))
@@ -21,7 +21,7 @@ func ended(t *testing.T, connection net.Conn) bool {
 	return !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-func TestStrangersConnectionsKeepNoPeerOut(t *testing.T) {
+func TestConnectionsOfUnknownCallersKeepNoPeerOut(t *testing.T) {
 	p := start(t, setup{maxConnections: 3})
 	strangers := []*tls.Conn{p.dial(t, "http/1.1"), p.dial(t, "h2"), p.dial(t, "http/1.1")}
 	client := p.client(t, true)
@@ -29,11 +29,11 @@ func TestStrangersConnectionsKeepNoPeerOut(t *testing.T) {
 		t.Fatalf("%d %s", response.StatusCode, body)
 	}
 	if !ended(t, strangers[0]) {
-		t.Error("the oldest connection of a stranger was kept")
+		t.Error("the oldest connection of an unknown caller was kept")
 	}
-	p.dial(t, "http/1.1") // and takes the place of another stranger, not of the peer's
+	p.dial(t, "http/1.1") // and replaces another unknown caller's, not the peer's
 	if !ended(t, strangers[1]) {
-		t.Error("the next stranger's connection was kept")
+		t.Error("the next connection of an unknown caller was kept")
 	}
 	if got := p.backend.take(); len(got) != 1 {
 		t.Errorf("%d requests arrived", len(got))
@@ -57,7 +57,7 @@ func TestIdleConnectionsMakeRoomAndBusyOnesDoNot(t *testing.T) {
 	dialer := tls.Dialer{Config: p.tlsConfig("http/1.1")}
 	if third, err := dialer.DialContext(t.Context(), "tcp", p.address); err == nil {
 		_ = third.Close()
-		t.Error("a connection was accepted although each place is in use")
+		t.Error("a connection was accepted although each connection is in use")
 	}
 	for range 2 {
 		source.send <- "still here"
@@ -69,8 +69,8 @@ func TestIdleConnectionsMakeRoomAndBusyOnesDoNot(t *testing.T) {
 	}
 }
 
-// TestAStrangerMayRetryOnItsConnection: what is rejected is the request.
-func TestAStrangerMayRetryOnItsConnection(t *testing.T) {
+// TestAnUnknownCallerMayRetryOnItsConnection: what is rejected is the request.
+func TestAnUnknownCallerMayRetryOnItsConnection(t *testing.T) {
 	p := start(t, setup{})
 	client := p.client(t, true)
 	r := p.request(t, http.MethodGet, "/api/v1/pods", "")

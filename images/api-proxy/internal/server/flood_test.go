@@ -58,7 +58,7 @@ func (p *proxy) pods(t *testing.T) []hpack.HeaderField {
 	}
 }
 
-// stillServes tells whether others are served after all, and nothing is left of what was.
+// stillServes checks that others are served afterwards, and that nothing is left of the flood.
 func (p *proxy) stillServes(t *testing.T) {
 	t.Helper()
 	client := p.client(t, true)
@@ -77,9 +77,9 @@ func (p *proxy) stillServes(t *testing.T) {
 	})
 }
 
-// TestRequestsResetAtOnce: to ask and take it back costs the API server no more
+// TestRequestsThatAreResetAtOnceAreBounded: asking and cancelling costs the API server no more
 // than the peer's places (CVE-2023-44487).
-func TestRequestsResetAtOnce(t *testing.T) {
+func TestRequestsThatAreResetAtOnceAreBounded(t *testing.T) {
 	const places = 5
 	var now, most atomic.Int64
 	p := start(t, setup{maxRequests: places, answer: func(w http.ResponseWriter, r *http.Request) {
@@ -107,8 +107,8 @@ func TestRequestsResetAtOnce(t *testing.T) {
 	}
 }
 
-// TestHeadersWithoutEnd: CONTINUATION frames without number (CVE-2023-45288).
-func TestHeadersWithoutEnd(t *testing.T) {
+// TestEndlessHeadersAreRejected: CONTINUATION frames without number (CVE-2023-45288).
+func TestEndlessHeadersAreRejected(t *testing.T) {
 	p := start(t, setup{})
 	f := p.frames(t)
 	if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: f.encode(p.pods(t)...)}); err != nil {
@@ -127,8 +127,8 @@ func TestHeadersWithoutEnd(t *testing.T) {
 	p.stillServes(t)
 }
 
-// TestHeadersThatUnpackToMuch: each byte stands for thousands (HPACK bomb).
-func TestHeadersThatUnpackToMuch(t *testing.T) {
+// TestHeadersThatDecompressToMuchAreRejected: each byte decompresses to thousands (HPACK bomb).
+func TestHeadersThatDecompressToMuchAreRejected(t *testing.T) {
 	p := start(t, setup{})
 	f := p.frames(t)
 	fields := p.pods(t)
@@ -161,8 +161,8 @@ func TestHeadersThatUnpackToMuch(t *testing.T) {
 	p.stillServes(t)
 }
 
-// TestWhoDoesNotReadIsCutOff: a list that nobody takes is neither kept nor asked for to its end.
-func TestWhoDoesNotReadIsCutOff(t *testing.T) {
+// TestACallerThatDoesNotReadIsCutOff: a list that the caller does not read is neither stored nor read to its end.
+func TestACallerThatDoesNotReadIsCutOff(t *testing.T) {
 	for name, http2 := range map[string]bool{"HTTP/2": true, "HTTP/1.1": false} {
 		t.Run(name, func(t *testing.T) {
 			left := make(chan struct{})

@@ -11,7 +11,7 @@ import (
 )
 
 // hostileHeaders would let a caller be someone else at the API server, or make
-// what stands in between read the request differently.
+// a proxy in between read the request differently.
 var hostileHeaders = map[string]string{
 	"Impersonate-User": "system:admin", "Impersonate-Group": "system:masters", "Impersonate-Uid": "0", "Impersonate-Extra-Scopes": "all",
 	"X-Remote-User": "system:admin", "X-Remote-Group": "system:masters", "X-Remote-Uid": "0", "X-Remote-Extra-Scopes": "all",
@@ -65,7 +65,7 @@ func TestOnlyFourHeadersOfACallerArrive(t *testing.T) {
 	}
 }
 
-func TestOnlyHarmlessHeadersOfAnAnswerPass(t *testing.T) {
+func TestOnlyHarmlessHeadersOfAnAnswerAreForwarded(t *testing.T) {
 	p := start(t, setup{answer: func(w http.ResponseWriter, _ *http.Request) {
 		for name, value := range map[string]string{
 			"Audit-Id": "secret", "Set-Cookie": "a=b", "Server": "kube", "X-Kubernetes-Pf-Flowschema-Uid": "x", "Location": "https://10.0.0.1",
@@ -89,7 +89,7 @@ func TestOnlyHarmlessHeadersOfAnAnswerPass(t *testing.T) {
 	}
 }
 
-func TestAnswersPassAsTheyAre(t *testing.T) {
+func TestAnswersAreForwardedUnchanged(t *testing.T) {
 	var packed bytes.Buffer
 	writer := gzip.NewWriter(&packed)
 	_, _ = writer.Write(bytes.Repeat([]byte("pod "), 1<<18))
@@ -130,7 +130,7 @@ func TestAnswersPassAsTheyAre(t *testing.T) {
 	}
 }
 
-func TestAnswersThatAreNoAnswersOfTheAPI(t *testing.T) {
+func TestAnswersThatAreNotTheAPIsAreNotForwarded(t *testing.T) {
 	for name, test := range map[string]struct {
 		code int
 		want int

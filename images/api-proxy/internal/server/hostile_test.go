@@ -35,8 +35,8 @@ func (p *proxy) dial(t *testing.T, protocols ...string) *tls.Conn {
 	return connection.(*tls.Conn)
 }
 
-// TestRawRequests writes request heads byte by byte as no library would.
-func TestRawRequests(t *testing.T) {
+// TestMalformedRequestsAreRejected writes request heads byte by byte as no library would.
+func TestMalformedRequestsAreRejected(t *testing.T) {
 	p := start(t, setup{})
 	authorization := "Authorization: Bearer " + p.b.Token(t, here, authn.ScopeAPI) + "\r\n"
 	host := "Host: " + p.address + "\r\n"
@@ -101,7 +101,7 @@ func TestRawRequests(t *testing.T) {
 			if _, err := io.WriteString(connection, test.raw); err != nil {
 				t.Fatal(err)
 			}
-			if !test.arrives { // nothing more to come; a caller that goes away gets no answer
+			if !test.arrives { // nothing more is sent; a caller that disconnects gets no answer
 				if err := connection.CloseWrite(); err != nil {
 					t.Fatal(err)
 				}
@@ -153,8 +153,8 @@ func TestPlainHTTPIsNotAnswered(t *testing.T) {
 	}
 }
 
-// TestPseudoHeaders sends HEADERS frames of HTTP/2 that no library would.
-func TestPseudoHeaders(t *testing.T) {
+// TestInvalidPseudoHeadersAreRejected sends HEADERS frames of HTTP/2 that no library would.
+func TestInvalidPseudoHeadersAreRejected(t *testing.T) {
 	p := start(t, setup{})
 	token := "Bearer " + p.b.Token(t, here, authn.ScopeAPI)
 	type field = hpack.HeaderField
@@ -255,7 +255,7 @@ func askFrames(connection net.Conn, fields []hpack.HeaderField) (status string, 
 	}
 }
 
-// TestASlowCallerIsCutOff: an unfinished head, or a body that never comes, do
+// TestASlowCallerIsCutOff: an unfinished head, or a body that never arrives, do
 // not keep a connection.
 func TestASlowCallerIsCutOff(t *testing.T) {
 	p := start(t, setup{})
@@ -265,7 +265,7 @@ func TestASlowCallerIsCutOff(t *testing.T) {
 		"half a body": "POST /apis/authentication.k8s.io/v1/tokenreviews HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" +
 			authorization + "Content-Length: 100\r\n\r\n{",
 		"half a body of what is rejected": "POST /api/v1/namespaces/x/pods/y/exec HTTP/1.1\r\nHost: x\r\n" + authorization + "Content-Length: 100\r\n\r\n{",
-		"half a body of a stranger":       "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
+		"half a body without proof":       "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -287,7 +287,7 @@ func TestASlowCallerIsCutOff(t *testing.T) {
 	})
 }
 
-func TestBodiesOfReviews(t *testing.T) {
+func TestReviewsHaveABoundedBody(t *testing.T) {
 	p := start(t, setup{})
 	client := p.client(t, true)
 	for name, test := range map[string]struct {

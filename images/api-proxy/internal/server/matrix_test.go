@@ -100,7 +100,7 @@ func everyResource() []*metav1.APIResourceList {
 	return all
 }
 
-// always is a caller who has been identified: to verify each of so many tokens takes long.
+// always is an identified caller: verifying each of so many tokens would take long.
 type always struct{ peer callers.Peer }
 
 func (a always) Identify(*http.Request) (callers.Peer, error) { return a.peer, nil }
@@ -124,7 +124,7 @@ func TestEveryResourceWithEveryVerb(t *testing.T) {
 	counts := map[remotereadertest.Outcome]int{}
 	for _, each := range cases {
 		if each.Want == remotereadertest.Empty && strings.Contains(each.Path, "watch=") && counts[each.Want] > 4 {
-			continue // each takes the second that it asks for
+			continue // each lasts the second that it asks for
 		}
 		r := httptest.NewRequestWithContext(t.Context(), each.Method, each.Path, strings.NewReader(each.Body))
 		r.Header.Set("Content-Type", "application/json")
@@ -155,8 +155,8 @@ func TestEveryResourceWithEveryVerb(t *testing.T) {
 	t.Logf("%d cases: %v", len(cases), counts)
 }
 
-// TestAStrangerGetsNowhere asks the same without credentials: 401 to everything.
-func TestAStrangerGetsNowhere(t *testing.T) {
+// TestAnUnknownCallerIsRejected asks the same without credentials: 401 to everything.
+func TestAnUnknownCallerIsRejected(t *testing.T) {
 	p := start(t, setup{})
 	client := p.client(t, true)
 	for _, path := range []string{

@@ -45,7 +45,7 @@ type arrived struct {
 	proto                int
 }
 
-// backend stands for the API server and records what arrives.
+// backend is a fake API server that records the requests.
 type backend struct {
 	*httptest.Server
 	// answer handles requests after they were recorded.

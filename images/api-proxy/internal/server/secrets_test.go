@@ -90,7 +90,7 @@ func TestAnInformerOfSecretsSyncs(t *testing.T) {
 	}
 }
 
-// hasRequest tells whether a watch is held, or was answered.
+// hasRequest is true when a watch is held, or was answered.
 func hasRequest(p *proxy, verb, resource string) bool {
 	families, err := p.metrics.Registry.Gather()
 	if err != nil {
@@ -189,7 +189,7 @@ func TestAWatchOfSecretsEndsInTimeAndBookmarksTheStart(t *testing.T) {
 	}
 }
 
-func TestTheAnswerIsInTheFormThatWasAskedFor(t *testing.T) {
+func TestTheAnswerIsInTheRequestedForm(t *testing.T) {
 	p := start(t, setup{})
 	client := p.client(t, true)
 	for accept, want := range map[string]struct {

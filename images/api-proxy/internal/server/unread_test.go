@@ -41,7 +41,7 @@ func (s *torrent) answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// waitStuck waits until nothing has been taken for many looks: what is between
+// waitStuck waits until nothing has been accepted for a while: all that is between
 // the API server and the reader is full.
 func (s *torrent) waitStuck(t *testing.T) {
 	t.Helper()
@@ -53,7 +53,7 @@ func (s *torrent) waitStuck(t *testing.T) {
 			same++
 		}
 		if same < 50 {
-			return "events are still taken"
+			return "events are still accepted"
 		}
 		return ""
 	})
@@ -70,7 +70,7 @@ func (p *proxy) waitNoWatch(t *testing.T) {
 	})
 }
 
-// narrowClient is a client that takes little without being read.
+// narrowClient is a client that buffers little.
 func (p *proxy) narrowClient(t *testing.T, http2 bool) *http.Client {
 	t.Helper()
 	client := p.client(t, http2)
@@ -94,17 +94,17 @@ func (p *proxy) narrowClient(t *testing.T, http2 bool) *http.Client {
 // buffer, so that it is not the write that waits for the reader, but the flush.
 func TestAWatchThatNobodyReadsIsCutOff(t *testing.T) {
 	for name, test := range map[string]struct {
-		patience time.Duration // none: longer than the test waits
-		end      func(*testing.T, *proxy, *torrent)
+		timeout time.Duration // none: longer than the test waits
+		end     func(*testing.T, *proxy, *torrent)
 	}{
-		"the time to take a piece is over": {100 * time.Millisecond, func(*testing.T, *proxy, *torrent) {}},
-		"the permission is withdrawn":      {0, func(t *testing.T, p *proxy, s *torrent) { t.Helper(); s.waitStuck(t); p.trust(t) }},
-		"the proxy stops":                  {0, func(t *testing.T, p *proxy, s *torrent) { t.Helper(); s.waitStuck(t); p.handler.Stop() }},
+		"the write deadline has expired": {100 * time.Millisecond, func(*testing.T, *proxy, *torrent) {}},
+		"the permission is withdrawn":    {0, func(t *testing.T, p *proxy, s *torrent) { t.Helper(); s.waitStuck(t); p.trust(t) }},
+		"the proxy stops":                {0, func(t *testing.T, p *proxy, s *torrent) { t.Helper(); s.waitStuck(t); p.handler.Stop() }},
 	} {
 		for protocol, http2 := range map[string]bool{"HTTP/2": true, "HTTP/1.1": false} {
 			t.Run(name+", "+protocol, func(t *testing.T) {
 				source := new(torrent)
-				p := start(t, setup{writeTimeout: test.patience, answer: source.answer})
+				p := start(t, setup{writeTimeout: test.timeout, answer: source.answer})
 				response, err := p.narrowClient(t, http2).Do(p.request(t, http.MethodGet, podWatch, ""))
 				if err != nil {
 					t.Fatal(err)

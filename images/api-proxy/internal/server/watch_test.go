@@ -103,7 +103,7 @@ func next(tb testing.TB, lines <-chan string) (line string, more bool) {
 
 const podWatch = "/api/v1/pods?watch=true&allowWatchBookmarks=true&timeoutSeconds=300"
 
-func TestEventsPassOneByOne(t *testing.T) {
+func TestEventsAreForwardedOneByOne(t *testing.T) {
 	for name, http2 := range map[string]bool{"HTTP/2": true, "HTTP/1.1": false} {
 		t.Run(name, func(t *testing.T) {
 			source := newEvents()
@@ -128,8 +128,8 @@ func TestEventsPassOneByOne(t *testing.T) {
 func TestAWatchEndsWithinASecondOfThePermission(t *testing.T) {
 	other := peerstest.NewPeer(t, "o")
 	for name, change := range map[string]func(*proxy){
-		"nobody is accepted any more": func(p *proxy) { p.trust(t) },
-		"another one is in its place": func(p *proxy) { p.trust(t, other) },
+		"no peer is accepted any more": func(p *proxy) { p.trust(t) },
+		"another one is in its place":  func(p *proxy) { p.trust(t, other) },
 		"its resource alone is deleted": func(p *proxy) {
 			p.registry.SetExisting(peerstest.Existing(peerstest.Entries(v1alpha1.IstioMulticlusterKind, other)))
 		},
@@ -182,7 +182,7 @@ func successor(of peerstest.Peer) peers.Resource {
 	return resource
 }
 
-func TestAWatchThatIsLeftEndsAtTheAPIServer(t *testing.T) {
+func TestAWatchThatTheCallerClosesEndsAtTheAPIServer(t *testing.T) {
 	for name, http2 := range map[string]bool{"HTTP/2": true, "HTTP/1.1": false} {
 		t.Run(name, func(t *testing.T) {
 			source := newEvents()
@@ -312,7 +312,7 @@ func TestRequestsBeyondTheLimitWaitTheirTurn(t *testing.T) {
 	}
 }
 
-func TestAHalfAnswerIsNotTakenForTheWhole(t *testing.T) {
+func TestAnIncompleteAnswerIsAborted(t *testing.T) {
 	for name, http2 := range map[string]bool{"HTTP/2": true, "HTTP/1.1": false} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, setup{answer: func(w http.ResponseWriter, _ *http.Request) {
@@ -398,7 +398,7 @@ func TestNotReadyUntilThePeersAreKnown(t *testing.T) {
 	}
 }
 
-func TestAnAPIServerThatIsAwayIsServiceUnavailable(t *testing.T) {
+func TestAnUnreachableAPIServerIsServiceUnavailable(t *testing.T) {
 	p := start(t, setup{})
 	p.backend.Close()
 	response, body := do(t, p.client(t, true), p.request(t, http.MethodGet, "/api/v1/pods", ""))
@@ -410,7 +410,7 @@ func TestAnAPIServerThatIsAwayIsServiceUnavailable(t *testing.T) {
 	}
 }
 
-func TestRefusalsAreLoggedEscapedAndNotWithoutEnd(t *testing.T) {
+func TestRejectionsAreLoggedEscapedAndAtABoundedRate(t *testing.T) {
 	p := start(t, setup{})
 	client := p.client(t, true)
 	for range 100 {

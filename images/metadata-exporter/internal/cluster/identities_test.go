@@ -66,13 +66,13 @@ func TestIdentitiesFollowTheEndpointsAndOutliveThem(t *testing.T) {
 	update(slice("web", "new-1"))
 	f.waitFederation(t, contains(`"serviceAccounts":["shop/new"]`))
 
-	// A namesake with another identity takes the Pod's place while nobody looks.
+	// A namesake with another identity replaces the Pod while the watch is interrupted.
 	if _, err := pods.Update(ctx, meshPod("new-1", ""), metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	f.waitFederation(t, contains(`"serviceAccounts":["shop/default"]`))
 
-	// An address by hand: nobody knows who answers there.
+	// An address without a Pod: its identity is unknown.
 	update(slice("web", "new-1", ""))
 	f.waitFederation(t, lacks("serviceAccounts"))
 	update(slice("web", "new-1"))
@@ -101,7 +101,7 @@ func TestIdentitiesFollowTheEndpointsAndOutliveThem(t *testing.T) {
 	f.waitFederation(t, contains(`"serviceAccounts":[]`))
 }
 
-func TestWhatConcernsNoPublishedServiceMakesNoWork(t *testing.T) {
+func TestEventsThatConcernNoPublishedServiceAreIgnored(t *testing.T) {
 	ctx := context.Background()
 	f := start(t, fake.NewClientset(settings(t, gateways), withUID("web", "1"), slice("web", "web-1"), meshPod("web-1", "web")))
 	f.waitReady(t)
@@ -112,7 +112,7 @@ func TestWhatConcernsNoPublishedServiceMakesNoWork(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Readiness comes and goes.
+	// Readiness changes.
 	flipped := slice("web", "web-1")
 	ready := false
 	flipped.Endpoints[0].Conditions.Ready = &ready

@@ -172,7 +172,7 @@ func TestADeletedConfigMapLeavesItsLastContentInForce(t *testing.T) {
 	f.waitFederation(t, contains("web.shop"))
 	f.waitFederation(t, contains("10.0.0.1"))
 	if f.Documents.Public.Current() == nil {
-		t.Error("the public document is gone")
+		t.Error("the public document is missing")
 	}
 }
 

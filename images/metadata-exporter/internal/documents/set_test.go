@@ -82,7 +82,7 @@ func TestDocumentsAreMadeOfTheConfigMapAndTheServices(t *testing.T) {
 	}
 }
 
-func TestADocumentIsAbsentUntilItsIngredientsWereThere(t *testing.T) {
+func TestADocumentIsAbsentUntilItsInputExists(t *testing.T) {
 	cluster := peerstest.NewPeer(t, "a")
 	for name, test := range map[string]struct {
 		configMap  *corev1.ConfigMap
@@ -181,7 +181,7 @@ func TestTheLastGoodConfigMapStaysInForceWhileServicesChange(t *testing.T) {
 	}
 }
 
-func TestAnUpdateWithoutNewsChangesNothing(t *testing.T) {
+func TestAnUpdateOfEqualContentChangesNothing(t *testing.T) {
 	cluster := peerstest.NewPeer(t, "a")
 	set := documents.NewSet(cluster.Domain, time.Now)
 	good := configMap(map[string]string{documents.PublicKey: cluster.PublicJSON(t), documents.IngressGatewaysKey: gateways})
@@ -193,7 +193,7 @@ func TestAnUpdateWithoutNewsChangesNothing(t *testing.T) {
 	}
 }
 
-func TestPrivateTagsTellOfThePublicDocumentTooAndAlikeInEveryReplica(t *testing.T) {
+func TestPrivateTagsChangeWithThePublicDocumentAlikeInEveryReplica(t *testing.T) {
 	before, after := peerstest.NewPeer(t, "a"), peerstest.NewPeer(t, "a")
 	settings := func(of peerstest.Peer) *corev1.ConfigMap {
 		return configMap(map[string]string{
@@ -230,7 +230,7 @@ func TestPrivateTagsTellOfThePublicDocumentTooAndAlikeInEveryReplica(t *testing.
 	}
 }
 
-func TestARootThatExpiresLaterDoesNotTakeTheDocumentsAway(t *testing.T) {
+func TestARootThatExpiresLaterLeavesTheDocumentsInPlace(t *testing.T) {
 	cluster := peerstest.NewPeer(t, "a")
 	now := time.Now()
 	set := documents.NewSet(cluster.Domain, func() time.Time { return now })

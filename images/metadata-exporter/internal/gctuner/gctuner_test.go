@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-func TestWhenGarbageIsCollected(t *testing.T) {
+func TestMemoryIsCollectedAtRest(t *testing.T) {
 	const kilo, mega = 1 << 10, 1 << 20
-	var seen looks
+	var seen samples
 	for _, step := range []struct {
 		name string
-		// more is what is allocated from one look to the next.
+		// more is what is allocated between two samples.
 		more uint64
 		want bool
 	}{
@@ -32,7 +32,7 @@ func TestWhenGarbageIsCollected(t *testing.T) {
 		{"and again", mega - 1, false},
 		{"and again, and it has become worthwhile", mega - 1, true},
 		{"little work", mega, false},
-		{"a rest with little garbage", 100 * kilo, false},
+		{"a rest with little to collect", 100 * kilo, false},
 	} {
 		if got := seen.due(seen.allocated+step.more, 0); got != step.want {
 			t.Errorf("%s: due() = %v", step.name, got)
@@ -40,21 +40,21 @@ func TestWhenGarbageIsCollected(t *testing.T) {
 	}
 }
 
-func TestWhatWasAllocatedIsRead(t *testing.T) {
-	before := read()
+func TestAllocatedBytesAreCounted(t *testing.T) {
+	before := allocated()
 	kept := make([]byte, 8<<20)
-	if more := read() - before; more < uint64(len(kept)) {
+	if more := allocated() - before; more < uint64(len(kept)) {
 		t.Errorf("8 MiB more are %d bytes more", more)
 	}
 	runtime.KeepAlive(kept)
 }
 
-func TestTheProgramIsBusyWhileManyAsk(t *testing.T) {
+func TestTheProgramIsBusyWhileManyRequestsAreServed(t *testing.T) {
 	const mega = 1 << 20
-	var seen looks
+	var seen samples
 	for _, step := range []struct {
 		name string
-		// allocated and requests are what came from one look to the next.
+		// allocated and requests are those between two samples.
 		allocated, requests uint64
 		want                bool
 	}{
@@ -63,7 +63,7 @@ func TestTheProgramIsBusyWhileManyAsk(t *testing.T) {
 		{"many ask", 100 * mega, 2000, true},
 		{"and go on", 100 * mega, 50000, true},
 		{"fewer ask", 50 * mega, 1999, false},
-		{"nobody does", 0, 0, false},
+		{"there are none", 0, 0, false},
 	} {
 		seen.due(seen.allocated+step.allocated, seen.requests+step.requests)
 		if seen.busy != step.want {
@@ -72,19 +72,19 @@ func TestTheProgramIsBusyWhileManyAsk(t *testing.T) {
 	}
 }
 
-// In a test of its own because the share is the process's.
-func TestTheShareOfGarbageFollowsTheWork(t *testing.T) {
+// In a test of its own because the percentage is the process's.
+func TestThePercentageFollowsTheLoad(t *testing.T) {
 	const calm = 10
-	share := func() uint64 {
+	percent := func() uint64 {
 		samples := []metrics.Sample{{Name: "/gc/gogc:percent"}}
 		metrics.Read(samples)
 		return samples[0].Value.Uint64()
 	}
 	await := func(want uint64) {
 		t.Helper()
-		for begun := time.Now(); share() != want; {
+		for begun := time.Now(); percent() != want; {
 			if time.Since(begun) > 20*time.Second {
-				t.Fatalf("the share stays at %d %%, want %d", share(), want)
+				t.Fatalf("the percentage stays at %d, want %d", percent(), want)
 			}
 			time.Sleep(10 * time.Millisecond)
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
 
-func TestWaitPreference(t *testing.T) {
+func TestTheFirstWaitPreferenceCounts(t *testing.T) {
 	for name, test := range map[string]struct {
 		prefer []string
 		want   time.Duration
@@ -44,7 +44,7 @@ func TestWaitPreference(t *testing.T) {
 	}
 }
 
-func TestIfNoneMatch(t *testing.T) {
+func TestIfNoneMatchMatchesAnyListedTag(t *testing.T) {
 	const etag = `"abc"`
 	for name, test := range map[string]struct {
 		fields []string

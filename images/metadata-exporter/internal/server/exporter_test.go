@@ -31,16 +31,16 @@ import (
 
 // exporter is a server on a loopback port, with one federation and one multicluster peer.
 type exporter struct {
-	handler                           *server.Handler
-	t                                 testing.TB
-	own, federated, meshed, unrelated peerstest.Peer
-	documents                         *documents.Set
-	peers                             *peers.Registry
-	metrics                           *telemetry.Metrics
-	url                               string
-	client                            *http.Client
-	tlsDir                            string
-	certificate                       string
+	handler                                 *server.Handler
+	t                                       testing.TB
+	own, federated, multicluster, unrelated peerstest.Peer
+	documents                               *documents.Set
+	peers                                   *peers.Registry
+	metrics                                 *telemetry.Metrics
+	url                                     string
+	client                                  *http.Client
+	tlsDir                                  string
+	certificate                             string
 	// ingress issues the certificate of the ingress controller.
 	ingress   certtest.Authority
 	noIngress bool
@@ -55,16 +55,16 @@ type exporter struct {
 func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
 	tb.Helper()
 	e := &exporter{
-		t:         tb,
-		own:       peerstest.NewPeer(tb, "own"),
-		federated: peerstest.NewPeer(tb, "federated"),
-		meshed:    peerstest.NewPeer(tb, "meshed"),
-		unrelated: peerstest.NewPeer(tb, "unrelated"),
-		peers:     peers.NewRegistry(v1alpha1.IstioFederationKind, v1alpha1.IstioMulticlusterKind),
-		metrics:   telemetry.NewMetrics(),
-		tlsDir:    tb.TempDir(),
-		ingress:   certtest.NewRoot("metadata-exporter-ingress", time.Now()),
-		stopped:   make(chan error, 1),
+		t:            tb,
+		own:          peerstest.NewPeer(tb, "own"),
+		federated:    peerstest.NewPeer(tb, "federated"),
+		multicluster: peerstest.NewPeer(tb, "multicluster"),
+		unrelated:    peerstest.NewPeer(tb, "unrelated"),
+		peers:        peers.NewRegistry(v1alpha1.IstioFederationKind, v1alpha1.IstioMulticlusterKind),
+		metrics:      telemetry.NewMetrics(),
+		tlsDir:       tb.TempDir(),
+		ingress:      certtest.NewRoot("metadata-exporter-ingress", time.Now()),
+		stopped:      make(chan error, 1),
 	}
 	e.documents = documents.NewSet(e.own.Domain, time.Now)
 	e.configMap = &corev1.ConfigMap{Data: map[string]string{
@@ -73,7 +73,7 @@ func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
 		documents.MulticlusterKey:    `{"apiHost":"api.example.com","networkName":"own"}`,
 	}}
 	e.setPeers(map[string]peers.Entry{
-		e.federated.UUID: e.federated.Entry("IstioFederation"), e.meshed.UUID: e.meshed.Entry("IstioMulticluster"),
+		e.federated.UUID: e.federated.Entry("IstioFederation"), e.multicluster.UUID: e.multicluster.Entry("IstioMulticluster"),
 	})
 	for _, change := range prepare {
 		change(e)

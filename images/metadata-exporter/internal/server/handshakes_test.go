@@ -14,7 +14,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 )
 
-const patience = 10 * time.Second
+const timeout = 10 * time.Second
 
 func listen(t *testing.T) (*handshakes, func() net.Conn) {
 	t.Helper()
@@ -36,14 +36,14 @@ func listen(t *testing.T) (*handshakes, func() net.Conn) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = connection.Close() })
-		if err := connection.SetDeadline(time.Now().Add(patience)); err != nil {
+		if err := connection.SetDeadline(time.Now().Add(timeout)); err != nil {
 			t.Fatal(err)
 		}
 		return connection
 	}
 }
 
-func TestACallerThatDoesNotShakeHandsKeepsNobodyWaiting(t *testing.T) {
+func TestACallerWithoutAHandshakeDelaysNoOther(t *testing.T) {
 	listener, dial := listen(t)
 	dial()
 	shaken := tls.Client(dial(), &tls.Config{InsecureSkipVerify: true})
@@ -54,16 +54,16 @@ func TestACallerThatDoesNotShakeHandsKeepsNobodyWaiting(t *testing.T) {
 		t.Fatal(err)
 	}
 	if served, ok := connection.(*tls.Conn); !ok || !served.ConnectionState().HandshakeComplete {
-		t.Errorf("accepted a %T whose handshake is not over", connection)
+		t.Errorf("accepted a %T whose handshake is not complete", connection)
 	}
 	if err := <-result; err != nil {
 		t.Error(err)
 	}
 }
 
-func TestACallerWithoutTLSIsToldSo(t *testing.T) {
+func TestACallerWithoutTLSGetsAnExplanation(t *testing.T) {
 	listener, dial := listen(t)
-	server := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: patience, ErrorLog: slog.NewLogLogger(slog.New(slog.DiscardHandler).Handler(), slog.LevelDebug)}
+	server := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: timeout, ErrorLog: slog.NewLogLogger(slog.New(slog.DiscardHandler).Handler(), slog.LevelDebug)}
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { _ = server.Close() })
 	connection := dial()
@@ -80,7 +80,7 @@ func TestACallerWithoutTLSIsToldSo(t *testing.T) {
 	}
 }
 
-func TestNothingIsAcceptedAfterTheEnd(t *testing.T) {
+func TestNoConnectionIsAcceptedAfterClose(t *testing.T) {
 	listener, dial := listen(t)
 	accepted := make(chan error, 1)
 	go func() {

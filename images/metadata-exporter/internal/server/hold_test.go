@@ -46,7 +46,7 @@ func TestAHeldRequestForAPrivateDocumentIsAnsweredWhenThePublicOneChanges(t *tes
 	}{
 		"a federation peer": {metadata.FederationPath, func(e *exporter) []string { return e.waiting(50) }},
 		"a multicluster peer": {metadata.MulticlusterPath, func(e *exporter) []string {
-			return append(bearer(e.meshed.Token(e.t, e.own.UUID, authn.ScopePrivateMulticluster)),
+			return append(bearer(e.multicluster.Token(e.t, e.own.UUID, authn.ScopePrivateMulticluster)),
 				"If-None-Match", e.documents.Multicluster.Current().ETag, "Prefer", "wait=50")
 		}},
 	} {
@@ -62,13 +62,13 @@ func TestAHeldRequestForAPrivateDocumentIsAnsweredWhenThePublicOneChanges(t *tes
 				t.Errorf("got %+v after %+v", got, before)
 			}
 			if public := e.ask(http.MethodGet, metadata.PublicPath); public.body != e.unrelated.PublicJSON(t) {
-				t.Errorf("told of a public document that is not there yet: %+v", public)
+				t.Errorf("notified of a public document that does not exist yet: %+v", public)
 			}
 		})
 	}
 }
 
-func TestAHeldRequestIsAnsweredWhenItsTimeIsOver(t *testing.T) {
+func TestAHeldRequestIsAnsweredWhenItsTimeHasPassed(t *testing.T) {
 	e := start(t)
 	got := e.ask(http.MethodGet, metadata.FederationPath, e.waiting(1)...)
 	if got.code != http.StatusNotModified || got.header.Get("Preference-Applied") != "wait=1" || got.header.Get("ETag") == "" {
@@ -82,7 +82,7 @@ func TestAHeldRequestIsAnsweredWhenItsTimeIsOver(t *testing.T) {
 	}
 }
 
-func TestOnlyAnUnchangedDocumentIsWaitedFor(t *testing.T) {
+func TestOnlyARequestForAnUnchangedDocumentIsHeld(t *testing.T) {
 	e := start(t)
 	token := bearer(e.federated.Token(t, e.own.UUID, authn.ScopePrivateFederation))
 	etag := e.documents.Federation.Current().ETag
@@ -132,7 +132,7 @@ func TestStoppingAnswersHeldRequestsAtOnce(t *testing.T) {
 func TestAHeldRequestEndsWithThePermission(t *testing.T) {
 	for name, entries := range map[string]func(*exporter) map[string]peers.Entry{
 		"the resource is deleted": func(e *exporter) map[string]peers.Entry {
-			return map[string]peers.Entry{e.meshed.UUID: e.meshed.Entry("IstioMulticluster")}
+			return map[string]peers.Entry{e.multicluster.UUID: e.multicluster.Entry("IstioMulticluster")}
 		},
 		"its key is another": func(e *exporter) map[string]peers.Entry {
 			return map[string]peers.Entry{e.federated.UUID: e.unrelated.Entry("IstioFederation")}
@@ -188,7 +188,7 @@ func TestACallerWithTooManyHeldRequestsIsAnsweredAtOnce(t *testing.T) {
 
 func TestADocumentThatIsWithdrawnEndsTheHold(t *testing.T) {
 	e := start(t)
-	answers := e.hold(1, metadata.MulticlusterPath, append(bearer(e.meshed.Token(t, e.own.UUID, authn.ScopePrivateMulticluster)),
+	answers := e.hold(1, metadata.MulticlusterPath, append(bearer(e.multicluster.Token(t, e.own.UUID, authn.ScopePrivateMulticluster)),
 		"If-None-Match", "*", "Prefer", "wait=50")...)
 	e.documents.Multicluster.Withdraw()
 	if got := e.receive(answers); got.code != http.StatusNotFound {

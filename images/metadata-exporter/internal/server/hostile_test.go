@@ -30,8 +30,8 @@ func (e *exporter) dial() net.Conn {
 	return connection
 }
 
-// TestACrowdOfIdleConnectionsKeepsNobodyOut: neither those that never ask nor those that never finish asking.
-func TestACrowdOfIdleConnectionsKeepsNobodyOut(t *testing.T) {
+// TestManyIdleConnectionsKeepNoPeerOut: neither those that never ask nor those that never finish asking.
+func TestManyIdleConnectionsKeepNoPeerOut(t *testing.T) {
 	e := start(t)
 	before := heap()
 	const crowd = 500
@@ -53,7 +53,7 @@ func TestACrowdOfIdleConnectionsKeepsNobodyOut(t *testing.T) {
 	}
 }
 
-// TestARequestThatNeverEndsIsCutOff: the header must come within seconds.
+// TestARequestThatNeverEndsIsCutOff: the header must arrive within seconds.
 func TestARequestThatNeverEndsIsCutOff(t *testing.T) {
 	e := start(t)
 	connection := e.dial()
@@ -66,7 +66,7 @@ func TestARequestThatNeverEndsIsCutOff(t *testing.T) {
 	}
 }
 
-func TestAHeaderOfAMegabyteIsRefusedAndTheNextCallerServed(t *testing.T) {
+func TestAHeaderOfAMegabyteIsRejectedAndTheNextCallerServed(t *testing.T) {
 	e := start(t)
 	ingress := e.ingress.Client(time.Now())
 	controller := e.as(&ingress)
@@ -81,9 +81,9 @@ func TestAHeaderOfAMegabyteIsRefusedAndTheNextCallerServed(t *testing.T) {
 	}
 }
 
-// TestTheFirstCertificateInTheHeaderIsTheCaller: a certificate is no secret, so
-// that of a peer behind or before a stranger's own proves nothing for the stranger.
-func TestTheFirstCertificateInTheHeaderIsTheCaller(t *testing.T) {
+// TestTheFirstCertificateInTheHeaderIsTheCallers: a certificate is no secret, so
+// that of a peer behind or before an unknown caller's own proves nothing for that caller.
+func TestTheFirstCertificateInTheHeaderIsTheCallers(t *testing.T) {
 	e := start(t)
 	peer, stranger := e.federated.Root.Client(time.Now()), e.unrelated.Root.Client(time.Now())
 	ingress := e.ingress.Client(time.Now())
@@ -94,9 +94,9 @@ func TestTheFirstCertificateInTheHeaderIsTheCaller(t *testing.T) {
 		header []string
 		want   int
 	}{
-		"the stranger's, then the peer's": {[]string{"ssl-client-cert", both(stranger, peer)}, http.StatusUnauthorized},
-		"two headers, the peer's first":   {append(header(peer), header(stranger)...), http.StatusUnauthorized},
-		"two headers, the peer's last":    {append(header(stranger), header(peer)...), http.StatusUnauthorized},
+		"another's, then the peer's":    {[]string{"ssl-client-cert", both(stranger, peer)}, http.StatusUnauthorized},
+		"two headers, the peer's first": {append(header(peer), header(stranger)...), http.StatusUnauthorized},
+		"two headers, the peer's last":  {append(header(stranger), header(peer)...), http.StatusUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := e.as(&ingress).ask(http.MethodGet, metadata.FederationPath, test.header...); got.code != test.want {
@@ -106,8 +106,8 @@ func TestTheFirstCertificateInTheHeaderIsTheCaller(t *testing.T) {
 	}
 }
 
-// TestATokenOpensOneClusterAndOneDocumentOnly: whoever gets hold of a token, the one it was sent to above all, can do nothing else with it.
-func TestATokenOpensOneClusterAndOneDocumentOnly(t *testing.T) {
+// TestATokenIsValidForOneClusterAndOneDocument: a stolen token, or one in the hands of its receiver, is useless elsewhere.
+func TestATokenIsValidForOneClusterAndOneDocument(t *testing.T) {
 	e := start(t)
 	for name, token := range map[string]string{
 		"for another cluster":           e.federated.Token(t, "uuid-other", authn.ScopePrivateFederation),

@@ -34,9 +34,9 @@ var private = []struct{ path, scope, kind string }{
 // way is how a certificate reaches the exporter.
 type way struct {
 	name string
-	// ask sends the request of a caller who has that certificate.
+	// ask sends the request of a caller that has that certificate.
 	ask func(e *exporter, path string, pair tls.Certificate) answer
-	// counts is true for a way on which certificates are to be believed.
+	// counts is true for a way on which certificates are accepted.
 	counts bool
 }
 
@@ -60,35 +60,35 @@ func ways(e *exporter) []way {
 		{"in the header of the ingress controller", inHeader(e.as(&ingress)), true},
 		{"in the header beside another one", inHeader(e.as(&ingress), "ssl-client-cert", "another"), false},
 		{"in the header over a connection without a certificate", inHeader(e), false},
-		{"in the header over a stranger's connection", inHeader(e.as(&pretender)), false},
+		{"in the header over an unknown caller's connection", inHeader(e.as(&pretender)), false},
 		{"in the header over the connection of a peer's workload", inHeader(e.as(&peer)), false},
 		{"in the header over a connection with an ended certificate of the controller", inHeader(e.as(&ended)), false},
 		{"in the header over a connection with a certificate for servers", inHeader(e.as(&servers)), false},
 	}
 }
 
-// TestACertificateIsBelievedOnlyWhereItProvesAPeerOfTheRightKind goes through every
+// TestACertificateIsAcceptedOnlyAsProofOfAPeerOfTheRightKind goes through every
 // combination of caller, document, way and defect.
-func TestACertificateIsBelievedOnlyWhereItProvesAPeerOfTheRightKind(t *testing.T) {
+func TestACertificateIsAcceptedOnlyAsProofOfAPeerOfTheRightKind(t *testing.T) {
 	e := start(t)
 	e.publish("web")
 	now := time.Now()
 	defects := map[string]certtest.Change{
-		"sound":                func(*x509.Certificate) {},
-		"of another name":      func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: "istiod"} },
-		"of a workload":        func(c *x509.Certificate) { c.Subject = pkix.Name{}; c.URIs = []*url.URL{{Scheme: "spiffe", Host: "b"}} },
-		"for servers":          func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} },
-		"for no use":           func(c *x509.Certificate) { c.ExtKeyUsage = nil },
-		"that has ended":       func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Second) },
-		"that has yet to come": func(c *x509.Certificate) { c.NotBefore = now.Add(time.Hour) },
+		"sound":                 func(*x509.Certificate) {},
+		"of another name":       func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: "istiod"} },
+		"of a workload":         func(c *x509.Certificate) { c.Subject = pkix.Name{}; c.URIs = []*url.URL{{Scheme: "spiffe", Host: "b"}} },
+		"for servers":           func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} },
+		"for no use":            func(c *x509.Certificate) { c.ExtKeyUsage = nil },
+		"that has expired":      func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Second) },
+		"that is not valid yet": func(c *x509.Certificate) { c.NotBefore = now.Add(time.Hour) },
 	}
 	callers := []struct {
 		name string
 		peerstest.Peer
 		kind string
 	}{
-		{"a federation peer", e.federated, "IstioFederation"}, {"a multicluster peer", e.meshed, "IstioMulticluster"},
-		{"a stranger", e.unrelated, ""}, {"this cluster itself", e.own, ""},
+		{"a federation peer", e.federated, "IstioFederation"}, {"a multicluster peer", e.multicluster, "IstioMulticluster"},
+		{"an unknown caller", e.unrelated, ""}, {"this cluster itself", e.own, ""},
 	}
 	allowed := 0
 	for _, way := range ways(e) {
@@ -114,7 +114,7 @@ func TestACertificateIsBelievedOnlyWhereItProvesAPeerOfTheRightKind(t *testing.T
 	}
 }
 
-// checkSilence fails when a rejection tells what is known here.
+// checkSilence fails when a rejection reveals what is known here.
 func checkSilence(t *testing.T, got answer) {
 	t.Helper()
 	if got.code == http.StatusOK {
@@ -134,9 +134,9 @@ func TestEitherProofIsEnough(t *testing.T) {
 	token := e.federated.Token(t, e.own.UUID, authn.ScopePrivateFederation)
 	good, bad := e.federated.Root.Client(time.Now()), e.unrelated.Root.Client(time.Now())
 	for tokenName, authorization := range map[string][]string{
-		"no token": nil, "a good token": bearer(token), "a stranger's token": bearer(e.unrelated.Token(t, e.own.UUID, authn.ScopePrivateFederation)), "rubbish for a token": bearer("x.y.z"),
+		"no token": nil, "a good token": bearer(token), "another's token": bearer(e.unrelated.Token(t, e.own.UUID, authn.ScopePrivateFederation)), "rubbish for a token": bearer("x.y.z"),
 	} {
-		for certificateName, pair := range map[string]*tls.Certificate{"no certificate": nil, "a good certificate": &good, "a stranger's certificate": &bad} {
+		for certificateName, pair := range map[string]*tls.Certificate{"no certificate": nil, "a good certificate": &good, "another's certificate": &bad} {
 			want := http.StatusUnauthorized
 			if strings.HasPrefix(tokenName, "a good") || strings.HasPrefix(certificateName, "a good") {
 				want = http.StatusOK
@@ -160,7 +160,7 @@ func TestEitherProofIsEnough(t *testing.T) {
 	}
 }
 
-func TestARefusalSaysWhatIsMissing(t *testing.T) {
+func TestARejectionNamesWhatIsMissing(t *testing.T) {
 	e := start(t)
 	ingress := e.ingress.Client(time.Now())
 	ended := e.federated.Root.Client(time.Now(), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Hour) })
@@ -192,7 +192,7 @@ func TestARefusalSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestWithoutAnIngressAuthorityNoHeaderIsBelieved(t *testing.T) {
+func TestWithoutAnIngressAuthorityTheHeaderIsIgnored(t *testing.T) {
 	e := start(t, func(e *exporter) { e.noIngress = true })
 	ingress := e.ingress.Client(time.Now())
 	if got := e.as(&ingress).ask(http.MethodGet, metadata.FederationPath, header(e.federated.Root.Client(time.Now()))...); got.code != http.StatusUnauthorized {
@@ -200,12 +200,12 @@ func TestWithoutAnIngressAuthorityNoHeaderIsBelieved(t *testing.T) {
 	}
 }
 
-func TestARootThatTwoPeersShareOpensWhatEitherMayRead(t *testing.T) {
+func TestARootThatTwoPeersShareGivesTheRightsOfBoth(t *testing.T) {
 	e := start(t)
-	meshed := e.meshed
-	meshed.Root = e.federated.Root
-	e.setPeers(map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioFederation"), meshed.UUID: meshed.Entry("IstioMulticluster")})
-	pair := meshed.Root.Client(time.Now())
+	multicluster := e.multicluster
+	multicluster.Root = e.federated.Root
+	e.setPeers(map[string]peers.Entry{e.federated.UUID: e.federated.Entry("IstioFederation"), multicluster.UUID: multicluster.Entry("IstioMulticluster")})
+	pair := multicluster.Root.Client(time.Now())
 	for _, document := range private {
 		if got := e.as(&pair).ask(http.MethodGet, document.path); got.code != http.StatusOK {
 			t.Errorf("%s: %d %s", document.path, got.code, got.body)
@@ -213,7 +213,7 @@ func TestARootThatTwoPeersShareOpensWhatEitherMayRead(t *testing.T) {
 	}
 }
 
-func TestAnIntermediateAuthoritysCertificateIsBelievedWithItsChain(t *testing.T) {
+func TestAnIntermediateAuthoritysCertificateIsAcceptedWithItsChain(t *testing.T) {
 	e := start(t)
 	pair := e.federated.Root.Intermediate("middle", time.Now()).Client(time.Now())
 	ingress := e.ingress.Client(time.Now())
@@ -243,7 +243,7 @@ func TestAPeerWithoutUsableRootsProvesItselfByTokenOnly(t *testing.T) {
 	}
 }
 
-func TestACertificateIsStillBelievedOnAResumedConnection(t *testing.T) {
+func TestACertificateIsAcceptedOnAResumedConnection(t *testing.T) {
 	e := start(t)
 	pair := e.federated.Root.Client(time.Now())
 	caller := e.as(&pair)
@@ -284,7 +284,7 @@ func TestAHeldCertificateEndsWithItsPeerAndNoOther(t *testing.T) {
 	wait := []string{"If-None-Match", e.documents.Federation.Current().ETag, "Prefer", "wait=50"}
 	held := caller.hold(1, metadata.FederationPath, wait...)
 
-	// Another peer comes, and this one has another key for its tokens: the root still proves it.
+	// Another peer is accepted, and this one has another key for its tokens: the root still proves it.
 	anew := peerstest.NewPeer(t, e.federated.Name)
 	anew.Root = e.federated.Root
 	e.setPeers(map[string]peers.Entry{anew.UUID: anew.Entry("IstioFederation"), e.unrelated.UUID: e.unrelated.Entry("IstioFederation")})

@@ -162,11 +162,11 @@ func (n nginx) as(certificate *tls.Certificate) *exporter {
 	return caller
 }
 
-func TestBehindNginxACertificateIsBelievedAsNginxPassesItOn(t *testing.T) {
+func TestBehindNginxACertificateIsAcceptedAsNginxForwardsIt(t *testing.T) {
 	e := start(t)
 	front := startNginx(t, e, true, true)
 	now := time.Now()
-	federated, meshed, stranger := e.federated.Root.Client(now), e.meshed.Root.Client(now), e.unrelated.Root.Client(now)
+	federated, multicluster, stranger := e.federated.Root.Client(now), e.multicluster.Root.Client(now), e.unrelated.Root.Client(now)
 	workload := e.federated.Root.Client(now, func(c *x509.Certificate) { c.Subject = pkix.Name{} })
 	servers := e.federated.Root.Client(now, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
 	ended := e.federated.Root.Client(now, func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Hour) })
@@ -181,18 +181,18 @@ func TestBehindNginxACertificateIsBelievedAsNginxPassesItOn(t *testing.T) {
 		want   int
 	}{
 		"a federation peer reads federation.json":                      {&federated, metadata.FederationPath, nil, 200},
-		"a multicluster peer reads multicluster.json":                  {&meshed, metadata.MulticlusterPath, nil, 200},
+		"a multicluster peer reads multicluster.json":                  {&multicluster, metadata.MulticlusterPath, nil, 200},
 		"a federation peer does not read multicluster.json":            {&federated, metadata.MulticlusterPath, nil, 401},
-		"a stranger reads nothing":                                     {&stranger, metadata.FederationPath, nil, 401},
+		"an unknown caller reads nothing":                              {&stranger, metadata.FederationPath, nil, 401},
 		"a peer's workload reads nothing":                              {&workload, metadata.FederationPath, nil, 401},
-		"nobody reads nothing":                                         {nil, metadata.FederationPath, nil, 401},
+		"a caller without proof reads nothing":                         {nil, metadata.FederationPath, nil, 401},
 		"anybody reads what is public":                                 {nil, metadata.PublicPath, nil, 200},
 		"a forged header is replaced by nothing":                       {nil, metadata.FederationPath, header(federated), 401},
 		"a forged header is replaced by the stranger's certificate":    {&stranger, metadata.FederationPath, header(federated), 401},
 		"a forged header of another spelling is none":                  {nil, metadata.FederationPath, []string{"Ssl_client_cert", escaped(federated)}, 401},
-		"whoever got the controller's own certificate is nobody":       {&controller, metadata.FederationPath, nil, 401},
+		"the controller's own certificate proves no peer":              {&controller, metadata.FederationPath, nil, 401},
 		"a token does without a certificate":                           {nil, metadata.FederationPath, token, 200},
-		"a token does beside a stranger's certificate":                 {&stranger, metadata.FederationPath, token, 200},
+		"a token is enough beside an unknown certificate":              {&stranger, metadata.FederationPath, token, 200},
 		"a certificate does beside rubbish for a token":                {&federated, metadata.FederationPath, bearer("rubbish"), 200},
 		"nginx passes no intermediates on, so the certificate is lost": {&below, metadata.FederationPath, nil, 401},
 		"but the request is not, so the token still does":              {&below, metadata.FederationPath, token, 200},
@@ -209,8 +209,8 @@ func TestBehindNginxACertificateIsBelievedAsNginxPassesItOn(t *testing.T) {
 	}
 }
 
-// TestBehindAControllerThatDoesNotProveItselfNoHeaderIsBelieved is the Ingress without annotations for client certificates.
-func TestBehindAControllerThatDoesNotProveItselfNoHeaderIsBelieved(t *testing.T) {
+// TestTheHeaderOfAnUnprovenControllerIsIgnored is the Ingress without annotations for client certificates.
+func TestTheHeaderOfAnUnprovenControllerIsIgnored(t *testing.T) {
 	e := start(t)
 	front := startNginx(t, e, false, false)
 	pair := e.federated.Root.Client(time.Now())

@@ -10,9 +10,9 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
-// TestWhatAPeerMayEndsWithItsResource goes through both kinds and all that can
+// TestThePermissionsOfAPeerEndWithItsResource goes through both kinds and all that can
 // become of a resource while the Secret names the peer still.
-func TestWhatAPeerMayEndsWithItsResource(t *testing.T) {
+func TestThePermissionsOfAPeerEndWithItsResource(t *testing.T) {
 	for _, document := range private {
 		for name, becomes := range map[string]func(peers.Resource) []peers.Resource{
 			"is deleted": func(peers.Resource) []peers.Resource { return nil },
@@ -23,13 +23,13 @@ func TestWhatAPeerMayEndsWithItsResource(t *testing.T) {
 		} {
 			t.Run(document.kind+" "+name, func(t *testing.T) {
 				e := start(t)
-				joined, other := e.federated, e.meshed
+				accepted, other := e.federated, e.multicluster
 				if document.kind == "IstioMulticluster" {
-					joined, other = e.meshed, e.federated
+					accepted, other = e.multicluster, e.federated
 				}
 				others := other.Resource(otherKind(document.kind))
-				token := bearer(joined.Token(t, e.own.UUID, document.scope))
-				pair := joined.Root.Client(time.Now())
+				token := bearer(accepted.Token(t, e.own.UUID, document.scope))
+				pair := accepted.Root.Client(time.Now())
 				byToken := e.ask(http.MethodGet, document.path, token...)
 				byCertificate := e.as(&pair).ask(http.MethodGet, document.path)
 				if byToken.code != http.StatusOK || byCertificate.code != http.StatusOK {
@@ -41,7 +41,7 @@ func TestWhatAPeerMayEndsWithItsResource(t *testing.T) {
 					e.as(&pair).hold(2, document.path, waiting...),
 				}
 
-				e.peers.SetExisting(peers.ExistingOf(append(becomes(joined.Resource(document.kind)), others)...))
+				e.peers.SetExisting(peers.ExistingOf(append(becomes(accepted.Resource(document.kind)), others)...))
 				for _, each := range held {
 					if got := e.receive(each); got.code != http.StatusUnauthorized || strings.Contains(got.body, "10.0.0.1") {
 						t.Errorf("a held poll ends with %+v", got)
@@ -49,7 +49,7 @@ func TestWhatAPeerMayEndsWithItsResource(t *testing.T) {
 				}
 				for proof, got := range map[string]answer{
 					"the token that was accepted before":       e.ask(http.MethodGet, document.path, token...),
-					"a new token":                              e.ask(http.MethodGet, document.path, bearer(joined.Token(t, e.own.UUID, document.scope))...),
+					"a new token":                              e.ask(http.MethodGet, document.path, bearer(accepted.Token(t, e.own.UUID, document.scope))...),
 					"the certificate that was accepted before": e.as(&pair).ask(http.MethodGet, document.path),
 				} {
 					if got.code != http.StatusUnauthorized {
@@ -64,7 +64,7 @@ func TestWhatAPeerMayEndsWithItsResource(t *testing.T) {
 					}
 				}
 
-				e.peers.SetExisting(peers.ExistingOf(joined.Resource(document.kind), others))
+				e.peers.SetExisting(peers.ExistingOf(accepted.Resource(document.kind), others))
 				if got := e.ask(http.MethodGet, document.path, token...); got.code != http.StatusOK {
 					t.Errorf("where the resource is there after all: %+v", got)
 				}

@@ -116,7 +116,7 @@ func TestOnlyDocumentsServedAreCounted(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoDocumentIsRefused(t *testing.T) {
+func TestRequestsForNoDocumentAreRejected(t *testing.T) {
 	e := start(t)
 	for name, test := range map[string]struct {
 		method, path string
@@ -193,16 +193,16 @@ func TestPrivateDocumentsAreForPeersOfTheRightKind(t *testing.T) {
 		"a federation peer reads federation.json": {
 			federation, e.federated.Token(t, own, authn.ScopePrivateFederation), http.StatusOK, "web.shop.svc.cluster-own.local"},
 		"a multicluster peer reads multicluster.json": {
-			multicluster, e.meshed.Token(t, own, authn.ScopePrivateMulticluster), http.StatusOK, "api.example.com"},
+			multicluster, e.multicluster.Token(t, own, authn.ScopePrivateMulticluster), http.StatusOK, "api.example.com"},
 		"a multicluster peer does not read federation.json": {
-			federation, e.meshed.Token(t, own, authn.ScopePrivateFederation), http.StatusUnauthorized, "unknown"},
+			federation, e.multicluster.Token(t, own, authn.ScopePrivateFederation), http.StatusUnauthorized, "unknown"},
 		"a federation peer does not read multicluster.json": {
 			multicluster, e.federated.Token(t, own, authn.ScopePrivateMulticluster), http.StatusUnauthorized, "unknown"},
 		"a token for the other path": {
 			federation, e.federated.Token(t, own, authn.ScopePrivateMulticluster), http.StatusUnauthorized, "scope"},
 		"a token for another cluster": {
 			federation, e.federated.Token(t, "uuid-other", authn.ScopePrivateFederation), http.StatusUnauthorized, "aud"},
-		"a stranger": {
+		"an unknown caller": {
 			federation, e.unrelated.Token(t, own, authn.ScopePrivateFederation), http.StatusUnauthorized, "unknown"},
 		"this cluster itself": {
 			federation, e.own.Token(t, own, authn.ScopePrivateFederation), http.StatusUnauthorized, "unknown"},
@@ -235,13 +235,13 @@ func TestPrivateDocumentsAreForPeersOfTheRightKind(t *testing.T) {
 	}
 }
 
-func TestAClusterOutsideAnyMeshHasNoMulticlusterDocument(t *testing.T) {
+func TestAClusterWithoutMulticlusterHasNoMulticlusterDocument(t *testing.T) {
 	e := start(t, func(e *exporter) { delete(e.configMap.Data, documents.MulticlusterKey) })
-	if got := e.ask(http.MethodGet, metadata.MulticlusterPath, bearer(e.meshed.Token(t, e.own.UUID, authn.ScopePrivateMulticluster))...); got.code != http.StatusNotFound {
+	if got := e.ask(http.MethodGet, metadata.MulticlusterPath, bearer(e.multicluster.Token(t, e.own.UUID, authn.ScopePrivateMulticluster))...); got.code != http.StatusNotFound {
 		t.Errorf("to a peer: %+v", got)
 	}
 	if got := e.ask(http.MethodGet, metadata.MulticlusterPath); got.code != http.StatusUnauthorized {
-		t.Errorf("to a stranger: %+v", got)
+		t.Errorf("to an unknown caller: %+v", got)
 	}
 }
 

@@ -8,32 +8,32 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
-func TestWorkOnDemandMissesNoWake(t *testing.T) {
-	var news, seen, at atomic.Int64
+func TestADebouncerMissesNoWake(t *testing.T) {
+	var changes, seen, at atomic.Int64
 	demand := &debouncer{}
 	demand.work = func() time.Duration {
 		if at.Add(1) > 1 {
-			t.Error("it is done twice at a time")
+			t.Error("the work is done twice at a time")
 		}
 		defer at.Add(-1)
-		seen.Store(news.Load())
+		seen.Store(changes.Load())
 		return 0
 	}
 	const last = 10_000
 	for range last {
-		news.Add(1)
+		changes.Add(1)
 		demand.wake()
 	}
 	peerstest.Await(t, func() string {
 		if seen.Load() != last {
-			return "the last news were not seen"
+			return "the last change was not seen"
 		}
 		return ""
 	})
 	demand.end()
 }
 
-func TestWorkOnDemandIsDoneAgainWhenItAsksForIt(t *testing.T) {
+func TestADebouncerRepeatsItsWorkOnRequest(t *testing.T) {
 	var done atomic.Int64
 	demand := &debouncer{}
 	demand.work = func() time.Duration {
@@ -45,7 +45,7 @@ func TestWorkOnDemandIsDoneAgainWhenItAsksForIt(t *testing.T) {
 	demand.wake()
 	peerstest.Await(t, func() string {
 		if done.Load() < 3 {
-			return "it was not done again"
+			return "the work was not repeated"
 		}
 		return ""
 	})
@@ -55,7 +55,7 @@ func TestWorkOnDemandIsDoneAgainWhenItAsksForIt(t *testing.T) {
 	}
 }
 
-func TestWorkOnDemandEnds(t *testing.T) {
+func TestADebouncerEndsAfterItsWork(t *testing.T) {
 	var done atomic.Int64
 	begun, finish := make(chan struct{}), make(chan struct{})
 	demand := &debouncer{}

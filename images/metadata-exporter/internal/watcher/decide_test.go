@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestWhenAResourceIsPoked(t *testing.T) {
+func TestAResourceIsPokedForAChangeOrWhenItBlamesAnAnsweringPeer(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	written := versions{shortHash("p"), shortHash("f")}.String()
 	known := connection{clusterUUID: "uuid-b"}
@@ -24,12 +24,12 @@ func TestWhenAResourceIsPoked(t *testing.T) {
 	}{
 		"nothing is known yet":                            {to: known, state: state{}},
 		"a document was seen for the first time":          {to: known, public: up("p"), wantCause: causeChanged},
-		"all is as it was written":                        {to: known, state: well, public: up("p"), private: up("f")},
+		"all is as written":                               {to: known, state: well, public: up("p"), private: up("f")},
 		"the private document changed":                    {to: known, state: well, public: up("p"), private: up("f2"), wantCause: causeChanged},
 		"the public document changed":                     {to: known, state: well, public: up("p2"), private: up("f"), wantCause: causeChanged},
 		"a restart, and one document was not seen yet":    {to: known, state: well, public: up("p")},
-		"what was told is lost":                           {to: known, reported: versions{shortHash("p"), shortHash("f")}, public: up("p"), private: up("f"), wantCause: causeChanged},
-		"somebody wrote over what was told":               {to: known, reported: versions{shortHash("p"), shortHash("f")}, state: state{written: strings.Repeat("x", 1000)}, public: up("p"), private: up("f"), wantCause: causeChanged},
+		"the written value is lost":                       {to: known, reported: versions{shortHash("p"), shortHash("f")}, public: up("p"), private: up("f"), wantCause: causeChanged},
+		"another writer has replaced the value":           {to: known, reported: versions{shortHash("p"), shortHash("f")}, state: state{written: strings.Repeat("x", 1000)}, public: up("p"), private: up("f"), wantCause: causeChanged},
 		"another replica is ahead":                        {to: known, reported: versions{shortHash("p"), shortHash("f0")}, state: well, public: up("p"), private: up("f0")},
 		"a replica that was behind has caught up":         {to: known, reported: versions{shortHash("p"), shortHash("f0")}, state: well, public: up("p"), private: up("f")},
 		"a replica that was behind sees something newer":  {to: known, reported: versions{shortHash("p"), shortHash("f0")}, state: well, public: up("p"), private: up("f2"), wantCause: causeChanged},
@@ -39,7 +39,7 @@ func TestWhenAResourceIsPoked(t *testing.T) {
 		"it is blamed, and still rejects the private one": {to: known, state: blames, public: up("p"), private: down("f"), sinceLast: time.Hour},
 		"it is blamed before its UUID is known":           {state: blames, public: up("p"), sinceLast: time.Hour, wantCause: causeNudge},
 		"it is blamed just after a poke":                  {to: known, state: blames, public: up("p"), private: up("f"), sinceLast: 2 * time.Second, wantLater: 3 * time.Second},
-		"news do not wait for the pace of nudges":         {to: known, state: blames, public: up("p"), private: up("f2"), wantCause: causeChanged},
+		"a change does not wait like a nudge":             {to: known, state: blames, public: up("p"), private: up("f2"), wantCause: causeChanged},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &peerWatch{connection: test.to, state: test.state, public: test.public, private: test.private, reported: test.reported}
@@ -50,18 +50,18 @@ func TestWhenAResourceIsPoked(t *testing.T) {
 				t.Fatalf("decide() = %+v; want cause %q, later %v", next, test.wantCause, test.wantLater)
 			}
 			if value == test.state.written && value != "" {
-				t.Errorf("the value %q would wake nobody", value)
+				t.Errorf("the value %q would wake no hook", value)
 			}
 			if cause == causeNudge && !strings.HasPrefix(value, shortHash("p")+".") {
-				t.Errorf("the nudge %q forgets the revision", value)
+				t.Errorf("the nudge %q has lost the version", value)
 			}
 		})
 	}
 }
 
-// TestReplicasTellEachNewsOnce lets two replicas look at one value in
-// turn until neither has anything to say.
-func TestReplicasTellEachNewsOnce(t *testing.T) {
+// TestReplicasReportEachChangeOnce lets two replicas look at one value in
+// turn until neither has anything to write.
+func TestReplicasReportEachChangeOnce(t *testing.T) {
 	ahead, behind := &peerWatch{}, &peerWatch{}
 	see := func(p *peerWatch, public, private string) {
 		p.public, p.private = link{public, true}, link{private, true}
@@ -95,7 +95,7 @@ func TestReplicasTellEachNewsOnce(t *testing.T) {
 		{"the one that is behind sees another", func() { see(behind, "p2", "f1") }, "p2", "f2", 1},
 		{"both catch up", func() { see(ahead, "p2", "f2"); see(behind, "p2", "f2") }, "p2", "f2", 0},
 		{"both see the same", func() { see(ahead, "p2", "f3"); see(behind, "p2", "f3") }, "p2", "f3", 1},
-		{"a restart without news", func() { ahead = &peerWatch{}; see(ahead, "p2", "f3") }, "p2", "f3", 0},
+		{"a restart without a change", func() { ahead = &peerWatch{}; see(ahead, "p2", "f3") }, "p2", "f3", 0},
 	} {
 		step.see()
 		if got := settle(); got != step.writes {
@@ -107,8 +107,8 @@ func TestReplicasTellEachNewsOnce(t *testing.T) {
 	}
 }
 
-// TestForWantOfNewsNothingIsWrittenIntoAConfigMapThatIsGone: the kind may be about to be switched off.
-func TestForWantOfNewsNothingIsWrittenIntoAConfigMapThatIsGone(t *testing.T) {
+// TestWithoutAChangeNothingIsWrittenIntoADeletedConfigMap: the kind may be about to be switched off.
+func TestWithoutAChangeNothingIsWrittenIntoADeletedConfigMap(t *testing.T) {
 	written := versions{shortHash("p"), shortHash("f")}
 	p := &peerWatch{
 		connection: connection{clusterUUID: "uuid-b"}, state: state{written: written.String()},
@@ -126,11 +126,11 @@ func TestForWantOfNewsNothingIsWrittenIntoAConfigMapThatIsGone(t *testing.T) {
 	p.private = link{"f2", true}
 	w.configMapDeleted()
 	if next := p.decide(&nudges{}, time.Now()); next.value == "" {
-		t.Error("news are not even tried to be told")
+		t.Error("the change is not reported")
 	}
 }
 
-func TestNudgesBecomeRarerUntilTheResourceIsWell(t *testing.T) {
+func TestNudgesBecomeRarerUntilTheResourceIsReady(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	p := &peerWatch{state: state{written: "-.-", blamesPeer: true}, public: link{answered: true}}
 	pace := &nudges{first: 5 * time.Second, longest: 30 * time.Second}

@@ -34,22 +34,22 @@ func newWatcherWithoutKey(peers watcher.Fetcher, client *fake.FakeDynamicClient)
 	}
 }
 
-// TestTwoExportersUnderstandEachOther joins the watcher of cluster A with the
+// TestTwoExportersUnderstandEachOther connects the watcher of cluster A with the
 // server of cluster B through the real client, over TLS. Either proof of A's
-// identity is enough; the other is then a stranger's.
+// identity is enough; the other one is then another cluster's.
 func TestTwoExportersUnderstandEachOther(t *testing.T) {
 	a := peerstest.NewPeer(t, "a")
-	stranger := peerstest.NewPeer(t, "a")
+	another := peerstest.NewPeer(t, "a")
 	for name, proves := range map[string]struct{ token, certificate peerstest.Peer }{
 		"by token and certificate": {a, a},
-		"by token":                 {a, stranger},
-		"by certificate":           {stranger, a},
+		"by token":                 {a, another},
+		"by certificate":           {another, a},
 	} {
-		t.Run(name, func(t *testing.T) { joinTwo(t, a, proves.token.Keys.Priv, proves.certificate) })
+		t.Run(name, func(t *testing.T) { connectTwo(t, a, proves.token.Keys.Priv, proves.certificate) })
 	}
 }
 
-func joinTwo(t *testing.T, a peerstest.Peer, tokenKey string, certified peerstest.Peer) {
+func connectTwo(t *testing.T, a peerstest.Peer, tokenKey string, certified peerstest.Peer) {
 	t.Helper()
 	b := peerstest.NewPeer(t, "b")
 
@@ -121,9 +121,9 @@ func joinTwo(t *testing.T, a peerstest.Peer, tokenKey string, certified peerstes
 	alone := h.waitWritten(func(value string) bool { return value != "" && !complete(value) })
 	entries := map[string]peers.Entry{a.UUID: a.Entry("IstioFederation")}
 	peerstest.Accept(t, registry, entries)
-	joined := h.waitWritten(complete)
-	if joined == alone {
-		t.Error("joining changed nothing")
+	accepted := h.waitWritten(complete)
+	if accepted == alone {
+		t.Error("accepting the peer changed nothing")
 	}
 
 	web := &corev1.Service{
@@ -131,9 +131,9 @@ func joinTwo(t *testing.T, a peerstest.Peer, tokenKey string, certified peerstes
 		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
 	}
 	update(web)
-	poked := h.pokedWithin(2*time.Second, joined)
+	poked := h.pokedWithin(2*time.Second, accepted)
 
-	// Another key of B is told by the wait for its private document.
+	// The wait for the private document also reports another key of B.
 	rotated := peerstest.NewPeer(t, b.Name)
 	configMap.Data[documents.PublicKey] = rotated.PublicJSON(t)
 	update(web)

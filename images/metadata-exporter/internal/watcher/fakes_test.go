@@ -50,7 +50,7 @@ func newFakePeer() *fakePeer {
 	}
 }
 
-// set changes the peer and wakes whoever is held.
+// set changes the peer and wakes the held requests.
 func (f *fakePeer) set(change func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -169,7 +169,7 @@ func configMapOf(kind watcher.Kind, written map[string]string) *unstructured.Uns
 	return object
 }
 
-// newClient has a ConfigMap that says of resource b what is written of it.
+// newClient has a ConfigMap with that value of resource b.
 func newClient(written string, objects ...runtime.Object) *fake.FakeDynamicClient {
 	var data map[string]string
 	if written != "" {

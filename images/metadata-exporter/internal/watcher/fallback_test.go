@@ -27,7 +27,7 @@ func TestOnePollIsHeldOnAPeerThatAnswers(t *testing.T) {
 	}
 }
 
-func TestThePublicDocumentStandsInWhileThePrivateOneCannotBeHad(t *testing.T) {
+func TestThePublicDocumentIsPolledWhileThePrivateOneCannotBeFetched(t *testing.T) {
 	for name, failure := range map[string]error{
 		"the peer rejects this cluster":            rejected(),
 		"the peer has no such document":            &peer.Error{Reason: peer.NotFound, URL: "https://b", StatusCode: 404},
@@ -80,7 +80,7 @@ func TestThePublicDocumentStandsInWhileThePrivateOneCannotBeHad(t *testing.T) {
 	}
 }
 
-func TestAWatcherThatEndsWhileThePublicDocumentStandsInLeavesNoPollBehind(t *testing.T) {
+func TestAWatcherThatEndsDuringTheFallbackLeavesNoPollBehind(t *testing.T) {
 	b := newFakePeer()
 	b.errors[metadata.FederationPath] = rejected()
 	h := run(t, b, quick(), newClient("", federation("uuid-b", "")))

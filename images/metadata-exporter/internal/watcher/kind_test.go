@@ -18,7 +18,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
-func TestAPeerOfTheSameMeshIsAskedForItsOwnDocumentAndItsChangesAreTold(t *testing.T) {
+func TestAMulticlusterPeerIsPolledForItsOwnDocumentAndItsChangesAreReported(t *testing.T) {
 	b := newFakePeer()
 	b.etags[metadata.MulticlusterPath] = `"m1"`
 	resource := federation("uuid-b", "")

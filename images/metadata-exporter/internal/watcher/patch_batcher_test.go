@@ -11,7 +11,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
-// slowServer takes patches one at a time, each once the test lets it.
+// slowServer accepts patches one at a time, each when the test lets it.
 type slowServer struct {
 	arrived chan map[string]*string
 	answers chan error
@@ -35,7 +35,7 @@ func (s *slowServer) patch(ctx context.Context, values map[string]*string) error
 	}
 }
 
-// gathered starts a patchBatcher that writes to server, and ends it after the test.
+// startBatcher starts a patchBatcher that writes to server, and ends it after the test.
 func startBatcher(t *testing.T, server *slowServer) *patchBatcher {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -67,7 +67,7 @@ func awaitNext(t *testing.T, g *patchBatcher, want int) {
 
 func one(name, value string) map[string]*string { return map[string]*string{name: &value} }
 
-func TestWhatComesDuringAPatchGoesWithTheNext(t *testing.T) {
+func TestValuesWrittenDuringAPatchAreInTheNext(t *testing.T) {
 	const peers = 200
 	for name, outcome := range map[string]error{
 		"it is written":  nil,
@@ -89,20 +89,20 @@ func TestWhatComesDuringAPatchGoesWithTheNext(t *testing.T) {
 			awaitNext(t, g, peers)
 			server.answers <- nil
 			if err := <-first; err != nil {
-				t.Errorf("the first is told %v", err)
+				t.Errorf("the first gets %v", err)
 			}
 			if got := <-server.arrived; len(got) != peers {
 				t.Errorf("the second patch has %d values, want %d", len(got), peers)
 			}
 			select {
 			case err := <-outcomes:
-				t.Errorf("told %v before the patch had an answer", err)
+				t.Errorf("%v was returned before the patch had an answer", err)
 			default:
 			}
 			server.answers <- outcome
 			for range peers {
 				if err := <-outcomes; !errors.Is(err, outcome) {
-					t.Errorf("told %v, want %v", err, outcome)
+					t.Errorf("write() = %v, want %v", err, outcome)
 				}
 			}
 			awaitNext(t, g, 0)
@@ -138,30 +138,30 @@ func TestTheLaterValueOfANameCounts(t *testing.T) {
 	writing.Wait()
 }
 
-func TestWhoeverIsNotInterestedAnyMoreHoldsUpNobody(t *testing.T) {
+func TestAWriterThatGivesUpDelaysNoOther(t *testing.T) {
 	server := newSlowServer()
 	g := startBatcher(t, server)
 	ctx, cancel := context.WithCancel(t.Context())
-	impatient, patient := make(chan error, 1), make(chan error, 1)
-	go func() { impatient <- g.write(ctx, one("a", "1")) }()
+	givesUp, waits := make(chan error, 1), make(chan error, 1)
+	go func() { givesUp <- g.write(ctx, one("a", "1")) }()
 	<-server.arrived
-	go func() { patient <- g.write(t.Context(), one("b", "1")) }()
+	go func() { waits <- g.write(t.Context(), one("b", "1")) }()
 	awaitNext(t, g, 1)
 	cancel()
-	if err := <-impatient; !errors.Is(err, context.Canceled) {
-		t.Errorf("told %v", err)
+	if err := <-givesUp; !errors.Is(err, context.Canceled) {
+		t.Errorf("write() = %v", err)
 	}
 	server.answers <- nil
 	if got := <-server.arrived; len(got) != 1 || got["b"] == nil {
 		t.Errorf("sent %v", got)
 	}
 	server.answers <- nil
-	if err := <-patient; err != nil {
+	if err := <-waits; err != nil {
 		t.Error(err)
 	}
 }
 
-func TestAPatchUnderWayEndsWithTheWatcher(t *testing.T) {
+func TestAPatchInProgressEndsWithTheWatcher(t *testing.T) {
 	server := newSlowServer()
 	ctx, cancel := context.WithCancel(t.Context())
 	g := &patchBatcher{}
@@ -172,12 +172,12 @@ func TestAPatchUnderWayEndsWithTheWatcher(t *testing.T) {
 	cancel()
 	g.end()
 	if err := <-outcome; !errors.Is(err, context.Canceled) {
-		t.Errorf("told %v", err)
+		t.Errorf("write() = %v", err)
 	}
 }
 
-// BenchmarkTwoHundredPeersPokeAtOnce tells how many patches that takes of an API
-// server that needs two milliseconds for one.
+// BenchmarkTwoHundredPeersPokeAtOnce counts the patches of an API server that needs
+// two milliseconds for one.
 func BenchmarkTwoHundredPeersPokeAtOnce(b *testing.B) {
 	const (
 		peers = 200

@@ -21,12 +21,12 @@ func TestAKeyWithoutAResourceStaysForAWhile(t *testing.T) {
 		wantNext time.Duration
 	}{
 		{"nothing is without a resource", 0, nil, nil, 0},
-		{"a resource is gone, or not seen yet", 0, []string{"a"}, nil, 60 * time.Second},
+		{"a resource was deleted, or not seen yet", 0, []string{"a"}, nil, 60 * time.Second},
 		{"a second one", 20 * time.Second, []string{"a", "b"}, nil, 40 * time.Second},
-		{"the first one's time is over", 60 * time.Second, []string{"a", "b"}, []string{"a"}, 20 * time.Second},
-		{"the second one has come after all", 61 * time.Second, []string{"a"}, []string{"a"}, 0},
-		{"and is gone again", 80 * time.Second, []string{"b"}, nil, 60 * time.Second},
-		{"its time is over, counted anew", 140 * time.Second, []string{"b"}, []string{"b"}, 0},
+		{"the first one's time has passed", 60 * time.Second, []string{"a", "b"}, []string{"a"}, 20 * time.Second},
+		{"the second resource is seen", 61 * time.Second, []string{"a"}, []string{"a"}, 0},
+		{"and is deleted again", 80 * time.Second, []string{"b"}, nil, 60 * time.Second},
+		{"its time has passed, counted from the deletion", 140 * time.Second, []string{"b"}, []string{"b"}, 0},
 	} {
 		due, next := s.due(step.orphans, began.Add(step.after))
 		if !reflect.DeepEqual(due, step.wantDue) || next != step.wantNext {
@@ -35,9 +35,9 @@ func TestAKeyWithoutAResourceStaysForAWhile(t *testing.T) {
 	}
 }
 
-func TestWhoeverMayHaveLeftAKeyWithoutAResourceHasItLookedFor(t *testing.T) {
+func TestEventsThatMayLeaveAnOrphanStartThePruner(t *testing.T) {
 	for name, happens := range map[string]func(*Watcher){
-		"a resource is gone":       func(w *Watcher) { w.forget(&resource{name: "b"}) },
+		"a resource was deleted":   func(w *Watcher) { w.forget(&resource{name: "b"}) },
 		"another value is written": func(w *Watcher) { w.configMapChanged(&configMap{written: map[string]string{"b": "x.y", "c": "x.y"}}) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestWhoeverMayHaveLeftAKeyWithoutAResourceHasItLookedFor(t *testing.T) {
 			select {
 			case <-looked:
 			case <-time.After(peerstest.Deadline):
-				t.Error("nobody looked")
+				t.Error("the pruner did not start")
 			}
 			w.pruning.end()
 		})

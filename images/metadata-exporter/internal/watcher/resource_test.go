@@ -59,7 +59,7 @@ status:
 	}
 }
 
-func TestWhenAResourceBlamesItsPeer(t *testing.T) {
+func TestAResourceBlamesItsPeerForReasonsOfThePeer(t *testing.T) {
 	for name, test := range map[string]struct {
 		status string
 		want   bool

@@ -37,7 +37,7 @@ func (h *home) waitNames(names ...string) {
 	})
 }
 
-func TestWhatIsWrittenOfAResourceGoesWithIt(t *testing.T) {
+func TestTheEntryOfADeletedResourceIsPruned(t *testing.T) {
 	other := federation("uuid-c", "")
 	other.SetName("c")
 	h := run(t, newFakePeer(), quick(), newClient("", federation("uuid-b", ""), other))
@@ -52,9 +52,9 @@ func TestWhatIsWrittenOfAResourceGoesWithIt(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrittenOfResourcesThatAreGoneAlreadyGoesAtTheStart(t *testing.T) {
+func TestEntriesOfDeletedResourcesArePrunedOnStart(t *testing.T) {
 	client := newClientOf(federation("uuid-b", ""),
-		configMapOf(watcher.Federations, map[string]string{"gone": "x.y", "b": "-.z", "went": "switched-on.x"}))
+		configMapOf(watcher.Federations, map[string]string{"deleted": "x.y", "b": "-.z", "removed": "switched-on.x"}))
 	h := run(t, newFakePeer(), quick(), client)
 	h.waitNames("b")
 }
@@ -87,13 +87,13 @@ func TestNothingIsRemovedBeforeAllResourcesAreKnown(t *testing.T) {
 	}
 }
 
-func TestWithoutAConfigMapItIsSaidOnceAndWrittenWhenItIsBack(t *testing.T) {
+func TestAMissingConfigMapIsLoggedOnceAndWrittenWhenItIsBack(t *testing.T) {
 	b := newFakePeer()
 	other := federation("uuid-c", "")
 	other.SetName("c")
 	var logs logtest.Buffer
 	timing := quick()
-	// What comes next comes because the ConfigMap is back.
+	// The next write is caused by the new ConfigMap and not by a retry.
 	timing.RetryMax = timing.RetryMin
 	client := newClientOf(federation("uuid-b", ""), other)
 	h := runLogging(t, b, timing, client, slog.New(slog.NewTextHandler(&logs, nil)))
@@ -148,7 +148,7 @@ func TestWithoutAConfigMapItIsSaidOnceAndWrittenWhenItIsBack(t *testing.T) {
 	}
 }
 
-func TestTheConfigMapThatIsBackIsWrittenAtOnce(t *testing.T) {
+func TestARecreatedConfigMapIsWrittenAtOnce(t *testing.T) {
 	timing := quick()
 	timing.RetryMin, timing.RetryMax = 10*peerstest.Deadline, 10*peerstest.Deadline
 	client := newClientOf(federation("uuid-b", ""))
@@ -191,8 +191,8 @@ func TestTheConfigMapIsReadByItsName(t *testing.T) {
 	}
 }
 
-// TestNewsOfOnePeerIsWrittenUnderItsNameAlone: the value of another resource may be of another replica.
-func TestNewsOfOnePeerIsWrittenUnderItsNameAlone(t *testing.T) {
+// TestAChangeOfOnePeerIsWrittenUnderItsNameOnly: the value of another resource may be of another replica.
+func TestAChangeOfOnePeerIsWrittenUnderItsNameOnly(t *testing.T) {
 	b := newFakePeer()
 	client := newClient("", federation("uuid-b", ""))
 	h := run(t, b, quick(), client)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestARevisionChangesOnlyWithWhatWasSeen(t *testing.T) {
+func TestVersionsChangeOnlyWithSeenDocuments(t *testing.T) {
 	one, two := shortHash(`"one"`), shortHash(`"two"`)
 	for name, test := range map[string]struct{ written, public, private, want string }{
 		"nothing written, nothing seen":               {"", "", "", "-.-"},
@@ -16,26 +16,26 @@ func TestARevisionChangesOnlyWithWhatWasSeen(t *testing.T) {
 		"the same seen again":                         {one + "." + two, `"one"`, `"two"`, one + "." + two},
 		"the public document seen, the other not yet": {one + "." + two, `"one"`, "", one + "." + two},
 		"the private document changed":                {one + "." + two, `"one"`, `"one"`, one + "." + one},
-		"a nudge is no revision":                      {one + "." + two + ".mi8x2k9z", "", "", one + "." + two},
-		"a value that somebody else wrote":            {"hello", `"one"`, "", one + ".-"},
+		"a nudge is no version":                       {one + "." + two + ".mi8x2k9z", "", "", one + "." + two},
+		"a value of another writer":                   {"hello", `"one"`, "", one + ".-"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			parsed, _ := parseVersions(test.written)
 			if got := parsed.with(test.public, test.private).String(); got != test.want {
-				t.Errorf("revision = %s, want %s", got, test.want)
+				t.Errorf("versions = %s, want %s", got, test.want)
 			}
 		})
 	}
 	for name, test := range map[string]struct{ written, reported, own, want versions }{
-		"nothing was compared yet":                 {versions{"a", "b"}, versions{}, versions{"a", "c"}, versions{"a", "c"}},
-		"nothing was seen yet":                     {versions{"a", "b"}, versions{}, versions{}, versions{"a", "b"}},
-		"another replica is ahead":                 {versions{"a", "new"}, versions{"a", "old"}, versions{"a", "old"}, versions{"a", "new"}},
-		"news of one that is behind with the rest": {versions{"a", "new"}, versions{"a", "old"}, versions{"b", "old"}, versions{"b", "new"}},
-		"another replica was first":                {versions{"a", "new"}, versions{"a", "old"}, versions{"a", "new"}, versions{"a", "new"}},
+		"nothing was compared yet":                  {versions{"a", "b"}, versions{}, versions{"a", "c"}, versions{"a", "c"}},
+		"nothing was seen yet":                      {versions{"a", "b"}, versions{}, versions{}, versions{"a", "b"}},
+		"another replica is ahead":                  {versions{"a", "new"}, versions{"a", "old"}, versions{"a", "old"}, versions{"a", "new"}},
+		"a change seen by a replica that is behind": {versions{"a", "new"}, versions{"a", "old"}, versions{"b", "old"}, versions{"b", "new"}},
+		"another replica was first":                 {versions{"a", "new"}, versions{"a", "old"}, versions{"a", "new"}, versions{"a", "new"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := test.written.updated(test.reported, test.own); got != test.want {
-				t.Errorf("news() = %v, want %v", got, test.want)
+				t.Errorf("updated() = %v, want %v", got, test.want)
 			}
 		})
 	}
@@ -44,7 +44,7 @@ func TestARevisionChangesOnlyWithWhatWasSeen(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatAWatcherWritesIsCarriedOn(t *testing.T) {
+func TestOnlyValuesInTheWrittenFormAreRead(t *testing.T) {
 	one, two := shortHash(`"one"`), shortHash(`"two"`)
 	whole := versions{one, two}
 	now := strconv.FormatInt(time.Now().UnixMilli(), 36)
@@ -53,20 +53,20 @@ func TestOnlyWhatAWatcherWritesIsCarriedOn(t *testing.T) {
 		want    versions
 		valid   bool
 	}{
-		"a revision":                          {whole.String(), whole, true},
+		"two versions":                        {whole.String(), whole, true},
 		"one with a nudge":                    {whole.nudged(now), whole, true},
 		"one document":                        {versions{one, unknown}.String(), versions{one, unknown}, true},
 		"a nudge for documents not seen":      {versions{unknown, unknown}.nudged(now), versions{unknown, unknown}, true},
 		"nothing":                             {"", versions{unknown, unknown}, false},
-		"the word of the switch":              {"switched-on.t3q1vk", versions{unknown, unknown}, false},
+		"the value of the switch":             {"switched-on.t3q1vk", versions{unknown, unknown}, false},
 		"one document alone":                  {one, versions{unknown, unknown}, false},
 		"an empty part":                       {one + ".", versions{unknown, unknown}, false},
 		"a hash too long":                     {one + "0." + two, versions{unknown, unknown}, false},
 		"other letters":                       {strings.ToUpper(versions{"abcdefabcdef", two}.String()), versions{unknown, unknown}, false},
 		"a huge mark":                         {whole.nudged(strings.Repeat("a", 1<<16)), versions{unknown, unknown}, false},
 		"a huge hash":                         {strings.Repeat("a", 1<<16) + "." + two, versions{unknown, unknown}, false},
-		"a line after a revision":             {whole.String() + "\n", versions{unknown, unknown}, false},
-		"a revision after a line":             {"x\n" + whole.String(), versions{unknown, unknown}, false},
+		"a line after the versions":           {whole.String() + "\n", versions{unknown, unknown}, false},
+		"the versions after a line":           {"x\n" + whole.String(), versions{unknown, unknown}, false},
 		"a strange text where a nudge may be": {whole.nudged("a.b"), versions{unknown, unknown}, false},
 	} {
 		t.Run(name, func(t *testing.T) {

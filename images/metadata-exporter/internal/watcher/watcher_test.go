@@ -20,11 +20,11 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
-// watchesPrivate is true for a value that tells of the private document,
-// whose tag stands for both.
+// watchesPrivate is true for a value with a version of the private document, whose
+// tag changes with both.
 func watchesPrivate(value string) bool { return value != "" && !strings.HasSuffix(value, ".-") }
 
-// complete is true for one that tells of the public document, too, as it does
+// complete is true for one with a version of the public document, too, as it has
 // once the private one could not be had.
 func complete(value string) bool { return value != "" && !strings.Contains(value, "-") }
 
@@ -45,7 +45,7 @@ func TestAChangeAtThePeerIsWritten(t *testing.T) {
 	}
 }
 
-func TestARestartWithoutNewsPokesNobody(t *testing.T) {
+func TestARestartWithoutAChangePokesNothing(t *testing.T) {
 	b := newFakePeer()
 	first := run(t, b, quick(), newClient("", federation("uuid-b", "")))
 	value := first.waitWritten(watchesPrivate)
@@ -62,7 +62,7 @@ func TestARestartWithoutNewsPokesNobody(t *testing.T) {
 
 // TestTwoReplicasDoNotFightOverWhatIsWritten: each replica has a peer of its own here, so
 // that one can be behind for as long as the test wants. One of them is rejected, and
-// goes by the public document.
+// polls the public document.
 func TestTwoReplicasDoNotFightOverWhatIsWritten(t *testing.T) {
 	admitted, turnedAway := newFakePeer(), newFakePeer()
 	turnedAway.errors[metadata.FederationPath] = rejected()
@@ -93,14 +93,14 @@ func TestTwoReplicasDoNotFightOverWhatIsWritten(t *testing.T) {
 	change(turnedAway, metadata.PublicPath, `"p2"`)
 	change(admitted, metadata.FederationPath, `"f3"`)
 	change(turnedAway, metadata.PublicPath, `"p3"`)
-	// Let in again, it catches up with the other: no news.
+	// Accepted again, it catches up with the other: no change.
 	turnedAway.set(func() {
 		turnedAway.etags[metadata.FederationPath] = `"f3"`
 		delete(turnedAway.errors, metadata.FederationPath)
 	})
 	turnedAway.waitHeld(t, endpoint, metadata.PublicPath, 0)
 	change(turnedAway, metadata.FederationPath, `"f4"`)
-	// A replica that writes before it was told of the other's news may cause one
+	// A replica that writes before it has seen the other's value may cause one
 	// more write, not one after another.
 	if got := first.patches() - 2; got > 2*changes {
 		t.Errorf("%d pokes for %d changes", got, changes)
@@ -124,7 +124,7 @@ func TestOnlyThePublicDocumentIsWatchedUntilThePeersUUIDIsKnown(t *testing.T) {
 	}
 }
 
-func TestAPeerThatRefusesThisClusterIsStillWatchedForItsPublicDocument(t *testing.T) {
+func TestAPeerThatRejectsThisClusterIsStillWatchedForItsPublicDocument(t *testing.T) {
 	b := newFakePeer()
 	b.errors[metadata.FederationPath] = rejected()
 	h := run(t, b, quick(), newClient("", federation("uuid-b", "PeerRefusesThisCluster")))
@@ -137,7 +137,7 @@ func TestAPeerThatRefusesThisClusterIsStillWatchedForItsPublicDocument(t *testin
 	h.waitWritten(func(now string) bool { return now != value && complete(now) })
 }
 
-func TestAPeerThatIsBackIsNoticedThoughNothingChanged(t *testing.T) {
+func TestAPeerThatAnswersAgainIsNoticedThoughNothingChanged(t *testing.T) {
 	b := newFakePeer()
 	h := run(t, b, quick(), newClient("", federation("uuid-b", "")))
 	value := h.waitWritten(watchesPrivate)
@@ -161,7 +161,7 @@ func TestAPeerThatIsBackIsNoticedThoughNothingChanged(t *testing.T) {
 	private := strings.TrimPrefix(value, "-")
 	nudge := func(now string) bool { return strings.Contains(now, private+".") }
 	nudged := h.waitWritten(nudge)
-	// The hook may fail once more: it is told again.
+	// The hook may fail once more: it is nudged again.
 	h.waitWritten(func(now string) bool { return now != nudged && nudge(now) })
 
 	h.setStatus(map[string]any{"conditions": []any{map[string]any{"type": "Ready", "status": "True", "reason": "Joined"}}})
@@ -174,7 +174,7 @@ func TestAPeerThatIsBackIsNoticedThoughNothingChanged(t *testing.T) {
 	}
 }
 
-func TestADocumentThatIsNotHeldIsAskedForSeldom(t *testing.T) {
+func TestADocumentThatIsNotHeldIsPolledRarely(t *testing.T) {
 	for name, peculiar := range map[string]func(*fakePeer){
 		"the peer does not know the preference": func(b *fakePeer) { b.unheld = metadata.PublicPath },
 		"the document has no tag":               func(b *fakePeer) { b.etags[metadata.PublicPath] = "" },
@@ -215,7 +215,7 @@ func TestAPeerWithoutTagsIsAskedAgainAfterTheInterval(t *testing.T) {
 	}
 }
 
-func TestAnotherEndpointStartsOverAndADeletedResourceEnds(t *testing.T) {
+func TestAnotherEndpointRestartsTheWatchAndADeletedResourceEndsIt(t *testing.T) {
 	b := newFakePeer()
 	h := run(t, b, quick(), newClient("", federation("uuid-b", "")))
 	h.waitWritten(watchesPrivate)
@@ -234,7 +234,7 @@ func TestAnotherEndpointStartsOverAndADeletedResourceEnds(t *testing.T) {
 	b.waitHeld(t, moved, metadata.FederationPath, 0)
 	peerstest.Await(t, func() string {
 		if got := testutil.CollectAndCount(h.metrics.PeerConnected); got != 0 {
-			return fmt.Sprintf("%d series of a peer that is gone", got)
+			return fmt.Sprintf("%d series of a deleted peer", got)
 		}
 		return ""
 	})
