@@ -34,7 +34,7 @@ type trustedFederation struct {
 func allianceMetadata() hookruntime.Hook {
 	binding := federationsBinding()
 	binding.JqFilter = `{
-		metadata: {name: .metadata.name, uid: .metadata.uid, creationTimestamp: .metadata.creationTimestamp},
+		metadata: {name: .metadata.name, uid: .metadata.uid, creationTimestamp: .metadata.creationTimestamp, deletionTimestamp: .metadata.deletionTimestamp},
 		spec: {trustDomain: .spec.trustDomain},
 		status: {metadataCache: {trustDomain: .status.metadataCache.trustDomain, public: .status.metadataCache.public}}
 	}`

@@ -19,6 +19,14 @@ var (
 )
 
 var _ = Describe("Hook alliance_metadata", func() {
+	It("trusts no peer whose resource is being deleted, whatever finalizer retains it", func() {
+		retained := strings.Replace(aFederation("b"), "metadata: {name: b,", `metadata: {name: b, deletionTimestamp: "2030-11-22T11:59:00Z", finalizers: [example.com/slow],`, 1)
+		Expect(retained).To(ContainSubstring("finalizers"))
+		r := newRun(allianceMetadata(), federationSettings).given(retained, aFederation("c")).succeeds()
+		Expect(r.ValuesGet(remotePublicMetadataPath).Raw).To(And(ContainSubstring("uuid-c"), Not(ContainSubstring("uuid-b"))))
+		Expect(r.ValuesGet(federationsPath).Raw).NotTo(ContainSubstring("b.local"))
+	})
+
 	It("collects which peers' tokens are accepted and which roots are trusted", func() {
 		r := newRun(allianceMetadata(), federationSettings).given(aFederation("b", "api.shop"), aFederation("c")).succeeds()
 		Expect(r.ValuesGet(remotePublicMetadataPath).Raw).To(MatchJSON(`{

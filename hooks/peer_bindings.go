@@ -15,7 +15,7 @@ func federationsBinding() sdk.KubernetesConfig {
 		APIVersion: v1alpha1.APIVersion,
 		Kind:       v1alpha1.IstioFederationKind,
 		JqFilter: `{
-			metadata: {name: .metadata.name, uid: .metadata.uid, creationTimestamp: .metadata.creationTimestamp},
+			metadata: {name: .metadata.name, uid: .metadata.uid, creationTimestamp: .metadata.creationTimestamp, deletionTimestamp: .metadata.deletionTimestamp},
 			spec: {trustDomain: .spec.trustDomain, import: (.spec.import // [])},
 			status: {metadataCache: {trustDomain: .status.metadataCache.trustDomain, public: .status.metadataCache.public, private: .status.metadataCache.private}}
 		}`,
@@ -30,7 +30,7 @@ func multiclustersBinding() sdk.KubernetesConfig {
 		APIVersion: v1alpha1.APIVersion,
 		Kind:       v1alpha1.IstioMulticlusterKind,
 		JqFilter: `{
-			metadata: {name: .metadata.name, uid: .metadata.uid, generation: .metadata.generation, creationTimestamp: .metadata.creationTimestamp},
+			metadata: {name: .metadata.name, uid: .metadata.uid, generation: .metadata.generation, creationTimestamp: .metadata.creationTimestamp, deletionTimestamp: .metadata.deletionTimestamp},
 			spec: .spec,
 			status: {
 				metadataCache: {public: .status.metadataCache.public, private: .status.metadataCache.private},
@@ -47,7 +47,7 @@ func (k peerKind) identitiesBinding() sdk.KubernetesConfig {
 		APIVersion: v1alpha1.APIVersion,
 		Kind:       k.kind,
 		JqFilter: `{
-			metadata: {name: .metadata.name, creationTimestamp: .metadata.creationTimestamp},
+			metadata: {name: .metadata.name, creationTimestamp: .metadata.creationTimestamp, deletionTimestamp: .metadata.deletionTimestamp},
 			spec: {trustDomain: .spec.trustDomain},
 			status: {metadataCache: {trustDomain: .status.metadataCache.trustDomain, public: .status.metadataCache.public}}
 		}`,
@@ -60,7 +60,7 @@ func (k peerKind) statusesBinding(name string) sdk.KubernetesConfig {
 		Name:       name,
 		APIVersion: v1alpha1.APIVersion,
 		Kind:       k.kind,
-		JqFilter:   `{metadata: {name: .metadata.name, uid: .metadata.uid, generation: .metadata.generation, resourceVersion: .metadata.resourceVersion}, status: (.status // {})}`,
+		JqFilter:   `{metadata: {name: .metadata.name, uid: .metadata.uid, generation: .metadata.generation, resourceVersion: .metadata.resourceVersion, deletionTimestamp: .metadata.deletionTimestamp}, status: (.status // {})}`,
 	})
 }
 

@@ -51,7 +51,7 @@ func (d *peerDiscovery) hook(name, queue string) hookruntime.Hook {
 					JqFilter: `{
 						metadata: {
 							name: .metadata.name, uid: .metadata.uid,
-							generation: .metadata.generation, creationTimestamp: .metadata.creationTimestamp,
+							generation: .metadata.generation, creationTimestamp: .metadata.creationTimestamp, deletionTimestamp: .metadata.deletionTimestamp,
 							annotations: {
 								"` + v1alpha1.RefreshAnnotation + `": (.metadata.annotations["` + v1alpha1.RefreshAnnotation + `"] // ""),
 								"` + v1alpha1.AcceptIdentityAnnotation + `": (.metadata.annotations["` + v1alpha1.AcceptIdentityAnnotation + `"] // "")

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"slices"
 	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
@@ -46,7 +47,10 @@ func newPeerReader[T any, P interface {
 	cache := snapshotCache[T]{unpack: unpack}
 	return func(in *sdk.HookInput, binding string) ([]v1alpha1.Peer, error) {
 		resources, err := cache.snapshot(in, binding)
-		return v1alpha1.Peers[T, P](resources), err
+		// What a finalizer retains is deleted: nothing of the peer is used any more.
+		return slices.DeleteFunc(v1alpha1.Peers[T, P](resources), func(resource v1alpha1.Peer) bool {
+			return resource.GetDeletionTimestamp() != nil
+		}), err
 	}
 }
 

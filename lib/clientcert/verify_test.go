@@ -1,7 +1,6 @@
 package clientcert_test
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -35,7 +34,7 @@ func TestACertificateProvesItsClusterOnlyWithoutAnyDefect(t *testing.T) {
 	twin := certtest.NewRoot("Istio CA", now) // the same name, another key
 	impostor := certtest.NewRoot("Istio CA", now, func(c *x509.Certificate) { c.SubjectKeyId = root.Certificate.SubjectKeyId })
 	commonName := asn1.ObjectIdentifier{2, 5, 4, 3}
-	chain := func(pair tls.Certificate) []*x509.Certificate { return certtest.Parsed(pair) }
+	chain := certtest.Parsed
 
 	for name, test := range map[string]struct {
 		chain []*x509.Certificate

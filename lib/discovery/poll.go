@@ -43,7 +43,7 @@ func (d Discoverer) Poll(ctx context.Context, resources []v1alpha1.Peer, due fun
 		}
 	}
 	identities := newIdentities(d.Self, append(Claims(d.Self, resources), d.Elsewhere...))
-	d.run(ctx, polls, identities, newNetworks(d.Self, resources))
+	d.run(ctx, polls, identities, newRootBudget(resources), newNetworks(d.Self, resources))
 	for _, p := range polls {
 		p.setStatus()
 		updated[p.resource.GetName()] = p.resource
@@ -56,10 +56,10 @@ func (d Discoverer) Poll(ctx context.Context, resources []v1alpha1.Peer, due fun
 
 // run takes all polls from phase to phase. Which peer may hold an identity or a network must not
 // depend on which answers faster: these are claimed one after the other, oldest resource first.
-func (d Discoverer) run(ctx context.Context, polls []*poll, identities identities, networks networks) {
+func (d Discoverer) run(ctx context.Context, polls []*poll, identities identities, budget rootBudget, networks networks) {
 	inParallel(polls, func(p *poll) { p.public.try(func() error { return p.fetchPublic(ctx) }) })
 	for _, p := range polls {
-		p.public.try(func() error { return p.acceptPublic(identities) })
+		p.public.try(func() error { return p.acceptPublic(identities, budget) })
 	}
 	inParallel(polls, func(p *poll) { p.private.try(func() error { return p.fetchPrivate(ctx) }) })
 	for _, p := range polls {
@@ -202,7 +202,7 @@ func (p *poll) fetchPublic(ctx context.Context) (err error) {
 	return err
 }
 
-func (p *poll) acceptPublic(identities identities) error {
+func (p *poll) acceptPublic(identities identities, budget rootBudget) error {
 	public := p.resource.PeerCache().Public
 	if !p.public.answer.NotModified || public == nil {
 		var err error
@@ -227,6 +227,9 @@ func (p *poll) acceptPublic(identities identities) error {
 		return err
 	}
 	if err := identities.claim(pinned.owner, public.ClusterUUID); err != nil {
+		return err
+	}
+	if err := budget.claim(p.resource.GetName(), public.RootCA); err != nil {
 		return err
 	}
 	if addsIdentity(p.known, public) {

@@ -17,7 +17,7 @@ type Peer interface {
 	PeerCache() *PeerCache
 	// WholeStatus is the status, with what only this kind has.
 	WholeStatus() any
-	// CopyStatusOf another resource of the same kind.
+	// CopyStatusOf another resource, if it is of the same kind.
 	CopyStatusOf(other Peer)
 	// ShallowCopy shares what the resource points to: replace that, do not change it.
 	ShallowCopy() Peer
@@ -38,14 +38,14 @@ type PeerStatus struct {
 	Conditions         []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// PeerCache is what the peer's last valid answers said, without its private metadata.
+// PeerCache is the peer's last valid metadata without the private part.
 type PeerCache struct {
 	Public                    *metadata.Public `json:"public,omitempty"`
 	PublicLastFetchTimestamp  *metav1.Time     `json:"publicLastFetchTimestamp,omitempty"`
 	PrivateLastFetchTimestamp *metav1.Time     `json:"privateLastFetchTimestamp,omitempty"`
-	// IdentityChanges are the last times at which something was added to what the peer is: key, roots, UUID, API, network.
+	// IdentityChanges are the last times at which a key, root, UUID, API or network was added to the peer's identity.
 	IdentityChanges []metav1.Time `json:"identityChanges,omitempty"`
-	// PublicETag and PrivateETag are what the next conditional request sends.
+	// PublicETag and PrivateETag are for the next conditional request.
 	PublicETag  string `json:"publicETag,omitempty"`
 	PrivateETag string `json:"privateETag,omitempty"`
 }
@@ -83,7 +83,11 @@ func (f *IstioFederation) PeerCache() *PeerCache { return &f.Status.MetadataCach
 func (f *IstioFederation) WholeStatus() any { return f.Status }
 
 // CopyStatusOf implements Peer.
-func (f *IstioFederation) CopyStatusOf(other Peer) { f.Status = other.(*IstioFederation).Status }
+func (f *IstioFederation) CopyStatusOf(other Peer) {
+	if same, ok := other.(*IstioFederation); ok {
+		f.Status = same.Status
+	}
+}
 
 // ShallowCopy implements Peer.
 func (f *IstioFederation) ShallowCopy() Peer {
@@ -107,7 +111,11 @@ func (m *IstioMulticluster) PeerCache() *PeerCache { return &m.Status.MetadataCa
 func (m *IstioMulticluster) WholeStatus() any { return m.Status }
 
 // CopyStatusOf implements Peer.
-func (m *IstioMulticluster) CopyStatusOf(other Peer) { m.Status = other.(*IstioMulticluster).Status }
+func (m *IstioMulticluster) CopyStatusOf(other Peer) {
+	if same, ok := other.(*IstioMulticluster); ok {
+		m.Status = same.Status
+	}
+}
 
 // ShallowCopy implements Peer.
 func (m *IstioMulticluster) ShallowCopy() Peer {

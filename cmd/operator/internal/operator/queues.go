@@ -22,7 +22,7 @@ const queueInterval = 25 * time.Millisecond
 // then gets no event until the operator restarts. An event merged behind
 // Synchronization tasks makes them count as an event, and unlocks nothing either.
 // In a lab with GOMAXPROCS=1, where the module was switched off and on when three
-// hooks had had a hundred tasks each, two of them got no more events; with this
+// hooks already had a hundred tasks each, two of them got no more events; with this
 // change, four such rounds left none without. Tasks of a hook that follow one
 // another are still run as one, by addon-operator (CombineBindingContextForHook),
 // when their turn comes, so a flood of events is one run. Once compaction hands
