@@ -38,9 +38,12 @@ func federationKind() peerKind {
 }
 
 func serviceMetrics(resource v1alpha1.Peer, set func(metric string, value float64)) {
-	status := resource.(*v1alpha1.IstioFederation).Status
-	if status.ImportedServices != nil {
-		set(importedServicesMetric, float64(*status.ImportedServices))
+	federation, ok := resource.(*v1alpha1.IstioFederation)
+	if !ok {
+		return
 	}
-	set(rejectedServicesMetric, float64(len(status.RejectedServices)))
+	if imported := federation.Status.ImportedServices; imported != nil {
+		set(importedServicesMetric, float64(*imported))
+	}
+	set(rejectedServicesMetric, float64(len(federation.Status.RejectedServices)))
 }

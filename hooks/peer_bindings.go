@@ -91,7 +91,9 @@ func accepted[P v1alpha1.Peer](in *sdk.HookInput, read peerReader, binding strin
 	}
 	var found []P
 	for _, resource := range discovery.Accepted(this, resources, elsewhere...) {
-		found = append(found, resource.(P))
+		if typed, ok := resource.(P); ok {
+			found = append(found, typed)
+		}
 	}
 	return found, nil
 }

@@ -50,7 +50,7 @@ func registrySecrets() hookruntime.Hook {
 					NameSelector: named(orphans.RegistrySecret),
 					JqFilter: `{
 						namespace: .metadata.namespace,
-						managed: (.metadata.labels.heritage == "deckhouse" and .metadata.labels.module == "istio"),
+						managed: (.metadata.labels["` + names.HeritageLabel + `"] == "` + names.Heritage + `" and .metadata.labels["` + names.ModuleLabel + `"] == "` + names.Module + `"),
 						type: .type,
 						config: (.data[".dockerconfigjson"] // "")
 					}`,

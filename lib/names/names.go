@@ -10,11 +10,14 @@ const (
 	// OperatorNamespace is where Deckhouse, and this module's own operator outside of it, store their Secrets.
 	OperatorNamespace = "d8-system"
 
-	// HeritageLabel and ModuleLabel are on every object that the module makes.
+	// HeritageLabel with Heritage, and ModuleLabel with Module, are on every object that the module makes.
 	HeritageLabel = "heritage"
-	Heritage      = "deckhouse"
-	ModuleLabel   = "module"
-	Module        = "istio"
+	// Heritage is the value of HeritageLabel.
+	Heritage = "deckhouse"
+	// ModuleLabel is beside HeritageLabel.
+	ModuleLabel = "module"
+	// Module is the value of ModuleLabel.
+	Module = "istio"
 	// ModuleSelector selects the objects with these labels.
 	ModuleSelector = HeritageLabel + "=" + Heritage + "," + ModuleLabel + "=" + Module
 

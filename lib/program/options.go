@@ -6,6 +6,8 @@ import (
 	"log/slog"
 
 	"github.com/spf13/cobra"
+
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // Options are the flags that all programs that answer peers have.
@@ -41,7 +43,7 @@ Kubernetes is accessed by the default rules of kubectl: KUBECONFIG, else the Pod
 	flags := command.Flags()
 	flags.StringVar(&options.ListenAddress, "listen-address", ":8443", "address of the TLS listener for peers")
 	flags.StringVar(&options.TelemetryAddress, "telemetry-address", ":8080", "address of the HTTP listener for /healthz, /readyz and /metrics")
-	flags.StringVar(&options.Namespace, "namespace", "d8-istio", describe.Namespace)
+	flags.StringVar(&options.Namespace, "namespace", names.Namespace, describe.Namespace)
 	flags.StringVar(&options.ClusterUUID, "cluster-uuid", "", "UUID of this cluster, the audience that peers' tokens must have")
 	flags.StringVar(&options.TLSDir, "tls-dir", "/etc/"+describe.Name+"/tls", "directory with tls.crt and tls.key of the listener, read again when they change")
 	flags.StringVar(&options.IngressClientCA, "ingress-client-ca", "", "PEM file with the authority of the ingress controller's client certificate; a connection with such a certificate may name its caller in the header ssl-client-cert")

@@ -14,7 +14,6 @@ type Sizes struct {
 	seed     maphash.Seed
 	measured map[uint64]int
 	writer   *gzip.Writer
-	last     int
 }
 
 const (

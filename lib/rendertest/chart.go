@@ -11,6 +11,8 @@ import (
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
+
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // chartFiles are what the module's chart consists of; the rest of the project is none of Helm's business.
@@ -60,7 +62,7 @@ func (c *Chart) Render(values Values, apis ...string) (Objects, error) {
 	capabilities := chartutil.DefaultCapabilities.Copy()
 	capabilities.KubeVersion = chartutil.KubeVersion{Version: "v1.36.3", Major: "1", Minor: "36"}
 	capabilities.APIVersions = append(capabilities.APIVersions, apis...)
-	release := chartutil.ReleaseOptions{Name: "istio", Namespace: "d8-system", Revision: 1, IsInstall: true}
+	release := chartutil.ReleaseOptions{Name: "istio", Namespace: names.OperatorNamespace, Revision: 1, IsInstall: true}
 
 	renderValues, err := chartutil.ToRenderValues(c.chart, values, release, capabilities)
 	if err != nil {

@@ -14,10 +14,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer/json"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
+
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // moduleNamespace is where the module lives.
-const moduleNamespace = "d8-istio"
+const moduleNamespace = names.Namespace
 
 // Objects are the rendered objects by "Kind/name", or "Kind/namespace/name" for
 // those in a namespace that is not the module's own.

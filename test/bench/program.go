@@ -15,13 +15,14 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // component is a program of the module, in one Pod of each cluster.
 type component struct{ namespace, selector, container string }
 
 var (
-	operatorComponent = component{"d8-system", "app=istio-operator", "operator"}
+	operatorComponent = component{names.OperatorNamespace, "app=istio-operator", "operator"}
 	exporterComponent = component{v1alpha1.Namespace, "app=metadata-exporter", "metadata-exporter"}
 )
 

@@ -12,11 +12,13 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 const (
 	// Namespace of the control plane, where the proxy looks for its peers.
-	Namespace = "d8-istio"
+	Namespace = names.Namespace
 	// Shop is a namespace with something to read.
 	Shop = "shop"
 	// UUID of the cluster, the audience of its peer's tokens.
