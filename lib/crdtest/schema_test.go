@@ -104,6 +104,10 @@ import: ["*.shop", "api-?.billing", "*"]`, ""},
 		{"a wildcard for a trust domain", endpoint + "trustDomain: '*.local'", "DNS name"},
 		{"a SPIFFE ID for a trust domain", endpoint + "trustDomain: spiffe://cluster-b.local", "DNS name"},
 		{"a CA that is not PEM", endpoint + "trustDomain: b\nmetadata: {ca: abc}", `at least one PEM block "CERTIFICATE"`},
+		{"CAs without a newline between them", endpoint + `
+trustDomain: b
+metadata:
+  ca: "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE----------BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n"`, "must have a newline between the PEM blocks"},
 		{"an empty glob", endpoint + "trustDomain: b\nimport: ['']", "spec.import[0]"},
 		{"a glob with a slash", endpoint + "trustDomain: b\nimport: [shop/api]", "must be a glob"},
 		{"the same glob twice", endpoint + "trustDomain: b\nimport: [a.b, a.b]", "spec.import[1]: Duplicate"},

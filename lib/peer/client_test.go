@@ -223,6 +223,11 @@ func TestAGivenCAIsTrustedAlone(t *testing.T) {
 	if !only.AppendCertsFromPEM([]byte(target.CA)) || !config.RootCAs.Equal(only) {
 		t.Error("something else is trusted besides")
 	}
+	glued := target
+	glued.CA = strings.TrimSpace(target.CA) + target.CA
+	if _, err := NewClient().Get(context.Background(), glued, Request{Path: "public/public.json"}); err == nil || !strings.Contains(err.Error(), "spec.metadata.ca: certificate 1: ") || !strings.Contains(err.Error(), "put a newline") {
+		t.Errorf("certificates without a newline between them: %v", err)
+	}
 	if config, err = clientTLS(Target{URL: target.URL}, &presented{now: time.Now}); err != nil || config.RootCAs != nil {
 		t.Errorf("without a CA the system's roots are not what is trusted: %v", err)
 	}

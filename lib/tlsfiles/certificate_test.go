@@ -160,6 +160,7 @@ func TestRootsFollowTheirFileAndSurviveInvalidContent(t *testing.T) {
 		{"a file", first, pool(first)},
 		{"replaced", first + second, pool(first, second)},
 		{"rubbish", "rubbish", pool(first, second)},
+		{"two without a newline between them", strings.TrimSpace(first) + second, pool(first, second)},
 		{"back", second, pool(second)},
 	} {
 		write(t, file, step.text)

@@ -6,12 +6,23 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/hex"
+	"encoding/pem"
 	"fmt"
 	"maps"
+	"math/big"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // hostileMemory is what the operator and the exporter may hold while peers send them megabytes; bytes.
@@ -72,6 +83,30 @@ func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 				d["publicServices"] = []any{map[string]any{"hostname": p.hostname(), "ports": ports}}
 			})
 		}, "ServicesAccepted", "SomeRejected", "129 ports"},
+		// Each part is within its own bound; together they did not fit into a status.
+		"large-etags": {func(p *fakePeer) {
+			tag := "\"" + strings.Repeat("<", 62_000) + "\""
+			p.public, p.private = tagged(p.public, tag), tagged(altered(p.private, func(d map[string]any) {
+				services := []any{}
+				for number := range 9_000 {
+					sum := sha256.Sum256([]byte(fmt.Sprint(p.trustDomain, number)))
+					services = append(services, map[string]any{
+						"hostname": "s" + hex.EncodeToString(sum[:])[:60] + ".shop.svc." + p.trustDomain,
+						"ports":    []any{map[string]any{"name": "http", "port": 80, "protocol": "HTTP"}},
+					})
+				}
+				for range 100 {
+					services = append(services, map[string]any{"hostname": strings.Repeat("<", 300), "ports": []any{}})
+				}
+				// Without gateways nothing is imported: that is about the status.
+				d["ingressGateways"], d["publicServices"] = []any{}, services
+			}), tag)
+		}, "Ready", "HostnameOutsideTrustDomain", "100 rejected"},
+		// They did not fit into a Helm release.
+		"large-roots": {func(p *fakePeer) {
+			roots := largeRoots(t, 16)
+			p.public = altered(p.public, func(d map[string]any) { d["rootCA"] = roots })
+		}, "Ready", "PeerPublicMetadataInvalid", "bytes together"},
 		"absent": {func(p *fakePeer) { p.server.Close() }, "Ready", "PeerUnreachable", ""},
 		"own-uuid": {func(p *fakePeer) {
 			p.public = altered(p.public, func(d map[string]any) { d["clusterUUID"] = strings.ToUpper(ownUUID) })
@@ -155,6 +190,40 @@ func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 			}
 		}
 	})
+}
+
+// tagged answers as another handler does, with that ETag.
+func tagged(handler http.HandlerFunc, tag string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", tag)
+		handler(w, r)
+	}
+}
+
+// largeRoots are that many root certificates of nearly 8 KiB each.
+func largeRoots(t *testing.T, count int) string {
+	t.Helper()
+	var bundle strings.Builder
+	for number := range count {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(int64(number + 1)), Subject: pkix.Name{CommonName: fmt.Sprint("root ", number)},
+			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		}
+		for usage := range 500 {
+			template.UnknownExtKeyUsage = append(template.UnknownExtKeyUsage, asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 99999, number, usage + 1000})
+		}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bundle.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	}
+	return bundle.String()
 }
 
 // publishing makes a document publish one Service of that hostname.
