@@ -32,7 +32,7 @@ type Document struct {
 // The documents that clusters ask each other for.
 var (
 	PublicDocument       = Document{Path: PublicPath, MaxBytes: maxPublicBytes}
-	FederationDocument   = Document{Path: FederationPath, MaxBytes: maxFederationBytes, Scope: authn.ScopePrivateFederation}
+	FederationDocument   = Document{Path: FederationPath, MaxBytes: MaxFederationBytes, Scope: authn.ScopePrivateFederation}
 	MulticlusterDocument = Document{Path: MulticlusterPath, MaxBytes: maxMulticlusterBytes, Scope: authn.ScopePrivateMulticluster}
 )
 

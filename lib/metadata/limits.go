@@ -18,8 +18,10 @@ const (
 	// MaxIngressGateways is how many gateways a cluster publishes, and how many of a peer's it uses: every sidecar
 	// gets each of them for each Service, and more add no availability.
 	MaxIngressGateways = 32
-	// MaxFederationBytes bounds a federation document after decompression.
-	MaxFederationBytes = 16 << 20
+	// MaxFederationBytes bounds a federation document after decompression, the others bound the other documents.
+	MaxFederationBytes   = 16 << 20
+	maxPublicBytes       = 256 << 10
+	maxMulticlusterBytes = 256 << 10
 	// MaxCacheBytes is how much of a peer's private metadata fits into the status of its resource, which compresses it.
 	MaxCacheBytes = 1 << 20
 	// MaxObjects bounds the JSON objects in a document: a few bytes each on the wire are many in memory.

@@ -22,12 +22,8 @@ const (
 	maxClusterUUIDLength = 64
 	maxRootCertificates  = 16
 	maxCertificateBytes  = 8 << 10
-	// maxRootBytes of a peer's roots together, in DER: they stand several times in what Helm writes, for which an object of 1 MiB must do.
+	// maxRootBytes bounds a peer's roots together, in DER: Helm writes them several times into one object of at most 1 MiB.
 	maxRootBytes = 32 << 10
-	// Sizes of documents after decompression.
-	maxPublicBytes       = 256 << 10
-	maxFederationBytes   = MaxFederationBytes
-	maxMulticlusterBytes = 256 << 10
 )
 
 var clusterUUIDFormat = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)

@@ -11,17 +11,17 @@ import (
 // maxReasonBytes of a rejection are read.
 const maxReasonBytes = 4 << 10
 
-// aboutTime matches what verifiers of tokens say of one from the future or the past:
-// what the claims exp and nbf are for (RFC 7519, sections 4.1.4 and 4.1.5).
+// aboutTime matches messages of verifiers about a token that is not valid yet or has
+// expired (the claims nbf and exp; RFC 7519, sections 4.1.4 and 4.1.5).
 var aboutTime = regexp.MustCompile(`(?i)\b(clocks?|expired|not valid yet|not yet valid|used before issued)\b`)
 
-// clockDifference is an error when a peer rejects a token for its times. Tokens
-// are made for each request and live for minutes, so that only clocks which
-// differ explain that. The peer's own words are not shown: they may be anything.
+// clockDifference is an error when a peer rejects a token for its times. Tokens are
+// made for each request and are valid for minutes, so the clocks must differ. The
+// error does not repeat the peer's message, which may be any text.
 func clockDifference(rejection *http.Response) error {
 	body, err := io.ReadAll(io.LimitReader(rejection.Body, maxReasonBytes))
 	if err != nil {
-		return nil
+		return nil //nolint:nilerr // without the message the cause is unknown
 	}
 	text := string(body)
 	var reason struct {

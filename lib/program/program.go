@@ -47,8 +47,8 @@ type Program struct {
 	Resources metadata.Interface
 	// Certificate is the listener's.
 	Certificate *tlsfiles.Certificate
-	// IngressClients are the authorities whose client certificates prove the ingress controller, which may then speak
-	// for its callers; nil when none may.
+	// IngressClients are the authorities whose client certificates prove the ingress controller, which may then forward
+	// its callers' certificates; nil for none.
 	IngressClients *tlsfiles.Roots
 }
 

@@ -38,7 +38,7 @@ type Identifier struct {
 	// Verified remembers accepted tokens: an istiod sends the same one with each
 	// request. nil means that every signature is checked every time.
 	Verified *authn.VerifiedTokens
-	// Now tells the time; nil means time.Now.
+	// Now returns the time; nil means time.Now.
 	Now func() time.Time
 }
 

@@ -117,7 +117,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 	}
 	if code = e.serve(); code == statusCallerGone {
-		panic(http.ErrAbortHandler) // else net/http would say 200 to a connection that may yet be read
+		panic(http.ErrAbortHandler) // else net/http would answer 200 on a connection that may still be read
 	}
 }
 

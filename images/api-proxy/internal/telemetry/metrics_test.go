@@ -1,6 +1,7 @@
 package telemetry_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -15,7 +16,7 @@ func TestTheMetricsAreRegistered(t *testing.T) {
 	metrics := telemetry.NewMetrics(func() time.Time { return time.Unix(1234567890, 0) })
 	metrics.Rejected.WithLabelValues("path").Inc()
 	response := httptest.NewRecorder()
-	promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}).ServeHTTP(response, httptest.NewRequest("GET", "/metrics", nil))
+	promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}).ServeHTTP(response, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for _, want := range []string{
 		`api_proxy_refused_total{reason="path"} 1`, "api_proxy_neighbours 0", "api_proxy_connections_refused_total 0", "go_goroutines",
 		"api_proxy_certificate_not_after_seconds 1.23456789e+09",

@@ -2,12 +2,12 @@ package server_test
 
 import (
 	"crypto/tls"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -46,7 +46,7 @@ func BenchmarkTwoHundredHeldRequests(b *testing.B) {
 		entries := map[string]peers.Entry{}
 		var callers []peerstest.Peer
 		for index := range 200 / each {
-			caller := peerstest.NewPeer(b, fmt.Sprint(index))
+			caller := peerstest.NewPeer(b, strconv.Itoa(index))
 			callers, entries[caller.UUID] = append(callers, caller), caller.Entry("IstioFederation")
 		}
 		e.setPeers(entries)

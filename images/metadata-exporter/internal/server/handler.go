@@ -59,13 +59,13 @@ type Options struct {
 	// ClusterUUID is the audience that tokens must have.
 	ClusterUUID string
 	// IngressClients are the authorities whose client certificates prove the
-	// ingress controller, which may then speak for its callers; nil when none may.
+	// ingress controller, which may then forward its callers' certificates; nil for none.
 	IngressClients *tlsfiles.Roots
 	// Ready returns nil once the documents are complete.
 	Ready   func() error
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
-	// Now tells the time; nil means time.Now.
+	// Now returns the time; nil means time.Now.
 	Now func() time.Time
 }
 

@@ -3,6 +3,7 @@ package server_test
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -221,7 +222,7 @@ func TestTwoHundredCallersAreAnsweredByOneChange(t *testing.T) {
 	e := start(t)
 	entries, headers := map[string]peers.Entry{}, [][]string{}
 	for index := range clusters {
-		e.federated = peerstest.NewPeer(t, fmt.Sprint(index))
+		e.federated = peerstest.NewPeer(t, strconv.Itoa(index))
 		entries[e.federated.UUID] = e.federated.Entry("IstioFederation")
 		headers = append(headers, e.waiting(50))
 	}

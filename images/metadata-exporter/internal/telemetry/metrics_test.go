@@ -1,6 +1,7 @@
 package telemetry_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -15,7 +16,7 @@ func TestTheMetricsAreRegistered(t *testing.T) {
 	metrics.DocumentVersion.WithLabelValues("public/public.json").Set(3)
 	metrics.Held.WithLabelValues("public/public.json").Set(2)
 	response := httptest.NewRecorder()
-	promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}).ServeHTTP(response, httptest.NewRequest("GET", "/metrics", nil))
+	promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}).ServeHTTP(response, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for _, want := range []string{
 		`metadata_exporter_document_revision{document="public/public.json"} 3`, `metadata_exporter_waiters{path="public/public.json"} 2`,
 		"go_goroutines", "metadata_exporter_neighbours 0",
