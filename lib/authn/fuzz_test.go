@@ -18,7 +18,7 @@ var verifyErrors = []error{
 }
 
 // FuzzVerify looks for a token that passes though the peer's key has not
-// signed exactly what stands in it, and for what makes Verify panic.
+// signed exactly its content, and for input that makes Verify panic.
 func FuzzVerify(f *testing.F) {
 	const audience, subject = "uuid-a", "uuid-b"
 	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -75,7 +75,7 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// FuzzParseKeys checks that what is read as a key is one, and that errors tell nothing of a private one.
+// FuzzParseKeys checks that accepted text is a key, and that errors reveal nothing of a private key.
 func FuzzParseKeys(f *testing.F) {
 	pair, err := authn.GenerateKeypair()
 	if err != nil {

@@ -50,19 +50,19 @@ func TestARememberedTokenIsJudgedLikeANewOne(t *testing.T) {
 		scope   string
 		want    error
 	}{
-		"nothing happened":                          {func(*remembered) {}, authn.ScopePrivateFederation, nil},
-		"another peer came":                         {func(r *remembered) { r.keys["other"] = otherKey }, authn.ScopePrivateFederation, nil},
-		"its clock's tolerance is not over yet":     {func(r *remembered) { r.now = now.Add(119 * time.Second) }, authn.ScopePrivateFederation, nil},
-		"it expired":                                {func(r *remembered) { r.now = now.Add(2 * time.Minute) }, authn.ScopePrivateFederation, authn.ErrExpired},
-		"it expired long ago":                       {func(r *remembered) { r.now = now.Add(time.Hour) }, authn.ScopePrivateFederation, authn.ErrExpired},
-		"the clock was set back":                    {func(r *remembered) { r.now = now.Add(-time.Hour) }, authn.ScopePrivateFederation, authn.ErrNotYetValid},
-		"it is shown where another scope is needed": {func(*remembered) {}, authn.ScopePrivateMulticluster, authn.ErrScope},
-		"it is shown to the API proxy":              {func(*remembered) {}, authn.ScopeAPI, authn.ErrScope},
-		"no scope is asked for":                     {func(*remembered) {}, "", authn.ErrMalformed},
-		"this cluster has another UUID":             {func(r *remembered) { r.verifier.Audience = "other" }, authn.ScopePrivateFederation, authn.ErrAudience},
-		"the peer was removed":                      {func(r *remembered) { delete(r.keys, caller) }, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
-		"the peer's key was rotated":                {func(r *remembered) { r.keys[caller] = otherKey }, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
-		"the peer has no usable key any more":       {func(r *remembered) { r.keys[caller] = nil }, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
+		"nothing happened":                         {func(*remembered) {}, authn.ScopePrivateFederation, nil},
+		"another peer came":                        {func(r *remembered) { r.keys["other"] = otherKey }, authn.ScopePrivateFederation, nil},
+		"its clock's tolerance is not over yet":    {func(r *remembered) { r.now = now.Add(119 * time.Second) }, authn.ScopePrivateFederation, nil},
+		"it expired":                               {func(r *remembered) { r.now = now.Add(2 * time.Minute) }, authn.ScopePrivateFederation, authn.ErrExpired},
+		"it expired long ago":                      {func(r *remembered) { r.now = now.Add(time.Hour) }, authn.ScopePrivateFederation, authn.ErrExpired},
+		"the clock was set back":                   {func(r *remembered) { r.now = now.Add(-time.Hour) }, authn.ScopePrivateFederation, authn.ErrNotYetValid},
+		"it is sent where another scope is needed": {func(*remembered) {}, authn.ScopePrivateMulticluster, authn.ErrScope},
+		"it is sent to the API proxy":              {func(*remembered) {}, authn.ScopeAPI, authn.ErrScope},
+		"no scope is asked for":                    {func(*remembered) {}, "", authn.ErrMalformed},
+		"this cluster has another UUID":            {func(r *remembered) { r.verifier.Audience = "other" }, authn.ScopePrivateFederation, authn.ErrAudience},
+		"the peer was removed":                     {func(r *remembered) { delete(r.keys, caller) }, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
+		"the peer's key was rotated":               {func(r *remembered) { r.keys[caller] = otherKey }, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
+		"the peer has no usable key any more":      {func(r *remembered) { r.keys[caller] = nil }, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
 		"its signature is another's": {func(r *remembered) {
 			r.raw = r.raw[:strings.LastIndexByte(r.raw, '.')+1] + strings.Repeat("A", 86)
 		}, authn.ScopePrivateFederation, authn.ErrUnknownCaller},
@@ -102,7 +102,7 @@ func TestATokenIsAcceptedAgainWhenItsPeerIsBack(t *testing.T) {
 
 func TestARejectedTokenIsNotRemembered(t *testing.T) {
 	for name, rejected := range map[string]func(r *remembered) (raw, scope string){
-		"a token of a stranger": func(r *remembered) (string, string) {
+		"a token of an unknown cluster": func(r *remembered) (string, string) {
 			return signClaims(t, newParties(t).stranger, goodClaims(), nil), authn.ScopePrivateFederation
 		},
 		"a token that has expired": func(r *remembered) (string, string) {
@@ -110,7 +110,7 @@ func TestARejectedTokenIsNotRemembered(t *testing.T) {
 			claims["exp"] = now.Add(-time.Hour).Unix()
 			return signClaims(t, r.caller, claims, nil), authn.ScopePrivateFederation
 		},
-		"a token shown where another scope is needed": func(r *remembered) (string, string) {
+		"a token sent where another scope is needed": func(r *remembered) (string, string) {
 			claims := goodClaims()
 			claims["jti"] = "another"
 			return signClaims(t, r.caller, claims, nil), authn.ScopeAPI

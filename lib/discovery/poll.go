@@ -2,6 +2,9 @@ package discovery
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -44,6 +47,7 @@ func (d Discoverer) Poll(ctx context.Context, resources []v1alpha1.Peer, due fun
 	}
 	identities := newIdentities(d.Self, append(Claims(d.Self, resources), d.Elsewhere...))
 	d.run(ctx, polls, identities, newRootBudget(resources), newNetworks(d.Self, resources))
+	noteNested(polls, updated)
 	for _, p := range polls {
 		p.setStatus()
 		updated[p.resource.GetName()] = p.resource
@@ -66,6 +70,30 @@ func (d Discoverer) run(ctx context.Context, polls []*poll, identities identitie
 		p.private.try(func() error { return p.acceptPrivate(networks) })
 	}
 	inParallel(polls, func(p *poll) { p.api.try(func() error { return p.kind.askAPI(ctx) }) })
+}
+
+// noteNested reports roots that count for one of two peers alone. others are the
+// resources that were not polled, by name.
+func noteNested(polls []*poll, others map[string]v1alpha1.Peer) {
+	var peers []trustanchor.Peer
+	add := func(resource v1alpha1.Peer) {
+		federation, ok := resource.(*v1alpha1.IstioFederation)
+		if public := knownPublic(resource); ok && public != nil { // multiclusters have one domain
+			peers = append(peers, trustanchor.Peer{Name: federation.Name, TrustDomain: federation.Spec.TrustDomain, RootCA: public.RootCA})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		add(others[name])
+	}
+	for _, p := range polls {
+		add(p.resource)
+	}
+	problems := trustanchor.Nested(peers)
+	for _, p := range polls {
+		if problem := problems[p.resource.GetName()]; problem != nil {
+			p.rootProblem = errors.Join(p.rootProblem, problem)
+		}
+	}
 }
 
 // inParallel does the same for all polls and notes how long it took.

@@ -51,7 +51,7 @@ func TestParseMulticluster(t *testing.T) {
 				return
 			}
 			if err == nil || document != nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("error %v does not say %q", err, test.want)
+				t.Errorf("error %v lacks %q", err, test.want)
 			}
 		})
 	}

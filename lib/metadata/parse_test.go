@@ -120,8 +120,8 @@ func TestParseFederation(t *testing.T) {
 		"of a key that is there twice one counts":    {`{"ingressGateways":[],"publicServices":7,"publicServices":[]}`, ""},
 		"a body that is no UTF-8 is no surprise":     {"{\"ingressGateways\":[],\"publicServices\":[{\"hostname\":\"\xff\xfe.b.svc.c\"}]}", ""},
 		"numbers too large for any number":           {`{"ingressGateways":[{"port":1e400}],"publicServices":[]}`, "ingressGateways"},
-		"what is not JSON is rejected":               {`<html>`, "decode"},
-		"what nests without end is rejected, safely": {strings.Repeat(`{"ingressGateways":[`, 20000), "decode"},
+		"text that is not JSON is rejected":          {`<html>`, "decode"},
+		"endless nesting is rejected":                {strings.Repeat(`{"ingressGateways":[`, 20000), "decode"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			document, err := metadata.ParseFederation([]byte(test.body))

@@ -50,7 +50,7 @@ func TestSPIFFEBundleRejectsUnusableRoots(t *testing.T) {
 	for name, test := range map[string]struct{ trustDomain, roots, want string }{
 		"no roots":                       {"cluster-a.local", "", "root CA: holds no PEM certificate"},
 		"roots that are no certificates": {"cluster-a.local", "hello", "root CA: holds no PEM certificate"},
-		"an expired root":                {"cluster-a.local", bundleRoot(t, "gone", bundleTime.Add(-time.Minute)), "expired"},
+		"an expired root":                {"cluster-a.local", bundleRoot(t, "expired", bundleTime.Add(-time.Minute)), "expired"},
 		"a trust domain with spaces":     {"cluster a", good, "trust domain"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -106,7 +106,7 @@ func TestGetReportsWhyThereIsNoDocument(t *testing.T) {
 		"503 counts as unreachable":                      {answer(503, "text/plain", ""), Unreachable},
 		"500 is unexpected":                              {answer(500, "text/plain", ""), BadStatus},
 		"a redirect is not followed, it carries a token": {http.RedirectHandler("https://127.0.0.1:1/", http.StatusFound).ServeHTTP, BadStatus},
-		"a 304 that nobody asked for is unexpected":      {answer(304, "", ""), BadStatus},
+		"an unrequested 304 is unexpected":               {answer(304, "", ""), BadStatus},
 		"a connection that is cut is unreachable":        {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, Unreachable},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestGetReportsWhyThereIsNoDocument(t *testing.T) {
 				t.Fatalf("got %v, want reason %s", err, test.want)
 			}
 			if !strings.Contains(err.Error(), target.URL) || !strings.Contains(err.Error(), hints[test.want]) {
-				t.Errorf("%q does not name the address and what to do", err)
+				t.Errorf("%q does not name the address and the remedy", err)
 			}
 		})
 	}
@@ -140,11 +140,11 @@ func TestGetVerifiesThePeersCertificate(t *testing.T) {
 		change func(*Target)
 		want   Reason
 	}{
-		"with the CA of the spec":                   {func(*Target) {}, ""},
-		"not without it":                            {func(target *Target) { target.CA = "" }, TLS},
-		"unless the person switched it off":         {func(target *Target) { target.CA = ""; target.InsecureSkipVerify = true }, ""},
-		"and says so when the CA is no certificate": {func(target *Target) { target.CA = "rubbish" }, TLS},
-		"and rejects plain http":                    {func(target *Target) { target.URL = "http://127.0.0.1/" }, InvalidEndpoint},
+		"with the CA of the spec":               {func(*Target) {}, ""},
+		"not without it":                        {func(target *Target) { target.CA = "" }, TLS},
+		"unless the person switched it off":     {func(target *Target) { target.CA = ""; target.InsecureSkipVerify = true }, ""},
+		"and names a CA that is no certificate": {func(target *Target) { target.CA = "rubbish" }, TLS},
+		"and rejects plain http":                {func(target *Target) { target.URL = "http://127.0.0.1/" }, InvalidEndpoint},
 	} {
 		t.Run(name, func(t *testing.T) {
 			changed := target
@@ -229,6 +229,6 @@ func TestAGivenCAIsTrustedAlone(t *testing.T) {
 		t.Errorf("certificates without a newline between them: %v", err)
 	}
 	if config, err = clientTLS(Target{URL: target.URL}, &presented{now: time.Now}); err != nil || config.RootCAs != nil {
-		t.Errorf("without a CA the system's roots are not what is trusted: %v", err)
+		t.Errorf("without a CA the system's roots are not trusted: %v", err)
 	}
 }

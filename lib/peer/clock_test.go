@@ -19,7 +19,7 @@ func TestARejectionBecauseOfTheClockIsReportedAsSuch(t *testing.T) {
 		"in a proxy's words":                {403, `Jwt is not yet valid`, ClockDiffers},
 		"in other JSON":                     {401, `{"message":"token used before issued"}`, ClockDiffers},
 		"another reason":                    {401, `{"error":"the caller is no peer of this cluster"}`, Unauthorized},
-		"a word that only looks like it":    {401, `{"error":"unexpected"}`, Unauthorized},
+		"a similar word":                    {401, `{"error":"unexpected"}`, Unauthorized},
 		"a long answer":                     {401, strings.Repeat("x", 1<<20) + " expired", Unauthorized},
 		"claims that are missing":           {401, `{"error":"the token lacks nbf or exp"}`, Unauthorized},
 		"no reason":                         {401, ``, Unauthorized},
@@ -36,7 +36,7 @@ func TestARejectionBecauseOfTheClockIsReportedAsSuch(t *testing.T) {
 				t.Fatalf("got %v, want reason %s", err, test.want)
 			}
 			if says := strings.Contains(failed.Error(), "clocks"); says != (test.want == ClockDiffers) {
-				t.Errorf("it says %v", failed)
+				t.Errorf("error %v", failed)
 			}
 		})
 	}

@@ -44,7 +44,7 @@ func TestOnlyAShortVisibleETagIsUsed(t *testing.T) {
 func TestTextOfAServerIsShownAsOneLineWithoutControlCharacters(t *testing.T) {
 	failed := &Error{Reason: TLS, URL: "https://peer.example/", Err: errText("certificate is valid for a\x1b[2J\nb, not c")}
 	if got := failed.Error(); strings.ContainsAny(got, "\x1b\n") || !strings.Contains(got, "a?[2J?b") {
-		t.Errorf("it says %q", got)
+		t.Errorf("got %q", got)
 	}
 }
 

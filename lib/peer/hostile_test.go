@@ -84,7 +84,7 @@ func TestAHostileAnswerIsBounded(t *testing.T) {
 				t.Errorf("it took %d MiB", grown>>20)
 			}
 			if err != nil && strings.Contains(err.Error(), "secret") {
-				t.Errorf("the error tells the token: %v", err)
+				t.Errorf("the error reveals the token: %v", err)
 			}
 		})
 	}

@@ -23,7 +23,7 @@ type switchingPeer struct {
 	dialed atomic.Int64
 	// switchedAfter is the last connection of the mode before; it and those before it lead nowhere.
 	switchedAfter atomic.Int64
-	// stale is what they answer.
+	// stale is their answer.
 	stale int
 	// entered gets a value for each request that is held until release is closed.
 	entered, release chan struct{}

@@ -144,7 +144,7 @@ func TestAKubeconfigChangesOnlyForAReason(t *testing.T) {
 				t.Errorf("changed: %v, want %v", changed, test.changes)
 			}
 			if remotecluster.Replaced(before) != "" || (remotecluster.Replaced(after) != "") != test.changes {
-				t.Errorf("they say that they replaced another: %q, %q", remotecluster.Replaced(before), remotecluster.Replaced(after))
+				t.Errorf("they are marked as replaced: %q, %q", remotecluster.Replaced(before), remotecluster.Replaced(after))
 			}
 			if config, err := clientcmd.Load(after); err != nil || clientcmd.Validate(*config) != nil {
 				t.Errorf("it is not valid: %v", err)
@@ -166,7 +166,7 @@ func TestAKubeconfigGetsAClientCertificateThatIsIssuedLater(t *testing.T) {
 	}
 	w.caller.Certificate = certificate
 	if after := w.renew(before, time.Now()); !strings.Contains(string(after), "client-certificate-data") {
-		t.Error("the certificate is not taken in")
+		t.Error("the certificate is missing")
 	}
 }
 
@@ -174,10 +174,10 @@ func TestAnUnreadableKubeconfigIsReplaced(t *testing.T) {
 	w := newWorld(t)
 	good := w.renew(nil, time.Now())
 	for name, current := range map[string]string{
-		"rubbish":         "{",
-		"somebody's edit": strings.Replace(string(good), "https://istio", "https://evil", 1),
-		"a program":       strings.Replace(string(good), "  user:\n", "  user:\n    exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, interactiveMode: Never}\n", 1),
-		"another name":    strings.ReplaceAll(string(good), "name: b\n", "name: c\n"),
+		"rubbish":       "{",
+		"an edited one": strings.Replace(string(good), "https://istio", "https://evil", 1),
+		"a program":     strings.Replace(string(good), "  user:\n", "  user:\n    exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, interactiveMode: Never}\n", 1),
+		"another name":  strings.ReplaceAll(string(good), "name: b\n", "name: c\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if current == string(good) {

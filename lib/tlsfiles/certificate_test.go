@@ -151,7 +151,7 @@ func TestRootsFollowTheirFileAndSurviveInvalidContent(t *testing.T) {
 		return wanted
 	}
 	if !roots.Current().Equal(pool()) {
-		t.Error("without a file somebody is trusted")
+		t.Error("without a file a certificate is trusted")
 	}
 	for _, step := range []struct {
 		name, text string

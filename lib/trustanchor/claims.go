@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -64,7 +63,7 @@ func (c claims) add(root *x509.Certificate, peer Peer, now time.Time) error {
 			return err
 		}
 		for _, other := range known.trustDomains {
-			if strings.HasSuffix(peer.TrustDomain, "."+other) || strings.HasSuffix(other, "."+peer.TrustDomain) {
+			if nested(peer.TrustDomain, other) {
 				return fmt.Errorf("root certificate %.120q is rejected: it is also that of trust domain %q, and one of the two domains lies in the other", root.Subject, other)
 			}
 		}

@@ -57,13 +57,79 @@ func Reconcile(peers []Peer, own, stored string, now time.Time) (Outcome, error)
 		}
 		outcome.Anchors[peer.Name], claimed[index] = []string{}, roots
 	}
+	anchors := certs.Salvage(stored)
+	for _, each := range byRight(peers, claimed, anchors) {
+		outcome.reject(each.peer.Name, known.add(each.root, each.peer, now))
+	}
+	return outcome, outcome.issue(known, anchors, now)
+}
+
+// wish of a peer for an anchor over a root.
+type wish struct {
+	root *x509.Certificate
+	peer Peer
+	// rank is lower for who has the better right to the root.
+	rank int
+}
+
+// byRight orders the wishes of peers, of which claimed has the roots. Of two whose
+// trust domains lie in each other, one can have a root: the one that names no
+// other, for it would have nothing left; else the one that has its anchor
+// already; else the older.
+func byRight(peers []Peer, claimed [][]*x509.Certificate, anchors []*x509.Certificate) []wish {
+	var wishes []wish
 	for index, peer := range peers {
 		for _, root := range claimed[index] {
-			outcome.reject(peer.Name, known.add(root, peer, now))
+			rank := 2
+			switch {
+			case len(claimed[index]) == 1:
+				rank = 0
+			case anchored(anchors, root, peer.TrustDomain):
+				rank = 1
+			}
+			wishes = append(wishes, wish{root, peer, rank})
 		}
 	}
-	return outcome, outcome.issue(known, certs.Salvage(stored), now)
+	slices.SortStableFunc(wishes, func(a, b wish) int { return cmp.Compare(a.rank, b.rank) })
+	return wishes
 }
+
+// anchored is true when one of the anchors is over the root, for the trust domain.
+func anchored(anchors []*x509.Certificate, root *x509.Certificate, trustDomain string) bool {
+	return slices.ContainsFunc(anchors, func(anchor *x509.Certificate) bool {
+		return bytes.Equal(anchor.RawSubjectPublicKeyInfo, root.RawSubjectPublicKeyInfo) && bytes.Equal(anchor.RawSubject, root.RawSubject) &&
+			slices.Contains(anchor.PermittedURIDomains, trustDomain)
+	})
+}
+
+// Nested says by Peer.Name which roots two peers name whose trust domains lie in
+// each other: such a root counts for one of them alone.
+func Nested(peers []Peer) map[string]error {
+	named := map[string][]Peer{}
+	subjects := map[string]*x509.Certificate{}
+	for _, peer := range peers {
+		for _, root := range certs.Salvage(peer.RootCA) {
+			named[identityOf(root)] = append(named[identityOf(root)], peer)
+			subjects[identityOf(root)] = root
+		}
+	}
+	problems := map[string]error{}
+	for _, identity := range slices.Sorted(maps.Keys(named)) {
+		for _, peer := range named[identity] {
+			for _, other := range named[identity] {
+				if nested(peer.TrustDomain, other.TrustDomain) {
+					problems[peer.Name] = errors.Join(problems[peer.Name], fmt.Errorf(
+						"root certificate %.120q is also that of trust domain %q, and one of the two domains lies in the other: it counts for one of them alone",
+						subjects[identity].Subject, other.TrustDomain))
+				}
+			}
+		}
+	}
+	return problems
+}
+
+// nested is true when one of two domains lies in the other.
+func nested(a, b string) bool { return strings.HasSuffix(a, "."+b) || strings.HasSuffix(b, "."+a) }
 
 func (o *Outcome) reject(peer string, problem error) {
 	if problem != nil {

@@ -21,17 +21,27 @@ var (
 	declaredTest = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)\(`)
 )
 
-func TestDevelopmentNamesPathsThatExist(t *testing.T) {
-	// Folders that `make` fills.
-	made := regexp.MustCompile(`^(bin|\.cache|files)/`)
-	for _, match := range codeSpan.FindAllStringSubmatch(read(t, "docs/DEVELOPMENT.md"), -1) {
-		if made.MatchString(match[1]) {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join(root, match[1])); err != nil {
-			t.Errorf("docs/DEVELOPMENT.md names %s: %v", match[1], err)
+func TestDocumentsNamePathsThatExist(t *testing.T) {
+	for _, file := range files(t, ".md") {
+		for _, match := range codeSpan.FindAllStringSubmatch(read(t, file), -1) {
+			top, _, _ := strings.Cut(match[1], "/")
+			if file != "docs/DEVELOPMENT.md" && !folder(top) || folder(top) && made.MatchString(match[1]) {
+				continue // not a path of the repository, or one that `make` fills
+			}
+			if _, err := os.Stat(filepath.Join(root, match[1])); err != nil {
+				t.Errorf("%s names %s: %v", file, match[1], err)
+			}
 		}
 	}
+}
+
+// made are the folders that `make` fills.
+var made = regexp.MustCompile(`^(bin|\.cache|files|crds/istio|charts)/`)
+
+// folder is true for a folder of the repository.
+func folder(name string) bool {
+	info, err := os.Stat(filepath.Join(root, name))
+	return err == nil && info.IsDir() || made.MatchString(name+"/")
 }
 
 func TestDevelopmentDescribesEveryPackageOfLib(t *testing.T) {

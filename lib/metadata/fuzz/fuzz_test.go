@@ -62,7 +62,7 @@ func FuzzParsePublic(f *testing.F) {
 	})
 }
 
-// FuzzParseFederation checks that an accepted document survives being kept, and that what is used of it is bounded.
+// FuzzParseFederation checks that an accepted document survives in a status, and that its used parts are bounded.
 func FuzzParseFederation(f *testing.F) {
 	for _, seed := range []string{
 		"", "null", "{}", "[]", `{"ingressGateways":null,"publicServices":null}`,
@@ -127,7 +127,7 @@ func checkUsable(t *testing.T, gateways []metadata.IngressGateway) {
 	}
 }
 
-// FuzzParseRoots checks what becomes of a PEM bundle that a peer wrote.
+// FuzzParseRoots checks the outcome for any PEM bundle of a peer.
 func FuzzParseRoots(f *testing.F) {
 	root, other := certtest.NewRoot("Istio CA", fuzzTime), certtest.NewRoot("other", fuzzTime)
 	leaf := certtest.PEM(root.Client(fuzzTime).Certificate...)

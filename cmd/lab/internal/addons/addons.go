@@ -4,11 +4,9 @@
 package addons
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
 	"fmt"
-	"text/template"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/pki"
@@ -62,17 +60,9 @@ func Apply(ctx context.Context, clients *kube.Clients, cluster *plan.Cluster, ce
 func render(values values) ([]map[string]any, error) {
 	var all []map[string]any
 	for name, text := range map[string]string{"kubeadm": kubeadm, "coredns": coreDNS, "traefik": traefik} {
-		parsed, err := template.New(name).Parse(text)
+		objects, err := kube.Render(name, text, values)
 		if err != nil {
-			return nil, fmt.Errorf("read addon %s: %w", name, err)
-		}
-		var rendered bytes.Buffer
-		if err := parsed.Execute(&rendered, values); err != nil {
-			return nil, fmt.Errorf("render addon %s: %w", name, err)
-		}
-		objects, err := kube.Manifests(rendered.Bytes())
-		if err != nil {
-			return nil, fmt.Errorf("read addon %s: %w", name, err)
+			return nil, err
 		}
 		all = append(all, objects...)
 	}

@@ -204,24 +204,3 @@ func processes(folder string) []int {
 	}
 	return pids
 }
-
-// Processes that run in the lab's groups.
-func (t *Tree) Processes() []int {
-	seen := map[int]bool{}
-	var pids []int
-	for _, folder := range t.Folders("") {
-		_ = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || !entry.IsDir() {
-				return nil //nolint:nilerr // a group that has just been removed has no processes
-			}
-			for _, pid := range processes(path) {
-				if !seen[pid] {
-					seen[pid] = true
-					pids = append(pids, pid)
-				}
-			}
-			return nil
-		})
-	}
-	return pids
-}

@@ -1,11 +1,9 @@
 package demo
 
 import (
-	"bytes"
 	"context"
 	"embed"
 	"fmt"
-	"text/template"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -49,15 +47,7 @@ func render(name string, values any) ([]map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := template.New(name).Parse(string(text))
-	if err != nil {
-		return nil, fmt.Errorf("read the manifest of %s: %w", name, err)
-	}
-	var rendered bytes.Buffer
-	if err := parsed.Execute(&rendered, values); err != nil {
-		return nil, fmt.Errorf("render the manifest of %s: %w", name, err)
-	}
-	return kube.Manifests(rendered.Bytes())
+	return kube.Render(name, string(text), values)
 }
 
 // awaitRollout waits for the Deployment of a manifest, which has its name.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"text/template"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -37,6 +38,19 @@ func Manifests(content []byte) ([]map[string]any, error) {
 			objects = append(objects, object)
 		}
 	}
+}
+
+// Render fills in a template of a YAML file with several documents, and reads its objects.
+func Render(name, text string, values any) ([]map[string]any, error) {
+	parsed, err := template.New(name).Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("read the manifest of %s: %w", name, err)
+	}
+	var rendered bytes.Buffer
+	if err := parsed.Execute(&rendered, values); err != nil {
+		return nil, fmt.Errorf("render the manifest of %s: %w", name, err)
+	}
+	return Manifests(rendered.Bytes())
 }
 
 // ApplyAll applies objects in their order, by server-side apply. It waits for

@@ -85,12 +85,3 @@ func (m *Machine) Kill() {
 	_ = m.cmd.Process.Kill()
 	<-m.done
 }
-
-// Why says why a node ended by itself: the last lines of its own log.
-func (m *Machine) Why() string {
-	lines := process.Tail(filepath.Join(m.spec.Var, "log", ownLog), 1)
-	if len(lines) == 0 {
-		return "its log is empty"
-	}
-	return lines[0]
-}

@@ -18,7 +18,7 @@ func TestAReportNeedsNeitherALabNorAPIServers(t *testing.T) {
 		Name: "cluster-a", APIServer: "https://127.0.0.1:1", Kubeconfig: filepath.Join(dir, "absent"),
 		Nodes: []state.Node{{Name: "cluster-a-1", PID: 1 << 30}},
 	}}}
-	if err := state.NewFile(dir, described).Update(func(*state.Lab) {}); err != nil {
+	if err := state.NewFile(dir).Replace(described); err != nil {
 		t.Fatal(err)
 	}
 	lab, err := New(t.Context(), dir)

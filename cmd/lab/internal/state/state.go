@@ -88,7 +88,7 @@ func Read(dir string) (*Lab, error) {
 	return lab, nil
 }
 
-// File writes lab.json.
+// File is lab.json while the lab runs.
 type File struct {
 	dir string
 
@@ -98,17 +98,15 @@ type File struct {
 	written []byte
 }
 
-// NewFile starts a description in the state dir.
-func NewFile(dir string, lab Lab) *File {
-	return &File{dir: dir, lab: lab}
-}
+// NewFile is the description in the state dir; nothing is written yet.
+func NewFile(dir string) *File { return &File{dir: dir} }
 
-// Update changes the description and, when that made a difference, replaces lab.json atomically.
-func (f *File) Update(change func(*Lab)) error {
+// Replace the description and, when that makes a difference, lab.json, atomically.
+func (f *File) Replace(lab Lab) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	change(&f.lab)
-	content, err := json.MarshalIndent(f.lab, "", "  ")
+	f.lab = lab
+	content, err := json.MarshalIndent(lab, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode the description of the lab: %w", err)
 	}
@@ -122,27 +120,11 @@ func (f *File) Update(change func(*Lab)) error {
 	return nil
 }
 
-// UpdateCluster changes one cluster's description.
-func (f *File) UpdateCluster(name string, change func(*Cluster)) error {
-	return f.Update(func(lab *Lab) {
-		for i := range lab.Clusters {
-			if lab.Clusters[i].Name == name {
-				change(&lab.Clusters[i])
-			}
-		}
-	})
-}
-
-// Snapshot is a copy of the description.
-func (f *File) Snapshot() Lab {
+// Lab is the description, which nobody may change.
+func (f *File) Lab() Lab {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	lab := f.lab
-	lab.Clusters = slices.Clone(lab.Clusters)
-	for i := range lab.Clusters {
-		lab.Clusters[i].Nodes = slices.Clone(lab.Clusters[i].Nodes)
-	}
-	return lab
+	return f.lab
 }
 
 // WriteFile replaces a file atomically: a reader sees the old content or the new.

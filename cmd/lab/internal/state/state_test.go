@@ -79,9 +79,9 @@ func TestTheHolderOfAStateDirIsKnownUntilItEnds(t *testing.T) {
 
 func TestUpdatesReachTheFileAndEqualOnesDoNot(t *testing.T) {
 	dir := t.TempDir()
-	file := NewFile(dir, Lab{Mode: "federation", Clusters: []Cluster{{Name: "cluster-a"}, {Name: "cluster-b"}}})
-	setUUID := func(uuid string) func(*Cluster) { return func(c *Cluster) { c.ClusterUUID = uuid } }
-	if err := file.UpdateCluster("cluster-b", setUUID("u-1")); err != nil {
+	file := NewFile(dir)
+	described := Lab{Mode: "federation", Clusters: []Cluster{{Name: "cluster-a"}, {Name: "cluster-b", ClusterUUID: "u-1"}}}
+	if err := file.Replace(described); err != nil {
 		t.Fatal(err)
 	}
 	lab, err := Read(dir)
@@ -95,7 +95,7 @@ func TestUpdatesReachTheFileAndEqualOnesDoNot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := file.UpdateCluster("cluster-b", setUUID("u-1")); err != nil {
+	if err := file.Replace(described); err != nil {
 		t.Fatal(err)
 	}
 	after, err := os.Stat(filepath.Join(dir, FileName))

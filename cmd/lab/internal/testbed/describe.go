@@ -11,12 +11,11 @@ import (
 )
 
 // State is the content of lab.json.
-func (l *Lab) State() state.Lab { return l.file.Snapshot() }
+func (l *Lab) State() state.Lab { return l.file.Lab() }
 
 // refresh lab.json.
 func (l *Lab) refresh() error {
-	description := l.describe()
-	return l.file.Update(func(lab *state.Lab) { *lab = description })
+	return l.file.Replace(l.describe())
 }
 
 func (l *Lab) describe() state.Lab {

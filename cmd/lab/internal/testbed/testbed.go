@@ -133,7 +133,7 @@ func (l *Lab) start(ctx context.Context) error {
 	if err := l.prepareClusters(ctx); err != nil {
 		return err
 	}
-	l.file = state.NewFile(l.options.StateDir, state.Lab{})
+	l.file = state.NewFile(l.options.StateDir)
 	if err := l.refresh(); err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/cmd/operator/internal/leader"
 	"github.com/deckhouse-mesh/istio/cmd/operator/internal/options"
+	"github.com/deckhouse-mesh/istio/cmd/operator/internal/redact"
 	"github.com/deckhouse-mesh/istio/cmd/operator/internal/server"
 	"github.com/deckhouse-mesh/istio/lib/program"
 )
@@ -24,7 +25,7 @@ import (
 // Run runs the operator until ctx ends, which is no error. It may be called
 // once a process: addon-operator has its hooks and settings in globals.
 func Run(ctx context.Context, opts options.Options, version string) error {
-	logger := log.NewLogger(log.WithLevel(log.LogLevelFromStr(opts.LogLevel).Level()))
+	logger := log.NewLogger(log.WithLevel(log.LogLevelFromStr(opts.LogLevel).Level()), log.WithOutput(redact.Writer{To: os.Stdout}))
 	log.SetDefault(logger)
 	slogger := slog.New(logger.Handler())
 	klogtolog.InitAdapter(false, logger.Named("klog"))

@@ -20,7 +20,7 @@ import (
 )
 
 // torrent is a backend whose watches send small events for as long as they are
-// taken, with so much time in between that each goes its way alone.
+// accepted, with so much time in between that each is sent on its own.
 type torrent struct{ open, sent atomic.Int64 }
 
 func (s *torrent) answer(w http.ResponseWriter, r *http.Request) {
@@ -45,21 +45,20 @@ func (s *torrent) answer(w http.ResponseWriter, r *http.Request) {
 // the API server and the reader is full.
 func (s *torrent) waitStuck(t *testing.T) {
 	t.Helper()
-	last, same := int64(0), 0
+	const quiet = 200 * time.Millisecond
+	last, since := int64(0), time.Now()
 	peerstest.Await(t, func() string {
 		if now := s.sent.Load(); now == 0 || now != last {
-			last, same = now, 0
-		} else {
-			same++
+			last, since = now, time.Now()
 		}
-		if same < 50 {
+		if time.Since(since) < quiet {
 			return "events are still accepted"
 		}
 		return ""
 	})
 }
 
-// waitNoWatch waits until the peer's watches have given their places back.
+// waitNoWatch waits until the peer holds no watch.
 func (p *proxy) waitNoWatch(t *testing.T) {
 	t.Helper()
 	peerstest.Await(t, func() string {
