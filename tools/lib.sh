@@ -3,7 +3,7 @@
 # tools_cache prints where everything is kept.
 tools_cache() { echo "${XDG_CACHE_HOME:-${HOME:?set HOME or XDG_CACHE_HOME}/.cache}/istio-module"; }
 
-# tools_digest FILE... prints what tells builds from different sources apart.
+# tools_digest FILE... prints what distinguishes builds from different sources.
 tools_digest() { cat "$@" | sha256sum | cut -c 1-12; }
 
 # tools_link TARGET LINK makes or moves a link.
@@ -67,7 +67,7 @@ tools_build_once() {
   kill "$tools_ticker" 2>/dev/null || true
   wait "$tools_ticker" 2>/dev/null || true
   tools_ticker=
-  # Whoever was faster with the same sources has built the same.
+  # A faster build of the same sources has the same result.
   if ! mv -T "$tools_building" "$target" 2>/dev/null && [[ ! -d $target ]]; then
     echo "tools: cannot move $tools_building to $target" >&2
     return 1

@@ -23,7 +23,7 @@ func TestOfTwoNestedDomainsTheOneThatNamesNoOtherRootHasIt(t *testing.T) {
 	}
 	for _, name := range []string{"dev", "corp"} {
 		if problem := trustanchor.Nested([]trustanchor.Peer{dev, corp})[name]; problem == nil || !strings.Contains(problem.Error(), "counts for one of them alone") {
-			t.Errorf("%s is told %v", name, problem)
+			t.Errorf("the problem of %s is %v", name, problem)
 		}
 	}
 }

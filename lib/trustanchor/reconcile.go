@@ -94,7 +94,7 @@ func byRight(peers []Peer, claimed [][]*x509.Certificate, anchors []*x509.Certif
 	return wishes
 }
 
-// anchored is true when one of the anchors is over the root, for the trust domain.
+// anchored is true when one of the anchors is made from the root, for the trust domain.
 func anchored(anchors []*x509.Certificate, root *x509.Certificate, trustDomain string) bool {
 	return slices.ContainsFunc(anchors, func(anchor *x509.Certificate) bool {
 		return bytes.Equal(anchor.RawSubjectPublicKeyInfo, root.RawSubjectPublicKeyInfo) && bytes.Equal(anchor.RawSubject, root.RawSubject) &&

@@ -19,7 +19,7 @@ const (
 	restored = 2500 * time.Millisecond
 )
 
-// call is what the probe in the client's Pod reports when a call ends otherwise than the one before it.
+// call is what the probe in the client's Pod reports when a call ends otherwise than the call before it.
 type call struct {
 	Began  time.Time `json:"began"`
 	Ended  time.Time `json:"ended"`
@@ -31,7 +31,7 @@ func (c call) String() string {
 	return fmt.Sprintf("status %d %s", c.Status, c.Error)
 }
 
-// alike tells whether two calls ended in the same way.
+// alike reports whether two calls ended in the same way.
 func (c call) alike(other call) bool { return c.Status == other.Status && c.Error == other.Error }
 
 // calls of a client in the mesh that go on all the time, each on a new connection.
@@ -81,7 +81,7 @@ func (c *calls) fail(err error) {
 	c.timeline.fail(err)
 }
 
-// wake whoever waits; c.mu is held.
+// wake the waiters; c.mu is held.
 func (c *calls) wake() {
 	close(c.changed)
 	c.changed = make(chan struct{})

@@ -49,7 +49,7 @@ type ledger struct {
 	writes  map[string]writes
 	last    time.Time
 	changed chan struct{}
-	// broken is why the account is not complete any more.
+	// broken is why the account is no longer complete.
 	broken error
 }
 
@@ -101,7 +101,7 @@ func (l *ledger) fail(err error) {
 	l.wake()
 }
 
-// wake whoever waits for a change; l.mu is held.
+// wake the waiters for a change; l.mu is held.
 func (l *ledger) wake() {
 	close(l.changed)
 	l.changed = make(chan struct{})

@@ -161,7 +161,7 @@ func readPlan(getenv func(string) string) (plan, error) {
 	return todo, problem
 }
 
-// progress reports what is going on to whoever waits.
+// progress reports what is going on to the person who waits.
 func progress(format string, arguments ...any) {
 	fmt.Fprintf(os.Stderr, "bench %s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, arguments...))
 }

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// lookInterval is how often the kubelet is asked. It looks anew every ten to fifteen seconds.
+	// lookInterval is how often the kubelet is asked. It looks again every ten to fifteen seconds.
 	lookInterval = 3 * time.Second
 	// sampleTimeout is how long a sample may take to come; the machine may be busy.
 	sampleTimeout = 2 * time.Minute

@@ -57,7 +57,7 @@ func (c *cluster) find(ctx context.Context, of component) (*program, error) {
 	return nil, fmt.Errorf("of %d Pods of %s in %s none is ready", len(pods.Items), of.container, c.Name)
 }
 
-// checkSame fails when another container has taken the program's place: it would have begun to count anew.
+// checkSame fails when another container has taken the program's place: it would have begun to count again.
 func (p *program) checkSame(ctx context.Context) error {
 	now, err := p.cluster.find(ctx, p.component)
 	if err != nil {

@@ -33,7 +33,7 @@ type proxied struct {
 // way to the API server.
 type way struct {
 	name string
-	// config is the same client's, but for address and credentials.
+	// config is the same client's, except for address and credentials.
 	config *rest.Config
 	// process of the proxy; 0 for none.
 	process process

@@ -143,7 +143,7 @@ func (x *crossing) note(resource schema.GroupVersionResource, kind watch.EventTy
 
 func (x *crossing) fail(err error) { x.timeline.fail(err) }
 
-// offers tells whether the peer offers the host, by the status of its IstioFederation.
+// offers reports whether the peer offers the host, by the status of its IstioFederation.
 func offers(federation *unstructured.Unstructured, host string) bool {
 	services, _, _ := unstructured.NestedSlice(federation.Object, "status", "metadataCache", "private", "publicServices")
 	for _, item := range services {
@@ -225,7 +225,7 @@ func (x *crossing) publish(ctx context.Context, public bool) error {
 	return nil
 }
 
-// route tells what a sidecar lacks to send requests to the host, "" when nothing.
+// route returns what a sidecar lacks to send requests to the host, "" when nothing.
 func route(view *mesh.View, host string) string {
 	name := mesh.Outbound(demoPort, "", host)
 	endpoints, err := view.EndpointsOf(name)

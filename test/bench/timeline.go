@@ -67,7 +67,7 @@ func (t *timeline) fail(err error) {
 	t.wake()
 }
 
-// wake whoever waits; t.mu is held.
+// wake the waiters; t.mu is held.
 func (t *timeline) wake() {
 	close(t.changed)
 	t.changed = make(chan struct{})

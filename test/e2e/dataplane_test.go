@@ -225,7 +225,7 @@ func TestAPeersCAIsTrustedForItsOwnDomainOnly(t *testing.T) {
 	eventually(t, prompt, "the peer is rejected once its IstioFederation is deleted", func() string {
 		return genuine.through(address).rejected(own)
 	})
-	eventually(t, prompt, "and is not called any more", func() string {
+	eventually(t, prompt, "and is no longer called", func() string {
 		return suite.a.isRejected(client, webURL(peer.hostname()))
 	})
 }

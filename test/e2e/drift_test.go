@@ -166,7 +166,7 @@ func (c *cluster) repair(t *testing.T) string {
 func (c *cluster) awaitNoRepairs(t *testing.T) {
 	t.Helper()
 	last, since := c.repair(t), time.Now()
-	eventually(t, 2*quiet+prompt, "nothing is restored any more", func() string {
+	eventually(t, 2*quiet+prompt, "nothing more is restored", func() string {
 		if now := c.repair(t); now != last {
 			last, since = now, time.Now()
 		}

@@ -174,7 +174,7 @@ func TestMetadataIsServedByTheIngressThatTheModuleRenders(t *testing.T) {
 	})
 }
 
-// hasRouted tells from its access log whether the controller answered a request for the path by the Ingress' rules.
+// hasRouted reports from its access log whether the controller answered a request for the path by the Ingress' rules.
 func (c *cluster) hasRouted(t *testing.T, ingress *networkingv1.Ingress, path string) bool {
 	t.Helper()
 	route := ingress.Namespace + "-" + ingress.Name + "-"

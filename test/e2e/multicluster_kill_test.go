@@ -71,7 +71,7 @@ func multiclusterTheMeshIsWholeAfterAKill(t *testing.T) {
 	}
 }
 
-// multiclusterAnIstiodThatStartsWhileAPeerIsAwayReadsItLater: it cannot know what the one before it had
+// multiclusterAnIstiodThatStartsWhileAPeerIsAwayReadsItLater: it cannot know what the former istiod had
 // learned, but it serves its own cluster meanwhile, and reads the peer as soon as that answers.
 func multiclusterAnIstiodThatStartsWhileAPeerIsAwayReadsItLater(t *testing.T) {
 	l := meshOf(t)

@@ -215,7 +215,7 @@ func choose(all []string) map[part]bool {
 	return chosen
 }
 
-// matches tells whether one of a pattern's alternatives matches the test, as
+// matches reports whether one of a pattern's alternatives matches the test, as
 // go test reads them: its first element the name, further ones subtests. whole
 // leaves out alternatives that are for subtests only.
 func matches(pattern, test string, whole bool) bool {

@@ -170,7 +170,7 @@ func TestTheDocumentVersionOfADeletedFederationIsPruned(t *testing.T) {
 	})
 	c.defederate(t, "pruned")
 	// After a minute: another replica of the exporter may know a new resource already that this one has not seen.
-	eventually(t, time.Minute+prompt, "no version of them is there any more", func() string {
+	eventually(t, time.Minute+prompt, "none of their versions is left", func() string {
 		if written := c.documentVersions(t); written["pruned"] != "" || written[suite.a.name] == "" {
 			return fmt.Sprintf("written are %v", written)
 		}

@@ -23,7 +23,7 @@ func TestADeletedOrEditedServiceEntryIsRestored(t *testing.T) {
 	if err := entries.Delete(context.Background(), entry.GetName(), metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, prompt, "the deleted ServiceEntry is made anew", func() string {
+	eventually(t, prompt, "the deleted ServiceEntry is created again", func() string {
 		if again := suite.a.imported(t, hostname); again == nil || again.GetUID() == entry.GetUID() {
 			return "it is not"
 		}

@@ -130,7 +130,7 @@ func TestWhatReachesTheAPIServer(t *testing.T) {
 	t.Logf("%d cases: %v; %d requests arrived", len(cases), counts, len(p.arrived(t)))
 }
 
-// shows tells whether an answer has the content of the Secret, in JSON or protobuf.
+// shows reports whether an answer has the content of the Secret, in JSON or protobuf.
 func shows(body string) bool {
 	return strings.Contains(body, secretContent) || strings.Contains(body, base64.StdEncoding.EncodeToString([]byte(secretContent)))
 }

@@ -59,7 +59,7 @@ func TestAPeerMayPassWhileItsResourceExists(t *testing.T) {
 	if uid, err := cluster.AddPeer(t.Context()); err != nil || uid == "" {
 		t.Fatalf("create the resource again: %q, %v", uid, err)
 	}
-	// The Secret was made for the one before.
+	// The Secret was made for the former resource.
 	answered("under the same name", http.StatusUnauthorized)
 	next := start(t, "sees-resources", guarded.AsRendered)
 	if code, body, err := next.ask(t.Context(), next.client(t, true), http.MethodGet, "/api/v1/services?limit=1", "", nil); err != nil || code != http.StatusOK {

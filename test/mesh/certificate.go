@@ -20,7 +20,7 @@ import (
 	security "istio.io/api/security/v1alpha1"
 )
 
-// clusterIDHeader tells istiod which cluster the caller's token is from.
+// clusterIDHeader names to istiod which cluster the caller's token is from.
 const clusterIDHeader = "clusterid"
 
 // Certificate is what a workload proves its identity with.

@@ -87,7 +87,7 @@ func (c *Client) Await(ctx context.Context, condition func(*View) (missing strin
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("wait for what istiod tells proxy %s: %w; still missing: %s", c.proxy, context.Cause(ctx), missing)
+			return nil, fmt.Errorf("wait for what istiod sends proxy %s: %w; still missing: %s", c.proxy, context.Cause(ctx), missing)
 		}
 	}
 }

@@ -151,7 +151,7 @@ func routesOf(listeners map[string]*listenerv3.Listener) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// forgetUnwanted drops endpoints and routes that no cluster or listener names any more.
+// forgetUnwanted drops endpoints and routes that no cluster or listener names.
 func (v *View) forgetUnwanted() {
 	endpoints := v.wantedEndpoints()
 	maps.DeleteFunc(v.Endpoints, func(name string, _ *endpointv3.ClusterLoadAssignment) bool {

@@ -92,21 +92,21 @@ func run(root string) error {
 	return dropStrangers(root)
 }
 
-// dropStrangers removes the files of versions that the table does not have any more: files/ is part of the chart.
+// dropStrangers removes the files of versions that the table no longer has: files/ is part of the chart.
 func dropStrangers(root string) error {
 	for _, parent := range []string{"files/istio", ".cache/istio"} {
 		entries, err := os.ReadDir(filepath.Join(root, parent))
 		if err != nil {
-			return fmt.Errorf("look for files of versions that are gone: %w", err)
+			return fmt.Errorf("look for files of removed versions: %w", err)
 		}
 		for _, entry := range entries {
 			if _, known := istioversion.FindRevision(entry.Name()); known {
 				continue
 			}
 			if err := os.RemoveAll(filepath.Join(root, parent, entry.Name())); err != nil {
-				return fmt.Errorf("remove files of a version that is gone: %w", err)
+				return fmt.Errorf("remove files of a removed version: %w", err)
 			}
-			fmt.Printf("%s/%s: removed, the version is gone\n", parent, entry.Name())
+			fmt.Printf("%s/%s: removed, like the version\n", parent, entry.Name())
 		}
 	}
 	return nil

@@ -15,7 +15,7 @@ func judge(found map[string]Vulnerability, accepted []Accepted) error {
 	var errs []error
 	for _, entry := range accepted {
 		if _, ok := found[entry.ID]; !ok {
-			errs = append(errs, fmt.Errorf("%s is not found any more: remove it from %s", entry.ID, acceptedFile))
+			errs = append(errs, fmt.Errorf("%s is no longer found: remove it from %s", entry.ID, acceptedFile))
 		}
 		delete(unjudged, entry.ID)
 	}

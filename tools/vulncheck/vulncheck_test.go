@@ -61,7 +61,7 @@ func TestJudge(t *testing.T) {
 			found: []Vulnerability{unmended}, problems: []string{"GO-2026-0002", "no version mends it"},
 		},
 		"an acceptance of what is no longer found fails": {
-			accepted: []Accepted{{mended.ID, "needs another addon-operator"}}, problems: []string{"GO-2026-0001 is not found any more"},
+			accepted: []Accepted{{mended.ID, "needs another addon-operator"}}, problems: []string{"GO-2026-0001 is no longer found"},
 		},
 		"one acceptance accepts one": {
 			found: []Vulnerability{mended, unmended}, accepted: []Accepted{{unmended.ID, "only the lab calls it"}}, problems: []string{"GO-2026-0001"},

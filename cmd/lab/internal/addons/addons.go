@@ -1,6 +1,6 @@
 // Package addons is what a cluster of the lab has before anybody installs
 // anything: DNS for its Services, an ingress controller, and the note by which
-// kubeadm tells what the cluster is.
+// kubeadm says what the cluster is.
 package addons
 
 import (

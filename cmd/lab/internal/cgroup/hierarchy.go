@@ -56,7 +56,7 @@ func Find() (*Layout, error) {
 	return layout, err
 }
 
-// UnifiedOnly tells that the machine has version 2 alone.
+// UnifiedOnly is true where the machine has version 2 alone.
 func (l *Layout) UnifiedOnly() bool {
 	return len(l.Hierarchies) == 1 && l.Hierarchies[0].Unified && l.Hierarchies[0].Mount == Root
 }

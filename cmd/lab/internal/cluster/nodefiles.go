@@ -95,7 +95,7 @@ failSwapOn: false
 clusterDNS: [%[3]q]
 clusterDomain: %[4]s
 resolvConf: /etc/resolv.conf
-# Nodes live for minutes, and whoever waits for a container that crashed waits at most a second.
+# Nodes live for minutes, and a container that crashed is started again within a second.
 crashLoopBackOff: {maxContainerRestartPeriod: 1s}
 # All nodes share one disk with the person's own files: what is full there is not theirs to clear.
 # Absolute: a share of a large disk can be more than the whole lab needs.

@@ -60,7 +60,7 @@ type Caller struct {
 }
 
 // Run calls until the context ends, and reports each call whose outcome is
-// another than that of the one before it, in the order in which they ended.
+// another than that of the call before it, in the order in which they ended.
 func (c Caller) Run(ctx context.Context, report func(Call)) {
 	var (
 		mu      sync.Mutex

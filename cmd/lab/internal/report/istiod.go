@@ -18,7 +18,7 @@ const (
 	istiodPrefix   = "istiod-"
 )
 
-// istiodChecks tell of each istiod that is installed whether it is ready.
+// istiodChecks report of each installed istiod whether it is ready.
 func istiodChecks(ctx context.Context, clients *kube.Clients, kubeconfig string) []Check {
 	installed := Check{Name: "istiod is installed", Hint: "is module istio enabled? the operator's log says what it waits for"}
 	deployments, err := clients.Typed.AppsV1().Deployments(names.Namespace).List(ctx, metav1.ListOptions{LabelSelector: istiodSelector})

@@ -52,7 +52,7 @@ func newMulticluster(resource *unstructured.Unstructured) Multicluster {
 	return multicluster
 }
 
-// readCheck tells whether istiod has read the remote cluster; status and err are what it said.
+// readCheck reports whether istiod has read the remote cluster; status and err are what it said.
 func readCheck(revision, name, status string, err error) Check {
 	check := Check{Name: istiodPrefix + revision + " reads " + name, OK: err == nil && status == synced}
 	switch {

@@ -181,7 +181,7 @@ func TestAWatchEndsSoonEnoughToCheckCredentialsAgain(t *testing.T) {
 var apiServer = request.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")}
 
 // FuzzJudgeAgreesWithTheAPIServer: whatever passes here is, to the API server's
-// own parser, exactly what it was taken for here.
+// own parser, exactly the same request as here.
 func FuzzJudgeAgreesWithTheAPIServer(f *testing.F) {
 	for _, seed := range []string{
 		"/api/v1/pods?watch=true", "/api/v1/namespaces/x/pods/y", "/api/v1/namespaces", "/api/v1/namespaces/x", "/apis/apps/v1",

@@ -18,7 +18,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// podList is what an API server would send for that many Pods, encoded once: the
+// podList is the answer of an API server with that many Pods, encoded once: the
 // benchmark is of the way, not of its end.
 func podList(b *testing.B, count int, contentType string) []byte {
 	b.Helper()

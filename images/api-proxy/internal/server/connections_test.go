@@ -69,7 +69,7 @@ func TestIdleConnectionsMakeRoomAndBusyOnesDoNot(t *testing.T) {
 	}
 }
 
-// TestAnUnknownCallerMayRetryOnItsConnection: what is rejected is the request.
+// TestAnUnknownCallerMayRetryOnItsConnection: only the request is rejected.
 func TestAnUnknownCallerMayRetryOnItsConnection(t *testing.T) {
 	p := start(t, setup{})
 	client := p.client(t, true)

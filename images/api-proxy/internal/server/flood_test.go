@@ -40,7 +40,7 @@ func (p *proxy) frames(t *testing.T) *frames {
 	return f
 }
 
-// encode fields with what was sent before in mind.
+// encode headers relative to those sent before.
 func (f *frames) encode(fields ...hpack.HeaderField) []byte {
 	f.block.Reset()
 	for _, each := range fields {
@@ -189,7 +189,7 @@ func TestACallerThatDoesNotReadIsCutOff(t *testing.T) {
 				t.Fatal("the API server still sends")
 			}
 			if _, err := io.Copy(io.Discard, response.Body); err == nil {
-				t.Error("what was cut off ended as if it were whole")
+				t.Error("an answer that was cut off ended regularly")
 			}
 			p.stillServes(t)
 		})

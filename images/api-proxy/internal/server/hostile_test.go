@@ -67,7 +67,7 @@ func TestMalformedRequestsAreRejected(t *testing.T) {
 		"an upgrade to websockets":              {head("GET /api/v1/pods HTTP/1.1", "Connection: Upgrade\r\n", "Upgrade: websocket\r\n"), false},
 		"an upgrade to SPDY":                    {head("POST /api/v1/namespaces/x/pods/y/exec?command=sh HTTP/1.1", "Connection: Upgrade\r\n", "Upgrade: SPDY/3.1\r\n"), false},
 		"an upgrade to HTTP/2":                  {head("GET /api/v1/pods HTTP/1.1", "Connection: Upgrade, HTTP2-Settings\r\n", "Upgrade: h2c\r\n", "HTTP2-Settings: AAMAAABkAAQAAP__\r\n"), false},
-		"an upgrade to nothing":                 {head("GET /api/v1/pods HTTP/1.1", "Connection: keep-alive, upgrade\r\n"), false},
+		"an upgrade to no protocol":             {head("GET /api/v1/pods HTTP/1.1", "Connection: keep-alive, upgrade\r\n"), false},
 		"both lengths of a body":                {head("POST /apis/authentication.k8s.io/v1/tokenreviews HTTP/1.1", "Content-Type: application/json\r\n", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n") + "0\r\n\r\nGET /api/v1/secrets HTTP/1.1\r\n\r\n", false},
 		"two lengths":                           {head("POST /apis/authentication.k8s.io/v1/tokenreviews HTTP/1.1", "Content-Type: application/json\r\n", "Content-Length: 2\r\n", "Content-Length: 40\r\n") + "{}", false},
 		"a negative length":                     {head("POST /apis/authentication.k8s.io/v1/tokenreviews HTTP/1.1", "Content-Length: -1\r\n"), false},
@@ -264,8 +264,8 @@ func TestASlowCallerIsCutOff(t *testing.T) {
 		"half a head": "GET /api/v1/pods HTTP/1.1\r\nHost: x\r\n",
 		"half a body": "POST /apis/authentication.k8s.io/v1/tokenreviews HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" +
 			authorization + "Content-Length: 100\r\n\r\n{",
-		"half a body of what is rejected": "POST /api/v1/namespaces/x/pods/y/exec HTTP/1.1\r\nHost: x\r\n" + authorization + "Content-Length: 100\r\n\r\n{",
-		"half a body without proof":       "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
+		"half a body of a rejected request": "POST /api/v1/namespaces/x/pods/y/exec HTTP/1.1\r\nHost: x\r\n" + authorization + "Content-Length: 100\r\n\r\n{",
+		"half a body without proof":         "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -38,8 +38,8 @@ func scopes(groupVersion, name string) []bool {
 	return []bool{true, false}
 }
 
-// everyResource is what an API server could list: each kind of Kubernetes, with
-// each subresource there is of any in its group, and what CRDs add.
+// everyResource is all that an API server could list: each kind of Kubernetes, with
+// each subresource of any kind in its group, and those of CRDs.
 func everyResource() []*metav1.APIResourceList {
 	lists := map[string]*metav1.APIResourceList{}
 	add := func(groupVersion, name string) {
@@ -170,7 +170,7 @@ func TestAnUnknownCallerIsRejected(t *testing.T) {
 				t.Errorf("%s %s: %d %s", method, path, response.StatusCode, body)
 			}
 			if method != http.MethodHead && !strings.Contains(body, "neither a client certificate nor a bearer token") {
-				t.Errorf("%s %s does not say what is missing: %s", method, path, body)
+				t.Errorf("%s %s does not name what is missing: %s", method, path, body)
 			}
 		}
 	}

@@ -66,7 +66,7 @@ func TestAnInformerOfSecretsSyncs(t *testing.T) {
 				if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
 					t.Error("not synced")
 				}
-				peerstest.Await(t, func() string { // and goes on to watch
+				peerstest.Await(t, func() string { // and continues with a watch
 					if !hasRequest(p, "watch", "secrets") {
 						return "no watch"
 					}

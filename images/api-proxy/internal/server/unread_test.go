@@ -122,7 +122,7 @@ func TestAWatchThatNobodyReadsIsCutOff(t *testing.T) {
 	}
 }
 
-// TestAnAnswerWithoutAWindowIsCutOff: a peer lets nothing flow, so that
+// TestAnAnswerWithoutAWindowIsCutOff: a peer grants no window, so that
 // not even the smallest answer of the proxy's own can be sent.
 func TestAnAnswerWithoutAWindowIsCutOff(t *testing.T) {
 	for name, target := range map[string]string{

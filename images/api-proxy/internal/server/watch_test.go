@@ -21,7 +21,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
-// events is a backend whose watches send what the test says, when it says it.
+// events is a backend whose watches send the events of the test.
 type events struct {
 	send chan string
 	// open counts watches that the backend holds.
@@ -110,7 +110,7 @@ func TestEventsAreForwardedOneByOne(t *testing.T) {
 			p := start(t, setup{answer: source.answer})
 			lines := watch(t, p.client(t, http2), p.request(t, http.MethodGet, podWatch, ""))
 			source.waitOpen(t, 1)
-			for i := range 20 { // each is there before the next one is sent
+			for i := range 20 { // each arrives before the next one is sent
 				event := fmt.Sprintf(`{"type":"ADDED","number":%d}`, i)
 				source.send <- event
 				if line, more := next(t, lines); line != event || !more {
@@ -119,7 +119,7 @@ func TestEventsAreForwardedOneByOne(t *testing.T) {
 			}
 			close(source.send) // the API server ends it
 			if line, more := next(t, lines); more {
-				t.Errorf("the watch goes on with %q", line)
+				t.Errorf("the watch continues with %q", line)
 			}
 		})
 	}
@@ -147,7 +147,7 @@ func TestAWatchEndsWithinASecondOfThePermission(t *testing.T) {
 			pods := watch(t, client, p.request(t, http.MethodGet, podWatch, ""))
 			secrets := watch(t, client, p.request(t, http.MethodGet, "/api/v1/secrets?watch=true", ""))
 			source.waitOpen(t, 1)
-			p.trust(t, p.b, other) // what concerns others changes nothing
+			p.trust(t, p.b, other) // changes of others have no effect
 			source.send <- "still here"
 			if line, more := next(t, pods); line != "still here" || !more {
 				t.Fatalf("got %q, %v", line, more)
@@ -157,7 +157,7 @@ func TestAWatchEndsWithinASecondOfThePermission(t *testing.T) {
 			change(p)
 			for _, lines := range []<-chan string{pods, secrets} {
 				if line, more := next(t, lines); more {
-					t.Errorf("the watch goes on with %q", line)
+					t.Errorf("the watch continues with %q", line)
 				}
 			}
 			if took := time.Since(began); took > time.Second {
@@ -235,7 +235,7 @@ func TestStoppingEndsWatchesAndLetsRequestsFinish(t *testing.T) {
 		p.stop()
 	}()
 	if line, more := next(t, lines); more {
-		t.Errorf("the watch goes on with %q", line)
+		t.Errorf("the watch continues with %q", line)
 	}
 	close(list)
 	if got := <-listed; got != "200 {} <nil>" {

@@ -16,7 +16,7 @@ func TestInvalidFlagsKeepTheExporterFromStarting(t *testing.T) {
 		"a domain in capitals":  {Args: []string{"--cluster-domain=Cluster", "--cluster-uuid=uuid-a"}, Want: "--cluster-domain: trust domain"},
 		"no namespace":          {Args: with("--namespace="), Want: "--namespace must not be empty"},
 		"an unknown log level":  {Args: with("--log-level=loud"), Want: "unknown name"},
-		"an argument too much":  {Args: with("serve"), Want: `unknown command "serve"`},
+		"an extra argument":     {Args: with("serve"), Want: `unknown command "serve"`},
 		"an unknown kind":       {Args: with("--watch-kinds=IstioFederation,Istio"), Want: `--watch-kinds: "Istio" is not one of`},
 		"a missing certificate": {Args: with("--tls-dir=" + t.TempDir()), Want: "read the TLS certificate"},
 	})

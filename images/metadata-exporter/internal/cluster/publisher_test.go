@@ -50,7 +50,7 @@ func apiOf(client *fake.Clientset) cluster.API {
 	}
 }
 
-// start publishes what the client has.
+// start publishes the Services and the ConfigMap of the client.
 func start(t *testing.T, client *fake.Clientset) publishing {
 	t.Helper()
 	logs := &logtest.Buffer{}

@@ -103,13 +103,13 @@ func TestADocumentIsAbsentUntilItsInputExists(t *testing.T) {
 			set := documents.NewSet(cluster.Domain, time.Now)
 			outcome := update(t, set, test.configMap, services(t, 1))
 			if got := set.Public.Current() != nil; got != test.public {
-				t.Errorf("public is there: %v", got)
+				t.Errorf("there is a public document: %v", got)
 			}
 			if got := set.SPIFFEBundle.Current() != nil; got != test.public {
-				t.Errorf("SPIFFE bundle is there: %v", got)
+				t.Errorf("there is a SPIFFE bundle: %v", got)
 			}
 			if got := set.Federation.Current() != nil; got != test.federation {
-				t.Errorf("federation is there: %v", got)
+				t.Errorf("there is a federation document: %v", got)
 			}
 			if outcome.ConfigMapMissing != (test.configMap == nil) {
 				t.Errorf("outcome = %+v", outcome)
@@ -136,7 +136,7 @@ func TestABadGatewayDoesNotKeepTheOthersFromBeingPublished(t *testing.T) {
 		"all are good":             {`[{"address":"10.0.0.2","port":1},{"address":"10.0.0.1","port":2}]`, `"10.0.0.1"`, 2, ""},
 		"an address is no address": {`[{"address":"https://x","port":1},{"address":"10.0.0.1","port":1}]`, `"10.0.0.1"`, 1, "gateway 0: address"},
 		"a port is a word":         {`[{"address":"10.0.0.2","port":1},{"address":"10.0.0.1","port":"x"}]`, `"10.0.0.2"`, 1, "gateway 1: decode"},
-		"a gateway is there twice": {`[{"address":"10.0.0.2","port":1},{"address":"10.0.0.2","port":1}]`, `"10.0.0.2"`, 1, ""},
+		"a gateway occurs twice":   {`[{"address":"10.0.0.2","port":1},{"address":"10.0.0.2","port":1}]`, `"10.0.0.2"`, 1, ""},
 		"there are too many":       {"[" + strings.Join(many, ",") + "]", `"10.0.0.100"`, metadata.MaxIngressGateways, fmt.Sprintf("%d gateways are more than the %d", len(many), metadata.MaxIngressGateways)},
 	} {
 		t.Run(name, func(t *testing.T) {

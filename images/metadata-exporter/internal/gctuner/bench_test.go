@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// object is what a Service needs in the exporter's caches, more or less.
+// object is about as large as a Service in the exporter's caches.
 type object struct {
 	next *object
 	text [8]string

@@ -16,7 +16,7 @@ func TestMemoryIsCollectedAtRest(t *testing.T) {
 	var seen samples
 	for _, step := range []struct {
 		name string
-		// more is what is allocated between two samples.
+		// more bytes are allocated between two samples.
 		more uint64
 		want bool
 	}{

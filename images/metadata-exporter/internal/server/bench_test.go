@@ -19,7 +19,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
-// discard is a response writer that keeps nothing.
+// discard is a response writer that stores nothing.
 type discard struct{ header http.Header }
 
 func (d discard) Header() http.Header         { return d.header }
@@ -76,7 +76,7 @@ func heap() int64 {
 	return int64(stats.HeapInuse + stats.StackInuse)
 }
 
-// BenchmarkProvingIdentity is what a request for a private document costs besides the document.
+// BenchmarkProvingIdentity is the cost of authentication for a private document.
 func BenchmarkProvingIdentity(b *testing.B) {
 	e := start(b)
 	handler := server.NewHandler(server.Options{

@@ -174,7 +174,7 @@ func (e *exporter) publish(name string) {
 	e.update()
 }
 
-// answer is what a request came to.
+// answer is the outcome of a request.
 type answer struct {
 	code   int
 	header http.Header

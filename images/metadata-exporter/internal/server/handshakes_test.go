@@ -97,7 +97,7 @@ func TestNoConnectionIsAcceptedAfterClose(t *testing.T) {
 	if _, err := listener.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept() = %v", err)
 	}
-	// What was accepted before and never given to anyone is closed, or reset.
+	// A connection that was accepted and not returned is closed, or reset.
 	shaken := tls.Client(connection, &tls.Config{InsecureSkipVerify: true})
 	_ = shaken.Handshake()
 	if _, err := shaken.Read(make([]byte, 1)); err == nil || isTimeout(err) {

@@ -175,7 +175,7 @@ func TestACallerWithTooManyHeldRequestsIsAnsweredAtOnce(t *testing.T) {
 	}
 	got := e.ask(http.MethodGet, metadata.FederationPath, e.waiting(50)...)
 	if got.code != http.StatusNotModified || got.header.Get("Preference-Applied") != "" || got.took > 5*time.Second {
-		t.Errorf("one too many got %+v", got)
+		t.Errorf("the request beyond the limit got %+v", got)
 	}
 	e.federated = e.unrelated
 	held = append(held, e.hold(17, metadata.FederationPath, e.waiting(50)...))

@@ -49,7 +49,7 @@ func TestHeldRequestsAreLimited(t *testing.T) {
 				releases = append(releases, release)
 			}
 			if _, ok := admit(test.route, test.all); ok {
-				t.Error("one too many is held")
+				t.Error("a request beyond the limit is held")
 			}
 			if test.route == public { // unknown callers cannot exhaust the peers' limit
 				release, ok := admit(private, 0)

@@ -24,7 +24,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
-// nginxConfig is what ingress-nginx makes of an Ingress: with AuthTLS of the
+// nginxConfig is the configuration that ingress-nginx makes of an Ingress: with AuthTLS of the
 // annotations auth-tls-secret, auth-tls-verify-client: optional_no_ca,
 // auth-tls-verify-depth and auth-tls-pass-certificate-to-upstream, with ProxySSL
 // of proxy-ssl-secret, and always of backend-protocol: HTTPS.
@@ -186,8 +186,8 @@ func TestBehindNginxACertificateIsAcceptedAsNginxForwardsIt(t *testing.T) {
 		"an unknown caller reads nothing":                              {&stranger, metadata.FederationPath, nil, 401},
 		"a peer's workload reads nothing":                              {&workload, metadata.FederationPath, nil, 401},
 		"a caller without proof reads nothing":                         {nil, metadata.FederationPath, nil, 401},
-		"anybody reads what is public":                                 {nil, metadata.PublicPath, nil, 200},
-		"a forged header is replaced by nothing":                       {nil, metadata.FederationPath, header(federated), 401},
+		"anyone reads the public document":                             {nil, metadata.PublicPath, nil, 200},
+		"a forged header is removed":                                   {nil, metadata.FederationPath, header(federated), 401},
 		"a forged header is replaced by the stranger's certificate":    {&stranger, metadata.FederationPath, header(federated), 401},
 		"a forged header of another spelling is none":                  {nil, metadata.FederationPath, []string{"Ssl_client_cert", escaped(federated)}, 401},
 		"the controller's own certificate proves no peer":              {&controller, metadata.FederationPath, nil, 401},

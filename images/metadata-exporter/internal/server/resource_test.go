@@ -66,7 +66,7 @@ func TestThePermissionsOfAPeerEndWithItsResource(t *testing.T) {
 
 				e.peers.SetExisting(peers.ExistingOf(accepted.Resource(document.kind), others))
 				if got := e.ask(http.MethodGet, document.path, token...); got.code != http.StatusOK {
-					t.Errorf("where the resource is there after all: %+v", got)
+					t.Errorf("after the resource has come back: %+v", got)
 				}
 			})
 		}

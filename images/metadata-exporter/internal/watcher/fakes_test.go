@@ -270,7 +270,7 @@ func (h *home) waitWritten(good func(value string) bool) string {
 	return value
 }
 
-// patches counts what the watcher has written.
+// patches counts the patches that the watcher has sent.
 func (h *home) patches() (count int) {
 	for _, action := range h.client.Actions() {
 		if action.Matches("patch", configMaps.Resource) {

@@ -82,7 +82,7 @@ func TestNothingIsRemovedBeforeAllResourcesAreKnown(t *testing.T) {
 	h.waitWritten(func(value string) bool { return value != "-.z" && watchesPrivate(value) })
 	for _, action := range client.Actions() {
 		if patch, ok := action.(kubetesting.PatchAction); ok && strings.Contains(string(patch.GetPatch()), "null") {
-			t.Errorf("removed what was written of a resource that is there: %s", patch.GetPatch())
+			t.Errorf("removed the entry of an existing resource: %s", patch.GetPatch())
 		}
 	}
 }
@@ -128,7 +128,7 @@ func TestAMissingConfigMapIsLoggedOnceAndWrittenWhenItIsBack(t *testing.T) {
 	create()
 	h.waitNames("b", "c")
 	if after := h.revisions(); !maps.Equal(before, after) {
-		t.Errorf("%v was written and, though nothing has changed at the peers, %v is", before, after)
+		t.Errorf("the entries were %v and are %v, though no peer has changed", before, after)
 	}
 
 	remove()
@@ -165,7 +165,7 @@ func TestARecreatedConfigMapIsWrittenAtOnce(t *testing.T) {
 	h.waitNames("b")
 }
 
-// TestTheConfigMapIsReadByItsName holds the requests to what the exporter has the right to.
+// TestTheConfigMapIsReadByItsName compares the requests with the exporter's rights.
 func TestTheConfigMapIsReadByItsName(t *testing.T) {
 	client := newClient("", federation("uuid-b", ""))
 	h := run(t, newFakePeer(), quick(), client)
