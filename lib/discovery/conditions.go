@@ -112,8 +112,8 @@ func TooLarge(resource, updated v1alpha1.Peer, size, limit int, now time.Time) v
 	return retained
 }
 
-// Unwritten returns the resource as it is for who cannot read its status, which
-// the API server has rejected: not ready.
+// Unwritten returns the resource as not ready, for Events and metrics: the API server
+// has rejected its status.
 func Unwritten(resource v1alpha1.Peer, failure error, now time.Time) v1alpha1.Peer {
 	unwritten := withOwnStatus(resource)
 	conditionSetter(unwritten, now)(v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonStatusNotWritten, failure.Error())

@@ -280,7 +280,7 @@ func (p *poll) admitChange() error {
 	if !ok {
 		return reject(ReasonIdentityChangesTooOften,
 			"the peer's key, roots, UUID, API or network have changed %d times in a short time; the next change is accepted from %s on. "+
-				"What was learned before stays in force; find out there what keeps changing them.", identityBurst, next.UTC().Format(time.RFC3339))
+				"What was learned before stays in force; find out there what changes them.", identityBurst, next.UTC().Format(time.RFC3339))
 	}
 	cache.IdentityChanges = admitted
 	return nil

@@ -7,10 +7,10 @@ import (
 
 const (
 	// rootAllowance is how many bytes of root certificates, in DER, every peer may
-	// have whatever the others have: two or three of them.
+	// have regardless of the others: two or three of them.
 	rootAllowance = 4 << 10
-	// rootPool is for what the peers of one kind have beyond that, all together. Roots
-	// stand several times in the Helm release of the module, which must fit into 1 MiB.
+	// rootPool is for what the peers of one kind have beyond that, all together. The Helm
+	// release of the module contains roots several times and must fit into 1 MiB.
 	rootPool = 48 << 10
 )
 
@@ -27,9 +27,8 @@ func newRootBudget(resources []v1alpha1.Peer) rootBudget {
 	return budget
 }
 
-// claim records the roots of a peer, unless the pool has no room for what it has
-// more than before. Who has fewer roots than before, or no more than the
-// allowance, is never rejected.
+// claim records the roots of a peer, unless the pool has no room for the addition.
+// Fewer roots than before, or no more than the allowance, are never rejected.
 func (b rootBudget) claim(name, bundle string) error {
 	wanted, others := beyondAllowance(bundle), 0
 	for other, used := range b {

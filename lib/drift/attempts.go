@@ -15,8 +15,8 @@ import (
 type pace struct {
 	// prefix of its texts.
 	prefix string
-	// burst is how many times it is restored at once, and gap how long it takes from one attempt to the next
-	// afterwards, until nothing was wrong for as long as peace.
+	// burst is how many times it is restored at once, and gap the time between attempts
+	// afterwards, until nothing has deviated for as long as peace.
 	burst      int
 	gap, peace time.Duration
 }
@@ -25,8 +25,8 @@ var (
 	// A missing object does harm. The gap is less than the five minutes of the hook's
 	// schedule, so that each of those runs may restore it.
 	absent = pace{"gone", 5, 4 * time.Minute, 15 * time.Minute}
-	// Who edits an object again and again is a program that means it, as the admission
-	// enforcers of managed platforms do. Each restoration is a Helm upgrade.
+	// Repeated edits come from a program that enforces them, such as the admission
+	// enforcers of managed platforms. Each restoration is a Helm upgrade.
 	edited = pace{"edit", 5, 30 * time.Minute, time.Hour}
 )
 
@@ -76,7 +76,7 @@ func (a attempts) add(what string, now time.Time) bool {
 	return true
 }
 
-// exhausted is true when what deviates has been restored as often as is done at once.
+// exhausted is true when what deviates has been restored burst times.
 func (a attempts) exhausted(what string) bool { return a.of[hashOf(what)].times >= a.burst }
 
 func (a attempts) texts() []string {
