@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/yaml"
 )
 
 var (
@@ -53,6 +55,29 @@ func TestDevelopmentDescribesEveryPackageOfLib(t *testing.T) {
 	for _, folder := range folders {
 		if name := "`lib/" + folder.Name(); !strings.Contains(text, name+"`") && !strings.Contains(text, name+"/") {
 			t.Errorf("docs/DEVELOPMENT.md does not say what lib/%s is", folder.Name())
+		}
+	}
+}
+
+func TestEveryValueThatHooksComputeIsDocumented(t *testing.T) {
+	var schema struct {
+		Properties struct {
+			Internal struct {
+				Properties map[string]any `json:"properties"`
+			} `json:"internal"`
+		} `json:"properties"`
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "openapi/values.yaml")), &schema); err != nil {
+		t.Fatal(err)
+	}
+	values := schema.Properties.Internal.Properties
+	if len(values) == 0 {
+		t.Fatal("openapi/values.yaml has no internal values")
+	}
+	text := read(t, "docs/VALUES.md")
+	for name := range values {
+		if !regexp.MustCompile("`internal\\." + name + `\b`).MatchString(text) {
+			t.Errorf("docs/VALUES.md does not say what internal.%s is", name)
 		}
 	}
 }
