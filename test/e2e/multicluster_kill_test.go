@@ -33,10 +33,10 @@ func victims() []victim {
 	return all
 }
 
-// multiclusterTheMeshIsWholeAfterAKill kills programs of a cluster, one after the other. What was known must stay known
+// multiclusterTheMeshRecoversAfterAKill kills programs of a cluster, one after the other. What was known must stay known
 // on both sides, and what changes afterwards must arrive, without anybody's help. They are killed in turns in both
 // clusters: istiod waits longer each time that the same peer breaks off, up to a minute.
-func multiclusterTheMeshIsWholeAfterAKill(t *testing.T) {
+func multiclusterTheMeshRecoversAfterAKill(t *testing.T) {
 	l := meshOf(t)
 	t.Cleanup(func() { l.awaitPeers(t) })
 	both := []*cluster{l.a, l.b}

@@ -15,7 +15,7 @@ func TestMulticluster(t *testing.T) {
 		{"EveryIstiodReadsTheOthersThroughTheirAPIProxies", multiclusterEveryIstiodReadsTheOthersThroughTheirAPIProxies},
 		{"TheAPIProxyIsReachedByItsPublicName", multiclusterTheAPIProxyIsReachedByItsPublicName},
 		{"AClientCertificateOpensTheAPIProxyWhereTLSIsPassedThrough", multiclusterAClientCertificateOpensTheAPIProxyWhereTLSIsPassedThrough},
-		{"AndFederationAreThereTogether", multiclusterAndFederationAreThereTogether},
+		{"WorksBesideFederation", multiclusterWorksBesideFederation},
 		{"AServiceInSeveralClustersIsOne", multiclusterAServiceInSeveralClustersIsOne},
 		{"AFlatPeerIsReachedAtItsPods", multiclusterAFlatPeerIsReachedAtItsPods},
 		{"ALabelledServiceStaysInItsCluster", multiclusterALabelledServiceStaysInItsCluster},
@@ -25,7 +25,7 @@ func TestMulticluster(t *testing.T) {
 		{"EveryVersionOfIstiodReadsPeers", multiclusterEveryVersionOfIstiodReadsPeers},
 		{"APeerThatIsCutOffIsNotForgottenAndComesBack", multiclusterAPeerThatIsCutOffIsNotForgottenAndComesBack},
 		{"AnIstiodThatStartsWhileAPeerIsAwayReadsItLater", multiclusterAnIstiodThatStartsWhileAPeerIsAwayReadsItLater},
-		{"TheMeshIsWholeAfterAKill", multiclusterTheMeshIsWholeAfterAKill},
+		{"TheMeshRecoversAfterAKill", multiclusterTheMeshRecoversAfterAKill},
 	} {
 		t.Run(part.name, part.run)
 	}

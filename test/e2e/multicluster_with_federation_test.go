@@ -4,7 +4,7 @@ package e2e
 
 import "testing"
 
-func multiclusterAndFederationAreThereTogether(t *testing.T) {
+func multiclusterWorksBesideFederation(t *testing.T) {
 	l := meshOf(t)
 	a, b, stranger := l.a, l.b, l.stranger
 	namespace := everywhere(t, a, b, stranger)

@@ -18,7 +18,7 @@ var (
 	// heading of Markdown.
 	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
 	// testName is a test that a document names as its proof.
-	testName = regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)[^`]*`")
+	testName = regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)(?:/([A-Za-z0-9]+))?[^`]*`")
 	// declaredTest is where such a test is.
 	declaredTest = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)\(`)
 )
@@ -110,15 +110,18 @@ func hasHeading(text, anchor string) bool {
 
 func TestDocumentsNameTestsThatExist(t *testing.T) {
 	declared := map[string]bool{}
+	var all strings.Builder
 	for _, file := range files(t, "_test.go") {
-		for _, match := range declaredTest.FindAllStringSubmatch(read(t, file), -1) {
+		source := read(t, file)
+		all.WriteString(source)
+		for _, match := range declaredTest.FindAllStringSubmatch(source, -1) {
 			declared[match[1]] = true
 		}
 	}
 	for _, file := range files(t, ".md") {
 		for _, match := range testName.FindAllStringSubmatch(read(t, file), -1) {
-			if !declared[match[1]] {
-				t.Errorf("%s names %s, which does not exist", file, match[1])
+			if part := match[2]; !declared[match[1]] || part != "" && !strings.Contains(all.String(), `"`+part+`"`) {
+				t.Errorf("%s names %s, which does not exist", file, match[0])
 			}
 		}
 	}

@@ -114,6 +114,9 @@ func texts(t *testing.T, path string) (sentences, names []text) {
 	}
 	for number, line := range strings.Split(read(t, path), "\n") {
 		sentences = append(sentences, text{number + 1, line})
+		for _, match := range testName.FindAllString(line, -1) {
+			names = append(names, text{number + 1, match})
+		}
 	}
 	return sentences, names
 }
