@@ -34,7 +34,7 @@ func TestUntilReportsWhatWasMissingLast(t *testing.T) {
 func TestUntilRetainsTheLastReportBeforeTheDeadline(t *testing.T) {
 	err := await.Until(t.Context(), 20*time.Millisecond, func(ctx context.Context) (bool, string, error) {
 		if ctx.Err() != nil {
-			return false, "no time left", nil
+			return false, "no time left", nil //nolint:nilerr // what the condition reports, not its error
 		}
 		return false, "the Pod is not ready", nil
 	})
