@@ -26,7 +26,7 @@ func federationKind() peerKind {
 		kind:            v1alpha1.IstioFederationKind,
 		plural:          "federations",
 		identities:      "federation_identities",
-		versions:        v1alpha1.FederationRevisions,
+		versions:        v1alpha1.FederationVersions,
 		enabledPath:     federationEnabledPath,
 		disabledReason:  discovery.ReasonFederationDisabled,
 		disabledMessage: "Federation is switched off: set federation.enabled to true in the settings of ModuleConfig istio.",

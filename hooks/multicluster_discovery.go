@@ -25,7 +25,7 @@ func multiclusterKind() peerKind {
 		kind:            v1alpha1.IstioMulticlusterKind,
 		plural:          "multiclusters",
 		identities:      "multicluster_identities",
-		versions:        v1alpha1.MulticlusterRevisions,
+		versions:        v1alpha1.MulticlusterVersions,
 		enabledPath:     multiclusterEnabledPath,
 		disabledReason:  discovery.ReasonMulticlusterDisabled,
 		disabledMessage: "Multicluster is switched off: set multicluster.enabled to true in the settings of ModuleConfig istio.",

@@ -43,10 +43,10 @@ func (r Release) Objects() []string {
 		add("ValidatingWebhookConfiguration", names.DefaultValidator)
 	}
 	if r.Federation {
-		add("ConfigMap", v1alpha1.FederationRevisions)
+		add("ConfigMap", v1alpha1.FederationVersions)
 	}
 	if r.Multicluster {
-		add("ConfigMap", v1alpha1.MulticlusterRevisions)
+		add("ConfigMap", v1alpha1.MulticlusterVersions)
 	}
 	return keys
 }
@@ -54,5 +54,5 @@ func (r Release) Objects() []string {
 // Filled are the ConfigMaps that Helm makes empty and other programs fill: their
 // data is no deviation, as long as these programs can write it (Unwritable).
 func Filled() []string {
-	return []string{v1alpha1.FederationRevisions, v1alpha1.MulticlusterRevisions}
+	return []string{v1alpha1.FederationVersions, v1alpha1.MulticlusterVersions}
 }

@@ -129,7 +129,7 @@ func (x *crossing) note(resource schema.GroupVersionResource, kind watch.EventTy
 	now := time.Now()
 	switch {
 	case kind == watch.Deleted:
-	case resource == configMaps && object.GetNamespace() == v1alpha1.Namespace && object.GetName() == v1alpha1.FederationRevisions:
+	case resource == configMaps && object.GetNamespace() == v1alpha1.Namespace && object.GetName() == v1alpha1.FederationVersions:
 		x.timeline.pass(revisionHop, now)
 	case resource == federations && object.GetName() == x.publisher.Name && offers(object, x.host):
 		x.timeline.pass(statusHop, now)

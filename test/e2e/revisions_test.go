@@ -20,7 +20,7 @@ import (
 // documentVersions are what the exporter has written for the discovery hook, by the name of the resource; nil when there is no ConfigMap.
 func (c *cluster) documentVersions(t *testing.T) map[string]string {
 	t.Helper()
-	configMap, err := c.typed.CoreV1().ConfigMaps(moduleNamespace).Get(context.Background(), v1alpha1.FederationRevisions, metav1.GetOptions{})
+	configMap, err := c.typed.CoreV1().ConfigMaps(moduleNamespace).Get(context.Background(), v1alpha1.FederationVersions, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -88,7 +88,7 @@ func (c *cluster) documentETag(t *testing.T) string {
 func TestTheConfigMapWithDocumentVersionsIsRestored(t *testing.T) {
 	awaitPeers(t)
 	c, peer := suite.b, suite.a
-	if err := c.typed.CoreV1().ConfigMaps(moduleNamespace).Delete(context.Background(), v1alpha1.FederationRevisions, metav1.DeleteOptions{}); err != nil {
+	if err := c.typed.CoreV1().ConfigMaps(moduleNamespace).Delete(context.Background(), v1alpha1.FederationVersions, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, prompt, "it is there again, with the peer's version", func() string {
@@ -121,11 +121,11 @@ func TestACorruptConfigMapWithDocumentVersionsIsReplaced(t *testing.T) {
 			configMaps := c.typed.CoreV1().ConfigMaps(moduleNamespace)
 			// Retried, as the exporter may write at the same time.
 			eventually(t, prompt, "it is corrupt", func() string {
-				_, err := configMaps.Patch(context.Background(), v1alpha1.FederationRevisions, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+				_, err := configMaps.Patch(context.Background(), v1alpha1.FederationVersions, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 				return because(err)
 			})
 			eventually(t, restarted, "it is another one, with the peer's version", func() string {
-				now, err := configMaps.Get(context.Background(), v1alpha1.FederationRevisions, metav1.GetOptions{})
+				now, err := configMaps.Get(context.Background(), v1alpha1.FederationVersions, metav1.GetOptions{})
 				switch {
 				case err != nil:
 					return err.Error()
@@ -145,7 +145,7 @@ func TestAnInvalidDocumentVersionIsOverwritten(t *testing.T) {
 	before := suite.a.documentVersions(t)[suite.b.name]
 	for _, invalid := range []string{"hello", strings.Repeat("x", 1<<17)} {
 		patch := fmt.Sprintf(`{"data": {%q: %q}}`, suite.b.name, invalid)
-		if _, err := suite.a.typed.CoreV1().ConfigMaps(moduleNamespace).Patch(context.Background(), v1alpha1.FederationRevisions,
+		if _, err := suite.a.typed.CoreV1().ConfigMaps(moduleNamespace).Patch(context.Background(), v1alpha1.FederationVersions,
 			types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
 			t.Fatal(err)
 		}

@@ -28,14 +28,14 @@ func TestTheExporterMayDoWhatItDoesAndNoMore(t *testing.T) {
 	}{
 		"watch Services everywhere":            {authorizationv1.ResourceAttributes{Verb: "watch", Resource: "services"}, true},
 		"watch IstioFederations":               {authorizationv1.ResourceAttributes{Verb: "watch", Group: v1alpha1.Group, Resource: "istiofederations"}, true},
-		"write document versions":              {authorizationv1.ResourceAttributes{Verb: "patch", Resource: "configmaps", Namespace: moduleNamespace, Name: v1alpha1.FederationRevisions}, true},
+		"write document versions":              {authorizationv1.ResourceAttributes{Verb: "patch", Resource: "configmaps", Namespace: moduleNamespace, Name: v1alpha1.FederationVersions}, true},
 		"not patch IstioFederations":           {authorizationv1.ResourceAttributes{Verb: "patch", Group: v1alpha1.Group, Resource: "istiofederations"}, false},
 		"not update IstioFederations":          {authorizationv1.ResourceAttributes{Verb: "update", Group: v1alpha1.Group, Resource: "istiofederations"}, false},
 		"not patch its own documents":          {authorizationv1.ResourceAttributes{Verb: "patch", Resource: "configmaps", Namespace: moduleNamespace, Name: exporterName}, false},
 		"not patch the mesh's configuration":   {authorizationv1.ResourceAttributes{Verb: "patch", Resource: "configmaps", Namespace: moduleNamespace, Name: "istio-" + defaultIstio().Revision()}, false},
-		"not patch namesakes elsewhere":        {authorizationv1.ResourceAttributes{Verb: "patch", Resource: "configmaps", Namespace: "default", Name: v1alpha1.FederationRevisions}, false},
+		"not patch namesakes elsewhere":        {authorizationv1.ResourceAttributes{Verb: "patch", Resource: "configmaps", Namespace: "default", Name: v1alpha1.FederationVersions}, false},
 		"not create ConfigMaps":                {authorizationv1.ResourceAttributes{Verb: "create", Resource: "configmaps", Namespace: moduleNamespace}, false},
-		"not delete the ConfigMap of those":    {authorizationv1.ResourceAttributes{Verb: "delete", Resource: "configmaps", Namespace: moduleNamespace, Name: v1alpha1.FederationRevisions}, false},
+		"not delete the ConfigMap of those":    {authorizationv1.ResourceAttributes{Verb: "delete", Resource: "configmaps", Namespace: moduleNamespace, Name: v1alpha1.FederationVersions}, false},
 		"not list ConfigMaps":                  {authorizationv1.ResourceAttributes{Verb: "list", Resource: "configmaps", Namespace: moduleNamespace}, false},
 		"read the peers' keys":                 {authorizationv1.ResourceAttributes{Verb: "get", Resource: "secrets", Namespace: moduleNamespace, Name: "d8-remote-clusters-public-metadata"}, true},
 		"not read the CA":                      {authorizationv1.ResourceAttributes{Verb: "get", Resource: "secrets", Namespace: moduleNamespace, Name: "cacerts"}, false},
@@ -78,7 +78,7 @@ func TestTheExporterMayDoWhatItDoesAndNoMore(t *testing.T) {
 			patch   string
 			allowed bool
 		}{
-			"the ConfigMap of document versions": {configMaps, v1alpha1.FederationRevisions, `{"data":{"nobody":"x"}}`, true},
+			"the ConfigMap of document versions": {configMaps, v1alpha1.FederationVersions, `{"data":{"nobody":"x"}}`, true},
 			"the endpoint of an IstioFederation": {as.Resource(federations), suite.b.name, `{"spec":{"metadataEndpoint":"https://evil.example/metadata/"}}`, false},
 			"an annotation of one":               {as.Resource(federations), suite.b.name, `{"metadata":{"annotations":{"` + v1alpha1.RefreshAnnotation + `":"x"}}}`, false},
 			"another ConfigMap":                  {configMaps, exporterName, `{"data":{"public.json":"{}"}}`, false},

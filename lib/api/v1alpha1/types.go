@@ -24,12 +24,12 @@ const (
 	// IstioMulticlusterResource is its name in URLs.
 	IstioMulticlusterResource = "istiomulticlusters"
 
-	// FederationRevisions is the ConfigMap in Namespace in which metadata-exporter
+	// FederationVersions is the ConfigMap in Namespace in which metadata-exporter
 	// reports that the metadata of an IstioFederation's peer has changed. Its keys are names of
 	// resources. Only metadata-exporter interprets the values; a changed value wakes the discovery hook.
-	FederationRevisions = "federation-revisions"
-	// MulticlusterRevisions is FederationRevisions for IstioMulticlusters.
-	MulticlusterRevisions = "multicluster-revisions"
+	FederationVersions = "federation-revisions"
+	// MulticlusterVersions is FederationVersions for IstioMulticlusters.
+	MulticlusterVersions = "multicluster-revisions"
 
 	// RefreshAnnotation on a resource has its peer polled at once when a person
 	// gives it a value that it has not had.

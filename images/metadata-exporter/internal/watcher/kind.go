@@ -26,7 +26,7 @@ type Kind struct {
 var Federations = Kind{
 	Name:      v1alpha1.IstioFederationKind,
 	Resource:  schema.GroupVersionResource{Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioFederationResource},
-	ConfigMap: v1alpha1.FederationRevisions,
+	ConfigMap: v1alpha1.FederationVersions,
 	Private:   metadata.FederationDocument,
 }
 
@@ -34,7 +34,7 @@ var Federations = Kind{
 var Multiclusters = Kind{
 	Name:      v1alpha1.IstioMulticlusterKind,
 	Resource:  schema.GroupVersionResource{Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioMulticlusterResource},
-	ConfigMap: v1alpha1.MulticlusterRevisions,
+	ConfigMap: v1alpha1.MulticlusterVersions,
 	Private:   metadata.MulticlusterDocument,
 	prefix:    v1alpha1.IstioMulticlusterKind + "/",
 }
