@@ -65,7 +65,7 @@ func applyRules(rules string) error {
 	return nil
 }
 
-// keepRunning a program running.
+// keepRunning starts the program again whenever it ends.
 func keepRunning(children *reaper, program Program) {
 	await(program.After)
 	pause := firstPause
