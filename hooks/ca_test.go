@@ -1,6 +1,8 @@
 package hooks
 
 import (
+	"crypto/ecdsa"
+	"crypto/x509"
 	"fmt"
 	"strings"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
+	"github.com/deckhouse-mesh/istio/lib/certs"
 )
 
 var _ = Describe("Hook ca", func() {
@@ -80,6 +83,23 @@ var _ = Describe("Hook ca", func() {
 		// A merge that does not speak of annotations: a person may be writing one at this moment.
 		Expect(r.PatchedOperations()[0].Type).To(BeEquivalentTo("MergePatch"))
 		Expect(fmt.Sprintf("%+v", r.PatchedOperations()[0])).NotTo(ContainSubstring("annotations"))
+	})
+
+	It("rewrites once a key in a form that istiod does not read", func() {
+		stored := generated()
+		key, err := certs.ParseKey(stored.Key)
+		Expect(err).NotTo(HaveOccurred())
+		der, err := x509.MarshalECPrivateKey(key.(*ecdsa.PrivateKey))
+		Expect(err).NotTo(HaveOccurred())
+		untidy := stored
+		untidy.Key = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n" + certs.EncodeBlock("EC PRIVATE KEY", der)
+
+		r := newRun(certificateAuthority(), federationSettings).given(secretOf("d8-system", "istio-ca", untidy), secretOf("d8-istio", "cacerts", untidy)).succeeds()
+		Expect(inUse(r)).To(Equal(stored))
+		Expect(r.PatchedOperations()).To(HaveLen(1))
+		r.given(secretOf("d8-system", "istio-ca", stored), secretOf("d8-istio", "cacerts", stored)).succeeds()
+		Expect(inUse(r)).To(Equal(stored))
+		Expect(r.PatchedOperations()).To(BeEmpty())
 	})
 
 	It("uses a Secret cacerts that existed before the module", func() {

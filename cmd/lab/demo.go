@@ -27,11 +27,8 @@ func newDemoCommand() *cobra.Command {
 	addStateDir(command, &flags.stateDir)
 	set := command.Flags()
 	set.IntVar(&flags.clusters, "clusters", 2, "how many clusters to start")
-	set.IntVar(&flags.nodes, "nodes", 1, "how many nodes each cluster has")
 	set.StringVar(&flags.mode, "mode", string(plan.Federation), "what to show: federation, or multicluster (one mesh)")
-	set.StringVar(&flags.settings, "settings", "", "YAML file with spec.settings of the ModuleConfig istio, for every cluster")
-	set.StringVar(&flags.root, "root", "", "folder of the project (default: the parent of the folder that holds this program)")
-	set.StringVar(&flags.images, "images", "", "folder of the images, an OCI layout (default: .cache/images of the project)")
+	flags.addCommon(set)
 	set.BoolVar(&once, "once", false, "end when everything has been shown, instead of staying until Ctrl-C")
 	return command
 }

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/plan"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/preflight"
@@ -172,7 +171,7 @@ func up(ctx context.Context, flags upFlags, out io.Writer) error {
 		return err
 	}
 	if flags.detach {
-		return detach(ctx, flags, options.StateDir, out)
+		return detach(ctx, options.StateDir, out)
 	}
 	ready := func() {}
 	if flags.background {
@@ -206,23 +205,14 @@ func printHints(options testbed.Options, flags upFlags, described state.Lab) {
 	print("`lab status --state-dir %s` shows its state; %s`lab down --state-dir %s` stops it.", options.StateDir, stop, options.StateDir)
 }
 
-func detach(ctx context.Context, flags upFlags, dir string, out io.Writer) error {
+func detach(ctx context.Context, dir string, out io.Writer) error {
 	if pid, err := state.Holder(dir); err != nil {
 		return err
 	} else if pid != 0 {
 		return &state.HeldError{Dir: dir, PID: pid}
 	}
-	args := []string{
-		"up", "--background", "--state-dir", dir, "--clusters", strconv.Itoa(flags.clusters), "--nodes", strconv.Itoa(flags.nodes),
-		"--mode", flags.mode, "--network", flags.network, "--root", flags.root, "--images", flags.images, "--bare=" + strconv.FormatBool(flags.bare), "--without-module=" + strconv.FormatBool(flags.withoutModule),
-	}
-	if flags.settings != "" {
-		settings, err := filepath.Abs(flags.settings)
-		if err != nil {
-			return fmt.Errorf("find the settings: %w", err)
-		}
-		args = append(args, "--settings", settings)
-	}
+	// The last one of a flag counts.
+	args := slices.Concat(os.Args[1:], []string{"--detach=false", "--background", "--state-dir", dir})
 	return testbed.Detach(ctx, dir, args, out)
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/klog/v2"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/plan"
@@ -44,18 +45,23 @@ func newUpCommand() *cobra.Command {
 	set := command.Flags()
 	set.IntVar(&flags.clusters, "clusters", 2, "how many clusters to start: cluster-a, cluster-b, …")
 	set.StringVar(&flags.mode, "mode", string(plan.Federation), "how to join them: federation, multicluster (one mesh), or mixed (the last one is federated with the first, which is one mesh with the others)")
-	set.StringVar(&flags.settings, "settings", "", "YAML file with spec.settings of the ModuleConfig istio, for every cluster")
-	set.StringVar(&flags.root, "root", "", "folder of the project (default: the parent of the folder that holds this program)")
+	flags.addCommon(set)
 	set.BoolVar(&flags.detach, "detach", false, "return when all is up and leave the lab running in the background")
 	set.BoolVar(&flags.background, "background", false, "be the background process of --detach")
-	set.IntVar(&flags.nodes, "nodes", 1, "nodes of each cluster")
 	set.StringVar(&flags.network, "network", "", "flat: Pod ranges are routed between clusters (default for multicluster); separate: they are not (default otherwise)")
-	set.StringVar(&flags.images, "images", "", "folder of the images, an OCI layout (default: .cache/images of the project)")
 	set.BoolVar(&flags.bare, "bare", false, "leave out all that needs images: Ready nodes with nothing on them")
 	set.BoolVar(&flags.withoutModule, "without-module", false, "install nothing in the clusters, and join none")
 	_ = set.MarkHidden("background")
 	_ = set.MarkHidden("bare")
 	return command
+}
+
+// addCommon adds what all commands that start a lab have.
+func (f *upFlags) addCommon(set *pflag.FlagSet) {
+	set.IntVar(&f.nodes, "nodes", 1, "nodes of each cluster")
+	set.StringVar(&f.settings, "settings", "", "YAML file with spec.settings of the ModuleConfig istio, for every cluster")
+	set.StringVar(&f.root, "root", "", "folder of the project (default: the parent of the folder that holds this program)")
+	set.StringVar(&f.images, "images", "", "folder of the images, an OCI layout (default: .cache/images of the project)")
 }
 
 func makeStateDir(dir string) (string, error) {

@@ -56,8 +56,6 @@ type Public struct {
 }
 
 // Federation is what a federated peer may know: the gateways, and the published Services.
-//
-// +k8s:deepcopy-gen=true
 type Federation struct {
 	IngressGateways []IngressGateway `json:"ingressGateways"`
 	PublicServices  []PublicService  `json:"publicServices"`

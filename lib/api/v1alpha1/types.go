@@ -2,6 +2,7 @@ package v1alpha1
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/names"
@@ -50,6 +51,9 @@ const (
 	Namespace = names.Namespace
 )
 
+// GroupVersion of both resources.
+var GroupVersion = schema.GroupVersion{Group: Group, Version: Version}
+
 // IstioFederation federates this cluster with one peer whose trust domain differs.
 //
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
@@ -59,16 +63,6 @@ type IstioFederation struct {
 
 	Spec   IstioFederationSpec   `json:"spec"`
 	Status IstioFederationStatus `json:"status,omitempty"`
-}
-
-// IstioFederationList is a list of them.
-//
-// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
-type IstioFederationList struct {
-	metav1.TypeMeta `json:",inline"`
-	metav1.ListMeta `json:"metadata,omitempty"`
-
-	Items []IstioFederation `json:"items"`
 }
 
 // IstioFederationSpec is the desired state.
@@ -160,16 +154,6 @@ type IstioMulticluster struct {
 
 	Spec   IstioMulticlusterSpec   `json:"spec"`
 	Status IstioMulticlusterStatus `json:"status,omitempty"`
-}
-
-// IstioMulticlusterList is a list of them.
-//
-// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
-type IstioMulticlusterList struct {
-	metav1.TypeMeta `json:",inline"`
-	metav1.ListMeta `json:"metadata,omitempty"`
-
-	Items []IstioMulticluster `json:"items"`
 }
 
 // IstioMulticlusterSpec is the desired state.

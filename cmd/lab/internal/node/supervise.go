@@ -37,7 +37,7 @@ func supervise() error {
 	}
 	children := newReaper()
 	for _, program := range spec.Programs {
-		go keep(children, program)
+		go keepRunning(children, program)
 	}
 	select {}
 }
@@ -65,8 +65,8 @@ func applyRules(rules string) error {
 	return nil
 }
 
-// keep a program running.
-func keep(children *reaper, program Program) {
+// keepRunning starts the program again whenever it ends.
+func keepRunning(children *reaper, program Program) {
 	await(program.After)
 	pause := firstPause
 	for {

@@ -78,36 +78,36 @@ func load(dir, reference, file string) (v1.Hash, error) {
 
 // open returns the image of a file or folder, and what to call when it has been read.
 func open(file string) (v1.Image, func(), error) {
-	keep := func() {}
+	nothing := func() {}
 	info, err := os.Stat(file)
 	if err != nil {
-		return nil, keep, err
+		return nil, nothing, err
 	}
 	if info.IsDir() {
 		image, err := fromLayout(file)
-		return image, keep, err
+		return image, nothing, err
 	}
 	docker, err := contains(file, "manifest.json")
 	if err != nil {
-		return nil, keep, fmt.Errorf("it is no tarball: %w", err)
+		return nil, nothing, fmt.Errorf("it is no tarball: %w", err)
 	}
 	if docker {
 		image, err := tarball.ImageFromPath(file, nil)
-		return image, keep, err
+		return image, nothing, err
 	}
 	dir, err := os.MkdirTemp("", "lab-image-")
 	if err != nil {
-		return nil, keep, err
+		return nil, nothing, err
 	}
 	remove := func() { _ = os.RemoveAll(dir) }
 	if err := extract(file, dir); err != nil {
 		remove()
-		return nil, keep, err
+		return nil, nothing, err
 	}
 	image, err := fromLayout(dir)
 	if err != nil {
 		remove()
-		return nil, keep, err
+		return nil, nothing, err
 	}
 	return image, remove, nil
 }
