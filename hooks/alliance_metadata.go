@@ -50,6 +50,7 @@ func allianceMetadata() hookruntime.Hook {
 				binding,
 				multiclustersBinding(),
 				secretBinding("anchors", names.OperatorNamespace, anchorsSecret),
+				secretBinding("peer-roots", names.OperatorNamespace, peerRootsSecret),
 			},
 		},
 		Run: runAllianceMetadata,
@@ -57,7 +58,10 @@ func allianceMetadata() hookruntime.Hook {
 }
 
 func runAllianceMetadata(_ context.Context, in *sdk.HookInput) error {
-	entries := map[string]peers.Entry{}
+	entries, last := map[string]peers.Entry{}, map[string]peers.Entry{}
+	if err := settings(in, remotePublicMetadataPath, &last); err != nil {
+		return err
+	}
 	federations := []trustedFederation{}
 	if federationKind().enabled(in) {
 		accepted, err := acceptedFederations(in, federationKind().newReader(), "multiclusters")
@@ -81,6 +85,9 @@ func runAllianceMetadata(_ context.Context, in *sdk.HookInput) error {
 		return err
 	}
 	if err := setAnchors(in, federations, multiclusters); err != nil {
+		return err
+	}
+	if err := setSharedRoots(in, entries, last); err != nil {
 		return err
 	}
 	in.Values.Set(remotePublicMetadataPath, entries)

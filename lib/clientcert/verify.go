@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"time"
@@ -55,7 +56,7 @@ func (a *Anchors) Add(root *x509.Certificate, owner string) {
 	if a.bySubject == nil {
 		a.bySubject, a.keys = map[string][]*anchored{}, map[Anchor]bool{}
 	}
-	a.keys[anchorOf(root)] = true
+	a.keys[AnchorOf(root)] = true
 	subject := string(root.RawSubject)
 	for _, known := range a.bySubject[subject] {
 		if known.root.Equal(root) {
@@ -71,7 +72,11 @@ func (a *Anchors) Add(root *x509.Certificate, owner string) {
 // Has is true while a root with this key is among the anchors.
 func (a *Anchors) Has(key Anchor) bool { return a.keys[key] }
 
-func anchorOf(root *x509.Certificate) Anchor { return sha256.Sum256(root.RawSubjectPublicKeyInfo) }
+// AnchorOf returns the fingerprint of root.
+func AnchorOf(root *x509.Certificate) Anchor { return sha256.Sum256(root.RawSubjectPublicKeyInfo) }
+
+// String is the fingerprint in hexadecimal.
+func (a Anchor) String() string { return hex.EncodeToString(a[:]) }
 
 // Verify checks that chain, leaf first, is a client certificate at now that
 // leads to one of the anchors. err is one of the Err variables.
@@ -170,7 +175,7 @@ func proved(paths [][]*x509.Certificate, candidates []*anchored) Caller {
 		root := path[len(path)-1]
 		for _, candidate := range candidates {
 			if candidate.root.Equal(root) {
-				caller.Anchors = append(caller.Anchors, anchorOf(root))
+				caller.Anchors = append(caller.Anchors, AnchorOf(root))
 				caller.Owners = append(caller.Owners, candidate.owners...)
 			}
 		}

@@ -43,6 +43,9 @@ type Entry struct {
 	// AuthnKeyPub verifies the peer's tokens, RootCA (PEM) its client certificates.
 	AuthnKeyPub string `json:"authnKeyPub"`
 	RootCA      string `json:"rootCA"`
+	// SharedRoots are the fingerprints of those roots in RootCA that are not this
+	// peer's alone (NamedRoots). Older programs ignore them.
+	SharedRoots []string `json:"sharedRoots,omitempty"`
 }
 
 // Peer is an accepted peer. It never changes.
@@ -54,6 +57,8 @@ type Peer struct {
 	Key ed25519.PublicKey
 	// Roots verify its client certificates; without one the peer needs a token.
 	Roots []*x509.Certificate
+	// SharedRoots are the fingerprints of those Roots that are not its alone.
+	SharedRoots []string
 
 	// allowed is true while Resource exists and is of a kind that gives rights.
 	allowed bool
@@ -62,7 +67,7 @@ type Peer struct {
 // Equal is true for the same peer with the same credentials and rights.
 func (p *Peer) Equal(other *Peer) bool {
 	return p.Resource == other.Resource && p.ClusterUUID == other.ClusterUUID && p.allowed == other.allowed &&
-		p.Key.Equal(other.Key) && slices.EqualFunc(p.Roots, other.Roots, (*x509.Certificate).Equal)
+		p.Key.Equal(other.Key) && slices.Equal(p.SharedRoots, other.SharedRoots) && slices.EqualFunc(p.Roots, other.Roots, (*x509.Certificate).Equal)
 }
 
 // Parse reads the JSON under SecretKey and returns the peers by clusterUUID; nil
@@ -92,7 +97,7 @@ func Parse(content []byte) (byUUID map[string]*Peer, err error) {
 			problems = append(problems, fmt.Errorf("%s (cluster %s) needs a token, its client certificates are not accepted: rootCA: %w",
 				resource, clusterUUID, err))
 		}
-		byUUID[clusterUUID] = &Peer{Resource: resource, ClusterUUID: clusterUUID, Key: key, Roots: roots}
+		byUUID[clusterUUID] = &Peer{Resource: resource, ClusterUUID: clusterUUID, Key: key, Roots: roots, SharedRoots: entry.SharedRoots}
 	}
 	return byUUID, errors.Join(problems...)
 }

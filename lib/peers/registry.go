@@ -88,15 +88,20 @@ type Snapshot struct {
 	// anchors are the roots of all accepted peers, allowedAnchors those of the peers with rights, by kind.
 	anchors        *clientcert.Anchors
 	allowedAnchors map[string]*clientcert.Anchors
+	sharedRoots    map[string]bool
 	deleted        []Resource
 	superseded     chan struct{}
 }
 
 func newSnapshot(byUUID map[string]*Peer) *Snapshot {
 	made := &Snapshot{
-		byUUID: byUUID, anchors: &clientcert.Anchors{}, allowedAnchors: map[string]*clientcert.Anchors{}, superseded: make(chan struct{}),
+		byUUID: byUUID, anchors: &clientcert.Anchors{}, allowedAnchors: map[string]*clientcert.Anchors{},
+		sharedRoots: map[string]bool{}, superseded: make(chan struct{}),
 	}
 	for clusterUUID, peer := range byUUID {
+		for _, fingerprint := range peer.SharedRoots {
+			made.sharedRoots[fingerprint] = true
+		}
 		for _, root := range peer.Roots {
 			made.anchors.Add(root, clusterUUID)
 			if !peer.allowed {
@@ -145,4 +150,12 @@ func (s *Snapshot) AllowedAnchors(kind string) *clientcert.Anchors {
 		return anchors
 	}
 	return &clientcert.Anchors{}
+}
+
+// Ambiguous is true for a client certificate that does not prove which cluster
+// presents it: several have its root, or once named it as theirs.
+func (s *Snapshot) Ambiguous(caller clientcert.Caller) bool {
+	return len(caller.Owners) > 1 || slices.ContainsFunc(caller.Anchors, func(root clientcert.Anchor) bool {
+		return s.sharedRoots[root.String()]
+	})
 }

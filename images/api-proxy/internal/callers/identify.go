@@ -23,7 +23,7 @@ import (
 var (
 	ErrNothing     = errors.New("neither a client certificate nor a bearer token")
 	ErrCertificate = errors.New("the client certificate is not accepted")
-	ErrAmbiguous   = errors.New("the client certificate does not identify one cluster, because another has the same root: send a bearer token")
+	ErrAmbiguous   = errors.New("the client certificate does not identify one cluster, because its root is, or was, not of one cluster alone: send a bearer token")
 	ErrDisagree    = errors.New("the client certificate and the bearer token are of different clusters")
 )
 
@@ -92,7 +92,8 @@ func (i Identifier) byToken(known *peers.Snapshot, header http.Header) (*peers.P
 
 // byCertificate verifies with the roots of all accepted peers: where clusters
 // share a root, a certificate below it may be another's, perhaps of one that may
-// not use the proxy.
+// not use the proxy. The operator remembers roots that two have ever named: a
+// certificate of the one that was deleted does not become the other's.
 func (i Identifier) byCertificate(known *peers.Snapshot, r *http.Request) (*peers.Peer, error) {
 	now := time.Now()
 	if i.Now != nil {
@@ -113,7 +114,7 @@ func (i Identifier) byCertificate(known *peers.Snapshot, r *http.Request) (*peer
 	switch {
 	case !slices.ContainsFunc(caller.Owners, allowed):
 		return nil, fmt.Errorf("%w: %w", ErrCertificate, clientcert.ErrUnknownCaller)
-	case len(caller.Owners) > 1:
+	case known.Ambiguous(caller):
 		return nil, ErrAmbiguous
 	default:
 		return known.Lookup(caller.Owners[0]), nil

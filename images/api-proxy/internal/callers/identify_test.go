@@ -19,6 +19,8 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/certtest"
+	"github.com/deckhouse-mesh/istio/lib/clientcert"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peers"
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
@@ -59,12 +61,21 @@ func TestACallerIsIdentifiedByAValidTokenOrCertificate(t *testing.T) {
 	tokenOnly := peerstest.NewPeer(t, "t")
 	twin, sibling := peerstest.NewPeer(t, "twin"), peerstest.NewPeer(t, "sibling")
 	sibling.Root = twin.Root
+	// Once their roots were another's, too: that of "former", and of "renewing" the one that it had before.
+	former, renewing := peerstest.NewPeer(t, "former"), peerstest.NewPeer(t, "renewing")
+	before := peerstest.NewPeer(t, "before").Root
+	formerly, renewed := former.Entry(multicluster), renewing.Entry(multicluster)
+	formerly.SharedRoots = []string{fingerprint(t, former.Root)}
+	renewed.RootCA += before.PEM()
+	renewed.SharedRoots = []string{fingerprint(t, before)}
+	oldClient := before.Client(time.Now())
 	rootless := tokenOnly.Entry(multicluster)
 	rootless.RootCA = ""
 	entries := map[string]peers.Entry{
 		b.UUID: b.Entry(multicluster), c.UUID: c.Entry(multicluster),
 		federated.UUID: federated.Entry(federation), tokenOnly.UUID: rootless,
 		twin.UUID: twin.Entry(multicluster), sibling.UUID: sibling.Entry(federation),
+		former.UUID: formerly, renewing.UUID: renewed,
 	}
 	registry := peers.NewRegistry(multicluster)
 	registry.SetExisting(peerstest.Existing(entries))
@@ -99,6 +110,9 @@ func TestACallerIsIdentifiedByAValidTokenOrCertificate(t *testing.T) {
 		"a token of a cluster without a root":                {ask(t, nil, token(tokenOnly, nil)), "uuid-t", nil},
 		"a token where the root is shared":                   {ask(t, client(twin, nil), token(twin, nil)), "uuid-twin", nil},
 
+		"a token where the root was another's, too":    {ask(t, client(former, nil), token(former, nil)), "uuid-former", nil},
+		"a certificate under its own one of two roots": {ask(t, client(renewing, nil)), "uuid-renewing", nil},
+
 		"nothing":    {ask(t, nil), "", callers.ErrNothing},
 		"a password": {ask(t, nil, "Basic YWRtaW46YWRtaW4="), "", callers.ErrNothing},
 		"two tokens": {ask(t, nil, token(b, nil), token(c, nil)), "", authn.ErrSeveralHeaders},
@@ -117,12 +131,14 @@ func TestACallerIsIdentifiedByAValidTokenOrCertificate(t *testing.T) {
 		"a certificate for servers": {ask(t, client(b, func(c *x509.Certificate) {
 			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 		})), "", callers.ErrCertificate},
-		"a certificate for anything": {ask(t, client(b, func(c *x509.Certificate) { c.ExtKeyUsage = nil })), "", callers.ErrCertificate},
-		"an old certificate":         {ask(t, client(b, expired)), "", callers.ErrCertificate},
-		"a certificate of tomorrow":  {ask(t, client(b, func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) })), "", callers.ErrCertificate},
-		"an authority's certificate": {ask(t, client(b, func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true })), "", callers.ErrCertificate},
-		"a chain with a gap":         {ask(t, &lonely), "", callers.ErrCertificate},
-		"a root that two share":      {ask(t, client(twin, nil)), "", callers.ErrAmbiguous},
+		"a certificate for anything":                   {ask(t, client(b, func(c *x509.Certificate) { c.ExtKeyUsage = nil })), "", callers.ErrCertificate},
+		"an old certificate":                           {ask(t, client(b, expired)), "", callers.ErrCertificate},
+		"a certificate of tomorrow":                    {ask(t, client(b, func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) })), "", callers.ErrCertificate},
+		"an authority's certificate":                   {ask(t, client(b, func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true })), "", callers.ErrCertificate},
+		"a chain with a gap":                           {ask(t, &lonely), "", callers.ErrCertificate},
+		"a root that two share":                        {ask(t, client(twin, nil)), "", callers.ErrAmbiguous},
+		"a root that two once named":                   {ask(t, client(former, nil)), "", callers.ErrAmbiguous},
+		"the one of two roots that another once named": {ask(t, &oldClient), "", callers.ErrAmbiguous},
 	} {
 		t.Run(name, func(t *testing.T) {
 			peer, err := identifier.Identify(test.request)
@@ -140,6 +156,15 @@ func TestACallerIsIdentifiedByAValidTokenOrCertificate(t *testing.T) {
 			}
 		})
 	}
+}
+
+func fingerprint(t *testing.T, root certtest.Authority) string {
+	t.Helper()
+	parsed, err := metadata.ParseRoots(root.PEM(), time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return clientcert.AnchorOf(parsed[0]).String()
 }
 
 func TestAHeaderWithACertificateIsNotTrusted(t *testing.T) {
@@ -233,6 +258,7 @@ func TestAPermissionEndsWithTheResourceItsKeyOrItsRoot(t *testing.T) {
 		"the entry is removed":     {map[string]peers.Entry{}, true, true},
 		"the key changes":          {with(func(e *peers.Entry) { e.AuthnKeyPub = other.Keys.Pub }), true, true},
 		"the root changes":         {with(func(e *peers.Entry) { e.RootCA = other.Root.PEM() }), true, false},
+		"its root is shared":       {with(func(e *peers.Entry) { e.SharedRoots = []string{fingerprint(t, b.Root)} }), true, false},
 		"it becomes a federation":  {with(func(e *peers.Entry) { e.Kind = federation }), true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
