@@ -33,7 +33,8 @@ type fakePeer struct {
 	etags    map[string]string // by path
 	errors   map[string]error  // by path
 	changed  chan struct{}
-	unheld   string // the path for which it does not know Prefer: wait
+	unheld   string        // the path for which it does not know Prefer: wait
+	cutAfter time.Duration // something on the way ends what is held for longer; 0 for nothing
 	requests []seen
 	holding  map[string]int // by target and path
 }
@@ -75,11 +76,26 @@ func (f *fakePeer) Get(ctx context.Context, target peer.Target, request peer.Req
 		if !waits {
 			return &peer.Response{ETag: etag, NotModified: true}, nil
 		}
+		if f.cutAfter > 0 {
+			if request.Wait < f.cutAfter {
+				f.pause(request.Wait)
+				return &peer.Response{ETag: etag, NotModified: true, WaitApplied: true}, nil
+			}
+			f.pause(f.cutAfter)
+			return nil, &peer.Error{Reason: peer.Unreachable, URL: target.URL, StatusCode: http.StatusGatewayTimeout}
+		}
 		f.hold(ctx, target.URL+request.Path)
 		if err := ctx.Err(); err != nil {
 			return nil, &peer.Error{Reason: peer.Unreachable, URL: target.URL, Err: err}
 		}
 	}
+}
+
+// pause holds a request for a while; f.mu is held before and after.
+func (f *fakePeer) pause(duration time.Duration) {
+	f.mu.Unlock()
+	<-time.After(duration)
+	f.mu.Lock()
 }
 
 // hold waits for a change; f.mu is held before and after.
@@ -189,7 +205,7 @@ var configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmap
 
 func quick() watcher.Timing {
 	return watcher.Timing{
-		Wait: 50 * time.Second, Unheld: time.Hour,
+		Wait: 50 * time.Second, Cut: 20 * time.Millisecond, ShortestWait: time.Millisecond, Unheld: time.Hour,
 		RetryMin: time.Millisecond, RetryMax: 20 * time.Millisecond, RejectedMax: 10 * time.Millisecond,
 		Nudge: 10 * time.Millisecond, NudgeMax: 40 * time.Millisecond,
 		Orphaned: time.Millisecond,

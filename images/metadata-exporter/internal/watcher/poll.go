@@ -41,6 +41,7 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 		retry    = newBackOff(p.Timing.RetryMin, p.Timing.RetryMax)
 		holds    string // the ETag of the document that was read
 		wait     time.Duration
+		longest  = p.Timing.Wait // how long answers are held on the way to this peer
 	)
 	defer p.unwatched(of)
 	defer of.fallback.end()
@@ -49,6 +50,12 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 		response, err := p.fetch(ctx, of, holds, wait)
 		if ctx.Err() != nil {
 			return
+		}
+		if elapsed := time.Since(began); err != nil && wait > 0 && elapsed >= p.Timing.Cut && reason(err) == string(peer.Unreachable) {
+			// Not the peer's failure, unless it does not answer now.
+			longest = max(elapsed*4/5, p.Timing.ShortestWait)
+			wait = 0
+			continue
 		}
 		if err != nil {
 			p.change(func() { of.link.answered = false })
@@ -78,7 +85,7 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 		if holds == "" {
 			held = false
 		}
-		wait = p.Timing.Wait
+		wait = min(p.Timing.Wait, longest)
 		if !held && !sleep(ctx, p.Timing.Unheld-time.Since(began)) {
 			return
 		}

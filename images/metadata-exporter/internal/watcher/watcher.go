@@ -30,6 +30,10 @@ type Fetcher interface {
 type Timing struct {
 	// Wait is how long a peer is asked to hold an answer.
 	Wait time.Duration
+	// Cut is from how long on a held request that breaks off was cut by something on
+	// the way, as load balancers do with connections that are idle; ShortestWait is the least
+	// that a peer is asked to hold answers for then.
+	Cut, ShortestWait time.Duration
 	// Unheld is the least time between polls of a peer that does not hold answers.
 	Unheld time.Duration
 	// RetryMin and RetryMax bound the back-off after a failure.
@@ -46,7 +50,7 @@ type Timing struct {
 // DefaultTiming is for production.
 func DefaultTiming() Timing {
 	return Timing{
-		Wait: peer.MaxWait, Unheld: time.Minute,
+		Wait: peer.MaxWait, Cut: 3 * time.Second, ShortestWait: 5 * time.Second, Unheld: time.Minute,
 		RetryMin: 200 * time.Millisecond, RetryMax: 30 * time.Second, RejectedMax: 10 * time.Second,
 		Nudge: 5 * time.Second, NudgeMax: 5 * time.Minute,
 		Orphaned: time.Minute,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	kubetesting "k8s.io/client-go/testing"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
+	"github.com/deckhouse-mesh/istio/lib/logtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
@@ -194,6 +196,35 @@ func TestADocumentThatIsNotHeldIsPolledRarely(t *testing.T) {
 				t.Errorf("asked %d times within an hour", len(asked))
 			}
 		})
+	}
+}
+
+func TestALoadBalancerThatCutsIdleConnectionsIsNoFailureOfThePeer(t *testing.T) {
+	peers := newFakePeer()
+	peers.cutAfter = 100 * time.Millisecond
+	var log logtest.Buffer
+	runLogging(t, peers, quick(), newClient("", federation("uuid-b", "")), slog.New(slog.NewTextHandler(&log, nil)))
+	var waits []time.Duration
+	peerstest.Await(t, func() string {
+		waits = nil
+		for _, request := range peers.asked(metadata.FederationPath) {
+			waits = append(waits, request.Wait)
+		}
+		if len(waits) < 6 {
+			return fmt.Sprintf("the peer was asked to wait for %v", waits)
+		}
+		return ""
+	})
+	if waits[0] != 0 || waits[1] != quick().Wait || waits[2] != 0 {
+		t.Errorf("the peer was asked to wait for %v; want no time, %s, and after the cut no time", waits, quick().Wait)
+	}
+	for _, wait := range waits[3:] {
+		if wait <= 0 || wait >= 2*peers.cutAfter {
+			t.Errorf("the peer was asked to wait for %s: the wait has not adapted", wait)
+		}
+	}
+	if strings.Contains(log.String(), "level=WARN") || strings.Contains(log.String(), "level=ERROR") {
+		t.Errorf("the log says\n%s", log.String())
 	}
 }
 
