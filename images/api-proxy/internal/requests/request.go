@@ -61,6 +61,13 @@ func (r Request) Label() string {
 	return r.Resource + "." + r.Group
 }
 
+// Whole is true for a list that the API server sends in one piece: without a limit,
+// or from its cache (resourceVersion 0), where it ignores the limit.
+func (r Request) Whole() bool {
+	limit, version := r.Query.Get("limit"), r.Query.Get("resourceVersion")
+	return r.Verb == List && !r.Empty && (limit == "" || limit == "0" || version == "0")
+}
+
 // Judge decides by the table in lib/remotereader.
 type Judge struct {
 	// Namespace of the control plane, where ConfigMaps with mesh configuration are.

@@ -18,6 +18,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/requests"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/upstream"
+	"github.com/deckhouse-mesh/istio/lib/connlimit"
 	"github.com/deckhouse-mesh/istio/lib/inflight"
 )
 
@@ -26,6 +27,9 @@ const (
 	requestTimeout = 2 * time.Minute
 	// watchGrace is the time beyond its own after which the proxy ends a watch.
 	watchGrace = 10 * time.Second
+	// maxWholeLists of one peer are answered at a time. All peers are one account to the API server, which answers their
+	// requests in turn: lists of everything would delay everyone's. An istiod that starts sends about ten.
+	maxWholeLists = 20
 	// statusCallerGone counts callers that have disconnected and get no answer.
 	statusCallerGone = 499
 )
@@ -60,8 +64,8 @@ type Options struct {
 // Handler is the proxy. Use NewHandler.
 type Handler struct {
 	Options
-	requests, watches *inflight.Limit
-	audit             *audit
+	requests, watches, wholeLists *inflight.Limit
+	audit                         *audit
 
 	stopping chan struct{}
 	stop     sync.Once
@@ -73,8 +77,10 @@ func NewHandler(options Options) *Handler {
 		Options:  options,
 		requests: inflight.NewLimit(0, options.MaxRequests),
 		watches:  inflight.NewLimit(0, options.MaxWatches),
-		audit:    newAudit(options.Log, time.Now),
-		stopping: make(chan struct{}),
+
+		wholeLists: inflight.NewLimit(0, maxWholeLists),
+		audit:      newAudit(options.Log, time.Now),
+		stopping:   make(chan struct{}),
 	}
 }
 
@@ -132,11 +138,15 @@ func (e *exchange) serve() int {
 	}
 	peer, err := e.Identifier.Identify(e.r)
 	if err != nil {
-		markUnidentified(e.r.Context())
+		connlimit.MarkUnidentified(e.r.Context())
 		return e.unauthorized(err)
 	}
-	defer markInUse(e.r.Context())()
 	e.peer, e.name = peer, peer.Name
+	done, ok := connlimit.MarkInUse(e.r.Context(), peer.ClusterUUID)
+	if !ok {
+		return e.tooManyConnections()
+	}
+	defer done()
 
 	if upgrades(e.r) {
 		return e.reject(&requests.Rejection{Reason: "upgrade", Code: http.StatusForbidden, Message: "connections cannot be upgraded"})
@@ -159,6 +169,13 @@ func (e *exchange) serve() int {
 		return e.tooMany(what, limit.OfOne())
 	}
 	defer release()
+	if asked.Whole() {
+		releaseList, ok := e.wholeLists.Acquire(peer.ClusterUUID)
+		if !ok {
+			return e.tooMany("lists without pages", e.wholeLists.OfOne())
+		}
+		defer releaseList()
+	}
 	gauge := inFlight.WithLabelValues(e.name)
 	gauge.Inc()
 	defer gauge.Dec()

@@ -62,6 +62,14 @@ func (e *exchange) tooMany(what string, limit int) int {
 	return e.status(http.StatusTooManyRequests, fmt.Sprintf("too many concurrent %s from this cluster (limit %d); retry when one has finished", what, limit))
 }
 
+// tooManyConnections answers a peer whose requests are on as many connections as it may use.
+func (e *exchange) tooManyConnections() int {
+	e.note("limit", http.StatusTooManyRequests)
+	e.w.Header().Set("Retry-After", retrySeconds)
+	return e.status(http.StatusTooManyRequests,
+		"this cluster has requests on too many connections: use HTTP/2, which has many requests on one, or retry when one has finished")
+}
+
 // later is 503. Without a reason it is not counted as a rejection.
 func (e *exchange) later(reason, message string) int {
 	if reason != "" {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/deckhouse-mesh/istio/lib/connlimit"
 	"github.com/deckhouse-mesh/istio/lib/program"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
@@ -15,12 +16,22 @@ import (
 // shutdownTimeout is what requests in flight get to finish after Stop ended the watches.
 const shutdownTimeout = 10 * time.Second
 
+// One peer may use a fifth of all connections at a time, and as many as an istiod with HTTP/1.1 needs.
+const (
+	shareOfPeer      = 5
+	leastShareOfPeer = 20
+)
+
+// unidentifiedTimeout is how long a connection stays open on which no peer asks.
+const unidentifiedTimeout = 15 * time.Second
+
 // Serve answers on listener with TLS, HTTP/2 and HTTP/1.1, until ctx ends. It has
-// at most maxConnections at a time, of which unused ones make room for others.
+// at most maxConnections at a time, of which unused ones make room for others, and
+// requests of one peer are on a fifth of them: some hostile peers keep no other one out.
 // After ctx it accepts nothing more, ends the watches and lets other requests finish.
 func Serve(ctx context.Context, listener net.Listener, handler *Handler, certificate *tlsfiles.Certificate, maxConnections int, log *slog.Logger) error {
 	server := program.NewServer(handler, certificate, log)
-	server.ConnContext = withConnection
+	server.ConnContext = connlimit.WithConnection
 	server.DisableGeneralOptionsHandler = true // "OPTIONS *" is rejected like the rest
 	server.HTTP2 = &http.HTTP2Config{
 		MaxConcurrentStreams: 250,
@@ -28,7 +39,9 @@ func Serve(ctx context.Context, listener net.Listener, handler *Handler, certifi
 		MaxReceiveBufferPerStream: maxBody, MaxReceiveBufferPerConnection: 4 * maxBody, MaxReadFrameSize: 16 << 10,
 		SendPingTimeout: 20 * time.Second, PingTimeout: 10 * time.Second, WriteByteTimeout: handler.WriteTimeout,
 	}
-	limited := limitConnections(listener, maxConnections, unidentifiedTimeout, handler.Metrics)
+	limited := connlimit.Listen(listener, connlimit.Limits{
+		Total: maxConnections, OfPeer: max(maxConnections/shareOfPeer, leastShareOfPeer), UnidentifiedTimeout: unidentifiedTimeout,
+	}, connlimit.Metrics{Open: handler.Metrics.Connections, Closed: handler.Metrics.ConnectionsClosed})
 	serve := func() error { return server.ServeTLS(limited, "", "") }
 	if err := program.Serve(ctx, server, serve, handler.Stop, shutdownTimeout); err != nil {
 		return fmt.Errorf("serve peers on %s: %w", listener.Addr(), err)

@@ -6,6 +6,7 @@ package server
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -22,6 +23,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/connlimit"
 	"github.com/deckhouse-mesh/istio/lib/inflight"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peers"
@@ -50,6 +52,8 @@ const (
 	// all callers), and not enough to exhaust the limit of all.
 	maxHeldPublicOfOne  = 64
 	maxHeldPrivateOfOne = 16
+	// maxOfOnePeer requests of one peer are in progress at a time, held ones included.
+	maxOfOnePeer = 32
 )
 
 // Options of a Handler.
@@ -88,7 +92,7 @@ type Handler struct {
 
 	served atomic.Uint64
 
-	heldPublic, heldPrivate *inflight.Limit
+	heldPublic, heldPrivate, ofPeers *inflight.Limit
 }
 
 // route is one document and its audience.
@@ -117,6 +121,7 @@ func NewHandler(options Options) *Handler {
 
 		heldPublic:  inflight.NewLimit(maxHeldPublic, maxHeldPublicOfOne),
 		heldPrivate: inflight.NewLimit(maxHeldPrivate, maxHeldPrivateOfOne),
+		ofPeers:     inflight.NewLimit(0, maxOfOnePeer),
 	}
 	if handler.now == nil {
 		handler.now = time.Now
@@ -178,9 +183,17 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route *route) (c
 	if route.audience != nil {
 		granted, err := h.authenticate(r, *route.audience)
 		if err != nil {
+			connlimit.MarkUnidentified(r.Context())
 			return h.unauthorized(w, r, route, err)
 		}
 		permission = granted
+		done, ok := h.begin(r, permission.caller)
+		if !ok {
+			return tooMany(w)
+		}
+		defer done()
+	} else {
+		connlimit.MarkUnidentified(r.Context())
 	}
 
 	version := route.document.Current()
@@ -255,6 +268,25 @@ func write(w http.ResponseWriter, r *http.Request, body []byte) {
 func setWriteDeadline(w http.ResponseWriter) {
 	// Only recorders in tests do not support it.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
+}
+
+// begin a request of that peer; ok is false when it has too many in progress.
+func (h *Handler) begin(r *http.Request, peer string) (done func(), ok bool) {
+	release, ok := h.ofPeers.Acquire(peer)
+	if !ok {
+		return nil, false
+	}
+	unused, _ := connlimit.MarkInUse(r.Context(), peer) // the limit of requests bounds its connections, too
+	return func() {
+		unused()
+		release()
+	}, true
+}
+
+func tooMany(w http.ResponseWriter) int {
+	w.Header().Set("Retry-After", retryAfter)
+	return reject(w, http.StatusTooManyRequests,
+		fmt.Sprintf("too many concurrent requests from this cluster (limit %d); retry when one has finished", maxOfOnePeer))
 }
 
 func unavailable(w http.ResponseWriter) int {

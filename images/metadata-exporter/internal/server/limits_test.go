@@ -2,13 +2,20 @@ package server
 
 import (
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/authn"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
 
 func TestHeldRequestsAreLimited(t *testing.T) {
@@ -66,5 +73,44 @@ func TestHeldRequestsAreLimited(t *testing.T) {
 			}
 			releases[last] = release
 		})
+	}
+}
+
+func TestAPeerWithTooManyRequestsIsToldSoAndOthersAreAnswered(t *testing.T) {
+	b, c := peerstest.NewPeer(t, "b"), peerstest.NewPeer(t, "c")
+	registry := peers.NewRegistry(v1alpha1.IstioFederationKind)
+	peerstest.Accept(t, registry, peerstest.Entries(v1alpha1.IstioFederationKind, b, c))
+	handler := NewHandler(Options{
+		Documents: documents.NewSet("cluster.local", nil), Peers: registry, ClusterUUID: "uuid-a",
+		Ready: func() error { return nil }, Metrics: telemetry.NewMetrics(), Log: slog.New(slog.DiscardHandler),
+	})
+	ask := func(of peerstest.Peer) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodGet, Prefix+metadata.FederationPath, nil)
+		r.Header.Set("Authorization", "Bearer "+of.Token(t, "uuid-a", authn.ScopePrivateFederation))
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, r)
+		return recorder
+	}
+	var last func()
+	for range maxOfOnePeer {
+		done, ok := handler.begin(httptest.NewRequest(http.MethodGet, "/", nil), b.UUID)
+		if !ok {
+			t.Fatal("a request within the limit is rejected")
+		}
+		last = done
+	}
+	got := ask(b)
+	if got.Code != http.StatusTooManyRequests || got.Header().Get("Retry-After") == "" || !strings.Contains(got.Body.String(), "retry when one has finished") {
+		t.Errorf("%d %v %s", got.Code, got.Header(), got.Body)
+	}
+	// There is no document yet: 503 is the answer to a request that was admitted.
+	if got := ask(c); got.Code != http.StatusServiceUnavailable {
+		t.Errorf("another peer gets %d", got.Code)
+	}
+	last()
+	for range 3 { // each gives its place back
+		if got := ask(b); got.Code != http.StatusServiceUnavailable {
+			t.Errorf("with room again the peer gets %d", got.Code)
+		}
 	}
 }

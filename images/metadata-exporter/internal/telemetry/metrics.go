@@ -30,6 +30,10 @@ type Metrics struct {
 	// AuthenticationFailures counts 401 answers, by path and reason.
 	AuthenticationFailures *prometheus.CounterVec
 
+	// Connections counts the open ones, ConnectionsClosed those that were closed because of a limit.
+	Connections       prometheus.Gauge
+	ConnectionsClosed prometheus.Counter
+
 	// PeerConnected is 1 while the last poll of a peer's document was answered, by peer and document. A
 	// document that is not polled at the moment has no series.
 	PeerConnected *prometheus.GaugeVec
@@ -64,6 +68,10 @@ func NewMetrics() *Metrics {
 		Held:                   gauge("waiters", "Requests held until a document changes.", "path"),
 		AuthenticationFailures: counter("authentication_failures_total", "Requests answered with 401.", "path", "reason"),
 
+		Connections: single("connections", "Open connections of callers."),
+		ConnectionsClosed: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "metadata_exporter", Name: "connections_refused_total",
+			Help: "Connections closed because there were too many: new ones, or unused ones to make room for them."}),
+
 		PeerConnected: gauge("peer_connected", "1 while the last poll of the peer's document was answered. The public one is polled only while the private one cannot be fetched.", "peer", "document"),
 		PeerPolls:     counter("peer_polls_total", "Polls of a peer's document by result.", "peer", "document", "result"),
 		PeerPokes:     counter("peer_pokes_total", "Values written to notify the discovery hook.", "peer", "cause"),
@@ -71,7 +79,7 @@ func NewMetrics() *Metrics {
 	m.Registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.DocumentVersion, m.DocumentBytes, m.PublishedServices, m.RejectedServices, m.SourceInvalid, m.Peers,
-		m.Requests, m.Held, m.AuthenticationFailures,
+		m.Requests, m.Held, m.AuthenticationFailures, m.Connections, m.ConnectionsClosed,
 		m.PeerConnected, m.PeerPolls, m.PeerPokes,
 	)
 	return m

@@ -1,4 +1,4 @@
-package server
+package connlimit
 
 import (
 	"context"
@@ -10,9 +10,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/telemetry"
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 )
+
+func newMetrics() Metrics {
+	return Metrics{Open: prometheus.NewGauge(prometheus.GaugeOpts{Name: "open"}), Closed: prometheus.NewCounter(prometheus.CounterOpts{Name: "closed"})}
+}
+
+// ask is a request of a peer.
+func ask(ctx context.Context) (done func()) {
+	done, _ = MarkInUse(ctx, "b")
+	return done
+}
 
 func TestAConnectionIsKeptOnlyForPeers(t *testing.T) {
 	const timeout = 20 * time.Millisecond
@@ -21,13 +32,13 @@ func TestAConnectionIsKeptOnlyForPeers(t *testing.T) {
 		kept bool
 	}{
 		"there is no request":                           {func(context.Context) {}, false},
-		"only unidentified callers ask":                 {func(ctx context.Context) { markUnidentified(ctx); markUnidentified(ctx) }, false},
-		"a peer's request is in flight":                 {func(ctx context.Context) { markInUse(ctx) }, true},
-		"a peer has asked":                              {func(ctx context.Context) { markInUse(ctx)() }, true},
-		"both ask, and the peer's request goes on":      {func(ctx context.Context) { markInUse(ctx); markUnidentified(ctx) }, true},
-		"a peer has lost its permission":                {func(ctx context.Context) { markInUse(ctx)(); markUnidentified(ctx) }, false},
-		"an unidentified caller turns out to be a peer": {func(ctx context.Context) { markUnidentified(ctx); markInUse(ctx)() }, true},
-		"one of two requests has come to an end":        {func(ctx context.Context) { markInUse(ctx); markInUse(ctx)(); markUnidentified(ctx) }, true},
+		"only unidentified callers ask":                 {func(ctx context.Context) { MarkUnidentified(ctx); MarkUnidentified(ctx) }, false},
+		"a peer's request is in flight":                 {func(ctx context.Context) { ask(ctx) }, true},
+		"a peer has asked":                              {func(ctx context.Context) { ask(ctx)() }, true},
+		"both ask, and the peer's request goes on":      {func(ctx context.Context) { ask(ctx); MarkUnidentified(ctx) }, true},
+		"a peer has lost its permission":                {func(ctx context.Context) { ask(ctx)(); MarkUnidentified(ctx) }, false},
+		"an unidentified caller turns out to be a peer": {func(ctx context.Context) { MarkUnidentified(ctx); ask(ctx)() }, true},
+		"one of two requests has come to an end":        {func(ctx context.Context) { ask(ctx); ask(ctx)(); MarkUnidentified(ctx) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -36,7 +47,7 @@ func TestAConnectionIsKeptOnlyForPeers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			listener := limitConnections(plain, 2, timeout, telemetry.NewMetrics(time.Now))
+			listener := Listen(plain, Limits{Total: 2, UnidentifiedTimeout: timeout}, newMetrics())
 			defer func() { _ = listener.Close() }()
 			var dialer net.Dialer
 			caller, err := dialer.DialContext(t.Context(), "tcp", plain.Addr().String())
@@ -48,7 +59,7 @@ func TestAConnectionIsKeptOnlyForPeers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			test.use(withConnection(t.Context(), accepted))
+			test.use(WithConnection(t.Context(), accepted))
 
 			wait := peerstest.Deadline
 			if test.kept {
@@ -74,11 +85,11 @@ func TestAConnectionIsKeptOnlyForPeers(t *testing.T) {
 // expired, with the lock of its listener held: its timer has fired, and cannot act yet.
 func expiring(t *testing.T) (*limitedListener, *countedConn, *recordedConn) {
 	t.Helper()
-	listener := &limitedListener{limit: 2, timeout: time.Nanosecond, metrics: telemetry.NewMetrics(time.Now)}
+	listener := &limitedListener{limits: Limits{Total: 2, UnidentifiedTimeout: time.Nanosecond}, metrics: newMetrics(), ofPeer: map[string]int{}}
 	recorded := &recordedConn{closed: make(chan struct{})}
 	listener.mu.Lock()
 	listener.open++
-	listener.metrics.Connections.Inc()
+	listener.metrics.Open.Inc()
 	c := &countedConn{Conn: recorded, listener: listener}
 	c.becomeUnidentified()
 	peerstest.Await(t, func() string {
@@ -88,7 +99,7 @@ func expiring(t *testing.T) (*limitedListener, *countedConn, *recordedConn) {
 		}
 		return ""
 	})
-	listener.timeout = time.Hour
+	listener.limits.UnidentifiedTimeout = time.Hour
 	return listener, c, recorded
 }
 
@@ -135,7 +146,7 @@ func TestAPeersRequestIsCountedOrItsConnectionClosed(t *testing.T) {
 		asked := make(chan struct{})
 		go func() {
 			defer close(asked)
-			markInUse(context.WithValue(context.Background(), connectionKey{}, c))
+			ask(context.WithValue(context.Background(), connectionKey{}, c))
 		}()
 		// Both wait for the lock. A waiter that sync.Mutex has woken in vain and that
 		// has waited for a millisecond is not overtaken any more: the request then
