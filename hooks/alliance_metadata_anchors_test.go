@@ -43,7 +43,9 @@ var _ = Describe("The trust anchors of hook alliance_metadata", func() {
 	stored := func(r *run) *unstructured.Unstructured {
 		return r.KubernetesResource("Secret", "d8-system", anchorsSecret)
 	}
-	keptAsGiven := func(r *run) string { return secretAsGiven(r, anchorsSecret) + "\n---\n" + secretAsGiven(r, peerRootsSecret) }
+	keptAsGiven := func(r *run) string {
+		return secretAsGiven(r, anchorsSecret) + "\n---\n" + secretAsGiven(r, peerRootsSecret)
+	}
 
 	It("are bound to the peer's trust domain", func() {
 		r := newRun(allianceMetadata(), federationSettings).given(resource).succeeds()

@@ -26,13 +26,14 @@ type peerDiscovery struct {
 	client   peerClient
 	codec    *servicelist.Codec
 	schedule *pollSchedule
+	events   transitionLimits
 	// resources and statuses read the binding that wakes the hook and the one that does not.
 	resources, statuses peerReader
 }
 
 func newPeerDiscovery(kind, other peerKind, client peerClient) *peerDiscovery {
 	return &peerDiscovery{
-		peerKind: kind, other: other, client: client, schedule: newPollSchedule(),
+		peerKind: kind, other: other, client: client, schedule: newPollSchedule(), events: transitionLimits{},
 		resources: kind.newReader(), statuses: kind.newReader(),
 	}
 }
@@ -94,6 +95,7 @@ func (d *peerDiscovery) run(ctx context.Context, in *sdk.HookInput) error {
 	if err != nil {
 		return err
 	}
+	writer.events = d.events
 	for _, resource := range resources {
 		after := updated[resource.GetName()]
 		wrote, err := writer.write(ctx, resource, after, d.schedule.isCurrent(resource))
@@ -107,6 +109,7 @@ func (d *peerDiscovery) run(ctx context.Context, in *sdk.HookInput) error {
 		d.setMetrics(in, after, now)
 	}
 	d.schedule.retain(resources)
+	d.events.retain(resources)
 	return nil
 }
 

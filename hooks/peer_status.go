@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
+	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -31,6 +34,34 @@ type statusWriter struct {
 	in     *sdk.HookInput
 	client dynamic.Interface
 	codec  *servicelist.Codec
+	// events limits the Events of each resource; nil does not.
+	events transitionLimits
+}
+
+// transitionLimits are the limiters of Events about transitions, by the resource's
+// UID: a peer whose answers alternate must not fill etcd with Events.
+type transitionLimits map[types.UID]*rate.Limiter
+
+// transitionBurst Events are written as they come, and then one a minute.
+const transitionBurst = 10
+
+func (l transitionLimits) allow(resource v1alpha1.Peer, now time.Time) bool {
+	if l == nil {
+		return true
+	}
+	limiter := l[resource.GetUID()]
+	if limiter == nil {
+		limiter = rate.NewLimiter(rate.Every(time.Minute), transitionBurst)
+		l[resource.GetUID()] = limiter
+	}
+	return limiter.AllowN(now, 1)
+}
+
+// retain forgets all other resources.
+func (l transitionLimits) retain(resources []v1alpha1.Peer) {
+	maps.DeleteFunc(l, func(uid types.UID, _ *rate.Limiter) bool {
+		return !slices.ContainsFunc(resources, func(resource v1alpha1.Peer) bool { return resource.GetUID() == uid })
+	})
 }
 
 func newStatusWriter(in *sdk.HookInput, codec *servicelist.Codec) (statusWriter, error) {
@@ -38,7 +69,7 @@ func newStatusWriter(in *sdk.HookInput, codec *servicelist.Codec) (statusWriter,
 	if err != nil {
 		return statusWriter{}, err
 	}
-	return statusWriter{in, client.Dynamic(), codec}, nil
+	return statusWriter{in: in, client: client.Dynamic(), codec: codec}, nil
 }
 
 // maxPeerBytes of a resource with its spec and its status, encoded. etcd stores
@@ -65,7 +96,7 @@ func (w statusWriter) write(ctx context.Context, resource, updated v1alpha1.Peer
 	if err := w.replace(ctx, resource, updated, replacement, current); err != nil {
 		return false, err
 	}
-	reportTransition(w.in, resource, updated)
+	w.reportTransition(resource, updated)
 	return true, nil
 }
 
@@ -226,15 +257,17 @@ func contactTimes(updated v1alpha1.Peer) map[string]any {
 
 // reportTransition logs that the peer has become ready, or not ready, or not ready
 // for another reason, and makes an Event of it.
-func reportTransition(in *sdk.HookInput, resource, updated v1alpha1.Peer) {
+func (w statusWriter) reportTransition(resource, updated v1alpha1.Peer) {
 	before := meta.FindStatusCondition(resource.PeerStatus().Conditions, v1alpha1.ConditionReady)
 	after := meta.FindStatusCondition(updated.PeerStatus().Conditions, v1alpha1.ConditionReady)
 	if after == nil || (before != nil && before.Status == after.Status && before.Reason == after.Reason) {
 		return
 	}
-	in.Logger.Info("the readiness of a peer changed", "kind", updated.PeerKind(), "name", updated.GetName(),
+	w.in.Logger.Info("the readiness of a peer changed", "kind", updated.PeerKind(), "name", updated.GetName(),
 		"ready", string(after.Status), "reason", after.Reason, "message", after.Message)
-	in.PatchCollector.CreateIfNotExists(transitionEvent(updated, after, in.DC.GetClock().Now()))
+	if now := w.in.DC.GetClock().Now(); w.events.allow(updated, now) {
+		w.in.PatchCollector.CreateIfNotExists(transitionEvent(updated, after, now))
+	}
 }
 
 // transitionEvent is what `kubectl describe` prints of a transition. Each has an

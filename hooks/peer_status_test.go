@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -65,6 +66,24 @@ var _ = Describe("The status of resources for peers", func() {
 		r.clock.Advance(time.Minute)
 		r.succeeds()
 		Expect(readyOf(r, "IstioFederation", "cluster-b")).To(HaveKeyWithValue("status", "True"))
+	})
+
+	It("has an Event for each transition, but not for those of a peer whose answers alternate without end", func() {
+		hostile := startPeer()
+		r := newRun(federationDiscovery(peer.NewClient(), nil), federationSettings).given(hostile.resource(""), ownKeypair(), versionsConfigMap("federation", nil)).succeeds()
+		honest := hostile.documents["/metadata/"+metadata.PublicPath].(metadata.Public)
+		for number := range 60 {
+			public := honest
+			if number%2 == 0 {
+				public.TrustDomain = fmt.Sprintf("d%d.example", number)
+			}
+			hostile.documents["/metadata/"+metadata.PublicPath] = public
+			r.clock.Advance(time.Second)
+			r.report("federation", "cluster-b", fmt.Sprint("-.", number))
+			r.succeeds()
+		}
+		events := len(r.eventsOf("IstioFederation", "Joined")) + len(r.eventsOf("IstioFederation", "PeerTrustDomainMismatch"))
+		Expect(events).To(And(BeNumerically(">", 2), BeNumerically("<=", transitionBurst+2)))
 	})
 
 	It("retains what was learned before when the resource would be too large", func() {

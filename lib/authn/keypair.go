@@ -1,6 +1,6 @@
 // Package authn is how clusters prove their identity to their peers with bearer
 // tokens: the Ed25519 keypair of a cluster, the tokens it signs, and their
-// verification. The rules are the contract's section "Who is a neighbour".
+// verification. The rules are the contract's section "Who is a peer".
 package authn
 
 import (

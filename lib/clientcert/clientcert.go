@@ -1,6 +1,6 @@
 // Package clientcert is how clusters prove their identity to each other with a
 // TLS client certificate: what such a certificate is, how a cluster issues its
-// own, and how its peers verify it. The rules are the contract's section "Who is a neighbour".
+// own, and how its peers verify it. The rules are the contract's section "Who is a peer".
 package clientcert
 
 import (

@@ -1,5 +1,5 @@
 // Package peers is the registry of accepted peers: which clusters may ask this
-// one, and how they prove who they are (contract, "Who is a neighbour").
+// one, and how they prove who they are (contract, "Who is a peer").
 //
 // Two inputs make it. The operator accepts peers and writes them with their keys
 // and roots into a Secret. The programs that answer peers see for themselves

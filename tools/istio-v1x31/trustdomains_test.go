@@ -31,14 +31,14 @@ func TestAPolicyWithTrustDomainsAdmitsThoseClustersAlone(t *testing.T) {
 		source string
 		admits []string
 	}{
-		"one peer":                            {`{"trustDomains": ["cluster-b.local"]}`, []string{peer, somebody}},
-		"this cluster and a peer":             {`{"trustDomains": ["cluster-a.local", "cluster-b.local"]}`, []string{own, peer, somebody}},
-		"everybody except a peer":                {`{"notTrustDomains": ["cluster-b.local"]}`, []string{own, other, longer}},
-		"a peer, and of it one namespace":     {`{"trustDomains": ["cluster-b.local"], "namespaces": ["shop"]}`, []string{peer}},
-		"a namespace of this name anywhere":   {`{"namespaces": ["shop"]}`, []string{own, peer, other, longer}},
-		"a peer, and of it no other's Pods":   {`{"trustDomains": ["cluster-b.local"], "notNamespaces": ["warehouse"]}`, []string{peer}},
-		"peers by the end of their domain":    {`{"trustDomains": ["*.local"]}`, []string{own, peer, other, somebody}},
-		"anyone with an identity": {`{"trustDomains": ["*"]}`, []string{own, peer, other, longer, somebody}},
+		"one peer":                          {`{"trustDomains": ["cluster-b.local"]}`, []string{peer, somebody}},
+		"this cluster and a peer":           {`{"trustDomains": ["cluster-a.local", "cluster-b.local"]}`, []string{own, peer, somebody}},
+		"everybody except a peer":           {`{"notTrustDomains": ["cluster-b.local"]}`, []string{own, other, longer}},
+		"a peer, and of it one namespace":   {`{"trustDomains": ["cluster-b.local"], "namespaces": ["shop"]}`, []string{peer}},
+		"a namespace of this name anywhere": {`{"namespaces": ["shop"]}`, []string{own, peer, other, longer}},
+		"a peer, and of it no other's Pods": {`{"trustDomains": ["cluster-b.local"], "notNamespaces": ["warehouse"]}`, []string{peer}},
+		"peers by the end of their domain":  {`{"trustDomains": ["*.local"]}`, []string{own, peer, other, somebody}},
+		"anyone with an identity":           {`{"trustDomains": ["*"]}`, []string{own, peer, other, longer, somebody}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			principals := translate(t, `{"rules": [{"from": [{"source": `+test.source+`}]}]}`)

@@ -1,7 +1,7 @@
 // Package callers identifies those who ask the API proxy: the peers of the
 // IstioMulticluster resources that the operator has accepted and that exist, which
 // prove themselves by a client certificate or a token (contract, "Who is a
-// neighbour").
+// peer").
 package callers
 
 import (

@@ -35,7 +35,7 @@ func (r *rejection) Unwrap() []error { return []error{r.token, r.certificate} }
 // is enough; one that proves nothing does not invalidate the other. The token is
 // verified first, because it names the caller exactly: clusters may share a root.
 // A caller whose resource is of another kind is treated as unknown (contract,
-// "Who is a neighbour").
+// "Who is a peer").
 func (h *Handler) authenticate(r *http.Request, to audience) (grant, error) {
 	byToken, tokenErr := h.authenticateToken(r, to)
 	if tokenErr == nil {
