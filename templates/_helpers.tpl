@@ -41,15 +41,22 @@ imagePullSecrets:
   {{- end }}
 {{- end -}}
 
-{{- /* Requests of a container: storage for its logs, and the rest where no VPA sets it. Arguments: context, cpu, memory. */ -}}
+{{- /*
+  Requests of a container: storage for its logs, and the rest where no VPA sets it. Arguments: context, cpu, memory, and the
+  limit of memory, if there is one: it comes with requests always, since Kubernetes would take it for the request.
+*/ -}}
 {{- define "istio.resources" -}}
   {{- $context := index . 0 -}}
 resources:
   requests:
     {{- include "helm_lib_module_ephemeral_storage_only_logs" $context | nindent 4 }}
-  {{- if not (include "istio.vpa_enabled" $context) }}
+  {{- if or (gt (len .) 3) (not (include "istio.vpa_enabled" $context)) }}
     cpu: {{ index . 1 }}
     memory: {{ index . 2 }}
+  {{- end }}
+  {{- if gt (len .) 3 }}
+  limits:
+    memory: {{ index . 3 }}
   {{- end }}
 {{- end -}}
 
@@ -77,6 +84,8 @@ resourcePolicy:
       maxAllowed:
         cpu: {{ index . 5 }}
         memory: {{ index . 6 }}
+      {{- /* A limit is what a hostile peer may cost at most: it does not follow what is used at rest. */}}
+      controlledValues: RequestsOnly
 {{- end -}}
 
 {{- /*
