@@ -76,7 +76,7 @@ func TestHeldRequestsAreLimited(t *testing.T) {
 	}
 }
 
-func TestAPeerWithTooManyRequestsIsToldSoAndOthersAreAnswered(t *testing.T) {
+func TestAPeerWithTooManyRequestsIsRejectedAndOthersAreAnswered(t *testing.T) {
 	b, c := peerstest.NewPeer(t, "b"), peerstest.NewPeer(t, "c")
 	registry := peers.NewRegistry(v1alpha1.IstioFederationKind)
 	peerstest.Accept(t, registry, peerstest.Entries(v1alpha1.IstioFederationKind, b, c))
