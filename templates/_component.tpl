@@ -33,6 +33,8 @@ metadata:
   {{- include "helm_lib_module_labels" (list $context (dict "app" $name)) | nindent 2 }}
 spec:
   maxUnavailable: 1
+  # A Pod that is not ready must not keep its node from being drained.
+  unhealthyPodEvictionPolicy: AlwaysAllow
   selector:
     matchLabels:
       app: {{ $name }}
