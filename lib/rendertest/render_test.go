@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 )
@@ -325,6 +326,22 @@ func TestAClusterWithoutPeersNeedsNoCertificate(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestAPodThatIsNotReadyDoesNotKeepItsNodeFromBeingDrained(t *testing.T) {
+	budgets := 0
+	for key, object := range load(t).render(t, federation, nil) {
+		if object.GetKind() != "PodDisruptionBudget" {
+			continue
+		}
+		budgets++
+		if policy, _, _ := unstructured.NestedString(object.Object, "spec", "unhealthyPodEvictionPolicy"); policy != "AlwaysAllow" {
+			t.Errorf("%s has the policy %q", key, policy)
+		}
+	}
+	if budgets < 2 {
+		t.Errorf("%d disruption budgets are rendered", budgets)
 	}
 }
 
