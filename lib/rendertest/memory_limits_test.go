@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
@@ -27,5 +26,5 @@ func TestTheAPIProxyHasAMemoryLimitWhichGoKnows(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("GOMEMLIMIT is not set: %v", []corev1.EnvVar(container.Env))
+	t.Errorf("GOMEMLIMIT is not set: %v", container.Env)
 }

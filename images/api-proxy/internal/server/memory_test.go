@@ -53,7 +53,7 @@ func BenchmarkHostilePeersThatDoNotRead(b *testing.B) {
 	}
 	time.Sleep(10 * time.Second)
 	answers, most := answering.Load(), held()-before
-	for b.Loop() { //nolint:revive // there is nothing to repeat
+	for b.Loop() {
 	}
 	b.ReportMetric(float64(answers), "answers")
 	b.ReportMetric(float64(most)/(1<<20), "MiB-held")
