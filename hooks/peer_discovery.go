@@ -2,6 +2,8 @@ package hooks
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -96,9 +98,14 @@ func (d *peerDiscovery) run(ctx context.Context, in *sdk.HookInput) error {
 		return err
 	}
 	writer.events = d.events
+	var lost []error
 	for _, resource := range resources {
-		after := updated[resource.GetName()]
-		wrote, err := writer.write(ctx, resource, after, d.schedule.isCurrent(resource))
+		after, wrote, err := writer.write(ctx, resource, updated[resource.GetName()], d.schedule.isCurrent(resource))
+		if err != nil && isTransient(err) {
+			d.schedule.noteLost(resource)
+			lost = append(lost, fmt.Errorf("write the status of %s %q: %w", resource.PeerKind(), resource.GetName(), err))
+			continue
+		}
 		if err != nil {
 			writer.reportUnwritten(ctx, resource, err)
 			d.schedule.noteFailure(resource, now)
@@ -110,7 +117,7 @@ func (d *peerDiscovery) run(ctx context.Context, in *sdk.HookInput) error {
 	}
 	d.schedule.retain(resources)
 	d.events.retain(resources)
-	return nil
+	return errors.Join(lost...)
 }
 
 // poll polls the peers that are due and returns all resources with their new status, by name.

@@ -111,6 +111,15 @@ func (s *pollSchedule) noteStatus(resource v1alpha1.Peer, written bool) {
 	s.last[resource.GetUID()] = last
 }
 
+// noteLost has the peer polled again in the next run, and its whole status written:
+// the API server could not take it, which is no fault of the resource.
+func (s *pollSchedule) noteLost(resource v1alpha1.Peer) {
+	last := s.last[resource.GetUID()]
+	last.minute = time.Time{}
+	last.superseded = resource.GetResourceVersion()
+	s.last[resource.GetUID()] = last
+}
+
 // noteFailure puts off the next poll of a peer whose status cannot be written. The
 // whole status is written then: the cache that the snapshot shows is not the last answer.
 func (s *pollSchedule) noteFailure(resource v1alpha1.Peer, now time.Time) {

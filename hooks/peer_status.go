@@ -3,8 +3,11 @@ package hooks
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -76,28 +79,46 @@ func newStatusWriter(in *sdk.HookInput, codec *servicelist.Codec) (statusWriter,
 // 1.5 MiB; some of it is for metadata, which others write, too.
 const maxPeerBytes = 1_400_000
 
-// write makes the resource's status that of updated, and returns whether it
-// wrote. An equal status is not written; of a status that differs in the times of
+// write makes the resource's status that of updated, and returns the resource as it
+// is then, and whether it wrote. An equal status is not written; of a status that differs in the times of
 // contact, only these are. Of another status the difference is written where the
 // lists are those compared with, else the whole: it never becomes a mixture of two answers.
 //
 // current is false when another status may have been written by now than resource has.
-func (w statusWriter) write(ctx context.Context, resource, updated v1alpha1.Peer, current bool) (wrote bool, err error) {
+func (w statusWriter) write(ctx context.Context, resource, updated v1alpha1.Peer, current bool) (written v1alpha1.Peer, wrote bool, err error) {
 	if equality.Semantic.DeepEqual(resource.WholeStatus(), updated.WholeStatus()) {
-		return false, nil
+		return updated, false, nil
 	}
 	if differOnlyInContact(resource, updated) {
-		return true, w.patch(ctx, updated, types.MergePatchType, contactTimes(updated))
+		return updated, true, w.patch(ctx, updated, types.MergePatchType, contactTimes(updated))
 	}
 	replacement, err := w.replacement(resource, &updated)
 	if err != nil {
-		return false, err
+		return updated, false, err
+	}
+	// What was too large may have become what is there.
+	if equality.Semantic.DeepEqual(resource.WholeStatus(), updated.WholeStatus()) {
+		return updated, false, nil
 	}
 	if err := w.replace(ctx, resource, updated, replacement, current); err != nil {
-		return false, err
+		return updated, false, err
 	}
 	w.reportTransition(resource, updated)
-	return true, nil
+	return updated, true, nil
+}
+
+// isTransient is true for a failure that says nothing about the object: the API
+// server cannot be reached, or has no time. One object that is too large for
+// etcd has the code of an internal error, too.
+func isTransient(err error) bool {
+	var answer apierrors.APIStatus
+	if !errors.As(err, &answer) {
+		var request *url.Error
+		return errors.As(err, &request)
+	}
+	code := answer.Status().Code
+	return (code >= http.StatusInternalServerError || code == http.StatusTooManyRequests || code == http.StatusUnauthorized) &&
+		!strings.Contains(err.Error(), "too large")
 }
 
 // replacement is the JSON patch that writes the whole status of updated. Where the

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -68,6 +69,24 @@ var _ = Describe("The status of resources for peers", func() {
 		Expect(readyOf(r, "IstioFederation", "cluster-b")).To(HaveKeyWithValue("status", "True"))
 	})
 
+	It("is written as soon as an API server that was away is back, with nobody blamed", func() {
+		exporter := startPeer()
+		r := newRun(federationDiscovery(peer.NewClient(), nil), federationSettings).given(exporter.resource(""), ownKeypair(), versionsConfigMap("federation", nil))
+		away := true
+		r.KubeClient().(*dynamicfake.FakeDynamicClient).PrependReactor("patch", "istiofederations", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return away, nil, &url.Error{Op: "Patch", URL: "https://10.96.0.1", Err: errors.New("connection refused")}
+		})
+		for range 5 {
+			r.DependencyContainer().SetClock(r.clock)
+			r.RunHook()
+			Expect(r.HookError()).To(MatchError(ContainSubstring("connection refused")), "so that it is run again")
+		}
+		Expect(r.eventsOf("IstioFederation", "StatusNotWritten")).To(BeEmpty())
+		away = false
+		r.succeeds()
+		Expect(readyOf(r, "IstioFederation", "cluster-b")).To(HaveKeyWithValue("status", "True"))
+	})
+
 	It("has an Event for each transition, but not for those of a peer whose answers alternate without end", func() {
 		hostile := startPeer()
 		r := newRun(federationDiscovery(peer.NewClient(), nil), federationSettings).given(hostile.resource(""), ownKeypair(), versionsConfigMap("federation", nil)).succeeds()
@@ -100,6 +119,9 @@ var _ = Describe("The status of resources for peers", func() {
 		r.succeeds()
 		Expect(readyOf(r, "IstioFederation", "cluster-b")).To(And(
 			HaveKeyWithValue("reason", "PeerMetadataTooLarge"), HaveKeyWithValue("message", ContainSubstring("the limit is"))))
+		Expect(r.series(peerReadyMetric, "name")).To(HaveKeyWithValue("cluster-b", 0.0), "the metric says what the condition says")
+		r.report("federation", "cluster-b", "-.again")
+		Expect(r.succeeds().statusWrites()).To(BeEmpty(), "the same answer again is not written again")
 		text, err := r.KubernetesGlobalResource("IstioFederation", "cluster-b").MarshalJSON()
 		Expect(err).NotTo(HaveOccurred())
 		Expect(string(text)).To(ContainSubstring("api.shop.svc.cluster-b.local"))

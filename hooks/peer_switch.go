@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -77,7 +78,11 @@ func (k peerKind) reportDisabled(ctx context.Context, in *sdk.HookInput, codec *
 		return err
 	}
 	for _, resource := range resources {
-		if _, err := writer.write(ctx, resource, discovery.Disabled(resource, k.disabledReason, k.disabledMessage, now), false); err != nil {
+		_, _, err := writer.write(ctx, resource, discovery.Disabled(resource, k.disabledReason, k.disabledMessage, now), false)
+		switch {
+		case err != nil && isTransient(err):
+			return fmt.Errorf("write the status of %s %q: %w", resource.PeerKind(), resource.GetName(), err)
+		case err != nil:
 			writer.reportUnwritten(ctx, resource, err)
 		}
 	}

@@ -86,7 +86,9 @@ func runRegistrySecrets(ctx context.Context, in *sdk.HookInput, retry *registrys
 			retry.Forget(change.Namespace)
 			continue
 		}
-		retry.Failed(change, now)
+		if !isTransient(err) {
+			retry.Failed(change, now)
+		}
 		failures[change.Namespace] = err
 	}
 	for namespace, failure := range failures {
