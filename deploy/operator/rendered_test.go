@@ -3,7 +3,7 @@ package operator_test
 import (
 	"testing"
 
-	"github.com/deckhouse-mesh/istio/lib/rendertest"
+	"github.com/deckhouse-mesh/istio/test/support/rendertest"
 )
 
 var everything rendertest.Objects

@@ -22,7 +22,7 @@ import (
 	globalhooks "github.com/deckhouse-mesh/istio/global-hooks"
 	"github.com/deckhouse-mesh/istio/hooks"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
-	"github.com/deckhouse-mesh/istio/lib/rendertest"
+	"github.com/deckhouse-mesh/istio/test/support/rendertest"
 )
 
 // rights of the operator: by namespace, "" for the whole cluster.

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
-	"github.com/deckhouse-mesh/istio/lib/certtest"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 // issued is an authority in PEM.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/certs"
-	"github.com/deckhouse-mesh/istio/lib/certtest"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/clientcert"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 // escaped encodes as nginx does for $ssl_client_escaped_cert: all but unreserved characters.

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/clientcert"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 func issuer(t *testing.T, root, signer certtest.Authority) clientcert.Issuer {

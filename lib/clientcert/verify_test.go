@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/clientcert"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)

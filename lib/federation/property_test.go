@@ -9,9 +9,9 @@ import (
 
 	kubejson "k8s.io/apimachinery/pkg/util/json"
 
-	"github.com/deckhouse-mesh/istio/lib/crdtest"
 	"github.com/deckhouse-mesh/istio/lib/federation"
-	"github.com/deckhouse-mesh/istio/lib/federation/federationtest"
+	"github.com/deckhouse-mesh/istio/test/support/crdtest"
+	"github.com/deckhouse-mesh/istio/test/support/federationtest"
 )
 
 // TestTheAPIServerAcceptsTheObjectsOfAnyPublishedServices asks Istio's CRDs;

@@ -18,7 +18,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/await"
 	"github.com/deckhouse-mesh/istio/lib/informer"
-	"github.com/deckhouse-mesh/istio/lib/logtest"
+	"github.com/deckhouse-mesh/istio/test/support/logtest"
 )
 
 func named(name string) *corev1.ConfigMap {

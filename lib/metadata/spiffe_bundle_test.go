@@ -8,8 +8,8 @@ import (
 	"github.com/spiffe/go-spiffe/v2/bundle/spiffebundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
-	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 var bundleTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

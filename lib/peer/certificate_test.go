@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/lib/certtest"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 // askingServer is a peer whose TLS listener asks for a client certificate in that way.

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/peers"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 func closed(channel <-chan struct{}) bool {

@@ -20,9 +20,9 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/informer"
-	"github.com/deckhouse-mesh/istio/lib/logtest"
 	"github.com/deckhouse-mesh/istio/lib/peers"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/logtest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 const namespace = "d8-istio"

@@ -13,8 +13,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/program"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 // prepare makes a program that listens on free ports and has an API server that does not exist.

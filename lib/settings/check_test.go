@@ -10,8 +10,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
-	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/settings"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 // foreign is what a person who sets something cannot know: types and functions

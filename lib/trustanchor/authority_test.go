@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/lib/certtest"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 const domain = "cluster-b.local"

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/trustanchor"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 // anchored are the anchors that stand beside own for the peers, all of them once, in either order.

@@ -19,8 +19,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/trustanchor"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 func parseOne(t *testing.T, text []byte) (*x509.Certificate, []byte) {

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/trustanchor"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 const (

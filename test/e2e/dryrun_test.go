@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/deckhouse-mesh/istio/lib/rendertest"
+	"github.com/deckhouse-mesh/istio/test/support/rendertest"
 )
 
 // notInLab are kinds of other projects, whose CRDs the lab does not have.
@@ -21,7 +21,7 @@ var notInLab = []string{"PodMonitor", "PrometheusRule", "VerticalPodAutoscaler",
 // optionalAPIs make the templates render what depends on other projects.
 var optionalAPIs = []string{"monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1/PrometheusRule", "autoscaling.k8s.io/v1/VerticalPodAutoscaler"}
 
-// valuesNamespaces are those that the values of lib/rendertest name besides the module's own.
+// valuesNamespaces are those that the values of test/support/rendertest name besides the module's own.
 var valuesNamespaces = []string{"shop", "warehouse"}
 
 // TestTheAPIServerAcceptsEveryRenderedObject sends what the templates render to

@@ -20,8 +20,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
-	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/test/mesh"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 // meshALPN is what Istio's proxies offer each other, and what gateways pass through.

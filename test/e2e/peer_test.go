@@ -26,8 +26,8 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/ca"
-	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 // fakePeer is a peer that is not a lab cluster: a server in the fabric that says what a test makes it say.

@@ -19,8 +19,8 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
-	"github.com/deckhouse-mesh/istio/lib/rendertest"
 	"github.com/deckhouse-mesh/istio/test/guarded"
+	"github.com/deckhouse-mesh/istio/test/support/rendertest"
 )
 
 // deadline is how long a test waits for what should come within milliseconds.

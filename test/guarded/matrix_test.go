@@ -15,8 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/remotereader"
-	"github.com/deckhouse-mesh/istio/lib/remotereader/remotereadertest"
 	"github.com/deckhouse-mesh/istio/test/guarded"
+	"github.com/deckhouse-mesh/istio/test/support/remotereadertest"
 )
 
 // workers ask at a time: most of the time goes into forwarded watches, which last a second each.

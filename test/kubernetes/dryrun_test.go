@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
-	"github.com/deckhouse-mesh/istio/lib/rendertest"
+	"github.com/deckhouse-mesh/istio/test/support/rendertest"
 )
 
 // settingsUnderTest render, between them, every object of the module.

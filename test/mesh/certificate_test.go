@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 	security "istio.io/api/security/v1alpha1"
 
-	"github.com/deckhouse-mesh/istio/lib/certtest"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 const (

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	meshv1alpha1 "istio.io/api/mesh/v1alpha1"
 
-	"github.com/deckhouse-mesh/istio/lib/certtest"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 func TestRootsAreAskedForAndReplaced(t *testing.T) {

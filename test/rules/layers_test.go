@@ -27,10 +27,11 @@ var layers = map[string][]string{
 	"deploy":                   {"lib"},
 	"cmd/lab":                  {"lib", "deploy"},
 	"tools":                    {"lib"},
-	"test":                     {"lib"},
+	"test":                     {"lib", "test/support"},
+	"test/support":             {"lib"},
 }
 
-// moreForTests is what tests of a folder may import besides: they compare folders with each other.
+// moreForTests is what tests of a folder may import besides test/support: they compare folders with each other.
 var moreForTests = map[string][]string{
 	"deploy": {"hooks", "global-hooks"},
 }
@@ -59,13 +60,13 @@ func TestEveryImportFollowsTheLayers(t *testing.T) {
 			t.Errorf("%s: its folder has no layer", file)
 			continue
 		}
-		test := strings.HasSuffix(file, "_test.go")
+		test := strings.HasSuffix(file, "_test.go") || forTests(folder)
 		for _, imported := range imports(t, file) {
 			to := layer(imported)
 			if to != from && !allowed(from, to, test) {
 				t.Errorf("%s imports %s, which %s must not", file, imported, from)
 			}
-			if forTests(imported) && !test && !forTests(folder) {
+			if forTests(imported) && !test {
 				t.Errorf("%s imports %s, which is for tests only", file, imported)
 			}
 		}
@@ -99,6 +100,9 @@ func allowed(from, to string, test bool) bool {
 		}
 	}
 	if test {
+		if to == "test/support" {
+			return true
+		}
 		for _, folder := range moreForTests[from] {
 			if folder == to {
 				return true

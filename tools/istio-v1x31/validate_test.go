@@ -40,7 +40,7 @@ func TestIstioAcceptsWhatTheModuleMakesOfRandomPeers(t *testing.T) {
 		seed = strconv.FormatInt(time.Now().UnixNano(), 10)
 	}
 	t.Logf("ISTIO_CORPUS_SEED=%s", seed)
-	command := exec.CommandContext(t.Context(), "go", "run", "./lib/federation/federationtest/corpus", "-seed", seed, "-peers", strconv.Itoa(peers))
+	command := exec.CommandContext(t.Context(), "go", "run", "./test/support/federationtest/corpus", "-seed", seed, "-peers", strconv.Itoa(peers))
 	command.Dir = "../.."
 	var complaints bytes.Buffer
 	command.Stderr = &complaints

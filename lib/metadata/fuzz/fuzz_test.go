@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 // fuzzTime is when the documents of the fuzz tests are read.

@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/deckhouse-mesh/istio/lib/rendertest"
+	"github.com/deckhouse-mesh/istio/test/support/rendertest"
 )
 
 func operatorDeployment(t *testing.T, cluster *Cluster) (objects []map[string]any, deployment appsv1.Deployment) {

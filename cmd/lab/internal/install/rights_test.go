@@ -29,7 +29,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/await"
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
 	"github.com/deckhouse-mesh/istio/lib/names"
-	"github.com/deckhouse-mesh/istio/lib/rendertest"
+	"github.com/deckhouse-mesh/istio/test/support/rendertest"
 )
 
 // TestTheOperatorsRightsSuffice installs the manifests on a real API server, runs

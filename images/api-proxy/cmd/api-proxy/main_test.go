@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"github.com/deckhouse-mesh/istio/lib/program/programtest"
+	"github.com/deckhouse-mesh/istio/test/support/programtest"
 )
 
 func TestInvalidFlagsKeepTheProxyFromStarting(t *testing.T) {

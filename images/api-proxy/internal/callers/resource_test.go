@@ -8,7 +8,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/callers"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/peers"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 func TestAnAcceptedPeerIsIdentifiedWhileItsVeryResourceExists(t *testing.T) {

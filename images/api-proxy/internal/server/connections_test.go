@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 // ended waits until the proxy has closed a connection; it is false when it does not.

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 // dial opens a TLS connection for raw bytes.

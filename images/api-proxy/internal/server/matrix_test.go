@@ -15,7 +15,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/callers"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/server"
 	"github.com/deckhouse-mesh/istio/lib/remotereader"
-	"github.com/deckhouse-mesh/istio/lib/remotereader/remotereadertest"
+	"github.com/deckhouse-mesh/istio/test/support/remotereadertest"
 )
 
 func pemOf(der []byte) []byte {

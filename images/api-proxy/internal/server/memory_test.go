@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 // BenchmarkHostilePeersThatDoNotRead holds as much as ten peers can: each has all its requests and watches in flight, of

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 func TestAPeerHasAShareOfTheConnections(t *testing.T) {

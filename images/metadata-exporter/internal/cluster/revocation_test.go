@@ -19,7 +19,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/peers"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 // unpublishable is a headless Service with 20,000 UDP ports, which a real API server accepts.

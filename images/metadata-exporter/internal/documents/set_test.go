@@ -13,8 +13,8 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 	"github.com/deckhouse-mesh/istio/lib/publicservices"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 const gateways = `[{"address":"10.0.0.1","port":15443}]`

@@ -13,10 +13,10 @@ import (
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peers"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 // discard is a response writer that stores nothing.

@@ -23,10 +23,10 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
-	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/peers"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 // exporter is a server on a loopback port, with one federation and one multicluster peer.

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 // dial opens a TLS connection of HTTP/1.1 to the exporter.

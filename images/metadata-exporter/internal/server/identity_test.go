@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peers"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 // escaped is a certificate as nginx writes it into the header.

@@ -15,7 +15,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peers"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 func TestHeldRequestsAreLimited(t *testing.T) {

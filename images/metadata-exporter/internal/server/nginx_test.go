@@ -19,9 +19,9 @@ import (
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 // nginxConfig is the configuration that ingress-nginx makes of an Ingress: with AuthTLS of the

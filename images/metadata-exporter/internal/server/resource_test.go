@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/peers"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 // TestThePermissionsOfAPeerEndWithItsResource goes through both kinds and all that can

@@ -11,7 +11,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 func TestAPublicDocumentIsServedToAnyone(t *testing.T) {

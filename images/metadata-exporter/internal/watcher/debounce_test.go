@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 func TestADebouncerMissesNoWake(t *testing.T) {

@@ -19,11 +19,11 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
-	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 	"github.com/deckhouse-mesh/istio/lib/peers"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 func newWatcherWithoutKey(peers watcher.Fetcher, client *fake.FakeDynamicClient) *watcher.Watcher {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 func TestOnePollIsHeldOnAPeerThatAnswers(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 func TestAKeyWithoutAResourceStaysForAWhile(t *testing.T) {

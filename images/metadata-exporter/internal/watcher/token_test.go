@@ -7,7 +7,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 func TestATokenIsValidForAPeerWhoseClockIsBehind(t *testing.T) {

@@ -15,9 +15,9 @@ import (
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
-	"github.com/deckhouse-mesh/istio/lib/logtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/logtest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 // waitNames waits until values are written for these resources and no others.

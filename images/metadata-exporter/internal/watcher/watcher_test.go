@@ -16,10 +16,10 @@ import (
 	kubetesting "k8s.io/client-go/testing"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
-	"github.com/deckhouse-mesh/istio/lib/logtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
-	"github.com/deckhouse-mesh/istio/lib/peers/peerstest"
+	"github.com/deckhouse-mesh/istio/test/support/logtest"
+	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
 // watchesPrivate is true for a value with a version of the private document, whose

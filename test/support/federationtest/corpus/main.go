@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/deckhouse-mesh/istio/lib/federation/federationtest"
+	"github.com/deckhouse-mesh/istio/test/support/federationtest"
 )
 
 func main() {

@@ -5,7 +5,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/deckhouse-mesh/istio/lib/remotereader/remotereadertest"
+	"github.com/deckhouse-mesh/istio/test/support/remotereadertest"
 )
 
 func TestTheMatrixAsksForEveryVerbOfEveryResource(t *testing.T) {

@@ -14,9 +14,9 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/await"
-	"github.com/deckhouse-mesh/istio/lib/certtest"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 // RootLifetime is how long a peer's root is valid.
