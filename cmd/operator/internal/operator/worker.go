@@ -133,10 +133,17 @@ func (w worker) run(ctx context.Context) (err error) {
 		return true, "ok"
 	})
 
-	<-ctx.Done()
+	queues, err := queueList(operator.DebugServer.Router)
+	if err != nil {
+		return err
+	}
+	err = waitForStoppedQueue(ctx, queues, queueCheckInterval)
 	w.health.SetReadiness(func() (bool, string) { return false, "stopping" })
 	w.stop(operator)
-	return nil
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // stop ends addon-operator; it does not wait for a hook that does not end.
