@@ -92,9 +92,10 @@ func (w worker) run(ctx context.Context) (err error) {
 		waitForHooks()
 	}()
 	globalhooks.Register(globalhooks.Options{
-		ClusterDomain: w.opts.ClusterDomain,
-		ImageRegistry: w.opts.ImageRegistry,
-		ImagesDigests: w.opts.ImagesDigests,
+		ClusterDomain:  w.opts.ClusterDomain,
+		ImageRegistry:  w.opts.ImageRegistry,
+		ImagesDigests:  w.opts.ImagesDigests,
+		RegistrySecret: w.opts.RegistrySecret, RegistrySecretNamespace: w.opts.Namespace,
 		IstioVersions: w.opts.IstioVersions,
 	}, dependencies)
 
