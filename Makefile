@@ -101,6 +101,11 @@ test-e2e: images ## Run the end-to-end tests on labs of real nodes; needs root (
 	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
 	@bin/e2e.test -test.v -test.timeout 45m $(if $(RUN),-test.run '$(RUN)')
 
+.PHONY: soak
+soak: images ## Count requests that are lost while roots, versions, gateways and nodes are replaced: about twenty minutes; needs root
+	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
+	@bin/e2e.test -test.v -test.timeout 60m -soak -test.run '^TestSoak$$'
+
 .PHONY: test-kubernetes
 test-kubernetes: generate ## Ask the oldest and the newest supported Kubernetes to accept what is rendered (builds one more API server)
 	@tools/kube/build.sh "$(CURDIR)/.cache/tools/kube"

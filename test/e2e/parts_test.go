@@ -32,6 +32,8 @@ const (
 	whileQuiet part = "quiet"
 	// inMixed: two clusters of one mesh, and a third that is federated with the first.
 	inMixed part = "mixed"
+	// inSoak: two sovereign clusters with two gateways each, on demand.
+	inSoak part = "soak"
 )
 
 // partOf the test of that name.
@@ -41,6 +43,8 @@ func partOf(test string) part {
 		return inMixed
 	case "TestWhenNothingChangesNothingIsWritten":
 		return whileQuiet
+	case "TestSoak":
+		return inSoak
 	}
 	return inFederation
 }
@@ -49,7 +53,9 @@ func partOf(test string) part {
 type recipe struct {
 	mode     string
 	clusters int
-	flags    []string
+	// nodes of each cluster.
+	nodes int
+	flags []string
 }
 
 // Modes of labs.
@@ -59,9 +65,10 @@ const (
 )
 
 var (
-	federationLab = recipe{mode: federationMode, clusters: 2}
+	federationLab = recipe{mode: federationMode, clusters: 2, nodes: 1}
+	soakLab       = recipe{mode: federationMode, clusters: 2, nodes: 2}
 	// Pod ranges are routed, so that Pods of one mesh can be reached by gateways and without.
-	mixedLab = recipe{mode: mixedMode, clusters: 3, flags: []string{"--network", "flat"}}
+	mixedLab = recipe{mode: mixedMode, clusters: 3, nodes: 1, flags: []string{"--network", "flat"}}
 )
 
 // runOutside starts the labs that the chosen tests need, one after the other,
@@ -81,7 +88,11 @@ func runOutside() (code int, err error) {
 	if len(run.chosen) == 0 {
 		fmt.Println("testing: warning: no tests to run")
 	}
-	run.federationAndMesh()
+	if *soak {
+		run.alone(soakLab, inSoak)
+	} else {
+		run.federationAndMesh()
+	}
 	if run.failed || ctx.Err() != nil {
 		return 1, errors.Join(run.err, ctx.Err())
 	}
@@ -132,6 +143,16 @@ func (r *runner) federationAndMesh() {
 		}
 	}
 	quietDone()
+}
+
+// alone runs a part in a lab of its own.
+func (r *runner) alone(of recipe, which part) {
+	opened, err := openLab(of)
+	r.fail(err)
+	if err == nil {
+		r.fail(r.tests(opened, which, os.Stdout))
+		r.fail(opened.close(r.failed))
+	}
 }
 
 // beside starts the part that only watches, and returns what waits for its end.
@@ -269,7 +290,7 @@ func openLab(wanted recipe) (*openedLab, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"up", "--clusters", strconv.Itoa(wanted.clusters), "--nodes", "1", "--mode", wanted.mode, "--state-dir", stateDir, "--detach"}
+	args := []string{"up", "--clusters", strconv.Itoa(wanted.clusters), "--nodes", strconv.Itoa(wanted.nodes), "--mode", wanted.mode, "--state-dir", stateDir, "--detach"}
 	if err := lab(append(args, wanted.flags...)...); err != nil {
 		return nil, errors.Join(fmt.Errorf("start a lab of mode %s, whose logs are in %s: %w", wanted.mode, stateDir, err),
 			lab("down", "--state-dir", stateDir))

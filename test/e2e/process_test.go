@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // processesOf the component's containers in the cluster, as this machine sees
@@ -63,6 +65,17 @@ func (c *cluster) kill(t *testing.T, of component) {
 		}
 	}
 	c.awaitAnother(t, of, former)
+}
+
+// killPod kills the processes of one container of the Pod without a word.
+func (c *cluster) killPod(t *testing.T, pod *corev1.Pod, container string) {
+	t.Helper()
+	_, id, _ := strings.Cut(containerStatus(pod, container).ContainerID, "://")
+	for _, pid := range processesIn(id) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+			t.Fatalf("kill %s of Pod %s (pid %d): %v", container, pod.Name, pid, err)
+		}
+	}
 }
 
 // freeze the component's processes until thaw is called, or the test ends.

@@ -6,9 +6,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -26,6 +28,11 @@ const usage = `Usage:
   probe tls [--alpn istio] [--identity SPIFFE-ID] [--timeout 5s] --server-name NAME ADDRESS
       opens TLS to host:port as an unknown client, without a certificate or with one that
       claims the identity under a root of its own, and prints the server's reaction
+  probe load [--rate 200] [--connections 50] [--streams 0] [--message-interval 100ms] [--timeout 5s] [--for 1h] URL [HOST:PORT]
+      holds a load of requests to the URL, on connections that stay open, and of gRPC streams to the address;
+      prints each failure, and the totals every second
+  probe serve [--http :8080] [--grpc :7070]
+      answers what probe load sends
   probe wait
       does nothing until a signal ends it
 `
@@ -50,6 +57,10 @@ func run(args []string) int {
 		return call(ctx, args[1:])
 	case "tls":
 		return stranger(ctx, args[1:])
+	case "load":
+		return load(ctx, args[1:])
+	case "serve":
+		return serve(ctx, args[1:])
 	case "wait":
 		<-ctx.Done()
 		return exitOK
@@ -107,6 +118,54 @@ func stranger(ctx context.Context, args []string) int {
 		return exitOK
 	}
 	return exitRejected
+}
+
+func load(ctx context.Context, args []string) int {
+	flags := newFlags()
+	rate := flags.Float64("rate", 200, "")
+	connections := flags.Int("connections", 50, "")
+	streams := flags.Int("streams", 0, "")
+	interval := flags.Duration("message-interval", 100*time.Millisecond, "")
+	timeout := flags.Duration("timeout", 5*time.Second, "")
+	duration := flags.Duration("for", time.Hour, "")
+	if flags.Parse(args) != nil {
+		return exitUsage
+	}
+	if flags.NArg() < 1 || flags.NArg() > 2 || *rate <= 0 || *connections < 1 {
+		flags.Usage()
+		return exitUsage
+	}
+	ctx, cancel := context.WithTimeout(ctx, *duration)
+	defer cancel()
+	probe.Load{
+		URL: flags.Arg(0), Rate: *rate, Connections: *connections,
+		StreamAddress: flags.Arg(1), Streams: *streams, MessageInterval: *interval, Timeout: *timeout,
+	}.Run(ctx, func(event probe.LoadEvent) {
+		if !print(event) {
+			cancel() // nobody reads the lines any longer
+		}
+	})
+	return exitOK
+}
+
+func serve(ctx context.Context, args []string) int {
+	flags := newFlags()
+	web := flags.String("http", ":8080", "")
+	streams := flags.String("grpc", ":7070", "")
+	if flags.Parse(args) != nil {
+		return exitUsage
+	}
+	webListener, webErr := net.Listen("tcp", *web)
+	streamListener, streamErr := net.Listen("tcp", *streams)
+	err := errors.Join(webErr, streamErr)
+	if err == nil {
+		err = probe.Serve(ctx, webListener, streamListener)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "probe:", err)
+		return exitRejected
+	}
+	return exitOK
 }
 
 func newFlags() *flag.FlagSet {

@@ -1,0 +1,221 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/deckhouse-mesh/istio/lib/ca"
+	"github.com/deckhouse-mesh/istio/lib/istioversion"
+)
+
+// soak has the suite run TestSoak, in a lab of its own with two nodes a cluster (`make soak`).
+var soak = flag.Bool("soak", false, "run TestSoak, which takes about twenty minutes")
+
+// TestSoak disturbs what requests pass through, and what takes long. A gateway
+// Pod that ends takes the streams through it with it, so these break, and are counted.
+func TestSoak(t *testing.T) {
+	if !*soak {
+		t.Skip("it takes long: make soak")
+	}
+	load := startLoad(t)
+	gateways := len(suite.a.described(t).Nodes)
+	for _, each := range []disturbance{
+		{name: "the peer's services change 1,000 times", happen: func(t *testing.T) { changeServices(t, 1000) }},
+		{name: "the API servers are away for two minutes", happen: func(t *testing.T) { freezeAPIServers(t, 2*time.Minute) }},
+		{name: "the root is rotated in both clusters", happen: func(t *testing.T) { rotateRoots(t, load) }},
+		{name: "the control plane of the publisher is upgraded", happen: func(t *testing.T) { upgradePublisher(t, load) }},
+		{name: "the gateways are replaced one after the other", happen: replaceGateways, broken: loadStreams * gateways},
+		{name: "a node with a gateway is drained", happen: drainGatewayNode, broken: loadStreams},
+		{name: "a gateway is killed", happen: killGateway, failed: loadRate, broken: loadStreams},
+	} {
+		load.withstands(t, each)
+	}
+}
+
+// replaceServers starts as many new servers, and ends the present ones once those are ready.
+func (l *crossingLoad) replaceServers(t *testing.T) {
+	t.Helper()
+	pods := suite.b.typed.CoreV1().Pods(l.namespace)
+	list, err := pods.List(context.Background(), metav1.ListOptions{LabelSelector: "app=server"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range list.Items {
+		suite.b.runReady(t, loadServer(l.namespace, fmt.Sprintf("server-%d-%d", time.Now().Unix(), i)))
+	}
+	for _, former := range list.Items {
+		if err := pods.Delete(context.Background(), former.Name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, restarted, "the former servers have ended", func() string {
+		now, err := pods.List(context.Background(), metav1.ListOptions{LabelSelector: "app=server"})
+		return want(len(now.Items), err)(len(list.Items))
+	})
+}
+
+// rotateRoots replaces the CA of both clusters as docs/CA.md says, a person
+// telling the module to go on where it would wait for hours, and replaces the servers under the new CA.
+func rotateRoots(t *testing.T, load *crossingLoad) {
+	for _, cluster := range []*cluster{suite.a, suite.b} {
+		former := cluster.caInUse(t)
+		other, err := ca.Generate(cluster.described(t).ClusterDomain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		namespace := cluster.namespace(t)
+		cluster.configure(t, "istio", map[string]any{"settings": map[string]any{"ca": map[string]any{"cert": other.Cert, "key": other.Key}}})
+		t.Cleanup(func() { cluster.configure(t, "istio", map[string]any{"settings": map[string]any{"ca": nil}}) })
+		eventually(t, scheduled, "istiod hands out both roots", func() string { return cluster.handsOut(namespace, former.Root, other.Root) })
+		// What a person waits for besides: that the peer has the new root.
+		eventually(t, scheduled, "the peer knows both roots", func() string {
+			if cluster == suite.a {
+				return suite.b.knowsRoots(suite.a.name, former.Root, other.Root)
+			}
+			return suite.a.knowsRoots(suite.b.name, former.Root, other.Root)
+		})
+		request, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{rotationRequest: ca.Proceed}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := cluster.typed.CoreV1().Secrets(keptCANamespace).Patch(context.Background(), keptCAName, types.MergePatchType, request, metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, scheduled, "the new CA signs", func() string {
+			certificate := cluster.certify(t, defaultIstio(), namespace)
+			_, err := certificate.Verify(pool(t, other.Root), time.Now())
+			return because(err)
+		})
+	}
+	load.replaceServers(t)
+}
+
+// upgradePublisher takes cluster-b from the version before the default one to
+// the default one, as docs/UPGRADE.md says.
+func upgradePublisher(t *testing.T, load *crossingLoad) {
+	versions := istioversion.All()
+	older := versions[slices.Index(versions, defaultIstio())-1]
+	b := suite.b
+	b.reconfigure(t, map[string]any{"globalVersion": older.Version, "additionalVersions": []any{defaultIstio().Version}})
+	b.awaitMesh(t, older)
+	load.replaceServers(t) // their sidecars are of the older version now
+	b.configure(t, "istio", map[string]any{"settings": map[string]any{
+		"globalVersion": defaultIstio().Version, "additionalVersions": []any{older.Version},
+	}})
+	b.awaitMesh(t, defaultIstio())
+	load.replaceServers(t)
+	b.configure(t, "istio", map[string]any{"settings": map[string]any{"additionalVersions": nil}})
+	eventually(t, scheduled, "the older version goes", func() string { return b.gone(older) })
+}
+
+// awaitGateways waits until as many gateways are ready besides that of the given name.
+func (c *cluster) awaitGateways(t *testing.T, count int, without string) {
+	t.Helper()
+	eventually(t, restarted, fmt.Sprintf("%d gateways are ready in %s", count, c.name), func() string {
+		pods, err := c.pods(gateway)
+		if err != nil {
+			return err.Error()
+		}
+		ready := 0
+		for _, pod := range pods {
+			status := containerStatus(&pod, gateway.container)
+			if pod.Name != without && pod.DeletionTimestamp == nil && status != nil && status.Ready {
+				ready++
+			}
+		}
+		return want(ready, nil)(count)
+	})
+}
+
+// replaceGateways of cluster-b as a rolling update does, one after the other.
+func replaceGateways(t *testing.T) {
+	pods, err := suite.b.pods(gateway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pod := range pods {
+		if err := suite.b.typed.CoreV1().Pods(pod.Namespace).Delete(context.Background(), pod.Name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		suite.b.awaitGateways(t, len(pods), pod.Name)
+	}
+}
+
+// killGateway without a word, one of several.
+func killGateway(t *testing.T) {
+	pod, err := suite.b.readyPod(gateway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	suite.b.killPod(t, pod, gateway.container)
+	eventually(t, restarted, "the gateway is started again", func() string {
+		now, err := suite.b.typed.CoreV1().Pods(pod.Namespace).Get(context.Background(), pod.Name, metav1.GetOptions{})
+		if err != nil {
+			return err.Error()
+		}
+		status := containerStatus(now, gateway.container)
+		return want(status.Ready && status.RestartCount > containerStatus(pod, gateway.container).RestartCount, nil)(true)
+	})
+}
+
+// drainGatewayNode cordons a node of cluster-b that runs none of the load's
+// servers alone, evicts what a drain would evict, its gateway included, and takes the node back.
+func drainGatewayNode(t *testing.T) {
+	node := suite.b.described(t).Nodes[len(suite.b.described(t).Nodes)-1].Name
+	suite.b.cordon(t, node, true)
+	t.Cleanup(func() { suite.b.cordon(t, node, false) })
+	pods, err := suite.b.typed.CoreV1().Pods(metav1.NamespaceAll).List(context.Background(), metav1.ListOptions{FieldSelector: "spec.nodeName=" + node})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pod := range pods.Items {
+		if owner := metav1.GetControllerOf(&pod); owner == nil || owner.Kind == "DaemonSet" {
+			continue // a drain leaves the Pods of DaemonSets, and the servers have nobody who would start others
+		}
+		eventually(t, restarted, "Pod "+pod.Name+" is evicted", func() string {
+			err := suite.b.typed.CoreV1().Pods(pod.Namespace).EvictV1(context.Background(), &policyv1.Eviction{
+				ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name},
+			})
+			if apierrors.IsNotFound(err) {
+				return ""
+			}
+			return because(err)
+		})
+	}
+	gateways, err := suite.b.pods(gateway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := slices.IndexFunc(gateways, func(pod corev1.Pod) bool { return pod.Spec.NodeName == node })
+	if index < 0 {
+		t.Fatalf("node %s has no gateway", node)
+	}
+	// What the machine's end would do next.
+	if err := suite.b.typed.CoreV1().Pods(moduleNamespace).Delete(context.Background(), gateways[index].Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	suite.b.cordon(t, node, false)
+	suite.b.awaitGateways(t, len(gateways), gateways[index].Name)
+}
+
+// cordon a node, or take it back.
+func (c *cluster) cordon(t *testing.T, node string, cordoned bool) {
+	t.Helper()
+	patch := fmt.Appendf(nil, `{"spec":{"unschedulable":%t}}`, cordoned)
+	if _, err := c.typed.CoreV1().Nodes().Patch(context.Background(), node, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
