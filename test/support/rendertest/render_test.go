@@ -128,6 +128,7 @@ var (
 		"DaemonSet/ingressgateway",
 		"Deployment/metadata-exporter",
 		"Gateway/ingressgateway",
+		"Ingress/istio-metadata",
 		"Ingress/metadata-exporter",
 		"PodDisruptionBudget/metadata-exporter",
 		"Role/metadata-exporter",
@@ -244,7 +245,7 @@ func TestRenderedObjects(t *testing.T) {
 		{
 			"without a public domain there is no Ingress", federation,
 			func(v Values) { v.Set("", "global", "modules", "publicDomainTemplate") }, nil,
-			without(federated, "Ingress/metadata-exporter"),
+			without(without(federated, "Ingress/istio-metadata"), "Ingress/metadata-exporter"),
 		},
 		{
 			"cert-manager issues the public certificate",
