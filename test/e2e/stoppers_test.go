@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // What stopped the module once must not do so again: while it stands, an honest
@@ -45,39 +46,31 @@ const sidecarRegistry = "d8-istio-sidecar-registry"
 func TestATenantsImmutableSecretStopsNobody(t *testing.T) {
 	awaitPeers(t)
 	suite.a.awaitMesh(t, defaultIstio())
+	own, frozen, honest := suite.a.tenant(t), suite.a.tenant(t), suite.a.tenant(t)
 	immutable := true
-	theirs := map[string]*corev1.Secret{ // by namespace
-		suite.a.tenant(t): {Type: corev1.SecretTypeOpaque, Immutable: &immutable},
-		// It claims to be the module's.
-		suite.a.tenant(t): {
-			ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"heritage": "deckhouse", "module": "istio"}},
-			Type:       corev1.SecretTypeDockerConfigJson, Immutable: &immutable,
-			Data: map[string][]byte{corev1.DockerConfigJsonKey: []byte(`{"auths":{}}`)},
-		},
+	_, err := suite.a.typed.CoreV1().Secrets(own).Create(context.Background(), &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: sidecarRegistry}, Type: corev1.SecretTypeOpaque, Immutable: &immutable,
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	for namespace, secret := range theirs {
-		secret.Name = sidecarRegistry
-		if _, err := suite.a.typed.CoreV1().Secrets(namespace).Create(context.Background(), secret, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	honest := suite.a.tenant(t)
-
 	suite.a.givePassword(t, "first")
 	suite.a.awaitPassword(t, honest, "first")
-	for namespace := range theirs {
+	suite.a.awaitPassword(t, frozen, "first")
+	_, err = suite.a.typed.CoreV1().Secrets(frozen).Patch(context.Background(), sidecarRegistry, types.MergePatchType, []byte(`{"immutable":true}`), metav1.PatchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	suite.a.givePassword(t, "second")
+	suite.a.awaitPassword(t, honest, "second")
+	for _, namespace := range []string{own, frozen} {
 		suite.a.awaitEvent(t, namespace, "RegistrySecretNotWritten", sidecarRegistry)
 	}
 	awaitPeers(t) // Pods of the module have a Secret to pull with now, and are new
 	suite.a.works(t, suite.b)
-	suite.a.givePassword(t, "second")
-	suite.a.awaitPassword(t, honest, "second")
-	for namespace, before := range theirs {
-		now, err := suite.a.typed.CoreV1().Secrets(namespace).Get(context.Background(), sidecarRegistry, metav1.GetOptions{})
-		if err != nil || !bytes.Equal(now.Data[corev1.DockerConfigJsonKey], before.Data[corev1.DockerConfigJsonKey]) {
-			t.Errorf("the Secret in %s has become %v (%v)", namespace, now, err)
-		}
-	}
+	suite.a.givePassword(t, "third")
+	suite.a.awaitPassword(t, honest, "third")
+	suite.a.awaitPassword(t, frozen, "first")
 }
 
 // tenant's namespace, with a Pod that asks for a sidecar and that no node runs.
