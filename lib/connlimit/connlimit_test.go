@@ -42,7 +42,7 @@ func open(ctx context.Context) bool {
 	return ok && !c.left
 }
 
-// use marks the connection as used by a request of peer; ok is false where that is over a limit.
+// use marks the connection as used by a request of peer; ok is false where that exceeds a limit.
 func use(ctx context.Context, peer string) (done func(), ok bool) {
 	done, reached := MarkInUse(ctx, peer)
 	return done, reached == inflight.None

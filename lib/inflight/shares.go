@@ -1,7 +1,7 @@
 package inflight
 
-// Shares divides something among callers: half of it evenly, the other half by who
-// comes first. So one caller can use more than its part while there is enough, and
+// Shares divides something among callers: half of it evenly, the other half by
+// order of arrival. So one caller can use more than its part while there is enough, and
 // still nobody, however many flood, takes from another what is guaranteed to it.
 type Shares struct {
 	// Total of all callers; 0 is no limit.

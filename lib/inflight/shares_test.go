@@ -47,7 +47,7 @@ func TestWhatIsGuaranteedToACallerNobodyTakes(t *testing.T) {
 	}
 }
 
-func TestACallerIsToldWhichLimitItHasReached(t *testing.T) {
+func TestTheLimitThatACallerHasReachedIsKnown(t *testing.T) {
 	limit := inflight.NewSharedLimit(inflight.Shares{Total: 8, OfOne: 4, Callers: func() int { return 4 }})
 	for range 4 {
 		if _, reached := limit.Take("a"); reached != inflight.None {
