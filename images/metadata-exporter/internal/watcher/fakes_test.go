@@ -70,7 +70,7 @@ func (f *fakePeer) Get(ctx context.Context, target peer.Target, request peer.Req
 		}
 		etag := f.etags[request.Path]
 		if request.IfNoneMatch == "" || request.IfNoneMatch != etag {
-			return &peer.Response{ETag: etag, Body: []byte("{}"), WaitApplied: waits}, nil
+			return &peer.Response{ETag: etag, Digest: "digest of " + request.Path, WaitApplied: waits}, nil
 		}
 		if !waits {
 			return &peer.Response{ETag: etag, NotModified: true}, nil
