@@ -33,9 +33,14 @@
   {{- end -}}
 {{- end -}}
 
-{{- /* The registry's credentials for a Pod, when the module has any (Deckhouse supplies them). */ -}}
+{{- /* The registry's credentials, when there are any: Deckhouse supplies the module's, the operator those of a person's Secret. */ -}}
+{{- define "istio.registry_credentials" -}}
+  {{- (.Values.istio.registry | default dict).dockercfg | default .Values.global.modulesImages.registry.credentials | default "" -}}
+{{- end -}}
+
+{{- /* The registry's credentials for a Pod. */ -}}
 {{- define "istio.image_pull_secrets" -}}
-  {{- if (.Values.istio.registry | default dict).dockercfg }}
+  {{- if include "istio.registry_credentials" . }}
 imagePullSecrets:
   - name: istio-registry
   {{- end }}

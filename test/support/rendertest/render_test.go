@@ -290,6 +290,11 @@ func TestRenderedObjects(t *testing.T) {
 			}, nil,
 			with(federated, "Secret/istio-registry"),
 		},
+		{
+			"so do the credentials that the operator has", federation,
+			func(v Values) { v.Set("e30=", "global", "modulesImages", "registry", "credentials") }, nil,
+			with(federated, "Secret/istio-registry"),
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
