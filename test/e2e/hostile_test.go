@@ -25,7 +25,7 @@ import (
 	"time"
 )
 
-// hostileMemory is what the operator and the exporter may hold while peers send them megabytes; bytes.
+// hostileMemory is what the operator, the exporter and the watcher may hold while peers send them megabytes; bytes.
 const hostileMemory = 600 << 20
 
 func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
@@ -34,7 +34,7 @@ func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 	suite.a.awaitSettled(t, suite.b.publish(t, namespace, "web"))
 	before := suite.a.learnedFrom(t, suite.b)
 	entries := suite.a.entriesOf(t, namespace)
-	unchanged := suite.a.mustRun(t, operator, exporter)
+	unchanged := suite.a.mustRun(t, operator, exporter, watcher)
 	victimUUID, ownUUID := suite.b.described(t).ClusterUUID, suite.a.described(t).ClusterUUID
 	victimRoot, ownRoot := suite.b.rootsPEM(t), suite.a.rootsPEM(t)
 
@@ -164,7 +164,7 @@ func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 			t.Error("the operator's log has a panic")
 		}
 		unchanged()
-		for _, program := range []component{operator, exporter} {
+		for _, program := range []component{operator, exporter, watcher} {
 			if held := suite.a.memory(t, program); held > hostileMemory {
 				t.Errorf("%s holds %d bytes, want at most %d", program, held, hostileMemory)
 			}
