@@ -80,18 +80,24 @@ type Client struct {
 	transports map[[sha256.Size]byte]*pooledTransport
 	unwanted   unwanted
 	renewals   renewals
+	// failing are the documents that could not be fetched the last time, by URL and path.
+	failing map[string]bool
 }
 
 // NewClient returns a Client with empty connection pools.
 func NewClient() *Client {
 	return &Client{
 		now: time.Now, transports: map[[sha256.Size]byte]*pooledTransport{},
-		unwanted: unwanted{}, renewals: renewals{hosts: map[string]renewal{}},
+		unwanted: unwanted{}, renewals: renewals{hosts: map[string]renewal{}}, failing: map[string]bool{},
 	}
 }
 
-// Get fetches one document. Every error is an *Error.
+// Get fetches one document. A failure that may pass at once is retried once. Every error is an *Error.
 func (c *Client) Get(ctx context.Context, target Target, request Request) (*Response, error) {
+	return c.getTwice(ctx, target, request, func() (*Response, error) { return c.get(ctx, target, request) })
+}
+
+func (c *Client) get(ctx context.Context, target Target, request Request) (*Response, error) {
 	address, err := documentURL(target.URL, request.Path)
 	if err != nil {
 		return nil, &Error{Reason: InvalidEndpoint, URL: target.URL, Err: err}
@@ -138,14 +144,7 @@ func readResponse(address string, httpResponse *http.Response, request Request) 
 		response.NotModified = true
 		return response, nil
 	case httpResponse.StatusCode != http.StatusOK:
-		failed := &Error{Reason: statusReason(httpResponse.StatusCode, request.Token != ""), URL: address, StatusCode: httpResponse.StatusCode}
-		if failed.Reason == Unauthorized {
-			failed.Err = clockDifference(httpResponse)
-		}
-		if failed.Err != nil {
-			failed.Reason = ClockDiffers
-		}
-		return nil, failed
+		return nil, statusError(address, httpResponse, request.Token != "")
 	}
 
 	if err := readBody(address, httpResponse, request, response); err != nil {
