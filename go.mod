@@ -16,6 +16,7 @@ require (
 	github.com/flant/addon-operator v1.24.4
 	github.com/flant/kube-client v1.9.1
 	github.com/flant/shell-operator v1.20.2
+	github.com/go-chi/chi/v5 v5.3.0
 	github.com/golang-jwt/jwt/v5 v5.3.0
 	github.com/golangci/misspell v0.8.0
 	github.com/google/cel-go v0.26.0
@@ -119,7 +120,6 @@ require (
 	github.com/fogleman/gg v1.3.0 // indirect
 	github.com/fsnotify/fsnotify v1.9.0 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.2 // indirect
-	github.com/go-chi/chi/v5 v5.3.0 // indirect
 	github.com/go-errors/errors v1.5.1 // indirect
 	github.com/go-gorp/gorp/v3 v3.1.0 // indirect
 	github.com/go-jose/go-jose/v4 v4.1.4 // indirect

@@ -69,7 +69,7 @@ func TestAllHooksAreValid(t *testing.T) {
 		g.Expect(names).NotTo(HaveKey(hook.Name))
 		names[hook.Name] = true
 	}
-	g.Expect(names).To(HaveLen(7))
+	g.Expect(names).To(HaveLen(8))
 }
 
 func TestClusterConfiguration(t *testing.T) {
@@ -338,4 +338,47 @@ func TestModulesImages(t *testing.T) {
 		_, err := tryRun(t, hook, func(*helpers.InputBuilder) {})
 		g.Expect(err).To(MatchError(ContainSubstring(file)))
 	})
+}
+
+func TestRegistryCredentials(t *testing.T) {
+	const (
+		valid   = `{"uid":"1","type":"kubernetes.io/dockerconfigjson","config":"eyJhdXRocyI6eyJyZWdpc3RyeS5leGFtcGxlLmNvbSI6eyJhdXRoIjoiWVRwaSJ9fX0="}`
+		invalid = `{"uid":"1","type":"Opaque","config":""}`
+		release = `{"uid":"2","type":"kubernetes.io/dockerconfigjson","config":"cmVsZWFzZQ=="}`
+	)
+	for name, test := range map[string]struct{ secret, release, known, want, event string }{
+		"are those of the Secret":                             {secret: valid, want: "eyJhdXRocyI6eyJyZWdpc3RyeS5leGFtcGxlLmNvbSI6eyJhdXRoIjoiWVRwaSJ9fX0="},
+		"are none without it":                                 {release: release, known: "bGFzdA=="},
+		"stay while it cannot be used":                        {secret: invalid, known: "bGFzdA==", want: "bGFzdA==", event: "used before stay in force"},
+		"stay while it cannot be used, over a restart":        {secret: invalid, release: release, want: "cmVsZWFzZQ==", event: "used before stay in force"},
+		"are none while the first Secret ever cannot be used": {secret: invalid, event: "pulled without a password"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			cluster := k8s{fake.NewClientBuilder().WithScheme(scheme.Scheme).Build()}
+			in := run(t, registryCredentials("d8-system", "istio-operator-registry", "registry.example.com/istio"), func(b *helpers.InputBuilder) {
+				container := mock.NewDependencyContainerMock(t)
+				if test.event != "" {
+					container.GetK8sClientMock.Return(cluster, nil)
+				}
+				b.WithDependencyContainer(container)
+				b.WithValuesJSON(fmt.Sprintf(`{"global":{"modulesImages":{"registry":{"credentials":%q}}}}`, test.known))
+				for binding, object := range map[string]string{"secret": test.secret, "in_release": test.release} {
+					if object != "" {
+						b.WithSnapshot(binding, helpers.SnapshotJSON(object))
+					}
+				}
+			})
+			g.Expect(value(in, "global.modulesImages.registry.credentials").String()).To(Equal(test.want))
+			var events corev1.EventList
+			g.Expect(cluster.List(context.Background(), &events)).To(Succeed())
+			if test.event == "" {
+				g.Expect(events.Items).To(BeEmpty())
+				return
+			}
+			g.Expect(events.Items).To(HaveLen(1))
+			g.Expect(events.Items[0].InvolvedObject.Name).To(Equal("istio-operator-registry"))
+			g.Expect(events.Items[0].Message).To(And(ContainSubstring(test.event), ContainSubstring("kubectl create secret docker-registry")))
+		})
+	}
 }

@@ -17,6 +17,8 @@ type Options struct {
 	ImageRegistry string
 	// ImagesDigests is a file with the digests of the module's images.
 	ImagesDigests string
+	// RegistrySecret in RegistrySecretNamespace has the credentials for pulling them.
+	RegistrySecret, RegistrySecretNamespace string
 	// IstioVersions are the full versions of Istio in those images; empty: those of this release of the module.
 	IstioVersions []string
 }
@@ -30,6 +32,7 @@ func Hooks(options Options) []hookruntime.Hook {
 		controlPlane(),
 		enabledModules(),
 		modulesImages(options.ImageRegistry, options.ImagesDigests),
+		registryCredentials(options.RegistrySecretNamespace, options.RegistrySecret, options.ImageRegistry),
 		istioVersions(options.IstioVersions),
 	}
 }

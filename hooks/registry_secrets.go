@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,9 @@ import (
 )
 
 const (
-	dockerConfigPath = "istio.registry.dockercfg"
+	// Where Deckhouse supplies the credentials of the module's registry, and where the operator does.
+	dockerConfigPath        = "istio.registry.dockercfg"
+	registryCredentialsPath = "global.modulesImages.registry.credentials"
 	// registrySecretEvent is the reason of the Event in a namespace whose Secret cannot be written.
 	registrySecretEvent = "RegistrySecretNotWritten"
 )
@@ -74,7 +77,7 @@ func runRegistrySecrets(ctx context.Context, in *sdk.HookInput, retry *registrys
 	if err != nil {
 		return err
 	}
-	config := in.Values.Get(dockerConfigPath).String()
+	config := cmp.Or(in.Values.Get(dockerConfigPath).String(), in.Values.Get(registryCredentialsPath).String())
 	now := in.DC.GetClock().Now()
 	failures := map[string]error{}
 	for _, change := range registrysecret.Changes(config, namespaces, found) {

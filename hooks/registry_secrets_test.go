@@ -68,6 +68,15 @@ var _ = Describe("Hook registry_secrets", func() {
 		Expect(config(r, "old")).To(BeEmpty(), "no Pod there has a sidecar")
 	})
 
+	It("writes those that the operator has", func() {
+		const outsideDeckhouse = `
+global: {discovery: {clusterDomain: cluster-a.local, clusterUUID: uuid-a}, modulesImages: {registry: {credentials: e30=}}}
+istio: {internal: {applicationNamespaces: [shop]}}
+`
+		r := newRun(registrySecrets(), outsideDeckhouse).succeeds()
+		Expect(config(r, "shop")).To(Equal("e30="))
+	})
+
 	It("does not change a tenant's own Secret of that name, reports it there, and writes the others", func() {
 		r := newRun(registrySecrets(), withRegistryPassword).given(
 			aRegistrySecret("bank", "", "Opaque", "dGhlaXJz"), aNamespace("shop", "")).succeeds()

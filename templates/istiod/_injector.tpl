@@ -31,7 +31,7 @@
   {{- $_ := set $global.proxy_init "image" $image -}}
   {{- $_ := set $global.multiCluster "clusterName" (include "istio.cluster_id" $context) -}}
   {{- $_ := set $global "network" (include "istio.network_name" $context) -}}
-  {{- if ($settings.registry | default dict).dockercfg -}}
+  {{- if include "istio.registry_credentials" $context -}}
     {{- $_ := set $global "imagePullSecrets" (list "d8-istio-sidecar-registry") -}}
   {{- end -}}
 

@@ -92,9 +92,10 @@ func (w worker) run(ctx context.Context) (err error) {
 		waitForHooks()
 	}()
 	globalhooks.Register(globalhooks.Options{
-		ClusterDomain: w.opts.ClusterDomain,
-		ImageRegistry: w.opts.ImageRegistry,
-		ImagesDigests: w.opts.ImagesDigests,
+		ClusterDomain:  w.opts.ClusterDomain,
+		ImageRegistry:  w.opts.ImageRegistry,
+		ImagesDigests:  w.opts.ImagesDigests,
+		RegistrySecret: w.opts.RegistrySecret, RegistrySecretNamespace: w.opts.Namespace,
 		IstioVersions: w.opts.IstioVersions,
 	}, dependencies)
 
@@ -133,10 +134,17 @@ func (w worker) run(ctx context.Context) (err error) {
 		return true, "ok"
 	})
 
-	<-ctx.Done()
+	queues, err := queueList(operator.DebugServer.Router)
+	if err != nil {
+		return err
+	}
+	err = waitForStoppedQueue(ctx, queues, queueCheckInterval)
 	w.health.SetReadiness(func() (bool, string) { return false, "stopping" })
 	w.stop(operator)
-	return nil
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // stop ends addon-operator; it does not wait for a hook that does not end.

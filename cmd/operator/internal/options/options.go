@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
 	"github.com/deckhouse-mesh/istio/lib/names"
@@ -42,6 +43,8 @@ type Options struct {
 	ClusterDomain string
 	// ImageRegistry is the repository of the modules' images.
 	ImageRegistry string
+	// RegistrySecret in Namespace has the credentials of ImageRegistry; there need not be one.
+	RegistrySecret string
 	// ImagesDigests is a file with the digests of the module's images.
 	ImagesDigests string
 	// IstioVersions are the full versions of Istio in the modules' images; empty: those of this release of the module.
@@ -68,6 +71,7 @@ func Default(executable string) Options {
 		ListenPort:     9650,
 		LeaderElect:    true,
 		ImageRegistry:  "ghcr.io/deckhouse-mesh/istio",
+		RegistrySecret: "istio-operator-registry",
 		ImagesDigests:  filepath.Join(root, "modules", "110-istio", "images_digests.json"),
 		LogLevel:       "info",
 		// addon-operator's own 5 and 10 make it wait for itself for seconds.
@@ -89,6 +93,7 @@ func (o *Options) Bind(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "work only while holding the Lease, so that several replicas can run")
 	flags.StringVar(&o.ClusterDomain, "cluster-domain", o.ClusterDomain, "`domain` of the cluster's Services (default from kubeadm's ConfigMap, else cluster.local)")
 	flags.StringVar(&o.ImageRegistry, "image-registry", o.ImageRegistry, "`repository` that the modules' images are pulled from")
+	flags.StringVar(&o.RegistrySecret, "registry-secret", o.RegistrySecret, "`name` of the Secret in the operator's namespace, of type kubernetes.io/dockerconfigjson, with the credentials of that repository; there need not be one")
 	flags.StringVar(&o.ImagesDigests, "images-digests", o.ImagesDigests, "`file` with the digest of each image of the module, a JSON object by image name in camelCase")
 	flags.StringSliceVar(&o.IstioVersions, "istio-versions", o.IstioVersions, "full `versions` of Istio in the modules' images, such as 1.31.0,1.29.1, for images that are not those of this release of the module")
 	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "`level` of the log: "+strings.Join(logLevels, ", "))
@@ -125,6 +130,9 @@ func (o *Options) Complete() error {
 	}
 	if o.Namespace == "" {
 		errs = append(errs, errors.New("--namespace must not be empty"))
+	}
+	if problems := validation.IsDNS1123Subdomain(o.RegistrySecret); len(problems) > 0 {
+		errs = append(errs, fmt.Errorf("--registry-secret: %q is not the name of a Secret: %s", o.RegistrySecret, problems[0]))
 	}
 	if o.ListenPort < 1 || o.ListenPort > 65535 {
 		errs = append(errs, fmt.Errorf("--listen-port: %d is not a port, use 1 to 65535", o.ListenPort))

@@ -36,6 +36,7 @@ func TestOptions(t *testing.T) {
 		"reject a version that there is not":   {[]string{"--istio-versions=1.4.0"}, "--istio-versions: 1.4.0: there is no Istio 1.4"},
 		"reject an impossible port":            {[]string{"--listen-port=0"}, "--listen-port: 0 is not a port"},
 		"reject an unknown log level":          {[]string{"--log-level=loud"}, `there is no level "loud", use one of debug, info, warn, error`},
+		"reject what names no Secret":          {[]string{"--registry-secret="}, `--registry-secret: "" is not the name of a Secret`},
 		"reject an empty namespace":            {[]string{"--namespace="}, "--namespace must not be empty"},
 		"reject a client that may not ask":     {[]string{"--kube-client-burst=0"}, "must be above 0"},
 	}
