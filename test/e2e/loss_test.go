@@ -51,7 +51,7 @@ func (l *crossingLoad) withstands(t *testing.T, disturbance disturbance) {
 // killPrograms of the module in both clusters, all but istiod and the gateways.
 func killPrograms(t *testing.T) {
 	for _, cluster := range []*cluster{suite.a, suite.b} {
-		for _, program := range []component{operator, exporter} {
+		for _, program := range []component{operator, exporter, watcher} {
 			cluster.kill(t, program)
 		}
 	}
