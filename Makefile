@@ -102,12 +102,10 @@ test-e2e: images ## Run the end-to-end tests on labs of real nodes; needs root (
 	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
 	@bin/e2e.test -test.v -test.timeout 45m $(if $(RUN),-test.run '$(RUN)')
 
-<<<<<<< HEAD
 .PHONY: soak
 soak: images ## Count requests that are lost while roots, versions, gateways and nodes are replaced: about twenty minutes; needs root
 	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
 	@bin/e2e.test -test.v -test.timeout 60m -soak -test.run '^TestSoak$$'
-=======
 .PHONY: conformance
 conformance: REVISIONS ?= default
 conformance: build tools ## Run tests by others against the module, on labs of real nodes; needs root (PART="gateway-api-mesh …", BASELINE=1: against Istio's own chart)
@@ -115,7 +113,6 @@ conformance: build tools ## Run tests by others against the module, on labs of r
 	@go run ./tools/images $(if $(ENVOY),--envoy "$(ENVOY)")
 	@go build -o bin/conformance ./test/conformance
 	@exec bin/conformance $(if $(filter-out 0,$(BASELINE)),--baseline) $(PART)
->>>>>>> main
 
 .PHONY: test-kubernetes
 test-kubernetes: generate ## Ask the oldest and the newest supported Kubernetes to accept what is rendered (builds one more API server)
