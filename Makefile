@@ -106,6 +106,7 @@ test-e2e: images ## Run the end-to-end tests on labs of real nodes; needs root (
 soak: images ## Count requests that are lost while roots, versions, gateways and nodes are replaced: about twenty minutes; needs root
 	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
 	@bin/e2e.test -test.v -test.timeout 60m -soak -test.run '^TestSoak$$'
+
 .PHONY: conformance
 conformance: REVISIONS ?= default
 conformance: build tools ## Run tests by others against the module, on labs of real nodes; needs root (PART="gateway-api-mesh …", BASELINE=1: against Istio's own chart)
