@@ -59,6 +59,13 @@ tools: ## Build other people's programs for the lab (Kubernetes, containerd, Cor
 images: build tools ## Build the images that the lab runs (ENVOY=FILE: another Envoy in the proxies)
 	@go run ./tools/images $(if $(ENVOY),--envoy "$(ENVOY)")
 
+.PHONY: chart
+chart: images ## Package the operator's Helm chart into .cache/chart, beside install.yaml, the same as one file (VERSION=1.2.3 REGISTRY=registry.example.com/mesh)
+	@go run ./tools/chart --images .cache/images $(if $(VERSION),--version "$(VERSION)") $(if $(REGISTRY),--registry "$(REGISTRY)")
+
+.PHONY: install-manifests
+install-manifests: chart ## The chart as one file, .cache/chart/install.yaml, for kubectl apply --server-side
+
 .PHONY: demo
 demo: REVISIONS ?= default
 demo: images ## Show a request that crosses two clusters (root); stays until Ctrl-C, DEMO_ONCE=1 ends by itself, DEMO_MODE=multicluster shows one mesh

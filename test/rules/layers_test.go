@@ -26,7 +26,7 @@ var layers = map[string][]string{
 	"cmd/operator":             {"lib", "global-hooks", "modules"},
 	"deploy":                   {"lib"},
 	"cmd/lab":                  {"lib", "deploy"},
-	"tools":                    {"lib"},
+	"tools":                    {"lib", "deploy"},
 	"test":                     {"lib", "test/support"},
 	"test/support":             {"lib"},
 }

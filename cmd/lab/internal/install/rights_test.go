@@ -42,11 +42,7 @@ func TestTheOperatorsRightsSuffice(t *testing.T) {
 	}
 	server := startServer(t, root)
 	cluster := testCluster(t, server.clients)
-	objects, err := cluster.operatorObjects()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.clients.ApplyAll(t.Context(), objects); err != nil {
+	if err := cluster.installChart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	operator := startOperator(t, root, server.operatorKubeconfig(t))
@@ -137,11 +133,7 @@ func TestTheOperatorIsHeldToItsNamespaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := startServer(t, root)
-	objects, err := testCluster(t, server.clients).operatorObjects()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.clients.ApplyAll(t.Context(), objects); err != nil {
+	if err := testCluster(t, server.clients).installChart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	as := clientsOf(t, server.operatorConfig(t)).Typed

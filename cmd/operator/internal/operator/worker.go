@@ -222,6 +222,7 @@ func (w worker) addonOperatorConfig(socket, globalHooksDir string) *app.Config {
 	config.App.ExtraLabels = "heritage=deckhouse"
 	config.App.AppliedExtenders = "Static,DynamicallyEnabled,KubeConfig,ScriptEnabled"
 	config.Helm.HistoryMax = helmHistory
+	config.Helm.IgnoreRelease = w.opts.OwnRelease
 	config.Helm.Timeout = helmTimeout
 	config.Helm.MonitorKubeClientQps = w.opts.KubeClientQPS
 	config.Helm.MonitorKubeClientBurst = w.opts.KubeClientBurst

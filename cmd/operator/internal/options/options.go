@@ -49,6 +49,8 @@ type Options struct {
 	ImagesDigests string
 	// IstioVersions are the full versions of Istio in the modules' images; empty: those of this release of the module.
 	IstioVersions []string
+	// OwnRelease is the Helm release in Namespace that installed the operator; empty if none did.
+	OwnRelease string
 	// LogLevel is debug, info, warn or error.
 	LogLevel string
 	// KubeClientQPS and KubeClientBurst limit requests to the API server.
@@ -96,6 +98,7 @@ func (o *Options) Bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.RegistrySecret, "registry-secret", o.RegistrySecret, "`name` of the Secret in the operator's namespace, of type kubernetes.io/dockerconfigjson, with the credentials of that repository; there need not be one")
 	flags.StringVar(&o.ImagesDigests, "images-digests", o.ImagesDigests, "`file` with the digest of each image of the module, a JSON object by image name in camelCase")
 	flags.StringSliceVar(&o.IstioVersions, "istio-versions", o.IstioVersions, "full `versions` of Istio in the modules' images, such as 1.31.0,1.29.1, for images that are not those of this release of the module")
+	flags.StringVar(&o.OwnRelease, "own-release", o.OwnRelease, "`name` of the Helm release in the operator's namespace that installed the operator; it is not removed as others are")
 	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "`level` of the log: "+strings.Join(logLevels, ", "))
 	flags.Float32Var(&o.KubeClientQPS, "kube-client-qps", o.KubeClientQPS, "requests to the API server per second, on average")
 	flags.IntVar(&o.KubeClientBurst, "kube-client-burst", o.KubeClientBurst, "requests to the API server at once")
