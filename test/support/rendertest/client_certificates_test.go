@@ -101,7 +101,7 @@ func TestTheClientCertificateIsRenderedAndMounted(t *testing.T) {
 			t.Errorf("%s is %q", name, secret.Data[name])
 		}
 	}
-	pod := mustDecode[*appsv1.Deployment](t, objects, "Deployment/metadata-exporter").Spec.Template.Spec
+	pod := mustDecode[*appsv1.Deployment](t, objects, "Deployment/metadata-watcher").Spec.Template.Spec
 	index := slices.IndexFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == "client" })
 	if index < 0 || pod.Volumes[index].Secret.SecretName != "d8-remote-client-certificate" || !*pod.Volumes[index].Secret.Optional {
 		t.Errorf("volumes are %+v", pod.Volumes)

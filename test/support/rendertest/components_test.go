@@ -2,6 +2,7 @@ package rendertest
 
 import (
 	"encoding/json"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -11,13 +12,14 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	ingressv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 
 	istionetworking "istio.io/api/networking/v1alpha3"
 
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-func TestMetadataExporterReplicas(t *testing.T) {
+func TestReplicasOfExporterAndWatcher(t *testing.T) {
 	m := load(t)
 	tests := []struct {
 		name     string
@@ -33,12 +35,14 @@ func TestMetadataExporterReplicas(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			objects := m.render(t, test.settings, test.change)
-			deployment := mustDecode[*appsv1.Deployment](t, objects, "Deployment/metadata-exporter")
-			if got := *deployment.Spec.Replicas; got != test.replicas {
-				t.Errorf("%d replicas, want %d", got, test.replicas)
-			}
-			if spread := deployment.Spec.Template.Spec.Affinity != nil; spread != (test.replicas > 1) {
-				t.Errorf("replicas kept on different nodes: %v, with %d of them", spread, test.replicas)
+			for _, name := range []string{"metadata-exporter", "metadata-watcher"} {
+				deployment := mustDecode[*appsv1.Deployment](t, objects, "Deployment/"+name)
+				if got := *deployment.Spec.Replicas; got != test.replicas {
+					t.Errorf("%d replicas of %s, want %d", got, name, test.replicas)
+				}
+				if spread := deployment.Spec.Template.Spec.Affinity != nil; spread != (test.replicas > 1) {
+					t.Errorf("replicas of %s kept on different nodes: %v, with %d of them", name, spread, test.replicas)
+				}
 			}
 		})
 	}
@@ -56,8 +60,7 @@ func TestMetadataExporterStartsAsDocumented(t *testing.T) {
 	wanted := []string{
 		"--listen-address=[$(POD_IP)]:8443", "--telemetry-address=[$(POD_IP)]:8080", "--namespace=d8-istio",
 		"--cluster-domain=cluster-a.local", "--cluster-uuid=6a5ba9d4-0c5e-4b5e-9a41-0b2f5f1c2d3e",
-		"--authn-dir=/etc/metadata-exporter/authn", "--tls-dir=/etc/metadata-exporter/tls",
-		"--client-certificate-dir=/etc/metadata-exporter/client",
+		"--tls-dir=/etc/metadata-exporter/tls",
 	}
 	if !slices.Equal(container.Args, wanted) {
 		t.Errorf("arguments are %q, want %q", container.Args, wanted)
@@ -68,17 +71,46 @@ func TestMetadataExporterStartsAsDocumented(t *testing.T) {
 	if pod.ServiceAccountName != "metadata-exporter" {
 		t.Errorf("the ServiceAccount is %q", pod.ServiceAccountName)
 	}
+	if got := secretsOf(pod); !maps.Equal(got, map[string]string{"/etc/metadata-exporter/tls": "metadata-exporter-tls"}) {
+		t.Errorf("the Pod's Secrets are %v", got)
+	}
+}
+
+func TestMetadataWatcherStartsAsDocumented(t *testing.T) {
+	m := load(t)
+	for settings, kinds := range map[string][]string{
+		federation:                       nil,
+		multicluster:                     {"--watch-kinds=IstioMulticluster"},
+		federation + "\n" + multicluster: {"--watch-kinds=IstioFederation,IstioMulticluster"},
+	} {
+		pod := mustDecode[*appsv1.Deployment](t, m.render(t, settings, nil), "Deployment/metadata-watcher").Spec.Template.Spec
+		container := pod.Containers[0]
+		wanted := append([]string{
+			"--telemetry-address=[$(POD_IP)]:8080", "--namespace=d8-istio", "--cluster-uuid=6a5ba9d4-0c5e-4b5e-9a41-0b2f5f1c2d3e",
+			"--authn-dir=/etc/metadata-watcher/authn", "--client-certificate-dir=/etc/metadata-watcher/client",
+		}, kinds...)
+		if !slices.Equal(container.Args, wanted) {
+			t.Errorf("arguments are %q, want %q", container.Args, wanted)
+		}
+		if pod.ServiceAccountName != "metadata-watcher" || !slices.Equal(container.Command, []string{"/usr/local/bin/metadata-watcher"}) {
+			t.Errorf("the ServiceAccount is %q, the command %q", pod.ServiceAccountName, container.Command)
+		}
+		if got := secretsOf(pod); !maps.Equal(got, map[string]string{
+			"/etc/metadata-watcher/authn": "d8-remote-authn-keypair", "/etc/metadata-watcher/client": "d8-remote-client-certificate",
+		}) {
+			t.Errorf("the Pod's Secrets are %v", got)
+		}
+	}
+}
+
+// secretsOf a Pod's first container, by the folder where they are mounted.
+func secretsOf(pod corev1.PodSpec) map[string]string {
 	secrets := map[string]string{}
-	for _, mount := range container.VolumeMounts {
+	for _, mount := range pod.Containers[0].VolumeMounts {
 		i := slices.IndexFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name })
 		secrets[mount.MountPath] = pod.Volumes[i].Secret.SecretName
 	}
-	if got := secrets["/etc/metadata-exporter/authn"]; got != "d8-remote-authn-keypair" {
-		t.Errorf("the keypair is mounted from Secret %q", got)
-	}
-	if got := secrets["/etc/metadata-exporter/tls"]; got != "metadata-exporter-tls" {
-		t.Errorf("the listener's certificate is mounted from Secret %q", got)
-	}
+	return secrets
 }
 
 // TestMetadataExporterListensOnEitherFamily: what the kubelet makes of the
@@ -96,15 +128,17 @@ func TestMetadataExporterListensOnEitherFamily(t *testing.T) {
 	}
 }
 
-func TestMetadataExporterFollowsTheKeypair(t *testing.T) {
+func TestTheWatcherAloneFollowsTheKeypair(t *testing.T) {
 	m := load(t)
-	annotations := func(change func(Values)) string {
-		deployment := mustDecode[*appsv1.Deployment](t, m.render(t, federation, change), "Deployment/metadata-exporter")
-		return deployment.Spec.Template.Annotations["checksum/authn-keypair"]
-	}
 	another := func(v Values) { v.Set("another", "istio", "internal", "remoteAuthnKeypair", "priv") }
-	if annotations(nil) == annotations(another) {
-		t.Error("a new keypair does not restart the exporter, which signs with the mounted one")
+	before, after := m.render(t, federation, nil), m.render(t, federation, another)
+	for name, restarts := range map[string]bool{"metadata-watcher": true, "metadata-exporter": false} {
+		template := func(objects Objects) corev1.PodTemplateSpec {
+			return mustDecode[*appsv1.Deployment](t, objects, "Deployment/"+name).Spec.Template
+		}
+		if got := !equality.Semantic.DeepEqual(template(before), template(after)); got != restarts {
+			t.Errorf("a new keypair restarts %s: %v, want %v", name, got, restarts)
+		}
 	}
 }
 

@@ -165,6 +165,27 @@ func TestImagesOfThePodsAreBuilt(t *testing.T) {
 	}
 }
 
+// TestImagesHoldAllTheirPrograms: the lab's images (tools/images) hold each program of the folder cmd, too.
+func TestImagesHoldAllTheirPrograms(t *testing.T) {
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	folders, err := filepath.Glob(filepath.Join(root, "images", "*", "cmd", "*"))
+	if err != nil || len(folders) < 3 {
+		t.Fatalf("only %v are found: %v", folders, err)
+	}
+	images := renderWerf(t, root)
+	for _, folder := range folders {
+		program, name := filepath.Base(folder), filepath.Base(filepath.Dir(filepath.Dir(folder)))
+		if !slices.ContainsFunc(images[name].Import, func(i struct{ Image, Add, To string }) bool {
+			return i.Add == "/"+program && i.To == "/usr/local/bin/"+program
+		}) {
+			t.Errorf("image %s lacks /usr/local/bin/%s", name, program)
+		}
+	}
+}
+
 // TestImagesOfIstioHaveThePatchInTheTable: a patch changes the table and nothing else.
 func TestImagesOfIstioHaveThePatchInTheTable(t *testing.T) {
 	root, err := Root()
