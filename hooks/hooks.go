@@ -62,7 +62,7 @@ func with(services *residentServices, codec *servicelist.Codec) []hookruntime.Ho
 		certificateAuthority(),
 		clientCertificate(),
 		remoteAuthnKeypair(),
-		customCertificate(),
+		copyCustomCertificate(),
 		metadataExporterCertificate(),
 		apiProxyCertificate(),
 		ingressClientCertificate(),

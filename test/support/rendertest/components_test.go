@@ -1,6 +1,7 @@
 package rendertest
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net"
@@ -276,27 +277,31 @@ func TestIngress(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			objects := m.render(t, test.settings, test.change)
-			ingress := mustDecode[*ingressv1.Ingress](t, objects, "Ingress/metadata-exporter")
-			rule := ingress.Spec.Rules[0]
-			path := rule.HTTP.Paths[0]
-			if rule.Host != "istio.a.example.com" || path.Path != "/metadata" || *path.PathType != ingressv1.PathTypePrefix {
-				t.Errorf("the Ingress serves %s%s (%s)", rule.Host, path.Path, *path.PathType)
-			}
-			if got := ingress.Annotations["nginx.ingress.kubernetes.io/backend-protocol"]; got != "HTTPS" {
-				t.Errorf("the Ingress speaks %q to the exporter, whose listener is TLS", got)
-			}
-			if got := *ingress.Spec.IngressClassName; got != test.class {
-				t.Errorf("the class is %q, want %q", got, test.class)
-			}
-			mounted := "metadata-exporter-tls"
-			if test.secret != "" {
-				mounted = test.secret
-				if tls := ingress.Spec.TLS; len(tls) != 1 || tls[0].SecretName != test.secret || tls[0].Hosts[0] != rule.Host {
-					t.Errorf("TLS of the Ingress is %+v, want Secret %s", tls, test.secret)
+			for name, host := range map[string]string{"metadata-exporter": "istio.a.example.com", "istio-metadata": "istio-metadata.a.example.com"} {
+				ingress := mustDecode[*ingressv1.Ingress](t, objects, "Ingress/"+name)
+				rule := ingress.Spec.Rules[0]
+				path := rule.HTTP.Paths[0]
+				if rule.Host != host || path.Path != "/metadata" || *path.PathType != ingressv1.PathTypePrefix || path.Backend.Service.Name != "metadata-exporter" {
+					t.Errorf("Ingress %s serves %s%s (%s) from %s", name, rule.Host, path.Path, *path.PathType, path.Backend.Service.Name)
 				}
-			} else if len(ingress.Spec.TLS) > 0 && ingress.Spec.TLS[0].SecretName != "" {
-				t.Errorf("TLS of the Ingress is %+v, want no Secret", ingress.Spec.TLS)
+				if got := ingress.Annotations["nginx.ingress.kubernetes.io/backend-protocol"]; got != "HTTPS" {
+					t.Errorf("Ingress %s speaks %q to the exporter, whose listener is TLS", name, got)
+				}
+				if got := *ingress.Spec.IngressClassName; got != test.class {
+					t.Errorf("the class of Ingress %s is %q, want %q", name, got, test.class)
+				}
+				var secret string
+				if tls := ingress.Spec.TLS; len(tls) > 0 {
+					secret = tls[0].SecretName
+					if len(tls) != 1 || !slices.Equal(tls[0].Hosts, []string{host}) {
+						t.Errorf("TLS of Ingress %s is %+v, want %s", name, tls, host)
+					}
+				}
+				if secret != test.secret {
+					t.Errorf("TLS of Ingress %s is of Secret %q, want %q", name, secret, test.secret)
+				}
 			}
+			mounted := cmp.Or(test.secret, "metadata-exporter-tls")
 			volumes := mustDecode[*appsv1.Deployment](t, objects, "Deployment/metadata-exporter").Spec.Template.Spec.Volumes
 			i := slices.IndexFunc(volumes, func(v corev1.Volume) bool { return v.Name == "tls" })
 			if got := volumes[i].Secret.SecretName; got != mounted {

@@ -128,6 +128,7 @@ var (
 		"DaemonSet/ingressgateway",
 		"Deployment/metadata-exporter", "Deployment/metadata-watcher",
 		"Gateway/ingressgateway",
+		"Ingress/istio-metadata",
 		"Ingress/metadata-exporter",
 		"NetworkPolicy/metadata-exporter", "NetworkPolicy/metadata-watcher",
 		"PodDisruptionBudget/metadata-exporter", "PodDisruptionBudget/metadata-watcher",
@@ -245,7 +246,7 @@ func TestRenderedObjects(t *testing.T) {
 		{
 			"without a public domain there is no Ingress", federation,
 			func(v Values) { v.Set("", "global", "modules", "publicDomainTemplate") }, nil,
-			without(federated, "Ingress/metadata-exporter"),
+			without(without(federated, "Ingress/istio-metadata"), "Ingress/metadata-exporter"),
 		},
 		{
 			"cert-manager issues the public certificate",
