@@ -34,6 +34,9 @@ func checkSettings(_ context.Context, in settingscheck.Input) settingscheck.Resu
 	for _, found := range settings.WithoutEffect(wanted, true) {
 		result.Warnings = append(result.Warnings, found.String())
 	}
+	for _, limit := range settings.NullLimits(wanted) {
+		result.Warnings = append(result.Warnings, limit+": Deckhouse drops null, so the default stays: write 0 for no limit")
+	}
 	return result
 }
 

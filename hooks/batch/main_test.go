@@ -49,5 +49,6 @@ func TestCheckSettings(t *testing.T) {
 
 	ztunnel := check(`{"dataPlane": {"ztunnel": {"resourcesManagement": {}}}}`)
 	g.Expect(ztunnel.Valid).To(BeTrue())
+	g.Expect(check(`{"sidecar": {"resourcesManagement": {"static": {"limits": null}}}}`).Warnings).To(ConsistOf(ContainSubstring("write 0")))
 	g.Expect(ztunnel.Warnings).To(ConsistOf(HavePrefix("dataPlane.ztunnel is without effect")))
 }

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/deckhouse-mesh/istio/lib/settings/conversion"
+	"github.com/deckhouse-mesh/istio/test/support/deckhousetest"
 )
 
 // parse returns a document as settings, nil for none.
@@ -153,6 +154,45 @@ func TestAConversionThatFailsNamesItsVersion(t *testing.T) {
 		}
 		if _, err := loaded.Convert(1, map[string]any{"a": "x"}); err == nil || !strings.Contains(err.Error(), "convert to version 2: ") {
 			t.Errorf("%s: the error is %v", query, err)
+		}
+	}
+}
+
+// Inside Deckhouse the platform converts by this module's files what was written for its own.
+func TestTheConversionsAreThoseOfDeckhousesOwnModule(t *testing.T) {
+	dir, err := deckhousetest.OpenAPI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := conversion.Load(filepath.Join(dir, "conversions"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := ofTheModule(t)
+	if theirs.Latest() != ours.Latest() {
+		t.Fatalf("Deckhouse's newest version of the settings is %d, this module's %d: add conversions to openapi/conversions", theirs.Latest(), ours.Latest())
+	}
+	for version := conversion.First; version <= ours.Latest(); version++ {
+		for _, document := range []string{
+			"{}",
+			"{auth: {password: x}}",
+			"{auth: {password: x, allowedUserGroups: [a]}, federation: {enabled: true}}",
+			"{enableHTTP10: true}",
+			"{proxyConfig: {holdApplicationUntilProxyStarts: true, idleTimeout: 10s}}",
+			"{enableHTTP10: false, proxyConfig: {}, dataPlane: {trafficRedirectionSetupMode: CNIPlugin}, auth: {password: x}}",
+			"{sidecar: {excludeInboundPorts: ['1']}, tracing: {sampling: 50.05}}",
+		} {
+			want, err := theirs.Convert(version, parse(t, document))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := ours.Convert(version, parse(t, document))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(got.Settings, want.Settings) {
+				t.Errorf("%s of version %d becomes %v, in Deckhouse %v", document, version, got.Settings, want.Settings)
+			}
 		}
 	}
 }

@@ -26,14 +26,14 @@ func TestSettingsAccepted(t *testing.T) {
 		"an autoscaler of Pods, requests at creation": "controlPlane: {replicasManagement: {mode: HPA, hpa: {minReplicas: 1, maxReplicas: 2, metrics: [{type: CPU, targetAverageUtilization: 70}]}}}",
 		"an autoscaler of Pods and fixed requests": "controlPlane: {replicasManagement: {mode: HPA, hpa: {minReplicas: 1, maxReplicas: 2, metrics: [{type: CPU, targetAverageUtilization: 70}]}}, " +
 			"resourcesManagement: {mode: Static, vpa: {mode: Auto}}}",
-		"providers":                            "extensionProviders: [{name: a, prometheus: {}}, {name: b, prometheus: {}}]",
-		"providers in both lists":              "{extensionProviders: [{name: a, prometheus: {}}], dataPlane: {extensionProviders: [{name: b, prometheus: {}}]}}",
-		"a name that needs no access log":      "extensionProviders: [{name: main-access-log-format, prometheus: {}}]",
-		"the same version twice":               "additionalVersions: ['1.30', '1.30']",
-		"quantities as numbers":                "controlPlane: {resourcesManagement: {vpa: {cpu: {max: 2, min: 0.5}, memory: {max: 2147483648}}}}",
-		"no limits":                            "sidecar: {resourcesManagement: {static: {limits: null}}}",
-		"one limit":                            "sidecar: {resourcesManagement: {static: {limits: {cpu: null, memory: 1Gi}}}}",
-		"a certificate's Secret without a mode": "https: {certManager: {clusterIssuerName: own}}",
+		"providers":                                  "extensionProviders: [{name: a, prometheus: {}}, {name: b, prometheus: {}}]",
+		"providers in both lists":                    "{extensionProviders: [{name: a, prometheus: {}}], dataPlane: {extensionProviders: [{name: b, prometheus: {}}]}}",
+		"a name that needs no access log":            "extensionProviders: [{name: main-access-log-format, prometheus: {}}]",
+		"the same version twice":                     "additionalVersions: ['1.30', '1.30']",
+		"quantities as numbers":                      "controlPlane: {resourcesManagement: {vpa: {cpu: {max: 2, min: 0.5}, memory: {max: 2147483648}}}}",
+		"no limits":                                  "sidecar: {resourcesManagement: {static: {limits: null}}}",
+		"one limit":                                  "sidecar: {resourcesManagement: {static: {limits: {cpu: null, memory: 1Gi}}}}",
+		"a certificate's Secret without a mode":      "https: {certManager: {clusterIssuerName: own}}",
 		"placement as in a Pod, a toleration of all": "nodeSelector: {a: b}\ntolerations: [{operator: Exists}]",
 	} {
 		t.Run(name, func(t *testing.T) {

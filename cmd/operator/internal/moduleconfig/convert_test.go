@@ -111,3 +111,27 @@ func TestTheModuleAcceptsSettingsOfEachVersion(t *testing.T) {
 		})
 	}
 }
+
+func TestSettingsThatAreAcceptedAreSettled(t *testing.T) {
+	g := NewWithT(t)
+	yes := true
+	schema := exampleSchema(g)
+	seen := 0
+	schema.Settle = func(settings map[string]any) map[string]any {
+		out := copySettings(settings)
+		delete(out, "alliance")
+		return out
+	}
+	schema.Sense = func(settings, _ map[string]any) error {
+		seen++
+		g.Expect(settings).To(BeEmpty(), "sense is about what takes effect")
+		return nil
+	}
+	wanted := Spec{Enabled: &yes, Version: 2, Settings: alliance(map[string]any{"inlet": "NodePort"})}
+	first := decide(schema, &wanted, nil, nil)
+	g.Expect(first.effective.Settings).To(BeEmpty())
+	g.Expect(decide(schema, &wanted, nil, first.lastGood)).To(Equal(first))
+	g.Expect(seen).To(Equal(1), "settled settings are those that were accepted before")
+	bad := Spec{Enabled: &yes, Version: 2, Settings: alliance(map[string]any{"inlet": "Foo"})}
+	g.Expect(decide(schema, &bad, nil, nil).status.Message).To(ContainSubstring("alliance.inlet"), "the schema sees what the person wrote")
+}

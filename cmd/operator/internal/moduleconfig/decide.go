@@ -44,7 +44,13 @@ func decide(schema *Schema, wanted *Spec, readError error, lastGood *Spec) verdi
 		case err != nil:
 			problems = []error{err}
 		default:
-			problems = schema.judge(converted, inForce.Settings, lastGood)
+			problems = schema.Check(converted, inForce.Settings)
+			if schema.Settle != nil {
+				converted.Settings = schema.Settle(converted.Settings)
+			}
+		}
+		if len(problems) == 0 {
+			problems = schema.checkNew(converted, lastGood)
 		}
 		if len(problems) == 0 {
 			return verdict{effective: converted, lastGood: &converted, status: status{Version: versionInUse(*wanted, schema)}, advice: advice}
@@ -81,12 +87,8 @@ func (s *Schema) convertLastGood(stored *Spec) *Spec {
 	return &converted
 }
 
-// judge returns what is wrong with wanted, while inForce are the settings in force and lastGood those accepted before.
-func (s *Schema) judge(wanted Spec, inForce map[string]any, lastGood *Spec) []error {
-	problems := s.Check(wanted, inForce)
-	if len(problems) > 0 {
-		return problems
-	}
+// checkNew returns what Sense has against wanted, unless the settings are those of lastGood, which were accepted before.
+func (s *Schema) checkNew(wanted Spec, lastGood *Spec) []error {
 	if lastGood == nil {
 		return s.CheckSense(wanted, nil)
 	}

@@ -34,6 +34,8 @@ type Schema struct {
 	// sense together and at this time. previous are those accepted before, nil if
 	// none were. Each error begins with the setting's name. Nil checks nothing.
 	Sense func(settings, previous map[string]any) error
+	// Settle returns settings that are accepted in the form in which addon-operator can apply them. Nil changes nothing.
+	Settle func(settings map[string]any) map[string]any
 	// Warn returns what a person should know at this time of settings that are
 	// in force, one sentence each. Nil warns of nothing.
 	Warn func(settings map[string]any) []string
