@@ -1,7 +1,7 @@
 package rendertest
 
 const (
-	joined     = "federation: {enabled: true}"
+	federated  = "federation: {enabled: true}"
 	nodePort   = "{federation: {enabled: true}, alliance: {ingressGateway: {inlet: NodePort}}}"
 	traced     = "tracing: {enabled: true, collector: {zipkin: {address: 'zipkin.tracing.svc:9411'}}}"
 	jaeger     = "tracing: {kiali: {jaegerGRPCEndpoint: 'http://jaeger.tracing.svc:16685'}}"
@@ -18,25 +18,25 @@ var deckhouseKeys = map[string]deckhouseKey{
 	"globalVersion":             {settings: "globalVersion: '1.30'", effect: byHook, hook: "istio_versions"},
 	"additionalVersions":        {settings: "additionalVersions: ['1.30']", effect: byHook, hook: "istio_versions"},
 	"outboundTrafficPolicyMode": {settings: "outboundTrafficPolicyMode: RegistryOnly"},
-	"ingressClass":              {settings: "ingressClass: other", beside: joined},
-	"federation.enabled":        {settings: joined},
+	"ingressClass":              {settings: "ingressClass: other", beside: federated},
+	"federation.enabled":        {settings: federated},
 	"multicluster.enabled":      {settings: "multicluster: {enabled: true}"},
 	"highAvailability":          {settings: "highAvailability: true"},
 	"nodeSelector":              {settings: "nodeSelector: {a: b}"},
 
-	"alliance.ingressGateway.inlet":                 {settings: "alliance: {ingressGateway: {inlet: NodePort}}", beside: joined},
+	"alliance.ingressGateway.inlet":                 {settings: "alliance: {ingressGateway: {inlet: NodePort}}", beside: federated},
 	"alliance.ingressGateway.nodePort.port":         {settings: "alliance: {ingressGateway: {nodePort: {port: 30443}}}", beside: nodePort},
 	"alliance.ingressGateway.advertise[].address":   {settings: "alliance: {ingressGateway: {advertise: [{address: gw.example.com, port: 15443}]}}", effect: byHook, hook: "ingressgateway_addresses"},
 	"alliance.ingressGateway.advertise[].port":      {settings: "alliance: {ingressGateway: {advertise: [{address: 172.16.0.5, port: 15443}]}}", effect: byHook, hook: "ingressgateway_addresses"},
-	"alliance.ingressGateway.serviceAnnotations":    {settings: "alliance: {ingressGateway: {serviceAnnotations: {a: b}}}", beside: joined},
-	"alliance.ingressGateway.gatewayPodAnnotations": {settings: "alliance: {ingressGateway: {gatewayPodAnnotations: {a: b}}}", beside: joined},
-	"alliance.ingressGateway.nodeSelector":          {settings: "alliance: {ingressGateway: {nodeSelector: {a: b}}}", beside: joined},
+	"alliance.ingressGateway.serviceAnnotations":    {settings: "alliance: {ingressGateway: {serviceAnnotations: {a: b}}}", beside: federated},
+	"alliance.ingressGateway.gatewayPodAnnotations": {settings: "alliance: {ingressGateway: {gatewayPodAnnotations: {a: b}}}", beside: federated},
+	"alliance.ingressGateway.nodeSelector":          {settings: "alliance: {ingressGateway: {nodeSelector: {a: b}}}", beside: federated},
 
-	"alliance.ingressGateway.tolerations[].effect":            {settings: "alliance: {ingressGateway: {tolerations: [{key: a, effect: NoSchedule}]}}", beside: joined},
-	"alliance.ingressGateway.tolerations[].key":               {settings: "alliance: {ingressGateway: {tolerations: [{key: a}]}}", beside: joined},
-	"alliance.ingressGateway.tolerations[].operator":          {settings: "alliance: {ingressGateway: {tolerations: [{operator: Exists}]}}", beside: joined},
-	"alliance.ingressGateway.tolerations[].tolerationSeconds": {settings: "alliance: {ingressGateway: {tolerations: [{key: a, effect: NoExecute, tolerationSeconds: 5}]}}", beside: joined},
-	"alliance.ingressGateway.tolerations[].value":             {settings: "alliance: {ingressGateway: {tolerations: [{key: a, value: b}]}}", beside: joined},
+	"alliance.ingressGateway.tolerations[].effect":            {settings: "alliance: {ingressGateway: {tolerations: [{key: a, effect: NoSchedule}]}}", beside: federated},
+	"alliance.ingressGateway.tolerations[].key":               {settings: "alliance: {ingressGateway: {tolerations: [{key: a}]}}", beside: federated},
+	"alliance.ingressGateway.tolerations[].operator":          {settings: "alliance: {ingressGateway: {tolerations: [{operator: Exists}]}}", beside: federated},
+	"alliance.ingressGateway.tolerations[].tolerationSeconds": {settings: "alliance: {ingressGateway: {tolerations: [{key: a, effect: NoExecute, tolerationSeconds: 5}]}}", beside: federated},
+	"alliance.ingressGateway.tolerations[].value":             {settings: "alliance: {ingressGateway: {tolerations: [{key: a, value: b}]}}", beside: federated},
 
 	"controlPlane.nodeSelector":                    {settings: "controlPlane: {nodeSelector: {a: b}}"},
 	"controlPlane.tolerations[].effect":            {settings: "controlPlane: {tolerations: [{key: a, effect: NoSchedule}]}"},
@@ -122,7 +122,7 @@ var deckhouseKeys = map[string]deckhouseKey{
 	"dataPlane.ztunnel.resourcesManagement.static.limits.memory":   {settings: "dataPlane: {ztunnel: {resourcesManagement: {static: {limits: {memory: 2Gi}}}}}", effect: none},
 
 	"https.mode":                          {settings: "https: {mode: CertManager}", beside: "{federation: {enabled: true}, https: {mode: OnlyInURI, customCertificate: {secretName: foobar}}}"},
-	"https.certManager.clusterIssuerName": {settings: "https: {certManager: {clusterIssuerName: own}}", beside: joined},
+	"https.certManager.clusterIssuerName": {settings: "https: {certManager: {clusterIssuerName: own}}", beside: federated},
 	"https.customCertificate.secretName":  {settings: "https: {mode: CustomCertificate, customCertificate: {secretName: foobar}}", effect: byHook, hook: "custom_certificate"},
 
 	"auth.externalAuthentication.authURL":       {settings: "auth: {externalAuthentication: {authURL: 'https://example.com/dex/auth'}}"},

@@ -38,7 +38,7 @@ const (
 	rendered effect = iota
 	// byHook: a hook reads it, whose test shows what follows.
 	byHook
-	// none: the manifests are the same, and the person is told so.
+	// none: the manifests are the same, and the person learns of it.
 	none
 )
 
