@@ -1,16 +1,16 @@
 package rendertest
 
 const (
-	federated  = "federation: {enabled: true}"
-	nodePort   = "{federation: {enabled: true}, alliance: {ingressGateway: {inlet: NodePort}}}"
-	traced     = "tracing: {enabled: true, collector: {zipkin: {address: 'zipkin.tracing.svc:9411'}}}"
-	jaeger     = "tracing: {kiali: {jaegerGRPCEndpoint: 'http://jaeger.tracing.svc:16685'}}"
-	fixed      = "controlPlane: {resourcesManagement: {mode: Static}}"
-	replicated = "controlPlane: {replicasManagement: {static: {replicas: 3}, hpa: {minReplicas: 2, maxReplicas: 5, metrics: [{type: CPU, targetAverageUtilization: 80}]}}}"
-	scaled     = "controlPlane: {replicasManagement: {mode: HPA, hpa: {minReplicas: 2, maxReplicas: 5, metrics: [{type: CPU, targetAverageUtilization: 80}]}}}"
-	structured = "dataPlane: {accessLog: {type: JSON}}"
-	listening  = "auth: {whitelistSourceRanges: [10.0.0.0/8]}"
-	authorizer = "dataPlane: {extensionProviders: [{name: a, envoyExtAuthzGrpc: {service: a.a.svc, port: 80"
+	withFederation = "federation: {enabled: true}"
+	nodePort       = "{federation: {enabled: true}, alliance: {ingressGateway: {inlet: NodePort}}}"
+	traced         = "tracing: {enabled: true, collector: {zipkin: {address: 'zipkin.tracing.svc:9411'}}}"
+	jaeger         = "tracing: {kiali: {jaegerGRPCEndpoint: 'http://jaeger.tracing.svc:16685'}}"
+	fixed          = "controlPlane: {resourcesManagement: {mode: Static}}"
+	replicated     = "controlPlane: {replicasManagement: {static: {replicas: 3}, hpa: {minReplicas: 2, maxReplicas: 5, metrics: [{type: CPU, targetAverageUtilization: 80}]}}}"
+	scaled         = "controlPlane: {replicasManagement: {mode: HPA, hpa: {minReplicas: 2, maxReplicas: 5, metrics: [{type: CPU, targetAverageUtilization: 80}]}}}"
+	structured     = "dataPlane: {accessLog: {type: JSON}}"
+	listening      = "auth: {whitelistSourceRanges: [10.0.0.0/8]}"
+	authorizer     = "dataPlane: {extensionProviders: [{name: a, envoyExtAuthzGrpc: {service: a.a.svc, port: 80"
 )
 
 // deckhouseKeys has a row for each setting of Deckhouse's own module.
@@ -18,25 +18,25 @@ var deckhouseKeys = map[string]deckhouseKey{
 	"globalVersion":             {settings: "globalVersion: '1.30'", effect: byHook, hook: "istio_versions"},
 	"additionalVersions":        {settings: "additionalVersions: ['1.30']", effect: byHook, hook: "istio_versions"},
 	"outboundTrafficPolicyMode": {settings: "outboundTrafficPolicyMode: RegistryOnly"},
-	"ingressClass":              {settings: "ingressClass: other", beside: federated},
-	"federation.enabled":        {settings: federated},
+	"ingressClass":              {settings: "ingressClass: other", beside: withFederation},
+	"federation.enabled":        {settings: withFederation},
 	"multicluster.enabled":      {settings: "multicluster: {enabled: true}"},
 	"highAvailability":          {settings: "highAvailability: true"},
 	"nodeSelector":              {settings: "nodeSelector: {a: b}"},
 
-	"alliance.ingressGateway.inlet":                 {settings: "alliance: {ingressGateway: {inlet: NodePort}}", beside: federated},
+	"alliance.ingressGateway.inlet":                 {settings: "alliance: {ingressGateway: {inlet: NodePort}}", beside: withFederation},
 	"alliance.ingressGateway.nodePort.port":         {settings: "alliance: {ingressGateway: {nodePort: {port: 30443}}}", beside: nodePort},
 	"alliance.ingressGateway.advertise[].address":   {settings: "alliance: {ingressGateway: {advertise: [{address: gw.example.com, port: 15443}]}}", effect: byHook, hook: "ingressgateway_addresses"},
 	"alliance.ingressGateway.advertise[].port":      {settings: "alliance: {ingressGateway: {advertise: [{address: 172.16.0.5, port: 15443}]}}", effect: byHook, hook: "ingressgateway_addresses"},
-	"alliance.ingressGateway.serviceAnnotations":    {settings: "alliance: {ingressGateway: {serviceAnnotations: {a: b}}}", beside: federated},
-	"alliance.ingressGateway.gatewayPodAnnotations": {settings: "alliance: {ingressGateway: {gatewayPodAnnotations: {a: b}}}", beside: federated},
-	"alliance.ingressGateway.nodeSelector":          {settings: "alliance: {ingressGateway: {nodeSelector: {a: b}}}", beside: federated},
+	"alliance.ingressGateway.serviceAnnotations":    {settings: "alliance: {ingressGateway: {serviceAnnotations: {a: b}}}", beside: withFederation},
+	"alliance.ingressGateway.gatewayPodAnnotations": {settings: "alliance: {ingressGateway: {gatewayPodAnnotations: {a: b}}}", beside: withFederation},
+	"alliance.ingressGateway.nodeSelector":          {settings: "alliance: {ingressGateway: {nodeSelector: {a: b}}}", beside: withFederation},
 
-	"alliance.ingressGateway.tolerations[].effect":            {settings: "alliance: {ingressGateway: {tolerations: [{key: a, effect: NoSchedule}]}}", beside: federated},
-	"alliance.ingressGateway.tolerations[].key":               {settings: "alliance: {ingressGateway: {tolerations: [{key: a}]}}", beside: federated},
-	"alliance.ingressGateway.tolerations[].operator":          {settings: "alliance: {ingressGateway: {tolerations: [{operator: Exists}]}}", beside: federated},
-	"alliance.ingressGateway.tolerations[].tolerationSeconds": {settings: "alliance: {ingressGateway: {tolerations: [{key: a, effect: NoExecute, tolerationSeconds: 5}]}}", beside: federated},
-	"alliance.ingressGateway.tolerations[].value":             {settings: "alliance: {ingressGateway: {tolerations: [{key: a, value: b}]}}", beside: federated},
+	"alliance.ingressGateway.tolerations[].effect":            {settings: "alliance: {ingressGateway: {tolerations: [{key: a, effect: NoSchedule}]}}", beside: withFederation},
+	"alliance.ingressGateway.tolerations[].key":               {settings: "alliance: {ingressGateway: {tolerations: [{key: a}]}}", beside: withFederation},
+	"alliance.ingressGateway.tolerations[].operator":          {settings: "alliance: {ingressGateway: {tolerations: [{operator: Exists}]}}", beside: withFederation},
+	"alliance.ingressGateway.tolerations[].tolerationSeconds": {settings: "alliance: {ingressGateway: {tolerations: [{key: a, effect: NoExecute, tolerationSeconds: 5}]}}", beside: withFederation},
+	"alliance.ingressGateway.tolerations[].value":             {settings: "alliance: {ingressGateway: {tolerations: [{key: a, value: b}]}}", beside: withFederation},
 
 	"controlPlane.nodeSelector":                    {settings: "controlPlane: {nodeSelector: {a: b}}"},
 	"controlPlane.tolerations[].effect":            {settings: "controlPlane: {tolerations: [{key: a, effect: NoSchedule}]}"},
@@ -122,7 +122,7 @@ var deckhouseKeys = map[string]deckhouseKey{
 	"dataPlane.ztunnel.resourcesManagement.static.limits.memory":   {settings: "dataPlane: {ztunnel: {resourcesManagement: {static: {limits: {memory: 2Gi}}}}}", effect: none},
 
 	"https.mode":                          {settings: "https: {mode: CertManager}", beside: "{federation: {enabled: true}, https: {mode: OnlyInURI, customCertificate: {secretName: foobar}}}"},
-	"https.certManager.clusterIssuerName": {settings: "https: {certManager: {clusterIssuerName: own}}", beside: federated},
+	"https.certManager.clusterIssuerName": {settings: "https: {certManager: {clusterIssuerName: own}}", beside: withFederation},
 	"https.customCertificate.secretName":  {settings: "https: {mode: CustomCertificate, customCertificate: {secretName: foobar}}", effect: byHook, hook: "custom_certificate"},
 
 	"auth.externalAuthentication.authURL":       {settings: "auth: {externalAuthentication: {authURL: 'https://example.com/dex/auth'}}"},
