@@ -14,7 +14,7 @@ export GOWORK := off
 export GOFLAGS := -mod=readonly -buildvcs=false
 
 # Programs that run in containers or clusters, beside the lab that runs them here.
-PROGRAMS := lab probe operator metadata-exporter api-proxy
+PROGRAMS := lab probe operator metadata-exporter metadata-watcher api-proxy
 DEMO_DIR ?= .cache/demo
 DEMO_MODE ?= federation
 # Packages without the end-to-end tests, which need a lab.
@@ -34,13 +34,14 @@ deepcopy: ## Generate the DeepCopy methods of the API types (committed), after a
 	@.cache/tools/deepcopy/deepcopy-gen --output-file zz_generated.deepcopy.go ./lib/api/v1alpha1 ./lib/metadata
 
 .PHONY: build
-build: generate ## Build bin/{lab,probe,operator,metadata-exporter,api-proxy}
+build: generate ## Build bin/{lab,probe,operator,metadata-exporter,metadata-watcher,api-proxy}
 	@mkdir -p bin
 	@echo "build: $(PROGRAMS) (a few minutes the first time)"
 	@go build -o bin/lab ./cmd/lab
 	@go build -o bin/probe ./cmd/lab/probe
 	@go build -o bin/operator ./cmd/operator
 	@go build -o bin/metadata-exporter ./images/metadata-exporter/cmd/metadata-exporter
+	@go build -o bin/metadata-watcher ./images/metadata-exporter/cmd/metadata-watcher
 	@go build -o bin/api-proxy ./images/api-proxy/cmd/api-proxy
 
 .PHONY: tools
@@ -100,6 +101,14 @@ test-e2e: images ## Run the end-to-end tests on labs of real nodes; needs root (
 	@echo "test: end to end, on labs of real nodes"
 	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
 	@bin/e2e.test -test.v -test.timeout 45m $(if $(RUN),-test.run '$(RUN)')
+
+.PHONY: conformance
+conformance: REVISIONS ?= default
+conformance: build tools ## Run tests by others against the module, on labs of real nodes; needs root (PART="gateway-api-mesh …", BASELINE=1: against Istio's own chart)
+	@tools/conformance/build.sh "$(CURDIR)/.cache/tools/conformance" servers
+	@go run ./tools/images $(if $(ENVOY),--envoy "$(ENVOY)")
+	@go build -o bin/conformance ./test/conformance
+	@exec bin/conformance $(if $(filter-out 0,$(BASELINE)),--baseline) $(PART)
 
 .PHONY: test-kubernetes
 test-kubernetes: generate ## Ask the oldest and the newest supported Kubernetes to accept what is rendered (builds one more API server)

@@ -19,7 +19,7 @@ func (p project) clusterImages() ([]image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("image of Traefik: %w", err)
 	}
-	return []image{
+	return append([]image{
 		{
 			name:       "pause",
 			references: []string{"registry.k8s.io/pause:3.10"},
@@ -42,7 +42,7 @@ func (p project) clusterImages() ([]image, error) {
 		},
 		p.echo(istioversion.Default()),
 		p.probe(),
-	}, nil
+	}, p.suiteImages(istioversion.Default())...), nil
 }
 
 // probe returns the image of what asks from inside Pods (cmd/lab/probe). Its
@@ -65,7 +65,7 @@ func (p project) echo(version istioversion.Version) image {
 	built := func(file string) string { return p.tool("istio", version.Revision(), "echo", file) }
 	return image{
 		name:       "echo",
-		references: append([]string{"lab.local/echo:1"}, istioReference("app", version)...),
+		references: append([]string{"lab.local/echo:1", gatewayAPIEcho}, istioReference("app", version)...),
 		layers: [][]entry{scratch("application", echoUser), {
 			program("usr/local/bin/server", built("server")),
 			program("usr/local/bin/client", built("client")),

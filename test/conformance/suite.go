@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// partLimit is how long a part may take, its lab included.
+	partLimit = 40 * time.Minute
+	// suiteLimit leaves time to start a lab and to end it.
+	suiteLimit = 36 * time.Minute
+	// stopGrace is how long a suite may take to end when it is interrupted.
+	stopGrace = 20 * time.Second
+	// outputFile has all that the suite prints.
+	outputFile = "output.log"
+)
+
+// measure runs the part on its lab, and leaves what it finds in the part's folder.
+func measure(ctx context.Context, p part, wanted order) (found results, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, partLimit, fmt.Errorf("not within %s", partLimit))
+	defer cancel()
+	folder := resultsFolder(p.name, wanted.baseline)
+	if err := os.RemoveAll(folder); err != nil {
+		return nil, fmt.Errorf("remove the former results: %w", err)
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, fmt.Errorf("make a folder for the results: %w", err)
+	}
+	if err := buildSuite(ctx, p.suite); err != nil {
+		return nil, err
+	}
+	opened, stop, err := openLab(ctx, p, wanted)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, stop(err != nil && ctx.Err() == nil)) }()
+	for _, manifests := range p.manifests {
+		if err := opened.kubectl(ctx, "apply", "--server-side", "-f", manifests); err != nil {
+			return nil, err
+		}
+	}
+	output := filepath.Join(folder, outputFile)
+	progress("part %s: running the suite; its output is in %s", p.name, output)
+	if err := runSuite(ctx, p, opened, wanted.baseline, output); err != nil {
+		return nil, err
+	}
+	if found, err = parseFile(output); err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("the suite ran no test: see the end of %s", output)
+	}
+	return found, found.write(folder)
+}
+
+// buildSuite unless it was built already.
+func buildSuite(ctx context.Context, name string) error {
+	link, err := filepath.Abs(filepath.Join(".cache", "tools", "conformance"))
+	if err != nil {
+		return err
+	}
+	command := exec.CommandContext(ctx, filepath.Join("tools", "conformance", "build.sh"), link, name)
+	command.Stdout, command.Stderr = os.Stderr, os.Stderr
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("build the suite %s: %w", name, err)
+	}
+	return nil
+}
+
+// runSuite to its end in the lab's fabric. That tests failed is no error.
+func runSuite(ctx context.Context, p part, on *runningLab, baseline bool, output string) error {
+	file, err := os.Create(output)
+	if err != nil {
+		return fmt.Errorf("write the suite's output: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	folder, err := filepath.Abs(filepath.Join(".cache", "tools", "conformance", p.suite))
+	if err != nil {
+		return err
+	}
+	self, err := filepath.Abs(labProgram())
+	if err != nil {
+		return err
+	}
+	args := append([]string{"exec", "--state-dir", on.stateDir, "--", filepath.Join(folder, "suite.test"),
+		"-test.v=test2json", "-test.timeout=" + suiteLimit.String(), "-test.run=" + p.tests}, p.flags(on, baseline)...)
+	command := exec.CommandContext(ctx, self, args...)
+	command.Stdout, command.Stderr = file, file
+	command.Env = append(os.Environ(), "KUBECONFIG="+on.kubeconfig(on.clusters[0]))
+	command.Dir = sourceOf(folder)
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = stopGrace
+	err = command.Run()
+	var exited *exec.ExitError
+	if ctx.Err() != nil {
+		return fmt.Errorf("run the suite: %w", context.Cause(ctx))
+	}
+	if err != nil && !errors.As(err, &exited) {
+		return fmt.Errorf("run the suite %s: %w", strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+// sourceOf is the folder in which the suite is to run: that of its source where it reads files, else its own.
+func sourceOf(folder string) string {
+	source := filepath.Join(folder, "source")
+	if _, err := os.Stat(source); err != nil {
+		return folder
+	}
+	return source
+}
+
+func parseFile(output string) (results, error) {
+	file, err := os.Open(output)
+	if err != nil {
+		return nil, fmt.Errorf("read the suite's output: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	return parse(file)
+}
