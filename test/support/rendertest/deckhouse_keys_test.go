@@ -123,7 +123,7 @@ var deckhouseKeys = map[string]deckhouseKey{
 
 	"https.mode":                          {settings: "https: {mode: CertManager}", beside: "{federation: {enabled: true}, https: {mode: OnlyInURI, customCertificate: {secretName: foobar}}}"},
 	"https.certManager.clusterIssuerName": {settings: "https: {certManager: {clusterIssuerName: own}}", beside: withFederation},
-	"https.customCertificate.secretName":  {settings: "https: {mode: CustomCertificate, customCertificate: {secretName: foobar}}", effect: byHook, hook: "custom_certificate"},
+	"https.customCertificate.secretName":  {settings: "https: {mode: CustomCertificate, customCertificate: {secretName: foobar}}", effect: byHook, hook: "copy_custom_certificate"},
 
 	"auth.externalAuthentication.authURL":       {settings: "auth: {externalAuthentication: {authURL: 'https://example.com/dex/auth'}}"},
 	"auth.externalAuthentication.authSignInURL": {settings: "auth: {externalAuthentication: {authSignInURL: 'https://example.com/dex/sign_in'}}", beside: "auth: {externalAuthentication: {authURL: 'https://example.com/dex/auth'}}"},
