@@ -123,6 +123,7 @@ func (w worker) run(ctx context.Context) (err error) {
 	if err := operator.Setup(); err != nil {
 		return fmt.Errorf("set up addon-operator: %w", err)
 	}
+	retainOtherReleases(operator.Helm, func(name string) bool { return operator.ModuleManager.GetModule(name) != nil })
 	if err := operator.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("start addon-operator: %w", err)
 	}
@@ -223,7 +224,6 @@ func (w worker) addonOperatorConfig(socket, globalHooksDir string) *app.Config {
 	config.App.ExtraLabels = "heritage=deckhouse"
 	config.App.AppliedExtenders = "Static,DynamicallyEnabled,KubeConfig,ScriptEnabled"
 	config.Helm.HistoryMax = helmHistory
-	config.Helm.IgnoreRelease = w.opts.OwnRelease
 	config.Helm.Timeout = helmTimeout
 	config.Helm.MonitorKubeClientQps = w.opts.KubeClientQPS
 	config.Helm.MonitorKubeClientBurst = w.opts.KubeClientBurst

@@ -49,8 +49,6 @@ type Options struct {
 	ImagesDigests string
 	// IstioVersions are the full versions of Istio in the modules' images; empty: those of this release of the module.
 	IstioVersions []string
-	// OwnRelease is the Helm release in Namespace that installed the operator; empty if none did.
-	OwnRelease string
 	// LogLevel is debug, info, warn or error.
 	LogLevel string
 	// KubeClientQPS and KubeClientBurst limit requests to the API server.
@@ -85,7 +83,7 @@ func Default(executable string) Options {
 // Bind adds a flag for each option; what o holds becomes its default.
 func (o *Options) Bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "kubeconfig `file` (default $KUBECONFIG, ~/.kube/config, or the Pod's ServiceAccount)")
-	flags.StringVar(&o.Namespace, "namespace", o.Namespace, "`namespace` of the operator's Lease, Secrets and Helm releases; created when missing, and other Helm releases in it are removed")
+	flags.StringVar(&o.Namespace, "namespace", o.Namespace, "`namespace` of the operator's Lease, Secrets and Helm releases; created when missing")
 	flags.StringVar(&o.ModulesDir, "modules-dir", o.ModulesDir, "`folder` of the modules")
 	flags.StringVar(&o.GlobalHooksDir, "global-hooks-dir", o.GlobalHooksDir, "`folder` with openapi/, the schemas of the global settings")
 	flags.StringVar(&o.CRDsDir, "crds-dir", o.CRDsDir, "`folder` with module-config.yaml, installed when the cluster has no ModuleConfigs")
@@ -98,7 +96,6 @@ func (o *Options) Bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.RegistrySecret, "registry-secret", o.RegistrySecret, "`name` of the Secret in the operator's namespace, of type kubernetes.io/dockerconfigjson, with the credentials of that repository; there need not be one")
 	flags.StringVar(&o.ImagesDigests, "images-digests", o.ImagesDigests, "`file` with the digest of each image of the module, a JSON object by image name in camelCase")
 	flags.StringSliceVar(&o.IstioVersions, "istio-versions", o.IstioVersions, "full `versions` of Istio in the modules' images, such as 1.31.0,1.29.1, for images that are not those of this release of the module")
-	flags.StringVar(&o.OwnRelease, "own-release", o.OwnRelease, "`name` of the Helm release in the operator's namespace that installed the operator; it is not removed as others are")
 	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "`level` of the log: "+strings.Join(logLevels, ", "))
 	flags.Float32Var(&o.KubeClientQPS, "kube-client-qps", o.KubeClientQPS, "requests to the API server per second, on average")
 	flags.IntVar(&o.KubeClientBurst, "kube-client-burst", o.KubeClientBurst, "requests to the API server at once")
