@@ -2,19 +2,28 @@ package hooks
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/meshconfig"
 )
 
-const clusterLocalHostsPath = "istio.internal.clusterLocalHosts"
+const (
+	clusterLocalHostsPath = "istio.internal.clusterLocalHosts"
+	// clusterLocalEvent is the reason of the Event in a namespace that is cluster-local as a whole although its label does not say so.
+	clusterLocalEvent = "ClusterLocalNamespace"
+)
 
 // clusterLocalServices finds the Services and namespaces that people exclude from the mesh over several clusters.
 func clusterLocalServices() hookruntime.Hook {
+	reported := map[string]bool{}
 	return hookruntime.Hook{
 		Name: "cluster_local_services",
 		Config: sdk.HookConfig{
@@ -39,12 +48,12 @@ func clusterLocalServices() hookruntime.Hook {
 				},
 			},
 		},
-		Run: runClusterLocalServices,
+		Run: func(ctx context.Context, in *sdk.HookInput) error { return runClusterLocalServices(ctx, in, reported) },
 	}
 }
 
-func runClusterLocalServices(_ context.Context, in *sdk.HookInput) error {
-	hosts := []string{}
+func runClusterLocalServices(ctx context.Context, in *sdk.HookInput, reported map[string]bool) error {
+	hosts, widened := []string{}, []string(nil)
 	if multiclusterKind().enabled(in) {
 		this, err := self(in)
 		if err != nil {
@@ -58,8 +67,37 @@ func runClusterLocalServices(_ context.Context, in *sdk.HookInput) error {
 		if err != nil {
 			return err
 		}
-		hosts = meshconfig.ClusterLocalHosts(services, namespaces, this.TrustDomain)
+		hosts, widened = meshconfig.ClusterLocalHosts(services, namespaces, this.TrustDomain)
 	}
 	in.Values.Set(clusterLocalHostsPath, hosts)
+	return reportWidened(ctx, in, widened, reported)
+}
+
+// reportWidened writes an Event into each of the namespaces, once. Its words depend
+// on nothing that a tenant can vary, so there is one of it.
+func reportWidened(ctx context.Context, in *sdk.HookInput, namespaces []string, reported map[string]bool) error {
+	if len(namespaces) == 0 {
+		clear(reported)
+		return nil
+	}
+	client, err := in.DC.GetK8sClient()
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(reported, func(namespace string, _ bool) bool {
+		_, still := slices.BinarySearch(namespaces, namespace) // they are sorted
+		return !still
+	})
+	message := fmt.Sprintf("All Services of this namespace stay in their cluster, because too many have the label %s: more than %d here, or too many "+
+		"in the cluster. Label the namespace instead, or fewer Services.", v1alpha1.ClusterLocalLabel, meshconfig.MaxHosts)
+	for _, namespace := range namespaces {
+		if reported[namespace] {
+			continue
+		}
+		reported[namespace] = true
+		reportInNamespace(ctx, in, client.Dynamic(), objectWarning(corev1.ObjectReference{
+			APIVersion: "v1", Kind: "Namespace", Namespace: namespace, Name: namespace,
+		}, clusterLocalEvent, message, in.DC.GetClock().Now()))
+	}
 	return nil
 }

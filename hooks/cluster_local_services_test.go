@@ -1,8 +1,13 @@
 package hooks
 
 import (
+	"fmt"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
 )
 
 var _ = Describe("Hook cluster_local_services", func() {
@@ -25,5 +30,21 @@ metadata: {name: web, namespace: shop}
 		r.ValuesSet("istio.multicluster.enabled", false)
 		r.succeeds()
 		Expect(r.ValuesGet(clusterLocalHostsPath).Raw).To(MatchJSON(`[]`))
+	})
+
+	It("makes a namespace with too many labels cluster-local as a whole, and says so there, once", func() {
+		labelled := objects
+		for number := range 65 {
+			labelled += fmt.Sprintf("---\napiVersion: v1\nkind: Service\nmetadata: {name: s-%d, namespace: evil, labels: {multicluster.istio.deckhouse.io/cluster-local: \"\"}}\n", number)
+		}
+		r := newRun(clusterLocalServices(), multiclusterSettings).given(labelled).succeeds()
+		Expect(r.ValuesGet(clusterLocalHostsPath).Raw).To(MatchJSON(`["*.evil.svc.cluster-a.local", "*.private.svc.cluster-a.local", "db.shop.svc.cluster-a.local"]`))
+		r.succeeds()
+		list, err := r.KubeClient().(*dynamicfake.FakeDynamicClient).Resource(eventResource).List(GinkgoT().Context(), metav1.ListOptions{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(list.Items).To(HaveLen(1))
+		Expect(list.Items[0].GetNamespace()).To(Equal("evil"))
+		message, _, _ := unstructured.NestedString(list.Items[0].Object, "message")
+		Expect(message).To(ContainSubstring("Label the namespace instead"))
 	})
 })

@@ -62,7 +62,7 @@ func driftRepair() hookruntime.Hook {
 
 // writtenObjects subscribes to the module's objects of a kind; its snapshot is a
 // drift.Object. A restart with kubectl is no edit, and the number of Pods belongs to the
-// autoscaler. What metadata-exporter reports, many times a second when peers change so
+// autoscaler. What metadata-watcher reports, many times a second when peers change so
 // often, changes nothing in the snapshot, unless it makes the ConfigMap unwritable.
 func writtenObjects(binding, apiVersion, kind string) sdk.KubernetesConfig {
 	filled, unwritable := `false`, `""`

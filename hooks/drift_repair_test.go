@@ -166,12 +166,12 @@ var _ = Describe("Hook drift_repair", func() {
 		Expect(drifted(r)).To(ConsistOf(key + " kubectl-rollout"))
 	})
 
-	It("ignores the content of the ConfigMaps that metadata-exporter fills, and is not woken by it", func() {
+	It("ignores the content of the ConfigMaps that metadata-watcher fills, and is not woken by it", func() {
 		const key = "ConfigMap/federation-revisions"
 		written := func(manager, at string) string {
 			return fmt.Sprintf(`{manager: %s, operation: Update, time: %q, fieldsV1: {f:data: {.: {}, f:cluster-b: {}}}}`, manager, at)
 		}
-		r := newDriftRun().given(with(key, object(key, written("metadata-exporter", "2030-11-22T11:30:00Z"), written("kubectl-patch", "2030-11-22T11:30:00Z")))...).succeeds()
+		r := newDriftRun().given(with(key, object(key, written("metadata-watcher", "2030-11-22T11:30:00Z"), written("kubectl-patch", "2030-11-22T11:30:00Z")))...).succeeds()
 		Expect(drifted(r)).To(BeEmpty())
 		Expect(repair(r)).To(BeEmpty())
 		texts := func() (texts []string) {
@@ -182,7 +182,7 @@ var _ = Describe("Hook drift_repair", func() {
 		}
 		before := texts()
 		Expect(before).NotTo(BeEmpty())
-		r.given(with(key, object(key, written("metadata-exporter", "2030-11-22T11:30:01Z")))...).succeeds()
+		r.given(with(key, object(key, written("metadata-watcher", "2030-11-22T11:30:01Z")))...).succeeds()
 		Expect(texts()).To(ConsistOf(before))
 	})
 
@@ -193,7 +193,7 @@ var _ = Describe("Hook drift_repair", func() {
 		"has other data":       "data: {cluster-b: aaaaaaaaaaaa.bbbbbbbbbbbb, strange: text}\n",
 	} {
 		unwritable := name != "has other data"
-		It(fmt.Sprintf("deletes a ConfigMap that metadata-exporter fills when it %s: %v", name, unwritable), func() {
+		It(fmt.Sprintf("deletes a ConfigMap that metadata-watcher fills when it %s: %v", name, unwritable), func() {
 			const key = "ConfigMap/federation-revisions"
 			r := newDriftRun().given(with(key, object(key)+change)...).succeeds()
 			Expect(r.KubernetesResource("ConfigMap", "d8-istio", "federation-revisions") == nil).To(Equal(unwritable))

@@ -19,7 +19,7 @@ import (
 
 // peerDiscovery polls the peers of one kind, judges their answers, and writes the
 // outcome into the resources' status; nothing else does. It runs when
-// metadata-exporter reports a change (a value in the kind's ConfigMap), when a spec
+// metadata-watcher reports a change (a value in the kind's ConfigMap), when a spec
 // or an annotation changes, and every minute. Its queue is its own: no peer can
 // delay any other hook.
 type peerDiscovery struct {

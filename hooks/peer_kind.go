@@ -19,7 +19,7 @@ type peerKind struct {
 	kind string
 	// plural and identities name snapshots of resources, and of what identifies their peers.
 	plural, identities string
-	// versions is the ConfigMap in which metadata-exporter reports that a peer has changed.
+	// versions is the ConfigMap in which metadata-watcher reports that a peer has changed.
 	versions string
 	// enabledPath is the value that switches the kind on; what a resource says when it is off.
 	enabledPath                     string

@@ -35,7 +35,7 @@ type pollSchedule struct {
 
 // lastPoll is what a resource was polled for last.
 type lastPoll struct {
-	// version is what metadata-exporter reported last of the peer.
+	// version is what metadata-watcher reported last of the peer.
 	version           string
 	refresh, accepted string
 	generation        int64

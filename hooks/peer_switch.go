@@ -53,7 +53,7 @@ func (k peerKind) followSetting(ctx context.Context, in *sdk.HookInput) error {
 	return k.wakeDiscovery(in, versions)
 }
 
-// wakeDiscovery writes as metadata-exporter does when peers have changed.
+// wakeDiscovery writes as metadata-watcher does when peers have changed.
 func (k peerKind) wakeDiscovery(in *sdk.HookInput, versions map[string]string) error {
 	unwritable, err := snapshot[string](in, "unwritable")
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
-// versionsBinding subscribes to the document versions that metadata-exporter reports of the kind's peers.
+// versionsBinding subscribes to the document versions that metadata-watcher reports of the kind's peers.
 func (k peerKind) versionsBinding() sdk.KubernetesConfig {
 	return sdk.KubernetesConfig{
 		Name:              "versions",
@@ -18,7 +18,7 @@ func (k peerKind) versionsBinding() sdk.KubernetesConfig {
 	}
 }
 
-// reportedVersions are the versions that metadata-exporter reported last, by the name of the
+// reportedVersions are the versions that metadata-watcher reported last, by the name of the
 // resource; nil while there is no ConfigMap, as when the module has just been switched on.
 func reportedVersions(in *sdk.HookInput) (map[string]string, error) {
 	found, err := snapshot[map[string]string](in, "versions")

@@ -9,7 +9,7 @@ import (
 )
 
 // versionsLimit is how many bytes of text the ConfigMaps may hold that
-// metadata-exporter fills: far more than thousands of peers need, and half of what the API
+// metadata-watcher fills: far more than thousands of peers need, and half of what the API
 // server accepts, so that there is always room for one more key.
 const versionsLimit = 512 << 10
 

@@ -38,15 +38,15 @@ func (r *run) reported(kind string) map[string]string {
 	return data
 }
 
-// report writes as metadata-exporter does.
+// report writes as metadata-watcher does.
 func (r *run) report(kind, name, value string) {
 	GinkgoHelper()
 	_, err := r.KubeClient().Resource(configMapsGVR).Namespace("d8-istio").Patch(context.Background(), kind+"-revisions",
-		types.MergePatchType, fmt.Appendf(nil, `{"data": {%q: %q}}`, name, value), metav1.PatchOptions{FieldManager: "metadata-exporter"})
+		types.MergePatchType, fmt.Appendf(nil, `{"data": {%q: %q}}`, name, value), metav1.PatchOptions{FieldManager: "metadata-watcher"})
 	Expect(err).NotTo(HaveOccurred())
 }
 
-var _ = Describe("A version that metadata-exporter reports", func() {
+var _ = Describe("A version that metadata-watcher reports", func() {
 	// two are peers, b and c, that were polled already.
 	two := func() (b, c *aPeer, r *run) {
 		GinkgoHelper()

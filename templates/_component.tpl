@@ -81,11 +81,11 @@ spec:
 {{- end -}}
 {{- end -}}
 
-{{- /* A Certificate of cert-manager; nothing in other https modes. Further arguments: its Secret and the first label of its host name. */ -}}
+{{- /* A Certificate of cert-manager; nothing in other https modes. Further arguments: its Secret and the first labels of its host names. */ -}}
 {{- define "istio.component_certificate" -}}
 {{- $context := index . 0 -}}
 {{- $name := index . 1 -}}
-{{- $host := index . 3 -}}
+{{- $hosts := slice . 3 -}}
 {{- if eq (include "helm_lib_module_https_mode" $context) "CertManager" -}}
 apiVersion: cert-manager.io/v1
 kind: Certificate
@@ -95,11 +95,13 @@ metadata:
   {{- include "helm_lib_module_labels" (list $context (dict "app" $name)) | nindent 2 }}
 spec:
   secretName: {{ index . 2 }}
-  {{- with include "helm_lib_module_generate_common_name" (list $context $host) | trim }}
+  {{- with include "helm_lib_module_generate_common_name" (list $context (first $hosts)) | trim }}
   {{ . }}
   {{- end }}
   dnsNames:
-    - {{ include "helm_lib_module_public_domain" (list $context $host) }}
+    {{- range $hosts }}
+    - {{ include "helm_lib_module_public_domain" (list $context .) }}
+    {{- end }}
   issuerRef:
     name: {{ include "helm_lib_module_https_cert_manager_cluster_issuer_name" $context }}
     kind: ClusterIssuer

@@ -104,7 +104,7 @@ resourcePolicy:
 
 {{- /*
   Name of the Secret with the certificate that the world sees at one of our Ingresses; empty when there is none. A person's
-  own certificate that could not be read yet is none: the hook custom_certificate warns of it, and everything else goes on
+  own certificate that could not be read yet is none: the hook copy_custom_certificate warns of it, and everything else goes on
   without it. Arguments: context, name where the module makes the Secret.
 */ -}}
 {{- define "istio.public_tls_secret" -}}
@@ -125,19 +125,18 @@ resourcePolicy:
 {{- end -}}
 
 {{- /*
-  Annotations of an Ingress that lead peers' client certificates to one of our listeners, in the way of
-  "istio.peer_certificates" (templates/metadata-exporter/ingress.yaml describes the three).
+  Annotations of an Ingress that lead peers' client certificates to one of our listeners. The argument is the way, as
+  "istio.peer_certificates" returns it (templates/metadata-exporter/ingress.yaml describes the three).
 */ -}}
 {{- define "istio.peer_ingress_annotations" -}}
 nginx.ingress.kubernetes.io/backend-protocol: HTTPS
-  {{- $certificates := include "istio.peer_certificates" . }}
-  {{- if eq $certificates "Header" }}
+  {{- if eq . "Header" }}
 nginx.ingress.kubernetes.io/proxy-ssl-secret: d8-istio/metadata-exporter-ingress-client
 nginx.ingress.kubernetes.io/auth-tls-secret: d8-istio/metadata-exporter-ingress-client
 nginx.ingress.kubernetes.io/auth-tls-verify-client: optional_no_ca
 nginx.ingress.kubernetes.io/auth-tls-verify-depth: "8"
 nginx.ingress.kubernetes.io/auth-tls-pass-certificate-to-upstream: "true"
-  {{- else if eq $certificates "Passthrough" }}
+  {{- else if eq . "Passthrough" }}
 nginx.ingress.kubernetes.io/ssl-passthrough: "true"
   {{- end }}
 {{- end -}}

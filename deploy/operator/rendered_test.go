@@ -22,11 +22,13 @@ tracing: {enabled: true, collector: {zipkin: {address: "zipkin.tracing:9411"}}}
 controlPlane: {replicasManagement: {mode: HPA, hpa: {minReplicas: 2, maxReplicas: 5, metrics: [{type: CPU, targetAverageUtilization: 80}]}}}
 auth: {externalAuthentication: {authURL: "https://auth.example.com/auth", authSignInURL: "https://auth.example.com/sign_in"}}
 https: {mode: CertManager, certManager: {clusterIssuerName: letsencrypt}}
+gatewayAPIGateway: {name: shared, namespace: gateways}
 `
 	objects, err := rendertest.Render(settings, func(values rendertest.Values) {
 		values.Set([]any{"cert-manager", "istio", "vertical-pod-autoscaler"}, "global", "enabledModules")
 		values.Set(true, "global", "highAvailability")
-	}, "autoscaling.k8s.io/v1/VerticalPodAutoscaler", "monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1/PrometheusRule", "cert-manager.io/v1/Certificate")
+	}, "gateway.networking.k8s.io/v1/BackendTLSPolicy", "gateway.networking.k8s.io/v1/HTTPRoute", "gateway.networking.k8s.io/v1/ListenerSet",
+		"autoscaling.k8s.io/v1/VerticalPodAutoscaler", "monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1/PrometheusRule", "cert-manager.io/v1/Certificate")
 	if err != nil {
 		t.Fatal(err)
 	}

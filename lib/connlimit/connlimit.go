@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/deckhouse-mesh/istio/lib/inflight"
 )
 
 // Limits of connections; 0 is none.
@@ -24,8 +26,8 @@ type Limits struct {
 	// UnidentifiedOfAddress is how many connections of one address may be open on which no peer
 	// asks or has asked. A new one beyond that replaces the one that was used longest ago.
 	UnidentifiedOfAddress int
-	// OfPeer is on how many connections one peer can have requests in flight.
-	OfPeer int
+	// OfPeers are the connections on which peers can have requests in flight; without OfOne, all of them.
+	OfPeers inflight.Shares
 	// UnidentifiedTimeout is how long a connection stays open on which no peer asks.
 	UnidentifiedTimeout time.Duration
 }
@@ -162,22 +164,23 @@ func WithConnection(ctx context.Context, connection net.Conn) context.Context {
 }
 
 // MarkInUse marks the connection of ctx as used by a request of peer until done is
-// called; ok is false when the peer has requests on as many others as it may.
-func MarkInUse(ctx context.Context, peer string) (done func(), ok bool) {
+// called, unless the peer has requests on as many others as it may.
+func MarkInUse(ctx context.Context, peer string) (done func(), reached inflight.Bound) {
 	c, counted := ctx.Value(connectionKey{}).(*countedConn)
 	if !counted { // only in tests
-		return func() {}, true
+		return func() {}, inflight.None
 	}
-	ok = true
-	c.change(func() { ok = c.begin(peer) })
-	return func() { c.change(func() { c.end(peer) }) }, ok
+	c.change(func() { reached = c.begin(peer) })
+	return func() { c.change(func() { c.end(peer) }) }, reached
 }
 
 // begin a request of peer. The caller holds listener.mu.
-func (c *countedConn) begin(peer string) bool {
+func (c *countedConn) begin(peer string) (reached inflight.Bound) {
 	if c.byPeer[peer] == 0 {
-		if limit := c.listener.limits.OfPeer; limit > 0 && c.listener.ofPeer[peer] >= limit {
-			return false
+		if shares := c.listener.limits.OfPeers; shares.OfOne > 0 {
+			if reached = shares.Reached(peer, c.listener.ofPeer); reached != inflight.None {
+				return reached
+			}
 		}
 		c.listener.ofPeer[peer]++
 	}
@@ -187,7 +190,7 @@ func (c *countedConn) begin(peer string) bool {
 	c.byPeer[peer]++
 	c.inFlight++
 	c.move(nil)
-	return true
+	return inflight.None
 }
 
 // end a request of peer. The caller holds listener.mu.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"testing"
+
+	"github.com/deckhouse-mesh/istio/lib/inflight"
 )
 
 // from is a connection that comes from an address.
@@ -40,6 +42,12 @@ func open(ctx context.Context) bool {
 	return ok && !c.left
 }
 
+// use marks the connection as used by a request of peer; ok is false where that exceeds a limit.
+func use(ctx context.Context, peer string) (done func(), ok bool) {
+	done, reached := MarkInUse(ctx, peer)
+	return done, reached == inflight.None
+}
+
 func newListener(t *testing.T, limits Limits) *limitedListener {
 	t.Helper()
 	listener, ok := Listen(nil, limits, newMetrics()).(*limitedListener)
@@ -50,14 +58,14 @@ func newListener(t *testing.T, limits Limits) *limitedListener {
 }
 
 func TestThreeHostilePeersLeaveRoomForAFourth(t *testing.T) {
-	listener := newListener(t, Limits{Total: 1000, OfPeer: 200})
+	listener := newListener(t, Limits{Total: 1000, OfPeers: inflight.Shares{OfOne: 200}})
 	for hostile := range 3 {
 		accepted := 0
 		for _, ctx := range opened(listener, "192.0.2.1", 400) {
 			if ctx == nil {
 				continue
 			}
-			if _, ok := MarkInUse(ctx, fmt.Sprint("hostile-", hostile)); ok {
+			if _, ok := use(ctx, fmt.Sprint("hostile-", hostile)); ok {
 				accepted++
 			}
 		}
@@ -69,38 +77,65 @@ func TestThreeHostilePeersLeaveRoomForAFourth(t *testing.T) {
 	if honest == nil {
 		t.Fatal("an honest peer is kept out")
 	}
-	if _, ok := MarkInUse(honest, "honest"); !ok {
+	if _, ok := use(honest, "honest"); !ok {
 		t.Error("an honest peer's request is rejected")
 	}
 }
 
+// TestHoweverManyPeersAreHostileAnHonestOneHasConnections: ten of them use all that they can.
+func TestHoweverManyPeersAreHostileAnHonestOneHasConnections(t *testing.T) {
+	listener := newListener(t, Limits{Total: 1000, OfPeers: inflight.Shares{Total: 800, OfOne: 200, Callers: func() int { return 11 }}})
+	inUse := 0
+	for hostile := range 10 {
+		for _, ctx := range opened(listener, "192.0.2.1", 400) {
+			if ctx == nil || !open(ctx) { // closed, to make room
+				continue
+			}
+			if _, ok := use(ctx, fmt.Sprint("hostile-", hostile)); ok {
+				inUse++
+			}
+		}
+	}
+	if inUse < 700 || inUse > 800 {
+		t.Errorf("hostile peers have requests on %d connections", inUse)
+	}
+	for index, ctx := range opened(listener, "192.0.2.2", 20) {
+		if ctx == nil {
+			t.Fatalf("connection %d of an honest peer is closed at once", index)
+		}
+		if _, ok := use(ctx, "honest"); !ok {
+			t.Fatalf("the request on connection %d of an honest peer is rejected", index)
+		}
+	}
+}
+
 func TestAPlaceInThePeersShareEndsWithItsRequestsOrItsConnection(t *testing.T) {
-	listener := newListener(t, Limits{Total: 10, OfPeer: 1})
+	listener := newListener(t, Limits{Total: 10, OfPeers: inflight.Shares{OfOne: 1}})
 	connections := opened(listener, "192.0.2.1", 3)
-	first, _ := MarkInUse(connections[0], "b")
-	second, ok := MarkInUse(connections[0], "b")
+	first, _ := use(connections[0], "b")
+	second, ok := use(connections[0], "b")
 	if !ok {
 		t.Fatal("a second request on the same connection is rejected")
 	}
-	if _, ok := MarkInUse(connections[1], "b"); ok {
+	if _, ok := use(connections[1], "b"); ok {
 		t.Fatal("a second connection of the peer is used")
 	}
-	if _, ok := MarkInUse(connections[1], "c"); !ok {
+	if _, ok := use(connections[1], "c"); !ok {
 		t.Error("another peer's request is rejected")
 	}
 	first()
-	if _, ok := MarkInUse(connections[2], "b"); ok {
+	if _, ok := use(connections[2], "b"); ok {
 		t.Error("a second connection is used while a request on the first one goes on")
 	}
 	second()
-	done, ok := MarkInUse(connections[2], "b")
+	done, ok := use(connections[2], "b")
 	if !ok {
 		t.Fatal("the share was not given back with the request")
 	}
 	c, _ := connections[2].Value(connectionKey{}).(*countedConn)
 	_ = c.Close()
 	done()
-	if _, ok := MarkInUse(connections[0], "b"); !ok || listener.ofPeer["b"] != 1 {
+	if _, ok := use(connections[0], "b"); !ok || listener.ofPeer["b"] != 1 {
 		t.Errorf("the share was not given back with the connection: %v", listener.ofPeer)
 	}
 }
@@ -110,7 +145,7 @@ func TestAnAddressThatProvesNothingHasAShare(t *testing.T) {
 	other := opened(listener, "192.0.2.2", 1)[0]
 	// As behind an Ingress controller: peers and strangers come from one address.
 	peer := opened(listener, "192.0.2.1", 1)[0]
-	if done, ok := MarkInUse(peer, "b"); !ok {
+	if done, ok := use(peer, "b"); !ok {
 		t.Fatal("a peer's request is rejected")
 	} else {
 		done()

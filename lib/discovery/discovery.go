@@ -44,6 +44,7 @@ const (
 	ReasonAPIUnreachable      = "PeerAPIUnreachable"
 	ReasonAPINotTrusted       = "PeerAPICertificateNotTrusted"
 	ReasonAPIRefuses          = "PeerAPIRefusesThisCluster"
+	ReasonAPILimits           = "PeerAPILimitsThisCluster"
 	ReasonAPIUnexpectedAnswer = "PeerAPIUnexpectedAnswer"
 
 	// Of conditions that are True, and of the summary.

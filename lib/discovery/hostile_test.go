@@ -137,7 +137,7 @@ func TestAHostilePeerChangesNothingOutsideItsOwnDomain(t *testing.T) {
 		"the honest peer's host with a dot at the end": services(service("api.shop.svc.cluster-b.local.", nil)),
 		"the honest peer's host in capitals":           services(service("API.SHOP.SVC.CLUSTER-B.LOCAL", nil)),
 		"the honest peer's host before its own domain": services(service("api.shop.svc.cluster-b.local.svc."+of, nil)),
-		"a name that looks like the honest peer's":     services(service("аpi.shop.svc.cluster-b.local", nil)),
+		"a name that looks like the honest peer's":     services(service("\u0430pi.shop.svc.cluster-b.local", nil)),
 		"a name with a zero byte":                      services(service("api.shop.svc.cluster-b.local\x00."+own, nil)),
 		"a name of a quarter of a megabyte":            services(service(strings.Repeat("a.", 1<<17)+own, nil)),
 		"identities of the honest peer": services(service("x."+own, func(s *metadata.PublicService) {

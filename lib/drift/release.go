@@ -20,7 +20,7 @@ type Release struct {
 }
 
 // Objects lists by Kind/name those rendered objects that Pods, people's
-// resources or metadata-exporter need at any time. All of them have the
+// resources or metadata-watcher need at any time. All of them have the
 // module's labels; those in a namespace are in the module's own.
 func (r Release) Objects() []string {
 	var keys []string

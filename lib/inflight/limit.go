@@ -4,9 +4,11 @@ package inflight
 
 import "sync"
 
-// Limit counts requests in flight by caller. Use NewLimit.
+// Limit counts requests in flight by caller. Use NewLimit or NewSharedLimit.
 type Limit struct {
-	total, ofOne int
+	// total counts without regard to who has how many; 0 is no limit.
+	total  int
+	shares Shares
 
 	mu       sync.Mutex
 	inFlight int
@@ -15,20 +17,34 @@ type Limit struct {
 
 // NewLimit allows total requests, of which one caller may have ofOne; a total of 0 is no limit.
 func NewLimit(total, ofOne int) *Limit {
-	return &Limit{total: total, ofOne: ofOne, byCaller: map[string]int{}}
+	return &Limit{total: total, shares: Shares{OfOne: ofOne}, byCaller: map[string]int{}}
+}
+
+// NewSharedLimit allows requests by shares.
+func NewSharedLimit(shares Shares) *Limit {
+	return &Limit{shares: shares, byCaller: map[string]int{}}
 }
 
 // Acquire counts a request of caller until release is called; ok is false when
 // the limit is reached. Only the first call of release counts.
 func (l *Limit) Acquire(caller string) (release func(), ok bool) {
+	release, reached := l.Take(caller)
+	return release, reached == None
+}
+
+// Take is Acquire that says which limit is reached.
+func (l *Limit) Take(caller string) (release func(), reached Bound) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.total > 0 && l.inFlight >= l.total || l.byCaller[caller] >= l.ofOne {
-		return nil, false
+	if l.total > 0 && l.inFlight >= l.total {
+		return nil, OfAll
+	}
+	if reached = l.shares.Reached(caller, l.byCaller); reached != None {
+		return nil, reached
 	}
 	l.inFlight++
 	l.byCaller[caller]++
-	return sync.OnceFunc(func() { l.release(caller) }), true
+	return sync.OnceFunc(func() { l.release(caller) }), None
 }
 
 func (l *Limit) release(caller string) {
@@ -41,4 +57,4 @@ func (l *Limit) release(caller string) {
 }
 
 // OfOne is how many requests one caller may have in flight.
-func (l *Limit) OfOne() int { return l.ofOne }
+func (l *Limit) OfOne() int { return l.shares.OfOne }

@@ -16,8 +16,8 @@ type Service struct {
 }
 
 const (
-	// maxHosts of one namespace are named one by one.
-	maxHosts = 64
+	// MaxHosts of one namespace are named one by one.
+	MaxHosts = 64
 	// maxHostBytes of all namespaces together are: they stand in a ConfigMap of at most 1 MiB, beside all else.
 	maxHostBytes = 128 << 10
 )
@@ -25,9 +25,10 @@ const (
 // ClusterLocalHosts are the hosts that stay inside their cluster although it shares a mesh with others, sorted, for
 // Istio's MeshConfig.serviceSettings: every host of a labelled namespace, and the labelled Services of the others.
 //
-// Whoever may label Services cannot fill the mesh's configuration with them: a namespace with more than maxHosts of
+// Whoever may label Services cannot fill the mesh's configuration with them: a namespace with more than MaxHosts of
 // them is cluster-local as a whole, and so are those with the most where all together are more than maxHostBytes.
-func ClusterLocalHosts(services []Service, namespaces []string, clusterDomain string) []string {
+// These are widened, sorted.
+func ClusterLocalHosts(services []Service, namespaces []string, clusterDomain string) (hosts, widened []string) {
 	suffix := ".svc." + clusterDomain
 	whole := map[string]bool{}
 	for _, namespace := range namespaces {
@@ -44,13 +45,14 @@ func ClusterLocalHosts(services []Service, namespaces []string, clusterDomain st
 		bytes += bytesOf(hosts)
 	}
 	for _, namespace := range byBytes(named) {
-		if hosts := named[namespace]; len(hosts) > maxHosts || bytes > maxHostBytes && len(hosts) > 1 {
+		if hosts := named[namespace]; len(hosts) > MaxHosts || bytes > maxHostBytes && len(hosts) > 1 {
 			whole[namespace] = true
+			widened = append(widened, namespace)
 			bytes -= bytesOf(hosts)
 			delete(named, namespace)
 		}
 	}
-	hosts := []string{}
+	hosts = []string{}
 	for namespace := range whole {
 		hosts = append(hosts, "*."+namespace+suffix)
 	}
@@ -58,7 +60,8 @@ func ClusterLocalHosts(services []Service, namespaces []string, clusterDomain st
 		hosts = append(hosts, list...)
 	}
 	slices.Sort(hosts)
-	return slices.Compact(hosts)
+	slices.Sort(widened)
+	return slices.Compact(hosts), widened
 }
 
 func bytesOf(hosts []string) (bytes int) {

@@ -22,8 +22,9 @@ func TestClusterLocalHosts(t *testing.T) {
 		"the order of the list does not matter":      {[]meshconfig.Service{{"b", "x"}, {"a", "x"}}, []string{"z"}, []string{"*.z.svc.cluster.local", "x.a.svc.cluster.local", "x.b.svc.cluster.local"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := meshconfig.ClusterLocalHosts(test.services, test.namespaces, "cluster.local"); !slices.Equal(got, test.want) || got == nil {
-				t.Errorf("got %q, want %q", got, test.want)
+			got, widened := meshconfig.ClusterLocalHosts(test.services, test.namespaces, "cluster.local")
+			if !slices.Equal(got, test.want) || got == nil || widened != nil {
+				t.Errorf("got %q, want %q; widened: %q", got, test.want, widened)
 			}
 		})
 	}
@@ -37,7 +38,10 @@ func TestATenantsLabelsDoNotFillTheMeshConfiguration(t *testing.T) {
 	for index := range 20 {
 		services = append(services, meshconfig.Service{Namespace: "shop", Name: fmt.Sprint("db-", index)})
 	}
-	hosts := meshconfig.ClusterLocalHosts(services, nil, "cluster.local")
+	hosts, widened := meshconfig.ClusterLocalHosts(services, nil, "cluster.local")
+	if !slices.Equal(widened, []string{"evil"}) {
+		t.Errorf("widened: %q", widened)
+	}
 	if !slices.Contains(hosts, "*.evil.svc.cluster.local") || !slices.Contains(hosts, "db-7.shop.svc.cluster.local") || len(hosts) != 21 {
 		t.Errorf("%d hosts: %.200q", len(hosts), hosts)
 	}
@@ -51,7 +55,10 @@ func TestTheMeshConfigurationIsBoundedForManyNamespaces(t *testing.T) {
 		}
 	}
 	services = append(services, meshconfig.Service{Namespace: "shop", Name: "db"})
-	hosts := meshconfig.ClusterLocalHosts(services, nil, "cluster.local")
+	hosts, widened := meshconfig.ClusterLocalHosts(services, nil, "cluster.local")
+	if len(widened) < 1_900 || slices.Contains(widened, "shop") {
+		t.Errorf("%d namespaces are widened; the small one is among them: %v", len(widened), slices.Contains(widened, "shop"))
+	}
 	bytes := 0
 	for _, host := range hosts {
 		bytes += len(host) + 4

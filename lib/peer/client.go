@@ -8,8 +8,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -53,6 +51,9 @@ type Request struct {
 	Wait time.Duration
 	// MaxBytes bounds the body; 0 means DefaultMaxBytes.
 	MaxBytes int64
+	// Discard has the body checked and not retained: what is read of many peers at once then takes the same
+	// memory, however much they send.
+	Discard bool
 }
 
 // Response is a peer's answer with status 200 or 304.
@@ -63,8 +64,10 @@ type Response struct {
 	WaitApplied bool
 	// ETag of the document; empty when the peer sends none.
 	ETag string
-	// Body of a 200.
+	// Body of a 200, unless Request.Discard.
 	Body []byte
+	// Digest of a discarded Body: equal bytes have equal ones.
+	Digest string
 }
 
 // Client fetches documents, with one connection pool for each way of trusting
@@ -77,18 +80,24 @@ type Client struct {
 	transports map[[sha256.Size]byte]*pooledTransport
 	unwanted   unwanted
 	renewals   renewals
+	// failing are the documents that could not be fetched the last time, by URL and path.
+	failing map[string]bool
 }
 
 // NewClient returns a Client with empty connection pools.
 func NewClient() *Client {
 	return &Client{
 		now: time.Now, transports: map[[sha256.Size]byte]*pooledTransport{},
-		unwanted: unwanted{}, renewals: renewals{hosts: map[string]renewal{}},
+		unwanted: unwanted{}, renewals: renewals{hosts: map[string]renewal{}}, failing: map[string]bool{},
 	}
 }
 
-// Get fetches one document. Every error is an *Error.
+// Get fetches one document. A failure that may pass at once is retried once. Every error is an *Error.
 func (c *Client) Get(ctx context.Context, target Target, request Request) (*Response, error) {
+	return c.getTwice(ctx, target, request, func() (*Response, error) { return c.get(ctx, target, request) })
+}
+
+func (c *Client) get(ctx context.Context, target Target, request Request) (*Response, error) {
 	address, err := documentURL(target.URL, request.Path)
 	if err != nil {
 		return nil, &Error{Reason: InvalidEndpoint, URL: target.URL, Err: err}
@@ -135,47 +144,13 @@ func readResponse(address string, httpResponse *http.Response, request Request) 
 		response.NotModified = true
 		return response, nil
 	case httpResponse.StatusCode != http.StatusOK:
-		failed := &Error{Reason: statusReason(httpResponse.StatusCode, request.Token != ""), URL: address, StatusCode: httpResponse.StatusCode}
-		if failed.Reason == Unauthorized {
-			failed.Err = clockDifference(httpResponse)
-		}
-		if failed.Err != nil {
-			failed.Reason = ClockDiffers
-		}
-		return nil, failed
+		return nil, statusError(address, httpResponse, request.Token != "")
 	}
 
-	maxBytes := request.MaxBytes
-	if maxBytes == 0 {
-		maxBytes = DefaultMaxBytes
+	if err := readBody(address, httpResponse, request, response); err != nil {
+		return nil, err
 	}
-	body, err := io.ReadAll(io.LimitReader(httpResponse.Body, maxBytes+1))
-	if err == nil {
-		// A server may notice that this side gives up, and end its answer regularly, before the connection is closed here.
-		err = httpResponse.Request.Context().Err()
-	}
-	if err != nil {
-		return nil, transportError(address, err)
-	}
-	if int64(len(body)) > maxBytes {
-		return nil, &Error{Reason: TooLarge, URL: address, Err: fmt.Errorf("more than %d bytes", maxBytes)}
-	}
-	if !looksLikeJSON(httpResponse.Header.Get("Content-Type"), body) {
-		return nil, &Error{Reason: NotJSON, URL: address,
-			Err: fmt.Errorf("%d bytes of %q", len(body), httpResponse.Header.Get("Content-Type"))}
-	}
-	response.Body = body
 	return response, nil
-}
-
-// looksLikeJSON is false for an error page. Deckhouse's exporter and proxies in
-// between are not strict about the media type, so only a contradiction counts: HTML,
-// or a body that is not a JSON object.
-func looksLikeJSON(contentType string, body []byte) bool {
-	if mediaType, _, err := mime.ParseMediaType(contentType); err == nil && mediaType == "text/html" {
-		return false
-	}
-	return strings.HasPrefix(strings.TrimSpace(string(body[:min(len(body), 512)])), "{")
 }
 
 func documentURL(endpoint, path string) (string, error) {

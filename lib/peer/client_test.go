@@ -103,7 +103,7 @@ func TestGetReportsWhyThereIsNoDocument(t *testing.T) {
 		"401 means the peer does not know us":            {answer(401, "text/plain", "token"), Unauthorized},
 		"403 means the peer does not know us":            {answer(403, "text/plain", ""), Unauthorized},
 		"404 means a wrong address or a feature off":     {answer(404, "text/plain", ""), NotFound},
-		"503 counts as unreachable":                      {answer(503, "text/plain", ""), Unreachable},
+		"503 counts as unreachable":                      {answer(503, "application/json", `{"error":"not ready"}`), Unreachable},
 		"500 is unexpected":                              {answer(500, "text/plain", ""), BadStatus},
 		"a redirect is not followed, it carries a token": {http.RedirectHandler("https://127.0.0.1:1/", http.StatusFound).ServeHTTP, BadStatus},
 		"an unrequested 304 is unexpected":               {answer(304, "", ""), BadStatus},

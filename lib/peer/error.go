@@ -26,6 +26,8 @@ const (
 	Unauthorized Reason = "PeerRefusesThisCluster"
 	// ClockDiffers: 401 or 403, and the peer reports that the token's time is not its own time.
 	ClockDiffers Reason = "PeerClockDiffers"
+	// Limited: 429; the peer, or a box on the way, limits this cluster's requests.
+	Limited Reason = "PeerLimitsThisCluster"
 	// NotFound: 404; the address leads to another server, or the feature is disabled in the peer.
 	NotFound Reason = "PeerMetadataNotFound"
 	// BadStatus: any status besides these, 200 and 304; also 401 or 403 for a document that anyone may read.
@@ -39,10 +41,12 @@ const (
 )
 
 var hints = map[Reason]string{
-	Unreachable:     "check the address, DNS, firewalls, and that metadata-exporter runs there; the last known state stays in force",
-	TLS:             "set spec.metadata.ca to the CA of the peer's HTTPS certificate; where it is set, it alone is trusted",
-	Unauthorized:    "create the resource for this cluster in the peer; it takes effect within a minute",
-	ClockDiffers:    "compare the clocks of both clusters, and synchronize both (NTP)",
+	Unreachable:  "check the address, DNS, firewalls, and that metadata-exporter runs there; the last known state stays in force",
+	TLS:          "set spec.metadata.ca to the CA of the peer's HTTPS certificate; where it is set, it alone is trusted",
+	Unauthorized: "create the resource for this cluster in the peer; it takes effect within a minute",
+	ClockDiffers: "compare the clocks of both clusters, and synchronize both (NTP)",
+	Limited: "this cluster has as many requests in progress there as one peer may have, and retries by itself; where it lasts, look for what else " +
+		"makes requests in this cluster's name, and at metadata_exporter_requests_total there; the last known state stays in force",
 	NotFound:        "check that spec.metadataEndpoint ends in /metadata/ and that federation or multicluster is enabled in the peer",
 	BadStatus:       "check that the address leads to the peer's metadata-exporter and not to a login, and read the logs of the peer's ingress controller and metadata-exporter",
 	TooLarge:        "the peer publishes more than this cluster accepts, or the address leads to another server",
@@ -57,12 +61,16 @@ type Error struct {
 	URL string
 	// StatusCode of the answer; 0 when there was none.
 	StatusCode int
+	// Between is true when the answer is not the peer's, but one of a load balancer or proxy on the way to it.
+	Between bool
+	// server is what that one calls itself.
+	server string
 	// Err is the cause, if there is one besides the status.
 	Err error
 }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("GET %s: %s (%s)", e.URL, e.Cause(), hints[e.Reason])
+	return fmt.Sprintf("GET %s: %s (%s)", e.URL, e.Cause(), e.hint())
 }
 
 // maxCauseBytes bounds the text of another server in a condition.
@@ -75,7 +83,7 @@ func (e *Error) Cause() string {
 	case e.Err != nil:
 		return echo.Text(e.Err.Error(), maxCauseBytes)
 	case e.StatusCode != 0:
-		return fmt.Sprintf("%d %s", e.StatusCode, http.StatusText(e.StatusCode))
+		return e.answered()
 	}
 	return ""
 }
@@ -93,6 +101,8 @@ func statusReason(code int, proved bool) Reason {
 		return BadStatus
 	case http.StatusNotFound:
 		return NotFound
+	case http.StatusTooManyRequests:
+		return Limited
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return Unreachable
 	default:

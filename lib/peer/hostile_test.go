@@ -105,3 +105,42 @@ func TestARedirectGetsNoToken(t *testing.T) {
 	default:
 	}
 }
+
+func TestADiscardedBodyIsCheckedAndNotRetained(t *testing.T) {
+	document := func(body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }
+	}
+	get := func(body string) (*Response, error) {
+		_, target := peerServer(t, document(body))
+		return NewClient().Get(context.Background(), target, Request{Path: "x", Discard: true, MaxBytes: 4000})
+	}
+	digests := map[string]string{}
+	for _, body := range []string{`{"a":1}`, `{"a":2}`, `{"a":"` + strings.Repeat("x", 3000) + `"}`, `{"a":"` + strings.Repeat("x", 2999) + `y"}`} {
+		first, err := get(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := get(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first.Body != nil || first.Digest == "" || first.Digest != second.Digest {
+			t.Errorf("%.20s: body of %d bytes, digests %q and %q", body, len(first.Body), first.Digest, second.Digest)
+		}
+		if other, taken := digests[first.Digest]; taken {
+			t.Errorf("%.20s and %.20s have one digest", body, other)
+		}
+		digests[first.Digest] = body
+	}
+	for body, want := range map[string]Reason{
+		"":                                   NotJSON,
+		"<html>" + strings.Repeat("x", 2000): NotJSON,
+		"{" + strings.Repeat("x", 4000):      TooLarge,
+	} {
+		_, err := get(body)
+		var failed *Error
+		if !errors.As(err, &failed) || failed.Reason != want {
+			t.Errorf("%.20s: %v, want %s", body, err, want)
+		}
+	}
+}

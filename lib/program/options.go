@@ -10,12 +10,18 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
-// Options are the flags that all programs that answer peers have.
+// Options are the flags that all programs have.
 type Options struct {
-	ListenAddress, TelemetryAddress string
-	Namespace, ClusterUUID          string
-	TLSDir, IngressClientCA         string
-	LogLevel                        slog.Level
+	TelemetryAddress       string
+	Namespace, ClusterUUID string
+	LogLevel               slog.Level
+	// Listener is the one for peers; nil in a program that answers nobody.
+	Listener *Listener
+}
+
+// Listener is where a program answers peers, and how it proves itself to them.
+type Listener struct {
+	Address, TLSDir, IngressClientCA string
 }
 
 // Description is how a program describes itself in its help.
@@ -28,7 +34,19 @@ type Description struct {
 	Namespace string
 }
 
-// NewCommand makes the command of a program, with the flags of options.
+// NewListeningCommand makes the command of a program that answers peers, with the flags of options.
+func NewListeningCommand(describe Description, options *Options, run func(context.Context) error) *cobra.Command {
+	command := NewCommand(describe, options, run)
+	listener := &Listener{}
+	options.Listener = listener
+	flags := command.Flags()
+	flags.StringVar(&listener.Address, "listen-address", ":8443", "address of the TLS listener for peers")
+	flags.StringVar(&listener.TLSDir, "tls-dir", "/etc/"+describe.Name+"/tls", "directory with tls.crt and tls.key of the listener, read again when they change")
+	flags.StringVar(&listener.IngressClientCA, "ingress-client-ca", "", "PEM file with the authority of the ingress controller's client certificate; a connection with such a certificate may name its caller in the header ssl-client-cert")
+	return command
+}
+
+// NewCommand makes the command of a program that answers no peers, with the flags of options.
 func NewCommand(describe Description, options *Options, run func(context.Context) error) *cobra.Command {
 	command := &cobra.Command{
 		Use: describe.Name, Short: describe.Short,
@@ -41,12 +59,9 @@ Kubernetes is accessed by the default rules of kubectl: KUBECONFIG, else the Pod
 		RunE:          func(command *cobra.Command, _ []string) error { return run(command.Context()) },
 	}
 	flags := command.Flags()
-	flags.StringVar(&options.ListenAddress, "listen-address", ":8443", "address of the TLS listener for peers")
 	flags.StringVar(&options.TelemetryAddress, "telemetry-address", ":8080", "address of the HTTP listener for /healthz, /readyz and /metrics")
 	flags.StringVar(&options.Namespace, "namespace", names.Namespace, describe.Namespace)
-	flags.StringVar(&options.ClusterUUID, "cluster-uuid", "", "UUID of this cluster, the audience that peers' tokens must have")
-	flags.StringVar(&options.TLSDir, "tls-dir", "/etc/"+describe.Name+"/tls", "directory with tls.crt and tls.key of the listener, read again when they change")
-	flags.StringVar(&options.IngressClientCA, "ingress-client-ca", "", "PEM file with the authority of the ingress controller's client certificate; a connection with such a certificate may name its caller in the header ssl-client-cert")
+	flags.StringVar(&options.ClusterUUID, "cluster-uuid", "", "UUID of this cluster: the audience of tokens that peers send, and the subject of those that they are sent")
 	flags.TextVar(&options.LogLevel, "log-level", options.LogLevel, "least level of log lines: debug, info, warn or error")
 	RequireFlags(command, "cluster-uuid")
 	return command

@@ -38,14 +38,14 @@ func Main(command *cobra.Command) {
 	}
 }
 
-// Program is a program that answers peers, ready to run. Use Options.Prepare.
+// Program is a program that is ready to run. Use Options.Prepare.
 type Program struct {
 	Options
 	Log *slog.Logger
 	// API is the access to this cluster's API server, Resources a client for the metadata of its objects.
 	API       *rest.Config
 	Resources metadata.Interface
-	// Certificate is the listener's.
+	// Certificate is the listener's; nil without a listener.
 	Certificate *tlsfiles.Certificate
 	// IngressClients are the authorities whose client certificates prove the ingress controller, which may then forward
 	// its callers' certificates; nil for none.
@@ -68,22 +68,25 @@ func (o Options) Prepare(name string, logs io.Writer) (*Program, error) {
 	if p.Resources, err = metadata.NewForConfig(p.API); err != nil {
 		return nil, fmt.Errorf("make a Kubernetes client of objects' metadata: %w", err)
 	}
-	if p.Certificate, err = tlsfiles.LoadCertificate("TLS certificate", o.TLSDir, p.Log); err != nil {
+	if o.Listener == nil {
+		return p, nil
+	}
+	if p.Certificate, err = tlsfiles.LoadCertificate("TLS certificate", o.Listener.TLSDir, p.Log); err != nil {
 		return nil, err
 	}
-	if o.IngressClientCA != "" {
-		p.IngressClients = tlsfiles.WatchRoots("authority of the ingress controller's client certificate", o.IngressClientCA, p.Log)
+	if o.Listener.IngressClientCA != "" {
+		p.IngressClients = tlsfiles.WatchRoots("authority of the ingress controller's client certificate", o.Listener.IngressClientCA, p.Log)
 	}
 	return p, nil
 }
 
 // Parts of a program.
 type Parts struct {
-	// Serve answers peers on a listener until its context ends.
+	// Serve answers peers on the listener until its context ends; nil in a program without one.
 	Serve func(context.Context, net.Listener) error
 	// Background is what else runs until its context ends.
 	Background []func(context.Context) error
-	// Ready returns nil once the program can answer.
+	// Ready returns nil once the program does its job.
 	Ready   func() error
 	Metrics prometheus.Gatherer
 	// Attributes are added to the log line of the start.
@@ -93,17 +96,20 @@ type Parts struct {
 // Run listens, and runs all parts until ctx ends or one of them fails. Peers are
 // answered to the end first; what keeps the answers up to date stops after that.
 func (p *Program) Run(ctx context.Context, parts Parts) error {
-	var listen net.ListenConfig
-	listener, err := listen.Listen(ctx, "tcp", p.ListenAddress)
+	listener, telemetry, err := p.listen(ctx)
 	if err != nil {
-		return fmt.Errorf("listen for peers: %w", err)
+		return err
 	}
-	telemetry, err := listen.Listen(ctx, "tcp", p.TelemetryAddress)
-	if err != nil {
-		return errors.Join(fmt.Errorf("listen for probes and scrapes: %w", err), listener.Close())
+	attributes := []any{"clusterUUID", p.ClusterUUID, "apiServer", p.API.Host, "telemetry", telemetry.Addr().String()}
+	if listener != nil {
+		attributes = append(attributes, "listen", listener.Addr().String())
+	} else {
+		parts.Serve = func(ctx context.Context, _ net.Listener) error {
+			<-ctx.Done()
+			return nil
+		}
 	}
-	p.Log.Info("starting", append([]any{"clusterUUID", p.ClusterUUID, "apiServer", p.API.Host,
-		"listen", listener.Addr().String(), "telemetry", telemetry.Addr().String()}, parts.Attributes...)...)
+	p.Log.Info("starting", append(attributes, parts.Attributes...)...)
 
 	group, unlessFailed := errgroup.WithContext(context.WithoutCancel(ctx))
 	background, stopBackground := context.WithCancel(unlessFailed)
@@ -125,4 +131,22 @@ func (p *Program) Run(ctx context.Context, parts Parts) error {
 	err = group.Wait()
 	p.Log.Info("stopped")
 	return err
+}
+
+// listen for peers, if the program answers any, and for probes and scrapes.
+func (p *Program) listen(ctx context.Context) (peers, telemetry net.Listener, err error) {
+	var listen net.ListenConfig
+	if p.Listener != nil {
+		if peers, err = listen.Listen(ctx, "tcp", p.Listener.Address); err != nil {
+			return nil, nil, fmt.Errorf("listen for peers: %w", err)
+		}
+	}
+	if telemetry, err = listen.Listen(ctx, "tcp", p.TelemetryAddress); err != nil {
+		err = fmt.Errorf("listen for probes and scrapes: %w", err)
+		if peers != nil {
+			err = errors.Join(err, peers.Close())
+		}
+		return nil, nil, err
+	}
+	return peers, telemetry, nil
 }

@@ -37,7 +37,8 @@ users: [{name: lab, user: {}}]
 		t.Fatal(err)
 	}
 	p, err := program.Options{
-		ListenAddress: "127.0.0.1:0", TelemetryAddress: "127.0.0.1:0", Namespace: "d8-istio", ClusterUUID: "uuid-a", TLSDir: dir,
+		Listener:         &program.Listener{Address: "127.0.0.1:0", TLSDir: dir},
+		TelemetryAddress: "127.0.0.1:0", Namespace: "d8-istio", ClusterUUID: "uuid-a",
 	}.Prepare("test", io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +108,7 @@ func TestAnAddressInUseIsNamed(t *testing.T) {
 	}
 	defer func() { _ = used.Close() }()
 	for want, set := range map[string]func(*program.Program){
-		"listen for peers":              func(p *program.Program) { p.ListenAddress = used.Addr().String() },
+		"listen for peers":              func(p *program.Program) { p.Listener.Address = used.Addr().String() },
 		"listen for probes and scrapes": func(p *program.Program) { p.TelemetryAddress = used.Addr().String() },
 	} {
 		p := prepare(t)
@@ -115,5 +116,19 @@ func TestAnAddressInUseIsNamed(t *testing.T) {
 		if err := p.Run(t.Context(), parts(untilDone)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Run() = %v, want %q", err, want)
 		}
+	}
+}
+
+func TestAProgramWithoutAListenerRunsUntilItIsStopped(t *testing.T) {
+	p := prepare(t)
+	p.Listener = nil
+	ctx, stop := context.WithCancel(t.Context())
+	work := func(ctx context.Context) error {
+		stop()
+		<-ctx.Done()
+		return nil
+	}
+	if err := p.Run(ctx, parts(nil, work)); err != nil {
+		t.Errorf("Run() = %v", err)
 	}
 }

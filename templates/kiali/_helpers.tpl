@@ -20,6 +20,11 @@
   {{- end -}}
 {{- end -}}
 
+{{- /* Where Deckhouse's proxy answers whether a person has signed in. */ -}}
+{{- define "istio.kiali_dex_auth_url" -}}
+  {{- printf "https://kiali-dex-authenticator.d8-istio.svc.%s/dex-authenticator/auth" .Values.global.discovery.clusterDomain -}}
+{{- end -}}
+
 {{- /* "true" unless tokens would travel in plain text, or under a certificate that nobody issues (an error to Deckhouse's library). */ -}}
 {{- define "istio.kiali_reached_safely" -}}
   {{- $mode := (.Values.istio.https | default .Values.global.modules.https | default dict).mode | default "" -}}

@@ -26,9 +26,9 @@ const (
 type imported struct {
 	Services, Peers int
 	// ColdStart is from the creation of the resources to the last ServiceEntry.
-	ColdStart          time.Duration
-	Changes            []time.Duration
-	Operator, Exporter cost
+	ColdStart         time.Duration
+	Changes           []time.Duration
+	Operator, Watcher cost
 	// Each is what was written for each change, Sent how many bytes the API server was sent for it.
 	Each []map[string]writes
 	Sent []int
@@ -56,7 +56,7 @@ type importing struct {
 	cluster *cluster
 	account *ledger
 	peers   []*fakePeer
-	meters  []*meter // of operator and exporter
+	meters  []*meter // of operator and watcher
 }
 
 // measureImport adds so many peers, with so many services altogether, to a new
@@ -74,7 +74,7 @@ func measureImport(ctx context.Context, c *cluster, services, peers, tries int) 
 	if row.account, err = open(ctx, c.dynamic); err != nil {
 		return nil, err
 	}
-	for _, component := range []component{operatorComponent, exporterComponent} {
+	for _, component := range []component{operatorComponent, watcherComponent} {
 		meter, err := startMeter(ctx, c, component)
 		if err != nil {
 			return nil, err
@@ -115,7 +115,7 @@ func (r *importing) measure(ctx context.Context, tries int) error {
 		}
 		looks = append(looks, seen)
 	}
-	for index, into := range []*cost{&r.Operator, &r.Exporter} {
+	for index, into := range []*cost{&r.Operator, &r.Watcher} {
 		between := func(phase int) usage { return r.meters[index].between(looks[phase-1][index], looks[phase][index]) }
 		cold, rest, changes := between(1), between(2), between(3)
 		idle := rest.perSecond()

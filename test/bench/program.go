@@ -24,6 +24,7 @@ type component struct{ namespace, selector, container string }
 var (
 	operatorComponent = component{names.OperatorNamespace, "app=istio-operator", "operator"}
 	exporterComponent = component{v1alpha1.Namespace, "app=metadata-exporter", "metadata-exporter"}
+	watcherComponent  = component{v1alpha1.Namespace, "app=metadata-watcher", "metadata-watcher"}
 )
 
 // istiodComponent is the default revision's control plane.

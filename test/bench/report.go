@@ -19,6 +19,7 @@ type report struct {
 	published *published
 	requested *requested
 	proxied   *proxied
+	hindered  *hindered
 }
 
 // describeMachine that the figures were measured on.
@@ -63,20 +64,21 @@ func (r report) print(out io.Writer) {
 		r.requested.print(out)
 	}
 	r.proxied.print(out)
+	r.hindered.print(out)
 }
 
 func (r report) printImports(out io.Writer) {
 	fmt.Fprint(out, "\nImporting: from a changed document at the peer to its ServiceEntry here\n")
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "services\tpeers\tp50\tp99\ttries\tcold start\toperator CPU of it\toperator CPU/change\tat rest/s\tmemory\tlargest\t"+
-		"exporter CPU/change\tat rest/s\tmemory\tlargest\tbytes sent/change\twrites\tbytes stored\tload\t")
+		"watcher CPU/change\tat rest/s\tmemory\tlargest\tbytes sent/change\twrites\tbytes stored\tload\t")
 	for _, row := range r.imports {
 		total := sum(row.typical())
 		fmt.Fprintf(table, "%d\t%d\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%.0f MiB\t%.0f MiB\t%s\t%s\t%.0f MiB\t%.0f MiB\t%d\t%d\t%d\t%s\t\n",
 			row.Services, row.Peers, short(percentile(row.Changes, 50)), short(percentile(row.Changes, 99)), len(row.Changes),
 			short(row.ColdStart), short(row.Operator.Cold),
 			short(row.Operator.Each), short(row.Operator.Idle), row.Operator.Memory, row.Operator.Largest,
-			short(row.Exporter.Each), short(row.Exporter.Idle), row.Exporter.Memory, row.Exporter.Largest, row.typicalSent(), total.Count, total.Bytes, row.Load)
+			short(row.Watcher.Each), short(row.Watcher.Idle), row.Watcher.Memory, row.Watcher.Largest, row.typicalSent(), total.Count, total.Bytes, row.Load)
 	}
 	_ = table.Flush()
 	fmt.Fprintln(out, "  CPU is without what the container computes at rest; memory is its working set, as the kubelet sees it every ten to fifteen seconds; bytes sent are those of all requests for these resources, istiod's among them.")

@@ -148,7 +148,7 @@ func startExporter(ctx context.Context, taskset, dir string, exporter *program) 
 		return strings.HasPrefix(argument, "--listen-address=") || strings.HasPrefix(argument, "--telemetry-address=")
 	})
 	arguments = append([]string{filepath.Join("bin", "metadata-exporter")}, arguments...)
-	arguments = append(arguments, "--listen-address="+ports[0], "--telemetry-address="+ports[1], "--watch-peers=false")
+	arguments = append(arguments, "--listen-address="+ports[0], "--telemetry-address="+ports[1])
 	started := &server{name: "metadata-exporter", address: ports[0], public: "/metadata/" + metadata.PublicPath, private: "/metadata/" + metadata.FederationPath}
 	return started, started.start(ctx, taskset, arguments, append(environment, "GOMAXPROCS=1"))
 }

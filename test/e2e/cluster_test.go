@@ -28,6 +28,7 @@ import (
 const (
 	moduleNamespace = v1alpha1.Namespace
 	exporterName    = "metadata-exporter"
+	watcherName     = "metadata-watcher"
 	// scheduled is the longest that something waits for the module's one-minute schedule, with time to act.
 	scheduled = 100 * time.Second
 	// prompt is the longest that something that is not scheduled may take on a loaded machine.
@@ -275,9 +276,9 @@ func (c *cluster) configure(t *testing.T, module string, spec map[string]any) {
 	}
 }
 
-// scaleExporter sets how many exporters run, and waits until that is so.
-func (c *cluster) scaleExporter(t *testing.T, replicas int) {
+// setReplicas sets how many replicas of a component run, and waits until that is so.
+func (c *cluster) setReplicas(t *testing.T, of component, replicas int) {
 	t.Helper()
-	c.scale(t, exporter, replicas)
-	c.awaitScaled(t, exporter, replicas)
+	c.scale(t, of, replicas)
+	c.awaitScaled(t, of, replicas)
 }

@@ -28,6 +28,7 @@ type component struct {
 var (
 	operator = component{"d8-system", "istio-operator", "app=istio-operator", "operator"}
 	exporter = component{moduleNamespace, exporterName, "app=metadata-exporter,module=istio", exporterName}
+	watcher  = component{moduleNamespace, watcherName, "app=metadata-watcher,module=istio", watcherName}
 	apiProxy = component{moduleNamespace, "api-proxy", "app=api-proxy,module=istio", "api-proxy"}
 	gateway  = component{moduleNamespace, "ingressgateway", "app=ingressgateway,module=istio", proxyContainer}
 	// ingressController is the lab's Traefik.

@@ -6,26 +6,20 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/hex"
-	"encoding/pem"
 	"fmt"
 	"maps"
-	"math/big"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
-// hostileMemory is what the operator and the exporter may hold while peers send them megabytes; bytes.
+// hostileMemory is what the operator, the exporter and the watcher may hold while peers send them megabytes; bytes.
 const hostileMemory = 600 << 20
 
 func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
@@ -34,7 +28,7 @@ func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 	suite.a.awaitSettled(t, suite.b.publish(t, namespace, "web"))
 	before := suite.a.learnedFrom(t, suite.b)
 	entries := suite.a.entriesOf(t, namespace)
-	unchanged := suite.a.mustRun(t, operator, exporter)
+	unchanged := suite.a.mustRun(t, operator, exporter, watcher)
 	victimUUID, ownUUID := suite.b.described(t).ClusterUUID, suite.a.described(t).ClusterUUID
 	victimRoot, ownRoot := suite.b.rootsPEM(t), suite.a.rootsPEM(t)
 
@@ -84,30 +78,10 @@ func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 			})
 		}, "ServicesAccepted", "SomeRejected", "129 ports"},
 		// Each part is within its own bound; together they did not fit into a status.
-		"large-etags": {func(p *fakePeer) {
-			tag := "\"" + strings.Repeat("<", 62_000) + "\""
-			p.public, p.private = tagged(p.public, tag), tagged(altered(p.private, func(d map[string]any) {
-				services := []any{}
-				for number := range 9_000 {
-					sum := sha256.Sum256([]byte(fmt.Sprint(p.trustDomain, number)))
-					services = append(services, map[string]any{
-						"hostname": "s" + hex.EncodeToString(sum[:])[:60] + ".shop.svc." + p.trustDomain,
-						"ports":    []any{map[string]any{"name": "http", "port": 80, "protocol": "HTTP"}},
-					})
-				}
-				for range 100 {
-					services = append(services, map[string]any{"hostname": strings.Repeat("<", 300), "ports": []any{}})
-				}
-				// Without gateways nothing is imported: that is about the status.
-				d["ingressGateways"], d["publicServices"] = []any{}, services
-			}), tag)
-		}, "Ready", "HostnameOutsideTrustDomain", "100 rejected"},
+		"large-etags": {(*fakePeer).sendLargeETags, "Ready", "HostnameOutsideTrustDomain", "100 rejected"},
 		// They did not fit into a Helm release.
-		"large-roots": {func(p *fakePeer) {
-			roots := largeRoots(t, 16)
-			p.public = altered(p.public, func(d map[string]any) { d["rootCA"] = roots })
-		}, "Ready", "PeerPublicMetadataInvalid", "bytes together"},
-		"absent": {func(p *fakePeer) { p.server.Close() }, "Ready", "PeerUnreachable", ""},
+		"large-roots": {(*fakePeer).sendLargeRoots, "Ready", "PeerPublicMetadataInvalid", "bytes together"},
+		"absent":      {func(p *fakePeer) { p.server.Close() }, "Ready", "PeerUnreachable", ""},
 		"own-uuid": {func(p *fakePeer) {
 			p.public = altered(p.public, func(d map[string]any) { d["clusterUUID"] = strings.ToUpper(ownUUID) })
 		}, "Ready", "ClusterUUIDIsOwn", ""},
@@ -184,12 +158,38 @@ func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 			t.Error("the operator's log has a panic")
 		}
 		unchanged()
-		for _, program := range []component{operator, exporter} {
+		for _, program := range []component{operator, exporter, watcher} {
 			if held := suite.a.memory(t, program); held > hostileMemory {
 				t.Errorf("%s holds %d bytes, want at most %d", program, held, hostileMemory)
 			}
 		}
 	})
+}
+
+// sendLargeETags has the peer's documents fill a status: each part is within its bound.
+func (p *fakePeer) sendLargeETags() {
+	tag := "\"" + strings.Repeat("<", 62_000) + "\""
+	p.public, p.private = tagged(p.public, tag), tagged(altered(p.private, func(d map[string]any) {
+		services := []any{}
+		for number := range 9_000 {
+			sum := sha256.Sum256([]byte(fmt.Sprint(p.trustDomain, number)))
+			services = append(services, map[string]any{
+				"hostname": "s" + hex.EncodeToString(sum[:])[:60] + ".shop.svc." + p.trustDomain,
+				"ports":    []any{map[string]any{"name": "http", "port": 80, "protocol": "HTTP"}},
+			})
+		}
+		for range 100 {
+			services = append(services, map[string]any{"hostname": strings.Repeat("<", 300), "ports": []any{}})
+		}
+		// Without gateways nothing is imported: that is about the status.
+		d["ingressGateways"], d["publicServices"] = []any{}, services
+	}), tag)
+}
+
+// sendLargeRoots has the peer name as many roots as it may, each as large as one may be.
+func (p *fakePeer) sendLargeRoots() {
+	roots := certtest.LargeRoots(16, time.Now())
+	p.public = altered(p.public, func(d map[string]any) { d["rootCA"] = roots })
 }
 
 // tagged answers as another handler does, with that ETag.
@@ -198,32 +198,6 @@ func tagged(handler http.HandlerFunc, tag string) http.HandlerFunc {
 		w.Header().Set("ETag", tag)
 		handler(w, r)
 	}
-}
-
-// largeRoots are that many root certificates of nearly 8 KiB each.
-func largeRoots(t *testing.T, count int) string {
-	t.Helper()
-	var bundle strings.Builder
-	for number := range count {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		template := &x509.Certificate{
-			SerialNumber: big.NewInt(int64(number + 1)), Subject: pkix.Name{CommonName: fmt.Sprint("root ", number)},
-			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-		}
-		for usage := range 500 {
-			template.UnknownExtKeyUsage = append(template.UnknownExtKeyUsage, asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 99999, number, usage + 1000})
-		}
-		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		bundle.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	}
-	return bundle.String()
 }
 
 // publishing makes a document publish one Service of that hostname.

@@ -32,6 +32,8 @@ type caller struct {
 	token       string
 	// header of ingress-nginx that a caller may try to write itself.
 	header string
+	// host is the first label of the host to call, empty for that of the endpoint.
+	host string
 }
 
 // get asks for a document and returns the status and the certificate with which TLS is terminated.
@@ -47,6 +49,10 @@ func (v caller) get(t *testing.T, of *cluster, path string) (status int, server 
 	endpoint, err := url.Parse(described.MetadataEndpoint)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if v.host != "" {
+		_, domain, _ := strings.Cut(endpoint.Host, ".")
+		endpoint.Host = v.host + "." + domain
 	}
 	transport := &http.Transport{
 		ForceAttemptHTTP2: true,
@@ -154,12 +160,14 @@ func TestMetadataIsServedByTheIngressThatTheModuleRenders(t *testing.T) {
 		t.Fatal(err)
 	}
 	own, _ := pem.Decode(secret.Data["tls.crt"])
-	status, server, err := caller{}.get(t, suite.b, metadata.PublicPath)
-	if err != nil || status != http.StatusOK {
-		t.Fatalf("status %d (%v)", status, err)
-	}
-	if !bytes.Equal(server.Raw, own.Bytes) {
-		t.Errorf("the certificate of %s is shown, not that of the Ingress", server.Subject)
+	for _, host := range []string{"istio", "istio-metadata"} {
+		status, server, err := caller{host: host}.get(t, suite.b, metadata.PublicPath)
+		if err != nil || status != http.StatusOK {
+			t.Fatalf("host %s: status %d (%v)", host, status, err)
+		}
+		if !bytes.Equal(server.Raw, own.Bytes) {
+			t.Errorf("host %s: the certificate of %s is shown, not that of the Ingress", host, server.Subject)
+		}
 	}
 	if status, _, err := (caller{}).get(t, suite.b, "../elsewhere"); err != nil || status != http.StatusNotFound {
 		t.Errorf("a path that is not in the Ingress: status %d (%v)", status, err)
@@ -243,6 +251,8 @@ func TestACertificateIsSufficientWhenTheControllerPassesTLSThrough(t *testing.T)
 		"none":                               {caller{}, metadata.FederationPath, http.StatusUnauthorized},
 		"only a token":                       {caller{token: suite.a.tokenForPeer(t, suite.b, authn.ScopePrivateFederation)}, metadata.FederationPath, http.StatusOK},
 		"none, for the public document":      {caller{}, metadata.PublicPath, http.StatusOK},
+		"the peer's, at the metadata's host": {caller{certificate: certificate, host: "istio-metadata"}, metadata.FederationPath, http.StatusOK},
+		"a stranger's, at that host":         {caller{certificate: &stranger, host: "istio-metadata"}, metadata.FederationPath, http.StatusUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if status, _, err := test.caller.get(t, suite.b, test.path); err != nil || status != test.want {

@@ -96,6 +96,7 @@ func runInFabric(m *testing.M) (code int, err error) {
 	klog.LogToStderr(false)
 	klog.SetOutput(io.Discard)
 	defer closeForwards()
+	defer func() { err = errors.Join(err, closeTraffic()) }()
 	return m.Run(), nil
 }
 

@@ -115,6 +115,13 @@ func (c *cluster) admit(pod *corev1.Pod) (*corev1.Pod, error) {
 // run the Pod, and wait until it has an address.
 func (c *cluster) run(t *testing.T, pod *corev1.Pod) *corev1.Pod {
 	t.Helper()
+	c.begin(t, pod)
+	return c.awaitPod(t, pod, "has an address", func(running *corev1.Pod) bool { return running.Status.PodIP != "" })
+}
+
+// begin creates the Pod.
+func (c *cluster) begin(t *testing.T, pod *corev1.Pod) {
+	t.Helper()
 	pods := c.typed.CoreV1().Pods(pod.Namespace)
 	eventually(t, prompt, "Pod "+pod.Name+" is accepted", func() string {
 		_, err := pods.Create(context.Background(), pod, metav1.CreateOptions{})
@@ -123,7 +130,6 @@ func (c *cluster) run(t *testing.T, pod *corev1.Pod) *corev1.Pod {
 		}
 		return because(err) // the controller may not have made the namespace's ServiceAccount yet
 	})
-	return c.awaitPod(t, pod, "has an address", func(running *corev1.Pod) bool { return running.Status.PodIP != "" })
 }
 
 // runReady runs the Pod, and waits until it takes requests.

@@ -27,7 +27,7 @@ func victims() []victim {
 	for _, program := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kubelet"} {
 		all = append(all, victim{program, func(t *testing.T, c *cluster) { c.killOnNode(t, program) }})
 	}
-	for _, one := range []component{apiProxy, exporter, gateway, ingressController, istiodOf(defaultIstio()), operator} {
+	for _, one := range []component{apiProxy, exporter, watcher, gateway, ingressController, istiodOf(defaultIstio()), operator} {
 		all = append(all, victim{one.name, func(t *testing.T, c *cluster) { c.kill(t, one) }})
 	}
 	return all

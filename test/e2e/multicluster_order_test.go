@@ -20,6 +20,7 @@ func TestMulticluster(t *testing.T) {
 		{"AFlatPeerIsReachedAtItsPods", multiclusterAFlatPeerIsReachedAtItsPods},
 		{"ALabelledServiceStaysInItsCluster", multiclusterALabelledServiceStaysInItsCluster},
 		{"ALabelledNamespaceStaysInItsCluster", multiclusterALabelledNamespaceStaysInItsCluster},
+		{"ATenantsLabelsStopNobody", multiclusterATenantsLabelsStopNobody},
 		{"TrustIsMutualOrNone", multiclusterTrustIsMutualOrNone},
 		{"ADeletedResourceTakesItsRightsAwayWithoutTheOperator", multiclusterADeletedResourceTakesItsRightsAwayWithoutTheOperator},
 		{"EveryVersionOfIstiodReadsPeers", multiclusterEveryVersionOfIstiodReadsPeers},

@@ -30,9 +30,14 @@ const (
 	inFederation part = "federation"
 	// whileQuiet follows inFederation in the same lab, while other labs work.
 	whileQuiet part = "quiet"
+	// inTraffic follows inFederation in the same lab: applications that its tests share.
+	inTraffic part = "traffic"
 	// inMixed: two clusters of one mesh, and a third that is federated with the first.
 	inMixed part = "mixed"
 )
+
+// trafficRows are how many rows of traffic's tables run at a time: they wait more than they compute.
+const trafficRows = "16"
 
 // partOf the test of that name.
 func partOf(test string) part {
@@ -41,6 +46,9 @@ func partOf(test string) part {
 		return inMixed
 	case "TestWhenNothingChangesNothingIsWritten":
 		return whileQuiet
+	}
+	if strings.HasPrefix(test, "TestTraffic") {
+		return inTraffic
 	}
 	return inFederation
 }
@@ -110,13 +118,16 @@ func (r *runner) fail(err error) {
 // that only watch a quiet lab do so beside those of the other lab.
 func (r *runner) federationAndMesh() {
 	quietDone := func() {}
-	if r.needs(inFederation) || r.needs(whileQuiet) {
+	if r.needs(inFederation) || r.needs(inTraffic) || r.needs(whileQuiet) {
 		first, err := openLab(federationLab)
 		r.fail(err)
 		if err == nil {
 			defer func() { r.fail(first.close(r.failed)) }()
 			if r.needs(inFederation) {
 				r.fail(r.tests(first, inFederation, os.Stdout))
+			}
+			if r.needs(inTraffic) {
+				r.fail(r.tests(first, inTraffic, os.Stdout))
 			}
 			if r.needs(whileQuiet) {
 				quietDone = r.beside(first)
@@ -157,7 +168,11 @@ func (r *runner) tests(in *openedLab, of part, output io.Writer) error {
 			args = append(args, arg)
 		}
 	}
-	command := exec.CommandContext(r.ctx, labProgram(), append(args, "-test.skip="+r.skipping(of))...)
+	args = append(args, "-test.skip="+r.skipping(of))
+	if of == inTraffic {
+		args = append(args, "-test.parallel="+trafficRows)
+	}
+	command := exec.CommandContext(r.ctx, labProgram(), args...)
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.Env = append(os.Environ(), stateDirVariable+"="+in.stateDir)
 	command.Stdout, command.Stderr = output, output

@@ -56,13 +56,22 @@ func processesIn(container string) (pids []int) {
 // kill the component's processes without a word, and wait until it is ready again in other containers.
 func (c *cluster) kill(t *testing.T, of component) {
 	t.Helper()
+	c.killWithoutWaiting(t, of)()
+}
+
+// killWithoutWaiting kills the component's processes. What it returns waits until others run.
+func (c *cluster) killWithoutWaiting(t *testing.T, of component) (awaitAnother func()) {
+	t.Helper()
 	former := c.running(t, of)
 	for _, pid := range c.processesOf(t, of) {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
 			t.Fatalf("kill %s of %s (pid %d): %v", of, c.name, pid, err)
 		}
 	}
-	c.awaitAnother(t, of, former)
+	return func() {
+		t.Helper()
+		c.awaitAnother(t, of, former)
+	}
 }
 
 // freeze the component's processes until thaw is called, or the test ends.

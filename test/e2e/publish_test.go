@@ -108,13 +108,13 @@ func TestADeletedServiceDisappearsFromTheOtherCluster(t *testing.T) {
 }
 
 func TestWithoutTheWatcherTheMinuteScheduleConverges(t *testing.T) {
-	t.Parallel() // it waits, and beside it nothing else needs this exporter
+	t.Parallel() // it waits, and beside it nothing else needs this watcher
 	awaitPeers(t)
 	t.Cleanup(func() {
-		suite.a.scaleExporter(t, 1)
+		suite.a.setReplicas(t, watcher, 1)
 		awaitPeers(t)
 	})
-	suite.a.scaleExporter(t, 0)
+	suite.a.setReplicas(t, watcher, 0)
 	namespace := suite.b.namespace(t)
 	hostname := suite.b.publish(t, namespace, "web")
 	suite.a.awaitImported(t, hostname, scheduled)

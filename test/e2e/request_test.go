@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -68,8 +69,9 @@ type answer struct {
 	pod string
 	// caller and server are the SPIFFE IDs that the server's sidecar has verified and has proven; empty without mutual TLS.
 	caller, server string
-	// text of all that was received.
-	text string
+	// text of all that was received, header of an HTTP answer to the test itself.
+	text   string
+	header http.Header
 }
 
 func (a answer) String() string {

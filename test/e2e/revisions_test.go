@@ -17,7 +17,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 )
 
-// documentVersions are what the exporter has written for the discovery hook, by the name of the resource; nil when there is no ConfigMap.
+// documentVersions are what the watcher has written for the discovery hook, by the name of the resource; nil when there is no ConfigMap.
 func (c *cluster) documentVersions(t *testing.T) map[string]string {
 	t.Helper()
 	configMap, err := c.typed.CoreV1().ConfigMaps(moduleNamespace).Get(context.Background(), v1alpha1.FederationVersions, metav1.GetOptions{})
@@ -119,7 +119,7 @@ func TestACorruptConfigMapWithDocumentVersionsIsReplaced(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			c, patch := test.c, strings.ReplaceAll(test.patch, "%[1]s", test.peer.name)
 			configMaps := c.typed.CoreV1().ConfigMaps(moduleNamespace)
-			// Retried, as the exporter may write at the same time.
+			// Retried, as the watcher may write at the same time.
 			eventually(t, prompt, "it is corrupt", func() string {
 				_, err := configMaps.Patch(context.Background(), v1alpha1.FederationVersions, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 				return because(err)
@@ -169,7 +169,7 @@ func TestTheDocumentVersionOfADeletedFederationIsPruned(t *testing.T) {
 		return ""
 	})
 	c.defederate(t, "pruned")
-	// After a minute: another replica of the exporter may know a new resource already that this one has not seen.
+	// After a minute: another replica of the watcher may know a new resource already that this one has not seen.
 	eventually(t, time.Minute+prompt, "none of their versions is left", func() string {
 		if written := c.documentVersions(t); written["pruned"] != "" || written[suite.a.name] == "" {
 			return fmt.Sprintf("written are %v", written)

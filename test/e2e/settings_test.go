@@ -58,7 +58,7 @@ func TestSettingsThatTheAPIServerRejectsAreReported(t *testing.T) {
 		awaitPeers(t)
 	})
 	service := suite.a.gatewayService(t)
-	unchanged := suite.a.mustRun(t, operator, exporter, istiodOf(defaultIstio()))
+	unchanged := suite.a.mustRun(t, operator, exporter, watcher, istiodOf(defaultIstio()))
 
 	suite.a.configure(t, "istio", rejected)
 	eventually(t, restarted, "the ModuleConfig's status says what the API server said", func() string {

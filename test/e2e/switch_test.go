@@ -89,11 +89,16 @@ func TestSwitchingOffAndOnAgain(t *testing.T) {
 			suite.a.awaitForgotten(t, hostname, restarted)
 			eventually(t, restarted, name+" is gone", func() string { return test.gone(t, suite.a) })
 			eventually(t, restarted, "no Pod of it is left", func() string {
-				pods, err := suite.a.pods(exporter)
-				if len(pods) > 0 {
-					return fmt.Sprintf("Pod %s is there", pods[0].Name)
+				for _, program := range []component{exporter, watcher} {
+					pods, err := suite.a.pods(program)
+					if len(pods) > 0 {
+						return fmt.Sprintf("Pod %s is there", pods[0].Name)
+					}
+					if err != nil {
+						return err.Error()
+					}
 				}
-				return because(err)
+				return ""
 			})
 			if remaining := suite.a.definitions(t); !slices.Equal(definitions, remaining) {
 				t.Errorf("CRDs were %v and are %v", definitions, remaining)

@@ -17,10 +17,10 @@ func TestAnUnreachablePeerLosesNothingIsNamedAndRecovers(t *testing.T) {
 	suite.a.awaitSettled(t, hostname)
 	before := suite.a.entriesOf(t, namespace)
 	t.Cleanup(func() {
-		suite.b.scaleExporter(t, 1)
+		suite.b.setReplicas(t, exporter, 1)
 		awaitPeers(t)
 	})
-	suite.b.scaleExporter(t, 0)
+	suite.b.setReplicas(t, exporter, 0)
 	eventually(t, 2*time.Minute, "the condition says that the peer is unreachable", func() string {
 		status, reason, message := suite.a.condition(suite.b.name, "Ready")
 		if status != "False" || !strings.HasPrefix(reason, "Peer") || message == "" {
@@ -31,7 +31,7 @@ func TestAnUnreachablePeerLosesNothingIsNamedAndRecovers(t *testing.T) {
 	if after := suite.a.entriesOf(t, namespace); !maps.Equal(before, after) {
 		t.Errorf("ServiceEntries changed while the peer was away: %v became %v", before, after)
 	}
-	suite.b.scaleExporter(t, 1)
+	suite.b.setReplicas(t, exporter, 1)
 	suite.a.awaitReady(t, suite.b.name, scheduled)
 	if after := suite.a.entriesOf(t, namespace); !maps.Equal(before, after) {
 		t.Errorf("ServiceEntries changed when the peer came back: %v became %v", before, after)
@@ -49,9 +49,13 @@ func TestKilledProcessesOfTheModuleAreRestartedAndNothingIsLost(t *testing.T) {
 	for _, victim := range []struct {
 		cluster   *cluster
 		component component
-	}{{suite.b, exporter}, {suite.a, exporter}, {suite.a, operator}} {
+	}{{suite.b, exporter}, {suite.a, watcher}, {suite.a, exporter}, {suite.a, operator}} {
 		t.Run(victim.component.name+" of "+victim.cluster.name, func(t *testing.T) {
-			victim.cluster.kill(t, victim.component)
+			awaitAnother := victim.cluster.killWithoutWaiting(t, victim.component)
+			// What is published before the program runs again may be late, and is not lost.
+			meanwhile := suite.b.publish(t, namespace, "meanwhile-"+victim.component.name+"-"+victim.cluster.name)
+			awaitAnother()
+			suite.a.awaitImported(t, meanwhile, scheduled)
 		})
 	}
 	name := "later"

@@ -6,6 +6,7 @@
 //	crds/istio                    Istio's CRDs, installed by the module: those of the newest version
 //	files/istio/v1x31             each version's injection templates and the values they read, for templates/
 //	.cache/istio/v1x31            each version's own chart of istiod and its VERSION, for the tests that compare with them
+//	.cache/gateway-api            the CRDs of Gateway API, for the tests that check our routes by them
 //	crds/operator                 the ModuleConfig CRD, for cmd/operator outside Deckhouse
 //
 // Versions are those of go.mod and of tools/istio-*/go.mod; all have a
@@ -23,7 +24,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
 )
 
-// sources lists the files and folders taken from Deckhouse, in the order they are reported.
+// sources lists the files and folders taken from others than Istio, in the order they are reported.
 var sources = []source{
 	{
 		module: "github.com/deckhouse/deckhouse",
@@ -34,6 +35,12 @@ var sources = []source{
 		module: "github.com/deckhouse/deckhouse",
 		from:   "deckhouse-controller/crds/module-config.yaml",
 		to:     "crds/operator/module-config.yaml",
+	},
+	{
+		module:   "sigs.k8s.io/gateway-api",
+		pinnedIn: "tools/istio-" + istioversion.All()[0].Revision(),
+		from:     "config/crd/standard",
+		to:       ".cache/gateway-api",
 	},
 }
 

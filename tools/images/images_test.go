@@ -62,9 +62,14 @@ func fakeProject(t *testing.T) string {
 	root := t.TempDir()
 	for _, folder := range moduleFolders(t) {
 		write(t, filepath.Join(root, "images", folder, "werf.inc.yaml"), "")
-		if _, err := os.Stat(filepath.Join(realRoot, "images", folder, "cmd", folder)); err == nil {
-			write(t, filepath.Join(root, "images", folder, "cmd", folder, "main.go"), "")
-			write(t, filepath.Join(root, "bin", folder), "program "+folder)
+		programs, err := filepath.Glob(filepath.Join(realRoot, "images", folder, "cmd", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, program := range programs {
+			name := filepath.Base(program)
+			write(t, filepath.Join(root, "images", folder, "cmd", name, "main.go"), "")
+			write(t, filepath.Join(root, "bin", name), "program "+name)
 		}
 	}
 	for _, name := range []string{"operator", "probe"} {

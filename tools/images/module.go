@@ -50,15 +50,24 @@ func (p project) moduleImages(log io.Writer) ([]image, error) {
 	return images, nil
 }
 
-// own returns the image of one of the module's own programs, which is static.
+// own returns the image of the module's own programs in one folder of images/, which
+// are static. The one of the folder's name is what the image runs unless a Pod names another.
 func (p project) own(name string) (image, error) {
 	if _, err := os.Stat(p.path("images", name, "cmd", name)); err != nil {
 		return image{}, fmt.Errorf("nothing says how to build it for the lab: %w", err)
 	}
-	inside := path.Join("usr/local/bin", name)
+	programs, err := os.ReadDir(p.path("images", name, "cmd"))
+	if err != nil {
+		return image{}, err
+	}
+	const folder = "usr/local/bin"
+	var entries []entry
+	for _, each := range programs {
+		entries = append(entries, program(path.Join(folder, each.Name()), p.bin(each.Name())))
+	}
 	return image{
-		layers: [][]entry{scratch("deckhouse", deckhouseUser), {program(inside, p.bin(name))}},
-		config: v1.Config{User: userAndGroup(deckhouseUser), Entrypoint: []string{"/" + inside}},
+		layers: [][]entry{scratch("deckhouse", deckhouseUser), entries},
+		config: v1.Config{User: userAndGroup(deckhouseUser), Entrypoint: []string{"/" + path.Join(folder, name)}},
 	}, nil
 }
 

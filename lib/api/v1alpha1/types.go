@@ -25,9 +25,9 @@ const (
 	// IstioMulticlusterResource is its name in URLs.
 	IstioMulticlusterResource = "istiomulticlusters"
 
-	// FederationVersions is the ConfigMap in Namespace in which metadata-exporter
+	// FederationVersions is the ConfigMap in Namespace in which metadata-watcher
 	// reports that the metadata of an IstioFederation's peer has changed. Its keys are names of
-	// resources. Only metadata-exporter interprets the values; a changed value wakes the discovery hook.
+	// resources. Only metadata-watcher interprets the values; a changed value wakes the discovery hook.
 	FederationVersions = "federation-revisions"
 	// MulticlusterVersions is FederationVersions for IstioMulticlusters.
 	MulticlusterVersions = "multicluster-revisions"

@@ -33,7 +33,7 @@ func TestAlertsUseMetricsThatExist(t *testing.T) {
 		t.Fatalf("no rules found: %v", err)
 	}
 	sources := sourceCode(t, filepath.Join(root, "hooks")) + sourceCode(t, filepath.Join(root, "images"))
-	metric := regexp.MustCompile(`(?:d8_istio|metadata_exporter)_[a-z_]+`)
+	metric := regexp.MustCompile(`(?:d8_istio|metadata_exporter|api_proxy)_[a-z_]+`)
 	for _, file := range files {
 		document, err := os.ReadFile(file)
 		if err != nil {
@@ -56,8 +56,9 @@ func TestAlertsUseMetricsThatExist(t *testing.T) {
 				t.Errorf("%s asks for no metric of the module: %s", rule.Alert, rule.Expr)
 			}
 			for _, name := range names {
-				// The exporter's metrics are named without their namespace in the code.
-				if !strings.Contains(sources, `"`+strings.TrimPrefix(name, "metadata_exporter_")+`"`) {
+				// The programs' metrics are named without their namespace in the code.
+				inCode := strings.TrimPrefix(strings.TrimPrefix(name, "metadata_exporter_"), "api_proxy_")
+				if !strings.Contains(sources, `"`+inCode+`"`) {
 					t.Errorf("%s asks for %s, which nothing exports", rule.Alert, name)
 				}
 			}

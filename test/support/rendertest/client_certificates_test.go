@@ -9,6 +9,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	ingressv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 const nginxAnnotation = "nginx.ingress.kubernetes.io/"
@@ -47,17 +48,19 @@ func TestHowClientCertificatesGetPastTheIngressController(t *testing.T) {
 					want[nginxAnnotation+name] = value
 				}
 			}
-			ingress := mustDecode[*ingressv1.Ingress](t, objects, "Ingress/metadata-exporter")
-			if got := ingress.Annotations; !maps.Equal(got, want) {
-				t.Errorf("annotations are %v, want %v", got, want)
-			}
 			// Controllers pass a connection through only where the whole host is meant.
 			path := "/metadata"
 			if test.setting == "Passthrough" {
 				path = "/"
 			}
-			if got := ingress.Spec.Rules[0].HTTP.Paths[0].Path; got != path {
-				t.Errorf("the path is %s, want %s", got, path)
+			for _, name := range []string{"metadata-exporter", "istio-metadata"} {
+				ingress := mustDecode[*ingressv1.Ingress](t, objects, "Ingress/"+name)
+				if got := ingress.Annotations; !maps.Equal(got, want) {
+					t.Errorf("annotations of Ingress %s are %v, want %v", name, got, want)
+				}
+				if got := ingress.Spec.Rules[0].HTTP.Paths[0].Path; got != path {
+					t.Errorf("the path of Ingress %s is %s, want %s", name, got, path)
+				}
 			}
 			pod := mustDecode[*appsv1.Deployment](t, objects, "Deployment/metadata-exporter").Spec.Template.Spec
 			if got := slices.Contains(pod.Containers[0].Args, "--ingress-client-ca=/etc/metadata-exporter/ingress-client/ca.crt"); got != test.believed {
@@ -101,7 +104,7 @@ func TestTheClientCertificateIsRenderedAndMounted(t *testing.T) {
 			t.Errorf("%s is %q", name, secret.Data[name])
 		}
 	}
-	pod := mustDecode[*appsv1.Deployment](t, objects, "Deployment/metadata-exporter").Spec.Template.Spec
+	pod := mustDecode[*appsv1.Deployment](t, objects, "Deployment/metadata-watcher").Spec.Template.Spec
 	index := slices.IndexFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == "client" })
 	if index < 0 || pod.Volumes[index].Secret.SecretName != "d8-remote-client-certificate" || !*pod.Volumes[index].Secret.Optional {
 		t.Errorf("volumes are %+v", pod.Volumes)
@@ -113,5 +116,34 @@ func TestTheClientCertificateIsRenderedAndMounted(t *testing.T) {
 		if _, rendered := objects[key]; rendered {
 			t.Errorf("the Secret is rendered %s", name)
 		}
+	}
+}
+
+// TestKialisHostIsNotPassedThrough: peers that use it prove themselves by token,
+// and those that use the metadata's own host by certificate, too.
+func TestKialisHostIsNotPassedThrough(t *testing.T) {
+	m := load(t)
+	objects := m.render(t, externalAuthentication+federation+"\nalliance: {metadataEndpoint: {clientCertificates: Passthrough}}", nil)
+	for name, wanted := range map[string]struct{ host, path, passthrough string }{
+		"kiali":             {"istio.a.example.com", "/", ""},
+		"metadata-exporter": {"istio.a.example.com", "/metadata", ""},
+		"istio-metadata":    {"istio-metadata.a.example.com", "/", "true"},
+	} {
+		ingress := mustDecode[*ingressv1.Ingress](t, objects, "Ingress/"+name)
+		rule := ingress.Spec.Rules[0]
+		if path := rule.HTTP.Paths[0].Path; rule.Host != wanted.host || path != wanted.path {
+			t.Errorf("Ingress %s serves %s%s, want %s%s", name, rule.Host, path, wanted.host, wanted.path)
+		}
+		if got := ingress.Annotations[nginxAnnotation+"ssl-passthrough"]; got != wanted.passthrough {
+			t.Errorf("Ingress %s has ssl-passthrough %q, want %q", name, got, wanted.passthrough)
+		}
+	}
+}
+
+func TestTheCertificateOfTheMetadataHasBothHosts(t *testing.T) {
+	objects := load(t).render(t, "https: {mode: CertManager, certManager: {clusterIssuerName: letsencrypt}}\n"+federation, enabled("cert-manager"))
+	names, _, err := unstructured.NestedStringSlice(objects["Certificate/metadata-exporter"].Object, "spec", "dnsNames")
+	if err != nil || !slices.Equal(names, []string{"istio.a.example.com", "istio-metadata.a.example.com"}) {
+		t.Errorf("the certificate is for %v (%v)", names, err)
 	}
 }

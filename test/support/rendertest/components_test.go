@@ -1,7 +1,9 @@
 package rendertest
 
 import (
+	"cmp"
 	"encoding/json"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -11,13 +13,14 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	ingressv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 
 	istionetworking "istio.io/api/networking/v1alpha3"
 
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-func TestMetadataExporterReplicas(t *testing.T) {
+func TestReplicasOfExporterAndWatcher(t *testing.T) {
 	m := load(t)
 	tests := []struct {
 		name     string
@@ -33,12 +36,14 @@ func TestMetadataExporterReplicas(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			objects := m.render(t, test.settings, test.change)
-			deployment := mustDecode[*appsv1.Deployment](t, objects, "Deployment/metadata-exporter")
-			if got := *deployment.Spec.Replicas; got != test.replicas {
-				t.Errorf("%d replicas, want %d", got, test.replicas)
-			}
-			if spread := deployment.Spec.Template.Spec.Affinity != nil; spread != (test.replicas > 1) {
-				t.Errorf("replicas kept on different nodes: %v, with %d of them", spread, test.replicas)
+			for _, name := range []string{"metadata-exporter", "metadata-watcher"} {
+				deployment := mustDecode[*appsv1.Deployment](t, objects, "Deployment/"+name)
+				if got := *deployment.Spec.Replicas; got != test.replicas {
+					t.Errorf("%d replicas of %s, want %d", got, name, test.replicas)
+				}
+				if spread := deployment.Spec.Template.Spec.Affinity != nil; spread != (test.replicas > 1) {
+					t.Errorf("replicas of %s kept on different nodes: %v, with %d of them", name, spread, test.replicas)
+				}
 			}
 		})
 	}
@@ -56,8 +61,7 @@ func TestMetadataExporterStartsAsDocumented(t *testing.T) {
 	wanted := []string{
 		"--listen-address=[$(POD_IP)]:8443", "--telemetry-address=[$(POD_IP)]:8080", "--namespace=d8-istio",
 		"--cluster-domain=cluster-a.local", "--cluster-uuid=6a5ba9d4-0c5e-4b5e-9a41-0b2f5f1c2d3e",
-		"--authn-dir=/etc/metadata-exporter/authn", "--tls-dir=/etc/metadata-exporter/tls",
-		"--client-certificate-dir=/etc/metadata-exporter/client",
+		"--tls-dir=/etc/metadata-exporter/tls",
 	}
 	if !slices.Equal(container.Args, wanted) {
 		t.Errorf("arguments are %q, want %q", container.Args, wanted)
@@ -68,17 +72,46 @@ func TestMetadataExporterStartsAsDocumented(t *testing.T) {
 	if pod.ServiceAccountName != "metadata-exporter" {
 		t.Errorf("the ServiceAccount is %q", pod.ServiceAccountName)
 	}
+	if got := secretsOf(pod); !maps.Equal(got, map[string]string{"/etc/metadata-exporter/tls": "metadata-exporter-tls"}) {
+		t.Errorf("the Pod's Secrets are %v", got)
+	}
+}
+
+func TestMetadataWatcherStartsAsDocumented(t *testing.T) {
+	m := load(t)
+	for settings, kinds := range map[string][]string{
+		federation:                       nil,
+		multicluster:                     {"--watch-kinds=IstioMulticluster"},
+		federation + "\n" + multicluster: {"--watch-kinds=IstioFederation,IstioMulticluster"},
+	} {
+		pod := mustDecode[*appsv1.Deployment](t, m.render(t, settings, nil), "Deployment/metadata-watcher").Spec.Template.Spec
+		container := pod.Containers[0]
+		wanted := append([]string{
+			"--telemetry-address=[$(POD_IP)]:8080", "--namespace=d8-istio", "--cluster-uuid=6a5ba9d4-0c5e-4b5e-9a41-0b2f5f1c2d3e",
+			"--authn-dir=/etc/metadata-watcher/authn", "--client-certificate-dir=/etc/metadata-watcher/client",
+		}, kinds...)
+		if !slices.Equal(container.Args, wanted) {
+			t.Errorf("arguments are %q, want %q", container.Args, wanted)
+		}
+		if pod.ServiceAccountName != "metadata-watcher" || !slices.Equal(container.Command, []string{"/usr/local/bin/metadata-watcher"}) {
+			t.Errorf("the ServiceAccount is %q, the command %q", pod.ServiceAccountName, container.Command)
+		}
+		if got := secretsOf(pod); !maps.Equal(got, map[string]string{
+			"/etc/metadata-watcher/authn": "d8-remote-authn-keypair", "/etc/metadata-watcher/client": "d8-remote-client-certificate",
+		}) {
+			t.Errorf("the Pod's Secrets are %v", got)
+		}
+	}
+}
+
+// secretsOf a Pod's first container, by the folder where they are mounted.
+func secretsOf(pod corev1.PodSpec) map[string]string {
 	secrets := map[string]string{}
-	for _, mount := range container.VolumeMounts {
+	for _, mount := range pod.Containers[0].VolumeMounts {
 		i := slices.IndexFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name })
 		secrets[mount.MountPath] = pod.Volumes[i].Secret.SecretName
 	}
-	if got := secrets["/etc/metadata-exporter/authn"]; got != "d8-remote-authn-keypair" {
-		t.Errorf("the keypair is mounted from Secret %q", got)
-	}
-	if got := secrets["/etc/metadata-exporter/tls"]; got != "metadata-exporter-tls" {
-		t.Errorf("the listener's certificate is mounted from Secret %q", got)
-	}
+	return secrets
 }
 
 // TestMetadataExporterListensOnEitherFamily: what the kubelet makes of the
@@ -96,15 +129,17 @@ func TestMetadataExporterListensOnEitherFamily(t *testing.T) {
 	}
 }
 
-func TestMetadataExporterFollowsTheKeypair(t *testing.T) {
+func TestTheWatcherAloneFollowsTheKeypair(t *testing.T) {
 	m := load(t)
-	annotations := func(change func(Values)) string {
-		deployment := mustDecode[*appsv1.Deployment](t, m.render(t, federation, change), "Deployment/metadata-exporter")
-		return deployment.Spec.Template.Annotations["checksum/authn-keypair"]
-	}
 	another := func(v Values) { v.Set("another", "istio", "internal", "remoteAuthnKeypair", "priv") }
-	if annotations(nil) == annotations(another) {
-		t.Error("a new keypair does not restart the exporter, which signs with the mounted one")
+	before, after := m.render(t, federation, nil), m.render(t, federation, another)
+	for name, restarts := range map[string]bool{"metadata-watcher": true, "metadata-exporter": false} {
+		template := func(objects Objects) corev1.PodTemplateSpec {
+			return mustDecode[*appsv1.Deployment](t, objects, "Deployment/"+name).Spec.Template
+		}
+		if got := !equality.Semantic.DeepEqual(template(before), template(after)); got != restarts {
+			t.Errorf("a new keypair restarts %s: %v, want %v", name, got, restarts)
+		}
 	}
 }
 
@@ -242,27 +277,31 @@ func TestIngress(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			objects := m.render(t, test.settings, test.change)
-			ingress := mustDecode[*ingressv1.Ingress](t, objects, "Ingress/metadata-exporter")
-			rule := ingress.Spec.Rules[0]
-			path := rule.HTTP.Paths[0]
-			if rule.Host != "istio.a.example.com" || path.Path != "/metadata" || *path.PathType != ingressv1.PathTypePrefix {
-				t.Errorf("the Ingress serves %s%s (%s)", rule.Host, path.Path, *path.PathType)
-			}
-			if got := ingress.Annotations["nginx.ingress.kubernetes.io/backend-protocol"]; got != "HTTPS" {
-				t.Errorf("the Ingress speaks %q to the exporter, whose listener is TLS", got)
-			}
-			if got := *ingress.Spec.IngressClassName; got != test.class {
-				t.Errorf("the class is %q, want %q", got, test.class)
-			}
-			mounted := "metadata-exporter-tls"
-			if test.secret != "" {
-				mounted = test.secret
-				if tls := ingress.Spec.TLS; len(tls) != 1 || tls[0].SecretName != test.secret || tls[0].Hosts[0] != rule.Host {
-					t.Errorf("TLS of the Ingress is %+v, want Secret %s", tls, test.secret)
+			for name, host := range map[string]string{"metadata-exporter": "istio.a.example.com", "istio-metadata": "istio-metadata.a.example.com"} {
+				ingress := mustDecode[*ingressv1.Ingress](t, objects, "Ingress/"+name)
+				rule := ingress.Spec.Rules[0]
+				path := rule.HTTP.Paths[0]
+				if rule.Host != host || path.Path != "/metadata" || *path.PathType != ingressv1.PathTypePrefix || path.Backend.Service.Name != "metadata-exporter" {
+					t.Errorf("Ingress %s serves %s%s (%s) from %s", name, rule.Host, path.Path, *path.PathType, path.Backend.Service.Name)
 				}
-			} else if len(ingress.Spec.TLS) > 0 && ingress.Spec.TLS[0].SecretName != "" {
-				t.Errorf("TLS of the Ingress is %+v, want no Secret", ingress.Spec.TLS)
+				if got := ingress.Annotations["nginx.ingress.kubernetes.io/backend-protocol"]; got != "HTTPS" {
+					t.Errorf("Ingress %s speaks %q to the exporter, whose listener is TLS", name, got)
+				}
+				if got := *ingress.Spec.IngressClassName; got != test.class {
+					t.Errorf("the class of Ingress %s is %q, want %q", name, got, test.class)
+				}
+				var secret string
+				if tls := ingress.Spec.TLS; len(tls) > 0 {
+					secret = tls[0].SecretName
+					if len(tls) != 1 || !slices.Equal(tls[0].Hosts, []string{host}) {
+						t.Errorf("TLS of Ingress %s is %+v, want %s", name, tls, host)
+					}
+				}
+				if secret != test.secret {
+					t.Errorf("TLS of Ingress %s is of Secret %q, want %q", name, secret, test.secret)
+				}
 			}
+			mounted := cmp.Or(test.secret, "metadata-exporter-tls")
 			volumes := mustDecode[*appsv1.Deployment](t, objects, "Deployment/metadata-exporter").Spec.Template.Spec.Volumes
 			i := slices.IndexFunc(volumes, func(v corev1.Volume) bool { return v.Name == "tls" })
 			if got := volumes[i].Secret.SecretName; got != mounted {

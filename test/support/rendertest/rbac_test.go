@@ -17,7 +17,6 @@ func TestMetadataExporterRights(t *testing.T) {
 	const (
 		federations   = "cluster: deckhouse.io/istiofederations: list watch"
 		multiclusters = "cluster: deckhouse.io/istiomulticlusters: list watch"
-		revisions     = "d8-istio: /configmaps %s: get list watch patch"
 	)
 	common := []string{
 		"cluster: /services: list watch",
@@ -30,23 +29,77 @@ func TestMetadataExporterRights(t *testing.T) {
 		name, settings string
 		wanted         []string
 	}{
-		{"federation", federation, with(common, federations, fmt.Sprintf(revisions, "federation-revisions"))},
-		{"multicluster", multicluster, with(common, multiclusters, fmt.Sprintf(revisions, "multicluster-revisions"))},
-		{"both", federation + "\n" + multicluster,
-			with(common, federations, multiclusters, fmt.Sprintf(revisions, "federation-revisions multicluster-revisions"))},
+		{"federation", federation, with(common, federations)},
+		{"multicluster", multicluster, with(common, multiclusters)},
+		{"both", federation + "\n" + multicluster, with(common, federations, multiclusters)},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			objects := m.render(t, test.settings, nil)
-			got := append(
-				rights("cluster", mustDecode[*rbacv1.ClusterRole](t, objects, "ClusterRole/d8:istio:metadata-exporter").Rules),
-				rights("d8-istio", mustDecode[*rbacv1.Role](t, objects, "Role/metadata-exporter").Rules)...)
-			slices.Sort(got)
-			if wanted := slices.Sorted(slices.Values(test.wanted)); !slices.Equal(got, wanted) {
-				t.Errorf("rights are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(wanted, "\n"))
+			hasRights(t, objects, "metadata-exporter", test.wanted)
+			for _, rule := range rulesOf(t, objects, "metadata-exporter") {
+				for _, verb := range rule.Verbs {
+					if !slices.Contains([]string{"get", "list", "watch"}, verb) {
+						t.Errorf("the exporter, which everybody reaches, may %s %v", verb, rule.Resources)
+					}
+				}
 			}
 		})
 	}
+}
+
+// TestMetadataWatcherRights lists every right of the watcher's ServiceAccount.
+func TestMetadataWatcherRights(t *testing.T) {
+	m := load(t)
+	const (
+		federations   = "cluster: deckhouse.io/istiofederations: list watch"
+		multiclusters = "cluster: deckhouse.io/istiomulticlusters: list watch"
+		revisions     = "d8-istio: /configmaps %s: get list watch patch"
+	)
+	for name, test := range map[string]struct {
+		settings string
+		wanted   []string
+	}{
+		"federation":   {federation, []string{federations, fmt.Sprintf(revisions, "federation-revisions")}},
+		"multicluster": {multicluster, []string{multiclusters, fmt.Sprintf(revisions, "multicluster-revisions")}},
+		"both": {federation + "\n" + multicluster,
+			[]string{federations, multiclusters, fmt.Sprintf(revisions, "federation-revisions multicluster-revisions")}},
+	} {
+		t.Run(name, func(t *testing.T) { hasRights(t, m.render(t, test.settings, nil), "metadata-watcher", test.wanted) })
+	}
+}
+
+// hasRights checks that these are all the rights of a component's roles.
+func hasRights(t *testing.T, objects Objects, name string, wanted []string) {
+	t.Helper()
+	got := append(
+		rights("cluster", mustDecode[*rbacv1.ClusterRole](t, objects, "ClusterRole/d8:istio:"+name).Rules),
+		rights("d8-istio", mustDecode[*rbacv1.Role](t, objects, "Role/"+name).Rules)...)
+	slices.Sort(got)
+	if wanted := slices.Sorted(slices.Values(wanted)); !slices.Equal(got, wanted) {
+		t.Errorf("rights are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(wanted, "\n"))
+	}
+}
+
+// rulesOf are those of every role that a binding gives to the component's ServiceAccount.
+func rulesOf(t *testing.T, objects Objects, account string) []rbacv1.PolicyRule {
+	t.Helper()
+	var rules []rbacv1.PolicyRule
+	for _, key := range objects.Keys() {
+		kind, _, _ := strings.Cut(key, "/")
+		if kind != "ClusterRoleBinding" && kind != "RoleBinding" {
+			continue
+		}
+		binding := convert[rbacv1.RoleBinding](t, objects[key]) // both have the same fields
+		if !slices.ContainsFunc(binding.Subjects, func(s rbacv1.Subject) bool { return s.Name == account || s.Kind == "Group" }) {
+			continue
+		}
+		rules = append(rules, convert[rbacv1.ClusterRole](t, objects[binding.RoleRef.Kind+"/"+binding.RoleRef.Name]).Rules...)
+	}
+	if len(rules) == 0 {
+		t.Errorf("no binding gives ServiceAccount %s a role", account)
+	}
+	return rules
 }
 
 func rights(where string, rules []rbacv1.PolicyRule) []string {

@@ -122,23 +122,25 @@ var (
 	always = slices.Concat(withoutWebhooks, webhooks)
 	// alliance is what joining clusters brings in either way.
 	alliance = append(slices.Clone(always),
-		"ClusterRole/d8:istio:metadata-exporter",
-		"ClusterRoleBinding/d8:istio:metadata-exporter",
+		"ClusterRole/d8:istio:metadata-exporter", "ClusterRole/d8:istio:metadata-watcher",
+		"ClusterRoleBinding/d8:istio:metadata-exporter", "ClusterRoleBinding/d8:istio:metadata-watcher",
 		"ConfigMap/metadata-exporter",
 		"DaemonSet/ingressgateway",
-		"Deployment/metadata-exporter",
+		"Deployment/metadata-exporter", "Deployment/metadata-watcher",
 		"Gateway/ingressgateway",
+		"Ingress/istio-metadata",
 		"Ingress/metadata-exporter",
-		"PodDisruptionBudget/metadata-exporter",
-		"Role/metadata-exporter",
-		"RoleBinding/metadata-exporter",
+		"NetworkPolicy/metadata-exporter", "NetworkPolicy/metadata-watcher",
+		"PodDisruptionBudget/metadata-exporter", "PodDisruptionBudget/metadata-watcher",
+		"Role/metadata-exporter", "Role/metadata-watcher",
+		"RoleBinding/metadata-exporter", "RoleBinding/metadata-watcher",
 		"Secret/d8-remote-authn-keypair", "Secret/d8-remote-client-certificate",
 		"Secret/d8-remote-clusters-public-metadata",
 		"Secret/metadata-exporter-tls",
 		"Service/ingressgateway",
 		"Service/metadata-exporter",
 		"ServiceAccount/ingressgateway",
-		"ServiceAccount/metadata-exporter",
+		"ServiceAccount/metadata-exporter", "ServiceAccount/metadata-watcher",
 	)
 	// federated is what federation brings.
 	federated = append(slices.Clone(alliance), "ConfigMap/federation-revisions")
@@ -244,7 +246,7 @@ func TestRenderedObjects(t *testing.T) {
 		{
 			"without a public domain there is no Ingress", federation,
 			func(v Values) { v.Set("", "global", "modules", "publicDomainTemplate") }, nil,
-			without(federated, "Ingress/metadata-exporter"),
+			without(without(federated, "Ingress/istio-metadata"), "Ingress/metadata-exporter"),
 		},
 		{
 			"cert-manager issues the public certificate",
@@ -267,7 +269,7 @@ func TestRenderedObjects(t *testing.T) {
 		{
 			"a cluster with the Prometheus operator gets a PodMonitor", federation, nil,
 			[]string{"monitoring.coreos.com/v1/PodMonitor"},
-			with(federated, "PodMonitor/istio-sidecars", "PodMonitor/istiod", "PodMonitor/metadata-exporter"),
+			with(federated, "PodMonitor/istio-sidecars", "PodMonitor/istiod", "PodMonitor/metadata-exporter", "PodMonitor/metadata-watcher"),
 		},
 		{
 			"a cluster that knows PrometheusRules gets alerts", federation,
@@ -280,7 +282,7 @@ func TestRenderedObjects(t *testing.T) {
 			func(v Values) { v.Set([]any{"istio", "vertical-pod-autoscaler"}, "global", "enabledModules") },
 			[]string{"autoscaling.k8s.io/v1/VerticalPodAutoscaler"},
 			slices.Concat(federated, perRevision("VerticalPodAutoscaler/istiod-%"),
-				[]string{"VerticalPodAutoscaler/ingressgateway", "VerticalPodAutoscaler/kiali", "VerticalPodAutoscaler/metadata-exporter"}),
+				[]string{"VerticalPodAutoscaler/ingressgateway", "VerticalPodAutoscaler/kiali", "VerticalPodAutoscaler/metadata-exporter", "VerticalPodAutoscaler/metadata-watcher"}),
 		},
 		{
 			"a registry with a password brings its Secret", federation,

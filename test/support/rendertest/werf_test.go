@@ -43,7 +43,10 @@ type werfImage struct {
 	Image   string `json:"image"`
 	From    string `json:"from"`
 	Project string `json:"project"`
-	Git     []struct {
+	Build   struct {
+		Platform []string `json:"platform"`
+	} `json:"build"`
+	Git []struct {
 		IncludePaths []string `json:"includePaths"`
 	} `json:"git"`
 	Import       []struct{ Image, Add, To string } `json:"import"`
@@ -91,6 +94,9 @@ func renderWerf(t *testing.T, root string) map[string]werfImage {
 			if image.Project != "istio" {
 				t.Errorf("the first document describes project %q", image.Project)
 			}
+			if !slices.Equal(image.Build.Platform, []string{"linux/amd64", "linux/arm64"}) {
+				t.Errorf("images are built for %v, want both architectures", image.Build.Platform)
+			}
 			continue
 		}
 		if _, twice := images[image.Image]; twice || image.Image == "" || image.From == "" {
@@ -125,6 +131,9 @@ func TestWerfImagesReferToEachOther(t *testing.T) {
 			}
 		}
 		for _, command := range slices.Concat(image.Shell["install"], image.Shell["setup"]) {
+			if strings.Contains(command, "GOARCH=") {
+				t.Errorf("image %s is built for one architecture only: %s", name, command)
+			}
 			for _, match := range goPackage.FindAllStringSubmatch(command, -1) {
 				source := strings.TrimPrefix(match[1], "./")
 				if _, err := os.Stat(filepath.Join(root, source)); err != nil {
@@ -165,6 +174,27 @@ func TestImagesOfThePodsAreBuilt(t *testing.T) {
 	}
 }
 
+// TestImagesHoldAllTheirPrograms: the lab's images (tools/images) hold each program of the folder cmd, too.
+func TestImagesHoldAllTheirPrograms(t *testing.T) {
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	folders, err := filepath.Glob(filepath.Join(root, "images", "*", "cmd", "*"))
+	if err != nil || len(folders) < 3 {
+		t.Fatalf("only %v are found: %v", folders, err)
+	}
+	images := renderWerf(t, root)
+	for _, folder := range folders {
+		program, name := filepath.Base(folder), filepath.Base(filepath.Dir(filepath.Dir(folder)))
+		if !slices.ContainsFunc(images[name].Import, func(i struct{ Image, Add, To string }) bool {
+			return i.Add == "/"+program && i.To == "/usr/local/bin/"+program
+		}) {
+			t.Errorf("image %s lacks /usr/local/bin/%s", name, program)
+		}
+	}
+}
+
 // TestImagesOfIstioHaveThePatchInTheTable: a patch changes the table and nothing else.
 func TestImagesOfIstioHaveThePatchInTheTable(t *testing.T) {
 	root, err := Root()
@@ -195,7 +225,7 @@ func TestBundleHoldsWhatTheModuleReads(t *testing.T) {
 	}
 	for _, wanted := range []string{
 		".helmignore", "Chart.yaml", "charts", "crds", "crds/istio", "files", "hooks/istio-hooks", "images_digests.json",
-		"module.yaml", "openapi", "oss.yaml", "templates",
+		"docs", "module.yaml", "openapi", "oss.yaml", "templates",
 	} {
 		if !slices.Contains(holds, wanted) {
 			t.Errorf("the bundle lacks %s", wanted)

@@ -15,7 +15,7 @@ func main() { program.Main(newCommand()) }
 
 func newCommand() *cobra.Command {
 	var options options
-	command := program.NewCommand(program.Description{
+	command := program.NewListeningCommand(program.Description{
 		Name:  "api-proxy",
 		Short: "Let the istiods of peers read this cluster's API",
 		Long: `api-proxy answers peers over TLS: the clusters named by IstioMulticluster resources, which prove

@@ -70,6 +70,7 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 		Judge:       requests.Judge{Namespace: p.Namespace},
 		Upstream:    apiServer,
 		Ready:       syncer.Ready,
+		Peers:       func() int { return registry.Current().Len() },
 		MaxRequests: options.maxRequests, MaxWatches: options.maxWatches, WriteTimeout: server.WriteTimeout,
 		Metrics: metrics, Log: p.Log,
 	})

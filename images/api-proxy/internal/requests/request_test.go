@@ -89,7 +89,7 @@ func TestRejectedRequestsHaveAReason(t *testing.T) {
 		"a semicolon":                         {"GET", "/api/v1/pods;x=/secrets", ReasonPath},
 		"a fragment":                          {"GET", "/api/v1/pods#/secrets", ReasonPath},
 		"capitals":                            {"GET", "/API/v1/pods", ReasonPath},
-		"letters of other alphabets":          {"GET", "/api/v1/secrеts", ReasonPath},
+		"letters of other alphabets":          {"GET", "/api/v1/secr\u0435ts", ReasonPath},
 		"an absolute URL":                     {"GET", "http://10.0.0.1/api/v1/pods", ReasonPath},
 		"an authority":                        {"CONNECT", "10.0.0.1:443", ReasonPath},
 		"an asterisk":                         {"OPTIONS", "*", ReasonPath},

@@ -30,6 +30,9 @@ const (
 	// maxWholeLists of one peer are answered at a time. All peers are one account to the API server, which answers their
 	// requests in turn: lists of everything would delay everyone's. An istiod that starts sends about ten.
 	maxWholeLists = 20
+	// fullPeers can have all that one may have at the same time. The memory limit is above what ten of them can make the
+	// proxy hold (BenchmarkHostilePeersThatDoNotRead); where there are more, shares of half of it are guaranteed.
+	fullPeers = 10
 	// statusCallerGone counts callers that have disconnected and get no answer.
 	statusCallerGone = 499
 )
@@ -55,6 +58,8 @@ type Options struct {
 	Ready func() error
 	// MaxRequests and MaxWatches are what one peer can have in flight.
 	MaxRequests, MaxWatches int
+	// Peers counts those that may use the proxy.
+	Peers func() int
 	// WriteTimeout is how long a peer may take to accept one piece of an answer.
 	WriteTimeout time.Duration
 	Metrics      *telemetry.Metrics
@@ -74,14 +79,18 @@ type Handler struct {
 // NewHandler makes a Handler.
 func NewHandler(options Options) *Handler {
 	return &Handler{
-		Options:  options,
-		requests: inflight.NewLimit(0, options.MaxRequests),
-		watches:  inflight.NewLimit(0, options.MaxWatches),
-
-		wholeLists: inflight.NewLimit(0, maxWholeLists),
+		Options:    options,
+		requests:   inflight.NewSharedLimit(shares(options.MaxRequests, options.Peers)),
+		watches:    inflight.NewSharedLimit(shares(options.MaxWatches, options.Peers)),
+		wholeLists: inflight.NewSharedLimit(shares(maxWholeLists, options.Peers)),
 		audit:      newAudit(options.Log, time.Now),
 		stopping:   make(chan struct{}),
 	}
+}
+
+// shares of peers, of which one may have ofOne, and all together as much as memory allows.
+func shares(ofOne int, peers func() int) inflight.Shares {
+	return inflight.Shares{Total: fullPeers * ofOne, OfOne: ofOne, Callers: peers}
 }
 
 // Stop ends all watches, so that their callers ask another replica, and accepts no
@@ -142,9 +151,9 @@ func (e *exchange) serve() int {
 		return e.unauthorized(err)
 	}
 	e.peer, e.name = peer, peer.Name
-	done, ok := connlimit.MarkInUse(e.r.Context(), peer.ClusterUUID)
-	if !ok {
-		return e.tooManyConnections()
+	done, reached := connlimit.MarkInUse(e.r.Context(), peer.ClusterUUID)
+	if reached != inflight.None {
+		return e.tooManyConnections(reached)
 	}
 	defer done()
 
@@ -164,15 +173,15 @@ func (e *exchange) serve() int {
 	if asked.Verb == requests.Watch {
 		what, limit, inFlight = "watches", e.watches, e.Metrics.Watches
 	}
-	release, ok := limit.Acquire(peer.ClusterUUID)
-	if !ok {
-		return e.tooMany(what, limit.OfOne())
+	release, reached := limit.Take(peer.ClusterUUID)
+	if reached != inflight.None {
+		return e.tooMany(what, limit.OfOne(), reached)
 	}
 	defer release()
 	if asked.Whole() {
-		releaseList, ok := e.wholeLists.Acquire(peer.ClusterUUID)
-		if !ok {
-			return e.tooMany("lists without pages", e.wholeLists.OfOne())
+		releaseList, reached := e.wholeLists.Take(peer.ClusterUUID)
+		if reached != inflight.None {
+			return e.tooMany("lists without pages", e.wholeLists.OfOne(), reached)
 		}
 		defer releaseList()
 	}

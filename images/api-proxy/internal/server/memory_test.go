@@ -12,9 +12,16 @@ import (
 	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
-// BenchmarkHostilePeersThatDoNotRead holds as much as ten peers can: each has all its requests and watches in flight, of
+// BenchmarkHostilePeersThatDoNotRead holds as much as so many peers can: each has all its requests and watches in flight, of
 // endless answers that it does not read. MiB-held is the whole process: proxy, API server and peers.
 func BenchmarkHostilePeersThatDoNotRead(b *testing.B) {
+	for _, peers := range []int{10, 20} {
+		b.Run(fmt.Sprint(peers), func(b *testing.B) { holdUnread(b, peers) })
+	}
+}
+
+func holdUnread(b *testing.B, peers int) {
+	b.Helper()
 	var answering atomic.Int64
 	p := start(b, setup{maxRequests: 100, maxWatches: 300, writeTimeout: time.Minute, answer: func(w http.ResponseWriter, r *http.Request) {
 		answering.Add(1)
@@ -27,7 +34,7 @@ func BenchmarkHostilePeersThatDoNotRead(b *testing.B) {
 	}})
 	before := held()
 	var crowd []peerstest.Peer
-	for number := range 10 {
+	for number := range peers {
 		crowd = append(crowd, peerstest.NewPeer(b, fmt.Sprint("hostile-", number)))
 	}
 	p.trust(b, append(crowd, p.b)...)

@@ -147,6 +147,7 @@ func start(tb testing.TB, s setup) *proxy {
 	p.handler = server.NewHandler(server.Options{
 		Identifier: callers.Identifier{Registry: p.registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens(nil)},
 		Judge:      requests.Judge{Namespace: "d8-istio"}, Upstream: apiServer, Ready: s.ready,
+		Peers:       func() int { return p.registry.Current().Len() },
 		MaxRequests: s.maxRequests, MaxWatches: s.maxWatches, WriteTimeout: s.writeTimeout, Metrics: p.metrics, Log: log,
 	})
 	var listen net.ListenConfig

@@ -12,6 +12,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/callers"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/requests"
+	"github.com/deckhouse-mesh/istio/lib/inflight"
 	"github.com/deckhouse-mesh/istio/lib/remotereader"
 )
 
@@ -55,19 +56,32 @@ func (e *exchange) unauthorized(cause error) int {
 	return e.status(http.StatusUnauthorized, message)
 }
 
-// tooMany answers a peer that has reached its limit of requests or watches.
-func (e *exchange) tooMany(what string, limit int) int {
-	e.note("limit", http.StatusTooManyRequests)
-	e.w.Header().Set("Retry-After", retrySeconds)
-	return e.status(http.StatusTooManyRequests, fmt.Sprintf("too many concurrent %s from this cluster (limit %d); retry when one has finished", what, limit))
+// tooMany answers a peer that has reached its limit of requests or watches, or what is left of that of all peers.
+func (e *exchange) tooMany(what string, limit int, reached inflight.Bound) int {
+	message := fmt.Sprintf("too many concurrent %s from this cluster (limit %d); retry when one has finished", what, limit)
+	if reached == inflight.OfAll {
+		message = fmt.Sprintf("all clusters together have too many concurrent %s (limit %d), and this one has those that are guaranteed to it; retry later",
+			what, fullPeers*limit)
+	}
+	return e.limited(what, message)
 }
 
 // tooManyConnections answers a peer whose requests are on as many connections as it may use.
-func (e *exchange) tooManyConnections() int {
+func (e *exchange) tooManyConnections(reached inflight.Bound) int {
+	message := "this cluster has requests on too many connections: use HTTP/2, which has many requests on one, or retry when one has finished"
+	if reached == inflight.OfAll {
+		message = "all clusters together have requests on too many connections, and this one on those that are guaranteed to it: " +
+			"use HTTP/2, which has many requests on one, or retry later"
+	}
+	return e.limited("connections", message)
+}
+
+// limited answers a peer that has reached a limit.
+func (e *exchange) limited(what, message string) int {
+	e.Metrics.Limited.WithLabelValues(e.name, what).Inc()
 	e.note("limit", http.StatusTooManyRequests)
 	e.w.Header().Set("Retry-After", retrySeconds)
-	return e.status(http.StatusTooManyRequests,
-		"this cluster has requests on too many connections: use HTTP/2, which has many requests on one, or retry when one has finished")
+	return e.status(http.StatusTooManyRequests, message)
 }
 
 // later is 503. Without a reason it is not counted as a rejection.

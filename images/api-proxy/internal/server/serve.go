@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/connlimit"
+	"github.com/deckhouse-mesh/istio/lib/inflight"
 	"github.com/deckhouse-mesh/istio/lib/program"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 )
@@ -16,7 +17,8 @@ import (
 // shutdownTimeout is what requests in flight get to finish after Stop ended the watches.
 const shutdownTimeout = 10 * time.Second
 
-// One peer may use a fifth of all connections at a time, and as many as an istiod with HTTP/1.1 needs.
+// One peer may use a fifth of all connections at a time, and as many as an istiod with HTTP/1.1 needs; all peers
+// together may use four fifths: the others are for connections whose caller has not proved anything yet.
 const (
 	shareOfPeer      = 5
 	leastShareOfPeer = 20
@@ -40,7 +42,11 @@ func Serve(ctx context.Context, listener net.Listener, handler *Handler, certifi
 		SendPingTimeout: 20 * time.Second, PingTimeout: 10 * time.Second, WriteByteTimeout: handler.WriteTimeout,
 	}
 	limited := connlimit.Listen(listener, connlimit.Limits{
-		Total: maxConnections, OfPeer: max(maxConnections/shareOfPeer, leastShareOfPeer), UnidentifiedTimeout: unidentifiedTimeout,
+		Total: maxConnections,
+		OfPeers: inflight.Shares{
+			Total: maxConnections - maxConnections/shareOfPeer, OfOne: max(maxConnections/shareOfPeer, leastShareOfPeer), Callers: handler.Peers,
+		},
+		UnidentifiedTimeout: unidentifiedTimeout,
 	}, connlimit.Metrics{Open: handler.Metrics.Connections, Closed: handler.Metrics.ConnectionsClosed})
 	serve := func() error { return server.ServeTLS(limited, "", "") }
 	if err := program.Serve(ctx, server, serve, handler.Stop, shutdownTimeout); err != nil {

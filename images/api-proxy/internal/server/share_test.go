@@ -1,10 +1,13 @@
 package server_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/test/support/peerstest"
@@ -77,5 +80,58 @@ func TestAPeersListsOfEverythingAreFew(t *testing.T) {
 	}
 	if response, body := do(t, client, p.request(t, http.MethodGet, "/api/v1/services?limit=500", "")); response.StatusCode != http.StatusOK {
 		t.Errorf("afterwards: %d %s", response.StatusCode, body)
+	}
+}
+
+// TestTheRequestsOfAllPeersAreLimitedAndEachHasItsPart: eleven peers flood with all that they can.
+func TestTheRequestsOfAllPeersAreLimitedAndEachHasItsPart(t *testing.T) {
+	source := newEvents()
+	p := start(t, setup{answer: source.answer, maxWatches: 10}) // all together have a hundred, each of twelve at least four
+	crowd := make([]peerstest.Peer, 11)
+	for index := range crowd {
+		crowd[index] = peerstest.NewPeer(t, fmt.Sprint("hostile-", index))
+	}
+	p.trust(t, append(crowd, p.b)...)
+	client := p.client(t, true)
+	ask := func(by peerstest.Peer) *http.Request {
+		request := p.request(t, http.MethodGet, podWatch, "")
+		request.Header.Set("Authorization", "Bearer "+by.Token(t, here, authn.ScopeAPI))
+		return request
+	}
+	limits := map[string]int{}
+	for _, each := range crowd {
+		for range 12 {
+			response, err := client.Do(ask(each))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = response.Body.Close() })
+			if response.StatusCode != http.StatusTooManyRequests {
+				continue
+			}
+			body, _ := io.ReadAll(response.Body)
+			switch {
+			case response.Header.Get("Retry-After") == "":
+				t.Error("a rejection without Retry-After")
+			case strings.Contains(string(body), "from this cluster (limit 10)"):
+				limits["own"]++
+			case strings.Contains(string(body), "all clusters together have too many concurrent watches (limit 100)"):
+				limits["all"]++
+			default:
+				t.Errorf("%s", body)
+			}
+		}
+	}
+	if limits["own"] == 0 || limits["all"] == 0 {
+		t.Errorf("rejections by limit: %v", limits)
+	}
+	for range 4 {
+		watch(t, client, ask(p.b))
+	}
+	if got := testutil.ToFloat64(p.metrics.Limited.WithLabelValues("hostile-10", "watches")); got == 0 {
+		t.Error("the metric does not name the peer")
+	}
+	if logged := p.logs.String(); !strings.Contains(logged, `"reason":"limit"`) || !strings.Contains(logged, `"peer":"hostile-10"`) {
+		t.Errorf("the log does not name the peer: %s", logged)
 	}
 }

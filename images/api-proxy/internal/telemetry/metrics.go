@@ -20,6 +20,8 @@ type Metrics struct {
 	Requests *prometheus.CounterVec
 	// Rejected counts rejected requests, by reason.
 	Rejected *prometheus.CounterVec
+	// Limited counts requests that were rejected because a limit was reached, by peer and what was limited.
+	Limited *prometheus.CounterVec
 	// InFlight counts the requests in flight other than watches, and Watches those, by peer.
 	InFlight, Watches *prometheus.GaugeVec
 	// Withdrawn counts requests that ended because the peer lost its permission.
@@ -54,6 +56,8 @@ func NewMetrics(notAfter func() time.Time) *Metrics {
 			counter("requests_total", "Answered requests; code 499 is a peer that has disconnected."), []string{"peer", "verb", "resource", "code"}),
 		Rejected: prometheus.NewCounterVec(
 			counter("refused_total", "Rejected requests."), []string{"reason"}),
+		Limited: prometheus.NewCounterVec(
+			counter("limited_total", "Requests rejected because the peer, or all peers together, have reached a limit."), []string{"peer", "limit"}),
 		InFlight: prometheus.NewGaugeVec(
 			gauge("requests_in_flight", "Requests in flight, without watches."), []string{"peer"}),
 		Watches: prometheus.NewGaugeVec(
@@ -76,7 +80,7 @@ func NewMetrics(notAfter func() time.Time) *Metrics {
 	}
 	m.Registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.Requests, m.Rejected, m.InFlight, m.Watches, m.Withdrawn, m.UpstreamSeconds, m.UpstreamErrors, m.Sent,
+		m.Requests, m.Rejected, m.Limited, m.InFlight, m.Watches, m.Withdrawn, m.UpstreamSeconds, m.UpstreamErrors, m.Sent,
 		m.Peers, m.SourceInvalid, m.Connections, m.ConnectionsClosed,
 		prometheus.NewGaugeFunc(gauge("certificate_not_after_seconds", "Unix time at which the listener's certificate expires."),
 			func() float64 { return float64(notAfter().Unix()) }),

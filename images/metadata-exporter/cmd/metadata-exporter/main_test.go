@@ -16,6 +16,7 @@ func TestInvalidFlagsKeepTheExporterFromStarting(t *testing.T) {
 		"a domain in capitals":  {Args: []string{"--cluster-domain=Cluster", "--cluster-uuid=uuid-a"}, Want: "--cluster-domain: trust domain"},
 		"no namespace":          {Args: with("--namespace="), Want: "--namespace must not be empty"},
 		"an unknown log level":  {Args: with("--log-level=loud"), Want: "unknown name"},
+		"a key that signs":      {Args: with("--authn-dir=/etc"), Want: "unknown flag: --authn-dir"},
 		"an extra argument":     {Args: with("serve"), Want: `unknown command "serve"`},
 		"an unknown kind":       {Args: with("--watch-kinds=IstioFederation,Istio"), Want: `--watch-kinds: "Istio" is not one of`},
 		"a missing certificate": {Args: with("--tls-dir=" + t.TempDir()), Want: "read the TLS certificate"},
@@ -23,10 +24,15 @@ func TestInvalidFlagsKeepTheExporterFromStarting(t *testing.T) {
 }
 
 func TestTheFlagsAreTheDocumentedOnes(t *testing.T) {
-	command := newCommand()
-	programtest.HasFlags(t, command, "listen-address", "telemetry-address", "namespace", "cluster-domain", "cluster-uuid", "authn-dir", "tls-dir",
-		"client-certificate-dir", "ingress-client-ca", "watch-peers", "watch-kinds", "log-level")
-	if got := command.Flags().Lookup("watch-peers").DefValue; got != "true" {
-		t.Errorf("--watch-peers is %s by default", got)
-	}
+	programtest.HasFlags(t, newCommand(), "listen-address", "telemetry-address", "namespace", "cluster-domain", "cluster-uuid", "tls-dir",
+		"ingress-client-ca", "watch-kinds", "log-level")
+}
+
+func TestTheExporterHasNoClientsItDoesNotUse(t *testing.T) {
+	programtest.LinksNone(t, programtest.ManyClients()...)
+}
+
+// TestTheExporterHasNothingThatAsksPeersOrWrites: what faces the internet cannot do what it does not contain.
+func TestTheExporterHasNothingThatAsksPeersOrWrites(t *testing.T) {
+	programtest.LinksNone(t, "github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher", "k8s.io/client-go/dynamic")
 }

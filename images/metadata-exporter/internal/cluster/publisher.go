@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/informer"
+	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/publicservices"
 )
 
@@ -81,8 +83,11 @@ func (p *Publisher) Run(ctx context.Context) error {
 	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
 		return nil
 	}
+	pace := documents.NewPace()
 	for {
-		p.publish(informers)
+		if !pace.Wait(ctx, p.publish(informers)) {
+			return nil
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -133,8 +138,9 @@ func (p *Publisher) newInformers() (made informers, err error) {
 	return made, nil
 }
 
-// publish turns the content of the caches into documents.
-func (p *Publisher) publish(from informers) {
+// publish turns the content of the caches into documents, and returns how many bytes a
+// new version of the federation document has; the others are small.
+func (p *Publisher) publish(from informers) (bytes int) {
 	list := from.services.GetStore().List()
 	candidates := make([]*publicservices.Candidate, 0, len(list))
 	for _, object := range list {
@@ -148,4 +154,8 @@ func (p *Publisher) publish(from informers) {
 	p.identities.forgetOthers(candidates)
 	p.report(outcome, err)
 	p.published.Store(true)
+	if slices.Contains(outcome.Changed, metadata.FederationPath) {
+		bytes = len(p.Documents.Federation.Current().Body)
+	}
+	return bytes
 }

@@ -33,14 +33,6 @@ type Metrics struct {
 	// Connections counts the open ones, ConnectionsClosed those that were closed because of a limit.
 	Connections       prometheus.Gauge
 	ConnectionsClosed prometheus.Counter
-
-	// PeerConnected is 1 while the last poll of a peer's document was answered, by peer and document. A
-	// document that is not polled at the moment has no series.
-	PeerConnected *prometheus.GaugeVec
-	// PeerPolls counts polls, by peer, document and result.
-	PeerPolls *prometheus.CounterVec
-	// PeerPokes counts the values written for the discovery hook, by peer and cause.
-	PeerPokes *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics with a registry of their own.
@@ -71,29 +63,11 @@ func NewMetrics() *Metrics {
 		Connections: single("connections", "Open connections of callers."),
 		ConnectionsClosed: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "metadata_exporter", Name: "connections_refused_total",
 			Help: "Connections closed because there were too many: new ones, or unused ones to make room for them."}),
-
-		PeerConnected: gauge("peer_connected", "1 while the last poll of the peer's document was answered. The public one is polled only while the private one cannot be fetched.", "peer", "document"),
-		PeerPolls:     counter("peer_polls_total", "Polls of a peer's document by result.", "peer", "document", "result"),
-		PeerPokes:     counter("peer_pokes_total", "Values written to notify the discovery hook.", "peer", "cause"),
 	}
 	m.Registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.DocumentVersion, m.DocumentBytes, m.PublishedServices, m.RejectedServices, m.SourceInvalid, m.Peers,
 		m.Requests, m.Held, m.AuthenticationFailures, m.Connections, m.ConnectionsClosed,
-		m.PeerConnected, m.PeerPolls, m.PeerPokes,
 	)
 	return m
-}
-
-// ForgetConnection drops the series of a peer's document that is not polled any more.
-func (m *Metrics) ForgetConnection(name, document string) {
-	m.PeerConnected.DeleteLabelValues(name, document)
-}
-
-// ForgetPeer drops the series of a peer whose resource was deleted.
-func (m *Metrics) ForgetPeer(name string) {
-	of := prometheus.Labels{"peer": name}
-	m.PeerConnected.DeletePartialMatch(of)
-	m.PeerPolls.DeletePartialMatch(of)
-	m.PeerPokes.DeletePartialMatch(of)
 }

@@ -26,28 +26,3 @@ func TestTheMetricsAreRegistered(t *testing.T) {
 		}
 	}
 }
-
-func TestADeletedPeerLeavesNoSeries(t *testing.T) {
-	metrics := telemetry.NewMetrics()
-	for _, peer := range []string{"deleted", "stays"} {
-		metrics.PeerConnected.WithLabelValues(peer, "public").Set(1)
-		metrics.PeerPolls.WithLabelValues(peer, "public", "answered").Inc()
-		metrics.PeerPokes.WithLabelValues(peer, "changed").Inc()
-	}
-	metrics.ForgetPeer("deleted")
-	families, err := metrics.Registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stays := 0
-	for _, family := range families {
-		text := family.String()
-		if strings.Contains(text, `"deleted"`) {
-			t.Errorf("still there: %s", text)
-		}
-		stays += strings.Count(text, `"stays"`)
-	}
-	if stays != 3 {
-		t.Errorf("%d series of the peer that stays", stays)
-	}
-}

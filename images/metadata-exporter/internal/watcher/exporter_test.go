@@ -29,15 +29,15 @@ import (
 func newWatcherWithoutKey(peers watcher.Fetcher, client *fake.FakeDynamicClient) *watcher.Watcher {
 	return &watcher.Watcher{
 		Kind:   watcher.Federations,
-		Client: client, Namespace: v1alpha1.Namespace, Peers: peers, Metrics: telemetry.NewMetrics(), Log: slog.New(slog.DiscardHandler), Timing: quick(),
+		Client: client, Namespace: v1alpha1.Namespace, Peers: peers, Metrics: watcher.NewMetrics(), Log: slog.New(slog.DiscardHandler), Timing: quick(),
 		Token: watcher.Signer{Dir: "/nonexistent", ClusterUUID: "uuid-a"}.Token,
 	}
 }
 
-// TestTwoExportersUnderstandEachOther connects the watcher of cluster A with the
+// TestWatcherAndExporterUnderstandEachOther connects the watcher of cluster A with the
 // server of cluster B through the real client, over TLS. Either proof of A's
 // identity is enough; the other one is then another cluster's.
-func TestTwoExportersUnderstandEachOther(t *testing.T) {
+func TestWatcherAndExporterUnderstandEachOther(t *testing.T) {
 	a := peerstest.NewPeer(t, "a")
 	another := peerstest.NewPeer(t, "a")
 	for name, proves := range map[string]struct{ token, certificate peerstest.Peer }{
@@ -100,7 +100,7 @@ func connectTwo(t *testing.T, a peerstest.Peer, tokenKey string, certified peers
 	pair := certified.Root.Client(time.Now())
 	writeFile(t, clientDir, "tls.crt", certtest.PEM(pair.Certificate...))
 	writeFile(t, clientDir, "tls.key", certtest.KeyPEM(pair.PrivateKey))
-	h := &home{t: t, client: newClient("", object), metrics: telemetry.NewMetrics(), stopped: make(chan struct{})}
+	h := &home{t: t, client: newClient("", object), metrics: watcher.NewMetrics(), stopped: make(chan struct{})}
 	watch := &watcher.Watcher{
 		Kind:   watcher.Federations,
 		Client: h.client, Namespace: v1alpha1.Namespace, Metrics: h.metrics, Log: slog.New(slog.DiscardHandler), Timing: quick(),

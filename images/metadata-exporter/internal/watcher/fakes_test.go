@@ -18,7 +18,6 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/dynamic/fake"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
@@ -71,7 +70,7 @@ func (f *fakePeer) Get(ctx context.Context, target peer.Target, request peer.Req
 		}
 		etag := f.etags[request.Path]
 		if request.IfNoneMatch == "" || request.IfNoneMatch != etag {
-			return &peer.Response{ETag: etag, Body: []byte("{}"), WaitApplied: waits}, nil
+			return &peer.Response{ETag: etag, Digest: "digest of " + request.Path, WaitApplied: waits}, nil
 		}
 		if !waits {
 			return &peer.Response{ETag: etag, NotModified: true}, nil
@@ -145,7 +144,8 @@ func rejected() error {
 type home struct {
 	t       *testing.T
 	client  *fake.FakeDynamicClient
-	metrics *telemetry.Metrics
+	watcher *watcher.Watcher
+	metrics *watcher.Metrics
 	stop    context.CancelFunc
 	stopped chan struct{}
 }
@@ -220,12 +220,13 @@ func run(t *testing.T, peers watcher.Fetcher, timing watcher.Timing, client *fak
 func runLogging(t *testing.T, peers watcher.Fetcher, timing watcher.Timing, client *fake.FakeDynamicClient, log *slog.Logger) *home {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	h := &home{t: t, client: client, metrics: telemetry.NewMetrics(), stop: cancel, stopped: make(chan struct{})}
+	h := &home{t: t, client: client, metrics: watcher.NewMetrics(), stop: cancel, stopped: make(chan struct{})}
 	watch := &watcher.Watcher{
 		Kind:   watcher.Federations,
 		Client: client, Namespace: v1alpha1.Namespace, Peers: peers, Metrics: h.metrics, Log: log, Timing: timing,
 		Token: func(clusterUUID, _ string) (string, error) { return "token for " + clusterUUID, nil },
 	}
+	h.watcher = watch
 	go func() {
 		defer close(h.stopped)
 		if err := watch.Run(ctx); err != nil {

@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kubetesting "k8s.io/client-go/testing"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/authn"
@@ -26,7 +25,7 @@ func TestAMulticlusterPeerIsPolledForItsOwnDocumentAndItsChangesAreReported(t *t
 	// The federation of the same name is none of this watcher's business.
 	client := newClientOf(resource, federation("uuid-b", ""), configMapOf(watcher.Multiclusters, nil))
 
-	metrics := telemetry.NewMetrics()
+	metrics := watcher.NewMetrics()
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	watch := &watcher.Watcher{

@@ -73,7 +73,7 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 		if !response.NotModified {
 			etag = response.ETag
 			if etag == "" { // the peer has no tags; compare the bytes
-				etag = metadata.ETag(response.Body)
+				etag = response.Digest
 			}
 		}
 		p.change(func() { *of.link = link{etag: etag, answered: true} })
@@ -95,7 +95,7 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 // unwatched records that the document is not polled any more. Its version stays known.
 func (p *peerWatch) unwatched(of document) {
 	p.change(func() { of.link.answered = false })
-	p.Metrics.ForgetConnection(p.Kind.label(p.name), of.Path)
+	p.Metrics.forgetConnection(p.Kind.label(p.name), of.Path)
 }
 
 func (p *peerWatch) fetch(ctx context.Context, of document, holds string, wait time.Duration) (*peer.Response, error) {
@@ -107,7 +107,7 @@ func (p *peerWatch) fetch(ctx context.Context, of document, holds string, wait t
 		}
 	}
 	request := of.Request(token)
-	request.IfNoneMatch, request.Wait = holds, wait
+	request.IfNoneMatch, request.Wait, request.Discard = holds, wait, true
 	return p.Peers.Get(ctx, p.connection.target, request)
 }
 

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
@@ -41,7 +40,7 @@ func TestEventsThatMayLeaveAnOrphanStartThePruner(t *testing.T) {
 		"another value is written": func(w *Watcher) { w.configMapChanged(&configMap{written: map[string]string{"b": "x.y", "c": "x.y"}}) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := &Watcher{Metrics: telemetry.NewMetrics(), Log: slog.New(slog.DiscardHandler), written: map[string]string{"b": "x.y"}}
+			w := &Watcher{Metrics: NewMetrics(), Log: slog.New(slog.DiscardHandler), written: map[string]string{"b": "x.y"}}
 			w.peers = map[string]*peerWatch{"b": {Watcher: w, name: "b", cancel: func() {}}}
 			looked := make(chan struct{}, 1)
 			w.pruning.work = func() time.Duration {

@@ -12,8 +12,8 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// fieldManager names the exporter in an object's managed fields.
-const fieldManager = "metadata-exporter"
+// fieldManager names the program in an object's managed fields.
+const fieldManager = "metadata-watcher"
 
 var configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 

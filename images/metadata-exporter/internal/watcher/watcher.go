@@ -7,6 +7,7 @@ package watcher
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -16,7 +17,6 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/lib/informer"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
@@ -66,7 +66,7 @@ type Watcher struct {
 	Peers     Fetcher
 	// Token makes a token of that scope for the cluster with that UUID.
 	Token   func(clusterUUID, scope string) (string, error)
-	Metrics *telemetry.Metrics
+	Metrics *Metrics
 	Log     *slog.Logger
 	Timing  Timing
 
@@ -85,6 +85,23 @@ type Watcher struct {
 	written map[string]string
 	// complete is true once peers has all the resources.
 	complete bool
+	// awaited are the informers whose first lists make it complete, in their order.
+	awaited []*informer.Informer
+}
+
+// Ready returns nil once the watcher watches the peers of all resources, and before that the reason why it does not.
+func (w *Watcher) Ready() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.complete {
+		return nil
+	}
+	for _, each := range w.awaited {
+		if err := each.Ready(); err != nil {
+			return err
+		}
+	}
+	return errors.New("waiting for the first list of resources of kind " + w.Kind.Name)
 }
 
 // Run watches until ctx ends. It outlives a missing resource definition,
@@ -99,6 +116,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.mu.Lock()
+	w.awaited = []*informer.Informer{configMap, resources}
+	w.mu.Unlock()
 	w.patches.sendBy(ctx, w.patch)
 	pruner := newPruner(w)
 	w.pruning.work = func() time.Duration { return pruner.prune(ctx) }
@@ -190,7 +210,7 @@ func (w *Watcher) forget(object any) {
 	w.mu.Lock()
 	delete(w.peers, deleted.name)
 	w.mu.Unlock()
-	w.Metrics.ForgetPeer(w.Kind.label(deleted.name))
+	w.Metrics.forgetPeer(w.Kind.label(deleted.name))
 	w.Log.Info("no longer watching peer", "kind", w.Kind.Name, "peer", deleted.name)
 	w.pruning.wake()
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/ca"
 )
 
-var _ = Describe("Hook custom_certificate", func() {
+var _ = Describe("Hook copy_custom_certificate", func() {
 	withCustom := func() *run {
-		r := newRun(customCertificate(), federationSettings)
+		r := newRun(copyCustomCertificate(), federationSettings)
 		r.ValuesSet("global.modules.https", map[string]any{"mode": "CustomCertificate", "customCertificate": map[string]string{"secretName": "public"}})
 		return r
 	}
@@ -70,7 +70,7 @@ var _ = Describe("Hook custom_certificate", func() {
 	})
 
 	It("removes it in another mode", func() {
-		r := newRun(customCertificate(), federationSettings).given("")
+		r := newRun(copyCustomCertificate(), federationSettings).given("")
 		r.ValuesSet(customCertificatePath, map[string]string{"tls.crt": "x", "tls.key": "y"})
 		Expect(r.succeeds().ValuesGet(customCertificatePath).Exists()).To(BeFalse())
 	})

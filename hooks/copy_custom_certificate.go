@@ -19,14 +19,14 @@ const (
 	customCertificateCopy = "metadata-exporter-ingress-tls-customcertificate"
 )
 
-// customCertificate copies the person's TLS Secret, named by
+// copyCustomCertificate copies the person's TLS Secret, named by
 // https.customCertificate.secretName in the module's or the global settings,
 // from the operator's namespace into the values. A Secret that is missing or
 // invalid does not replace the certificate in use, which a new process finds in
 // the copy that the module rendered.
-func customCertificate() hookruntime.Hook {
+func copyCustomCertificate() hookruntime.Hook {
 	return hookruntime.Hook{
-		Name: "custom_certificate",
+		Name: "copy_custom_certificate",
 		Config: sdk.HookConfig{
 			OnBeforeHelm: at(orderFacts),
 			Kubernetes: []sdk.KubernetesConfig{
@@ -44,11 +44,11 @@ func customCertificate() hookruntime.Hook {
 				withoutEvents(secretBinding("rendered", names.Namespace, customCertificateCopy)),
 			},
 		},
-		Run: runCustomCertificate,
+		Run: runCopyCustomCertificate,
 	}
 }
 
-func runCustomCertificate(_ context.Context, in *sdk.HookInput) error {
+func runCopyCustomCertificate(_ context.Context, in *sdk.HookInput) error {
 	rejected := false
 	defer func() { in.MetricsCollector.Set(customCertificateMetric, gauge(rejected), nil) }()
 	if httpsSetting(in, "mode") != "CustomCertificate" {

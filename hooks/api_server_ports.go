@@ -1,0 +1,48 @@
+package hooks
+
+import (
+	"context"
+	"slices"
+
+	sdk "github.com/deckhouse/module-sdk/pkg"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+)
+
+const apiServerPortsPath = "istio.internal.apiServerPorts"
+
+// apiServerPorts reads at which ports this cluster's API servers listen: a NetworkPolicy
+// limits metadata-exporter to them. It cannot name the servers themselves. Their addresses
+// would not do: some networks do not compare the addresses of nodes with a policy's.
+func apiServerPorts() hookruntime.Hook {
+	return hookruntime.Hook{
+		Name: "api_server_ports",
+		Config: sdk.HookConfig{
+			Kubernetes: []sdk.KubernetesConfig{{
+				Name:              "api_servers",
+				APIVersion:        "discovery.k8s.io/v1",
+				Kind:              "EndpointSlice",
+				NamespaceSelector: inNamespace(metav1.NamespaceDefault),
+				NameSelector:      named("kubernetes"),
+				JqFilter:          `[.ports[]?.port | select(. != null)]`,
+			}},
+		},
+		Run: runAPIServerPorts,
+	}
+}
+
+func runAPIServerPorts(_ context.Context, in *sdk.HookInput) error {
+	slicesOfPorts, err := snapshot[[]int32](in, "api_servers")
+	if err != nil {
+		return err
+	}
+	ports := slices.Concat(slicesOfPorts...)
+	if len(ports) == 0 { // the last known ones stay; a policy without them would cut the exporter off
+		in.Logger.Warn("EndpointSlice default/kubernetes names no port of this cluster's API servers; the last known ones stay in force")
+		return nil
+	}
+	slices.Sort(ports)
+	in.Values.Set(apiServerPortsPath, slices.Compact(ports))
+	return nil
+}

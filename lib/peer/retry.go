@@ -1,0 +1,85 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"syscall"
+	"time"
+)
+
+const (
+	// retryDelay is between a request and the one that repeats it.
+	retryDelay = 300 * time.Millisecond
+	// quickFailure is how long a failed request may have taken that is repeated.
+	quickFailure = time.Second
+)
+
+// getTwice repeats a request whose failure may pass at once: a load balancer has
+// no backend for the moment, or a Pod of the peer ends. Without that, every such
+// moment would be a change of conditions, metrics and Events. What failed the last
+// time is not repeated: a peer that stays away costs one request, as before.
+func (c *Client) getTwice(ctx context.Context, target Target, request Request, once func() (*Response, error)) (*Response, error) {
+	began := time.Now()
+	response, err := once()
+	if err != nil && isPassing(err) && time.Since(began) < quickFailure && !c.hasFailed(target, request) && pause(ctx, retryDelay) {
+		response, err = once()
+	}
+	c.noteOutcome(target, request, err)
+	return response, err
+}
+
+// isPassing is true for failures that may pass at once. A limit of the peer is one.
+func isPassing(err error) bool {
+	var failed *Error
+	if !errors.As(err, &failed) {
+		return false
+	}
+	switch failed.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusTooManyRequests:
+		return true
+	case 0:
+		for _, cause := range []error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF} {
+			if errors.Is(failed, cause) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// maxFailing bounds what a Client remembers of documents that could not be fetched.
+const maxFailing = 10_000
+
+func (c *Client) hasFailed(target Target, request Request) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failing[target.URL+" "+request.Path]
+}
+
+func (c *Client) noteOutcome(target Target, request Request, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch key := target.URL + " " + request.Path; {
+	case err == nil:
+		delete(c.failing, key)
+	default:
+		if len(c.failing) >= maxFailing { // of resources deleted since
+			clear(c.failing)
+		}
+		c.failing[key] = true
+	}
+}
+
+// pause returns false when ctx ended first.
+func pause(ctx context.Context, duration time.Duration) bool {
+	timer := time.NewTimer(duration)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
