@@ -67,7 +67,7 @@ demo: images ## Show a request that crosses two clusters (root); stays until Ctr
 	@exec bin/lab demo --state-dir "$(DEMO_DIR)" --mode "$(DEMO_MODE)" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
 
 .PHONY: test
-test: test-unit test-api-proxy test-installation test-lab test-e2e ## Run all tests but test-kubernetes
+test: test-unit test-api-proxy test-installation test-lab test-e2e test-conformance ## Run all tests but test-kubernetes
 
 .PHONY: test-unit
 test-unit: generate ## Run the tests that need no cluster
@@ -111,6 +111,11 @@ conformance: build tools ## Run tests by others against the module, on labs of r
 	@go build -o bin/conformance ./test/conformance
 	@exec bin/conformance $(if $(filter-out 0,$(BASELINE)),--baseline) $(PART)
 
+.PHONY: test-conformance
+test-conformance: ## Run what of the tests by others takes minutes: reachability, routing, authorization, JWT (root)
+	@echo "test: tests by others"
+	@$(MAKE) conformance PART="gateway-api-mesh istio-security-short"
+
 .PHONY: test-kubernetes
 test-kubernetes: generate ## Ask the oldest and the newest supported Kubernetes to accept what is rendered (builds one more API server)
 	@tools/kube/build.sh "$(CURDIR)/.cache/tools/kube"
@@ -119,7 +124,7 @@ test-kubernetes: generate ## Ask the oldest and the newest supported Kubernetes 
 
 .PHONY: bench
 bench: REVISIONS ?= default
-bench: images ## Measure at scale, on labs of real nodes; needs root (BENCH_SERVICES=100,1000 BENCH_PEERS=1 BENCH_PARTS=import,publish,serve,request,proxy)
+bench: images ## Measure at scale, on labs of real nodes; needs root (BENCH_SERVICES=100,1000 BENCH_PEERS=1 BENCH_PARTS=import,publish,serve,request,proxy,hostile)
 	@go build -o bin/bench ./test/bench
 	@exec bin/bench
 
