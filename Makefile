@@ -14,7 +14,7 @@ export GOWORK := off
 export GOFLAGS := -mod=readonly -buildvcs=false
 
 # Programs that run in containers or clusters, beside the lab that runs them here.
-PROGRAMS := lab probe operator metadata-exporter metadata-watcher api-proxy
+PROGRAMS := lab probe operator alliance-healthcheck metadata-exporter metadata-watcher api-proxy
 DEMO_DIR ?= .cache/demo
 DEMO_MODE ?= federation
 # Packages without the end-to-end tests, which need a lab.
@@ -34,13 +34,14 @@ deepcopy: ## Generate the DeepCopy methods of the API types (committed), after a
 	@.cache/tools/deepcopy/deepcopy-gen --output-file zz_generated.deepcopy.go ./lib/api/v1alpha1 ./lib/metadata
 
 .PHONY: build
-build: generate ## Build bin/{lab,probe,operator,metadata-exporter,metadata-watcher,api-proxy}
+build: generate ## Build bin/{lab,probe,operator,alliance-healthcheck,metadata-exporter,metadata-watcher,api-proxy}
 	@mkdir -p bin
 	@echo "build: $(PROGRAMS) (a few minutes the first time)"
 	@go build -o bin/lab ./cmd/lab
 	@go build -o bin/probe ./cmd/lab/probe
 	@go build -o bin/operator ./cmd/operator
 	@go build -o bin/metadata-exporter ./images/metadata-exporter/cmd/metadata-exporter
+	@go build -o bin/alliance-healthcheck ./images/alliance-healthcheck/cmd/alliance-healthcheck
 	@go build -o bin/metadata-watcher ./images/metadata-exporter/cmd/metadata-watcher
 	@go build -o bin/api-proxy ./images/api-proxy/cmd/api-proxy
 
