@@ -185,6 +185,7 @@ func (w worker) moduleConfigs(ctx context.Context, inForce func(name string) (ut
 		istio.Sense = func(wanted, previous map[string]any) error {
 			return errors.Join(settings.Check(wanted, previous, time.Now())...)
 		}
+		istio.Settle = settings.WithoutNulls
 		istio.Warn = func(inForce map[string]any) []string { return settings.Warnings(inForce, time.Now()) }
 	}
 	if _, err := w.metrics.operator.RegisterGauge(invalidMetric, []string{"name"}); err != nil {
