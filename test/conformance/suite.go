@@ -113,7 +113,7 @@ func runSuite(ctx context.Context, p part, on *runningLab, baseline bool, output
 	}
 	args := append([]string{"exec", "--state-dir", on.stateDir, "--", filepath.Join(folder, "suite.test"),
 		"-test.v=test2json", "-test.timeout=" + suiteLimit.String(), "-test.run=" + p.tests, "-test.skip=" + p.skip}, p.flags(on, results, baseline)...)
-	command := exec.CommandContext(ctx, self, args...)
+	command := exec.CommandContext(ctx, self, args...) //nolint:gosec // that is what this program is for
 	command.Stdout, command.Stderr = file, file
 	command.Env = append(os.Environ(), "KUBECONFIG="+on.kubeconfig(on.clusters[0]))
 	command.Dir = sourceOf(folder)
