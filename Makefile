@@ -14,7 +14,7 @@ export GOWORK := off
 export GOFLAGS := -mod=readonly -buildvcs=false
 
 # Programs that run in containers or clusters, beside the lab that runs them here.
-PROGRAMS := lab probe operator metadata-exporter metadata-watcher api-proxy
+PROGRAMS := lab probe operator alliance-healthcheck metadata-exporter metadata-watcher api-proxy
 DEMO_DIR ?= .cache/demo
 DEMO_MODE ?= federation
 # Packages without the end-to-end tests, which need a lab.
@@ -34,13 +34,14 @@ deepcopy: ## Generate the DeepCopy methods of the API types (committed), after a
 	@.cache/tools/deepcopy/deepcopy-gen --output-file zz_generated.deepcopy.go ./lib/api/v1alpha1 ./lib/metadata
 
 .PHONY: build
-build: generate ## Build bin/{lab,probe,operator,metadata-exporter,metadata-watcher,api-proxy}
+build: generate ## Build bin/{lab,probe,operator,alliance-healthcheck,metadata-exporter,metadata-watcher,api-proxy}
 	@mkdir -p bin
 	@echo "build: $(PROGRAMS) (a few minutes the first time)"
 	@go build -o bin/lab ./cmd/lab
 	@go build -o bin/probe ./cmd/lab/probe
 	@go build -o bin/operator ./cmd/operator
 	@go build -o bin/metadata-exporter ./images/metadata-exporter/cmd/metadata-exporter
+	@go build -o bin/alliance-healthcheck ./images/alliance-healthcheck/cmd/alliance-healthcheck
 	@go build -o bin/metadata-watcher ./images/metadata-exporter/cmd/metadata-watcher
 	@go build -o bin/api-proxy ./images/api-proxy/cmd/api-proxy
 
@@ -60,13 +61,20 @@ tools: ## Build other people's programs for the lab (Kubernetes, containerd, Cor
 images: build tools ## Build the images that the lab runs (ENVOY=FILE: another Envoy in the proxies)
 	@go run ./tools/images $(if $(ENVOY),--envoy "$(ENVOY)")
 
+.PHONY: chart
+chart: images ## Package the operator's Helm chart into .cache/chart, beside install.yaml, the same as one file (VERSION=1.2.3 REGISTRY=registry.example.com/mesh)
+	@go run ./tools/chart --images .cache/images $(if $(VERSION),--version "$(VERSION)") $(if $(REGISTRY),--registry "$(REGISTRY)")
+
+.PHONY: install-manifests
+install-manifests: chart ## The chart as one file, .cache/chart/install.yaml, for kubectl apply --server-side
+
 .PHONY: demo
 demo: REVISIONS ?= default
 demo: images ## Show a request that crosses two clusters (root); stays until Ctrl-C, DEMO_ONCE=1 ends by itself, DEMO_MODE=multicluster shows one mesh
 	@exec bin/lab demo --state-dir "$(DEMO_DIR)" --mode "$(DEMO_MODE)" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
 
 .PHONY: test
-test: test-unit test-api-proxy test-installation test-lab test-e2e ## Run all tests but test-kubernetes
+test: test-unit test-api-proxy test-installation test-lab test-e2e test-conformance ## Run all tests but test-kubernetes
 
 .PHONY: test-unit
 test-unit: generate ## Run the tests that need no cluster
@@ -115,6 +123,11 @@ conformance: build tools ## Run tests by others against the module, on labs of r
 	@go build -o bin/conformance ./test/conformance
 	@exec bin/conformance $(if $(filter-out 0,$(BASELINE)),--baseline) $(PART)
 
+.PHONY: test-conformance
+test-conformance: ## Run what of the tests by others takes minutes: reachability, routing, authorization, JWT (root)
+	@echo "test: tests by others"
+	@$(MAKE) conformance PART="gateway-api-mesh istio-security-short"
+
 .PHONY: test-kubernetes
 test-kubernetes: generate ## Ask the oldest and the newest supported Kubernetes to accept what is rendered (builds one more API server)
 	@tools/kube/build.sh "$(CURDIR)/.cache/tools/kube"
@@ -123,7 +136,7 @@ test-kubernetes: generate ## Ask the oldest and the newest supported Kubernetes 
 
 .PHONY: bench
 bench: REVISIONS ?= default
-bench: images ## Measure at scale, on labs of real nodes; needs root (BENCH_SERVICES=100,1000 BENCH_PEERS=1 BENCH_PARTS=import,publish,serve,request,proxy)
+bench: images ## Measure at scale, on labs of real nodes; needs root (BENCH_SERVICES=100,1000 BENCH_PEERS=1 BENCH_PARTS=import,publish,serve,request,proxy,hostile)
 	@go build -o bin/bench ./test/bench
 	@exec bin/bench
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/drift"
 	"github.com/deckhouse-mesh/istio/lib/echo"
+	"github.com/deckhouse-mesh/istio/lib/healthcheck"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/names"
 )
@@ -176,6 +177,7 @@ func wantedObjects(in *sdk.HookInput) ([]string, error) {
 		DefaultRevision: in.Values.Get(defaultRevisionPath).String(),
 		Federation:      federationKind().enabled(in),
 		Multicluster:    multiclusterKind().enabled(in),
+		Healthcheck:     in.Values.Get(healthcheckEnabledPath).Bool() && healthcheck.Hostname(in.Values.Get("global.discovery.clusterUUID").String(), "") != "",
 	}
 	for _, version := range versions {
 		release.Revisions = append(release.Revisions, version.Revision)

@@ -16,9 +16,9 @@ var _ = Describe("Hook federation_switch", func() {
 		r.ValuesSet("istio.federation.enabled", false)
 		r.succeeds()
 		Expect(r.statusWrites()).To(HaveLen(1))
-		Expect(r.PatchedOperations()).To(HaveLen(1), "an Event")
+		Expect(r.eventsOf("IstioFederation", "FederationDisabled")).To(HaveLen(1))
 		Expect(r.succeeds().statusWrites()).To(BeEmpty())
-		Expect(r.PatchedOperations()).To(BeEmpty())
+		Expect(r.eventsOf("IstioFederation", "FederationDisabled")).To(HaveLen(1))
 	})
 
 	It("wakes the discovery of resources that were off, with the same value every time", func() {

@@ -66,6 +66,7 @@ func with(services *residentServices, codec *servicelist.Codec) []hookruntime.Ho
 		metadataExporterCertificate(),
 		apiProxyCertificate(),
 		ingressClientCertificate(),
+		settingsEffect(),
 		apiServerPorts(),
 		istioVersions(),
 		istiodHealth(),

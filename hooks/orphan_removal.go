@@ -94,11 +94,15 @@ func runOrphanRemoval(ctx context.Context, in *sdk.HookInput, settled, deadline 
 	}
 	kinds := append(webhookOrphans(), otherOrphans(trusted)...)
 	var removed int
+	rejected := map[string]error{}
 	err = wait.PollUntilContextTimeout(ctx, settled, deadline, true, func(ctx context.Context) (bool, error) {
-		found, err := deleteAll(ctx, client.Dynamic(), kinds)
+		found, err := deleteAll(ctx, client.Dynamic(), kinds, rejected)
 		removed += found
 		return found == 0, err
 	})
+	for object, rejection := range rejected {
+		in.Logger.Warn("an object that the module left behind in a namespace cannot be deleted; the module is switched off without that", "object", object, "error", rejection.Error())
+	}
 	if removed > 0 {
 		in.Logger.Info("deleted objects that istiod left behind", "number", removed)
 	}
@@ -130,14 +134,16 @@ func trustedRoots(ctx context.Context, in *sdk.HookInput, client dynamic.Interfa
 }
 
 // deleteAll deletes the orphans of kinds and returns how many it found. Objects
-// that are being deleted already are not counted.
-func deleteAll(ctx context.Context, client dynamic.Interface, kinds []orphanKind) (int, error) {
+// that are being deleted already are not counted, nor are rejected ones: in people's
+// namespaces, where a policy may protect what is there, an object that cannot be deleted
+// must keep neither the others nor the module itself. They become part of rejected.
+func deleteAll(ctx context.Context, client dynamic.Interface, kinds []orphanKind, rejected map[string]error) (int, error) {
 	var (
 		found int
 		errs  []error
 	)
 	for _, kind := range kinds {
-		number, err := deleteKind(ctx, client.Resource(kind.resource), kind)
+		number, err := deleteKind(ctx, client.Resource(kind.resource), kind, rejected)
 		found += number
 		if err != nil {
 			errs = append(errs, err)
@@ -146,7 +152,7 @@ func deleteAll(ctx context.Context, client dynamic.Interface, kinds []orphanKind
 	return found, errors.Join(errs...)
 }
 
-func deleteKind(ctx context.Context, client dynamic.NamespaceableResourceInterface, kind orphanKind) (int, error) {
+func deleteKind(ctx context.Context, client dynamic.NamespaceableResourceInterface, kind orphanKind, rejected map[string]error) (int, error) {
 	list, err := client.List(ctx, kind.options)
 	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
 		// The cluster does not have this kind: the Gateway API is optional.
@@ -156,21 +162,27 @@ func deleteKind(ctx context.Context, client dynamic.NamespaceableResourceInterfa
 		return 0, fmt.Errorf("list %s to delete what the module left behind: %w", kind.resource.Resource, err)
 	}
 	found := 0
+	var errs []error
 	for index := range list.Items {
 		object := &list.Items[index]
 		orphan, err := kind.orphan(object, list.Items)
 		if err != nil {
-			return found, fmt.Errorf("read %s %q: %w", kind.resource.Resource, object.GetName(), err)
+			errs = append(errs, fmt.Errorf("read %s %q: %w", kind.resource.Resource, object.GetName(), err))
+			continue
 		}
 		if !orphan || object.GetDeletionTimestamp() != nil {
 			continue
 		}
 		uid := object.GetUID()
 		err = client.Namespace(object.GetNamespace()).Delete(ctx, object.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
-		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-			return found, fmt.Errorf("delete %s \"%s/%s\" that the module left behind: %w", kind.resource.Resource, object.GetNamespace(), object.GetName(), err)
+		switch name := fmt.Sprintf("%s %q", kind.resource.Resource, object.GetNamespace()+"/"+object.GetName()); {
+		case err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err):
+			found++
+		case object.GetNamespace() != "" && !isTransient(err):
+			rejected[name] = err
+		default:
+			errs = append(errs, fmt.Errorf("delete %s that the module left behind: %w", name, err))
 		}
-		found++
 	}
-	return found, nil
+	return found, errors.Join(errs...)
 }

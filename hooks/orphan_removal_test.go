@@ -3,6 +3,7 @@ package hooks
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"strings"
 	"time"
 
@@ -158,6 +159,26 @@ var _ = Describe("Hook orphan_removal", func() {
 		})
 		r.succeeds()
 		Expect(remaining(r, "MutatingWebhookConfiguration", "of-module")).To(BeEmpty())
+	})
+
+	It("is not stopped by a namespace that rejects the deletion, and deletes what is in the others", func() {
+		const other = `
+apiVersion: v1
+kind: ConfigMap
+metadata: {namespace: bank, name: istio-ca-root-cert, labels: {istio.io/config: "true"}}
+data: {root-cert.pem: "%s"}
+`
+		r := newRun(orphanRemoval(time.Millisecond, 30*time.Second), settingsWithoutPeers).given(orphanObjects, fmt.Sprintf(other, pemOf("ours")))
+		asAPIServer(r).PrependReactor("delete", "*", func(action clienttesting.Action) (bool, runtime.Object, error) {
+			if action.GetNamespace() == "bank" {
+				return true, nil, errors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "istio-ca-root-cert", nil)
+			}
+			return false, nil, nil
+		})
+		r.succeeds()
+		Expect(r.KubernetesResource("ConfigMap", "shop", "istio-ca-root-cert")).To(BeNil())
+		Expect(r.KubernetesResource("Secret", "shop", "d8-istio-sidecar-registry")).To(BeNil())
+		Expect(r.LoggerOutput().String()).To(And(ContainSubstring("bank/istio-ca-root-cert"), ContainSubstring("forbidden")))
 	})
 
 	It("reports which object could not be deleted", func() {

@@ -70,6 +70,8 @@ func (d *peerDiscovery) hook(name, queue string) hookruntime.Hook {
 				d.other.identitiesBinding(),
 				secretBinding("keypair", names.OperatorNamespace, authnSecret),
 				apiServersBinding(),
+				dataplaneChangesBinding(),
+				dataplaneReportsBinding(),
 			},
 		},
 		Run: d.run,
@@ -91,6 +93,9 @@ func (d *peerDiscovery) run(ctx context.Context, in *sdk.HookInput) error {
 	}
 	updated, err := d.poll(ctx, in, resources, now)
 	if err != nil {
+		return err
+	}
+	if err := d.judgeDataplane(in, updated, now); err != nil {
 		return err
 	}
 	writer, err := newStatusWriter(in, d.codec)

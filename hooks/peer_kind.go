@@ -82,5 +82,6 @@ func (k peerKind) setMetrics(in *sdk.HookInput, resource v1alpha1.Peer, now time
 	if last := resource.PeerCache().PrivateLastFetchTimestamp; last != nil {
 		set(k.metrics.age, now.Sub(last.Time).Seconds())
 	}
+	setDataplaneMetric(in, resource, k.metrics.group)
 	k.metrics.more(resource, set)
 }

@@ -130,6 +130,11 @@ func (s *pollSchedule) noteFailure(resource v1alpha1.Peer, now time.Time) {
 	s.last[resource.GetUID()] = last
 }
 
+// retries is true while the next try to write the resource's status is put off.
+func (s *pollSchedule) retries(resource v1alpha1.Peer, now time.Time) bool {
+	return now.Before(s.last[resource.GetUID()].retryAt)
+}
+
 // retain forgets all other resources.
 func (s *pollSchedule) retain(resources []v1alpha1.Peer) {
 	retained := make(map[types.UID]lastPoll, len(resources))

@@ -103,7 +103,7 @@ func (w statusWriter) write(ctx context.Context, resource, updated v1alpha1.Peer
 	if err := w.replace(ctx, resource, updated, replacement, current); err != nil {
 		return updated, false, err
 	}
-	w.reportTransition(resource, updated)
+	w.reportTransition(ctx, resource, updated)
 	return updated, true, nil
 }
 
@@ -277,8 +277,9 @@ func contactTimes(updated v1alpha1.Peer) map[string]any {
 }
 
 // reportTransition logs that the peer has become ready, or not ready, or not ready
-// for another reason, and makes an Event of it.
-func (w statusWriter) reportTransition(resource, updated v1alpha1.Peer) {
+// for another reason, and makes an Event of it. A quota of the Event's namespace that is
+// used up must not fail the run for all peers.
+func (w statusWriter) reportTransition(ctx context.Context, resource, updated v1alpha1.Peer) {
 	before := meta.FindStatusCondition(resource.PeerStatus().Conditions, v1alpha1.ConditionReady)
 	after := meta.FindStatusCondition(updated.PeerStatus().Conditions, v1alpha1.ConditionReady)
 	if after == nil || (before != nil && before.Status == after.Status && before.Reason == after.Reason) {
@@ -287,7 +288,7 @@ func (w statusWriter) reportTransition(resource, updated v1alpha1.Peer) {
 	w.in.Logger.Info("the readiness of a peer changed", "kind", updated.PeerKind(), "name", updated.GetName(),
 		"ready", string(after.Status), "reason", after.Reason, "message", after.Message)
 	if now := w.in.DC.GetClock().Now(); w.events.allow(updated, now) {
-		w.in.PatchCollector.CreateIfNotExists(transitionEvent(updated, after, now))
+		reportInNamespace(ctx, w.in, w.client, transitionEvent(updated, after, now))
 	}
 }
 

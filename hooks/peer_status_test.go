@@ -12,8 +12,10 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
 
@@ -85,6 +87,17 @@ var _ = Describe("The status of resources for peers", func() {
 		away = false
 		r.succeeds()
 		Expect(readyOf(r, "IstioFederation", "cluster-b")).To(HaveKeyWithValue("status", "True"))
+	})
+
+	It("is written where Events are rejected, by a quota for example", func() {
+		exporter := startPeer()
+		r := newRun(federationDiscovery(peer.NewClient(), nil), federationSettings).given(exporter.resource(""), ownKeypair(), versionsConfigMap("federation", nil))
+		r.KubeClient().(*dynamicfake.FakeDynamicClient).PrependReactor("create", "events", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "events"}, "istio", errors.New("exceeded quota"))
+		})
+		r.succeeds()
+		Expect(readyOf(r, "IstioFederation", "cluster-b")).To(HaveKeyWithValue("status", "True"))
+		Expect(r.LoggerOutput().String()).To(ContainSubstring("exceeded quota"))
 	})
 
 	It("has an Event for each transition, but not for those of a peer whose answers alternate without end", func() {

@@ -21,7 +21,7 @@ func webhookWithdrawal() hookruntime.Hook {
 			if err != nil {
 				return err
 			}
-			_, err = deleteAll(ctx, client.Dynamic(), webhookOrphans())
+			_, err = deleteAll(ctx, client.Dynamic(), webhookOrphans(), nil) // which are in no namespace
 			return err
 		},
 	}

@@ -27,6 +27,8 @@ gatewayAPIGateway: {name: shared, namespace: gateways}
 	objects, err := rendertest.Render(settings, func(values rendertest.Values) {
 		values.Set([]any{"cert-manager", "istio", "vertical-pod-autoscaler"}, "global", "enabledModules")
 		values.Set(true, "global", "highAvailability")
+		values.Set(map[string]any{"kind": "IstioMulticluster", "name": "m", "clusterUUID": "uuid-m", "authnKeyPub": "key"},
+			"istio", "internal", "remotePublicMetadata", "uuid-m")
 	}, "gateway.networking.k8s.io/v1/BackendTLSPolicy", "gateway.networking.k8s.io/v1/HTTPRoute", "gateway.networking.k8s.io/v1/ListenerSet",
 		"autoscaling.k8s.io/v1/VerticalPodAutoscaler", "monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1/PrometheusRule", "cert-manager.io/v1/Certificate")
 	if err != nil {

@@ -29,12 +29,20 @@ func checkSettings(_ context.Context, in settingscheck.Input) settingscheck.Resu
 	if err := json.Unmarshal([]byte(in.Settings.Get("@this").Raw), &wanted); err != nil {
 		return settingscheck.Reject(fmt.Sprintf("read settings: %v", err))
 	}
-	return judge(settings.Check(wanted, nil, time.Now()))
+	result := judge(settings.Check(wanted, nil, time.Now()))
+	// Whether Dex authenticates people is unknown here; hook settings_effect knows.
+	for _, found := range settings.WithoutEffect(wanted, true) {
+		result.Warnings = append(result.Warnings, found.String())
+	}
+	for _, limit := range settings.NullLimits(wanted) {
+		result.Warnings = append(result.Warnings, limit+": Deckhouse drops null, so the default stays: write 0 for no limit")
+	}
+	return result
 }
 
 // judge rejects settings for any problem that is not tolerated: Deckhouse does not say
-// which settings were accepted before, so a CA that was must not prevent every other
-// change. Of a new one, hook ca rejects both kinds.
+// which settings were accepted before, so a CA or a version of Istio that was must not prevent every other
+// change. Of new ones, the hooks ca and istio_versions reject both kinds: what is installed stays.
 func judge(problems []error) settingscheck.Result {
 	var rejected []error
 	var warnings []string

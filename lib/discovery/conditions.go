@@ -127,7 +127,11 @@ func Disabled(resource v1alpha1.Peer, reason, message string, now time.Time) v1a
 	if federation, ok := disabled.(*v1alpha1.IstioFederation); ok {
 		federation.Status.ImportedServices = new(int32)
 	}
-	conditionSetter(disabled, now)(v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
+	set := conditionSetter(disabled, now)
+	set(v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
+	if meta.FindStatusCondition(disabled.PeerStatus().Conditions, v1alpha1.ConditionDataplane) != nil {
+		set(v1alpha1.ConditionDataplane, metav1.ConditionUnknown, reason, message)
+	}
 	return disabled
 }
 
@@ -143,12 +147,16 @@ func conditionSetter(resource v1alpha1.Peer, now time.Time) setCondition {
 		}
 		meta.SetStatusCondition(&resource.PeerStatus().Conditions, metav1.Condition{
 			Type: conditionType, Status: status, Reason: reason,
-			Message:            strings.ToValidUTF8(message[:min(len(message), maxMessage)], ""),
+			Message:            shortened(message),
 			ObservedGeneration: resource.GetGeneration(),
 			LastTransitionTime: metav1.NewTime(now.Truncate(time.Second)),
 		})
 	}
 	return set
+}
+
+func shortened(message string) string {
+	return strings.ToValidUTF8(message[:min(len(message), maxMessage)], "")
 }
 
 // otherNames are those by which Deckhouse's own module calls conditions of this one.

@@ -155,11 +155,12 @@ func TestObjectsOfARelease(t *testing.T) {
 		"no webhook to what is not installed":                          {Release{WebhookRevisions: []string{"v1x29"}, DefaultRevision: "v1x29"}, nil},
 		"what is written of peers where clusters are federated":        {Release{Federation: true}, []string{"ConfigMap/federation-revisions"}},
 		"what is written of peers where clusters are of the same mesh": {Release{Multicluster: true}, []string{"ConfigMap/multicluster-revisions"}},
-		"all": {Release{[]string{"v1x31"}, []string{"v1x31"}, "v1x31", true, true}, []string{
+		"all": {Release{[]string{"v1x31"}, []string{"v1x31"}, "v1x31", true, true, true}, []string{
 			"Secret/cacerts", "Deployment/istiod-v1x31", "Service/istiod-v1x31", "ConfigMap/istio-v1x31", "ConfigMap/istio-sidecar-injector-v1x31",
 			"MutatingWebhookConfiguration/istio-sidecar-injector-v1x31-d8-istio", "ValidatingWebhookConfiguration/istio-validator-v1x31-d8-istio",
 			"MutatingWebhookConfiguration/istio-revision-tag-default", "ValidatingWebhookConfiguration/istiod-default-validator",
-			"ConfigMap/federation-revisions", "ConfigMap/multicluster-revisions"}},
+			"ConfigMap/federation-revisions", "ConfigMap/multicluster-revisions", "ConfigMap/alliance-healthcheck", "ConfigMap/alliance-healthcheck-reports"}},
+		"nobody is called without peers": {Release{Healthcheck: true}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := test.release.Objects(); !reflect.DeepEqual(got, test.want) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/healthcheck"
 	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
@@ -17,6 +18,8 @@ type Release struct {
 	DefaultRevision string
 	// Federation and Multicluster say which kinds of peers are enabled.
 	Federation, Multicluster bool
+	// Healthcheck is false when nothing calls peers.
+	Healthcheck bool
 }
 
 // Objects lists by Kind/name those rendered objects that Pods, people's
@@ -48,11 +51,15 @@ func (r Release) Objects() []string {
 	if r.Multicluster {
 		add("ConfigMap", v1alpha1.MulticlusterVersions)
 	}
+	if r.Healthcheck && (r.Federation || r.Multicluster) && len(r.Revisions) > 0 {
+		add("ConfigMap", healthcheck.TargetsConfigMap)
+		add("ConfigMap", healthcheck.ReportsConfigMap)
+	}
 	return keys
 }
 
 // Filled are the ConfigMaps that Helm makes empty and other programs fill: their
 // data is no deviation, as long as these programs can write it (Unwritable).
 func Filled() []string {
-	return []string{v1alpha1.FederationVersions, v1alpha1.MulticlusterVersions}
+	return []string{v1alpha1.FederationVersions, v1alpha1.MulticlusterVersions, healthcheck.ReportsConfigMap}
 }

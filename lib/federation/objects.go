@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/healthcheck"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/names"
 )
@@ -146,7 +147,12 @@ func destinationRule(service metadata.PublicService, identities []any) map[strin
 	if identities != nil {
 		tls["subjectAltNames"] = identities
 	}
-	return map[string]any{"host": service.Hostname, "trafficPolicy": map[string]any{"tls": tls}}
+	policy := map[string]any{"tls": tls}
+	if healthcheck.IsHostname(service.Hostname) {
+		// A connection for each call: trust and gateways are tried when one is opened.
+		policy["connectionPool"] = map[string]any{"http": map[string]any{"maxRequestsPerConnection": float64(1)}}
+	}
+	return map[string]any{"host": service.Hostname, "trafficPolicy": policy}
 }
 
 // Object is a ServiceEntry or DestinationRule, wanted or found.

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/deckhouse-mesh/istio/lib/federation"
+	"github.com/deckhouse-mesh/istio/lib/healthcheck"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
@@ -168,5 +169,20 @@ func TestAPatchRemovesTheOldSpec(t *testing.T) {
 	}
 	if want := `{"metadata":{"annotations":{"federation.istio.deckhouse.io/peer":"b"}},"spec":{"exportTo":null,"hosts":["a"]}}`; string(encoded) != want {
 		t.Errorf("got %s, want %s", encoded, want)
+	}
+}
+
+func TestCallsOfTheHealthcheckOpenAConnectionEach(t *testing.T) {
+	const uuid = "0f2b3c4d-1111-4222-8333-444455556666"
+	objects := objectsOf(t, peerB(ipGateway(),
+		service(healthcheck.Hostname(uuid, domain), port("http", 80, "HTTP")), service("api.shop.svc."+domain, port("http", 80, "HTTP"))))
+	for name, want := range map[string]bool{"alliance-healthcheck-" + uuid + ".d8-istio.cluster-b": true, "api.shop.cluster-b": false} {
+		rule, err := json.Marshal(objects["DestinationRule "+name].Spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(string(rule), `"maxRequestsPerConnection":1`); got != want || !strings.Contains(string(rule), "ISTIO_MUTUAL") {
+			t.Errorf("the rule of %s is %s", name, rule)
+		}
 	}
 }

@@ -49,7 +49,7 @@ func checkAPIHost(host string) error {
 			return fmt.Errorf("apiHost %.260q is not a host with or without a port", host)
 		}
 		address = IngressGateway{Address: name, Port: int32(port)}
-	} else if strings.ContainsAny(host, "[]") != strings.Contains(address.Address, ":") {
+	} else if bracketed := host == "["+address.Address+"]"; bracketed != strings.Contains(address.Address, ":") || !bracketed && host != address.Address {
 		return fmt.Errorf("apiHost %.260q is not a host: brackets are for IPv6 addresses, and needed there", host)
 	}
 	if err := address.Check(); err != nil {

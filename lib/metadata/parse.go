@@ -180,12 +180,15 @@ func UsableGateways(gateways []IngressGateway, own Network) ([]IngressGateway, e
 // IsIP is true for an IP address and false for a DNS name.
 func (g IngressGateway) IsIP() bool { return net.ParseIP(g.Address) != nil }
 
+// hexadecimal is a number as resolvers read it in an address: 0x7f000001 is loopback.
+var hexadecimal = regexp.MustCompile(`^0[xX][0-9a-fA-F]*$`)
+
 // IsHostname is false for names that resolvers read as an IP address in an old
-// notation ("192.0.513", "010.0.0.1"): no top-level domain is a number (RFC 3696,
-// section 2). Labels are as long as DNS and Istio allow.
+// notation ("192.0.513", "010.0.0.1", "0x7f000001"): no top-level domain is a number
+// (RFC 3696, section 2). Labels are as long as DNS and Istio allow.
 func IsHostname(name string) bool {
 	labels := strings.Split(name, ".")
-	if strings.Trim(labels[len(labels)-1], "0123456789") == "" {
+	if last := labels[len(labels)-1]; strings.Trim(last, "0123456789") == "" || hexadecimal.MatchString(last) {
 		return false
 	}
 	return !slices.ContainsFunc(labels, func(label string) bool { return len(label) > 63 })

@@ -38,8 +38,8 @@ type checked struct {
 	} `json:"alliance"`
 }
 
-// Tolerated is the problem of a CA that may have been accepted before: it was sound until it expired, or an earlier
-// release of the module accepted an intermediate as its root.
+// Tolerated is the problem of a setting that may have been accepted before: a CA was sound until it expired, or an earlier
+// release of the module accepted an intermediate as its root; a version of Istio was there until a release dropped it.
 type Tolerated struct{ error }
 
 // Unwrap returns the problem itself.
@@ -47,16 +47,16 @@ func (t Tolerated) Unwrap() error { return t.error }
 
 // Check returns every problem of spec.settings (a decoded YAML or JSON
 // object), each beginning with the name of the setting. previous are the settings
-// accepted before, nil if unknown: a CA that is still the same is not judged
-// again, so that its end does not stand in the way of other changes.
+// accepted before, nil if unknown: a CA or a version of Istio that is still the same is
+// not judged again, so that its end does not stand in the way of other changes.
 func Check(settings, previous map[string]any, now time.Time) []error {
-	encoded, err := json.Marshal(settings)
+	read, err := decode(settings)
 	if err != nil {
-		return []error{fmt.Errorf("encode settings: %w", err)}
+		return []error{err}
 	}
-	read := defaults()
-	if err := json.Unmarshal(encoded, &read); err != nil {
-		return []error{explainType(err)}
+	before, err := decode(previous)
+	if err != nil {
+		before = checked{} // an earlier release of the module accepted them
 	}
 	var problems []error
 	if !read.CA.IsZero() && !reflect.DeepEqual(settings["ca"], previous["ca"]) {
@@ -74,14 +74,27 @@ func Check(settings, previous map[string]any, now time.Time) []error {
 	problems = append(problems, gateway.check("alliance.ingressGateway.")...)
 	problems = append(problems, checkAnnotations("alliance.ingressGateway.serviceAnnotations", gateway.ServiceAnnotations)...)
 	problems = append(problems, checkAnnotations("alliance.ingressGateway.gatewayPodAnnotations", gateway.GatewayPodAnnotations)...)
-	problems = append(problems, checkVersions(read.GlobalVersion, read.AdditionalVersions)...)
+	problems = append(problems, checkVersions(read, before)...)
 	problems = append(problems, read.Sidecar.check()...)
 	problems = append(problems, read.Tracing.check()...)
 	problems = append(problems, read.ControlPlane.check()...)
 	problems = append(problems, read.DataPlane.check()...)
 	problems = append(problems, checkCertificates("jwksResolverAdditionalRootCA", read.JWKSRootCA)...)
-	problems = append(problems, checkProviders(read.ExtensionProviders)...)
+	problems = append(problems, checkProviders("extensionProviders", read.ExtensionProviders)...)
 	return append(problems, read.Auth.check()...)
+}
+
+// decode reads settings, with the defaults of those that are left out.
+func decode(settings map[string]any) (checked, error) {
+	read := defaults()
+	encoded, err := json.Marshal(settings)
+	if err != nil {
+		return read, fmt.Errorf("encode settings: %w", err)
+	}
+	if err := json.Unmarshal(encoded, &read); err != nil {
+		return read, explainType(err)
+	}
+	return read, nil
 }
 
 // explainType words the error of a setting that is of another type than the schema says.

@@ -5,7 +5,7 @@ package settings
 func defaults() checked {
 	var d checked
 	d.Sidecar.ResourcesManagement.Static.Requests = amounts{CPU: "100m", Memory: "128Mi"}
-	d.Sidecar.ResourcesManagement.Static.Limits = amounts{CPU: "2", Memory: "1Gi"}
+	d.Sidecar.ResourcesManagement.Static.Limits = limits{CPU: "2", Memory: "1Gi"}
 	d.Sidecar.ResourcesManagement.VPA.CPU = bounds{Min: "50m", Max: "2"}
 	d.Sidecar.ResourcesManagement.VPA.Memory = bounds{Min: "128Mi", Max: "1Gi"}
 	d.ControlPlane.ResourcesManagement.Static.Requests = amounts{CPU: "500m", Memory: "2Gi"}

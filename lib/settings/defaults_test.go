@@ -35,7 +35,7 @@ func TestDefaultsAreThoseOfTheSchema(t *testing.T) {
 		"controlPlane.resourcesManagement.static":     {got.ControlPlane.ResourcesManagement.Static, want.ControlPlane.ResourcesManagement.Static},
 		"controlPlane.resourcesManagement.vpa.cpu":    {got.ControlPlane.ResourcesManagement.VPA.CPU, want.ControlPlane.ResourcesManagement.VPA.CPU},
 		"controlPlane.resourcesManagement.vpa.memory": {got.ControlPlane.ResourcesManagement.VPA.Memory, want.ControlPlane.ResourcesManagement.VPA.Memory},
-		"dataPlane": {got.DataPlane, want.DataPlane},
+		"dataPlane.proxyConfig":                       {got.DataPlane.ProxyConfig, want.DataPlane.ProxyConfig},
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {
 			t.Errorf("%s is %+v, in the schema %+v", name, pair[0], pair[1])

@@ -18,7 +18,7 @@ func (s sidecar) check() []error {
 	problems = append(problems, checkRanges("sidecar.excludeOutboundIPRanges", s.ExcludeOutboundIPRanges)...)
 	problems = append(problems, checkPorts("sidecar.excludeInboundPorts", s.ExcludeInboundPorts)...)
 	problems = append(problems, checkPorts("sidecar.excludeOutboundPorts", s.ExcludeOutboundPorts)...)
-	return append(problems, s.ResourcesManagement.check("sidecar.resourcesManagement")...)
+	return append(problems, s.ResourcesManagement.check("sidecar.resourcesManagement", true)...)
 }
 
 type controlPlane struct {
@@ -27,20 +27,22 @@ type controlPlane struct {
 }
 
 func (c controlPlane) check() []error {
-	return append(c.scheduling.check("controlPlane."), c.ResourcesManagement.check("controlPlane.resourcesManagement")...)
+	return append(c.scheduling.check("controlPlane."), c.ResourcesManagement.check("controlPlane.resourcesManagement", false)...)
 }
 
 type dataPlane struct {
-	ProxyConfig struct {
+	ExtensionProviders []provider `json:"extensionProviders"`
+	ProxyConfig        struct {
 		IdleTimeout string `json:"idleTimeout"`
 	} `json:"proxyConfig"`
 }
 
 func (d dataPlane) check() []error {
+	problems := checkProviders("dataPlane.extensionProviders", d.ExtensionProviders)
 	if _, err := time.ParseDuration(d.ProxyConfig.IdleTimeout); err != nil {
-		return []error{fmt.Errorf("dataPlane.proxyConfig.idleTimeout: %q is not a duration: use numbers with a unit, ms, s, m or h, as in 30m", d.ProxyConfig.IdleTimeout)}
+		problems = append(problems, fmt.Errorf("dataPlane.proxyConfig.idleTimeout: %q is not a duration: use numbers with a unit, ms, s, m or h, as in 30m", d.ProxyConfig.IdleTimeout))
 	}
-	return nil
+	return problems
 }
 
 type auth struct {

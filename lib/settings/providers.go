@@ -17,16 +17,16 @@ import (
 // provider is one of extensionProviders, as the person wrote it.
 type provider = map[string]json.RawMessage
 
-// checkProviders rejects providers that istiod would not understand or not use. It reads
+// checkProviders rejects providers in the setting of this name that istiod would not understand or not use. It reads
 // the whole mesh's configuration at once, so that one bad provider would keep
 // every other change from taking effect.
-func checkProviders(providers []provider) []error {
+func checkProviders(setting string, providers []provider) []error {
 	var problems []error
 	for index, written := range providers {
 		var name string
 		_ = json.Unmarshal(written["name"], &name) // what is no string is none
 		problem := func(format string, arguments ...any) {
-			problems = append(problems, fmt.Errorf("extensionProviders[%d]: %q "+format, append([]any{index, name}, arguments...)...))
+			problems = append(problems, fmt.Errorf("%s[%d]: %q "+format, append([]any{setting, index, name}, arguments...)...))
 		}
 		if count := kinds(written); len(count) != 1 {
 			has := "no provider"

@@ -15,18 +15,3 @@ tolerations:
     {{- include "helm_lib_tolerations" (tuple . "frontend") }}
   {{- end }}
 {{- end -}}
-
-{{- /*
-  The version of Istio that the gateway is of, as JSON: the one whose istiod serves whatever names none itself, and before
-  any was ready the one that is to. {} when none is installed: then there is nothing that a gateway could be of.
-*/ -}}
-{{- define "istio.ingressgateway_version" -}}
-  {{- $internal := .Values.istio.internal -}}
-  {{- $found := dict -}}
-  {{- range $internal.versions -}}
-    {{- if eq .revision ($internal.defaultRevision | default $internal.globalRevision) -}}
-      {{- $found = . -}}
-    {{- end -}}
-  {{- end -}}
-  {{- $found | toJson -}}
-{{- end -}}

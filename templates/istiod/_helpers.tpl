@@ -81,12 +81,10 @@ tolerations:
   {{- end }}
 {{- end -}}
 
-{{- /* Limits of istiod, as JSON; {} when there are none. */ -}}
-{{- define "istio.istiod_limits" -}}
-  {{- $management := .Values.istio.controlPlane.resourcesManagement -}}
-  {{- if eq $management.mode "Static" -}}
-    {{- $management.static.limits | default dict | toJson -}}
-  {{- else -}}
-    {}
-  {{- end -}}
+{{- /* Requests and limits of istiod, as JSON; without limits when there are none. */ -}}
+{{- define "istio.istiod_resources" -}}
+  {{- $management := include "istio.resources_management" .Values.istio.controlPlane.resourcesManagement | fromJson -}}
+  {{- $resources := include "istio.pod_resources" $management | fromJson -}}
+  {{- $_ := set $resources.requests "ephemeral-storage" "50Mi" -}}
+  {{- $resources | toJson -}}
 {{- end -}}

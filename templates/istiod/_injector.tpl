@@ -46,18 +46,13 @@
 
 {{- /* Requests and limits of a sidecar, as JSON. */ -}}
 {{- define "istio.sidecar_resources" -}}
-  {{- $management := .Values.istio.sidecar.resourcesManagement -}}
-  {{- if eq $management.mode "Static" -}}
-    {{- $management.static | toJson -}}
-  {{- else -}}
-    {{- $resources := include "helm_lib_resources_management_original_pod_resources" $management | fromYaml -}}
-    {{- range $name := list "cpu" "memory" -}}
-      {{- if not (hasKey $resources.limits $name) -}}
-        {{- $_ := set $resources.limits $name (index $management.vpa $name).max -}}
-      {{- end -}}
-    {{- end -}}
-    {{- $resources | toJson -}}
+  {{- $management := include "istio.resources_management" .Values.istio.sidecar.resourcesManagement | fromJson -}}
+  {{- $resources := include "istio.pod_resources" $management | fromJson -}}
+  {{- if eq $management.mode "VPA" -}}
+    {{- $limits := dict "cpu" $management.vpa.cpu.max "memory" $management.vpa.memory.max -}}
+    {{- $_ := set $resources "limits" (merge $management.vpa.limits $limits) -}}
   {{- end -}}
+  {{- $resources | toJson -}}
 {{- end -}}
 
 {{- /*

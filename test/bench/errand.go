@@ -44,6 +44,8 @@ func (e errand) run(ctx context.Context) (any, error) {
 		return measureExporter(ctx, clusters[0], e.Plan)
 	case requestPart:
 		return measureRequests(ctx, clusters, e.Plan.Requests)
+	case hostilePart:
+		return measureHostile(ctx, clusters, e.Plan.Tries)
 	}
 	return nil, fmt.Errorf("nothing of the part %q is measured in a fabric", e.Part)
 }

@@ -19,6 +19,7 @@ import (
 
 var (
 	federations    = schema.GroupVersionResource{Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioFederationResource}
+	moduleConfigs  = schema.GroupVersionResource{Group: "deckhouse.io", Version: "v1alpha1", Resource: "moduleconfigs"}
 	serviceEntries = schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1", Resource: "serviceentries"}
 
 	// written are the resources that the module and istiod write for peers. Leases,

@@ -35,9 +35,10 @@ const (
 	servePart   = "serve"
 	requestPart = "request"
 	proxyPart   = "proxy"
+	hostilePart = "hostile"
 )
 
-var allParts = []string{importPart, publishPart, servePart, requestPart, proxyPart}
+var allParts = []string{importPart, publishPart, servePart, requestPart, proxyPart, hostilePart}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -64,7 +65,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	all := report{machine: describeMachine()}
-	for _, part := range []func(context.Context, plan, *report) error{runImports, runExporter, runRequests, runProxy} {
+	for _, part := range []func(context.Context, plan, *report) error{runImports, runExporter, runRequests, runProxy, runHostile} {
 		if err := part(ctx, todo, &all); err != nil {
 			return err
 		}
@@ -120,6 +121,17 @@ func runProxy(ctx context.Context, todo plan, into *report) (err error) {
 	}
 	if into.proxied, err = measureProxy(ctx, todo); err != nil {
 		return fmt.Errorf("the API proxy before %d Pods: %w", todo.Pods, err)
+	}
+	return nil
+}
+
+func runHostile(ctx context.Context, todo plan, into *report) error {
+	if !todo.Parts[hostilePart] {
+		return nil
+	}
+	into.hindered = &hindered{}
+	if err := inLab(ctx, federated, errand{Part: hostilePart, Plan: todo}, into.hindered); err != nil {
+		return fmt.Errorf("changes beside hostile objects: %w", err)
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ type fakePeer struct {
 	name, trustDomain, uuid string
 	key                     ed25519.PrivateKey
 	server                  *httptest.Server
+	publicDocument          metadata.Public
 	public                  served
 
 	mu       sync.Mutex
@@ -67,10 +68,10 @@ func newFakePeer(name string, services int) (*fakePeer, error) {
 	if err != nil {
 		return nil, err
 	}
-	peer.public, err = newServed(metadata.Public{
+	peer.publicDocument = metadata.Public{
 		ClusterUUID: peer.uuid, AuthnKeyPub: keypair.Pub, RootCA: authority.Root, TrustDomain: peer.trustDomain,
-	})
-	if err != nil {
+	}
+	if peer.public, err = newServed(peer.publicDocument); err != nil {
 		return nil, err
 	}
 	for index := range services {

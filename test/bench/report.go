@@ -19,6 +19,7 @@ type report struct {
 	published *published
 	requested *requested
 	proxied   *proxied
+	hindered  *hindered
 }
 
 // describeMachine that the figures were measured on.
@@ -63,6 +64,7 @@ func (r report) print(out io.Writer) {
 		r.requested.print(out)
 	}
 	r.proxied.print(out)
+	r.hindered.print(out)
 }
 
 func (r report) printImports(out io.Writer) {

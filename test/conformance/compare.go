@@ -9,7 +9,7 @@ import (
 // compare returns how results deviate from a list, in words.
 func compare(list []entry, found results) []string {
 	var deviations []string
-	counts := map[string]int{}
+	ran, skipped := map[string]int{}, map[string]int{}
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		expected := entryOf(list, name)
 		if expected == nil {
@@ -19,12 +19,29 @@ func compare(list []entry, found results) []string {
 		if deviation := expected.judge(name, found[name]); deviation != "" {
 			deviations = append(deviations, deviation)
 		}
-		counts[expected.Test]++
+		if found[name] == skip {
+			skipped[expected.Test]++
+		} else {
+			ran[expected.Test]++
+		}
 	}
 	for _, expected := range list {
-		if count := counts[expected.Test]; expected.Expect != notApplicable && count != expected.Tests {
-			deviations = append(deviations, fmt.Sprintf("%s: %d tests ran, %d are listed", expected.Test, count, expected.Tests))
-		}
+		deviations = append(deviations, expected.count(ran[expected.Test], skipped[expected.Test])...)
+	}
+	return deviations
+}
+
+// count compares how many tests ran and were skipped with what is expected.
+func (e entry) count(ran, skipped int) []string {
+	var deviations []string
+	if e.Expect == notApplicable {
+		return nil
+	}
+	if ran != e.Tests {
+		deviations = append(deviations, fmt.Sprintf("%s: %d tests ran, %d are listed", e.Test, ran, e.Tests))
+	}
+	if e.Skipped != 0 && skipped != e.Skipped {
+		deviations = append(deviations, fmt.Sprintf("%s: the suite skipped %d tests, %d are listed as skipped", e.Test, skipped, e.Skipped))
 	}
 	return deviations
 }
@@ -43,7 +60,7 @@ func entryOf(list []entry, test string) *entry {
 // judge returns how the result of a test deviates from what is expected; empty when it does not.
 func (e entry) judge(name string, found verdict) string {
 	switch {
-	case e.Expect == string(found), e.Expect == notApplicable && found == skip:
+	case e.Expect == string(found), found == skip && (e.Expect == notApplicable || e.Skipped != 0):
 		return ""
 	case e.Expect == notApplicable:
 		return fmt.Sprintf("%s: %s, and is listed as not applicable (%s): list it by its result", name, found, e.Reason)

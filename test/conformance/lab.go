@@ -116,7 +116,7 @@ var kubectlProgram = filepath.Join(".cache", "tools", "kube", "kubectl")
 func (l *runningLab) kubectl(ctx context.Context, args ...string) error {
 	for _, cluster := range l.clusters {
 		all := append([]string{"--kubeconfig", l.kubeconfig(cluster)}, args...)
-		if output, err := exec.CommandContext(ctx, kubectlProgram, all...).CombinedOutput(); err != nil {
+		if output, err := exec.CommandContext(ctx, kubectlProgram, all...).CombinedOutput(); err != nil { //nolint:gosec // the lab's own files
 			return fmt.Errorf("kubectl %s in %s: %w: %s", strings.Join(args, " "), cluster, err, strings.TrimSpace(string(output)))
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -9,19 +10,25 @@ import (
 // part is what one run does: one suite, or a selection of it, on one lab.
 type part struct {
 	name string
+	// partOf is the part with whose list this one is compared, of which it is a selection; empty: it has a list of its own.
+	partOf string
 	// suite is its folder below .cache/tools/conformance.
 	suite string
-	// tests to run, as -test.run has them.
-	tests string
-	// flags of the suite on that lab.
-	flags func(lab *runningLab, baseline bool) []string
+	// tests to run and to leave out, as -test.run and -test.skip have them.
+	tests, skip string
+	// flags of the suite on that lab; folder is where it may leave files.
+	flags func(on *runningLab, folder string, baseline bool) []string
 	// clusters of the lab.
 	clusters int
-	// manifests are applied to each cluster before the suite starts: files and folders.
+	// manifests are applied to each cluster with the module before the suite starts: files and folders.
 	manifests []string
+	// withoutOperator: the operator stops before the suite starts, for the suite writes into objects that the module repairs.
+	withoutOperator bool
+	// installs: the suite installs Istio by itself where there is none, so that there is a baseline.
+	installs bool
 }
 
-var parts = []part{gatewayAPIMesh}
+var parts = []part{gatewayAPIMesh, istioSecurity, istioSecurityShort}
 
 // gatewayAPIMesh are the conformance tests of Gateway API for meshes.
 var gatewayAPIMesh = part{
@@ -30,7 +37,7 @@ var gatewayAPIMesh = part{
 		filepath.Join(".cache", "tools", "conformance", "gateway-api", "crds"),
 		filepath.Join("test", "conformance", "manifests", "gateway-api-mesh.yaml"),
 	},
-	flags: func(*runningLab, bool) []string {
+	flags: func(*runningLab, string, bool) []string {
 		return []string{
 			"-conformance-profiles=MESH-HTTP,MESH-GRPC",
 			"-supported-features=" + strings.Join(meshFeatures, ","),
@@ -50,7 +57,22 @@ var meshFeatures = []string{
 	"MeshHTTPRouteSchemeRedirect",
 }
 
-func (p part) listFile() string { return filepath.Join("test", "conformance", "lists", p.name+".yaml") }
+func (p part) listFile() string {
+	name := p.name
+	if p.partOf != "" {
+		name = p.partOf
+	}
+	return filepath.Join("test", "conformance", "lists", name+".yaml")
+}
+
+// expected is what the list says of the tests that the part selects.
+func (p part) expected(list []entry) []entry {
+	selected := regexp.MustCompile(p.tests)
+	return slices.DeleteFunc(slices.Clone(list), func(e entry) bool {
+		first, _, _ := strings.Cut(e.Test, "/")
+		return !selected.MatchString(first)
+	})
+}
 
 func findPart(name string) (part, bool) {
 	i := slices.IndexFunc(parts, func(p part) bool { return p.name == name })

@@ -42,8 +42,8 @@ func measure(ctx context.Context, p part, wanted order) (found results, err erro
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, stop(err != nil && ctx.Err() == nil)) }()
-	for _, manifests := range p.manifests {
-		if err := opened.kubectl(ctx, "apply", "--server-side", "-f", manifests); err != nil {
+	if !wanted.baseline {
+		if err := prepare(ctx, p, opened); err != nil {
 			return nil, err
 		}
 	}
@@ -59,6 +59,23 @@ func measure(ctx context.Context, p part, wanted order) (found results, err erro
 		return nil, fmt.Errorf("the suite ran no test: see the end of %s", output)
 	}
 	return found, found.write(folder)
+}
+
+// prepare the lab's clusters for the suite.
+func prepare(ctx context.Context, p part, on *runningLab) error {
+	for _, manifests := range p.manifests {
+		if err := on.kubectl(ctx, "apply", "--server-side", "-f", manifests); err != nil {
+			return err
+		}
+	}
+	if !p.withoutOperator {
+		return nil
+	}
+	const namespace, operator = "--namespace=d8-system", "istio-operator"
+	if err := on.kubectl(ctx, "scale", namespace, "deployment/"+operator, "--replicas=0"); err != nil {
+		return err
+	}
+	return on.kubectl(ctx, "wait", namespace, "pod", "--selector=app="+operator, "--for=delete", "--timeout=2m")
 }
 
 // buildSuite unless it was built already.
@@ -86,13 +103,17 @@ func runSuite(ctx context.Context, p part, on *runningLab, baseline bool, output
 	if err != nil {
 		return err
 	}
+	results, err := filepath.Abs(filepath.Dir(output))
+	if err != nil {
+		return err
+	}
 	self, err := filepath.Abs(labProgram())
 	if err != nil {
 		return err
 	}
 	args := append([]string{"exec", "--state-dir", on.stateDir, "--", filepath.Join(folder, "suite.test"),
-		"-test.v=test2json", "-test.timeout=" + suiteLimit.String(), "-test.run=" + p.tests}, p.flags(on, baseline)...)
-	command := exec.CommandContext(ctx, self, args...)
+		"-test.v=test2json", "-test.timeout=" + suiteLimit.String(), "-test.run=" + p.tests, "-test.skip=" + p.skip}, p.flags(on, results, baseline)...)
+	command := exec.CommandContext(ctx, self, args...) //nolint:gosec // that is what this program is for
 	command.Stdout, command.Stderr = file, file
 	command.Env = append(os.Environ(), "KUBECONFIG="+on.kubeconfig(on.clusters[0]))
 	command.Dir = sourceOf(folder)

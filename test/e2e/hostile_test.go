@@ -6,23 +6,17 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/hex"
-	"encoding/pem"
 	"fmt"
 	"maps"
-	"math/big"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 // hostileMemory is what the operator, the exporter and the watcher may hold while peers send them megabytes; bytes.
@@ -86,7 +80,7 @@ func TestHostilePeersAreNamedAndHarmNobodyElse(t *testing.T) {
 		// Each part is within its own bound; together they did not fit into a status.
 		"large-etags": {(*fakePeer).sendLargeETags, "Ready", "HostnameOutsideTrustDomain", "100 rejected"},
 		// They did not fit into a Helm release.
-		"large-roots": {func(p *fakePeer) { p.sendLargeRoots(t) }, "Ready", "PeerPublicMetadataInvalid", "bytes together"},
+		"large-roots": {(*fakePeer).sendLargeRoots, "Ready", "PeerPublicMetadataInvalid", "bytes together"},
 		"absent":      {func(p *fakePeer) { p.server.Close() }, "Ready", "PeerUnreachable", ""},
 		"own-uuid": {func(p *fakePeer) {
 			p.public = altered(p.public, func(d map[string]any) { d["clusterUUID"] = strings.ToUpper(ownUUID) })
@@ -193,9 +187,8 @@ func (p *fakePeer) sendLargeETags() {
 }
 
 // sendLargeRoots has the peer name as many roots as it may, each as large as one may be.
-func (p *fakePeer) sendLargeRoots(t *testing.T) {
-	t.Helper()
-	roots := largeRoots(t, 16)
+func (p *fakePeer) sendLargeRoots() {
+	roots := certtest.LargeRoots(16, time.Now())
 	p.public = altered(p.public, func(d map[string]any) { d["rootCA"] = roots })
 }
 
@@ -205,32 +198,6 @@ func tagged(handler http.HandlerFunc, tag string) http.HandlerFunc {
 		w.Header().Set("ETag", tag)
 		handler(w, r)
 	}
-}
-
-// largeRoots are that many root certificates of nearly 8 KiB each.
-func largeRoots(t *testing.T, count int) string {
-	t.Helper()
-	var bundle strings.Builder
-	for number := range count {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		template := &x509.Certificate{
-			SerialNumber: big.NewInt(int64(number + 1)), Subject: pkix.Name{CommonName: fmt.Sprint("root ", number)},
-			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-		}
-		for usage := range 500 {
-			template.UnknownExtKeyUsage = append(template.UnknownExtKeyUsage, asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 99999, number, usage + 1000})
-		}
-		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		bundle.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	}
-	return bundle.String()
 }
 
 // publishing makes a document publish one Service of that hostname.

@@ -16,6 +16,7 @@ func TestMulticluster(t *testing.T) {
 		{"TheAPIProxyIsReachedByItsPublicName", multiclusterTheAPIProxyIsReachedByItsPublicName},
 		{"AClientCertificateOpensTheAPIProxyWhereTLSIsPassedThrough", multiclusterAClientCertificateOpensTheAPIProxyWhereTLSIsPassedThrough},
 		{"WorksBesideFederation", multiclusterWorksBesideFederation},
+		{"EveryPeerAnswersCallsThroughTheMesh", multiclusterEveryPeerAnswersCallsThroughTheMesh},
 		{"AServiceInSeveralClustersIsOne", multiclusterAServiceInSeveralClustersIsOne},
 		{"AFlatPeerIsReachedAtItsPods", multiclusterAFlatPeerIsReachedAtItsPods},
 		{"ALabelledServiceStaysInItsCluster", multiclusterALabelledServiceStaysInItsCluster},

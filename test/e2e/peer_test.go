@@ -172,6 +172,38 @@ type entrance struct {
 	mu          sync.Mutex
 	certificate *tls.Certificate
 	alerts      int
+	// answer replaces the usual answer, and verify accepts callers' certificates; nil accepts all.
+	answer http.HandlerFunc
+	verify func([][]byte, [][]*x509.Certificate) error
+}
+
+// behave otherwise from now on.
+func (e *entrance) behave(change func(*entrance)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	change(e)
+}
+
+// verifies is the verification of callers' certificates of this moment.
+func (e *entrance) verifies(presented [][]byte, verified [][]*x509.Certificate) error {
+	e.mu.Lock()
+	verify := e.verify
+	e.mu.Unlock()
+	if verify == nil {
+		return nil
+	}
+	return verify(presented, verified)
+}
+
+// answers the request in the way that was chosen; false when none was.
+func (e *entrance) answers(w http.ResponseWriter, r *http.Request) bool {
+	e.mu.Lock()
+	answer := e.answer
+	e.mu.Unlock()
+	if answer != nil {
+		answer(w, r)
+	}
+	return answer != nil
 }
 
 // show another certificate from now on.
@@ -212,6 +244,9 @@ func (p *fakePeer) serveMesh(t *testing.T) *entrance {
 	server := &http.Server{ReadHeaderTimeout: prompt, ErrorLog: log.New(opened, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Each request comes by a handshake of its own.
 		w.Header().Set("Connection", "close")
+		if opened.answers(w, r) {
+			return
+		}
 		caller := ""
 		if uris := r.TLS.PeerCertificates[0].URIs; len(uris) > 0 {
 			caller = uris[0].String()
@@ -223,7 +258,8 @@ func (p *fakePeer) serveMesh(t *testing.T) *entrance {
 		defer close(served)
 		_ = server.Serve(tls.NewListener(listener, &tls.Config{
 			MinVersion: tls.VersionTLS12, ClientAuth: tls.RequireAnyClientCert, SessionTicketsDisabled: true,
-			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return opened.shown(), nil },
+			GetCertificate:        func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return opened.shown(), nil },
+			VerifyPeerCertificate: opened.verifies,
 		}))
 	}()
 	t.Cleanup(func() {

@@ -35,7 +35,7 @@ func TestAPeerWhoseRootsWouldFillTheReleaseStopsNobody(t *testing.T) {
 	peer := newFakePeer(t, "rooted.example")
 	suite.a.federate(t, peer.federation("rooted"))
 	suite.a.awaitReady(t, "rooted", scheduled)
-	peer.sendLargeRoots(t)
+	peer.sendLargeRoots()
 	judged := suite.a.awaitCondition(t, "rooted", "PeerPublicMetadataInvalid", "bytes together")
 	suite.a.works(t, suite.b)
 	judged()

@@ -24,7 +24,9 @@ var settingsUnderTest = map[string]string{
 	"peers of both kinds": "{federation: {enabled: true}, multicluster: {enabled: true}, highAvailability: true}",
 	"node ports":          "{federation: {enabled: true}, alliance: {ingressGateway: {inlet: NodePort, nodePort: {port: 30443}}}}",
 	"scaled by load":      "{controlPlane: {replicasManagement: {mode: HPA, hpa: {minReplicas: 2, maxReplicas: 5, metrics: [{type: CPU, targetAverageUtilization: 80}]}}}}",
-	"traced":              "{tracing: {enabled: true, sampling: 10, collector: {zipkin: {address: 'zipkin.tracing.svc:9411'}}}, tlsMode: Mutual}",
+	"numbers and ratios": "{controlPlane: {resourcesManagement: {vpa: {cpu: {min: 0.5, limitRatio: 1.5}, memory: {min: 268435456, max: 2147483648, limitRatio: 1.5}}}}, " +
+		"dataPlane: {accessLog: {type: JSON}, trafficRedirectionSetupMode: CNIPlugin}, sidecar: {resourcesManagement: {static: {limits: {cpu: 0}}}}}",
+	"traced": "{tracing: {enabled: true, sampling: 10, collector: {zipkin: {address: 'zipkin.tracing.svc:9411'}}}, tlsMode: Mutual}",
 }
 
 func TestEverySupportedKubernetesAcceptsWhatIsRendered(t *testing.T) {

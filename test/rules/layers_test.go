@@ -16,19 +16,20 @@ const module = "github.com/deckhouse-mesh/istio/"
 // import besides itself. The longest match of a path counts. docs/DEVELOPMENT.md
 // describes them.
 var layers = map[string][]string{
-	"lib":                      nil,
-	"hooks":                    {"lib"},
-	"hooks/batch":              {"lib", "hooks"},
-	"global-hooks":             {"lib"},
-	"modules":                  {"lib", "hooks"},
-	"images/api-proxy":         {"lib"},
-	"images/metadata-exporter": {"lib"},
-	"cmd/operator":             {"lib", "global-hooks", "modules"},
-	"deploy":                   {"lib"},
-	"cmd/lab":                  {"lib", "deploy"},
-	"tools":                    {"lib"},
-	"test":                     {"lib", "test/support"},
-	"test/support":             {"lib"},
+	"lib":                         nil,
+	"hooks":                       {"lib"},
+	"hooks/batch":                 {"lib", "hooks"},
+	"global-hooks":                {"lib"},
+	"modules":                     {"lib", "hooks"},
+	"images/alliance-healthcheck": {"lib"},
+	"images/api-proxy":            {"lib"},
+	"images/metadata-exporter":    {"lib"},
+	"cmd/operator":                {"lib", "global-hooks", "modules"},
+	"deploy":                      {"lib"},
+	"cmd/lab":                     {"lib", "deploy"},
+	"tools":                       {"lib", "deploy"},
+	"test":                        {"lib", "test/support"},
+	"test/support":                {"lib"},
 }
 
 // moreForTests is what tests of a folder may import besides test/support: they compare folders with each other.

@@ -100,6 +100,9 @@ const (
 	ConditionPrivateExchange = "PrivateMetadataExchangeReady"
 	// ConditionAPI: the peer's API server answers this cluster through the peer's API proxy (IstioMulticluster only).
 	ConditionAPI = "APIReachable"
+	// ConditionDataplane: the peer answers calls through the mesh, by the name of newer releases of
+	// Deckhouse's own module. Ready does not depend on it.
+	ConditionDataplane = "DataplaneConnectionReady"
 	// ConditionServices: every published service could be accepted (IstioFederation only).
 	ConditionServices = "ServicesAccepted"
 )

@@ -25,6 +25,7 @@ func TestObjectsThatAreRestoredAreRendered(t *testing.T) {
 		"no webhooks before istiod's ready":            {drift.Release{Revisions: revisions}, "{}", none},
 		"what is written of federated clusters":        {drift.Release{Revisions: revisions, Federation: true}, federation, none},
 		"what is written of clusters of the same mesh": {drift.Release{Revisions: revisions, Multicluster: true}, multicluster, none},
+		"whom the healthcheck calls, and its reports":  {drift.Release{Revisions: revisions, Federation: true, Healthcheck: true}, federation, none},
 	} {
 		t.Run(name, func(t *testing.T) {
 			objects := m.render(t, test.settings, test.change)

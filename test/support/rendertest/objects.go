@@ -7,6 +7,7 @@ import (
 
 	"helm.sh/helm/v3/pkg/releaseutil"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	networkingv1alpha3 "istio.io/client-go/pkg/apis/networking/v1alpha3"
 	securityv1 "istio.io/client-go/pkg/apis/security/v1"
 	telemetryv1 "istio.io/client-go/pkg/apis/telemetry/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -84,7 +85,7 @@ func Decode[T runtime.Object](objects Objects, key string) (T, error) {
 var strictDecoder = func() runtime.Decoder {
 	types := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		scheme.AddToScheme, networkingv1.AddToScheme, securityv1.AddToScheme, telemetryv1.AddToScheme,
+		scheme.AddToScheme, networkingv1.AddToScheme, networkingv1alpha3.AddToScheme, securityv1.AddToScheme, telemetryv1.AddToScheme,
 	} {
 		if err := add(types); err != nil {
 			panic(err) // two Go types for one kind: a programming error

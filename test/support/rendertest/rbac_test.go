@@ -102,6 +102,23 @@ func rulesOf(t *testing.T, objects Objects, account string) []rbacv1.PolicyRule 
 	return rules
 }
 
+func TestAllianceHealthcheckRights(t *testing.T) {
+	objects := load(t).render(t, federation+"\n"+multicluster, nil)
+	got := rights("d8-istio", mustDecode[*rbacv1.Role](t, objects, "Role/alliance-healthcheck").Rules)
+	want := []string{
+		"d8-istio: /configmaps alliance-healthcheck: get list watch",
+		"d8-istio: /configmaps alliance-healthcheck-reports: patch",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("rights are %q, want %q", got, want)
+	}
+	for _, key := range objects.Keys() {
+		if strings.HasPrefix(key, "ClusterRole") && strings.Contains(key, "healthcheck") {
+			t.Errorf("%s is rendered", key)
+		}
+	}
+}
+
 func rights(where string, rules []rbacv1.PolicyRule) []string {
 	var lines []string
 	for _, rule := range rules {

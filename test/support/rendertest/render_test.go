@@ -120,8 +120,22 @@ var (
 		"ServiceAccount/istiod-%",
 	))
 	always = slices.Concat(withoutWebhooks, webhooks)
+	// healthchecked is what checking the way to peers brings.
+	healthchecked = []string{
+		"ConfigMap/alliance-healthcheck",
+		"ConfigMap/alliance-healthcheck-reports",
+		"Deployment/alliance-healthcheck",
+		"EnvoyFilter/alliance-healthcheck",
+		"NetworkPolicy/alliance-healthcheck",
+		"PodDisruptionBudget/alliance-healthcheck",
+		"Role/alliance-healthcheck",
+		"RoleBinding/alliance-healthcheck",
+		"Service/alliance-healthcheck-6a5ba9d4-0c5e-4b5e-9a41-0b2f5f1c2d3e",
+		"ServiceAccount/alliance-healthcheck",
+		"Sidecar/alliance-healthcheck",
+	}
 	// alliance is what joining clusters brings in either way.
-	alliance = append(slices.Clone(always),
+	alliance = append(slices.Concat(always, healthchecked),
 		"ClusterRole/d8:istio:metadata-exporter", "ClusterRole/d8:istio:metadata-watcher",
 		"ClusterRoleBinding/d8:istio:metadata-exporter", "ClusterRoleBinding/d8:istio:metadata-watcher",
 		"ConfigMap/metadata-exporter",
@@ -240,7 +254,12 @@ func TestRenderedObjects(t *testing.T) {
 			"tracing to somewhere else", "tracing: {enabled: true, collector: {zipkin: {address: 'traces.example.com:9411'}}}",
 			nil, nil, with(always, "Telemetry/default", "ServiceEntry/tracing-collector"),
 		},
-		{"federation brings the exporter and the gateway", federation, nil, nil, federated},
+		{"federation brings the exporter, the gateway and the check of the way to peers", federation, nil, nil, federated},
+		{"the check of the way to peers can be switched off", federation + "\nalliance: {healthcheck: {enabled: false}}", nil, nil, without(federated, healthchecked...)},
+		{
+			"a cluster whose UUID cannot be a part of a name is not called", federation,
+			func(v Values) { v.Set("UUID_A", "global", "discovery", "clusterUUID") }, nil, without(federated, healthchecked...),
+		},
 		{"multicluster brings the exporter, the gateway and the API proxy", multicluster, nil, nil, with(alliance, ofMulticluster...)},
 		{"both together bring them once", federation + "\n" + multicluster, nil, nil, with(federated, ofMulticluster...)},
 		{
@@ -269,7 +288,7 @@ func TestRenderedObjects(t *testing.T) {
 		{
 			"a cluster with the Prometheus operator gets a PodMonitor", federation, nil,
 			[]string{"monitoring.coreos.com/v1/PodMonitor"},
-			with(federated, "PodMonitor/istio-sidecars", "PodMonitor/istiod", "PodMonitor/metadata-exporter", "PodMonitor/metadata-watcher"),
+			with(federated, "PodMonitor/istio-sidecars", "PodMonitor/istiod", "PodMonitor/metadata-exporter", "PodMonitor/metadata-watcher", "PodMonitor/alliance-healthcheck"),
 		},
 		{
 			"a cluster that knows PrometheusRules gets alerts", federation,
@@ -282,7 +301,8 @@ func TestRenderedObjects(t *testing.T) {
 			func(v Values) { v.Set([]any{"istio", "vertical-pod-autoscaler"}, "global", "enabledModules") },
 			[]string{"autoscaling.k8s.io/v1/VerticalPodAutoscaler"},
 			slices.Concat(federated, perRevision("VerticalPodAutoscaler/istiod-%"),
-				[]string{"VerticalPodAutoscaler/ingressgateway", "VerticalPodAutoscaler/kiali", "VerticalPodAutoscaler/metadata-exporter", "VerticalPodAutoscaler/metadata-watcher"}),
+				[]string{"VerticalPodAutoscaler/ingressgateway", "VerticalPodAutoscaler/kiali", "VerticalPodAutoscaler/metadata-exporter", "VerticalPodAutoscaler/metadata-watcher",
+					"VerticalPodAutoscaler/alliance-healthcheck"}),
 		},
 		{
 			"a registry with a password brings its Secret", federation,
@@ -463,6 +483,6 @@ func TestRenderingIsStable(t *testing.T) {
 
 func with(keys []string, more ...string) []string { return append(slices.Clone(keys), more...) }
 
-func without(keys []string, key string) []string {
-	return slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return k == key })
+func without(keys []string, fewer ...string) []string {
+	return slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return slices.Contains(fewer, k) })
 }

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -8,46 +9,57 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/deckhouse-mesh/istio/deploy/operator"
 	"github.com/deckhouse-mesh/istio/test/support/rendertest"
 )
 
-func operatorDeployment(t *testing.T, cluster *Cluster) (objects []map[string]any, deployment appsv1.Deployment) {
+func operatorDeployment(t *testing.T, cluster *Cluster) (objects []*unstructured.Unstructured, deployment appsv1.Deployment) {
 	t.Helper()
-	objects, err := cluster.operatorObjects()
+	chart, err := operator.Chart()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, err := cluster.values()
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err = operator.Render(chart, values)
 	if err != nil {
 		t.Fatal(err)
 	}
 	last := objects[len(objects)-1]
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(last, &deployment); err != nil {
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(last.Object, &deployment); err != nil {
 		t.Fatal(err)
 	}
 	return objects, deployment
 }
 
 func TestTheOperatorRunsTheImageThatIsInstalled(t *testing.T) {
-	objects, deployment := operatorDeployment(t, &Cluster{Image: "registry.example.com/operator@sha256:1", Arguments: []string{"--log-level=debug"}})
-	container := deployment.Spec.Template.Spec.Containers[0]
-	if container.Image != "registry.example.com/operator@sha256:1" {
-		t.Errorf("its image is %s", container.Image)
-	}
-	if got := strings.Join(container.Args, " "); got != "start --log-level=debug" {
-		t.Errorf("its arguments are %s", got)
-	}
-	if first := (&unstructured.Unstructured{Object: objects[0]}).GetKind(); first != "Namespace" {
-		t.Errorf("a %s is applied first, before the namespace that it is in", first)
+	digest := "sha256:" + strings.Repeat("1", 64)
+	for _, image := range []string{"registry.example.com:5000/operator@" + digest, "registry.example.com:5000/operator:1.2", "operator:1"} {
+		_, deployment := operatorDeployment(t, &Cluster{Image: image, Arguments: []string{"--log-level=debug"}})
+		container := deployment.Spec.Template.Spec.Containers[0]
+		if container.Image != image {
+			t.Errorf("%s is installed, and its image is %s", image, container.Image)
+		}
+		if got := container.Args; got[0] != "start" || got[len(got)-1] != "--log-level=debug" {
+			t.Errorf("its arguments are %s", got)
+		}
 	}
 }
 
 func TestDigestsOfOtherImagesAreMounted(t *testing.T) {
-	objects, deployment := operatorDeployment(t, &Cluster{Image: "operator:1", ImagesDigests: []byte(`{"kiali":"sha256:1"}`)})
+	digest := "sha256:" + strings.Repeat("1", 64)
+	objects, deployment := operatorDeployment(t, &Cluster{Image: "operator:1", ImagesDigests: []byte(`{"kiali":"` + digest + `"}`)})
 	spec := deployment.Spec.Template.Spec
-	if got := strings.Join(spec.Containers[0].Args, " "); got != "start --images-digests=/etc/istio-operator/images/images_digests.json" {
+	if got := spec.Containers[0].Args; !slices.Contains(got, "--images-digests=/etc/istio-operator/images/images_digests.json") {
 		t.Errorf("its arguments are %s", got)
 	}
 	name := spec.Volumes[len(spec.Volumes)-1].ConfigMap.Name
-	configMap := unstructured.Unstructured{Object: objects[len(objects)-2]}
-	if configMap.GetKind() != "ConfigMap" || configMap.GetName() != name {
-		t.Errorf("ConfigMap %s is mounted, and %s %s comes before the Deployment", name, configMap.GetKind(), configMap.GetName())
+	if !slices.ContainsFunc(objects, func(object *unstructured.Unstructured) bool {
+		return object.GetKind() == "ConfigMap" && object.GetName() == name
+	}) {
+		t.Errorf("ConfigMap %s is mounted and not installed", name)
 	}
 	if mount := spec.Containers[0].VolumeMounts[len(spec.Containers[0].VolumeMounts)-1]; mount.MountPath != "/etc/istio-operator/images" {
 		t.Errorf("they are mounted at %s", mount.MountPath)

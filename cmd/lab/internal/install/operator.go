@@ -2,11 +2,13 @@ package install
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
 
+	"helm.sh/helm/v3/pkg/action"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/rollout"
@@ -14,88 +16,73 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/await"
 )
 
-const (
-	digestsConfigMap = "istio-operator-images"
-	digestsDir       = "/etc/istio-operator/images"
-	digestsFile      = "images_digests.json"
+// moduleConfigCRD is what the operator installs before all else.
+const moduleConfigCRD = "moduleconfigs.deckhouse.io"
 
-	// moduleConfigCRD is what the operator installs before all else.
-	moduleConfigCRD = "moduleconfigs.deckhouse.io"
-)
-
-// Operator applies the operator's manifests and waits until it works.
+// Operator installs the operator's chart, or upgrades it, and waits until it works.
 func (c *Cluster) Operator(ctx context.Context, note Note) error {
-	objects, err := c.operatorObjects()
+	err := c.installChart(ctx)
+	if err == nil {
+		err = c.awaitOperator(ctx, note)
+	}
 	if err != nil {
-		return err
-	}
-	if err := c.Clients.ApplyAll(ctx, objects); err != nil {
-		return fmt.Errorf("install the operator: %w", err)
-	}
-	if err := c.awaitOperator(ctx, note); err != nil {
 		return fmt.Errorf("install the operator: %w", err)
 	}
 	return nil
 }
 
-// operatorObjects are the manifests with what differs from cluster to cluster.
-func (c *Cluster) operatorObjects() ([]map[string]any, error) {
-	manifests, err := operator.Objects()
+// installChart does what `helm upgrade --install --create-namespace` does.
+func (c *Cluster) installChart(ctx context.Context) error {
+	chart, err := operator.Chart()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var objects []map[string]any
-	for _, object := range manifests {
-		if object.GetKind() == "Deployment" {
-			if len(c.ImagesDigests) > 0 {
-				objects = append(objects, c.digests())
-			}
-			if err := c.customize(object); err != nil {
-				return nil, fmt.Errorf("set the operator's image: %w", err)
-			}
-		}
-		objects = append(objects, object.Object)
+	values, err := c.values()
+	if err != nil {
+		return err
 	}
-	return objects, nil
+	configuration := new(action.Configuration)
+	if err := configuration.Init(kube.HelmClient(c.Clients.Config, operator.Namespace), operator.Namespace, "secret", func(string, ...any) {}); err != nil {
+		return fmt.Errorf("set up Helm: %w", err)
+	}
+	history := action.NewHistory(configuration)
+	history.Max = 1
+	if _, err := history.Run(operator.Name); err == nil {
+		upgrade := action.NewUpgrade(configuration)
+		upgrade.Namespace = operator.Namespace
+		_, err := upgrade.RunWithContext(ctx, operator.Name, chart, values)
+		return err
+	}
+	install := action.NewInstall(configuration)
+	install.ReleaseName, install.Namespace, install.CreateNamespace = operator.Name, operator.Namespace, true
+	_, err = install.RunWithContext(ctx, chart, values)
+	return err
 }
 
-// digests is a file of digests that takes the place of the one in the image.
-func (c *Cluster) digests() map[string]any {
-	return map[string]any{
-		"apiVersion": "v1", "kind": "ConfigMap",
-		"metadata": map[string]any{"namespace": operator.Namespace, "name": digestsConfigMap},
-		"data":     map[string]any{digestsFile: string(c.ImagesDigests)},
+// values of the chart that differ from cluster to cluster.
+func (c *Cluster) values() (map[string]any, error) {
+	image := map[string]any{"pullPolicy": "IfNotPresent"}
+	repository, digest, byDigest := strings.Cut(c.Image, "@")
+	if byDigest {
+		image["digest"] = digest
+	} else if colon := strings.LastIndex(repository, ":"); colon > strings.LastIndex(repository, "/") {
+		image["tag"], repository = repository[colon+1:], repository[:colon]
 	}
-}
-
-// customize gives the Deployment its image, arguments and digests.
-func (c *Cluster) customize(deployment *unstructured.Unstructured) error {
-	path := []string{"spec", "template", "spec", "containers"}
-	containers, found, err := unstructured.NestedSlice(deployment.Object, path...)
-	if err != nil || !found || len(containers) != 1 {
-		return fmt.Errorf("the Deployment has no single container: %w", err)
-	}
-	container, _ := containers[0].(map[string]any)
-	arguments, _ := container["args"].([]any)
+	image["repository"] = repository
+	values := map[string]any{"image": image}
+	arguments := []any{}
 	for _, argument := range c.Arguments {
 		arguments = append(arguments, argument)
 	}
-	container["image"] = c.Image
+	values["extraArgs"] = arguments
 	if len(c.ImagesDigests) > 0 {
-		arguments = append(arguments, "--images-digests="+digestsDir+"/"+digestsFile)
-		mounts, _ := container["volumeMounts"].([]any)
-		container["volumeMounts"] = append(mounts, map[string]any{"name": "images", "mountPath": digestsDir, "readOnly": true})
-		volumes, _, err := unstructured.NestedSlice(deployment.Object, "spec", "template", "spec", "volumes")
-		if err != nil {
-			return err
+		digests := map[string]any{}
+		if err := json.Unmarshal(c.ImagesDigests, &digests); err != nil {
+			return nil, fmt.Errorf("read the digests of the module's images: %w", err)
 		}
-		volumes = append(volumes, map[string]any{"name": "images", "configMap": map[string]any{"name": digestsConfigMap}})
-		if err := unstructured.SetNestedSlice(deployment.Object, volumes, "spec", "template", "spec", "volumes"); err != nil {
-			return err
-		}
+		values["imagesDigests"] = digests
 	}
-	container["args"] = arguments
-	return unstructured.SetNestedSlice(deployment.Object, containers, path...)
+	return values, nil
 }
 
 func (c *Cluster) awaitOperator(ctx context.Context, note Note) error {

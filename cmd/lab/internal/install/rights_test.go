@@ -42,11 +42,7 @@ func TestTheOperatorsRightsSuffice(t *testing.T) {
 	}
 	server := startServer(t, root)
 	cluster := testCluster(t, server.clients)
-	objects, err := cluster.operatorObjects()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.clients.ApplyAll(t.Context(), objects); err != nil {
+	if err := cluster.installChart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	operator := startOperator(t, root, server.operatorKubeconfig(t))
@@ -59,7 +55,7 @@ func TestTheOperatorsRightsSuffice(t *testing.T) {
 
 	t.Run("the release is deployed", func(t *testing.T) {
 		eventually(t, operator, func(ctx context.Context) (bool, string, error) {
-			releases, err := releases(ctx, server.clients.Typed)
+			releases, err := releases(ctx, server.clients.Typed, "istio")
 			return len(releases) > 0, "no release is deployed", err
 		})
 	})
@@ -111,12 +107,15 @@ func TestTheOperatorsRightsSuffice(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, operator, func(ctx context.Context) (bool, string, error) {
-			releases, err := releases(ctx, server.clients.Typed)
+			releases, err := releases(ctx, server.clients.Typed, "istio")
 			return len(releases) == 0, fmt.Sprint(releases), err
 		})
 		operator.awaitLog(t, "module_disabled")
 	})
 	operator.stop(t)
+	if own, err := releases(t.Context(), server.clients.Typed, "istio-operator"); err != nil || len(own) != 1 {
+		t.Errorf("the release that installed the operator is no longer there: %v %v", own, err)
+	}
 
 	requests := server.requests(t)
 	t.Logf("%d requests of the operator", len(requests))
@@ -137,11 +136,7 @@ func TestTheOperatorIsHeldToItsNamespaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := startServer(t, root)
-	objects, err := testCluster(t, server.clients).operatorObjects()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.clients.ApplyAll(t.Context(), objects); err != nil {
+	if err := testCluster(t, server.clients).installChart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	as := clientsOf(t, server.operatorConfig(t)).Typed
@@ -210,8 +205,9 @@ func testCluster(t *testing.T, clients *kube.Clients) *Cluster {
 	}
 }
 
-func releases(ctx context.Context, client kubernetes.Interface) ([]string, error) {
-	list, err := client.CoreV1().Secrets("d8-system").List(ctx, metav1.ListOptions{LabelSelector: "owner=helm,name=istio,status=deployed"})
+// releases of that name that are deployed.
+func releases(ctx context.Context, client kubernetes.Interface, name string) ([]string, error) {
+	list, err := client.CoreV1().Secrets("d8-system").List(ctx, metav1.ListOptions{LabelSelector: "owner=helm,status=deployed,name=" + name})
 	if err != nil {
 		return nil, err
 	}

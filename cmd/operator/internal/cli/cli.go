@@ -96,6 +96,7 @@ func rootCommand() *cobra.Command {
 	opts.Bind(root.PersistentFlags())
 	root.AddCommand(
 		&cobra.Command{Use: "start", Short: "Run the operator (what happens without a command)", Args: noArgs, RunE: run},
+		readyCommand(),
 		&cobra.Command{Use: "version", Short: "Print the version", Args: noArgs, Run: func(command *cobra.Command, _ []string) {
 			fmt.Fprintln(command.OutOrStdout(), buildVersion())
 		}},

@@ -199,7 +199,7 @@ func (b *Backend) reconcile(ctx context.Context, name string, object *unstructur
 	}
 	inForce := judged.status.Message == ""
 	if inForce && object != nil {
-		judged.status.Message = b.Schemas[name].warning(judged.effective)
+		judged.status.Message = b.Schemas[name].warning(judged.effective, judged.advice)
 	}
 
 	errs := []error{b.retain(ctx, name, judged.lastGood)}

@@ -15,6 +15,8 @@ type verdict struct {
 	lastGood *Spec
 	// status is what the ModuleConfig's status says.
 	status status
+	// advice is for the person whose settings are in force all the same.
+	advice []string
 }
 
 // decide judges what a ModuleConfig asks for (nil: it does not exist). An
@@ -28,24 +30,31 @@ func decide(schema *Schema, wanted *Spec, readError error, lastGood *Spec) verdi
 		return verdict{}
 	}
 	version := strconv.Itoa(schema.version)
+	lastGood = schema.convertLastGood(lastGood)
 	var inForce Spec
 	var leftOut []string
-	var accepted map[string]any
 	if lastGood != nil {
 		inForce, leftOut = schema.prune(*lastGood)
-		accepted = lastGood.Settings
 	}
 
 	problems := []error{readError}
 	if readError == nil {
-		problems = schema.Check(*wanted, inForce.Settings)
-		// Settings that were accepted once are not rejected because time has passed.
-		if len(problems) == 0 && (lastGood == nil || !reflect.DeepEqual(wanted.Settings, accepted)) {
-			problems = schema.CheckSense(*wanted, accepted)
+		converted, advice, err := schema.convert(*wanted)
+		switch {
+		case err != nil:
+			problems = []error{err}
+		default:
+			problems = schema.Check(converted, inForce.Settings)
+			if schema.Settle != nil {
+				converted.Settings = schema.Settle(converted.Settings)
+			}
 		}
-	}
-	if len(problems) == 0 {
-		return verdict{effective: *wanted, lastGood: wanted, status: status{Version: version}}
+		if len(problems) == 0 {
+			problems = schema.checkNew(converted, lastGood)
+		}
+		if len(problems) == 0 {
+			return verdict{effective: converted, lastGood: &converted, status: status{Version: versionInUse(*wanted, schema)}, advice: advice}
+		}
 	}
 
 	out := verdict{lastGood: lastGood}
@@ -64,6 +73,38 @@ func decide(schema *Schema, wanted *Spec, readError error, lastGood *Spec) verdi
 	}
 	out.status.Message = "Invalid, " + consequence + ": " + oneLine(problems)
 	return out
+}
+
+// convertLastGood returns the settings to fall back to as an earlier release of the module may have stored them, converted.
+func (s *Schema) convertLastGood(stored *Spec) *Spec {
+	if stored == nil {
+		return nil
+	}
+	converted, _, err := s.convert(*stored)
+	if err != nil {
+		return stored // the schema leaves out what it rejects
+	}
+	return &converted
+}
+
+// checkNew returns what Sense has against wanted, unless the settings are those of lastGood, which were accepted before.
+func (s *Schema) checkNew(wanted Spec, lastGood *Spec) []error {
+	if lastGood == nil {
+		return s.CheckSense(wanted, nil)
+	}
+	// Settings that were accepted once are not rejected because time has passed.
+	if reflect.DeepEqual(wanted.Settings, lastGood.Settings) {
+		return nil
+	}
+	return s.CheckSense(wanted, lastGood.Settings)
+}
+
+// versionInUse is what Deckhouse writes into the status: the version that the person wrote the settings for.
+func versionInUse(wanted Spec, schema *Schema) string {
+	if wanted.Version == 0 {
+		return strconv.Itoa(schema.version)
+	}
+	return strconv.Itoa(int(wanted.Version))
 }
 
 func oneLine(problems []error) string {

@@ -13,6 +13,8 @@ import (
 	"github.com/flant/addon-operator/pkg/values/validation"
 	"github.com/hashicorp/go-multierror"
 	"sigs.k8s.io/yaml"
+
+	"github.com/deckhouse-mesh/istio/lib/settings/conversion"
 )
 
 // warningPrefix begins the message of settings that are in force, and that a person should reconsider.
@@ -26,10 +28,14 @@ type Schema struct {
 	// version is the newest version of the settings, x-config-version in the file.
 	version int
 	storage *validation.SchemaStorage
+	// conversions lead from older versions of the settings to version.
+	conversions *conversion.Conversions
 	// Sense checks what a schema cannot: whether settings that are new make
 	// sense together and at this time. previous are those accepted before, nil if
 	// none were. Each error begins with the setting's name. Nil checks nothing.
 	Sense func(settings, previous map[string]any) error
+	// Settle returns settings that are accepted in the form in which addon-operator can apply them. Nil changes nothing.
+	Settle func(settings map[string]any) map[string]any
 	// Warn returns what a person should know at this time of settings that are
 	// in force, one sentence each. Nil warns of nothing.
 	Warn func(settings map[string]any) []string
@@ -48,7 +54,20 @@ func NewSchema(configValues, values []byte) (*Schema, error) {
 	if err := yaml.Unmarshal(configValues, &header); err != nil {
 		return nil, fmt.Errorf("read x-config-version: %w", err)
 	}
-	return &Schema{version: header.Version, storage: storage}, nil
+	return &Schema{version: header.Version, storage: storage, conversions: &conversion.Conversions{}}, nil
+}
+
+// loadConversions has the schema accept settings of older versions, by the files of dir.
+func (s *Schema) loadConversions(dir string) error {
+	loaded, err := conversion.Load(dir)
+	if err != nil {
+		return err
+	}
+	if loaded.Latest() != s.version {
+		return fmt.Errorf("%s leads to version %d of the settings, x-config-version is %d", dir, loaded.Latest(), s.version)
+	}
+	s.conversions = loaded
+	return nil
 }
 
 // moduleFolder is the name of a module's folder: an order and the module's name.
@@ -66,6 +85,9 @@ func LoadSchemas(modulesDir, globalHooksDir string) (map[string]*Schema, error) 
 		schemas[name], err = NewSchema(configValues, values)
 		if err != nil {
 			return fmt.Errorf("load the settings schema of %q from %s: %w", name, dir, err)
+		}
+		if err := schemas[name].loadConversions(filepath.Join(dir, "openapi", "conversions")); err != nil {
+			return fmt.Errorf("load the settings schema of %q: %w", name, err)
 		}
 		return nil
 	}
@@ -120,12 +142,15 @@ func (s *Schema) CheckSense(spec Spec, previous map[string]any) []error {
 	return out
 }
 
-// warning is what the status says of settings that are accepted and applied; empty when there is nothing to warn of.
-func (s *Schema) warning(spec Spec) string {
-	if s.Warn == nil || spec.isOff() {
+// warning is what the status says of settings that are accepted and applied, besides advice; empty when there is nothing to warn of.
+func (s *Schema) warning(spec Spec, advice []string) string {
+	if spec.isOff() {
 		return ""
 	}
-	warnings := s.Warn(copySettings(spec.Settings))
+	warnings := slices.Clone(advice)
+	if s.Warn != nil {
+		warnings = append(warnings, s.Warn(copySettings(spec.Settings))...)
+	}
 	if len(warnings) == 0 {
 		return ""
 	}

@@ -123,6 +123,7 @@ func (w worker) run(ctx context.Context) (err error) {
 	if err := operator.Setup(); err != nil {
 		return fmt.Errorf("set up addon-operator: %w", err)
 	}
+	retainOtherReleases(operator.Helm, func(name string) bool { return operator.ModuleManager.GetModule(name) != nil })
 	if err := operator.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("start addon-operator: %w", err)
 	}
@@ -185,6 +186,7 @@ func (w worker) moduleConfigs(ctx context.Context, inForce func(name string) (ut
 		istio.Sense = func(wanted, previous map[string]any) error {
 			return errors.Join(settings.Check(wanted, previous, time.Now())...)
 		}
+		istio.Settle = settings.WithoutNulls
 		istio.Warn = func(inForce map[string]any) []string { return settings.Warnings(inForce, time.Now()) }
 	}
 	if _, err := w.metrics.operator.RegisterGauge(invalidMetric, []string{"name"}); err != nil {

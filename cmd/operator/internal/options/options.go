@@ -83,7 +83,7 @@ func Default(executable string) Options {
 // Bind adds a flag for each option; what o holds becomes its default.
 func (o *Options) Bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "kubeconfig `file` (default $KUBECONFIG, ~/.kube/config, or the Pod's ServiceAccount)")
-	flags.StringVar(&o.Namespace, "namespace", o.Namespace, "`namespace` of the operator's Lease, Secrets and Helm releases; created when missing, and other Helm releases in it are removed")
+	flags.StringVar(&o.Namespace, "namespace", o.Namespace, "`namespace` of the operator's Lease, Secrets and Helm releases; created when missing")
 	flags.StringVar(&o.ModulesDir, "modules-dir", o.ModulesDir, "`folder` of the modules")
 	flags.StringVar(&o.GlobalHooksDir, "global-hooks-dir", o.GlobalHooksDir, "`folder` with openapi/, the schemas of the global settings")
 	flags.StringVar(&o.CRDsDir, "crds-dir", o.CRDsDir, "`folder` with module-config.yaml, installed when the cluster has no ModuleConfigs")

@@ -1,0 +1,54 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestTrafficThatASidecarResourceLeavesOutIsNotKept: the proxies of its namespace know less, and need less memory, which is logged.
+func TestTrafficThatASidecarResourceLeavesOutIsNotKept(t *testing.T) {
+	t.Parallel()
+	f := trafficOf(t)
+	proxy := f.Here.Pod("distant")
+	everything, err := proxy.knownClusters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := proxy.admin("memory").text
+	f.applyYAML(t, f.Here, "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: default, namespace: '{{.Here.Yard}}'}\n"+
+		"spec: {egress: [{hosts: ['{{.Here.Shop}}/guarded.{{.Here.Shop}}.svc.{{.Here.Domain}}']}]}")
+	eventually(t, prompt, "the proxy knows what is named", func() string {
+		now, err := proxy.knownClusters()
+		if err != nil {
+			return err.Error()
+		}
+		return unless(now < everything, "it knows %d clusters, before it was %d", now, everything)
+	})
+	got, err := proxy.get("http://" + f.Here.Host("guarded") + "/")
+	if err := failing(err, between(f.Here.spiffe(t, f.Here.Yard, "default"), f.Here.identity("default"), "guarded")(got)); err != nil {
+		t.Errorf("what is named: %v", err)
+	}
+	t.Logf("memory with %d clusters: %s; with fewer: %s", everything, before, proxy.admin("memory").text)
+}
+
+// admin asks the Pod's proxy itself.
+func (i *insider) admin(path string) answer {
+	got, err := i.get("http://127.0.0.1:15000/" + path)
+	if err != nil {
+		return answer{text: err.Error()}
+	}
+	return got
+}
+
+// knownClusters is how many destinations the Pod's proxy has.
+func (i *insider) knownClusters() (int, error) {
+	_, count, found := strings.Cut(i.admin("stats?filter=^cluster_manager.active_clusters$").text, ": ")
+	if !found {
+		return 0, fmt.Errorf("the proxy does not say how many clusters it has")
+	}
+	return strconv.Atoi(strings.TrimSpace(count))
+}
