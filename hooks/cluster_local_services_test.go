@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"fmt"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -33,11 +34,12 @@ metadata: {name: web, namespace: shop}
 	})
 
 	It("makes a namespace with too many labels cluster-local as a whole, and says so there, once", func() {
-		labelled := objects
+		var labelled strings.Builder
+		labelled.WriteString(objects)
 		for number := range 65 {
-			labelled += fmt.Sprintf("---\napiVersion: v1\nkind: Service\nmetadata: {name: s-%d, namespace: evil, labels: {multicluster.istio.deckhouse.io/cluster-local: \"\"}}\n", number)
+			fmt.Fprintf(&labelled, "---\napiVersion: v1\nkind: Service\nmetadata: {name: s-%d, namespace: evil, labels: {multicluster.istio.deckhouse.io/cluster-local: \"\"}}\n", number)
 		}
-		r := newRun(clusterLocalServices(), multiclusterSettings).given(labelled).succeeds()
+		r := newRun(clusterLocalServices(), multiclusterSettings).given(labelled.String()).succeeds()
 		Expect(r.ValuesGet(clusterLocalHostsPath).Raw).To(MatchJSON(`["*.evil.svc.cluster-a.local", "*.private.svc.cluster-a.local", "db.shop.svc.cluster-a.local"]`))
 		r.succeeds()
 		list, err := r.KubeClient().(*dynamicfake.FakeDynamicClient).Resource(eventResource).List(GinkgoT().Context(), metav1.ListOptions{})

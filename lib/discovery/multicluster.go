@@ -103,10 +103,10 @@ func (m *multiclusterPoll) askAPI(ctx context.Context) error {
 
 // apiProblems has for each way in which asking the API can fail what a person can do.
 var apiProblems = map[peer.Reason]struct{ reason, hint string }{
-	peer.Unreachable:     {ReasonAPIUnreachable, "check DNS, firewalls, and that api-proxy runs there; istiod continues with what it has read"},
-	peer.TLS:             {ReasonAPINotTrusted, "spec.metadata.ca must hold the CA of the HTTPS certificate of the peer's API proxy, too"},
-	peer.Unauthorized:    {ReasonAPIRefuses, "create the IstioMulticluster for this cluster in the peer; it takes effect within a minute"},
-	peer.ClockDiffers:    {ReasonAPIRefuses, "compare the clocks of both clusters, and have both synchronized (NTP)"},
+	peer.Unreachable:  {ReasonAPIUnreachable, "check DNS, firewalls, and that api-proxy runs there; istiod continues with what it has read"},
+	peer.TLS:          {ReasonAPINotTrusted, "spec.metadata.ca must hold the CA of the HTTPS certificate of the peer's API proxy, too"},
+	peer.Unauthorized: {ReasonAPIRefuses, "create the IstioMulticluster for this cluster in the peer; it takes effect within a minute"},
+	peer.ClockDiffers: {ReasonAPIRefuses, "compare the clocks of both clusters, and have both synchronized (NTP)"},
 	peer.Limited: {ReasonAPILimits, "this cluster, or all clusters together, use as much of the peer's API proxy as they may: look at api_proxy_limited_total there, " +
 		"and for what else makes requests in this cluster's name; istiod continues with what it has read"},
 	peer.InvalidEndpoint: {ReasonAPIUnexpectedAnswer, "the peer's apiHost cannot be used; look at ConfigMap d8-istio/metadata-exporter there"},

@@ -2,6 +2,7 @@ package healthcheck_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -63,7 +64,7 @@ func TestALongReportLosesItsMessagesOnly(t *testing.T) {
 	report := healthcheck.Report{Time: now, Results: map[string]healthcheck.Result{}}
 	for peer := range 1_000 {
 		report.Results[fmt.Sprintf("IstioFederation/peer-%d", peer)] = healthcheck.Result{
-			ClusterUUID: fmt.Sprint(peer), Reason: healthcheck.ReasonGatewayUnreachable, Message: strings.Repeat("x", 600),
+			ClusterUUID: strconv.Itoa(peer), Reason: healthcheck.ReasonGatewayUnreachable, Message: strings.Repeat("x", 600),
 		}
 	}
 	encoded, err := report.Encode()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,7 +22,7 @@ func TestABoxBetweenThatAnswersIsNamed(t *testing.T) {
 		http.StatusServiceUnavailable:          "check that it runs, and its readiness",
 		http.StatusGatewayTimeout:              "raise its time-outs above a minute",
 	} {
-		t.Run(fmt.Sprint(status), func(t *testing.T) {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
 			var answers atomic.Int32
 			_, target := peerServer(t, func(w http.ResponseWriter, _ *http.Request) {
 				// Neither a version nor the number of the request must be repeated: the condition would change every time.

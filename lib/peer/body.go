@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -31,11 +32,12 @@ func readBody(address string, httpResponse *http.Response, request Request, resp
 		whole.Write(start.Bytes())
 		rest = &whole
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		var more int64
 		more, err = io.Copy(rest, limited)
 		size += more
-	} else if err == io.EOF { //nolint:errorlint // io.CopyN returns it as it is
+	case errors.Is(err, io.EOF): // shorter than startBytes
 		err = nil
 	}
 	if err == nil {

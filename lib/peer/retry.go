@@ -61,15 +61,15 @@ func (c *Client) hasFailed(target Target, request Request) bool {
 func (c *Client) noteOutcome(target Target, request Request, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch key := target.URL + " " + request.Path; {
-	case err == nil:
+	key := target.URL + " " + request.Path
+	if err == nil {
 		delete(c.failing, key)
-	default:
-		if len(c.failing) >= maxFailing { // of resources deleted since
-			clear(c.failing)
-		}
-		c.failing[key] = true
+		return
 	}
+	if len(c.failing) >= maxFailing { // of resources deleted since
+		clear(c.failing)
+	}
+	c.failing[key] = true
 }
 
 // pause returns false when ctx ended first.

@@ -184,7 +184,7 @@ func (s *stage) addManyPorts(ctx context.Context) (remove func() error, err erro
 		service := headless(fmt.Sprintf("udp-%d", index), v1alpha1.PublicServiceLabel)
 		service.Spec.Ports = nil
 		for port := range 20_000 {
-			service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{Name: fmt.Sprint("p", port+1), Port: int32(port + 1), Protocol: corev1.ProtocolUDP}) //nolint:gosec // it is below 65536
+			service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{Name: fmt.Sprint("p", port+1), Port: int32(port + 1), Protocol: corev1.ProtocolUDP})
 		}
 		if _, err := s.publisher.typed.CoreV1().Services(hostileNamespace).Create(ctx, service, metav1.CreateOptions{}); err != nil {
 			return remove, fmt.Errorf("create a Service of 20,000 ports: %w", err)

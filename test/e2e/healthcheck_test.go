@@ -42,6 +42,7 @@ func TestBothClustersAnswerCallsThroughTheMesh(t *testing.T) {
 }
 
 func multiclusterEveryPeerAnswersCallsThroughTheMesh(t *testing.T) {
+	t.Helper()
 	for _, pair := range [][2]*cluster{{suite.a, suite.b}, {suite.b, suite.a}} {
 		pair[0].awaitDataplane(t, multiclusters, pair[1].name, "True", healthcheck.ReasonAnswers, "", restarted)
 	}

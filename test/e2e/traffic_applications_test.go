@@ -91,8 +91,8 @@ func (i *insider) runApplications(t *testing.T, host string) certtest.Authority 
 	stream := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		for {
 			message := &wrapperspb.StringValue{}
-			if stream.RecvMsg(message) != nil {
-				return nil // the client has had enough
+			if err := stream.RecvMsg(message); err != nil {
+				return err // the client has had enough
 			}
 			if err := stream.SendMsg(message); err != nil {
 				return err

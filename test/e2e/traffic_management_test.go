@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -238,7 +239,7 @@ func oneConnection(c *insider, host string) string {
 	_, err = echo(first)
 	if err == nil {
 		if _, second := c.echoes(address); second == nil {
-			err = fmt.Errorf("a second connection is open beside the first")
+			err = errors.New("a second connection is open beside the first")
 		}
 	}
 	_ = first.Close()
@@ -326,6 +327,7 @@ func faults(c *insider, host string) string {
 
 // mirroring: each request is answered by one Pod, and the other gets a copy.
 func mirroring(t *testing.T, f *traffic) {
+	t.Helper()
 	t.Parallel()
 	var paths sync.Map // that the mirror has received
 	var answered atomic.Int64
@@ -353,6 +355,7 @@ func mirroring(t *testing.T, f *traffic) {
 
 // weightsAcross: a VirtualService of the peer shares the requests for its own name out between its own Pods and ours.
 func weightsAcross(t *testing.T, f *traffic) {
+	t.Helper()
 	t.Parallel()
 	host := f.There.serveAs(t, "across", "auditor", false)
 	t.Cleanup(func() {

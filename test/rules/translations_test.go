@@ -6,6 +6,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -64,7 +65,7 @@ func collectDescriptions(value any, way string, found map[string]string) {
 		}
 	case []any:
 		for i, inner := range value {
-			name := fmt.Sprint(i)
+			name := strconv.Itoa(i)
 			if object, ok := inner.(map[string]any); ok && object["name"] != nil {
 				name = fmt.Sprint(object["name"])
 			}

@@ -67,7 +67,7 @@ func Load(dir string) (*Conversions, error) {
 }
 
 func load(path string) (step, error) {
-	raw, err := os.ReadFile(path) //nolint:gosec // a folder of the module
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		return step{}, err
 	}

@@ -3,6 +3,7 @@
 package deckhousetest
 
 import (
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +18,7 @@ func OpenAPI() (string, error) {
 	}
 	dir := strings.TrimSpace(string(output))
 	if dir == "" {
-		return "", fmt.Errorf("find the Go module of Deckhouse: it is not downloaded, run `go mod download github.com/deckhouse/deckhouse`")
+		return "", errors.New("find the Go module of Deckhouse: it is not downloaded, run `go mod download github.com/deckhouse/deckhouse`")
 	}
 	return filepath.Join(dir, "modules", "110-istio", "openapi"), nil
 }

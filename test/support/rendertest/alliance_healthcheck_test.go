@@ -79,7 +79,7 @@ func TestTheServiceThatPeersCallLeadsToTheProxy(t *testing.T) {
 		proxy := pods.Spec.Containers[slices.IndexFunc(pods.Spec.Containers, func(c corev1.Container) bool { return c.Name == "istio-proxy" })]
 		port := proxy.Ports[slices.IndexFunc(proxy.Ports, func(p corev1.ContainerPort) bool { return p.Name == service.Spec.Ports[0].TargetPort.StrVal })]
 		ingress := sidecar.Spec.Ingress[0]
-		if int32(ingress.Port.Number) != port.ContainerPort || ingress.CaptureMode != istionetworking.CaptureMode_NONE { //nolint:gosec // a port
+		if int32(ingress.Port.Number) != port.ContainerPort || ingress.CaptureMode != istionetworking.CaptureMode_NONE {
 			t.Errorf("the proxy takes calls at %v, the Service leads to %v", ingress, port)
 		}
 		if !slices.Contains(pods.Spec.Containers[0].Args, "--listen-address="+ingress.DefaultEndpoint) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ import (
 // endless answers that it does not read. MiB-held is the whole process: proxy, API server and peers.
 func BenchmarkHostilePeersThatDoNotRead(b *testing.B) {
 	for _, peers := range []int{10, 20} {
-		b.Run(fmt.Sprint(peers), func(b *testing.B) { holdUnread(b, peers) })
+		b.Run(strconv.Itoa(peers), func(b *testing.B) { holdUnread(b, peers) })
 	}
 }
 
