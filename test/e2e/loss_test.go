@@ -25,7 +25,7 @@ func TestNoRequestIsLostWhileTheControlPlaneIsDisturbed(t *testing.T) {
 	for _, each := range []disturbance{
 		{name: "the module's programs are killed", happen: killPrograms},
 		{name: "istiod is killed in both clusters", happen: killIstiods},
-		{name: "the peer's services change", happen: func(t *testing.T) { changeServices(t, 50) }},
+		{name: "the peer's services change", happen: func(t *testing.T) { t.Helper(); changeServices(t, 50) }},
 		{name: "the API servers are killed", happen: killAPIServers},
 		{name: "federation with another peer is switched on and off", happen: federateAnother},
 	} {
@@ -50,6 +50,7 @@ func (l *crossingLoad) withstands(t *testing.T, disturbance disturbance) {
 
 // killPrograms of the module in both clusters, all but istiod and the gateways.
 func killPrograms(t *testing.T) {
+	t.Helper()
 	for _, cluster := range []*cluster{suite.a, suite.b} {
 		for _, program := range []component{operator, exporter, watcher} {
 			cluster.kill(t, program)
@@ -59,12 +60,14 @@ func killPrograms(t *testing.T) {
 }
 
 func killIstiods(t *testing.T) {
+	t.Helper()
 	for _, cluster := range []*cluster{suite.a, suite.b} {
 		cluster.kill(t, istiodOf(defaultIstio()))
 	}
 }
 
 func killAPIServers(t *testing.T) {
+	t.Helper()
 	for _, cluster := range []*cluster{suite.a, suite.b} {
 		cluster.killOnNode(t, "kube-apiserver")
 	}
@@ -111,6 +114,7 @@ func changeServices(t *testing.T, changes int) {
 
 // federateAnother has both clusters federate with one more peer for a moment.
 func federateAnother(t *testing.T) {
+	t.Helper()
 	peer := newFakePeer(t, "another.example")
 	for _, cluster := range []*cluster{suite.a, suite.b} {
 		cluster.federate(t, peer.federation("another"))

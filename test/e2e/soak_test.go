@@ -33,10 +33,10 @@ func TestSoak(t *testing.T) {
 	load := startLoad(t)
 	gateways := len(suite.a.described(t).Nodes)
 	for _, each := range []disturbance{
-		{name: "the peer's services change 1,000 times", happen: func(t *testing.T) { changeServices(t, 1000) }},
-		{name: "the API servers are away for two minutes", happen: func(t *testing.T) { freezeAPIServers(t, 2*time.Minute) }},
-		{name: "the root is rotated in both clusters", happen: func(t *testing.T) { rotateRoots(t, load) }},
-		{name: "the control plane of the publisher is upgraded", happen: func(t *testing.T) { upgradePublisher(t, load) }},
+		{name: "the peer's services change 1,000 times", happen: func(t *testing.T) { t.Helper(); changeServices(t, 1000) }},
+		{name: "the API servers are away for two minutes", happen: func(t *testing.T) { t.Helper(); freezeAPIServers(t, 2*time.Minute) }},
+		{name: "the root is rotated in both clusters", happen: func(t *testing.T) { t.Helper(); rotateRoots(t, load) }},
+		{name: "the control plane of the publisher is upgraded", happen: func(t *testing.T) { t.Helper(); upgradePublisher(t, load) }},
 		{name: "the gateways are replaced one after the other", happen: replaceGateways, broken: loadStreams * gateways},
 		{name: "a node with a gateway is drained", happen: drainGatewayNode, broken: loadStreams},
 		{name: "a gateway is killed", happen: killGateway, failed: loadRate, broken: loadStreams},
@@ -70,6 +70,7 @@ func (l *crossingLoad) replaceServers(t *testing.T) {
 // rotateRoots replaces the CA of both clusters as docs/CA.md says, a person
 // telling the module to go on where it would wait for hours, and replaces the servers under the new CA.
 func rotateRoots(t *testing.T, load *crossingLoad) {
+	t.Helper()
 	for _, cluster := range []*cluster{suite.a, suite.b} {
 		former := cluster.caInUse(t)
 		other, err := ca.Generate(cluster.described(t).ClusterDomain)
@@ -106,6 +107,7 @@ func rotateRoots(t *testing.T, load *crossingLoad) {
 // upgradePublisher takes cluster-b from the version before the default one to
 // the default one, as docs/UPGRADE.md says.
 func upgradePublisher(t *testing.T, load *crossingLoad) {
+	t.Helper()
 	versions := istioversion.All()
 	older := versions[slices.Index(versions, defaultIstio())-1]
 	b := suite.b
@@ -142,6 +144,7 @@ func (c *cluster) awaitGateways(t *testing.T, count int, without string) {
 
 // replaceGateways of cluster-b as a rolling update does, one after the other.
 func replaceGateways(t *testing.T) {
+	t.Helper()
 	pods, err := suite.b.pods(gateway)
 	if err != nil {
 		t.Fatal(err)
@@ -156,6 +159,7 @@ func replaceGateways(t *testing.T) {
 
 // killGateway without a word, one of several.
 func killGateway(t *testing.T) {
+	t.Helper()
 	pod, err := suite.b.readyPod(gateway)
 	if err != nil {
 		t.Fatal(err)
@@ -174,6 +178,7 @@ func killGateway(t *testing.T) {
 // drainGatewayNode cordons a node of cluster-b that runs none of the load's
 // servers alone, evicts what a drain would evict, its gateway included, and takes the node back.
 func drainGatewayNode(t *testing.T) {
+	t.Helper()
 	node := suite.b.described(t).Nodes[len(suite.b.described(t).Nodes)-1].Name
 	suite.b.cordon(t, node, true)
 	t.Cleanup(func() { suite.b.cordon(t, node, false) })

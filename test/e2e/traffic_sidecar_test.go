@@ -3,7 +3,7 @@
 package e2e
 
 import (
-	"fmt"
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,7 +48,7 @@ func (i *insider) admin(path string) answer {
 func (i *insider) knownClusters() (int, error) {
 	_, count, found := strings.Cut(i.admin("stats?filter=^cluster_manager.active_clusters$").text, ": ")
 	if !found {
-		return 0, fmt.Errorf("the proxy does not say how many clusters it has")
+		return 0, errors.New("the proxy does not say how many clusters it has")
 	}
 	return strconv.Atoi(strings.TrimSpace(count))
 }

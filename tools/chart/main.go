@@ -95,8 +95,7 @@ func build(root, version, registry, images string) (*chart.Chart, error) {
 			return nil, fmt.Errorf("version %q: %w", version, err)
 		}
 	}
-	changes := map[string]any{}
-	image := map[string]any{}
+	changes, image := map[string]any{}, map[string]any{}
 	if registry != "" {
 		registry = strings.TrimSuffix(registry, "/")
 		image["repository"], changes["imageRegistry"] = registry+"/"+operatorImage, registry
@@ -108,12 +107,17 @@ func build(root, version, registry, images string) (*chart.Chart, error) {
 		}
 		image["digest"] = digest
 	}
-	changes["image"] = image
+	if len(image) > 0 {
+		changes["image"] = image
+	}
 	return built, setValues(built, changes)
 }
 
 // setValues changes the chart's own values, also in the file that is packaged.
 func setValues(built *chart.Chart, changes map[string]any) error {
+	if len(changes) == 0 {
+		return nil // the file's comments stay
+	}
 	built.Values = chartutil.CoalesceTables(changes, built.Values)
 	content, err := yaml.Marshal(built.Values)
 	if err != nil {
@@ -121,9 +125,6 @@ func setValues(built *chart.Chart, changes map[string]any) error {
 	}
 	for _, file := range built.Raw {
 		if file.Name == chartutil.ValuesfileName {
-			if len(changes) == 1 && len(changes["image"].(map[string]any)) == 0 {
-				return nil // nothing changes: the file's comments stay
-			}
 			file.Data = content
 		}
 	}

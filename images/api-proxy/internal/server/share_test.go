@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,7 +92,7 @@ func TestTheRequestsOfAllPeersAreLimitedAndEachHasItsPart(t *testing.T) {
 	for index := range crowd {
 		crowd[index] = peerstest.NewPeer(t, fmt.Sprint("hostile-", index))
 	}
-	p.trust(t, append(crowd, p.b)...)
+	p.trust(t, slices.Concat(crowd, []peerstest.Peer{p.b})...)
 	client := p.client(t, true)
 	ask := func(by peerstest.Peer) *http.Request {
 		request := p.request(t, http.MethodGet, podWatch, "")
