@@ -12,7 +12,7 @@ import (
 // disturbance is something that happens in production while requests cross the clusters.
 type disturbance struct {
 	name string
-	// happen brings it about, and returns when it is over.
+	// happen brings it about, and returns once it has ended.
 	happen func(t *testing.T)
 	// failed requests and broken streams are tolerated up to these numbers; docs/TRAFFIC.md gives the reason.
 	failed, broken int

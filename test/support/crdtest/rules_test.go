@@ -9,7 +9,7 @@ import (
 
 // TestLoadRejects guards the checks that stand in for the API server's own.
 func TestLoadRejects(t *testing.T) {
-	good, err := os.ReadFile(filepath.Join("..", "..", "crds", "istiofederation.yaml"))
+	good, err := os.ReadFile(filepath.Join("..", "..", "..", "crds", "istiofederation.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 
 func load(t *testing.T, name string) *Schema {
 	t.Helper()
-	schema, err := Load(filepath.Join("..", "..", "crds", name+".yaml"))
+	schema, err := Load(filepath.Join("..", "..", "..", "crds", name+".yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

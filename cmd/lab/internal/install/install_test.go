@@ -75,12 +75,12 @@ func TestTheModuleAcceptsTheSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings, err := Settings([]Kind{Federation, Multicluster}, []byte("tlsMode: Mutual\ncontrolPlane: {resourcesManagement: {static: {requests: {cpu: 1}}}}\n"))
+	settings, err := Settings([]Kind{Federation, Multicluster}, []byte("tlsMode: Mutual\ncontrolPlane: {resourcesManagement: {static: {requests: {cpu: [1]}}}}\n"))
 	if err == nil {
 		err = schema.Check(settings)
 	}
 	if err == nil || !strings.Contains(err.Error(), "cpu") {
-		t.Errorf("a CPU request that is a number gets the error %v", err)
+		t.Errorf("a CPU request that is a list gets the error %v", err)
 	}
 	settings, err = Settings([]Kind{Federation}, []byte("federation: {enabled: false}\nsidecar: {resourcesManagement: {static: {requests: {cpu: 100m}}}}\n"))
 	if err != nil {
