@@ -98,7 +98,8 @@ func TestTheConditionNamesThePartOfTheWayThatFails(t *testing.T) {
 	opened.behave(func(e *entrance) {
 		e.verify = func([][]byte, [][]*x509.Certificate) error { return errors.New("unknown caller") }
 	})
-	await("False", healthcheck.ReasonTLSRejected, "the peer rejects the certificate of this cluster")
+	// With TLS 1.3 a server rejects a certificate after the client's handshake is complete.
+	await("False", healthcheck.ReasonConnectionClosed, "the proxy there rejects this cluster's certificate")
 	opened.behave(func(e *entrance) { e.verify = nil })
 	await("True", healthcheck.ReasonAnswers, "")
 

@@ -57,7 +57,8 @@ func judgeOwnProxy(target healthcheck.Target, status int, body string) healthche
 		return healthcheck.Result{Reason: healthcheck.ReasonGatewayUnreachable, Message: "the peer's gateways cannot be reached: " + shown(body) + ". " + gatewayHint}
 	case mentions(body, "connection termination", "reset before headers", "protocol error"):
 		return healthcheck.Result{Reason: healthcheck.ReasonConnectionClosed, Message: "the connection was closed without an answer: " + shown(body) +
-			". The gateway there does not know the Service, or no Pod of it is ready: look at Deployment d8-istio/alliance-healthcheck and the log of DaemonSet d8-istio/ingressgateway in the peer."}
+			". The gateway there does not know the Service, no Pod of it is ready, or the proxy there rejects this cluster's certificate, which TLS 1.3 does not tell: " +
+			"in the peer, look at the resource for this cluster, and at Deployment d8-istio/alliance-healthcheck and the log of its proxy."}
 	default:
 		return healthcheck.Result{Reason: healthcheck.ReasonHTTPStatus, Message: fmt.Sprintf(
 			"the sidecar here answered with status %d: %s. Look at container istio-proxy of the Pods of Deployment d8-istio/alliance-healthcheck.", status, shown(body))}
