@@ -229,12 +229,15 @@ func TestACertificateIsSufficientWhenTheControllerPassesTLSThrough(t *testing.T)
 	t.Cleanup(func() {
 		suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"alliance": nil}})
 		caller{certificate: certificate}.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusUnauthorized)
+		caller{certificate: certificate, host: "istio-metadata"}.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusUnauthorized)
 		awaitPeers(t)
 	})
 	suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"alliance": map[string]any{
 		"metadataEndpoint": map[string]any{"clientCertificates": "Passthrough"},
 	}}})
+	// The controller takes up the two Ingresses one after the other.
 	caller{certificate: certificate}.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusOK)
+	caller{certificate: certificate, host: "istio-metadata"}.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusOK)
 
 	stranger := certtest.NewRoot("stranger", time.Now()).Client(time.Now())
 	own := suite.b.clientCertificate(t)
