@@ -43,7 +43,7 @@ func (c *cluster) learnedFrom(t *testing.T, peer *cluster) map[string]string {
 	status, reason, _ := c.condition(peer.name, "Ready")
 	say("condition", status+" "+reason)
 	accepted := c.trustedPeers(t)[peer.name]
-	// That somebody else named one of its roots is remembered, and takes nothing from the peer but a certificate's standing alone.
+	// That somebody else named one of its roots is remembered, and costs the peer that its certificate alone no longer proves it.
 	delete(accepted, "sharedRoots")
 	say("which peer the exporter accepts", accepted)
 	for _, version := range c.installedVersions() {
