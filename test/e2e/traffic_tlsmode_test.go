@@ -50,6 +50,17 @@ spec: {mtls: {mode: %s}}`, namespace, mode))
 	for _, pod := range begun {
 		f.Here.awaitReadyPod(t, pod)
 	}
+	t.Cleanup(func() { // after the settings are again what they were
+		server := servers[""]
+		proven := between(f.Here.identity("default"), f.Here.spiffe(t, server.namespace, "default"), server.pod)
+		eventually(t, scheduled, "proxies prove their identities to each other again", func() string {
+			got, err := f.Here.Pod("client").get("http://" + server.host + "/")
+			if err != nil {
+				return err.Error()
+			}
+			return proven(got)
+		})
+	})
 	for _, setting := range []struct {
 		mode    string
 		outcome tlsOutcome
