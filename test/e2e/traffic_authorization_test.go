@@ -151,7 +151,7 @@ func TestTrafficIsAuthorizedAsPoliciesSay(t *testing.T) {
 // awaitHearings waits until all requests of the row end as it says, at the same time: before all its policies are in force some do so by accident.
 func (f *traffic) awaitHearings(t *testing.T, path string, hearings []hearing) {
 	t.Helper()
-	eventually(t, prompt, "", func() string {
+	eventually(t, scheduled, "", func() string {
 		for _, one := range hearings {
 			got, err := one.of.Pod(one.caller).get("http://"+f.Here.Host("guarded")+path, one.headers...)
 			if err != nil || got.status != one.status {

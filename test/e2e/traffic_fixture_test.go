@@ -180,7 +180,7 @@ func (s *side) serveAs(t *testing.T, name, app string, published bool) string {
 // awaitPublished waits until the peer's client is answered by the Service.
 func (s *side) awaitPublished(t *testing.T, peer *side, service string) {
 	t.Helper()
-	eventually(t, prompt, "Service "+service+" answers the peer", func() string {
+	eventually(t, scheduled, "Service "+service+" answers the peer", func() string {
 		got, err := peer.Pod("client").get("http://" + s.Host(service) + "/")
 		if err != nil {
 			return err.Error()

@@ -103,7 +103,7 @@ func TestTrafficNeedsAnIdentityThatIsTrusted(t *testing.T) {
 	for _, row := range f.certificates(t) {
 		t.Run("a certificate "+row.name, func(t *testing.T) {
 			call := callHost(host, row.certificate)
-			eventually(t, prompt, "the server decides about it", func() string {
+			eventually(t, scheduled, "the server decides about it", func() string {
 				met := call.through(address)
 				if row.accepted {
 					return met.accepted(f.There.identity("default"), server, "guarded")
@@ -171,7 +171,7 @@ spec: {ports: [{name: http-web, port: 80}]}
 `
 	client, url := f.There.Pod("client"), "http://"+f.Here.Host("vault")+"/"
 	f.applyYAML(t, f.Here, service+led("guarded"))
-	eventually(t, prompt, "the Pod's service account is published", func() string {
+	eventually(t, scheduled, "the Pod's service account is published", func() string {
 		rule, err := f.There.dynamic.Resource(destinationRules).Namespace(moduleNamespace).
 			Get(context.Background(), "vault."+f.Here.Shop+"."+f.Here.name, metav1.GetOptions{})
 		if err != nil {
@@ -180,7 +180,7 @@ spec: {ports: [{name: http-web, port: 80}]}
 		names, _, err := unstructured.NestedStringSlice(rule.Object, "spec", "trafficPolicy", "tls", "subjectAltNames")
 		return want(names, err)([]string{f.Here.identity("default")})
 	})
-	eventually(t, prompt, "the Pod that is published answers", func() string {
+	eventually(t, scheduled, "the Pod that is published answers", func() string {
 		got, err := client.get(url)
 		if err != nil {
 			return err.Error()
@@ -195,10 +195,10 @@ spec: {ports: [{name: http-web, port: 80}]}
 	}
 	f.replace(t, f.Here, led("auditor"))
 	address, probe := f.Here.gatewayAddress(t), callHost(f.Here.Host("vault"), forge(t, f.There.caInUse(t), f.There.identity("probe")))
-	eventually(t, prompt, "the gateway leads to the other Pod", func() string {
+	eventually(t, scheduled, "the gateway leads to the other Pod", func() string {
 		return want(probe.through(address).server, nil)(f.Here.identity("auditor"))
 	})
-	eventually(t, prompt, "the other Pod's certificate is rejected by the client", func() string {
+	eventually(t, scheduled, "the other Pod's certificate is rejected by the client", func() string {
 		got, err := client.get(url)
 		if err != nil {
 			return err.Error()

@@ -143,7 +143,7 @@ func (f *traffic) awaitManaged(t *testing.T, row managed, caller *side, host str
 	t.Helper()
 	name, _, _ := strings.Cut(host, ".")
 	f.applyYAML(t, caller, strings.NewReplacer("$HOST", host, "$NAME", name).Replace(row.rules))
-	eventually(t, prompt, "", func() string { return row.holds(caller.Pod("client"), host) })
+	eventually(t, scheduled, "", func() string { return row.holds(caller.Pod("client"), host) })
 }
 
 // rowService is a Service of its own for a row, whose hostname it returns.
@@ -388,10 +388,10 @@ func TestTrafficThatLeavesTheMeshNeedsAServiceEntryWhereASidecarSaysSo(t *testin
 		}
 		return by("outside")(got)
 	}
-	eventually(t, prompt, "an outside server answers", reaches)
+	eventually(t, scheduled, "an outside server answers", reaches)
 	f.applyYAML(t, f.There, "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: default, namespace: '{{.There.Yard}}'}\n"+
 		"spec: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}")
-	eventually(t, prompt, "with REGISTRY_ONLY it does not", func() string { return unless(reaches() != "", "it answers") })
+	eventually(t, scheduled, "with REGISTRY_ONLY it does not", func() string { return unless(reaches() != "", "it answers") })
 	if got, err := caller.get("http://" + f.Here.Host("api") + "/"); err != nil || got.status != http.StatusOK {
 		t.Errorf("a peer's Service: %s (%v)", got, err)
 	}
@@ -413,5 +413,5 @@ spec:
 		}
 		return by("outside")(got)
 	}
-	eventually(t, prompt, "with a ServiceEntry it does", reachesByName)
+	eventually(t, scheduled, "with a ServiceEntry it does", reachesByName)
 }

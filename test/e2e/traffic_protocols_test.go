@@ -25,7 +25,7 @@ func TestTrafficOfEveryProtocolReachesThePeer(t *testing.T) {
 	authority := server.runApplications(t, host)
 	f.applyYAML(t, f.Here, protocolsService)
 	at := func(port int) string { return fmt.Sprintf("%s:%d", host, port) }
-	eventually(t, prompt, "the Service is known to the peer's client", func() string {
+	eventually(t, scheduled, "the Service is known to the peer's client", func() string {
 		_, err := fetch(client.transport(), "http://"+at(8000)+"/protocol", nil)
 		return because(err)
 	})

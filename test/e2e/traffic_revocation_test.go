@@ -59,7 +59,7 @@ func TestTrafficEndsWithTheFederation(t *testing.T) {
 		}
 		begun := time.Now()
 		restore := side.revoke()
-		eventually(t, prompt, "with "+side.name+" IstioFederation deleted new connections are rejected", side.removed)
+		eventually(t, scheduled, "with "+side.name+" IstioFederation deleted new connections are rejected", side.removed)
 		t.Logf("%s side: the first new connection was rejected %s after the deletion", side.name, time.Since(begun).Round(10*time.Millisecond))
 		for name, one := range open {
 			t.Logf("%s side: %s ended %s after the deletion", side.name, name, ends(t, name, one, begun).Round(10*time.Millisecond))

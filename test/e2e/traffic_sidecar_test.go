@@ -21,7 +21,7 @@ func TestTrafficThatASidecarResourceLeavesOutIsNotKept(t *testing.T) {
 	before := proxy.admin("memory").text
 	f.applyYAML(t, f.Here, "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: default, namespace: '{{.Here.Yard}}'}\n"+
 		"spec: {egress: [{hosts: ['{{.Here.Shop}}/guarded.{{.Here.Shop}}.svc.{{.Here.Domain}}']}]}")
-	eventually(t, prompt, "the proxy knows what is named", func() string {
+	eventually(t, scheduled, "the proxy knows what is named", func() string {
 		now, err := proxy.knownClusters()
 		if err != nil {
 			return err.Error()

@@ -71,7 +71,7 @@ spec: {mtls: {mode: %s}}`, namespace, mode))
 			if !overridden {
 				outcome = setting.outcome
 			}
-			eventually(t, prompt, fmt.Sprintf("tlsMode %s, namespace %q: %+v", setting.mode, override, outcome), func() string {
+			eventually(t, scheduled, fmt.Sprintf("tlsMode %s, namespace %q: %+v", setting.mode, override, outcome), func() string {
 				return f.meets(t, server, outcome)
 			})
 		}
@@ -157,7 +157,7 @@ func TestTrafficOfPodsGoesThroughASidecarWhereLabelsSaySo(t *testing.T) {
 			} else {
 				server = ""
 			}
-			eventually(t, prompt, "", func() string {
+			eventually(t, scheduled, "", func() string {
 				got, err := caller.get("http://" + f.Here.Host("guarded") + "/")
 				if err != nil {
 					return err.Error()
