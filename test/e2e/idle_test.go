@@ -17,8 +17,9 @@ import (
 const (
 	// idleTime holds three rounds of the module's one-minute schedule.
 	idleTime = 3 * time.Minute
-	// quiet is how long nothing must have been written before the test begins.
-	quiet = 10 * time.Second
+	// quiet is how long nothing must have been written before the test begins; on a loaded machine
+	// the module's releases for the settings that earlier tests restored come more than ten seconds apart.
+	quiet = 40 * time.Second
 )
 
 // TestWhenNothingChangesNothingIsWritten has the suite's lab to itself, after
@@ -71,7 +72,7 @@ func TestWhenNothingChangesNothingIsWritten(t *testing.T) {
 		return all
 	}
 	last, since, written := observe(), time.Now(), ""
-	eventually(t, 2*time.Minute, "what went before has settled", func() string {
+	eventually(t, 5*time.Minute, "what went before has settled", func() string {
 		if now := observe(); !maps.Equal(last, now) {
 			for key, version := range now {
 				if last[key] != version {
