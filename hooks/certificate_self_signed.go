@@ -1,14 +1,12 @@
 package hooks
 
 import (
-	"crypto/x509"
-	"encoding/pem"
-
 	tlscertificate "github.com/deckhouse/module-sdk/common-hooks/tls-certificate"
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 
+	"github.com/deckhouse-mesh/istio/lib/certs"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/names"
 )
@@ -58,16 +56,12 @@ func retainingOlderNames(wanted, older tlscertificate.SANsGenerator) tlscertific
 		if err != nil || len(inUse) == 0 {
 			return wanted(in)
 		}
-		block, _ := pem.Decode(inUse[0].Certificate)
-		if block == nil {
-			return wanted(in)
-		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
+		chain, err := certs.Parse(string(inUse[0].Certificate))
+		if err != nil || len(chain) == 0 {
 			return wanted(in)
 		}
 		former := older(in)
-		if sets.New(certificate.DNSNames...).Equal(sets.New(former...)) {
+		if sets.New(chain[0].DNSNames...).Equal(sets.New(former...)) {
 			return former
 		}
 		return wanted(in)

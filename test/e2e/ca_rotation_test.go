@@ -5,7 +5,7 @@ package e2e
 import (
 	"context"
 	"crypto/x509"
-	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -62,13 +62,7 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 	eventually(t, scheduled, "the peer knows both roots", func() string { return suite.a.knowsRoots(suite.b.name, former.Root, other.Root) })
 
 	// Then a person says: now.
-	request, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{rotationRequest: ca.Proceed}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := suite.b.typed.CoreV1().Secrets(keptCANamespace).Patch(context.Background(), keptCAName, types.MergePatchType, request, metav1.PatchOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	suite.b.proceedWithRotation(t)
 	after := map[string]*mesh.Certificate{}
 	for _, version := range istioversion.All() {
 		eventually(t, scheduled, "the new CA signs by way of istiod "+version.Version, func() string {
@@ -102,6 +96,16 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 		suite.b.awaitRevision(t, newPod(namespace, "client", revision, nil), version.Revision())
 	}
 	awaitPeers(t)
+}
+
+// proceedWithRotation tells the module to go on where it would wait for hours, as a person may.
+func (c *cluster) proceedWithRotation(t *testing.T) {
+	t.Helper()
+	request := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, rotationRequest, ca.Proceed)
+	_, err := c.typed.CoreV1().Secrets(keptCANamespace).Patch(context.Background(), keptCAName, types.MergePatchType, request, metav1.PatchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // certifyByEach has every version's istiod sign a certificate for the namespace's default ServiceAccount.

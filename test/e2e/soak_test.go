@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"slices"
@@ -88,13 +87,7 @@ func rotateRoots(t *testing.T, load *crossingLoad) {
 			}
 			return suite.a.knowsRoots(suite.b.name, former.Root, other.Root)
 		})
-		request, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{rotationRequest: ca.Proceed}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := cluster.typed.CoreV1().Secrets(keptCANamespace).Patch(context.Background(), keptCAName, types.MergePatchType, request, metav1.PatchOptions{}); err != nil {
-			t.Fatal(err)
-		}
+		cluster.proceedWithRotation(t)
 		eventually(t, scheduled, "the new CA signs", func() string {
 			certificate := cluster.certify(t, defaultIstio(), namespace)
 			_, err := certificate.Verify(pool(t, other.Root), time.Now())

@@ -160,9 +160,9 @@ func TestEveryPropertyIsDescribed(t *testing.T) {
 	}
 }
 
-// TestExamplesOfSettingsRender: what openapi/ shows as an example is valid and leads to manifests.
-func TestExamplesOfSettingsRender(t *testing.T) {
-	m := load(t)
+// settingsSchema is openapi/config-values.yaml.
+func settingsSchema(t *testing.T) (schema property) {
+	t.Helper()
 	root, err := Root()
 	if err != nil {
 		t.Fatal(err)
@@ -171,10 +171,16 @@ func TestExamplesOfSettingsRender(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var schema property
 	if err := yaml.Unmarshal(document, &schema); err != nil {
 		t.Fatal(err)
 	}
+	return schema
+}
+
+// TestExamplesOfSettingsRender: what openapi/ shows as an example is valid and leads to manifests.
+func TestExamplesOfSettingsRender(t *testing.T) {
+	m := load(t)
+	schema := settingsSchema(t)
 	// Some settings are valid only together with others.
 	company := map[string]string{
 		".alliance.ingressGateway.nodePort.port":     "alliance: {ingressGateway: {inlet: NodePort}}",
@@ -225,18 +231,7 @@ func TestExamplesOfSettingsRender(t *testing.T) {
 // TestExamplesOfSettingsRenderTogether sets everything at once: to the first example of each setting, then to the second, …
 func TestExamplesOfSettingsRenderTogether(t *testing.T) {
 	m := load(t)
-	root, err := Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	document, err := os.ReadFile(filepath.Join(root, "openapi", "config-values.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var schema property
-	if err := yaml.Unmarshal(document, &schema); err != nil {
-		t.Fatal(err)
-	}
+	schema := settingsSchema(t)
 	examples := map[string][]any{}
 	most := 0
 	schema.walk("", func(path string, p *property) {

@@ -61,7 +61,7 @@ func (c *Cluster) installChart(ctx context.Context) error {
 
 // values of the chart that differ from cluster to cluster.
 func (c *Cluster) values() (map[string]any, error) {
-	image := map[string]any{"pullPolicy": "IfNotPresent"}
+	image := map[string]any{}
 	repository, digest, byDigest := strings.Cut(c.Image, "@")
 	if byDigest {
 		image["digest"] = digest
