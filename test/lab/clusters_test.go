@@ -154,12 +154,25 @@ func nodeRestarts(t *testing.T, lab *runningLab) {
 	if after := lab.describe().Clusters[0].Nodes[0].PID; after == before || after == 0 {
 		t.Errorf("pid %d before, %d after", before, after)
 	}
-	lab.eventually(2*time.Minute, "the control plane answers and its node is Ready", func() (bool, string) {
-		output, err := lab.kubectl("wait", "--for=condition=Ready", "node/cluster-a-1", "--timeout=1s")
+	lab.nodeReady("cluster-a-1")
+	lab.rolledOut("kube-system", coreDNS)
+}
+
+// nodeReady waits until the control plane answers and calls the node Ready.
+func (l *runningLab) nodeReady(node string) {
+	l.t.Helper()
+	l.eventually(2*time.Minute, node+" is Ready", func() (bool, string) {
+		output, err := l.kubectl("wait", "--for=condition=Ready", "node/"+node, "--timeout=1s")
 		return err == nil, output
 	})
-	lab.eventually(2*time.Minute, "DNS is available", func() (bool, string) {
-		output, err := lab.kubectl("-n", "kube-system", "rollout", "status", coreDNS, "--timeout=1s")
+}
+
+// rolledOut waits until every Pod of the workload is available. That takes a while
+// after a node was restarted: the others must notice that their connections are dead.
+func (l *runningLab) rolledOut(namespace, workload string) {
+	l.t.Helper()
+	l.eventually(2*time.Minute, workload+" is available", func() (bool, string) {
+		output, err := l.kubectl("-n", namespace, "rollout", "status", workload, "--timeout=1s")
 		return err == nil, output
 	})
 }
@@ -185,7 +198,7 @@ spec:
 
 func nodeLost(t *testing.T, lab *runningLab) {
 	lab.must(lab.kubectlOf("cluster-a", pair, "apply", "-f", "-"))
-	lab.must(lab.kubectl("-n", "test", "rollout", "status", "deployment/pair", "--timeout=50s"))
+	lab.rolledOut("test", "deployment/pair")
 	readyOn := func(node string) int {
 		nodes, err := lab.kubectl("-n", "test", "get", "pods", "-l", "app=pair", "-o",
 			`jsonpath={range .items[?(@.status.containerStatuses[0].ready==true)]}{.spec.nodeName}{.metadata.deletionTimestamp}{"\n"}{end}`)
@@ -204,7 +217,7 @@ func nodeLost(t *testing.T, lab *runningLab) {
 	})
 	t.Logf("its Pod came back after %s", time.Since(begun).Round(time.Second))
 	lab.must(lab.lab("node", "start", "cluster-a-2"))
-	lab.must(lab.kubectl("wait", "--for=condition=Ready", "node/cluster-a-2", "--timeout=50s"))
+	lab.nodeReady("cluster-a-2")
 }
 
 func evidenceCollected(t *testing.T, lab *runningLab) {

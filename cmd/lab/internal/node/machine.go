@@ -49,7 +49,10 @@ func Start(group *process.Group, spec Spec, plug func(pid int) error) (*Machine,
 
 	cmd := exec.Command("/proc/self/exe", spec.Name)
 	cmd.Args[0] = firstName
-	cmd.Env = []string{"PATH=" + BinDir + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}
+	cmd.Env = []string{"PATH=" + BinDir + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
+		// A node that restarts closes no connection. Kubernetes' programs ask a silent one
+		// whether it lives after this many seconds each, not after 30 and 15: a watch that waits is a Pod that waits.
+		"HTTP2_READ_IDLE_TIMEOUT_SECONDS=3", "HTTP2_PING_TIMEOUT_SECONDS=3"}
 	cmd.Dir = "/"
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = reader, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces}
