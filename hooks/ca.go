@@ -68,7 +68,7 @@ type storedCA struct {
 	Request string     `json:"request"`
 }
 
-func runCertificateAuthority(_ context.Context, in *sdk.HookInput) error {
+func runCertificateAuthority(ctx context.Context, in *sdk.HookInput) error {
 	var configured ca.Bundle
 	if err := settings(in, caSettingsPath, &configured); err != nil {
 		return err
@@ -100,7 +100,7 @@ func runCertificateAuthority(_ context.Context, in *sdk.HookInput) error {
 	if err != nil {
 		return err
 	}
-	reportRejectedCA(in, choice.Rejected)
+	reportRejectedCA(ctx, in, choice.Rejected)
 	if choice.Generated {
 		in.Logger.Info("generated a CA", "trustDomain", this.TrustDomain)
 	}
@@ -118,7 +118,7 @@ func runCertificateAuthority(_ context.Context, in *sdk.HookInput) error {
 		}
 	}
 	rotation := ca.Rotate(state, installed, choice.Bundle, ca.Request(stored.Request), now)
-	reportRotation(in, rotation, stored.Request)
+	reportRotation(ctx, in, rotation, stored.Request)
 
 	wanted, err := storedFrom(rotation, stored.Request)
 	if err != nil {
@@ -135,17 +135,17 @@ func runCertificateAuthority(_ context.Context, in *sdk.HookInput) error {
 }
 
 // reportRejectedCA sets the metric in every run, zero included.
-func reportRejectedCA(in *sdk.HookInput, rejection error) {
+func reportRejectedCA(ctx context.Context, in *sdk.HookInput, rejection error) {
 	if rejection != nil {
 		in.Logger.Error("the CA of the settings is rejected, the one in use is retained", "error", rejection.Error())
-		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(caRefusedEventName,
+		report(ctx, in, moduleConfigEvent(caRefusedEventName,
 			fmt.Sprintf("settings rejected, the CA in use is retained: %v", rejection), in.DC.GetClock().Now()))
 	}
 	in.MetricsCollector.Set(caRefusedMetric, gauge(rejection != nil), nil)
 }
 
 // reportRotation reports the phase of a rotation, its end, and what became of the request.
-func reportRotation(in *sdk.HookInput, rotation ca.Rotation, request string) {
+func reportRotation(ctx context.Context, in *sdk.HookInput, rotation ca.Rotation, request string) {
 	for _, phase := range ca.Phases {
 		in.MetricsCollector.Set(caRotationMetric, gauge(phase == rotation.Phase), map[string]string{"phase": string(phase)})
 	}
@@ -153,16 +153,16 @@ func reportRotation(in *sdk.HookInput, rotation ca.Rotation, request string) {
 	if message := rotationMessage(rotation); message != "" {
 		event := moduleConfigEvent(caRotationEventName, message, now)
 		event.Type = corev1.EventTypeNormal
-		in.PatchCollector.CreateIfNotExists(event)
+		report(ctx, in, event)
 	}
 	switch {
 	case request == "":
 	case !ca.Request(request).Known():
 		in.Logger.Error("the annotation on Secret d8-system/istio-ca has an unknown value", "annotation", caRequestAnnotation, "value", request)
-		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(caRequestEventName, fmt.Sprintf(
+		report(ctx, in, moduleConfigEvent(caRequestEventName, fmt.Sprintf(
 			"annotation %s=%.40q on Secret d8-system/istio-ca has an unknown value: use %s or %s", caRequestAnnotation, request, ca.Proceed, ca.Emergency), now))
 	case rotation.Idle:
-		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(caIdleEventName, idleMessage(rotation), now))
+		report(ctx, in, moduleConfigEvent(caIdleEventName, idleMessage(rotation), now))
 	case rotation.Request == "":
 		in.Logger.Info("the annotation on Secret d8-system/istio-ca was followed and is removed",
 			"annotation", caRequestAnnotation, "value", request, "phase", string(rotation.Phase))

@@ -70,19 +70,16 @@ func runClusterLocalServices(ctx context.Context, in *sdk.HookInput, reported ma
 		hosts, widened = meshconfig.ClusterLocalHosts(services, namespaces, this.TrustDomain)
 	}
 	in.Values.Set(clusterLocalHostsPath, hosts)
-	return reportWidened(ctx, in, widened, reported)
+	reportWidened(ctx, in, widened, reported)
+	return nil
 }
 
 // reportWidened writes an Event into each of the namespaces, once. Its words depend
 // on nothing that a tenant can vary, so there is one of it.
-func reportWidened(ctx context.Context, in *sdk.HookInput, namespaces []string, reported map[string]bool) error {
+func reportWidened(ctx context.Context, in *sdk.HookInput, namespaces []string, reported map[string]bool) {
 	if len(namespaces) == 0 {
 		clear(reported)
-		return nil
-	}
-	client, err := in.DC.GetK8sClient()
-	if err != nil {
-		return err
+		return
 	}
 	maps.DeleteFunc(reported, func(namespace string, _ bool) bool {
 		_, still := slices.BinarySearch(namespaces, namespace) // they are sorted
@@ -95,9 +92,8 @@ func reportWidened(ctx context.Context, in *sdk.HookInput, namespaces []string, 
 			continue
 		}
 		reported[namespace] = true
-		reportInNamespace(ctx, in, client.Dynamic(), objectWarning(corev1.ObjectReference{
+		report(ctx, in, objectWarning(corev1.ObjectReference{
 			APIVersion: "v1", Kind: "Namespace", Namespace: namespace, Name: namespace,
 		}, clusterLocalEvent, message, in.DC.GetClock().Now()))
 	}
-	return nil
 }

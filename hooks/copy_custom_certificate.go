@@ -48,7 +48,7 @@ func copyCustomCertificate() hookruntime.Hook {
 	}
 }
 
-func runCopyCustomCertificate(_ context.Context, in *sdk.HookInput) error {
+func runCopyCustomCertificate(ctx context.Context, in *sdk.HookInput) error {
 	rejected := false
 	defer func() { in.MetricsCollector.Set(customCertificateMetric, gauge(rejected), nil) }()
 	if httpsSetting(in, "mode") != "CustomCertificate" {
@@ -60,7 +60,7 @@ func runCopyCustomCertificate(_ context.Context, in *sdk.HookInput) error {
 	if err != nil {
 		in.Logger.Error("https.customCertificate.secretName: the certificate is rejected, the one in use is retained", "error", err.Error())
 		rejected = true
-		in.PatchCollector.CreateIfNotExists(moduleConfigEvent("CustomCertificateRefused",
+		report(ctx, in, moduleConfigEvent("CustomCertificateRefused",
 			fmt.Sprintf("https.customCertificate.secretName: %v", err), in.DC.GetClock().Now()))
 		if in.Values.Exists(customCertificatePath) {
 			return nil

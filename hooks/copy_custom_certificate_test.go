@@ -37,7 +37,7 @@ var _ = Describe("Hook copy_custom_certificate", func() {
 			Expect(r.ValuesGet(customCertificatePath + `.tls\.crt`).String()).To(Equal(pair.Cert))
 			value, _ := r.metric(customCertificateMetric)
 			Expect(value).To(BeEquivalentTo(1))
-			Expect(r.PatchedOperations()).To(HaveLen(1), "a warning event")
+			Expect(r.events("CustomCertificateRefused")).To(HaveLen(1))
 		}
 	})
 

@@ -101,7 +101,7 @@ func inModuleNamespace(binding sdk.KubernetesConfig) sdk.KubernetesConfig {
 	return binding
 }
 
-func runDriftRepair(_ context.Context, in *sdk.HookInput) error {
+func runDriftRepair(ctx context.Context, in *sdk.HookInput) error {
 	wanted, err := wantedObjects(in)
 	if err != nil {
 		return err
@@ -140,16 +140,16 @@ func runDriftRepair(_ context.Context, in *sdk.HookInput) error {
 			in.Logger.Warn("an object of the module was edited, Helm restores it", "object", deviation.Object, "by", deviation.By)
 		}
 	}
-	reportContested(in, drift.Contested(repair, found, in.DC.GetClock().Now()))
+	reportContested(ctx, in, drift.Contested(repair, found, in.DC.GetClock().Now()))
 	in.Values.Set(repairPath, repair)
 	return nil
 }
 
 // reportContested says once of each object that another program writes again and
 // again which one it is: it is restored seldom from then on.
-func reportContested(in *sdk.HookInput, contested []drift.Deviation) {
+func reportContested(ctx context.Context, in *sdk.HookInput, contested []drift.Deviation) {
 	for _, deviation := range contested {
-		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(contestedEvent, echo.Text(fmt.Sprintf(
+		report(ctx, in, moduleConfigEvent(contestedEvent, echo.Text(fmt.Sprintf(
 			"%s of the module is written again and again by the field manager %q, and is restored at most twice an hour from now on: "+
 				"configure that program to leave the object alone, or stop it.", deviation.Object, deviation.By), maxEventMessage), in.DC.GetClock().Now()))
 	}

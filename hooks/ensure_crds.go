@@ -100,7 +100,7 @@ func ensureUnlessNewer(ctx context.Context, in *sdk.HookInput, found []crdFile) 
 		}
 		if err == nil {
 			if beyond := crdschema.Beyond(installed, &crd.CustomResourceDefinition); len(beyond) > 0 {
-				reportNewerCRD(in, crd.Name, beyond)
+				reportNewerCRD(ctx, in, crd.Name, beyond)
 				continue
 			}
 		}
@@ -116,7 +116,7 @@ func ensureUnlessNewer(ctx context.Context, in *sdk.HookInput, found []crdFile) 
 }
 
 // reportNewerCRD reports that a CRD is not replaced, and why.
-func reportNewerCRD(in *sdk.HookInput, name string, beyond []string) {
+func reportNewerCRD(ctx context.Context, in *sdk.HookInput, name string, beyond []string) {
 	const listed = 5
 	list := strings.Join(beyond[:min(len(beyond), listed)], ", ")
 	if more := len(beyond) - listed; more > 0 {
@@ -125,7 +125,7 @@ func reportNewerCRD(in *sdk.HookInput, name string, beyond []string) {
 	message := echo.Text(fmt.Sprintf("CustomResourceDefinition %s is not replaced: it has fields that the module's own does not have (%s), so it belongs to a newer release. "+
 		"Otherwise objects would lose these fields. To have the module's own, delete these fields from it, or upgrade the module.", name, list), 1024)
 	in.Logger.Warn(message)
-	in.PatchCollector.CreateIfNotExists(moduleConfigEvent(newerCRDEvent, message, in.DC.GetClock().Now()))
+	report(ctx, in, moduleConfigEvent(newerCRDEvent, message, in.DC.GetClock().Now()))
 }
 
 // newerCRDEvent is the reason of the Event on the ModuleConfig when a CRD is not replaced.

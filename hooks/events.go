@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/echo"
@@ -56,16 +55,25 @@ func objectWarning(about corev1.ObjectReference, reason, message string, now tim
 	}
 }
 
-// reportInNamespace writes the Event, or logs it when that fails. It does not use
-// the PatchCollector: there, one object that is rejected (by a quota, an admission
-// policy, or because the namespace is being deleted) fails the run for all.
-func reportInNamespace(ctx context.Context, in *sdk.HookInput, client dynamic.Interface, event *corev1.Event) {
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(event)
-	if err == nil {
-		_, err = client.Resource(eventResource).Namespace(event.Namespace).Create(ctx, &unstructured.Unstructured{Object: content}, metav1.CreateOptions{})
-	}
-	if err != nil && !apierrors.IsAlreadyExists(err) {
+// report writes the Event into its namespace, or logs it when that fails. It does
+// not use the PatchCollector: there, one object that is rejected (by a quota, an
+// admission policy, or because the namespace is being deleted) fails the run for all.
+func report(ctx context.Context, in *sdk.HookInput, event *corev1.Event) {
+	if err := createEvent(ctx, in, event); err != nil && !apierrors.IsAlreadyExists(err) {
 		in.Logger.Warn("cannot write an Event into its namespace", "namespace", event.Namespace,
 			"about", event.InvolvedObject.Kind+" "+event.InvolvedObject.Name, "event", event.Message, "error", err.Error())
 	}
+}
+
+func createEvent(ctx context.Context, in *sdk.HookInput, event *corev1.Event) error {
+	client, err := in.DC.GetK8sClient()
+	if err != nil {
+		return err
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(event)
+	if err != nil {
+		return err
+	}
+	_, err = client.Dynamic().Resource(eventResource).Namespace(event.Namespace).Create(ctx, &unstructured.Unstructured{Object: content}, metav1.CreateOptions{})
+	return err
 }

@@ -83,10 +83,6 @@ func runFederationPublication(ctx context.Context, in *sdk.HookInput, reported m
 	if err != nil {
 		return err
 	}
-	client, err := in.DC.GetK8sClient()
-	if err != nil {
-		return err
-	}
 	now := make(map[string]bool, len(document.Rejections))
 	for _, rejection := range publicservices.Named(document.Rejections, maxPublicationEvents) {
 		event := objectWarning(corev1.ObjectReference{
@@ -94,7 +90,7 @@ func runFederationPublication(ctx context.Context, in *sdk.HookInput, reported m
 		}, "NotPublished"+rejection.Reason, rejection.String(), in.DC.GetClock().Now())
 		key := event.Namespace + "/" + event.Name
 		if now[key] = true; !reported[key] {
-			reportInNamespace(ctx, in, client.Dynamic(), event)
+			report(ctx, in, event)
 		}
 	}
 	clear(reported)

@@ -44,7 +44,9 @@ func federationServices(resident *residentServices, codec *servicelist.Codec) ho
 				federationObjectsBinding("service_entries", federation.ServiceEntryKind),
 				federationObjectsBinding("destination_rules", federation.DestinationRuleKind)),
 		},
-		Run: func(_ context.Context, in *sdk.HookInput) error { return runFederationServices(in, conflicts, codec) },
+		Run: func(ctx context.Context, in *sdk.HookInput) error {
+			return runFederationServices(ctx, in, conflicts, codec)
+		},
 	}
 	if resident == nil {
 		return hook
@@ -92,7 +94,7 @@ func federationObjectsBinding(binding, kind string) sdk.KubernetesConfig {
 	}
 }
 
-func runFederationServices(in *sdk.HookInput, conflicts *nameConflicts, codec *servicelist.Codec) error {
+func runFederationServices(ctx context.Context, in *sdk.HookInput, conflicts *nameConflicts, codec *servicelist.Codec) error {
 	usable, err := namespaceUsable(in)
 	if err != nil || !usable {
 		return err
@@ -114,7 +116,7 @@ func runFederationServices(in *sdk.HookInput, conflicts *nameConflicts, codec *s
 	unknown := federation.Unknown(peers)
 	found = slices.DeleteFunc(found, func(object federation.Object) bool { return unknown[object.Peer] })
 	changes := federation.Diff(wanted, found)
-	if err := conflicts.report(in, changes.NameConflicts); err != nil {
+	if err := conflicts.report(ctx, in, changes.NameConflicts); err != nil {
 		return err
 	}
 	for _, object := range changes.Create {

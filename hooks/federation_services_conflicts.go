@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"context"
 	"fmt"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
@@ -18,7 +19,7 @@ type nameConflicts struct {
 	reported map[string]bool
 }
 
-func (c *nameConflicts) report(in *sdk.HookInput, conflicts []federation.Object) error {
+func (c *nameConflicts) report(ctx context.Context, in *sdk.HookInput, conflicts []federation.Object) error {
 	found := make(map[string]bool, len(conflicts))
 	var peers map[string]v1alpha1.IstioFederation
 	for _, object := range conflicts {
@@ -43,7 +44,7 @@ func (c *nameConflicts) report(in *sdk.HookInput, conflicts []federation.Object)
 			"A service is not imported: %s %s/%s was not made by the module; rename or delete it.", object.Kind, names.Namespace, object.Name),
 			in.DC.GetClock().Now())
 		event.InvolvedObject.UID = peers[object.Peer].UID
-		in.PatchCollector.CreateIfNotExists(event)
+		report(ctx, in, event)
 	}
 	c.reported = found
 	return nil

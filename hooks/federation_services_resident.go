@@ -112,7 +112,7 @@ func (r *residentServices) run(ctx context.Context, in *sdk.HookInput) error {
 		r.syncer.Compare()
 		r.compared = minute
 	}
-	return r.report(in)
+	return r.report(ctx, in)
 }
 
 // start watching, once; the first run waits until all is known.
@@ -167,12 +167,12 @@ func (r *residentServices) resume() {
 }
 
 // report which objects are not as they are wanted.
-func (r *residentServices) report(in *sdk.HookInput) error {
+func (r *residentServices) report(ctx context.Context, in *sdk.HookInput) error {
 	problems := r.syncer.Problems()
 	slices.SortFunc(problems.NameConflicts, func(a, b federation.Object) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
 	})
-	if err := r.conflicts.report(in, problems.NameConflicts); err != nil {
+	if err := r.conflicts.report(ctx, in, problems.NameConflicts); err != nil {
 		return err
 	}
 	in.MetricsCollector.Expire(servicesMetricsGroup)

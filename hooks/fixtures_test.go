@@ -6,6 +6,8 @@ import (
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clienttesting "k8s.io/client-go/testing"
 )
 
 // settingsWithoutPeers enable the control plane alone.
@@ -102,24 +104,30 @@ func (r *run) series(name string, keys ...string) map[string]float64 {
 	return found
 }
 
-// events lists the messages of the warnings on ModuleConfig istio.
+// events lists the messages of the Events with that reason that the last run wrote, or would have if they had not existed.
 func (r *run) events(reason string) []string {
 	var messages []string
-	for _, operation := range r.PatchedOperations() {
-		if event, ok := operation.Object.(*corev1.Event); ok && event.Reason == reason {
-			messages = append(messages, event.Message)
-		}
+	for _, event := range r.writtenEvents(reason) {
+		messages = append(messages, event.Message)
 	}
 	return messages
 }
 
-// eventNames lists the names of the warnings on ModuleConfig istio.
-func (r *run) eventNames(reason string) []string {
-	var names []string
-	for _, operation := range r.PatchedOperations() {
-		if event, ok := operation.Object.(*corev1.Event); ok && event.Reason == reason {
-			names = append(names, event.Name)
+// writtenEvents are those with that reason that the last run sent to the API server.
+func (r *run) writtenEvents(reason string) []corev1.Event {
+	var events []corev1.Event
+	for _, action := range r.hooksClient().Actions() {
+		create, ok := action.(clienttesting.CreateAction)
+		if !ok || action.GetResource().Resource != "events" {
+			continue
+		}
+		content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(create.GetObject())
+		Expect(err).NotTo(HaveOccurred())
+		var event corev1.Event
+		Expect(runtime.DefaultUnstructuredConverter.FromUnstructured(content, &event)).To(Succeed())
+		if event.Reason == reason {
+			events = append(events, event)
 		}
 	}
-	return names
+	return events
 }

@@ -75,9 +75,16 @@ func (r *run) succeeds() *run {
 	if client, ok := r.KubeClient().(*dynamicfake.FakeDynamicClient); ok {
 		client.ClearActions()
 	}
+	r.hooksClient().ClearActions()
 	r.RunHook()
 	Expect(r.HookError()).NotTo(HaveOccurred())
 	return r
+}
+
+// hooksClient is that of the first state of the cluster: the framework gives hooks
+// no other one when the state is replaced.
+func (r *run) hooksClient() *dynamicfake.FakeDynamicClient {
+	return r.DependencyContainer().MustGetK8sClient().Dynamic().(*dynamicfake.FakeDynamicClient)
 }
 
 // statusWrites are the patches of a status that the last run has sent.

@@ -80,7 +80,7 @@ func istioVersions() hookruntime.Hook {
 	}
 }
 
-func runIstioVersions(_ context.Context, in *sdk.HookInput) error {
+func runIstioVersions(ctx context.Context, in *sdk.HookInput) error {
 	webhooks, err := snapshot[webhookConfiguration](in, "webhooks")
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func runIstioVersions(_ context.Context, in *sdk.HookInput) error {
 	for _, notice := range slices.Concat(planNotices(plan), endOfLifeNotices(plan, now), takeoverNotices(webhooks, validators)) {
 		// The log repeats it every minute; the Event, which exists once, is for people.
 		in.Logger.Info(notice.message, "reason", notice.reason)
-		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(notice.reason, notice.message, now))
+		report(ctx, in, moduleConfigEvent(notice.reason, notice.message, now))
 	}
 	return nil
 }

@@ -89,7 +89,9 @@ var _ = Describe("Hook istio_versions", func() {
 				objects = append(objects, anInjectedPod("shop", fmt.Sprintf("web-%d-%d", number, pod), "v1x30", "1.30.7"))
 			}
 			r := newVersionsRun("1.31", objects...).succeeds()
-			events = append(events, r.eventNames(versionInUseEvent)...)
+			for _, event := range r.writtenEvents(versionInUseEvent) {
+				events = append(events, event.Name)
+			}
 			Expect(r.series(versionKeptMetric, "revision")).To(Equal(map[string]float64{"v1x30": float64(number + 1)}))
 		}
 		Expect(events).To(HaveLen(3))

@@ -197,7 +197,7 @@ func (w statusWriter) reportUnwritten(ctx context.Context, resource v1alpha1.Pee
 		"The status of this resource cannot be written, and is out of date: "+failure.Error()+". Other peers are not affected; the module tries again by itself.", maxEventMessage),
 		w.in.DC.GetClock().Now())
 	event.InvolvedObject.UID = resource.GetUID()
-	reportInNamespace(ctx, w.in, w.client, event)
+	report(ctx, w.in, event)
 }
 
 func differOnlyInContact(resource, updated v1alpha1.Peer) bool {
@@ -288,7 +288,7 @@ func (w statusWriter) reportTransition(ctx context.Context, resource, updated v1
 	w.in.Logger.Info("the readiness of a peer changed", "kind", updated.PeerKind(), "name", updated.GetName(),
 		"ready", string(after.Status), "reason", after.Reason, "message", after.Message)
 	if now := w.in.DC.GetClock().Now(); w.events.allow(updated, now) {
-		reportInNamespace(ctx, w.in, w.client, transitionEvent(updated, after, now))
+		report(ctx, w.in, transitionEvent(updated, after, now))
 	}
 }
 

@@ -98,7 +98,7 @@ func runRegistrySecrets(ctx context.Context, in *sdk.HookInput, retry *registrys
 		message := fmt.Sprintf("Sidecars in this namespace cannot pull their image from a registry with a password: Secret %s cannot be written: %v. "+
 			"Delete or rename the object in its place; the module tries again by itself.", orphans.RegistrySecret, failure)
 		in.Logger.Warn("cannot write the registry's Secret in one namespace; those of other namespaces are written", "namespace", namespace, "error", failure.Error())
-		reportInNamespace(ctx, in, client.Dynamic(), objectWarning(corev1.ObjectReference{
+		report(ctx, in, objectWarning(corev1.ObjectReference{
 			APIVersion: "v1", Kind: "Secret", Namespace: namespace, Name: orphans.RegistrySecret,
 		}, registrySecretEvent, message, now))
 	}

@@ -30,7 +30,7 @@ func settingsEffect() hookruntime.Hook {
 	}
 }
 
-func runSettingsEffect(_ context.Context, in *sdk.HookInput) error {
+func runSettingsEffect(ctx context.Context, in *sdk.HookInput) error {
 	var values map[string]any
 	if err := settings(in, modulePath, &values); err != nil {
 		return err
@@ -43,7 +43,7 @@ func runSettingsEffect(_ context.Context, in *sdk.HookInput) error {
 	in.MetricsCollector.Expire(settingsEffectMetricsGroup)
 	for _, found := range modulesettings.WithoutEffect(values, slices.Contains(enabled, "user-authn")) {
 		in.MetricsCollector.Set(settingWithoutEffectMetric, 1, map[string]string{"setting": found.Setting}, inGroup)
-		in.PatchCollector.CreateIfNotExists(moduleConfigEvent(settingWithoutEffectEvent, found.String(), in.DC.GetClock().Now()))
+		report(ctx, in, moduleConfigEvent(settingWithoutEffectEvent, found.String(), in.DC.GetClock().Now()))
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ var _ = Describe("Hook settings_effect", func() {
 
 	It("reports nothing of the defaults", func() {
 		r := newRun(settingsEffect(), settingsWithoutPeers).given("").succeeds()
-		Expect(r.PatchedOperations()).To(BeEmpty())
+		Expect(r.events(settingWithoutEffectEvent)).To(BeEmpty())
 		Expect(r.series(settingWithoutEffectMetric, "setting")).To(BeEmpty())
 	})
 
