@@ -13,7 +13,7 @@ const errandArgument = "errand"
 // standard input. The result goes to its standard output, as JSON, too.
 type errand struct {
 	Part string
-	// Services and Peers of the part import.
+	// Services and Peers of the part import; Services of the part request.
 	Services, Peers int
 	Plan            plan
 	// StateDir of the lab.
@@ -43,7 +43,9 @@ func (e errand) run(ctx context.Context) (any, error) {
 	case publishPart:
 		return measureExporter(ctx, clusters[0], e.Plan)
 	case requestPart:
-		return measureRequests(ctx, clusters, e.Plan.Requests)
+		return measureRequests(ctx, clusters, e.Services, e.Plan.Requests)
+	case callPart:
+		return measureCalls(ctx, clusters)
 	case hostilePart:
 		return measureHostile(ctx, clusters, e.Plan.Tries)
 	}

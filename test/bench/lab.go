@@ -31,6 +31,8 @@ var (
 	alone = recipe{clusters: 1, flags: []string{"--network", "flat"}}
 	// federated: two sovereign clusters.
 	federated = recipe{clusters: 2}
+	// reachable: two sovereign clusters whose Pods this program reaches.
+	reachable = recipe{clusters: 2, flags: []string{"--network", "flat"}}
 )
 
 // inLab has this program run an errand in the fabric of a lab, and reads its result.

@@ -17,7 +17,8 @@ type report struct {
 	machine   string
 	imports   []imported
 	published *published
-	requested *requested
+	requested []*requested
+	called    *called
 	proxied   *proxied
 	hindered  *hindered
 }
@@ -60,9 +61,10 @@ func (r report) print(out io.Writer) {
 	if r.published != nil {
 		r.published.print(out)
 	}
-	if r.requested != nil {
-		r.requested.print(out)
+	for _, row := range r.requested {
+		row.print(out)
 	}
+	r.called.print(out)
 	r.proxied.print(out)
 	r.hindered.print(out)
 }

@@ -23,6 +23,8 @@ var configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmap
 // requested is what was measured between two clusters, from a label on a Service
 // in one to an answered request of a client in the other.
 type requested struct {
+	// Services are published besides.
+	Services int
 	// Trips are the times since the label, one map for each label.
 	Trips []map[hop]time.Duration
 	// LoadBefore and LoadAfter are the machine's, over 1, 5 and 15 minutes.
@@ -40,8 +42,8 @@ type crossing struct {
 	peer *caller
 }
 
-// measureRequests labels the demonstration's Service, and again.
-func measureRequests(ctx context.Context, clusters []*cluster, tries int) (_ *requested, err error) {
+// measureRequests labels the demonstration's Service, and again, beside so many others.
+func measureRequests(ctx context.Context, clusters []*cluster, services, tries int) (_ *requested, err error) {
 	if len(clusters) < 2 {
 		return nil, errors.New("the lab has one cluster: requests need two, federated ones")
 	}
@@ -49,6 +51,12 @@ func measureRequests(ctx context.Context, clusters []*cluster, tries int) (_ *re
 	defer cancel()
 	x := &crossing{consumer: clusters[0], publisher: clusters[1], timeline: newTimeline()}
 	x.host = fmt.Sprintf("%s.%s.svc.%s", demoService, demoNamespace, x.publisher.ClusterDomain)
+	if services > 0 {
+		progress("publishing %d Services besides", services)
+		if err := x.publisher.publishMany(ctx, services); err != nil {
+			return nil, err
+		}
+	}
 	if err := startDemonstration(ctx, x.consumer, x.publisher, x.host); err != nil {
 		return nil, err
 	}
@@ -65,7 +73,7 @@ func measureRequests(ctx context.Context, clusters []*cluster, tries int) (_ *re
 		return nil, err
 	}
 	defer stop()
-	row := &requested{LoadBefore: loadAverage()}
+	row := &requested{Services: services, LoadBefore: loadAverage()}
 	for try := range tries {
 		trip, err := x.travel(ctx)
 		if err != nil {

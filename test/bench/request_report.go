@@ -32,8 +32,8 @@ func (r *requested) since(of hop) (times []time.Duration) {
 }
 
 func (r *requested) print(out io.Writer) {
-	fmt.Fprintf(out, "\nBetween two clusters: a Service is labelled in one, a client in the other opens a connection every %s (%d labels; load %s before, %s after)\n",
-		callInterval, len(r.Trips), r.LoadBefore, r.LoadAfter)
+	fmt.Fprintf(out, "\nBetween two clusters: a Service is labelled in one beside %d others, a client in the other opens a connection every %s (%d labels; load %s before, %s after)\n",
+		r.Services, callInterval, len(r.Trips), r.LoadBefore, r.LoadAfter)
 	for _, row := range []struct {
 		name string
 		of   hop

@@ -14,8 +14,10 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -28,7 +30,7 @@ type part string
 const (
 	// inFederation: two sovereign clusters.
 	inFederation part = "federation"
-	// whileQuiet follows inFederation in the same lab, while other labs work.
+	// whileQuiet follows inTraffic in the same lab, which nothing else disturbs.
 	whileQuiet part = "quiet"
 	// inTraffic follows inFederation in the same lab: applications that its tests share.
 	inTraffic part = "traffic"
@@ -79,8 +81,8 @@ var (
 	mixedLab = recipe{mode: mixedMode, clusters: 3, nodes: 1, flags: []string{"--network", "flat"}}
 )
 
-// runOutside starts the labs that the chosen tests need, one after the other,
-// and runs the tests in their fabrics.
+// runOutside starts the labs that the chosen tests need, and runs the tests in
+// their fabrics.
 func runOutside() (code int, err error) {
 	if os.Geteuid() != 0 {
 		return 1, errors.New("nodes of the lab are Linux namespaces, which need root: run the tests with sudo or in a privileged container" +
@@ -97,12 +99,12 @@ func runOutside() (code int, err error) {
 		fmt.Println("testing: warning: no tests to run")
 	}
 	if *soak {
-		run.alone(soakLab, inSoak)
+		run.inLab(soakLab, func() {}, os.Stdout, inSoak)
 	} else {
 		run.federationAndMesh()
 	}
-	if run.failed || ctx.Err() != nil {
-		return 1, errors.Join(run.err, ctx.Err())
+	if err := errors.Join(run.err, ctx.Err()); err != nil {
+		return 1, err
 	}
 	return 0, nil
 }
@@ -112,69 +114,53 @@ type runner struct {
 	ctx    context.Context
 	all    []string
 	chosen map[part]bool
-	failed bool
-	err    error
-}
 
-func (r *runner) needs(p part) bool { return r.chosen[p] }
+	mu  sync.Mutex
+	err error
+}
 
 func (r *runner) fail(err error) {
-	if err != nil {
-		r.failed = true
-		r.err = errors.Join(r.err, err)
-	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = errors.Join(r.err, err)
 }
 
-// federationAndMesh runs the parts in labs that the runner starts. The tests
-// that only watch a quiet lab do so beside those of the other lab.
+// federationAndMesh runs the parts in two labs side by side: their tests wait more
+// than they compute. The output of the second lab's comes in one piece at its end.
 func (r *runner) federationAndMesh() {
-	quietDone := func() {}
-	if r.needs(inFederation) || r.needs(inTraffic) || r.needs(whileQuiet) {
-		first, err := openLab(federationLab)
-		r.fail(err)
-		if err == nil {
-			defer func() { r.fail(first.close(r.failed)) }()
-			if r.needs(inFederation) {
-				r.fail(r.tests(first, inFederation, os.Stdout))
-			}
-			if r.needs(inTraffic) {
-				r.fail(r.tests(first, inTraffic, os.Stdout))
-			}
-			if r.needs(whileQuiet) {
-				quietDone = r.beside(first)
-			}
-		}
-	}
-	if r.needs(inMixed) && r.ctx.Err() == nil {
-		second, err := openLab(mixedLab)
-		r.fail(err)
-		if err == nil {
-			r.fail(r.tests(second, inMixed, os.Stdout))
-			r.fail(second.close(r.failed))
-		}
-	}
-	quietDone()
-}
-
-// alone runs a part in a lab of its own.
-func (r *runner) alone(of recipe, which part) {
-	opened, err := openLab(of)
-	r.fail(err)
-	if err == nil {
-		r.fail(r.tests(opened, which, os.Stdout))
-		r.fail(opened.close(r.failed))
-	}
-}
-
-// beside starts the part that only watches, and returns what waits for its end.
-func (r *runner) beside(in *openedLab) (wait func()) {
+	var both sync.WaitGroup
+	firstIsUp := make(chan struct{})
+	both.Go(func() {
+		r.inLab(federationLab, func() { close(firstIsUp) }, os.Stdout, inFederation, inTraffic, whileQuiet)
+	})
+	<-firstIsUp // two that start would only be in each other's way
 	var output bytes.Buffer
-	result := make(chan error, 1)
-	go func() { result <- r.tests(in, whileQuiet, &output) }()
-	return func() {
-		r.fail(<-result)
-		_, _ = os.Stdout.Write(output.Bytes())
+	r.inLab(mixedLab, func() {}, &output, inMixed)
+	_, _ = os.Stdout.Write(output.Bytes())
+	both.Wait()
+}
+
+// inLab runs those of the parts that are needed, one after the other, in a lab of
+// their own; up is called when it is, or when there will be none.
+func (r *runner) inLab(of recipe, up func(), output io.Writer, parts ...part) {
+	parts = slices.DeleteFunc(parts, func(p part) bool { return !r.chosen[p] })
+	if len(parts) == 0 || r.ctx.Err() != nil {
+		up()
+		return
 	}
+	opened, err := openLab(of)
+	up()
+	if err != nil {
+		r.fail(err)
+		return
+	}
+	failed := false
+	for _, which := range parts {
+		err := r.tests(opened, which, output)
+		failed = failed || err != nil
+		r.fail(err)
+	}
+	r.fail(opened.close(failed))
 }
 
 // tests of a part, in the lab's fabric, by this very program.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -42,7 +43,7 @@ func (p project) clusterImages() ([]image, error) {
 		},
 		p.echo(istioversion.Default()),
 		p.probe(),
-	}, p.suiteImages(istioversion.Default())...), nil
+	}, slices.Concat(p.suiteImages(istioversion.Default()), p.benchImages())...), nil
 }
 
 // probe returns the image of what asks from inside Pods (cmd/lab/probe). Its
