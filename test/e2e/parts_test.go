@@ -30,9 +30,9 @@ type part string
 const (
 	// inFederation: two sovereign clusters.
 	inFederation part = "federation"
-	// whileQuiet follows inTraffic in the same lab, which nothing else disturbs.
+	// whileQuiet follows inFederation in the same lab, which nothing else disturbs.
 	whileQuiet part = "quiet"
-	// inTraffic follows inFederation in the same lab: applications that its tests share.
+	// inTraffic: two sovereign clusters, too, with applications that its tests share.
 	inTraffic part = "traffic"
 	// inMixed: two clusters of one mesh, and a third that is federated with the first.
 	inMixed part = "mixed"
@@ -125,18 +125,28 @@ func (r *runner) fail(err error) {
 	r.err = errors.Join(r.err, err)
 }
 
-// federationAndMesh runs the parts in two labs side by side: their tests wait more
-// than they compute. The output of the second lab's comes in one piece at its end.
+// federationAndMesh runs the parts in two labs at a time: their tests wait more
+// than they compute. Of the second road the output comes in one piece for each part.
 func (r *runner) federationAndMesh() {
+	if os.Getenv(stateDirVariable) != "" { // a person's lab is one
+		r.inLab(federationLab, func() {}, os.Stdout, inFederation, inTraffic, whileQuiet)
+		r.inLab(mixedLab, func() {}, os.Stdout, inMixed)
+		return
+	}
 	var both sync.WaitGroup
 	firstIsUp := make(chan struct{})
 	both.Go(func() {
-		r.inLab(federationLab, func() { close(firstIsUp) }, os.Stdout, inFederation, inTraffic, whileQuiet)
+		r.inLab(federationLab, func() { close(firstIsUp) }, os.Stdout, inFederation, whileQuiet)
 	})
 	<-firstIsUp // two that start would only be in each other's way
-	var output bytes.Buffer
-	r.inLab(mixedLab, func() {}, &output, inMixed)
-	_, _ = os.Stdout.Write(output.Bytes())
+	for _, next := range []struct {
+		of    recipe
+		which part
+	}{{mixedLab, inMixed}, {federationLab, inTraffic}} {
+		var output bytes.Buffer
+		r.inLab(next.of, func() {}, &output, next.which)
+		_, _ = os.Stdout.Write(output.Bytes())
+	}
 	both.Wait()
 }
 
