@@ -105,7 +105,8 @@ test-lab: images ## Test the lab itself: real nodes, their network, and that not
 	@go test -tags e2e -count=1 -timeout 20m -v ./test/lab/...
 
 .PHONY: test-e2e
-test-e2e: images ## Run the end-to-end tests on labs of real nodes; needs root (RUN=TestAPublishedService: some of them)
+test-e2e: chart ## Run the end-to-end tests on labs of real nodes; needs root (RUN=TestAPublishedService: some of them)
+	@tools/helm/build.sh "$(CURDIR)/.cache/tools/helm"
 	@echo "test: end to end, on labs of real nodes"
 	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
 	@bin/e2e.test -test.v -test.timeout 45m $(if $(RUN),-test.run '$(RUN)')

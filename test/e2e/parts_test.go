@@ -36,6 +36,8 @@ const (
 	inTraffic part = "traffic"
 	// inMixed: two clusters of one mesh, and a third that is federated with the first.
 	inMixed part = "mixed"
+	// inInstallation: two clusters without the module.
+	inInstallation part = "installation"
 	// inSoak: two sovereign clusters with two gateways each, on demand.
 	inSoak part = "soak"
 )
@@ -50,6 +52,8 @@ func partOf(test string) part {
 		return inMixed
 	case "TestWhenNothingChangesNothingIsWritten":
 		return whileQuiet
+	case "TestTheModuleIsInstalledAndRemovedAsThePageSays":
+		return inInstallation
 	case "TestSoak":
 		return inSoak
 	}
@@ -77,6 +81,7 @@ const (
 var (
 	federationLab = recipe{mode: federationMode, clusters: 2, nodes: 1}
 	soakLab       = recipe{mode: federationMode, clusters: 2, nodes: 2}
+	bareLab       = recipe{mode: federationMode, clusters: 2, nodes: 1, flags: []string{"--without-module"}}
 	// Pod ranges are routed, so that Pods of one mesh can be reached by gateways and without.
 	mixedLab = recipe{mode: mixedMode, clusters: 3, nodes: 1, flags: []string{"--network", "flat"}}
 )
@@ -131,6 +136,9 @@ func (r *runner) federationAndMesh() {
 	if os.Getenv(stateDirVariable) != "" { // a person's lab is one
 		r.inLab(federationLab, func() {}, os.Stdout, inFederation, inTraffic, whileQuiet)
 		r.inLab(mixedLab, func() {}, os.Stdout, inMixed)
+		if len(r.chosen) == 1 { // its clusters must not have the module
+			r.inLab(bareLab, func() {}, os.Stdout, inInstallation)
+		}
 		return
 	}
 	var both sync.WaitGroup
@@ -142,7 +150,7 @@ func (r *runner) federationAndMesh() {
 	for _, next := range []struct {
 		of    recipe
 		which part
-	}{{mixedLab, inMixed}, {federationLab, inTraffic}} {
+	}{{mixedLab, inMixed}, {federationLab, inTraffic}, {bareLab, inInstallation}} {
 		var output bytes.Buffer
 		r.inLab(next.of, func() {}, &output, next.which)
 		_, _ = os.Stdout.Write(output.Bytes())
