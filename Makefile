@@ -137,7 +137,7 @@ test-kubernetes: generate ## Ask the oldest and the newest supported Kubernetes 
 
 .PHONY: bench
 bench: REVISIONS ?= default
-bench: build tools ## Measure at scale, on labs of real nodes; needs root (BENCH_SERVICES=100,1000 BENCH_PEERS=1 BENCH_PARTS=import,publish,serve,request,call,proxy,hostile)
+bench: build tools ## Measure at scale, on labs of real nodes; needs root (BENCH_SERVICES=100,1000 BENCH_PEERS=1 BENCH_PARTS=import,publish,serve,request,call,revoke,proxy,hostile)
 	@tools/fortio/build.sh "$(CURDIR)/.cache/tools/fortio"
 	@go run ./tools/images $(if $(ENVOY),--envoy "$(ENVOY)")
 	@go build -o bin/bench ./test/bench

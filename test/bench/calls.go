@@ -45,6 +45,8 @@ type calls struct {
 	last    *call
 	changed chan struct{}
 	broken  error
+	// history of all changes.
+	history []call
 }
 
 // startCalls has the demonstration's client call the URL until stop.
@@ -98,7 +100,51 @@ func (c *calls) note(changed call) {
 		}
 	}
 	c.last = &changed
+	c.history = append(c.history, changed)
 	c.wake()
+}
+
+// awaitOutcome waits until calls have been answered, or not answered, for a while,
+// and returns when the first call since then ended so, and since when all do.
+func (c *calls) awaitOutcome(ctx context.Context, answered bool, since time.Time) (first, all time.Time, err error) {
+	ctx, cancel := context.WithTimeout(ctx, hopTimeout)
+	defer cancel()
+	for {
+		c.mu.Lock()
+		history, changed, broken := c.history, c.changed, c.broken
+		c.mu.Unlock()
+		if broken != nil {
+			return first, all, broken
+		}
+		var lasting <-chan time.Time
+		if first, all = outcomes(history, answered, since); !all.IsZero() {
+			lasting = time.After(time.Until(all.Add(restored)))
+		}
+		select {
+		case <-lasting:
+			return first, all, nil
+		case <-changed:
+		case <-ctx.Done():
+			return first, all, fmt.Errorf("wait until calls are answered (%t): %w", answered, ctx.Err())
+		}
+	}
+}
+
+// outcomes finds in the history of changes the first call since then that ended so,
+// and the one from which on all do; zero when the last one did not.
+func outcomes(history []call, answered bool, since time.Time) (first, all time.Time) {
+	for _, each := range history {
+		switch {
+		case (each.Status == http.StatusOK) != answered:
+			all = time.Time{}
+		case all.IsZero():
+			all = each.Ended
+			if first.IsZero() && each.Ended.After(since) {
+				first = each.Ended
+			}
+		}
+	}
+	return first, all
 }
 
 // awaitUnanswered waits until calls have ended for a while as they do when the

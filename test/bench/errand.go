@@ -46,6 +46,8 @@ func (e errand) run(ctx context.Context) (any, error) {
 		return measureRequests(ctx, clusters, e.Services, e.Plan.Requests)
 	case callPart:
 		return measureCalls(ctx, clusters)
+	case revokePart:
+		return measureRevocations(ctx, clusters, e.Plan.Tries)
 	case hostilePart:
 		return measureHostile(ctx, clusters, e.Plan.Tries)
 	}

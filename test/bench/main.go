@@ -35,11 +35,12 @@ const (
 	servePart   = "serve"
 	requestPart = "request"
 	callPart    = "call"
+	revokePart  = "revoke"
 	proxyPart   = "proxy"
 	hostilePart = "hostile"
 )
 
-var allParts = []string{importPart, publishPart, servePart, requestPart, callPart, proxyPart, hostilePart}
+var allParts = []string{importPart, publishPart, servePart, requestPart, callPart, revokePart, proxyPart, hostilePart}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -66,7 +67,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	all := report{machine: describeMachine()}
-	for _, part := range []func(context.Context, plan, *report) error{runImports, runExporter, runRequests, runCalls, runProxy, runHostile} {
+	for _, part := range []func(context.Context, plan, *report) error{runImports, runExporter, runRequests, runCalls, runRevocations, runProxy, runHostile} {
 		if err := part(ctx, todo, &all); err != nil {
 			return err
 		}
@@ -132,6 +133,17 @@ func runCalls(ctx context.Context, todo plan, into *report) error {
 	into.called = &called{}
 	if err := inLab(ctx, reachable, errand{Part: callPart, Plan: todo}, into.called); err != nil {
 		return fmt.Errorf("calls between two clusters: %w", err)
+	}
+	return nil
+}
+
+func runRevocations(ctx context.Context, todo plan, into *report) error {
+	if !todo.Parts[revokePart] {
+		return nil
+	}
+	into.revoked = &revoked{}
+	if err := inLab(ctx, federated, errand{Part: revokePart, Plan: todo}, into.revoked); err != nil {
+		return fmt.Errorf("revocation between two clusters: %w", err)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ func TestPlansAreReadFromTheEnvironment(t *testing.T) {
 	}{
 		"nothing means everything": {nil, plan{
 			Services: []int{100, 1000, 10_000}, Peers: []int{1, 10}, Tries: 20, Requests: 50, Published: 10_000, Waiters: 200,
-			Pods: 5000, Watches: 100, Parts: map[string]bool{"import": true, "publish": true, "serve": true, "request": true, "call": true, "proxy": true, "hostile": true},
+			Pods: 5000, Watches: 100, Parts: map[string]bool{"import": true, "publish": true, "serve": true, "request": true, "call": true, "revoke": true, "proxy": true, "hostile": true},
 		}, ""},
 		"sizes, parts and a lab can be chosen": {
 			map[string]string{

@@ -19,6 +19,7 @@ type report struct {
 	published *published
 	requested []*requested
 	called    *called
+	revoked   *revoked
 	proxied   *proxied
 	hindered  *hindered
 }
@@ -65,6 +66,7 @@ func (r report) print(out io.Writer) {
 		row.print(out)
 	}
 	r.called.print(out)
+	r.revoked.print(out)
 	r.proxied.print(out)
 	r.hindered.print(out)
 }
