@@ -102,7 +102,7 @@ func rotateRoots(t *testing.T, load *crossingLoad) {
 func upgradePublisher(t *testing.T, load *crossingLoad) {
 	t.Helper()
 	versions := istioversion.All()
-	older := versions[slices.Index(versions, defaultIstio())-1]
+	older := versions[slices.Index(versions, defaultIstio())+1] // the newest comes first
 	b := suite.b
 	b.reconfigure(t, map[string]any{"globalVersion": older.Version, "additionalVersions": []any{defaultIstio().Version}})
 	b.awaitMesh(t, older)
