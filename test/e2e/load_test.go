@@ -25,6 +25,8 @@ const (
 	loadRate, loadStreams = 200, 4
 	// steady is for how many seconds a load must be without failures before and after a disturbance.
 	steady = 3
+	// lingering is for how many seconds a server answers after its end was requested.
+	lingering = 10
 )
 
 // crossingLoad is a Pod of cluster-a that loads a federated Service of cluster-b.
@@ -107,6 +109,10 @@ func loadServer(namespace, name string) *corev1.Pod {
 	application := &pod.Spec.Containers[0]
 	application.Image, application.Args = probeImage, []string{"serve", "--http=:" + strconv.Itoa(applicationPort), "--grpc=:7070"}
 	application.Ports = []corev1.ContainerPort{{Name: "http", ContainerPort: applicationPort}, {Name: "grpc", ContainerPort: 7070}}
+	// As applications do that are replaced under load: they answer until all proxies know that they end.
+	application.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: lingering}}}
+	grace := int64(3 * lingering)
+	pod.Spec.TerminationGracePeriodSeconds = &grace
 	return pod
 }
 

@@ -15,10 +15,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
+
+	"github.com/deckhouse-mesh/istio/test/support/labtest"
 )
 
 // listingVariable has the program list its tests and nothing else.
@@ -166,7 +167,7 @@ func (r *runner) inLab(of recipe, up func(), output io.Writer, parts ...part) {
 		up()
 		return
 	}
-	opened, err := openLab(of)
+	opened, err := r.openLab(of)
 	up()
 	if err != nil {
 		r.fail(err)
@@ -178,16 +179,16 @@ func (r *runner) inLab(of recipe, up func(), output io.Writer, parts ...part) {
 		failed = failed || err != nil
 		r.fail(err)
 	}
-	r.fail(opened.close(failed))
+	r.fail(opened.Stop(failed))
 }
 
 // tests of a part, in the lab's fabric, by this very program.
-func (r *runner) tests(in *openedLab, of part, output io.Writer) error {
+func (r *runner) tests(in *labtest.Lab, of part, output io.Writer) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	args := []string{"exec", "--state-dir", in.stateDir, "--", self}
+	args := []string{self}
 	for _, arg := range os.Args[1:] {
 		if !strings.HasPrefix(arg, "-test.testlogfile") { // go test would take it for this process' own
 			args = append(args, arg)
@@ -197,9 +198,8 @@ func (r *runner) tests(in *openedLab, of part, output io.Writer) error {
 	if of == inTraffic {
 		args = append(args, "-test.parallel="+trafficRows)
 	}
-	command := exec.CommandContext(r.ctx, labProgram(), args...)
-	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
-	command.Env = append(os.Environ(), stateDirVariable+"="+in.stateDir)
+	command := in.Exec(r.ctx, args...)
+	command.Env = append(os.Environ(), stateDirVariable+"="+in.StateDir)
 	command.Stdout, command.Stderr = output, output
 	if err := command.Run(); err != nil {
 		return fmt.Errorf("the tests of part %s: %w", of, err)
@@ -286,48 +286,19 @@ func splitPattern(pattern string, separator rune) (parts []string) {
 	return append(parts, pattern[begun:])
 }
 
-// openedLab is a lab that tests run in.
-type openedLab struct {
-	stateDir string
-	// own is whether it was started here.
-	own bool
-}
-
 // openLab takes the lab that a person named when it fits, else it starts one.
-func openLab(wanted recipe) (*openedLab, error) {
+func (r *runner) openLab(wanted recipe) (*labtest.Lab, error) {
+	of := labtest.Recipe{
+		Root: filepath.Join("..", ".."), Mode: wanted.mode, Clusters: wanted.clusters, Nodes: wanted.nodes, Flags: wanted.flags, Output: os.Stderr,
+	}
 	if named := os.Getenv(stateDirVariable); named != "" {
 		described, err := readLab(named)
 		if err != nil {
 			return nil, err
 		}
 		if described.Mode == wanted.mode && len(described.Clusters) >= wanted.clusters {
-			absolute, err := filepath.Abs(named)
-			return &openedLab{stateDir: absolute}, err
+			return labtest.Use(named, of)
 		}
 	}
-	stateDir, err := os.MkdirTemp("", "istio-e2e-"+wanted.mode+"-")
-	if err != nil {
-		return nil, err
-	}
-	args := []string{"up", "--clusters", strconv.Itoa(wanted.clusters), "--nodes", strconv.Itoa(wanted.nodes), "--mode", wanted.mode, "--state-dir", stateDir, "--detach"}
-	if err := lab(append(args, wanted.flags...)...); err != nil {
-		return nil, errors.Join(fmt.Errorf("start a lab of mode %s, whose logs are in %s: %w", wanted.mode, stateDir, err),
-			lab("down", "--state-dir", stateDir))
-	}
-	return &openedLab{stateDir: stateDir, own: true}, nil
-}
-
-// close the lab, and report what is left of it. Its logs stay on demand.
-func (l *openedLab) close(keepLogs bool) error {
-	if !l.own {
-		return nil
-	}
-	if err := lab("down", "--state-dir", l.stateDir); err != nil {
-		return err
-	}
-	if keepLogs {
-		fmt.Fprintln(os.Stderr, "e2e: the lab's logs are retained in", l.stateDir)
-		return nil
-	}
-	return os.RemoveAll(l.stateDir)
+	return labtest.Start(r.ctx, "istio-e2e-"+wanted.mode+"-", of)
 }
