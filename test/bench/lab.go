@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/deckhouse-mesh/istio/test/support/labtest"
 )
@@ -30,7 +31,7 @@ var (
 
 // inLab has this program run an errand in the fabric of a lab, and reads its result.
 func inLab(ctx context.Context, wanted recipe, todo errand, result any) error {
-	lab, err := openLab(ctx, wanted)
+	lab, err := openLab(ctx, wanted, todo.Plan.Bundle)
 	if err != nil {
 		return err
 	}
@@ -40,12 +41,16 @@ func inLab(ctx context.Context, wanted recipe, todo errand, result any) error {
 }
 
 // openLab starts a lab, unless the recipe names one.
-func openLab(ctx context.Context, wanted recipe) (*labtest.Lab, error) {
+func openLab(ctx context.Context, wanted recipe, bundle bool) (*labtest.Lab, error) {
 	if wanted.present != "" {
 		return labtest.Use(wanted.present, labtest.Recipe{})
 	}
 	progress("starting a lab of %d clusters", wanted.clusters)
-	return labtest.Start(ctx, "istio-bench-", labtest.Recipe{Clusters: wanted.clusters, Flags: wanted.flags})
+	flags := wanted.flags
+	if bundle {
+		flags = append(slices.Clone(flags), "--bundle")
+	}
+	return labtest.Start(ctx, "istio-bench-", labtest.Recipe{Clusters: wanted.clusters, Flags: flags})
 }
 
 // send this program on an errand in the fabric of the lab.

@@ -73,6 +73,9 @@ type recipe struct {
 	flags []string
 }
 
+// withoutModule is the flag of a lab in which nobody installs the module.
+const withoutModule = "--without-module"
+
 // Modes of labs.
 const (
 	federationMode = "federation"
@@ -82,7 +85,7 @@ const (
 var (
 	federationLab = recipe{mode: federationMode, clusters: 2, nodes: 1}
 	soakLab       = recipe{mode: federationMode, clusters: 2, nodes: 2}
-	bareLab       = recipe{mode: federationMode, clusters: 2, nodes: 1, flags: []string{"--without-module"}}
+	bareLab       = recipe{mode: federationMode, clusters: 2, nodes: 1, flags: []string{withoutModule}}
 	// Pod ranges are routed, so that Pods of one mesh can be reached by gateways and without.
 	mixedLab = recipe{mode: mixedMode, clusters: 3, nodes: 1, flags: []string{"--network", "flat"}}
 )
@@ -286,6 +289,9 @@ func splitPattern(pattern string, separator rune) (parts []string) {
 	return append(parts, pattern[begun:])
 }
 
+// bundled runs the labs' module from the folder that Deckhouse unpacks.
+var bundled = flag.Bool("bundle", false, "start labs with --bundle: the module's hooks are processes, as in Deckhouse (`make bundle`)")
+
 // openLab takes the lab that a person named when it fits, else it starts one.
 func (r *runner) openLab(wanted recipe) (*labtest.Lab, error) {
 	of := labtest.Recipe{
@@ -299,6 +305,9 @@ func (r *runner) openLab(wanted recipe) (*labtest.Lab, error) {
 		if described.Mode == wanted.mode && len(described.Clusters) >= wanted.clusters {
 			return labtest.Use(named, of)
 		}
+	}
+	if *bundled && !slices.Contains(wanted.flags, withoutModule) {
+		of.Flags = append(slices.Clone(of.Flags), "--bundle")
 	}
 	return labtest.Start(r.ctx, "istio-e2e-"+wanted.mode+"-", of)
 }

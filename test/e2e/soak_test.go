@@ -36,7 +36,7 @@ func TestSoak(t *testing.T) {
 		{name: "the API servers are away for two minutes", happen: func(t *testing.T) { t.Helper(); freezeAPIServers(t, 2*time.Minute) }},
 		// Servers are replaced once, and twice: a stream ends with its server.
 		{name: "the root is rotated in both clusters", happen: func(t *testing.T) { t.Helper(); rotateRoots(t, load) }, broken: loadStreams},
-		{name: "the control plane of the publisher is upgraded", happen: func(t *testing.T) { t.Helper(); upgradePublisher(t, load) }, broken: 2*loadStreams},
+		{name: "the control plane of the publisher is upgraded", happen: func(t *testing.T) { t.Helper(); upgradePublisher(t, load) }, broken: 2 * loadStreams},
 		{name: "the gateways are replaced one after the other", happen: replaceGateways, broken: loadStreams * gateways},
 		{name: "a node with a gateway is drained", happen: drainGatewayNode, broken: loadStreams},
 		{name: "a gateway is killed", happen: killGateway, failed: loadRate, broken: loadStreams},
