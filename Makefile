@@ -14,7 +14,7 @@ export GOWORK := off
 export GOFLAGS := -mod=readonly -buildvcs=false
 
 # Programs that run in containers or clusters, beside the lab that runs them here.
-PROGRAMS := lab probe operator alliance-healthcheck metadata-exporter metadata-watcher api-proxy
+PROGRAMS := lab probe operator operator-bundled istio-hooks alliance-healthcheck metadata-exporter metadata-watcher api-proxy
 DEMO_DIR ?= .cache/demo
 DEMO_MODE ?= federation
 # Packages without the end-to-end tests, which need a lab.
@@ -34,12 +34,14 @@ deepcopy: ## Generate the DeepCopy methods of the API types (committed), after a
 	@.cache/tools/deepcopy/deepcopy-gen --output-file zz_generated.deepcopy.go ./lib/api/v1alpha1 ./lib/metadata
 
 .PHONY: build
-build: generate ## Build bin/{lab,probe,operator,alliance-healthcheck,metadata-exporter,metadata-watcher,api-proxy}
+build: generate ## Build the module's programs, the lab and the operator into bin/
 	@mkdir -p bin
 	@echo "build: $(PROGRAMS) (a few minutes the first time)"
 	@go build -o bin/lab ./cmd/lab
 	@go build -o bin/probe ./cmd/lab/probe
 	@go build -o bin/operator ./cmd/operator
+	@go build -o bin/operator-bundled ./cmd/operator/bundled
+	@go build -o bin/istio-hooks ./hooks/batch
 	@go build -o bin/metadata-exporter ./images/metadata-exporter/cmd/metadata-exporter
 	@go build -o bin/alliance-healthcheck ./images/alliance-healthcheck/cmd/alliance-healthcheck
 	@go build -o bin/metadata-watcher ./images/metadata-exporter/cmd/metadata-watcher
@@ -60,6 +62,10 @@ tools: ## Build other people's programs for the lab (Kubernetes, containerd, Cor
 .PHONY: images
 images: build tools ## Build the images that the lab runs (ENVOY=FILE: another Envoy in the proxies)
 	@go run ./tools/images $(if $(ENVOY),--envoy "$(ENVOY)")
+
+.PHONY: bundle
+bundle: images ## Lay the module out as Deckhouse unpacks it, into .cache/bundle: folder, module image, release image (VERSION=v1.2.3 REGISTRY=registry.example.com/modules/istio)
+	@go run ./tools/bundle $(if $(VERSION),--version "$(VERSION)") $(if $(REGISTRY),--repository "$(REGISTRY)")
 
 .PHONY: chart
 chart: images ## Package the operator's Helm chart into .cache/chart, beside install.yaml, the same as one file (VERSION=1.2.3 REGISTRY=registry.example.com/mesh)
@@ -105,10 +111,10 @@ test-lab: images ## Test the lab itself: real nodes, their network, and that not
 	@go test -tags e2e -count=1 -timeout 20m -v ./test/lab/...
 
 .PHONY: test-e2e
-test-e2e: images ## Run the end-to-end tests on labs of real nodes; needs root (RUN=TestAPublishedService: some of them)
+test-e2e: $(if $(filter-out 0,$(BUNDLE)),bundle,images) ## Run the end-to-end tests on labs of real nodes; needs root (RUN=TestAPublishedService: some of them; BUNDLE=1: hooks as processes, as in Deckhouse)
 	@echo "test: end to end, on labs of real nodes"
 	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
-	@bin/e2e.test -test.v -test.timeout 45m $(if $(RUN),-test.run '$(RUN)')
+	@bin/e2e.test -test.v -test.timeout 45m $(if $(RUN),-test.run '$(RUN)') $(if $(filter-out 0,$(BUNDLE)),-bundle)
 
 .PHONY: soak
 soak: images ## Count requests that are lost while roots, versions, gateways and nodes are replaced: about twenty minutes; needs root
@@ -136,7 +142,7 @@ test-kubernetes: generate ## Ask the oldest and the newest supported Kubernetes 
 
 .PHONY: bench
 bench: REVISIONS ?= default
-bench: images ## Measure at scale, on labs of real nodes; needs root (BENCH_SERVICES=100,1000 BENCH_PEERS=1 BENCH_PARTS=import,publish,serve,request,proxy,hostile)
+bench: $(if $(filter-out 0,$(BENCH_BUNDLE)),bundle,images) ## Measure at scale, on labs of real nodes; needs root (BENCH_SERVICES=100,1000 BENCH_PEERS=1 BENCH_PARTS=import,publish,serve,request,proxy,hostile; BENCH_BUNDLE=1: hooks as processes)
 	@go build -o bin/bench ./test/bench
 	@exec bin/bench
 

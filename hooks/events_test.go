@@ -46,7 +46,7 @@ var _ = DescribeTable("A namespace that rejects Events costs the Event alone, wh
 		return r.given("")
 	}, "is without effect", "istio.dataPlane.trafficRedirectionSetupMode"),
 	Entry("federation_services", func() *run {
-		return newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace, aFederation("b", "api.shop"), `
+		return newServicesRun().given(moduleNamespace, aFederation("b", "api.shop"), `
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {namespace: d8-istio, name: api.shop.b}

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
-	objectpatch "github.com/deckhouse/module-sdk/pkg/object-patch"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/discovery"
@@ -21,6 +20,10 @@ import (
 // In a process of one run it reads the existing objects from snapshots. Where the
 // process continues between runs, a syncer watches them: resident, nil where it does not.
 func federationServices(resident *residentServices, codec *servicelist.Codec) hookruntime.Hook {
+	return federationServicesBy(unlimited, resident, codec)
+}
+
+func federationServicesBy(connect connection, resident *residentServices, codec *servicelist.Codec) hookruntime.Hook {
 	conflicts := &nameConflicts{}
 	inputs := []sdk.KubernetesConfig{
 		federationsBinding(),
@@ -40,12 +43,14 @@ func federationServices(resident *residentServices, codec *servicelist.Codec) ho
 			// For the settings: switching federation off has no event of its own.
 			OnAfterHelm: at(orderReleased),
 			Queue:       queue,
+			// For objects that could not be written.
+			Schedule: []sdk.ScheduleConfig{everyMinute},
 			Kubernetes: append(slices.Clone(inputs),
 				federationObjectsBinding("service_entries", federation.ServiceEntryKind),
 				federationObjectsBinding("destination_rules", federation.DestinationRuleKind)),
 		},
 		Run: func(ctx context.Context, in *sdk.HookInput) error {
-			return runFederationServices(ctx, in, conflicts, codec)
+			return runFederationServices(ctx, in, connect, conflicts, codec)
 		},
 	}
 	if resident == nil {
@@ -94,7 +99,7 @@ func federationObjectsBinding(binding, kind string) sdk.KubernetesConfig {
 	}
 }
 
-func runFederationServices(ctx context.Context, in *sdk.HookInput, conflicts *nameConflicts, codec *servicelist.Codec) error {
+func runFederationServices(ctx context.Context, in *sdk.HookInput, connect connection, conflicts *nameConflicts, codec *servicelist.Codec) error {
 	usable, err := namespaceUsable(in)
 	if err != nil || !usable {
 		return err
@@ -119,26 +124,7 @@ func runFederationServices(ctx context.Context, in *sdk.HookInput, conflicts *na
 	if err := conflicts.report(ctx, in, changes.NameConflicts); err != nil {
 		return err
 	}
-	for _, object := range changes.Create {
-		// The snapshot may be older than our last write: an object that exists by now is compared when its event arrives.
-		in.PatchCollector.CreateIfNotExists(object.Unstructured())
-	}
-	for _, object := range changes.Update {
-		patch, err := object.Patch("")
-		if err != nil {
-			return err
-		}
-		in.PatchCollector.PatchWithMerge(patch,
-			federation.NetworkingAPIVersion, object.Wanted.Kind, names.Namespace, object.Wanted.Name, objectpatch.WithIgnoreMissingObject(true))
-	}
-	for _, object := range changes.Delete {
-		in.PatchCollector.DeleteInBackground(federation.NetworkingAPIVersion, object.Kind, names.Namespace, object.Name)
-	}
-	if !changes.IsZero() {
-		in.Logger.Info("federated services changed",
-			"created", len(changes.Create), "updated", len(changes.Update), "deleted", len(changes.Delete))
-	}
-	return nil
+	return writeOnce(ctx, in, connect, changes)
 }
 
 // federationPeers lists the accepted peers whose offer is known; none while federation is off.

@@ -30,7 +30,7 @@ const (
 // what was written. It is safe for concurrent use: hooks of two queues use it.
 type residentServices struct {
 	// connect makes the client to write with.
-	connect func(sdk.DependencyContainer) (dynamic.Interface, error)
+	connect connection
 	// lifetime ends when this process may not touch the cluster any more.
 	lifetime context.Context //nolint:containedctx // it outlives every run
 	codec    *servicelist.Codec

@@ -2,12 +2,19 @@ package hooks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
+	sdk "github.com/deckhouse/module-sdk/pkg"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	clienttesting "k8s.io/client-go/testing"
 )
 
 const moduleNamespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: d8-istio}\n"
@@ -34,6 +41,44 @@ status:
 `, name, published.String())
 }
 
+// newServicesRun is federation_services in a process of a single run.
+func newServicesRun() *run {
+	GinkgoHelper()
+	var of *run
+	of = newRun(federationServicesBy(func(sdk.DependencyContainer) (dynamic.Interface, error) { return of.KubeClient(), nil }, nil, nil), federationSettings)
+	return of
+}
+
+// serviceWrites are what the last run did to objects for peers' services.
+func (r *run) serviceWrites() []string {
+	var done []string
+	for _, action := range r.KubeClient().(*dynamicfake.FakeDynamicClient).Actions() {
+		resource := action.GetResource().Resource
+		if resource != "serviceentries" && resource != "destinationrules" {
+			continue
+		}
+		switch action := action.(type) {
+		case clienttesting.CreateAction:
+			done = append(done, "create "+resource+" "+action.GetObject().(*unstructured.Unstructured).GetName())
+		case clienttesting.PatchAction:
+			done = append(done, "patch "+resource+" "+action.GetName())
+		case clienttesting.DeleteAction:
+			done = append(done, "delete "+resource+" "+action.GetName())
+		}
+	}
+	return done
+}
+
+// rejecting has the API server reject the ServiceEntry of that name with the error.
+func (r *run) rejecting(name string, err error) {
+	r.KubeClient().(*dynamicfake.FakeDynamicClient).PrependReactor("create", "serviceentries", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		if action.(clienttesting.CreateAction).GetObject().(*unstructured.Unstructured).GetName() == name {
+			return true, nil, err
+		}
+		return false, nil, nil
+	})
+}
+
 var _ = Describe("Hook federation_services", func() {
 	hosts := func(r *run, names ...string) []string {
 		found := []string{}
@@ -49,20 +94,20 @@ var _ = Describe("Hook federation_services", func() {
 	}
 
 	It("makes a ServiceEntry and a DestinationRule for every service of every peer", func() {
-		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace,
+		r := newServicesRun().given(moduleNamespace,
 			aFederation("b", "api.shop", "db.shop"), aFederation("c", "api.shop")).succeeds()
 		Expect(hosts(r, "api.shop.b", "db.shop.b", "api.shop.c")).To(ConsistOf(
 			"api.shop.svc.b.local", "db.shop.svc.b.local", "api.shop.svc.c.local"))
 	})
 
 	It("writes nothing when nothing is new", func() {
-		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace, aFederation("b", "api.shop")).succeeds()
-		Expect(r.PatchedOperations()).NotTo(BeEmpty())
-		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
+		r := newServicesRun().given(moduleNamespace, aFederation("b", "api.shop")).succeeds()
+		Expect(r.serviceWrites()).NotTo(BeEmpty())
+		Expect(r.succeeds().serviceWrites()).To(BeEmpty())
 	})
 
 	It("touches only the peer that changed", func() {
-		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace, aFederation("b", "api.shop"), aFederation("c", "api.shop")).succeeds()
+		r := newServicesRun().given(moduleNamespace, aFederation("b", "api.shop"), aFederation("c", "api.shop")).succeeds()
 		resource := r.KubernetesGlobalResource("IstioFederation", "b")
 		Expect(unstructured.SetNestedSlice(resource.Object, []any{}, "status", "metadataCache", "private", "publicServices")).To(Succeed())
 		_, err := r.KubeClient().Resource(federationsGVR).Update(GinkgoT().Context(), resource, updateOptions)
@@ -70,23 +115,21 @@ var _ = Describe("Hook federation_services", func() {
 
 		r.succeeds()
 		Expect(hosts(r, "api.shop.b", "api.shop.c")).To(ConsistOf("api.shop.svc.c.local"))
-		for _, operation := range r.PatchedOperations() {
-			Expect(operation.Name).To(Equal("api.shop.b"))
-		}
+		Expect(r.serviceWrites()).To(ConsistOf("delete serviceentries api.shop.b", "delete destinationrules api.shop.b"))
 	})
 
 	It("retains the objects of a peer whose offer is unknown", func() {
-		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace, aFederation("b", "api.shop"), aFederation("c", "api.shop")).succeeds()
+		r := newServicesRun().given(moduleNamespace, aFederation("b", "api.shop"), aFederation("c", "api.shop")).succeeds()
 		unreadable := r.KubernetesGlobalResource("IstioFederation", "b")
 		Expect(unstructured.SetNestedField(unreadable.Object, "of other lists", "status", "metadataCache", "private", "digest")).To(Succeed())
 		_, err := r.KubeClient().Resource(federationsGVR).Update(context.Background(), unreadable, updateOptions)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(r.succeeds().PatchedOperations()).To(BeEmpty())
+		Expect(r.succeeds().serviceWrites()).To(BeEmpty())
 		Expect(hosts(r, "api.shop.b", "api.shop.c")).To(ConsistOf("api.shop.svc.b.local", "api.shop.svc.c.local"))
 	})
 
 	It("restores edited or deleted objects", func() {
-		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace, aFederation("b", "api.shop")).succeeds()
+		r := newServicesRun().given(moduleNamespace, aFederation("b", "api.shop")).succeeds()
 		entry := r.object("ServiceEntry", "api.shop.b")
 		Expect(unstructured.SetNestedStringSlice(entry.Object, []string{"evil.example.com"}, "spec", "hosts")).To(Succeed())
 		_, err := r.KubeClient().Resource(serviceEntriesGVR).Namespace("d8-istio").Update(GinkgoT().Context(), entry, updateOptions)
@@ -98,7 +141,7 @@ var _ = Describe("Hook federation_services", func() {
 	})
 
 	It("deletes everything it made, and nothing else, when federation is switched off", func() {
-		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace, aFederation("b", "api.shop"), `
+		r := newServicesRun().given(moduleNamespace, aFederation("b", "api.shop"), `
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {namespace: d8-istio, name: of-a-person}
@@ -112,7 +155,7 @@ spec: {hosts: [www.example.com]}
 	})
 
 	It("does not overwrite an object of another owner, and reports it", func() {
-		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace, aFederation("b", "api.shop"), `
+		r := newServicesRun().given(moduleNamespace, aFederation("b", "api.shop"), `
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {namespace: d8-istio, name: api.shop.b}
@@ -133,15 +176,34 @@ spec: {hosts: [www.example.com]}
 		mirror := strings.ReplaceAll(aFederation("cluster-a", "api.shop"), "uuid-cluster-a", "uuid-x")
 		twin := strings.ReplaceAll(aFederation("b", "api.shop"), "name: b,", "name: twin, ")
 		twin = strings.Replace(twin, "T11:00:00Z", "T11:30:00Z", 1)
-		r := newRun(federationServices(nil, nil), federationSettings).given(moduleNamespace, mirror, twin, aFederation("b", "api.shop")).succeeds()
+		r := newServicesRun().given(moduleNamespace, mirror, twin, aFederation("b", "api.shop")).succeeds()
 		Expect(hosts(r, "api.shop.cluster-a", "api.shop.twin", "api.shop.b")).To(ConsistOf("api.shop.svc.b.local"))
 	})
 
+	It("writes all other objects when one is rejected, counts that one, and does not fail", func() {
+		r := newServicesRun().given(moduleNamespace, aFederation("b", "api.shop", "db.shop"))
+		r.rejecting("api.shop.b", apierrors.NewForbidden(serviceEntriesGVR.GroupResource(), "api.shop.b", errors.New("a policy of this cluster")))
+		r.succeeds()
+		Expect(r.object("ServiceEntry", "api.shop.b")).To(BeNil())
+		Expect(hosts(r, "db.shop.b")).To(ConsistOf("db.shop.svc.b.local"))
+		unwritten, _ := r.metric(unwrittenMetric)
+		Expect(unwritten).To(BeEquivalentTo(1))
+		Expect(r.LoggerOutput().String()).To(And(ContainSubstring("api.shop.b"), ContainSubstring("a policy of this cluster")))
+	})
+
+	It("is tried again by the runtime when the API server has no time", func() {
+		r := newServicesRun().given(moduleNamespace, aFederation("b", "api.shop", "db.shop"))
+		r.rejecting("api.shop.b", apierrors.NewTooManyRequests("later", 1))
+		r.RunHook()
+		Expect(r.HookError()).To(MatchError(ContainSubstring("1 of them are not written")))
+		Expect(hosts(r, "db.shop.b")).To(ConsistOf("db.shop.svc.b.local"))
+	})
+
 	It("waits for the namespace", func() {
-		r := newRun(federationServices(nil, nil), federationSettings).given(aFederation("b", "api.shop")).succeeds()
-		Expect(r.PatchedOperations()).To(BeEmpty())
+		r := newServicesRun().given(aFederation("b", "api.shop")).succeeds()
+		Expect(r.serviceWrites()).To(BeEmpty())
 		r.given(strings.Replace(moduleNamespace, "name: d8-istio", `name: d8-istio, deletionTimestamp: "2030-11-22T11:00:00Z", finalizers: [x]`, 1),
 			aFederation("b", "api.shop")).succeeds()
-		Expect(r.PatchedOperations()).To(BeEmpty())
+		Expect(r.serviceWrites()).To(BeEmpty())
 	})
 })

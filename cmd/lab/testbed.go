@@ -91,7 +91,15 @@ func (f upFlags) imageRegistry(root, stateDir string) (http.Handler, error) {
 	if _, err := os.Stat(filepath.Join(built, "index.json")); err != nil {
 		return nil, fmt.Errorf("no images in %s: run `make images`", built)
 	}
-	return registry.New(filepath.Join(stateDir, "images"), built)
+	layouts := []string{filepath.Join(stateDir, "images"), built}
+	if f.bundle {
+		bundled := filepath.Join(root, ".cache", "bundle", "images")
+		if _, err := os.Stat(filepath.Join(bundled, "index.json")); err != nil {
+			return nil, fmt.Errorf("no bundle in %s: run `make bundle`", bundled)
+		}
+		layouts = append(layouts, bundled)
+	}
+	return registry.New(layouts...)
 }
 
 // toolsFolder is where `make tools` leaves programs.
@@ -130,8 +138,11 @@ func projectRoot(given string) (string, error) {
 	return filepath.Dir(filepath.Dir(self)), nil
 }
 
-// operatorImage is the operator's, as `make images` calls it.
-const operatorImage = "ghcr.io/deckhouse-mesh/istio/operator:dev"
+// The operator's images, as `make images` and `make bundle` call them.
+const (
+	operatorImage        = "ghcr.io/deckhouse-mesh/istio/operator:dev"
+	bundledOperatorImage = "ghcr.io/deckhouse-mesh/istio/operator:bundle"
+)
 
 // module to install, with the person's settings.
 func (f upFlags) module(root string) (*testbed.Module, error) {
@@ -143,6 +154,9 @@ func (f upFlags) module(root string) (*testbed.Module, error) {
 		return nil, err
 	}
 	module := &testbed.Module{OperatorImage: operatorImage, StockEnvoy: stock}
+	if f.bundle {
+		module.OperatorImage, module.HooksAreProcesses = bundledOperatorImage, true
+	}
 	if f.settings != "" {
 		if module.Settings, err = os.ReadFile(f.settings); err != nil {
 			return nil, usageError{fmt.Errorf("--settings: %w", err)}

@@ -27,6 +27,8 @@ type upFlags struct {
 	network string
 	images  string
 	bare    bool
+	// bundle runs the module from the folder that Deckhouse unpacks.
+	bundle bool
 	// withoutModule leaves clusters as they are before anybody installs anything.
 	withoutModule bool
 }
@@ -61,6 +63,7 @@ func (f *upFlags) addCommon(set *pflag.FlagSet) {
 	set.IntVar(&f.nodes, "nodes", 1, "nodes of each cluster")
 	set.StringVar(&f.settings, "settings", "", "YAML file with spec.settings of the ModuleConfig istio, for every cluster")
 	set.StringVar(&f.root, "root", "", "folder of the project (default: the parent of the folder that holds this program)")
+	set.BoolVar(&f.bundle, "bundle", false, "run the module from what `make bundle` has left, as Deckhouse does: hooks are processes, none is linked into the operator")
 	set.StringVar(&f.images, "images", "", "folder of the images, an OCI layout (default: .cache/images of the project)")
 }
 

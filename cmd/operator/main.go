@@ -6,8 +6,9 @@ import (
 	"os"
 
 	"github.com/deckhouse-mesh/istio/cmd/operator/internal/cli"
+	"github.com/deckhouse-mesh/istio/modules/110-istio/hooks"
 )
 
 func main() {
-	os.Exit(cli.Execute(os.Args[1:]))
+	os.Exit(cli.Execute(os.Args[1:], hooks.Register))
 }

@@ -90,6 +90,11 @@ func (c Changes) IsZero() bool {
 // Key identifies an object in the module's namespace.
 type Key struct{ Kind, Name string }
 
+// Compare orders keys by name.
+func (k Key) Compare(other Key) int {
+	return cmp.Or(cmp.Compare(k.Name, other.Name), cmp.Compare(k.Kind, other.Kind))
+}
+
 // Key of the object.
 func (o Object) Key() Key { return Key{o.Kind, o.Name} }
 
@@ -124,7 +129,7 @@ func Diff(wanted, found []Object) Changes {
 			changes.Delete = append(changes.Delete, object)
 		}
 	}
-	byName := func(a, b Object) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind)) }
+	byName := func(a, b Object) int { return a.Key().Compare(b.Key()) }
 	for _, list := range [][]Object{changes.Create, changes.Delete, changes.NameConflicts} {
 		slices.SortFunc(list, byName)
 	}

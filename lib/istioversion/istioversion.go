@@ -88,6 +88,15 @@ func Revision(version string) string { return "v" + strings.ReplaceAll(version, 
 // All versions, newest first; the first is the default.
 func All() []Version { return all }
 
+// ModulesFull are the full versions of all of them that are built from Go modules, the newest first.
+func ModulesFull() []string {
+	var versions []string
+	for _, version := range all {
+		versions = append(versions, version.ModuleFull())
+	}
+	return versions
+}
+
 // Default is the version installed when the settings name none.
 func Default() Version { return all[0] }
 

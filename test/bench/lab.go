@@ -35,7 +35,7 @@ var (
 
 // inLab has this program run an errand in the fabric of a lab, and reads its result.
 func inLab(ctx context.Context, wanted recipe, todo errand, result any) error {
-	dir, stop, err := openLab(ctx, wanted)
+	dir, stop, err := openLab(ctx, wanted, todo.Plan.Bundle)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func inLab(ctx context.Context, wanted recipe, todo errand, result any) error {
 }
 
 // openLab starts a lab, unless the recipe names one. What it returns stops what was started here.
-func openLab(ctx context.Context, wanted recipe) (dir string, stop func(failed bool) error, err error) {
+func openLab(ctx context.Context, wanted recipe, bundle bool) (dir string, stop func(failed bool) error, err error) {
 	if wanted.present != "" {
 		dir, err = filepath.Abs(wanted.present)
 		return dir, func(bool) error { return nil }, err
@@ -55,6 +55,9 @@ func openLab(ctx context.Context, wanted recipe) (dir string, stop func(failed b
 	}
 	progress("starting a lab of %d clusters in %s", wanted.clusters, dir)
 	args := []string{"up", "--clusters", strconv.Itoa(wanted.clusters), "--nodes", "1", "--state-dir", dir, "--detach"}
+	if bundle {
+		args = append(args, "--bundle")
+	}
 	if _, err := lab(ctx, append(args, wanted.flags...)...); err != nil {
 		return "", nil, errors.Join(err, stopLab(dir, false))
 	}

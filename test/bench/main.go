@@ -26,6 +26,8 @@ type plan struct {
 	Parts map[string]bool
 	// StateDir of a lab that runs, for the part request; empty for one of its own.
 	StateDir string
+	// Bundle has the labs run the module from the folder that Deckhouse unpacks.
+	Bundle bool
 }
 
 // Parts.
@@ -158,7 +160,7 @@ func readPlan(getenv func(string) string) (plan, error) {
 		Tries: numbers("BENCH_TRIES", "20")[0], Requests: numbers("BENCH_REQUESTS", "50")[0],
 		Published: numbers("BENCH_PUBLISHED", "10000")[0], Waiters: numbers("BENCH_WAITERS", "200")[0],
 		Pods: numbers("BENCH_PODS", "5000")[0], Watches: numbers("BENCH_WATCHES", "100")[0],
-		Parts: map[string]bool{}, StateDir: getenv("BENCH_STATE_DIR"),
+		Parts: map[string]bool{}, StateDir: getenv("BENCH_STATE_DIR"), Bundle: !slices.Contains([]string{"", "0"}, getenv("BENCH_BUNDLE")),
 	}
 	parts := getenv("BENCH_PARTS")
 	if parts == "" {

@@ -289,6 +289,9 @@ type openedLab struct {
 	own bool
 }
 
+// bundled runs the labs' module from the folder that Deckhouse unpacks.
+var bundled = flag.Bool("bundle", false, "start labs with --bundle: the module's hooks are processes, as in Deckhouse (`make bundle`)")
+
 // openLab takes the lab that a person named when it fits, else it starts one.
 func openLab(wanted recipe) (*openedLab, error) {
 	if named := os.Getenv(stateDirVariable); named != "" {
@@ -306,6 +309,9 @@ func openLab(wanted recipe) (*openedLab, error) {
 		return nil, err
 	}
 	args := []string{"up", "--clusters", strconv.Itoa(wanted.clusters), "--nodes", strconv.Itoa(wanted.nodes), "--mode", wanted.mode, "--state-dir", stateDir, "--detach"}
+	if *bundled {
+		args = append(args, "--bundle")
+	}
 	if err := lab(append(args, wanted.flags...)...); err != nil {
 		return nil, errors.Join(fmt.Errorf("start a lab of mode %s, whose logs are in %s: %w", wanted.mode, stateDir, err),
 			lab("down", "--state-dir", stateDir))

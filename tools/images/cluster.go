@@ -6,11 +6,12 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
+	"github.com/deckhouse-mesh/istio/tools/oci"
 )
 
 // clusterImages returns what the lab's clusters run besides the module, by the
 // references that such clusters have everywhere.
-func (p project) clusterImages() ([]image, error) {
+func (p project) clusterImages() ([]oci.Image, error) {
 	coredns, err := p.version("coredns", "github.com/coredns/coredns")
 	if err != nil {
 		return nil, fmt.Errorf("image of CoreDNS: %w", err)
@@ -19,26 +20,26 @@ func (p project) clusterImages() ([]image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("image of Traefik: %w", err)
 	}
-	return append([]image{
+	return append([]oci.Image{
 		{
-			name:       "pause",
-			references: []string{"registry.k8s.io/pause:3.10"},
-			layers:     [][]entry{{program("pause", p.tool("pause", "pause"))}},
-			config:     v1.Config{User: "65535:65535", Entrypoint: []string{"/pause"}},
+			Name:       "pause",
+			References: []string{"registry.k8s.io/pause:3.10"},
+			Layers:     [][]oci.Entry{{oci.Program("pause", p.tool("pause", "pause"))}},
+			Config:     v1.Config{User: "65535:65535", Entrypoint: []string{"/pause"}},
 		},
 		{
-			name:       "coredns",
-			references: []string{"registry.k8s.io/coredns/coredns:" + coredns},
-			layers:     [][]entry{{text(rootsFile, publicRoots())}, {program("coredns", p.tool("coredns", "coredns"))}},
-			config:     v1.Config{Entrypoint: []string{"/coredns"}, WorkingDir: "/"},
+			Name:       "coredns",
+			References: []string{"registry.k8s.io/coredns/coredns:" + coredns},
+			Layers:     [][]oci.Entry{{oci.Text(oci.RootsFile, oci.PublicRoots())}, {oci.Program("coredns", p.tool("coredns", "coredns"))}},
+			Config:     v1.Config{Entrypoint: []string{"/coredns"}, WorkingDir: "/"},
 		},
 		{
-			name:       "traefik",
-			references: []string{"docker.io/library/traefik:" + traefik},
-			layers: [][]entry{{text(rootsFile, publicRoots())}, {
-				program("usr/local/bin/traefik", p.tool("traefik", "traefik")),
+			Name:       "traefik",
+			References: []string{"docker.io/library/traefik:" + traefik},
+			Layers: [][]oci.Entry{{oci.Text(oci.RootsFile, oci.PublicRoots())}, {
+				oci.Program("usr/local/bin/traefik", p.tool("traefik", "traefik")),
 			}},
-			config: v1.Config{Entrypoint: []string{"/usr/local/bin/traefik"}},
+			Config: v1.Config{Entrypoint: []string{"/usr/local/bin/traefik"}},
 		},
 		p.echo(istioversion.Default()),
 		p.probe(),
@@ -47,13 +48,13 @@ func (p project) clusterImages() ([]image, error) {
 
 // probe returns the image of what asks from inside Pods (cmd/lab/probe). Its
 // user is one whose traffic a sidecar intercepts.
-func (p project) probe() image {
-	return image{
-		name:       "probe",
-		references: []string{"lab.local/probe:1"},
-		layers:     [][]entry{scratch("deckhouse", deckhouseUser), {program("usr/local/bin/probe", p.bin("probe"))}},
-		config: v1.Config{
-			User: userAndGroup(deckhouseUser), Entrypoint: []string{"/usr/local/bin/probe"}, Cmd: []string{"wait"},
+func (p project) probe() oci.Image {
+	return oci.Image{
+		Name:       "probe",
+		References: []string{"lab.local/probe:1"},
+		Layers:     [][]oci.Entry{oci.Scratch("deckhouse", oci.DeckhouseUser), {oci.Program("usr/local/bin/probe", p.bin("probe"))}},
+		Config: v1.Config{
+			User: oci.UserAndGroup(oci.DeckhouseUser), Entrypoint: []string{"/usr/local/bin/probe"}, Cmd: []string{"wait"},
 			Env: []string{"PATH=/usr/local/bin"},
 		},
 	}
@@ -61,19 +62,19 @@ func (p project) probe() image {
 
 // echo returns the image of Istio's own test server and client, made as Istio
 // makes it: with the certificate that its tests expect.
-func (p project) echo(version istioversion.Version) image {
+func (p project) echo(version istioversion.Version) oci.Image {
 	built := func(file string) string { return p.tool("istio", version.Revision(), "echo", file) }
-	return image{
-		name:       "echo",
-		references: append([]string{"lab.local/echo:1", gatewayAPIEcho}, istioReference("app", version)...),
-		layers: [][]entry{scratch("application", echoUser), {
-			program("usr/local/bin/server", built("server")),
-			program("usr/local/bin/client", built("client")),
-			{path: "cert.crt", mode: 0o644, from: built("cert.crt")},
-			{path: "cert.key", mode: 0o644, from: built("cert.key")},
+	return oci.Image{
+		Name:       "echo",
+		References: append([]string{"lab.local/echo:1", gatewayAPIEcho}, istioReference("app", version)...),
+		Layers: [][]oci.Entry{oci.Scratch("application", oci.EchoUser), {
+			oci.Program("usr/local/bin/server", built("server")),
+			oci.Program("usr/local/bin/client", built("client")),
+			{Path: "cert.crt", Mode: 0o644, From: built("cert.crt")},
+			{Path: "cert.key", Mode: 0o644, From: built("cert.key")},
 		}},
-		config: v1.Config{
-			User: userAndGroup(echoUser), Entrypoint: []string{"/usr/local/bin/server"},
+		Config: v1.Config{
+			User: oci.UserAndGroup(oci.EchoUser), Entrypoint: []string{"/usr/local/bin/server"},
 			Env: []string{"PATH=/usr/local/bin"},
 		},
 	}

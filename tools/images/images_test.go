@@ -18,6 +18,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
+	"github.com/deckhouse-mesh/istio/tools/oci"
 )
 
 const realRoot = "../.."
@@ -163,7 +164,7 @@ func puller(t *testing.T, out string) func(reference string) v1.Image {
 	return func(reference string) v1.Image {
 		t.Helper()
 		images, err := partial.FindImages(index, func(listed v1.Descriptor) bool {
-			return listed.Digest.String() == reference || listed.Annotations[referenceAnnotation] == reference
+			return listed.Digest.String() == reference || listed.Annotations[oci.ReferenceAnnotation] == reference
 		})
 		if err != nil {
 			t.Fatal(err)

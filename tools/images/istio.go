@@ -3,11 +3,11 @@ package main
 import (
 	"os"
 	"path"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
+	"github.com/deckhouse-mesh/istio/tools/oci"
 )
 
 // stockEnvoyEnv keeps istiod from configuring extensions that a stock Envoy
@@ -26,56 +26,47 @@ func istioReference(name string, version istioversion.Version) []string {
 	return []string{"docker.io/istio/" + name + ":" + version.ModuleFull()}
 }
 
-// moduleVersions are the full versions of Istio in the images.
-func moduleVersions() string {
-	var versions []string
-	for _, version := range istioversion.All() {
-		versions = append(versions, version.ModuleFull())
-	}
-	return strings.Join(versions, ",")
-}
-
 // pilot returns istiod's image, whose environment fits the Envoy of the proxy's image.
-func (p project) pilot(version istioversion.Version) (image, error) {
+func (p project) pilot(version istioversion.Version) (oci.Image, error) {
 	whole, err := hasIstioExtensions(p.envoyOf(version.Revision()))
 	if err != nil {
-		return image{}, err
+		return oci.Image{}, err
 	}
-	config := v1.Config{User: userAndGroup(istioUser), Entrypoint: []string{"/usr/local/bin/pilot-discovery"}}
+	config := v1.Config{User: oci.UserAndGroup(oci.IstioUser), Entrypoint: []string{"/usr/local/bin/pilot-discovery"}}
 	if !whole {
 		config.Env = stockEnvoyEnv
 	}
-	return image{
-		references: istioReference("pilot", version),
-		layers: [][]entry{scratch("istio-proxy", istioUser), {
-			program("usr/local/bin/pilot-discovery", p.tool("istio", version.Revision(), "pilot-discovery")),
+	return oci.Image{
+		References: istioReference("pilot", version),
+		Layers: [][]oci.Entry{oci.Scratch("istio-proxy", oci.IstioUser), {
+			oci.Program("usr/local/bin/pilot-discovery", p.tool("istio", version.Revision(), "pilot-discovery")),
 		}},
-		config: config,
+		Config: config,
 	}, nil
 }
 
 // proxy returns the image of sidecars, gateways and istio-init: pilot-agent,
 // Envoy, and the iptables that pilot-agent calls.
-func (p project) proxy(version istioversion.Version) (image, error) {
+func (p project) proxy(version istioversion.Version) (oci.Image, error) {
 	floor, err := debian(p.tool("debian", "rootfs.tar"))
 	if err != nil {
-		return image{}, err
+		return oci.Image{}, err
 	}
 	const binaries = "usr/local/bin"
 	built := func(file string) string { return p.tool("istio", version.Revision(), file) }
 	template := "envoy_bootstrap_tmpl.json"
-	return image{
-		references: istioReference("proxyv2", version),
-		layers: [][]entry{
-			append(floor, scratch("istio-proxy", istioUser)...),
-			{program(path.Join(binaries, "envoy"), p.envoyOf(version.Revision()))},
+	return oci.Image{
+		References: istioReference("proxyv2", version),
+		Layers: [][]oci.Entry{
+			append(floor, oci.Scratch("istio-proxy", oci.IstioUser)...),
+			{oci.Program(path.Join(binaries, "envoy"), p.envoyOf(version.Revision()))},
 			{
-				program(path.Join(binaries, "pilot-agent"), built("pilot-agent")),
-				{path: path.Join("var/lib/istio/envoy", template), mode: 0o644, from: built(template)},
+				oci.Program(path.Join(binaries, "pilot-agent"), built("pilot-agent")),
+				{Path: path.Join("var/lib/istio/envoy", template), Mode: 0o644, From: built(template)},
 			},
 		},
-		config: v1.Config{
-			User: userAndGroup(istioUser), Entrypoint: []string{"/" + path.Join(binaries, "pilot-agent")},
+		Config: v1.Config{
+			User: oci.UserAndGroup(oci.IstioUser), Entrypoint: []string{"/" + path.Join(binaries, "pilot-agent")},
 			Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 		},
 	}, nil

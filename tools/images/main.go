@@ -3,7 +3,7 @@
 //
 //	go run ./tools/images [--root DIR] [--out DIR] [--envoy FILE]
 //
-// OUT/index.json lists them (annotation org.opencontainers.image.ref.name: the
+// OUT/index.json lists them (annotation org.opencontainers.image.ref.Name: the
 // full reference, where an image has one), and OUT/images_digests.json has the
 // digest of every image of the module by its name in camelCase, in the form of
 // Deckhouse's modules. The same inputs give the same digests. An image whose
@@ -18,6 +18,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/tools/oci"
 )
 
 // digestsFile is what the operator reads the digests of the module's images from.
@@ -39,32 +41,32 @@ func run(args []string, log io.Writer) error {
 		return err
 	}
 	begun := time.Now()
-	store, err := openStore(*out)
+	store, err := oci.Open(*out)
 	if err != nil {
 		return err
 	}
 	if err := buildAll(store, project{root: *root, envoy: *envoy}, log); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(log, "images: %d images, %d of them built now, in %.1f s: %s\n",
-		len(store.images), store.built, time.Since(begun).Seconds(), *out)
+	listed, built := store.Counts()
+	_, err = fmt.Fprintf(log, "images: %d images, %d of them built now, in %.1f s: %s\n", listed, built, time.Since(begun).Seconds(), *out)
 	return err
 }
 
 // buildAll builds the module's images, the operator's, which has the digests of
 // those in it, and those of the lab's clusters.
-func buildAll(store *store, p project, log io.Writer) error {
+func buildAll(store *oci.Store, p project, log io.Writer) error {
 	ofModule, err := p.moduleImages(log)
 	if err != nil {
 		return err
 	}
 	digests := map[string]string{}
 	for _, image := range ofModule {
-		digest, err := store.add(image, log)
+		digest, err := store.Add(image, log)
 		if err != nil {
 			return err
 		}
-		digests[image.name] = digest.String()
+		digests[image.Name] = digest.String()
 	}
 	encoded, err := json.MarshalIndent(digests, "", "  ")
 	if err != nil {
@@ -79,12 +81,12 @@ func buildAll(store *store, p project, log io.Writer) error {
 		return err
 	}
 	for _, image := range append(ofClusters, operator) {
-		if _, err := store.add(image, log); err != nil {
+		if _, err := store.Add(image, log); err != nil {
 			return err
 		}
 	}
-	if err := store.close(); err != nil {
+	if err := store.Close(); err != nil {
 		return err
 	}
-	return store.writeFile(digestsFile, append(encoded, '\n'))
+	return store.WriteFile(digestsFile, append(encoded, '\n'))
 }

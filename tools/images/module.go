@@ -11,22 +11,23 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
+	"github.com/deckhouse-mesh/istio/tools/oci"
 )
 
 // moduleImages returns an image for each folder of images/, as the module asks
 // for them. Versions of Istio that were not built are left out and logged,
 // except the default one, without which there is no lab.
-func (p project) moduleImages(log io.Writer) ([]image, error) {
+func (p project) moduleImages(log io.Writer) ([]oci.Image, error) {
 	folders, err := os.ReadDir(p.path("images"))
 	if err != nil {
 		return nil, err
 	}
-	var images []image
+	var images []oci.Image
 	for _, folder := range folders {
 		name := folder.Name()
 		kind, revision, _ := strings.Cut(name, "-")
 		version, ofIstio := istioversion.FindRevision(revision)
-		var i image
+		var i oci.Image
 		var err error
 		switch {
 		case ofIstio && !p.wasBuilt(version):
@@ -44,7 +45,7 @@ func (p project) moduleImages(log io.Writer) ([]image, error) {
 		if err != nil {
 			return nil, fmt.Errorf("image %s: %w", name, err)
 		}
-		i.name = camelCase(name)
+		i.Name = camelCase(name)
 		images = append(images, i)
 	}
 	return images, nil
@@ -52,36 +53,36 @@ func (p project) moduleImages(log io.Writer) ([]image, error) {
 
 // own returns the image of the module's own programs in one folder of images/, which
 // are static. The one of the folder's name is what the image runs unless a Pod names another.
-func (p project) own(name string) (image, error) {
+func (p project) own(name string) (oci.Image, error) {
 	if _, err := os.Stat(p.path("images", name, "cmd", name)); err != nil {
-		return image{}, fmt.Errorf("nothing says how to build it for the lab: %w", err)
+		return oci.Image{}, fmt.Errorf("nothing says how to build it for the lab: %w", err)
 	}
 	programs, err := os.ReadDir(p.path("images", name, "cmd"))
 	if err != nil {
-		return image{}, err
+		return oci.Image{}, err
 	}
 	const folder = "usr/local/bin"
-	var entries []entry
+	var entries []oci.Entry
 	for _, each := range programs {
-		entries = append(entries, program(path.Join(folder, each.Name()), p.bin(each.Name())))
+		entries = append(entries, oci.Program(path.Join(folder, each.Name()), p.bin(each.Name())))
 	}
-	return image{
-		layers: [][]entry{scratch("deckhouse", deckhouseUser), entries},
-		config: v1.Config{User: userAndGroup(deckhouseUser), Entrypoint: []string{"/" + path.Join(folder, name)}},
+	return oci.Image{
+		Layers: [][]oci.Entry{oci.Scratch("deckhouse", oci.DeckhouseUser), entries},
+		Config: v1.Config{User: oci.UserAndGroup(oci.DeckhouseUser), Entrypoint: []string{"/" + path.Join(folder, name)}},
 	}, nil
 }
 
 // operatorImage returns the operator's image: the program, and the module's
 // folders where it looks for them without any flag.
-func (p project) operatorImage(digests []byte) (image, error) {
-	entries := []entry{
-		program("operator", p.bin("operator")),
-		{path: "modules/values.yaml", mode: 0o644, from: p.path("modules", "values.yaml")},
-		{path: "modules/110-istio/" + digestsFile, mode: 0o644, content: digests},
-		writable("tmp"),
+func (p project) operatorImage(digests []byte) (oci.Image, error) {
+	entries := []oci.Entry{
+		oci.Program("operator", p.bin("operator")),
+		{Path: "modules/values.yaml", Mode: 0o644, From: p.path("modules", "values.yaml")},
+		{Path: "modules/110-istio/" + digestsFile, Mode: 0o644, Content: digests},
+		oci.Writable("tmp"),
 	}
 	for _, file := range []string{".helmignore", "Chart.yaml"} {
-		entries = append(entries, entry{path: "modules/110-istio/" + file, mode: 0o644, from: p.path(file)})
+		entries = append(entries, oci.Entry{Path: "modules/110-istio/" + file, Mode: 0o644, From: p.path(file)})
 	}
 	for target, dir := range map[string]string{
 		"modules/110-istio/charts":     "charts",
@@ -92,20 +93,20 @@ func (p project) operatorImage(digests []byte) (image, error) {
 		"global-hooks/openapi":         filepath.Join("global-hooks", "openapi"),
 		"crds":                         "crds",
 	} {
-		below, err := tree(target, p.path(dir))
+		below, err := oci.Tree(target, p.path(dir))
 		if err != nil {
-			return image{}, fmt.Errorf("image of the operator: %w: run `make generate`", err)
+			return oci.Image{}, fmt.Errorf("image of the operator: %w: run `make generate`", err)
 		}
 		entries = append(entries, below...)
 	}
-	return image{
-		name:       "operator",
-		references: []string{"ghcr.io/deckhouse-mesh/istio/operator:dev"},
-		layers:     [][]entry{scratch("deckhouse", deckhouseUser), entries},
-		config: v1.Config{
-			User: userAndGroup(deckhouseUser),
+	return oci.Image{
+		Name:       "operator",
+		References: []string{"ghcr.io/deckhouse-mesh/istio/operator:dev"},
+		Layers:     [][]oci.Entry{oci.Scratch("deckhouse", oci.DeckhouseUser), entries},
+		Config: v1.Config{
+			User: oci.UserAndGroup(oci.DeckhouseUser),
 			// The digests in it are of other patches of Istio than those that the module's own images have.
-			Entrypoint: []string{"/operator", "--istio-versions=" + moduleVersions()},
+			Entrypoint: []string{"/operator", "--istio-versions=" + strings.Join(istioversion.ModulesFull(), ",")},
 			// Helm's library looks for its settings in the user's home.
 			Env: []string{"HOME=/tmp"},
 		},
@@ -115,15 +116,13 @@ func (p project) operatorImage(digests []byte) (image, error) {
 // kiali returns the image that stands where Kiali's would: Kiali is published
 // as an image only. The module's Deployment exists, its log says why it is not
 // ready, and no digest is invented.
-func (p project) kiali() image {
+func (p project) kiali() oci.Image {
 	const inside = "opt/kiali/kiali" // what the Deployment names
-	return image{
-		layers: [][]entry{{program(inside, p.tool("pause", "pause"))}},
-		config: v1.Config{
-			User: userAndGroup(deckhouseUser), Entrypoint: []string{"/" + inside},
+	return oci.Image{
+		Layers: [][]oci.Entry{{oci.Program(inside, p.tool("pause", "pause"))}},
+		Config: v1.Config{
+			User: oci.UserAndGroup(oci.DeckhouseUser), Entrypoint: []string{"/" + inside},
 			Env: []string{"PAUSE_SAYS=Kiali is not in the lab, which builds all that it runs: Kiali is published as an image only."},
 		},
 	}
 }
-
-func userAndGroup(id int) string { return fmt.Sprintf("%d:%d", id, id) }

@@ -3,7 +3,6 @@ package main
 import (
 	"archive/tar"
 	"bytes"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -13,49 +12,13 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/crypto/x509roots/fallback/bundle"
+	"github.com/deckhouse-mesh/istio/tools/oci"
 )
-
-// Parts of an image that programs look for.
-const (
-	rootsFile = "etc/ssl/certs/ca-certificates.crt"
-	passwd    = "root:x:0:0:root:/:/sbin/nologin\n"
-	group     = "root:x:0:\n"
-)
-
-// Users of images, as in the images that Deckhouse and Istio publish.
-const (
-	deckhouseUser = 64535
-	istioUser     = 1337
-	echoUser      = 1338
-)
-
-// scratch is the floor of a static program: CA roots, the name of its user, and nothing else.
-func scratch(user string, id int) []entry {
-	return []entry{
-		text(rootsFile, publicRoots()),
-		text("etc/passwd", fmt.Sprintf("%s%s:x:%d:%d:%s:/:/sbin/nologin\n", passwd, user, id, id, user)),
-		text("etc/group", fmt.Sprintf("%s%s:x:%d:\n", group, user, id)),
-	}
-}
-
-// publicRoots returns the roots that Mozilla trusts for servers, as PEM. Those
-// it trusts for certificates of a certain time only are left out: a file of
-// roots cannot say so.
-func publicRoots() string {
-	var all strings.Builder
-	for root := range bundle.Roots() {
-		if root.Constraint == nil {
-			_ = pem.Encode(&all, &pem.Block{Type: "CERTIFICATE", Bytes: root.Certificate})
-		}
-	}
-	return all.String()
-}
 
 // debian returns what an image takes of a Debian whose packages were unpacked
 // and not configured: programs, libraries, and the names of protocols and ports.
 // It is to have iptables, which Debian's alternatives would link.
-func debian(file string) ([]entry, error) {
+func debian(file string) ([]oci.Entry, error) {
 	archive, err := os.Open(file)
 	if err != nil {
 		return nil, err
@@ -66,18 +29,18 @@ func debian(file string) ([]entry, error) {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
 	const iptables = "usr/sbin/xtables-nft-multi"
-	if !slices.ContainsFunc(entries, func(e entry) bool { return e.path == iptables }) {
+	if !slices.ContainsFunc(entries, func(e oci.Entry) bool { return e.Path == iptables }) {
 		return nil, fmt.Errorf("read %s: it has no /%s: remove its folder and run `make tools` again", file, iptables)
 	}
 	for _, name := range []string{"iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"} {
-		entries = append(entries, link("usr/sbin/"+name, path.Base(iptables)))
+		entries = append(entries, oci.Link("usr/sbin/"+name, path.Base(iptables)))
 	}
-	return append(entries, entry{path: "run", mode: fs.ModeDir | 0o755}, writable("tmp")), nil
+	return append(entries, oci.Entry{Path: "run", Mode: fs.ModeDir | 0o755}, oci.Writable("tmp")), nil
 }
 
 // fromTar returns the entries that debian takes, with their content.
-func fromTar(from io.Reader) ([]entry, error) {
-	var entries []entry
+func fromTar(from io.Reader) ([]oci.Entry, error) {
+	var entries []oci.Entry
 	reader := tar.NewReader(from)
 	for {
 		header, err := reader.Next()
@@ -91,16 +54,16 @@ func fromTar(from io.Reader) ([]entry, error) {
 		if !wantedOfDebian(name) {
 			continue
 		}
-		e := entry{path: name, mode: fs.FileMode(header.Mode).Perm(), target: header.Linkname}
+		e := oci.Entry{Path: name, Mode: fs.FileMode(header.Mode).Perm(), Target: header.Linkname}
 		switch header.Typeflag {
 		case tar.TypeReg:
 			var content bytes.Buffer
 			if _, err := io.Copy(&content, reader); err != nil { //nolint:gosec // of an archive that was made here
 				return nil, err
 			}
-			e.content = content.Bytes()
+			e.Content = content.Bytes()
 		case tar.TypeSymlink:
-			e.mode |= fs.ModeSymlink
+			e.Mode |= fs.ModeSymlink
 		default: // folders come with what is in them
 			continue
 		}

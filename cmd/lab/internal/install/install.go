@@ -30,6 +30,8 @@ type Cluster struct {
 	ImagesDigests []byte
 	// Arguments of the operator besides its defaults, --log-level=debug for example.
 	Arguments []string
+	// HooksAreProcesses is true where none is linked into the operator.
+	HooksAreProcesses bool
 	// PublicDomainTemplate yields the names of web addresses, "%s.cluster-a.lab" for
 	// example; Certificate is good for them and Authority, PEM, has issued it.
 	PublicDomainTemplate string

@@ -48,6 +48,17 @@ func TestTheOperatorRunsTheImageThatIsInstalled(t *testing.T) {
 	}
 }
 
+func TestHooksThatAreProcessesHaveRoomBesideTheOperator(t *testing.T) {
+	_, linked := operatorDeployment(t, &Cluster{Image: "operator:1"})
+	_, processes := operatorDeployment(t, &Cluster{Image: "operator:1", HooksAreProcesses: true})
+	limit := func(of appsv1.Deployment) int64 {
+		return of.Spec.Template.Spec.Containers[0].Resources.Limits.Memory().Value()
+	}
+	if limit(processes) <= limit(linked) {
+		t.Errorf("with hooks as processes the operator may use %d bytes, without %d", limit(processes), limit(linked))
+	}
+}
+
 func TestDigestsOfOtherImagesAreMounted(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("1", 64)
 	objects, deployment := operatorDeployment(t, &Cluster{Image: "operator:1", ImagesDigests: []byte(`{"kiali":"` + digest + `"}`)})

@@ -75,6 +75,10 @@ func (c *Cluster) values() (map[string]any, error) {
 		arguments = append(arguments, argument)
 	}
 	values["extraArgs"] = arguments
+	if c.HooksAreProcesses {
+		// Some of them at once, in the operator's container. Deckhouse has no limit of its own.
+		values["resources"] = map[string]any{"limits": map[string]any{"memory": "3Gi"}}
+	}
 	if len(c.ImagesDigests) > 0 {
 		digests := map[string]any{}
 		if err := json.Unmarshal(c.ImagesDigests, &digests); err != nil {

@@ -32,6 +32,8 @@ type Module struct {
 	ImagesDigests []byte
 	// Arguments of the operator besides its defaults.
 	Arguments []string
+	// HooksAreProcesses is true where none is linked into the operator.
+	HooksAreProcesses bool
 	// StockEnvoy is true where the proxies' Envoy lacks Istio's extensions.
 	StockEnvoy bool
 	// Settings are a person's own, YAML, for spec.settings of ModuleConfig istio.
@@ -60,8 +62,8 @@ func (l *Lab) prepareModule(c *cluster.Cluster, certificate pki.Pair) (*install.
 		return nil, err
 	}
 	return &install.Cluster{
-		StockEnvoy: module.StockEnvoy,
-		Clients:    c.Clients(), Image: module.OperatorImage, ImagesDigests: module.ImagesDigests, Arguments: module.Arguments,
+		StockEnvoy: module.StockEnvoy, HooksAreProcesses: module.HooksAreProcesses,
+		Clients: c.Clients(), Image: module.OperatorImage, ImagesDigests: module.ImagesDigests, Arguments: module.Arguments,
 		PublicDomainTemplate: c.Plan().PublicDomainTemplate(), Certificate: certificate, Authority: l.public.PEM, Settings: settings,
 	}, nil
 }

@@ -50,13 +50,14 @@ Exit codes: 0 stopped by SIGTERM or SIGINT, 1 failed or lost the leadership, 2 w
 // usageError is a mistake on the command line.
 type usageError struct{ error }
 
-// Execute runs the command line args and returns the exit code.
-func Execute(args []string) int {
+// Execute runs the command line args and returns the exit code. hooks are those
+// linked into the program, nil where the module's folder has them as a binary.
+func Execute(args []string, hooks operator.Hooks) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
 
-	root := rootCommand()
+	root := rootCommand(hooks)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var usage usageError
@@ -72,13 +73,13 @@ func Execute(args []string) int {
 	}
 }
 
-func rootCommand() *cobra.Command {
+func rootCommand(hooks operator.Hooks) *cobra.Command {
 	opts := options.Default(executable())
 	run := func(command *cobra.Command, _ []string) error {
 		if err := opts.Complete(); err != nil {
 			return usageError{err}
 		}
-		return operator.Run(command.Context(), opts, buildVersion())
+		return operator.Run(command.Context(), opts, hooks, buildVersion())
 	}
 	noArgs := func(command *cobra.Command, args []string) error {
 		if err := cobra.NoArgs(command, args); err != nil {

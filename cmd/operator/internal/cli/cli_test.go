@@ -7,7 +7,7 @@ import (
 )
 
 func TestHelpSaysWhereIdentitiesAreStored(t *testing.T) {
-	NewWithT(t).Expect(rootCommand().Long).To(ContainSubstring("d8-system"))
+	NewWithT(t).Expect(rootCommand(nil).Long).To(ContainSubstring("d8-system"))
 }
 
 func TestExitCodes(t *testing.T) {
@@ -23,7 +23,7 @@ func TestExitCodes(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			NewWithT(t).Expect(Execute(c.args)).To(Equal(c.want))
+			NewWithT(t).Expect(Execute(c.args, nil)).To(Equal(c.want))
 		})
 	}
 }

@@ -46,7 +46,7 @@ func TestReadySaysWhatTheOperatorAnswersInstead(t *testing.T) {
 
 func TestReadyRejectsWhatIsNoAddress(t *testing.T) {
 	for _, args := range [][]string{{"ready"}, {"ready", "istio-operator"}, {"ready", "https://a", "b"}} {
-		if code := Execute(args); code != exitUsage {
+		if code := Execute(args, nil); code != exitUsage {
 			t.Errorf("%v ends with %d", args, code)
 		}
 	}

@@ -43,6 +43,8 @@ func setEnvironment(opts options.Options, tempDir string) error {
 		"HELM_QPS":         strconv.FormatFloat(float64(opts.KubeClientQPS), 'f', -1, 32),
 		"KUBECACHEDIR":     filepath.Join(tempDir, "kube-cache"),
 		"USE_NELM":         "false",
+		// Of hooks that are processes; module-sdk logs nothing without.
+		"LOG_LEVEL": opts.LogLevel,
 		// On disk it would outlive the process and know nothing of new CRDs.
 		"FLANT_KUBE_CLIENT_IN_MEMORY_DISCOVERY_CACHE": "true",
 	}

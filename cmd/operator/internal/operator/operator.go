@@ -11,6 +11,7 @@ import (
 
 	"github.com/deckhouse/deckhouse/pkg/log"
 	metricsstorage "github.com/deckhouse/deckhouse/pkg/metrics-storage"
+	"github.com/deckhouse/module-sdk/pkg"
 	"github.com/flant/addon-operator/pkg/utils/stdliblogtolog"
 	"github.com/flant/kube-client/klogtolog"
 	"k8s.io/client-go/kubernetes"
@@ -22,9 +23,14 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/program"
 )
 
+// Hooks registers the hooks that are linked into the program, and is called before
+// addon-operator starts. What they do between their runs ends with lifetime; wait returns when it has.
+type Hooks func(lifetime context.Context, dependencies pkg.DependencyContainer) (wait func())
+
 // Run runs the operator until ctx ends, which is no error. It may be called
-// once a process: addon-operator has its hooks and settings in globals.
-func Run(ctx context.Context, opts options.Options, version string) error {
+// once a process: addon-operator has its hooks and settings in globals. Without
+// hooks, the module's folder has them as a binary, as in Deckhouse.
+func Run(ctx context.Context, opts options.Options, hooks Hooks, version string) error {
 	logger := log.NewLogger(log.WithLevel(log.LogLevelFromStr(opts.LogLevel).Level()), log.WithOutput(redact.Writer{To: os.Stdout}))
 	log.SetDefault(logger)
 	slogger := slog.New(logger.Handler())
@@ -68,7 +74,7 @@ func Run(ctx context.Context, opts options.Options, version string) error {
 	}
 
 	worker := worker{
-		opts: opts, tempDir: tempDir, config: config, client: client,
+		opts: opts, hooks: hooks, tempDir: tempDir, config: config, client: client,
 		metrics: metrics, health: health, logger: logger, slogger: slogger,
 	}
 	if !opts.LeaderElect {

@@ -32,7 +32,6 @@ import (
 	globalhooks "github.com/deckhouse-mesh/istio/global-hooks"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/settings"
-	istiohooks "github.com/deckhouse-mesh/istio/modules/110-istio/hooks"
 )
 
 const (
@@ -51,6 +50,7 @@ const (
 // worker is what the leader does.
 type worker struct {
 	opts    options.Options
+	hooks   Hooks
 	tempDir string
 	config  *rest.Config
 	client  kubernetes.Interface
@@ -85,12 +85,7 @@ func (w worker) run(ctx context.Context) (err error) {
 	dependencies := hookruntime.NewDependencies()
 	dependencies.SetRESTConfig(w.config)
 	// What they do between runs ends before the Lease is given back, whatever way this run ends.
-	lifetime, endHooks := context.WithCancel(ctx)
-	waitForHooks := istiohooks.Register(lifetime, dependencies)
-	defer func() {
-		endHooks()
-		waitForHooks()
-	}()
+	defer w.registerHooks(ctx, dependencies)()
 	globalhooks.Register(globalhooks.Options{
 		ClusterDomain:  w.opts.ClusterDomain,
 		ImageRegistry:  w.opts.ImageRegistry,
@@ -146,6 +141,19 @@ func (w worker) run(ctx context.Context) (err error) {
 		return nil
 	}
 	return err
+}
+
+// registerHooks registers those linked in, and returns what ends them.
+func (w worker) registerHooks(ctx context.Context, dependencies *hookruntime.Dependencies) (end func()) {
+	if w.hooks == nil {
+		return func() {}
+	}
+	lifetime, cancel := context.WithCancel(ctx)
+	wait := w.hooks(lifetime, dependencies)
+	return func() {
+		cancel()
+		wait()
+	}
 }
 
 // stop ends addon-operator; it does not wait for a hook that does not end.

@@ -3,18 +3,19 @@ package main
 import (
 	"crypto/x509"
 	"encoding/pem"
-	"io/fs"
 	"path/filepath"
 	"testing"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/deckhouse-mesh/istio/tools/oci"
 )
 
 // paths of the entries, with the target of links.
-func paths(entries []entry) map[string]string {
+func paths(entries []oci.Entry) map[string]string {
 	all := map[string]string{}
 	for _, e := range entries {
-		all[e.path] = e.target
+		all[e.Path] = e.Target
 	}
 	return all
 }
@@ -48,27 +49,9 @@ func TestADebianWithoutIptablesIsRejected(t *testing.T) {
 	NewWithT(t).Expect(err).To(MatchError(And(ContainSubstring("xtables-nft-multi"), ContainSubstring("make tools"))))
 }
 
-func TestFoldersComeBeforeWhatIsInThem(t *testing.T) {
-	g := NewWithT(t)
-	all, err := complete([]entry{text("a/b/c", ""), text("a.txt", ""), writable("a/b")})
-	g.Expect(err).NotTo(HaveOccurred())
-	var order []string
-	for _, e := range all {
-		order = append(order, e.path)
-	}
-	g.Expect(order).To(Equal([]string{"a", "a.txt", "a/b", "a/b/c"}))
-	g.Expect(all[0].mode).To(Equal(fs.ModeDir | 0o755))
-	g.Expect(all[2].mode).To(Equal(fs.ModeDir|fs.ModeSticky|0o777), "what an image says of a folder counts")
-}
-
-func TestAnImageWithAPathTwiceIsRejected(t *testing.T) {
-	_, err := complete([]entry{text("a", "1"), text("a", "2")})
-	NewWithT(t).Expect(err).To(MatchError(ContainSubstring("/a is in it twice")))
-}
-
 func TestPublicRootsAreCertificates(t *testing.T) {
 	g := NewWithT(t)
-	rest, count := []byte(publicRoots()), 0
+	rest, count := []byte(oci.PublicRoots()), 0
 	for len(rest) > 0 {
 		var block *pem.Block
 		block, rest = pem.Decode(rest)

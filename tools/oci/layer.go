@@ -1,8 +1,9 @@
-package main
+package oci
 
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -18,19 +19,19 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// epoch is the time of everything in an image: when it was built changes no digest.
-var epoch = time.Unix(0, 0).UTC()
+// Epoch is the time of everything in an image: when it was built changes no digest.
+var Epoch = time.Unix(0, 0).UTC()
 
 // layer is a compressed layer among the blobs of a layout. It implements v1.Layer.
 type layer struct {
 	blob           string
+	mediaType      types.MediaType
 	digest, diffID v1.Hash
 	size           int64
 }
 
-// writeLayer writes the entries as a layer into the folder of blobs. Layers are
-// compressed with zstd, which costs a fifth of gzip's time here and at every pull.
-func writeLayer(blobs string, entries []entry) (_ *layer, err error) {
+// writeLayer writes the entries as a layer into the folder of blobs.
+func writeLayer(blobs string, entries []Entry, inGzip bool) (_ *layer, err error) {
 	file, err := os.CreateTemp(blobs, "layer-")
 	if err != nil {
 		return nil, err
@@ -42,8 +43,7 @@ func writeLayer(blobs string, entries []entry) (_ *layer, err error) {
 		_ = file.Close()
 	}()
 	compressed, uncompressed := sha256.New(), sha256.New()
-	// With several encoders, where blocks end would depend on the machine.
-	compressor, err := zstd.NewWriter(io.MultiWriter(file, compressed), zstd.WithEncoderConcurrency(1))
+	compressor, mediaType, err := compress(io.MultiWriter(file, compressed), inGzip)
 	if err != nil {
 		return nil, err
 	}
@@ -57,16 +57,26 @@ func writeLayer(blobs string, entries []entry) (_ *layer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &layer{digest: sum(compressed), diffID: sum(uncompressed), size: info.Size()}
+	made := &layer{mediaType: mediaType, digest: sum(compressed), diffID: sum(uncompressed), size: info.Size()}
 	made.blob = filepath.Join(blobs, made.digest.Hex)
 	return made, errors.Join(file.Chmod(0o644), os.Rename(file.Name(), made.blob))
+}
+
+// compress with zstd, which costs a fifth of gzip's time here and at every pull, unless gzip is wanted.
+func compress(to io.Writer, inGzip bool) (io.WriteCloser, types.MediaType, error) {
+	if inGzip {
+		return gzip.NewWriter(to), types.OCILayer, nil
+	}
+	// With several encoders, where blocks end would depend on the machine.
+	compressor, err := zstd.NewWriter(to, zstd.WithEncoderConcurrency(1))
+	return compressor, types.OCILayerZStd, err
 }
 
 func sum(hash hash.Hash) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(hash.Sum(nil))}
 }
 
-func writeTar(to io.Writer, entries []entry) error {
+func writeTar(to io.Writer, entries []Entry) error {
 	all, err := complete(entries)
 	if err != nil {
 		return err
@@ -80,17 +90,17 @@ func writeTar(to io.Writer, entries []entry) error {
 	return archive.Close()
 }
 
-func writeEntry(archive *tar.Writer, e entry) error {
-	header := &tar.Header{Name: e.path, Mode: int64(e.mode.Perm()), ModTime: epoch}
+func writeEntry(archive *tar.Writer, e Entry) error {
+	header := &tar.Header{Name: e.Path, Mode: int64(e.Mode.Perm()), ModTime: Epoch}
 	switch {
-	case e.mode.IsDir():
-		header.Typeflag, header.Name = tar.TypeDir, e.path+"/"
-		if e.mode&fs.ModeSticky != 0 {
+	case e.Mode.IsDir():
+		header.Typeflag, header.Name = tar.TypeDir, e.Path+"/"
+		if e.Mode&fs.ModeSticky != 0 {
 			header.Mode |= 0o1000
 		}
 		return archive.WriteHeader(header)
-	case e.mode&fs.ModeSymlink != 0:
-		header.Typeflag, header.Linkname = tar.TypeSymlink, e.target
+	case e.Mode&fs.ModeSymlink != 0:
+		header.Typeflag, header.Linkname = tar.TypeSymlink, e.Target
 		return archive.WriteHeader(header)
 	}
 	header.Typeflag = tar.TypeReg
@@ -107,11 +117,11 @@ func writeEntry(archive *tar.Writer, e entry) error {
 	return err
 }
 
-func (e entry) open() (io.ReadCloser, int64, error) {
-	if e.from == "" {
-		return io.NopCloser(bytes.NewReader(e.content)), int64(len(e.content)), nil
+func (e Entry) open() (io.ReadCloser, int64, error) {
+	if e.From == "" {
+		return io.NopCloser(bytes.NewReader(e.Content)), int64(len(e.Content)), nil
 	}
-	file, err := os.Open(e.from)
+	file, err := os.Open(e.From)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -133,7 +143,7 @@ func (l *layer) DiffID() (v1.Hash, error) { return l.diffID, nil }
 func (l *layer) Size() (int64, error) { return l.size, nil }
 
 // MediaType of the layer.
-func (l *layer) MediaType() (types.MediaType, error) { return types.OCILayerZStd, nil }
+func (l *layer) MediaType() (types.MediaType, error) { return l.mediaType, nil }
 
 // Compressed returns the layer as it is stored.
 func (l *layer) Compressed() (io.ReadCloser, error) { return os.Open(l.blob) }

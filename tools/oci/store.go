@@ -1,4 +1,4 @@
-package main
+package oci
 
 import (
 	"encoding/json"
@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// referenceAnnotation has an image's full reference in the index.
-	referenceAnnotation = "org.opencontainers.image.ref.name"
+	// ReferenceAnnotation has an image's full reference in the index.
+	ReferenceAnnotation = "org.opencontainers.image.ref.name"
 	// keysFile remembers what each image was built of.
 	keysFile = "keys.json"
 	// retention is how long blobs of former images stay: a lab that runs may still pull them.
@@ -37,8 +37,8 @@ type memory struct {
 	Files  map[string]fileSum `json:"files"`
 }
 
-// store is an OCI layout folder that images are built into.
-type store struct {
+// Store is an OCI layout folder that images are built into.
+type Store struct {
 	dir    string
 	before map[string]known
 	files  sums
@@ -49,8 +49,9 @@ type store struct {
 	built int
 }
 
-func openStore(dir string) (*store, error) {
-	s := &store{
+// Open the layout in the folder, or begin one.
+func Open(dir string) (*Store, error) {
+	s := &Store{
 		dir: dir, images: map[string]known{}, files: sums{now: map[string]fileSum{}},
 		index: v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex},
 	}
@@ -70,30 +71,33 @@ func openStore(dir string) (*store, error) {
 	return s, nil
 }
 
-func (s *store) blobs() string { return filepath.Join(s.dir, "blobs", "sha256") }
+func (s *Store) blobs() string { return filepath.Join(s.dir, "blobs", "sha256") }
 
-// add builds the image unless it is there, and lists it.
-func (s *store) add(i image, log io.Writer) (v1.Hash, error) {
+// Add builds the image unless it is there, and lists it.
+func (s *Store) Add(i Image, log io.Writer) (v1.Hash, error) {
 	key, err := i.key(s.files)
 	if err != nil {
-		return v1.Hash{}, fmt.Errorf("build image %s: %w", i.name, err)
+		return v1.Hash{}, fmt.Errorf("build image %s: %w", i.Name, err)
 	}
-	current := s.before[i.name]
+	current := s.before[i.Name]
 	if current.Key != key || !s.whole(current.Manifest) {
 		begun := time.Now()
 		if current.Manifest, err = s.build(i); err != nil {
-			return v1.Hash{}, fmt.Errorf("build image %s: %w", i.name, err)
+			return v1.Hash{}, fmt.Errorf("build image %s: %w", i.Name, err)
 		}
 		current.Key = key
 		s.built++
-		_, _ = fmt.Fprintf(log, "images: built %s in %.1f s\n", i.name, time.Since(begun).Seconds())
+		_, _ = fmt.Fprintf(log, "images: built %s in %.1f s\n", i.Name, time.Since(begun).Seconds())
 	}
-	s.images[i.name] = current
+	s.images[i.Name] = current
 	s.list(i, current.Manifest)
 	return current.Manifest.Digest, nil
 }
 
-func (s *store) build(i image) (v1.Descriptor, error) {
+// Counts returns how many images are listed, and how many of them this run had to build.
+func (s *Store) Counts() (listed, built int) { return len(s.images), s.built }
+
+func (s *Store) build(i Image) (v1.Descriptor, error) {
 	built, err := i.build(s.blobs())
 	if err != nil {
 		return v1.Descriptor{}, err
@@ -109,19 +113,19 @@ func (s *store) build(i image) (v1.Descriptor, error) {
 }
 
 // list puts the image into the index once for each reference, or once without any.
-func (s *store) list(i image, manifest v1.Descriptor) {
-	for _, reference := range i.references {
+func (s *Store) list(i Image, manifest v1.Descriptor) {
+	for _, reference := range i.References {
 		tagged := manifest
-		tagged.Annotations = map[string]string{referenceAnnotation: reference}
+		tagged.Annotations = map[string]string{ReferenceAnnotation: reference}
 		s.index.Manifests = append(s.index.Manifests, tagged)
 	}
-	if len(i.references) == 0 {
+	if len(i.References) == 0 {
 		s.index.Manifests = append(s.index.Manifests, manifest)
 	}
 }
 
 // whole is true when the manifest and all blobs that it names are in the store.
-func (s *store) whole(manifest v1.Descriptor) bool {
+func (s *Store) whole(manifest v1.Descriptor) bool {
 	digests, err := s.blobsOf(manifest)
 	if err != nil {
 		return false
@@ -135,7 +139,7 @@ func (s *store) whole(manifest v1.Descriptor) bool {
 }
 
 // blobsOf returns the digests of a manifest and of everything that it names.
-func (s *store) blobsOf(descriptor v1.Descriptor) ([]v1.Hash, error) {
+func (s *Store) blobsOf(descriptor v1.Descriptor) ([]v1.Hash, error) {
 	raw, err := os.ReadFile(filepath.Join(s.blobs(), descriptor.Digest.Hex))
 	if err != nil {
 		return nil, err
@@ -151,8 +155,8 @@ func (s *store) blobsOf(descriptor v1.Descriptor) ([]v1.Hash, error) {
 	return digests, nil
 }
 
-// close writes the index and prunes the blobs of former images.
-func (s *store) close() error {
+// Close writes the index and prunes the blobs of former images.
+func (s *Store) Close() error {
 	if err := s.writeJSON("oci-layout", map[string]string{"imageLayoutVersion": "1.0.0"}); err != nil {
 		return err
 	}
@@ -165,7 +169,7 @@ func (s *store) close() error {
 	return s.prune(time.Now())
 }
 
-func (s *store) prune(now time.Time) error {
+func (s *Store) prune(now time.Time) error {
 	used := map[string]bool{}
 	for _, image := range s.images {
 		digests, err := s.blobsOf(image.Manifest)
@@ -190,16 +194,16 @@ func (s *store) prune(now time.Time) error {
 	return nil
 }
 
-func (s *store) writeJSON(name string, value any) error {
+func (s *Store) writeJSON(name string, value any) error {
 	encoded, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return err
 	}
-	return s.writeFile(name, append(encoded, '\n'))
+	return s.WriteFile(name, append(encoded, '\n'))
 }
 
-// writeFile replaces a file of the layout at once: a registry may be serving it.
-func (s *store) writeFile(name string, content []byte) error {
+// WriteFile replaces a file of the layout at once: a registry may be serving it.
+func (s *Store) WriteFile(name string, content []byte) error {
 	path := filepath.Join(s.dir, name)
 	if err := os.WriteFile(path+".new", content, 0o644); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)

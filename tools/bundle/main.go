@@ -1,0 +1,85 @@
+// Command bundle lays the module out as Deckhouse unpacks it, from what `make
+// images` has left:
+//
+//	go run ./tools/bundle [--root DIR] [--out DIR] [--images DIR] [--version v1.2.3] [--repository REPOSITORY]
+//
+// OUT/module is the module's folder: templates, settings, CRDs, the hooks as one
+// binary and images_digests.json. OUT/release is what release channels read. OUT/images
+// is an OCI layout with both as images, by the references that Deckhouse asks a
+// repository for, and the operator with which the lab runs that very folder. The
+// same inputs give the same digests.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+)
+
+// digestsFile has the digest of each image of the module by its name in camelCase.
+const digestsFile = "images_digests.json"
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintf(os.Stderr, "bundle: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// bundle is what is laid out, and from what.
+type bundle struct {
+	// root of the project, whose bin/ has the programs.
+	root string
+	// images is the folder with the digests of the module's images.
+	images string
+	// version of the module, as Deckhouse wants it: v1.2.3.
+	version string
+	// repository that Deckhouse looks for the module in.
+	repository string
+}
+
+// versionForm is that of a release of a module.
+var versionForm = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
+
+func run(args []string, log io.Writer) error {
+	var b bundle
+	flags := flag.NewFlagSet("bundle", flag.ContinueOnError)
+	flags.StringVar(&b.root, "root", ".", "`folder` of the project")
+	flags.StringVar(&b.images, "images", filepath.Join(".cache", "images"), "`folder` of `make images`, with "+digestsFile)
+	flags.StringVar(&b.version, "version", "v0.0.0-dev", "`version` of the module")
+	flags.StringVar(&b.repository, "repository", "ghcr.io/deckhouse-mesh/istio", "`repository` of the module")
+	out := flags.String("out", filepath.Join(".cache", "bundle"), "`folder` to write to")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if !versionForm.MatchString(b.version) {
+		return fmt.Errorf("--version: %q is no version of a module: write it like v1.2.3", b.version)
+	}
+	return b.layOut(*out, log)
+}
+
+func (b bundle) layOut(out string, log io.Writer) error {
+	module, err := b.module()
+	if err != nil {
+		return err
+	}
+	release, err := b.release()
+	if err != nil {
+		return err
+	}
+	err = errors.Join(writeFolder(filepath.Join(out, "module"), module), writeFolder(filepath.Join(out, "release"), release))
+	if err != nil {
+		return fmt.Errorf("lay out the module: %w", err)
+	}
+	digests, err := b.buildImages(filepath.Join(out, "images"), module, release, log)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(log, "bundle: the module %s in %s, %d files: image %s, release %s\n",
+		b.version, filepath.Join(out, "module"), len(module), digests["module"], digests["release"])
+	return err
+}
