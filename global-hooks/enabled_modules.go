@@ -17,6 +17,7 @@ const ownModule = "istio"
 // somebody else installed it, which is as good.
 var providers = map[string]string{
 	"certificates.cert-manager.io":              "cert-manager",
+	"prometheusrules.monitoring.coreos.com":     "operator-prometheus-crd",
 	"verticalpodautoscalers.autoscaling.k8s.io": "vertical-pod-autoscaler",
 }
 

@@ -282,6 +282,7 @@ func TestEnabledModules(t *testing.T) {
 		"this module is always there":                           {nil, []string{"istio"}},
 		"cert-manager counts when its CRD is there":             {[]string{"certificates.cert-manager.io"}, []string{"cert-manager", "istio"}},
 		"the autoscaler counts when its CRD is there":           {[]string{"verticalpodautoscalers.autoscaling.k8s.io"}, []string{"istio", "vertical-pod-autoscaler"}},
+		"alerts are installed where their CRD is":               {[]string{"prometheusrules.monitoring.coreos.com"}, []string{"istio", "operator-prometheus-crd"}},
 		"a CRD that no template asks about does not count":      {[]string{"widgets.example.com"}, []string{"istio"}},
 		"the order in which CRDs are found makes no difference": {[]string{"verticalpodautoscalers.autoscaling.k8s.io", "certificates.cert-manager.io"}, []string{"cert-manager", "istio", "vertical-pod-autoscaler"}},
 	}

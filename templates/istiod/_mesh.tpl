@@ -25,7 +25,7 @@
   {{- end -}}
   {{- if $settings.tracing.enabled -}}
     {{- $collector := include "istio.tracing_collector" $context | fromJson -}}
-    {{- $zipkin := dict "service" $collector.hostname "port" $collector.port -}}
+    {{- $zipkin := dict "service" $collector.service "port" $collector.port -}}
     {{- $providers = append $providers (dict "name" (include "istio.tracing_provider" $context) "zipkin" $zipkin) -}}
   {{- end -}}
   {{- $mesh := dict
@@ -86,21 +86,24 @@ d8-tracing
 {{- end -}}
 
 {{- /*
-  Where traces go, as JSON: hostname and port of a Service that istiod knows, and address, empty when the hostname is a
-  Service of the cluster, else what a ServiceEntry must resolve it to.
+  Where traces go, as JSON: hostname and port of a Service that istiod knows; service, the same with its namespace, without which
+  another namespace's ServiceEntry of that name would end tracing; and address, empty when the hostname is a Service of the
+  cluster, else what a ServiceEntry must resolve it to.
 */ -}}
 {{- define "istio.tracing_collector" -}}
   {{- $address := .Values.istio.tracing.collector.zipkin.address -}}
   {{- $port := regexFind "[0-9]+$" $address -}}
   {{- $host := $address | trimSuffix (printf ":%s" $port) | trimPrefix "[" | trimSuffix "]" -}}
   {{- $domain := .Values.global.discovery.clusterDomain -}}
-  {{- $collector := dict "hostname" $host "port" (int $port) "address" $host -}}
-  {{- if hasSuffix ".svc" $host -}}
-    {{- $collector = dict "hostname" (printf "%s.%s" $host $domain) "port" (int $port) "address" "" -}}
-  {{- else if hasSuffix (printf ".svc.%s" $domain) $host -}}
-    {{- $collector = dict "hostname" $host "port" (int $port) "address" "" -}}
+  {{- $hostname := $host -}}
+  {{- $namespace := "d8-istio" -}}
+  {{- if or (hasSuffix ".svc" $host) (hasSuffix (printf ".svc.%s" $domain) $host) -}}
+    {{- $service := $host | trimSuffix (printf ".%s" $domain) -}}
+    {{- $hostname = printf "%s.%s" $service $domain -}}
+    {{- $namespace = $service | trimSuffix ".svc" | splitList "." | last -}}
+    {{- $host = "" -}}
   {{- else if regexMatch "^([0-9.]+|.*:.*)$" $host -}}
-    {{- $collector = dict "hostname" "tracing-collector.d8-istio.internal" "port" (int $port) "address" $host -}}
+    {{- $hostname = "tracing-collector.d8-istio.internal" -}}
   {{- end -}}
-  {{- $collector | toJson -}}
+  {{- dict "hostname" $hostname "service" (printf "%s/%s" $namespace $hostname) "port" (int $port) "address" $host | toJson -}}
 {{- end -}}

@@ -127,11 +127,11 @@ func TestTracing(t *testing.T) {
 		entry                  istionetworking.ServiceEntry_Resolution // NONE: there is no ServiceEntry
 		endpoint               string
 	}{
-		{"to a Service", "zipkin.tracing.svc:9411", "zipkin.tracing.svc.cluster-a.local", istionetworking.ServiceEntry_NONE, ""},
-		{"to a Service by its whole name", "zipkin.tracing.svc.cluster-a.local:9411", "zipkin.tracing.svc.cluster-a.local", istionetworking.ServiceEntry_NONE, ""},
-		{"to a host elsewhere", "traces.example.com:9411", "traces.example.com", istionetworking.ServiceEntry_DNS, ""},
-		{"to an IPv4 address", "192.0.2.7:9411", "tracing-collector.d8-istio.internal", istionetworking.ServiceEntry_STATIC, "192.0.2.7"},
-		{"to an IPv6 address", "[2001:db8::7]:9411", "tracing-collector.d8-istio.internal", istionetworking.ServiceEntry_STATIC, "2001:db8::7"},
+		{"to a Service", "zipkin.tracing.svc:9411", "tracing/zipkin.tracing.svc.cluster-a.local", istionetworking.ServiceEntry_NONE, ""},
+		{"to a Service by its whole name", "zipkin.tracing.svc.cluster-a.local:9411", "tracing/zipkin.tracing.svc.cluster-a.local", istionetworking.ServiceEntry_NONE, ""},
+		{"to a host elsewhere", "traces.example.com:9411", "d8-istio/traces.example.com", istionetworking.ServiceEntry_DNS, ""},
+		{"to an IPv4 address", "192.0.2.7:9411", "d8-istio/tracing-collector.d8-istio.internal", istionetworking.ServiceEntry_STATIC, "192.0.2.7"},
+		{"to an IPv6 address", "[2001:db8::7]:9411", "d8-istio/tracing-collector.d8-istio.internal", istionetworking.ServiceEntry_STATIC, "2001:db8::7"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			objects := m.render(t, "tracing: {enabled: true, sampling: 0.5, collector: {zipkin: {address: '"+test.address+"'}}}", nil)
@@ -152,7 +152,7 @@ func TestTracing(t *testing.T) {
 				return
 			}
 			entry := &mustDecode[*networkingv1.ServiceEntry](t, objects, "ServiceEntry/tracing-collector").Spec
-			if entry.GetHosts()[0] != test.service || entry.GetResolution() != test.entry || entry.GetPorts()[0].GetNumber() != 9411 {
+			if "d8-istio/"+entry.GetHosts()[0] != test.service || entry.GetResolution() != test.entry || entry.GetPorts()[0].GetNumber() != 9411 {
 				t.Errorf("the ServiceEntry is %v", entry)
 			}
 			if test.endpoint != "" && entry.GetEndpoints()[0].GetAddress() != test.endpoint {
