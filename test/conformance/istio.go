@@ -21,6 +21,36 @@ var istioSecurityShort = part{
 	manifests: istioManifests, withoutOperator: true, installs: true,
 }
 
+// istioReachability is the slowest test of that folder: who reaches whom under each mode of mutual TLS, and what migrates.
+var istioReachability = part{
+	name: "istio-reachability", suite: istioSecurity.suite, clusters: 1, flags: istioFlags,
+	tests:     "^TestReachability$",
+	manifests: istioManifests, withoutOperator: true, installs: true,
+}
+
+// istioTraffic is Istio's matrix of traffic, all but what enters by a gateway.
+var istioTraffic = part{
+	name: "istio-traffic", suite: "istio-pilot", clusters: 1, flags: istioFlags,
+	tests: "^TestTraffic$", skip: "^TestTraffic$/" + throughGateways,
+	manifests: istioManifests, withoutOperator: true, installs: true,
+}
+
+// istioTrafficGateways is the rest of that matrix.
+var istioTrafficGateways = part{
+	name: "istio-traffic-gateways", suite: istioTraffic.suite, clusters: 1, flags: istioFlags,
+	tests:     "^TestTraffic$/" + throughGateways,
+	manifests: istioManifests, withoutOperator: true, installs: true,
+}
+
+const throughGateways = "^(jwt-claim-route|gateway|autopassthrough)$"
+
+// istioLocality are Istio's tests of which endpoints are near enough.
+var istioLocality = part{
+	name: "istio-locality", suite: istioTraffic.suite, clusters: 1, flags: istioFlags,
+	tests:     "^(TestLocality|TestZoneAwareLoadBalancer)$",
+	manifests: istioManifests, withoutOperator: true, installs: true,
+}
+
 // istioManifests are what Istio's tests expect in a cluster beside istiod.
 var istioManifests = []string{
 	filepath.Join(".cache", "tools", "conformance", "gateway-api", "crds"),
@@ -31,7 +61,7 @@ var istioManifests = []string{
 func istioFlags(on *runningLab, folder string, baseline bool) []string {
 	version := istioversion.Default()
 	flags := []string{
-		"--istio.test.kube.config=" + on.kubeconfigs(),
+		on.clusterFlag(folder, baseline),
 		"--istio.test.work_dir=" + folder,
 		"--istio.test.hub=docker.io/istio",
 		"--istio.test.tag=" + version.ModuleFull(),

@@ -34,7 +34,8 @@ func measure(ctx context.Context, p part, wanted order) (found results, err erro
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, fmt.Errorf("make a folder for the results: %w", err)
 	}
-	if err := buildSuite(ctx, p.suite); err != nil {
+	// Every part applies the CRDs of Gateway API, which come with its suite.
+	if err := buildSuites(ctx, p.suite, gatewayAPIMesh.suite); err != nil {
 		return nil, err
 	}
 	opened, stop, err := openLab(ctx, p, wanted)
@@ -43,7 +44,7 @@ func measure(ctx context.Context, p part, wanted order) (found results, err erro
 	}
 	defer func() { err = errors.Join(err, stop(err != nil && ctx.Err() == nil)) }()
 	if !wanted.baseline {
-		if err := prepare(ctx, p, opened); err != nil {
+		if err := prepare(ctx, p, opened, folder); err != nil {
 			return nil, err
 		}
 	}
@@ -61,8 +62,13 @@ func measure(ctx context.Context, p part, wanted order) (found results, err erro
 	return found, found.write(folder)
 }
 
-// prepare the lab's clusters for the suite.
-func prepare(ctx context.Context, p part, on *runningLab) error {
+// prepare the lab's clusters for the suite, and describe them in the folder.
+func prepare(ctx context.Context, p part, on *runningLab, folder string) error {
+	if len(on.clusters) > 1 {
+		if err := on.writeTopology(ctx, folder); err != nil {
+			return err
+		}
+	}
 	for _, manifests := range p.manifests {
 		if err := on.kubectl(ctx, "apply", "--server-side", "-f", manifests); err != nil {
 			return err
@@ -78,16 +84,16 @@ func prepare(ctx context.Context, p part, on *runningLab) error {
 	return on.kubectl(ctx, "wait", namespace, "pod", "--selector=app="+operator, "--for=delete", "--timeout=2m")
 }
 
-// buildSuite unless it was built already.
-func buildSuite(ctx context.Context, name string) error {
+// buildSuites unless they were built already.
+func buildSuites(ctx context.Context, names ...string) error {
 	link, err := filepath.Abs(filepath.Join(".cache", "tools", "conformance"))
 	if err != nil {
 		return err
 	}
-	command := exec.CommandContext(ctx, filepath.Join("tools", "conformance", "build.sh"), link, name)
+	command := exec.CommandContext(ctx, filepath.Join("tools", "conformance", "build.sh"), append([]string{link}, names...)...)
 	command.Stdout, command.Stderr = os.Stderr, os.Stderr
 	if err := command.Run(); err != nil {
-		return fmt.Errorf("build the suite %s: %w", name, err)
+		return fmt.Errorf("build %s: %w", strings.Join(names, " and "), err)
 	}
 	return nil
 }

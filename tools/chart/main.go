@@ -175,8 +175,8 @@ func operatorDigest(layout string) (string, error) {
 		return "", fmt.Errorf("read index.json of %s: %w", layout, err)
 	}
 	for _, manifest := range index.Manifests {
-		repository, _, _ := strings.Cut(manifest.Annotations[referenceAnnotation], ":")
-		if strings.HasSuffix(repository, "/"+operatorImage) {
+		reference := manifest.Annotations[referenceAnnotation]
+		if repository, _, _ := strings.Cut(reference[strings.LastIndex(reference, "/")+1:], ":"); repository == operatorImage {
 			return manifest.Digest, nil
 		}
 	}
