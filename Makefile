@@ -60,16 +60,28 @@ tools: ## Build other people's programs for the lab (Kubernetes, containerd, Cor
 	@tools/pause/build.sh "$(CURDIR)/.cache/tools/pause"
 
 .PHONY: images
-images: build tools ## Build the images that the lab runs (ENVOY=FILE: another Envoy in the proxies)
+images: local-images ## Build the images that the lab runs (ENVOY=FILE: another Envoy in the proxies); with REGISTRY=registry.example.com/mesh/istio VERSION=v1.2.3 also ours for linux/amd64 and linux/arm64, and push them
+	@$(if $(REGISTRY),go run ./tools/images --publish .cache/publish --push --repository "$(REGISTRY)" $(STAMP))
+
+# What is published names its version and its commit.
+STAMP = $(if $(VERSION),--version "$(VERSION)") --revision "$$(git rev-parse HEAD)"
+
+.PHONY: local-images
+local-images: build tools
 	@go run ./tools/images $(if $(ENVOY),--envoy "$(ENVOY)")
 
+.PHONY: images-mirror
+images-mirror: ## List the images of others that the module can ask for, and copy them (REGISTRY=registry.example.com/mesh/istio FROM=docker.io=mirror.example.com)
+	@go run ./tools/mirror $(if $(REGISTRY),--repository "$(REGISTRY)") $(if $(FROM),--from "$(FROM)")
+
 .PHONY: bundle
-bundle: images ## Lay the module out as Deckhouse unpacks it, into .cache/bundle: folder, module image, release image (VERSION=v1.2.3 REGISTRY=registry.example.com/modules/istio)
-	@go run ./tools/bundle $(if $(VERSION),--version "$(VERSION)") $(if $(REGISTRY),--repository "$(REGISTRY)")
+bundle: images ## Lay the module out as Deckhouse unpacks it, into .cache/bundle: folder, module image, release image; with REGISTRY=registry.example.com/modules/istio VERSION=v1.2.3 push them
+	@go run ./tools/bundle $(if $(VERSION),--version "$(VERSION)")
+	@$(if $(REGISTRY),go run ./tools/bundle --images .cache/publish --publish .cache/publish/bundle --push --repository "$(REGISTRY)" $(STAMP))
 
 .PHONY: chart
-chart: images ## Package the operator's Helm chart into .cache/chart, beside install.yaml, the same as one file (VERSION=1.2.3 REGISTRY=registry.example.com/mesh)
-	@go run ./tools/chart --images .cache/images $(if $(VERSION),--version "$(VERSION)") $(if $(REGISTRY),--registry "$(REGISTRY)")
+chart: local-images ## Package the operator's Helm chart into .cache/chart, beside install.yaml, the same as one file (VERSION=1.2.3 REGISTRY=registry.example.com/mesh)
+	@go run ./tools/chart --images $(if $(and $(REGISTRY),$(wildcard .cache/publish/images/index.json)),.cache/publish/images,.cache/images) $(if $(VERSION),--version "$(VERSION)") $(if $(REGISTRY),--registry "$(REGISTRY)")
 
 .PHONY: install-manifests
 install-manifests: chart ## The chart as one file, .cache/chart/install.yaml, for kubectl apply --server-side
@@ -121,6 +133,15 @@ test-e2e: chart $(if $(filter-out 0,$(BUNDLE)),bundle) ## Run the end-to-end tes
 soak: images ## Count requests that are lost while roots, versions, gateways and nodes are replaced: about twenty minutes; needs root
 	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
 	@bin/e2e.test -test.v -test.timeout 60m -soak -test.run '^TestSoak$$'
+
+.PHONY: observability
+observability: build tools ## Run Jaeger and Prometheus on a lab of real nodes, and ask them about the module; needs root (ENVOY=FILE: another Envoy in the proxies)
+	@tools/jaeger/build.sh "$(CURDIR)/.cache/tools/jaeger"
+	@tools/prometheus/build.sh "$(CURDIR)/.cache/tools/prometheus"
+	@tools/prometheus-config/build.sh "$(CURDIR)/.cache/tools/prometheus-config"
+	@go run ./tools/images $(if $(ENVOY),--envoy "$(ENVOY)")
+	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
+	@bin/e2e.test -test.v -test.timeout 30m -observability -test.run '^TestObserved'
 
 .PHONY: conformance
 conformance: REVISIONS ?= default

@@ -28,6 +28,29 @@ var istioReachability = part{
 	manifests: istioManifests, withoutOperator: true, installs: true,
 }
 
+// istioTraffic is Istio's matrix of traffic, all but what enters by a gateway.
+var istioTraffic = part{
+	name: "istio-traffic", suite: "istio-pilot", clusters: 1, flags: istioFlags,
+	tests: "^TestTraffic$", skip: "^TestTraffic$/" + throughGateways,
+	manifests: istioManifests, withoutOperator: true, installs: true,
+}
+
+// istioTrafficGateways is the rest of that matrix.
+var istioTrafficGateways = part{
+	name: "istio-traffic-gateways", suite: istioTraffic.suite, clusters: 1, flags: istioFlags,
+	tests:     "^TestTraffic$/" + throughGateways,
+	manifests: istioManifests, withoutOperator: true, installs: true,
+}
+
+const throughGateways = "^(jwt-claim-route|gateway|autopassthrough)$"
+
+// istioLocality are Istio's tests of which endpoints are near enough.
+var istioLocality = part{
+	name: "istio-locality", suite: istioTraffic.suite, clusters: 1, flags: istioFlags,
+	tests:     "^(TestLocality|TestZoneAwareLoadBalancer)$",
+	manifests: istioManifests, withoutOperator: true, installs: true,
+}
+
 // istioManifests are what Istio's tests expect in a cluster beside istiod.
 var istioManifests = []string{
 	filepath.Join(".cache", "tools", "conformance", "gateway-api", "crds"),

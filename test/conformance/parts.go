@@ -30,7 +30,7 @@ type part struct {
 }
 
 var parts = []part{
-	gatewayAPIMesh, istioSecurity, istioSecurityShort, istioReachability,
+	gatewayAPIMesh, istioSecurity, istioSecurityShort, istioReachability, istioTraffic, istioTrafficGateways, istioLocality,
 }
 
 // gatewayAPIMesh are the conformance tests of Gateway API for meshes.

@@ -38,6 +38,10 @@ func TestReadingWhatATestProgramReports(t *testing.T) {
 			report("^=== RUN   TestA", "a request^--- PASS: TestA (0.10s)"),
 			results{"TestA": pass},
 		},
+		"a namespace in the name of a test is another in each run": {
+			report("^=== RUN   TestA/b.echo-1-1125.svc:80/http", "^--- PASS: TestA/b.echo-1-1125.svc:80/http (0.10s)"),
+			results{"TestA/b.echo.svc:80/http": pass},
+		},
 		"output of a test looks like a report": {
 			report("^=== RUN   TestA", "--- FAIL: TestOfAnother (0.10s)", "^--- PASS: TestA (0.10s)"),
 			results{"TestA": pass},

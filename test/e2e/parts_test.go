@@ -41,6 +41,8 @@ const (
 	inInstallation part = "installation"
 	// inSoak: two sovereign clusters with two gateways each, on demand.
 	inSoak part = "soak"
+	// inObservability: two sovereign clusters, on demand.
+	inObservability part = "observability"
 )
 
 // trafficRows are how many rows of traffic's tables run at a time: they wait more than they compute.
@@ -60,6 +62,9 @@ func partOf(test string) part {
 	}
 	if strings.HasPrefix(test, "TestTraffic") {
 		return inTraffic
+	}
+	if strings.HasPrefix(test, "TestObserved") {
+		return inObservability
 	}
 	return inFederation
 }
@@ -107,9 +112,12 @@ func runOutside() (code int, err error) {
 	if len(run.chosen) == 0 {
 		fmt.Println("testing: warning: no tests to run")
 	}
-	if *soak {
+	switch {
+	case *soak:
 		run.inLab(soakLab, func() {}, os.Stdout, inSoak)
-	} else {
+	case *observability:
+		run.inLab(federationLab, func() {}, os.Stdout, inObservability)
+	default:
 		run.federationAndMesh()
 	}
 	if err := errors.Join(run.err, ctx.Err()); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,7 +33,7 @@ func (b bundle) module() ([]oci.Entry, error) {
 		return nil, err
 	}
 	entries := []oci.Entry{
-		oci.Program(hooksProgram, filepath.Join(b.root, "bin", path.Base(hooksProgram))),
+		oci.Program(hooksProgram, cmp.Or(b.hooks, filepath.Join(b.root, "bin", path.Base(hooksProgram)))),
 		oci.Text(digestsFile, string(digests)),
 	}
 	for _, file := range files {

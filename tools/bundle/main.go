@@ -11,6 +11,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 )
 
 // digestsFile has the digest of each image of the module by its name in camelCase.
@@ -40,6 +42,12 @@ type bundle struct {
 	version string
 	// repository that Deckhouse looks for the module in.
 	repository string
+	// revision is the commit of the source, if that is known.
+	revision string
+	// hooks is the program of the module's hooks; empty: that of this machine's platform in bin/.
+	hooks string
+	// compile builds programs; nil is programs.Build.
+	compile compiler
 }
 
 // versionForm is that of a release of a module.
@@ -52,12 +60,19 @@ func run(args []string, log io.Writer) error {
 	flags.StringVar(&b.images, "images", filepath.Join(".cache", "images"), "`folder` of `make images`, with "+digestsFile)
 	flags.StringVar(&b.version, "version", "v0.0.0-dev", "`version` of the module")
 	flags.StringVar(&b.repository, "repository", "ghcr.io/deckhouse-mesh/istio", "`repository` of the module")
+	flags.StringVar(&b.revision, "revision", "", "`commit` of the project's source")
+	publishTo := flags.String("publish", "", "`folder` to lay the images of the module and its release out in for all platforms, instead of the folder for the lab")
+	push := flags.Bool("push", false, "push them to the repository")
 	out := flags.String("out", filepath.Join(".cache", "bundle"), "`folder` to write to")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if !versionForm.MatchString(b.version) {
 		return fmt.Errorf("--version: %q is no version of a module: write it like v1.2.3", b.version)
+	}
+	b.repository = strings.TrimSuffix(b.repository, "/")
+	if *publishTo != "" {
+		return b.publish(context.Background(), *publishTo, *push, log)
 	}
 	return b.layOut(*out, log)
 }

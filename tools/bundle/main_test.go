@@ -2,10 +2,12 @@ package main
 
 import (
 	"archive/tar"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
+	"net/http/httptest"
 	"os"
 	"path"
 	"path/filepath"
@@ -14,9 +16,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	. "github.com/onsi/gomega"
 	"sigs.k8s.io/yaml"
@@ -218,4 +223,37 @@ func TestReleasesHaveTheSameContents(t *testing.T) {
 	}
 	theirs = slices.DeleteFunc(theirs, func(name string) bool { return name == "crds/istio" }) // within crds
 	g.Expect(slices.Concat(files, folders, []string{hooksProgram, digestsFile})).To(ConsistOf(theirs))
+}
+
+func TestTheModuleIsPushedForBothPlatforms(t *testing.T) {
+	g := NewWithT(t)
+	server := httptest.NewServer(registry.New())
+	t.Cleanup(server.Close)
+	root := fakeProject(t)
+	b := bundle{
+		root: root, images: filepath.Join(root, ".cache", "images"), version: "v1.2.3", revision: strings.Repeat("a", 40),
+		repository: strings.TrimPrefix(server.URL, "http://") + "/modules/istio",
+		compile: func(_ context.Context, _, out, _, _ string, packages map[string]string, _ io.Writer) error {
+			self, err := os.Executable()
+			for name := range packages {
+				err = errors.Join(err, os.MkdirAll(out, 0o755), os.Symlink(self, filepath.Join(out, name)))
+			}
+			return err
+		},
+	}
+	g.Expect(b.publish(t.Context(), t.TempDir(), true, io.Discard)).To(Succeed())
+	for tag, file := range map[string]string{":v1.2.3": hooksProgram, "/release:v1.2.3": "version.json"} {
+		reference, err := name.ParseReference(b.repository + tag)
+		g.Expect(err).NotTo(HaveOccurred())
+		index, err := remote.Index(reference)
+		g.Expect(err).NotTo(HaveOccurred())
+		listed, err := index.IndexManifest()
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(listed.Manifests).To(HaveLen(2))
+		for _, manifest := range listed.Manifests {
+			one, err := index.Image(manifest.Digest)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(inImage(t, one)).To(HaveKey(file))
+		}
+	}
 }

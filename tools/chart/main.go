@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -150,10 +151,40 @@ func readCRDs(root string) ([]*loader.BufferedFile, error) {
 			if err != nil {
 				return nil, err
 			}
+			if content, err = withoutExtensions(content); err != nil {
+				return nil, fmt.Errorf("read %s: %w", path, err)
+			}
 			files = append(files, &loader.BufferedFile{Name: "crds/" + filepath.Base(path), Data: content})
 		}
 	}
 	return files, nil
+}
+
+// withoutExtensions removes what an API server does not know from a CRD: the
+// documentation's own keys, x-doc-examples and the like. `kubectl apply --server-side` rejects them.
+func withoutExtensions(content []byte) ([]byte, error) {
+	var definition map[string]any
+	if err := yaml.Unmarshal(content, &definition); err != nil {
+		return nil, err
+	}
+	removeExtensions(definition)
+	return yaml.Marshal(definition)
+}
+
+func removeExtensions(value any) {
+	switch value := value.(type) {
+	case map[string]any:
+		maps.DeleteFunc(value, func(key string, _ any) bool {
+			return strings.HasPrefix(key, "x-") && !strings.HasPrefix(key, "x-kubernetes-")
+		})
+		for _, below := range value {
+			removeExtensions(below)
+		}
+	case []any:
+		for _, below := range value {
+			removeExtensions(below)
+		}
+	}
 }
 
 // operatorDigest returns the digest of the operator's image in an OCI layout.
@@ -175,8 +206,8 @@ func operatorDigest(layout string) (string, error) {
 		return "", fmt.Errorf("read index.json of %s: %w", layout, err)
 	}
 	for _, manifest := range index.Manifests {
-		repository, _, _ := strings.Cut(manifest.Annotations[referenceAnnotation], ":")
-		if strings.HasSuffix(repository, "/"+operatorImage) {
+		reference := manifest.Annotations[referenceAnnotation]
+		if repository, _, _ := strings.Cut(reference[strings.LastIndex(reference, "/")+1:], ":"); repository == operatorImage {
 			return manifest.Digest, nil
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -96,6 +97,10 @@ func TestTheOneFileHasWhatTheChartInstalls(t *testing.T) {
 		if kinds[kind] != count {
 			t.Errorf("the chart installs %d of kind %s, the file has %d", count, kind, kinds[kind])
 		}
+	}
+	// An API server rejects fields that it does not know when they are applied server-side.
+	if found := regexp.MustCompile(`(?m)^\s*x-(doc|examples)[a-z-]*:`).FindString(string(content)); found != "" {
+		t.Errorf("it has %q, which an API server does not know", strings.TrimSpace(found))
 	}
 	if kinds["CustomResourceDefinition"] < 3 {
 		t.Errorf("it has %d CRDs", kinds["CustomResourceDefinition"])

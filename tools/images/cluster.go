@@ -21,6 +21,7 @@ func (p project) clusterImages() ([]oci.Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("image of Traefik: %w", err)
 	}
+	ofTests := append(p.suiteImages(istioversion.Default()), p.observabilityImages()...)
 	return append([]oci.Image{
 		{
 			Name:       "pause",
@@ -44,7 +45,7 @@ func (p project) clusterImages() ([]oci.Image, error) {
 		},
 		p.echo(istioversion.Default()),
 		p.probe(),
-	}, slices.Concat(p.suiteImages(istioversion.Default()), p.benchImages())...), nil
+	}, slices.Concat(ofTests, p.benchImages())...), nil
 }
 
 // probe returns the image of what asks from inside Pods (cmd/lab/probe). Its

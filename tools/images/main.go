@@ -11,15 +11,18 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/tools/oci"
+	"github.com/deckhouse-mesh/istio/tools/programs"
 )
 
 // digestsFile is what the operator reads the digests of the module's images from.
@@ -37,15 +40,29 @@ func run(args []string, log io.Writer) error {
 	root := flags.String("root", ".", "`folder` of the project")
 	out := flags.String("out", filepath.Join(".cache", "images"), "`folder` of the OCI layout")
 	envoy := flags.String("envoy", "", "Envoy's `program` for the proxies of all revisions (default a stock one of each revision's age)")
+	var s stamp
+	flags.StringVar(&s.version, "version", "", "`version` of the project, like v1.2.3")
+	flags.StringVar(&s.revision, "revision", "", "`commit` of the project's source")
+	publishTo := flags.String("publish", "", "`folder` to lay our images out in for all platforms, as they are published, instead of building those of the lab")
+	repository := flags.String("repository", "ghcr.io/deckhouse-mesh/istio", "`repository` that --publish makes images for")
+	push := flags.Bool("push", false, "push them there")
+	mirrored := flags.String("mirrored", filepath.Join(".cache", "mirror", digestsFile), "`file` of `make images-mirror` with the digests of others' images")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	p := project{root: *root, envoy: *envoy, stamp: s}
+	if *publishTo != "" {
+		return publication{
+			project: p, built: *out, out: *publishTo, repository: strings.TrimSuffix(*repository, "/"), push: *push, mirrored: *mirrored,
+			compile: programs.Build,
+		}.publish(context.Background(), log)
 	}
 	begun := time.Now()
 	store, err := oci.Open(*out)
 	if err != nil {
 		return err
 	}
-	if err := buildAll(store, project{root: *root, envoy: *envoy}, log); err != nil {
+	if err := buildAll(store, p, log); err != nil {
 		return err
 	}
 	listed, built := store.Counts()
@@ -72,7 +89,7 @@ func buildAll(store *oci.Store, p project, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	operator, err := p.operatorImage(encoded)
+	operator, err := p.operatorImage(encoded, true)
 	if err != nil {
 		return err
 	}

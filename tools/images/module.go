@@ -51,6 +51,9 @@ func (p project) moduleImages(log io.Writer) ([]oci.Image, error) {
 	return images, nil
 }
 
+// programsFolder is where images have the module's own programs.
+const programsFolder = "usr/local/bin"
+
 // own returns the image of the module's own programs in one folder of images/, which
 // are static. The one of the folder's name is what the image runs unless a Pod names another.
 func (p project) own(name string) (oci.Image, error) {
@@ -61,20 +64,26 @@ func (p project) own(name string) (oci.Image, error) {
 	if err != nil {
 		return oci.Image{}, err
 	}
-	const folder = "usr/local/bin"
+	const folder = programsFolder
 	var entries []oci.Entry
 	for _, each := range programs {
 		entries = append(entries, oci.Program(path.Join(folder, each.Name()), p.bin(each.Name())))
 	}
 	return oci.Image{
-		Layers: [][]oci.Entry{oci.Scratch("deckhouse", oci.DeckhouseUser), entries},
-		Config: v1.Config{User: oci.UserAndGroup(oci.DeckhouseUser), Entrypoint: []string{"/" + path.Join(folder, name)}},
+		Layers:       [][]oci.Entry{oci.Scratch("deckhouse", oci.DeckhouseUser), entries},
+		Architecture: p.architecture,
+		Config: v1.Config{
+			User: oci.UserAndGroup(oci.DeckhouseUser), Entrypoint: []string{"/" + path.Join(folder, name)}, Labels: p.stamp.labels(name),
+		},
 	}, nil
 }
 
+// operatorName is the name of the operator's image.
+const operatorName = "operator"
+
 // operatorImage returns the operator's image: the program, and the module's
 // folders where it looks for them without any flag.
-func (p project) operatorImage(digests []byte) (oci.Image, error) {
+func (p project) operatorImage(digests []byte, istioBuiltHere bool) (oci.Image, error) {
 	entries := []oci.Entry{
 		oci.Program("operator", p.bin("operator")),
 		{Path: "modules/values.yaml", Mode: 0o644, From: p.path("modules", "values.yaml")},
@@ -99,14 +108,18 @@ func (p project) operatorImage(digests []byte) (oci.Image, error) {
 		}
 		entries = append(entries, below...)
 	}
+	entrypoint := []string{"/operator"}
+	if istioBuiltHere {
+		// Then the digests are of other patches of Istio than those that the module's own images have.
+		entrypoint = append(entrypoint, "--istio-versions="+strings.Join(istioversion.ModulesFull(), ","))
+	}
 	return oci.Image{
-		Name:       "operator",
-		References: []string{"ghcr.io/deckhouse-mesh/istio/operator:dev"},
-		Layers:     [][]oci.Entry{oci.Scratch("deckhouse", oci.DeckhouseUser), entries},
+		Name:         operatorName,
+		References:   []string{"ghcr.io/deckhouse-mesh/istio/operator:dev"},
+		Layers:       [][]oci.Entry{oci.Scratch("deckhouse", oci.DeckhouseUser), entries},
+		Architecture: p.architecture,
 		Config: v1.Config{
-			User: oci.UserAndGroup(oci.DeckhouseUser),
-			// The digests in it are of other patches of Istio than those that the module's own images have.
-			Entrypoint: []string{"/operator", "--istio-versions=" + strings.Join(istioversion.ModulesFull(), ",")},
+			User: oci.UserAndGroup(oci.DeckhouseUser), Entrypoint: entrypoint, Labels: p.stamp.labels(operatorName),
 			// Helm's library looks for its settings in the user's home.
 			Env: []string{"HOME=/tmp"},
 		},

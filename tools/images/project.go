@@ -17,6 +17,11 @@ type project struct {
 	root string
 	// envoy is Envoy's program for all proxies; empty: a stock one of each revision's age.
 	envoy string
+	// programs is the folder of the project's own programs; empty: bin/ of the project.
+	programs string
+	// architecture that these are for; empty: this machine's.
+	architecture string
+	stamp        stamp
 }
 
 func (p project) path(parts ...string) string {
@@ -24,7 +29,12 @@ func (p project) path(parts ...string) string {
 }
 
 // bin is one of the project's own programs.
-func (p project) bin(name string) string { return p.path("bin", name) }
+func (p project) bin(name string) string {
+	if p.programs != "" {
+		return filepath.Join(p.programs, name)
+	}
+	return p.path("bin", name)
+}
 
 // tool is a file that `make tools` has left.
 func (p project) tool(parts ...string) string {
