@@ -133,6 +133,15 @@ soak: images ## Count requests that are lost while roots, versions, gateways and
 	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
 	@bin/e2e.test -test.v -test.timeout 60m -soak -test.run '^TestSoak$$'
 
+.PHONY: observability
+observability: build tools ## Run Jaeger and Prometheus on a lab of real nodes, and ask them about the module; needs root (ENVOY=FILE: another Envoy in the proxies)
+	@tools/jaeger/build.sh "$(CURDIR)/.cache/tools/jaeger"
+	@tools/prometheus/build.sh "$(CURDIR)/.cache/tools/prometheus"
+	@tools/prometheus-config/build.sh "$(CURDIR)/.cache/tools/prometheus-config"
+	@go run ./tools/images $(if $(ENVOY),--envoy "$(ENVOY)")
+	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
+	@bin/e2e.test -test.v -test.timeout 30m -observability -test.run '^TestObserved'
+
 .PHONY: conformance
 conformance: REVISIONS ?= default
 conformance: build tools ## Run tests by others against the module, on labs of real nodes; needs root (PART="gateway-api-mesh …", BASELINE=1: against Istio's own chart)

@@ -36,6 +36,8 @@ const (
 	inMixed part = "mixed"
 	// inSoak: two sovereign clusters with two gateways each, on demand.
 	inSoak part = "soak"
+	// inObservability: two sovereign clusters, on demand.
+	inObservability part = "observability"
 )
 
 // trafficRows are how many rows of traffic's tables run at a time: they wait more than they compute.
@@ -53,6 +55,9 @@ func partOf(test string) part {
 	}
 	if strings.HasPrefix(test, "TestTraffic") {
 		return inTraffic
+	}
+	if strings.HasPrefix(test, "TestObserved") {
+		return inObservability
 	}
 	return inFederation
 }
@@ -96,9 +101,12 @@ func runOutside() (code int, err error) {
 	if len(run.chosen) == 0 {
 		fmt.Println("testing: warning: no tests to run")
 	}
-	if *soak {
+	switch {
+	case *soak:
 		run.alone(soakLab, inSoak)
-	} else {
+	case *observability:
+		run.alone(federationLab, inObservability)
+	default:
 		run.federationAndMesh()
 	}
 	if run.failed || ctx.Err() != nil {

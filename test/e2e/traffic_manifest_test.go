@@ -93,6 +93,10 @@ func (s *side) resource(t *testing.T, object *unstructured.Unstructured) dynamic
 	}
 	kind := object.GroupVersionKind()
 	mapping, err := known.(meta.RESTMapper).RESTMapping(kind.GroupKind(), kind.Version)
+	if meta.IsNoMatchError(err) && found { // its CRD may be younger
+		mappers.Delete(s.name)
+		return s.resource(t, object)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

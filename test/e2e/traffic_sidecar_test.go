@@ -18,7 +18,7 @@ func TestTrafficThatASidecarResourceLeavesOutIsNotKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := proxy.admin("memory").text
+	before, whole := proxy.admin("memory").text, proxy.configurationSize(t)
 	f.applyYAML(t, f.Here, "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: default, namespace: '{{.Here.Yard}}'}\n"+
 		"spec: {egress: [{hosts: ['{{.Here.Shop}}/guarded.{{.Here.Shop}}.svc.{{.Here.Domain}}']}]}")
 	eventually(t, scheduled, "the proxy knows what is named", func() string {
@@ -32,7 +32,11 @@ func TestTrafficThatASidecarResourceLeavesOutIsNotKept(t *testing.T) {
 	if err := failing(err, between(f.Here.spiffe(t, f.Here.Yard, "default"), f.Here.identity("default"), "guarded")(got)); err != nil {
 		t.Errorf("what is named: %v", err)
 	}
-	t.Logf("memory with %d clusters: %s; with fewer: %s", everything, before, proxy.admin("memory").text)
+	part := proxy.configurationSize(t)
+	if part >= whole {
+		t.Errorf("its configuration has %d bytes, before it had %d", part, whole)
+	}
+	t.Logf("memory with %d clusters and %d bytes of configuration: %s; with fewer, %d bytes: %s", everything, whole, before, part, proxy.admin("memory").text)
 }
 
 // admin asks the Pod's proxy itself.
@@ -42,6 +46,16 @@ func (i *insider) admin(path string) answer {
 		return answer{text: err.Error()}
 	}
 	return got
+}
+
+// configurationSize is how many bytes the Pod's proxy shows its configuration in.
+func (i *insider) configurationSize(t *testing.T) int {
+	t.Helper()
+	whole, err := fetch(i.transport(), "http://127.0.0.1:15000/config_dump", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(whole)
 }
 
 // knownClusters is how many destinations the Pod's proxy has.

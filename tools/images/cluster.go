@@ -20,6 +20,7 @@ func (p project) clusterImages() ([]oci.Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("image of Traefik: %w", err)
 	}
+	ofTests := append(p.suiteImages(istioversion.Default()), p.observabilityImages()...)
 	return append([]oci.Image{
 		{
 			Name:       "pause",
@@ -43,7 +44,7 @@ func (p project) clusterImages() ([]oci.Image, error) {
 		},
 		p.echo(istioversion.Default()),
 		p.probe(),
-	}, p.suiteImages(istioversion.Default())...), nil
+	}, ofTests...), nil
 }
 
 // probe returns the image of what asks from inside Pods (cmd/lab/probe). Its

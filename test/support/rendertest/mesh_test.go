@@ -1,6 +1,7 @@
 package rendertest
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -144,6 +145,11 @@ func TestTracing(t *testing.T) {
 				if provider.GetName() != tracingProvider || provider.GetZipkin().GetService() != test.service || provider.GetZipkin().GetPort() != 9411 {
 					t.Errorf("the provider of %s is %v, want %s", revision, provider, test.service)
 				}
+			}
+			_, host, _ := strings.Cut(test.service, "/")
+			filter, named := fmt.Sprint(objects["EnvoyFilter/tracing-collector"].Object), "name:outbound|9411||"+host
+			if !strings.Contains(filter, named) || !strings.Contains(filter, "address:"+cmp.Or(test.endpoint, host)) {
+				t.Errorf("sidecars that know no other get the cluster %s, want %s", filter, named)
 			}
 			if test.entry == istionetworking.ServiceEntry_NONE {
 				if _, rendered := objects["ServiceEntry/tracing-collector"]; rendered {

@@ -248,11 +248,11 @@ func TestRenderedObjects(t *testing.T) {
 		},
 		{
 			"tracing to a Service of the cluster", "tracing: {enabled: true, collector: {zipkin: {address: 'zipkin.tracing.svc:9411'}}}",
-			nil, nil, with(always, "Telemetry/default"),
+			nil, nil, with(always, "Telemetry/default", "EnvoyFilter/tracing-collector"),
 		},
 		{
 			"tracing to somewhere else", "tracing: {enabled: true, collector: {zipkin: {address: 'traces.example.com:9411'}}}",
-			nil, nil, with(always, "Telemetry/default", "ServiceEntry/tracing-collector"),
+			nil, nil, with(always, "Telemetry/default", "EnvoyFilter/tracing-collector", "ServiceEntry/tracing-collector"),
 		},
 		{"federation brings the exporter, the gateway and the check of the way to peers", federation, nil, nil, federated},
 		{"the check of the way to peers can be switched off", federation + "\nalliance: {healthcheck: {enabled: false}}", nil, nil, without(federated, healthchecked...)},
