@@ -51,6 +51,13 @@ var istioLocality = part{
 	manifests: istioManifests, withoutOperator: true, installs: true,
 }
 
+// istioMulticluster runs on two clusters of one mesh that reach each other through their gateways.
+var istioMulticluster = part{
+	name: "istio-multicluster", suite: istioTraffic.suite, clusters: 2, flags: istioFlags,
+	tests:     "^(TestClusterLocal|TestTraffic)$/^(MeshConfig.serviceSettings|subsets|cross_cluster|services)$",
+	manifests: istioManifests, withoutOperator: true,
+}
+
 // istioManifests are what Istio's tests expect in a cluster beside istiod.
 var istioManifests = []string{
 	filepath.Join(".cache", "tools", "conformance", "gateway-api", "crds"),

@@ -30,7 +30,7 @@ type part struct {
 }
 
 var parts = []part{
-	gatewayAPIMesh, istioSecurity, istioSecurityShort, istioReachability, istioTraffic, istioTrafficGateways, istioLocality,
+	gatewayAPIMesh, istioSecurity, istioSecurityShort, istioReachability, istioTraffic, istioTrafficGateways, istioLocality, istioMulticluster,
 }
 
 // gatewayAPIMesh are the conformance tests of Gateway API for meshes.
