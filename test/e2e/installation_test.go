@@ -88,6 +88,7 @@ func TestTheModuleIsInstalledAndRemovedAsThePageSays(t *testing.T) {
 
 // remainsWhenAppliedAgain has another field manager apply what a repository holds, again and again, as GitOps does.
 func remainsWhenAppliedAgain(t *testing.T, page page) {
+	t.Helper()
 	const times = 5
 	held := strings.ReplaceAll(page.yaml("2. The mesh"), "cluster-a.example.com", suite.a.publicDomain())
 	before := suite.a.generations(t)

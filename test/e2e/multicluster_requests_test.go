@@ -109,8 +109,9 @@ func multiclusterACutOffPeerCostsWhatIsInFlight(t *testing.T) {
 	running.awaitMore(t, s.here.Name)
 	failed := running.stop()
 	t.Logf("%d requests failed, %d connections to the peer were open", failed, open)
-	if failed > open {
-		t.Errorf("%d requests failed, and only %d connections to the peer were open", failed, open)
+	// A connection that is open costs the request that is sent on it, and each worker may be opening one more.
+	if failed > open+workers {
+		t.Errorf("%d requests failed, and only %d connections to the peer were open for %d workers", failed, open, workers)
 	}
 	s.isAnsweredBy(t, "nothing fails any more", s.here.Name)
 	mend()

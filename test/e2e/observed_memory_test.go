@@ -22,7 +22,7 @@ func TestObservedMemoryOfAProxyFollowsItsSidecarResource(t *testing.T) {
 	f := trafficOf(t)
 	proxy := f.Here.Pod("distant")
 	few := proxy.footprint(t)
-	f.Here.createServices(t, f.Here.cluster.namespace(t), manyServices)
+	f.Here.createServices(t, f.Here.namespace(t), manyServices)
 	eventually(t, observed, "the proxy knows all Services", func() string {
 		now, err := proxy.knownClusters()
 		if err != nil {

@@ -79,7 +79,7 @@ func TestObservedTargetsOfTheModuleAreScraped(t *testing.T) {
 			"sum(rate(pilot_xds_pushes{job='istiod'}[5m])) >= 0":                                    "what istiod sends",
 			fmt.Sprintf("envoy_server_live{app='api',revision='%s'} == 1", revision):                "Envoy of an application, with its name and revision",
 			fmt.Sprintf("envoy_server_live{app='ingressgateway',revision='%s'} == 1", revision):     "Envoy of the gateway, with its revision",
-			fmt.Sprintf("metadata_exporter_peer_connected{job='metadata-watcher',peer=~'.*'} == 1"): "the watcher's long poll",
+			"metadata_exporter_peer_connected{job='metadata-watcher',peer=~'.*'} == 1": "the watcher's long poll",
 			"metadata_exporter_document_bytes{job='metadata-exporter'} > 0":                         "the exporter's documents",
 			"sum(alliance_healthcheck_calls_total{job='alliance-healthcheck'}) > 0":                 "calls to peers through the mesh",
 			"up{job='api-proxy'} == 1": "the API proxy",

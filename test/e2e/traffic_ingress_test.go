@@ -217,7 +217,8 @@ func (r *road) controllerPod(t *testing.T, namespace, class string) *corev1.Pod 
 			args = append(args, arg)
 		}
 	}
-	container.Args = append(args, "--providers.kubernetesIngressNGINX.controllerClass="+class)
+	args = append(args, "--providers.kubernetesIngressNGINX.controllerClass="+class)
+	container.Args = args
 	container.VolumeMounts = nil
 	pod.Spec = corev1.PodSpec{Containers: []corev1.Container{container}}
 	return pod

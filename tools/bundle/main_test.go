@@ -213,7 +213,9 @@ func TestReleasesHaveTheSameContents(t *testing.T) {
 		Git    []struct{ IncludePaths []string }
 		Import []struct{ To string }
 	}
-	g.Expect(yaml.Unmarshal([]byte(strings.TrimPrefix(text[strings.Index(text, "---"):], "---")), &described)).To(Succeed())
+	_, document, found := strings.Cut(text, "---")
+	g.Expect(found).To(BeTrue())
+	g.Expect(yaml.Unmarshal([]byte(document), &described)).To(Succeed())
 	var theirs []string
 	for _, source := range described.Git {
 		theirs = append(theirs, source.IncludePaths...)

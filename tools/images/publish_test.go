@@ -100,6 +100,7 @@ func TestPublishing(t *testing.T) {
 }
 
 func checkBothPlatforms(t *testing.T, to published) {
+	t.Helper()
 	g := NewWithT(t)
 	for _, of := range []string{"@" + to.digests["apiProxy"], ":v1.2.3-metadata-exporter", "/operator:v1.2.3"} {
 		var platforms []string
@@ -111,6 +112,7 @@ func checkBothPlatforms(t *testing.T, to published) {
 }
 
 func checkConfigurations(t *testing.T, to published) {
+	t.Helper()
 	g := NewWithT(t)
 	for _, of := range []string{"@" + to.digests["apiProxy"], "@" + to.digests["allianceHealthcheck"], "@" + to.digests["metadataExporter"], "/operator:v1.2.3"} {
 		for _, manifest := range to.index(t, of).Manifests {
@@ -128,6 +130,7 @@ func checkConfigurations(t *testing.T, to published) {
 }
 
 func checkAttachments(t *testing.T, to published) {
+	t.Helper()
 	g := NewWithT(t)
 	for _, manifest := range to.index(t, "@"+to.digests["apiProxy"]).Manifests {
 		subject, err := name.NewDigest(to.repository + "@" + manifest.Digest.String())
@@ -145,6 +148,7 @@ func checkAttachments(t *testing.T, to published) {
 }
 
 func checkImagesOfOthers(t *testing.T, to published) {
+	t.Helper()
 	g := NewWithT(t)
 	g.Expect(to.digests).To(HaveKeyWithValue("kiali", copied))
 	// The others were built here, and are pushed as they are.

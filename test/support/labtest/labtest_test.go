@@ -17,7 +17,7 @@ func asLab(t *testing.T, failing string) (root string, calls func() []string) {
 	if err := os.MkdirAll(filepath.Join(root, "bin"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(root, "bin", "lab"), []byte(script), 0o755); err != nil { //nolint:gosec // it is a program
+	if err := os.WriteFile(filepath.Join(root, "bin", "lab"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return root, func() []string {
