@@ -75,13 +75,13 @@ func TestObservedTargetsOfTheModuleAreScraped(t *testing.T) {
 	t.Run("named series are there", func(t *testing.T) {
 		revision := defaultIstio().Revision()
 		for query, what := range map[string]string{
-			fmt.Sprintf("pilot_xds{job='istiod',istio_io_rev='%s'} > 0", revision):                  "proxies that istiod serves, by revision",
-			"sum(rate(pilot_xds_pushes{job='istiod'}[5m])) >= 0":                                    "what istiod sends",
-			fmt.Sprintf("envoy_server_live{app='api',revision='%s'} == 1", revision):                "Envoy of an application, with its name and revision",
-			fmt.Sprintf("envoy_server_live{app='ingressgateway',revision='%s'} == 1", revision):     "Envoy of the gateway, with its revision",
-			"metadata_exporter_peer_connected{job='metadata-watcher',peer=~'.*'} == 1": "the watcher's long poll",
-			"metadata_exporter_document_bytes{job='metadata-exporter'} > 0":                         "the exporter's documents",
-			"sum(alliance_healthcheck_calls_total{job='alliance-healthcheck'}) > 0":                 "calls to peers through the mesh",
+			fmt.Sprintf("pilot_xds{job='istiod',istio_io_rev='%s'} > 0", revision):              "proxies that istiod serves, by revision",
+			"sum(rate(pilot_xds_pushes{job='istiod'}[5m])) >= 0":                                "what istiod sends",
+			fmt.Sprintf("envoy_server_live{app='api',revision='%s'} == 1", revision):            "Envoy of an application, with its name and revision",
+			fmt.Sprintf("envoy_server_live{app='ingressgateway',revision='%s'} == 1", revision): "Envoy of the gateway, with its revision",
+			"metadata_exporter_peer_connected{job='metadata-watcher',peer=~'.*'} == 1":          "the watcher's long poll",
+			"metadata_exporter_document_bytes{job='metadata-exporter'} > 0":                     "the exporter's documents",
+			"sum(alliance_healthcheck_calls_total{job='alliance-healthcheck'}) > 0":             "calls to peers through the mesh",
 			"up{job='api-proxy'} == 1": "the API proxy",
 			fmt.Sprintf("d8_istio_federation_peer_ready{name='%s'} == 1", suite.b.name): "the module's hooks: a peer is ready",
 			fmt.Sprintf("d8_istio_istiod_ready{revision='%s'} == 1", revision):          "the module's hooks: istiod is ready",
