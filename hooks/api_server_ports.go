@@ -25,7 +25,9 @@ func apiServerPorts() hookruntime.Hook {
 				Kind:              "EndpointSlice",
 				NamespaceSelector: inNamespace(metav1.NamespaceDefault),
 				NameSelector:      named("kubernetes"),
-				JqFilter:          `[.ports[]?.port | select(. != null)]`,
+				// No comparison here: the numbers of an API server's objects are int64, which
+				// shell-operator's jq passes on but cannot compare. select(. != null) drops them all.
+				JqFilter: `[.ports[]?.port]`,
 			}},
 		},
 		Run: runAPIServerPorts,
@@ -33,11 +35,16 @@ func apiServerPorts() hookruntime.Hook {
 }
 
 func runAPIServerPorts(_ context.Context, in *sdk.HookInput) error {
-	slicesOfPorts, err := snapshot[[]int32](in, "api_servers")
+	listed, err := snapshot[[]*int32](in, "api_servers")
 	if err != nil {
 		return err
 	}
-	ports := slices.Concat(slicesOfPorts...)
+	var ports []int32
+	for _, port := range slices.Concat(listed...) {
+		if port != nil { // one that stands for all ports
+			ports = append(ports, *port)
+		}
+	}
 	if len(ports) == 0 { // the last known ones stay; a policy without them would cut the exporter off
 		in.Logger.Warn("EndpointSlice default/kubernetes names no port of this cluster's API servers; the last known ones stay in force")
 		return nil

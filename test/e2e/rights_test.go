@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"maps"
+	"net/url"
 	"slices"
 	"testing"
 
@@ -65,6 +66,26 @@ func TestTheExporterMayDoWhatItDoesAndNoMore(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestTheExporterMayAskTheAPIServerAndNobodyElse(t *testing.T) {
+	server, err := url.Parse(suite.a.config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, scheduled, "the exporter's NetworkPolicy names the API server's port", func() string {
+		policy, err := suite.a.typed.NetworkingV1().NetworkPolicies(moduleNamespace).Get(context.Background(), exporterName, metav1.GetOptions{})
+		if err != nil {
+			return err.Error()
+		}
+		var ports []string
+		for _, rule := range policy.Spec.Egress {
+			for _, port := range rule.Ports {
+				ports = append(ports, port.Port.String())
+			}
+		}
+		return unless(len(ports) == 2 && slices.Contains(ports, server.Port()) && slices.Contains(ports, "443"), "it allows the ports %v, want %s and 443", ports, server.Port())
+	})
 }
 
 func TestTheWatcherMayDoWhatItDoesAndNoMore(t *testing.T) {
