@@ -31,8 +31,8 @@ const (
 	watcherName     = "metadata-watcher"
 	// scheduled is the longest that something waits for the module's one-minute schedule, with time to act.
 	scheduled = 100 * time.Second
-	// prompt is the longest that something that is not scheduled may take on a loaded machine.
-	prompt = 30 * time.Second
+	// prompt is the longest that something that is not scheduled may take on a machine that two labs load.
+	prompt = 50 * time.Second
 	// restarted is the longest that switching the module or a workload on or off may take. It has room for a
 	// kubelet that looks at a Secret or a ConfigMap of a running Pod about once a minute.
 	restarted = 120 * time.Second
