@@ -142,13 +142,17 @@ func (r *runner) fail(err error) {
 	r.err = errors.Join(r.err, err)
 }
 
-// federationAndMesh runs the parts in two labs at a time: their tests wait more
-// than they compute. Of the second road the output comes in one piece for each part.
+// sideBySide is for machines with more than two cores, on which deadlines hold with two labs, too.
+var sideBySide = flag.Bool("side-by-side", false, "run two labs at a time")
+
+// federationAndMesh runs the parts one after the other, or in two labs at a time: their tests
+// wait more than they compute. Of the second road the output comes in one piece for each part.
 func (r *runner) federationAndMesh() {
-	if os.Getenv(stateDirVariable) != "" { // a person's lab is one
+	// A person's lab is one, and cannot be in use twice.
+	if named := os.Getenv(stateDirVariable) != ""; named || !*sideBySide {
 		r.inLab(federationLab, func() {}, os.Stdout, inFederation, inTraffic, whileQuiet)
 		r.inLab(mixedLab, func() {}, os.Stdout, inMixed)
-		if len(r.chosen) == 1 { // its clusters must not have the module
+		if !named || len(r.chosen) == 1 { // its clusters must not have the module
 			r.inLab(bareLab, func() {}, os.Stdout, inInstallation)
 		}
 		return
