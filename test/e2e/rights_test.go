@@ -5,8 +5,8 @@ package e2e
 import (
 	"context"
 	"maps"
-	"net/url"
 	"slices"
+	"strconv"
 	"testing"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -69,10 +69,11 @@ func TestTheExporterMayDoWhatItDoesAndNoMore(t *testing.T) {
 }
 
 func TestTheExporterMayAskTheAPIServerAndNobodyElse(t *testing.T) {
-	server, err := url.Parse(suite.a.config.Host)
-	if err != nil {
-		t.Fatal(err)
+	servers, err := suite.a.typed.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault).Get(context.Background(), "kubernetes", metav1.GetOptions{})
+	if err != nil || len(servers.Ports) != 1 {
+		t.Fatalf("the API servers' EndpointSlice has the ports %v: %v", servers.Ports, err)
 	}
+	listening := strconv.Itoa(int(*servers.Ports[0].Port))
 	eventually(t, scheduled, "the exporter's NetworkPolicy names the API server's port", func() string {
 		policy, err := suite.a.typed.NetworkingV1().NetworkPolicies(moduleNamespace).Get(context.Background(), exporterName, metav1.GetOptions{})
 		if err != nil {
@@ -84,7 +85,7 @@ func TestTheExporterMayAskTheAPIServerAndNobodyElse(t *testing.T) {
 				ports = append(ports, port.Port.String())
 			}
 		}
-		return unless(len(ports) == 2 && slices.Contains(ports, server.Port()) && slices.Contains(ports, "443"), "it allows the ports %v, want %s and 443", ports, server.Port())
+		return unless(len(ports) == 2 && slices.Contains(ports, listening) && slices.Contains(ports, "443"), "it allows the ports %v, want %s and 443", ports, listening)
 	})
 }
 
