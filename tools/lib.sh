@@ -75,3 +75,21 @@ tools_build_once() {
   tools_clean
   echo "tools: built $what in $((SECONDS - begun)) s: $target"
 }
+
+# tools_go_program HERE LINK TITLE USUALLY PROGRAM PACKAGE MODULE [FLAG...] builds the package as the program, in the
+# version of the module that HERE/go.mod names and with flags of go build, and leaves a link to it: LINK/PROGRAM.
+tools_go_program() {
+  local here=$1 link=$2 title=$3 usually=$4 program=$5 package=$6 module=$7 version target
+  shift 7
+  version=$(sed -n "s#^.*$module \(v[0-9.]*\).*#\1#p" "$here/go.mod" | head -n 1)
+  target=$(tools_cache)/$program-$version-$(go env GOARCH)-$(tools_digest "$here"/*)
+  tools_build_once "$title $version" "$usually" "$target" tools_go_build "$here" "$program" "$package" "$@"
+  tools_link "$target" "$link"
+}
+
+# tools_go_build HERE PROGRAM PACKAGE [FLAG...] FOLDER
+tools_go_build() {
+  local here=$1 program=$2 package=$3 folder=${*: -1}
+  set -- "${@:4:$#-4}"
+  (cd "$here" && CGO_ENABLED=0 GOWORK=off GOFLAGS=-mod=readonly go build -buildvcs=false -ldflags "-s -w" "$@" -o "$folder/$program" "$package")
+}

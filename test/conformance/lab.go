@@ -8,13 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
+
+	"github.com/deckhouse-mesh/istio/test/support/labtest"
 )
 
 // runningLab is a lab that is up.
 type runningLab struct {
-	stateDir string
+	*labtest.Lab
 	// clusters by their names.
 	clusters []string
 }
@@ -22,93 +23,62 @@ type runningLab struct {
 // topologyFile describes a mesh of several clusters to Istio's test framework. It is in the folder of the part's results.
 const topologyFile = "topology.json"
 
-// openLab starts a lab for the part, unless one is given. What it returns stops what was started here.
-func openLab(ctx context.Context, p part, wanted order) (*runningLab, func(failed bool) error, error) {
-	if wanted.present != "" {
-		dir, err := filepath.Abs(wanted.present)
-		if err != nil {
-			return nil, nil, err
-		}
-		opened, err := describeLab(dir, p)
-		return opened, func(bool) error { return nil }, err
-	}
-	dir, err := os.MkdirTemp("", "istio-conformance-")
-	if err != nil {
-		return nil, nil, fmt.Errorf("make a folder for the lab: %w", err)
-	}
-	progress("part %s: starting a lab of %d clusters in %s", p.name, p.clusters, dir)
+// openLab starts a lab for the part, unless one is given.
+func openLab(ctx context.Context, p part, wanted order) (*runningLab, error) {
 	// Clusters of one mesh have the domain that the suites take for granted: cluster.local.
-	args := []string{"up", "--clusters", strconv.Itoa(p.clusters), "--nodes", "1", "--mode", "multicluster", "--state-dir", dir, "--detach"}
+	recipe := labtest.Recipe{Mode: "multicluster", Clusters: p.clusters, Output: os.Stderr}
+	if wanted.present != "" {
+		present, err := labtest.Use(wanted.present, recipe)
+		if err != nil {
+			return nil, err
+		}
+		return describeLab(present, p)
+	}
 	if p.network != "" {
-		args = append(args, "--network", p.network)
+		recipe.Flags = append(recipe.Flags, "--network", p.network)
 	}
 	if wanted.baseline {
-		args = append(args, "--without-module")
+		recipe.Flags = append(recipe.Flags, "--without-module")
 	}
-	if err := lab(ctx, args...); err != nil {
-		return nil, nil, errors.Join(err, stopLab(dir, false))
-	}
-	opened, err := describeLab(dir, p)
+	progress("part %s: starting a lab of %d clusters", p.name, p.clusters)
+	started, err := labtest.Start(ctx, "istio-conformance-", recipe)
 	if err != nil {
-		return nil, nil, errors.Join(err, stopLab(dir, false))
+		return nil, err
 	}
-	return opened, func(failed bool) error { return stopLab(dir, failed) }, nil
+	opened, err := describeLab(started, p)
+	if err != nil {
+		return nil, errors.Join(err, started.Stop(false))
+	}
+	return opened, nil
 }
 
 // describeLab reads which clusters the lab has, of which the part gets as many as it wants.
-func describeLab(dir string, p part) (*runningLab, error) {
+func describeLab(lab *labtest.Lab, p part) (*runningLab, error) {
 	var described struct {
 		Clusters []struct {
 			Name string `json:"name"`
 		} `json:"clusters"`
 	}
-	content, err := os.ReadFile(filepath.Join(dir, "lab.json"))
+	content, err := os.ReadFile(filepath.Join(lab.StateDir, "lab.json"))
 	if err == nil {
 		err = json.Unmarshal(content, &described)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read what lab is in %s: %w", dir, err)
+		return nil, fmt.Errorf("read what lab is in %s: %w", lab.StateDir, err)
 	}
-	found := &runningLab{stateDir: dir}
+	found := &runningLab{Lab: lab}
 	for _, cluster := range described.Clusters {
 		found.clusters = append(found.clusters, cluster.Name)
 	}
 	if len(found.clusters) < p.clusters {
-		return nil, fmt.Errorf("the lab in %s has %d clusters, part %s needs %d", dir, len(found.clusters), p.name, p.clusters)
+		return nil, fmt.Errorf("the lab in %s has %d clusters, part %s needs %d", lab.StateDir, len(found.clusters), p.name, p.clusters)
 	}
 	found.clusters = found.clusters[:p.clusters]
 	return found, nil
 }
 
-// stopLab and remove its folder, unless that is to explain a failure.
-func stopLab(dir string, failed bool) error {
-	// Even when the run was interrupted.
-	ctx := context.Background()
-	if failed {
-		if err := lab(ctx, "collect", "--state-dir", dir); err != nil {
-			progress("%v", err)
-		}
-	}
-	if err := lab(ctx, "down", "--state-dir", dir); err != nil || failed {
-		return err
-	}
-	return os.RemoveAll(dir)
-}
-
-func labProgram() string { return filepath.Join("bin", "lab") }
-
-// lab runs bin/lab and shows what it reports.
-func lab(ctx context.Context, args ...string) error {
-	command := exec.CommandContext(ctx, labProgram(), args...)
-	command.Stdout, command.Stderr = os.Stderr, os.Stderr
-	if err := command.Run(); err != nil {
-		return fmt.Errorf("bin/lab %s: %w (was it built? `make images`)", args[0], err)
-	}
-	return nil
-}
-
 func (l *runningLab) kubeconfig(cluster string) string {
-	return filepath.Join(l.stateDir, cluster, "kubeconfig")
+	return filepath.Join(l.StateDir, cluster, "kubeconfig")
 }
 
 // clusterFlag says which clusters there are to Istio's test framework.

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -17,8 +16,6 @@ const (
 	partLimit = 40 * time.Minute
 	// suiteLimit leaves time to start a lab and to end it.
 	suiteLimit = 36 * time.Minute
-	// stopGrace is how long a suite may take to end when it is interrupted.
-	stopGrace = 20 * time.Second
 	// outputFile has all that the suite prints.
 	outputFile = "output.log"
 )
@@ -38,11 +35,11 @@ func measure(ctx context.Context, p part, wanted order) (found results, err erro
 	if err := buildSuites(ctx, p.suite, gatewayAPIMesh.suite); err != nil {
 		return nil, err
 	}
-	opened, stop, err := openLab(ctx, p, wanted)
+	opened, err := openLab(ctx, p, wanted)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, stop(err != nil && ctx.Err() == nil)) }()
+	defer func() { err = errors.Join(err, opened.Stop(err != nil && ctx.Err() == nil)) }()
 	if !wanted.baseline {
 		if err := prepare(ctx, p, opened, folder); err != nil {
 			return nil, err
@@ -113,18 +110,12 @@ func runSuite(ctx context.Context, p part, on *runningLab, baseline bool, output
 	if err != nil {
 		return err
 	}
-	self, err := filepath.Abs(labProgram())
-	if err != nil {
-		return err
-	}
-	args := append([]string{"exec", "--state-dir", on.stateDir, "--", filepath.Join(folder, "suite.test"),
+	args := append([]string{filepath.Join(folder, "suite.test"),
 		"-test.v=test2json", "-test.timeout=" + suiteLimit.String(), "-test.run=" + p.tests, "-test.skip=" + p.skip}, p.flags(on, results, baseline)...)
-	command := exec.CommandContext(ctx, self, args...) //nolint:gosec // that is what this program is for
+	command := on.Exec(ctx, args...)
 	command.Stdout, command.Stderr = file, file
 	command.Env = append(os.Environ(), "KUBECONFIG="+on.kubeconfig(on.clusters[0]))
 	command.Dir = sourceOf(folder)
-	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
-	command.WaitDelay = stopGrace
 	err = command.Run()
 	var exited *exec.ExitError
 	if ctx.Err() != nil {

@@ -34,7 +34,7 @@ func (b bundle) module() ([]oci.Entry, error) {
 	}
 	entries := []oci.Entry{
 		oci.Program(hooksProgram, cmp.Or(b.hooks, filepath.Join(b.root, "bin", path.Base(hooksProgram)))),
-		oci.Text(digestsFile, string(digests)),
+		oci.Text(oci.DigestsFile, string(digests)),
 	}
 	for _, file := range files {
 		entries = append(entries, oci.Entry{Path: file, Mode: 0o644, From: filepath.Join(b.root, file)})
@@ -65,7 +65,7 @@ func withoutOperators(entries []oci.Entry) []oci.Entry {
 
 // digests of the module's images, as they are read there.
 func (b bundle) digests() ([]byte, error) {
-	file := filepath.Join(b.images, digestsFile)
+	file := filepath.Join(b.images, oci.DigestsFile)
 	raw, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the module needs the digests of its images, and there is no %s: run `make images`", file)

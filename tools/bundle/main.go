@@ -20,10 +20,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-)
 
-// digestsFile has the digest of each image of the module by its name in camelCase.
-const digestsFile = "images_digests.json"
+	"github.com/deckhouse-mesh/istio/tools/oci"
+)
 
 func main() {
 	if err := run(os.Args[1:], os.Stdout); err != nil {
@@ -57,7 +56,7 @@ func run(args []string, log io.Writer) error {
 	var b bundle
 	flags := flag.NewFlagSet("bundle", flag.ContinueOnError)
 	flags.StringVar(&b.root, "root", ".", "`folder` of the project")
-	flags.StringVar(&b.images, "images", filepath.Join(".cache", "images"), "`folder` of `make images`, with "+digestsFile)
+	flags.StringVar(&b.images, "images", filepath.Join(".cache", "images"), "`folder` of `make images`, with "+oci.DigestsFile)
 	flags.StringVar(&b.version, "version", "v0.0.0-dev", "`version` of the module")
 	flags.StringVar(&b.repository, "repository", "ghcr.io/deckhouse-mesh/istio", "`repository` of the module")
 	flags.StringVar(&b.revision, "revision", "", "`commit` of the project's source")

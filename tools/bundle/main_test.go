@@ -224,7 +224,7 @@ func TestReleasesHaveTheSameContents(t *testing.T) {
 		theirs = append(theirs, strings.TrimPrefix(imported.To, "/"))
 	}
 	theirs = slices.DeleteFunc(theirs, func(name string) bool { return name == "crds/istio" }) // within crds
-	g.Expect(slices.Concat(files, folders, []string{hooksProgram, digestsFile})).To(ConsistOf(theirs))
+	g.Expect(slices.Concat(files, folders, []string{hooksProgram, oci.DigestsFile})).To(ConsistOf(theirs))
 }
 
 func TestTheModuleIsPushedForBothPlatforms(t *testing.T) {

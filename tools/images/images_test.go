@@ -213,7 +213,7 @@ func TestEveryImageThatTheModuleAsksForIsListedByItsDigest(t *testing.T) {
 	digests, _ := build(t, fakeProject(t), out)
 	pull := puller(t, out)
 	for _, folder := range moduleFolders(t) {
-		g.Expect(digests).To(HaveKey(camelCase(folder)))
+		g.Expect(digests).To(HaveKey(oci.CamelCase(folder)))
 	}
 	g.Expect(digests).To(HaveLen(len(moduleFolders(t))))
 	for _, digest := range digests {

@@ -25,9 +25,6 @@ import (
 	"github.com/deckhouse-mesh/istio/tools/programs"
 )
 
-// digestsFile is what the operator reads the digests of the module's images from.
-const digestsFile = "images_digests.json"
-
 func main() {
 	if err := run(os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "images: %v\n", err)
@@ -46,7 +43,7 @@ func run(args []string, log io.Writer) error {
 	publishTo := flags.String("publish", "", "`folder` to lay our images out in for all platforms, as they are published, instead of building those of the lab")
 	repository := flags.String("repository", "ghcr.io/deckhouse-mesh/istio", "`repository` that --publish makes images for")
 	push := flags.Bool("push", false, "push them there")
-	mirrored := flags.String("mirrored", filepath.Join(".cache", "mirror", digestsFile), "`file` of `make images-mirror` with the digests of others' images")
+	mirrored := flags.String("mirrored", filepath.Join(".cache", "mirror", oci.DigestsFile), "`file` of `make images-mirror` with the digests of others' images")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -105,5 +102,5 @@ func buildAll(store *oci.Store, p project, log io.Writer) error {
 	if err := store.Close(); err != nil {
 		return err
 	}
-	return store.WriteFile(digestsFile, append(encoded, '\n'))
+	return store.WriteFile(oci.DigestsFile, append(encoded, '\n'))
 }

@@ -45,7 +45,7 @@ func (p project) moduleImages(log io.Writer) ([]oci.Image, error) {
 		if err != nil {
 			return nil, fmt.Errorf("image %s: %w", name, err)
 		}
-		i.Name = camelCase(name)
+		i.Name = oci.CamelCase(name)
 		images = append(images, i)
 	}
 	return images, nil
@@ -87,7 +87,7 @@ func (p project) operatorImage(digests []byte, istioBuiltHere bool) (oci.Image, 
 	entries := []oci.Entry{
 		oci.Program("operator", p.bin("operator")),
 		{Path: "modules/values.yaml", Mode: 0o644, From: p.path("modules", "values.yaml")},
-		{Path: "modules/110-istio/" + digestsFile, Mode: 0o644, Content: digests},
+		{Path: "modules/110-istio/" + oci.DigestsFile, Mode: 0o644, Content: digests},
 		oci.Writable("tmp"),
 	}
 	for _, file := range []string{".helmignore", "Chart.yaml"} {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 )
 
 // project is where images come from.
@@ -61,17 +60,6 @@ func (p project) version(tool, module string) (string, error) {
 		return "", fmt.Errorf("%s does not require %s", file, module)
 	}
 	return string(found[1]), nil
-}
-
-// camelCase turns the name of an image's folder into the name that the module
-// asks for: "proxyv2-v1x31" becomes "proxyv2V1x31".
-func camelCase(folder string) string {
-	first, rest, found := strings.Cut(folder, "-")
-	if !found || rest == "" {
-		return first
-	}
-	rest = camelCase(rest)
-	return first + strings.ToUpper(rest[:1]) + rest[1:]
 }
 
 // istioExtension is the name of a filter that Istio's own builds of Envoy have and stock ones lack.

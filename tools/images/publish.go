@@ -71,7 +71,7 @@ func (p publication) publish(ctx context.Context, log io.Writer) error {
 		if err != nil {
 			return err
 		}
-		digests[camelCase(folder)] = digest.String()
+		digests[oci.CamelCase(folder)] = digest.String()
 	}
 	encoded, err := json.MarshalIndent(digests, "", "  ")
 	if err != nil {
@@ -82,7 +82,7 @@ func (p publication) publish(ctx context.Context, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(p.out, digestsFile), append(encoded, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(p.out, oci.DigestsFile), append(encoded, '\n'), 0o644); err != nil {
 		return err
 	}
 	if err := p.pushAll(ctx, layout, builtHere, log); err != nil {
@@ -193,7 +193,7 @@ func (p publication) modulesIn(image oci.Image) []debug.Module {
 
 // others are the digests of images that others make, and of those the ones that were built here instead.
 func (p publication) others() (digests, builtHere map[string]v1.Hash, err error) {
-	here, err := readDigests(filepath.Join(p.built, digestsFile))
+	here, err := readDigests(filepath.Join(p.built, oci.DigestsFile))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -211,8 +211,8 @@ func (p publication) others() (digests, builtHere map[string]v1.Hash, err error)
 	}
 	own, err := p.ownImages()
 	for _, folder := range own {
-		delete(digests, camelCase(folder))
-		delete(builtHere, camelCase(folder))
+		delete(digests, oci.CamelCase(folder))
+		delete(builtHere, oci.CamelCase(folder))
 	}
 	return digests, builtHere, err
 }

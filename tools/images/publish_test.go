@@ -18,6 +18,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/deckhouse-mesh/istio/tools/attestation"
+	"github.com/deckhouse-mesh/istio/tools/oci"
 )
 
 // thisProgramInstead of compiling: any Go program has a list of the modules that it was built from.
@@ -47,7 +48,7 @@ func publishAll(t *testing.T) published {
 	t.Helper()
 	root, built, out := fakeProject(t), t.TempDir(), t.TempDir()
 	build(t, root, built)
-	mirrored := filepath.Join(t.TempDir(), digestsFile)
+	mirrored := filepath.Join(t.TempDir(), oci.DigestsFile)
 	write(t, mirrored, `{"kiali": "`+copied+`"}`)
 	server := httptest.NewServer(registry.New(registry.WithReferrersSupport(true)))
 	t.Cleanup(server.Close)
@@ -59,7 +60,7 @@ func publishAll(t *testing.T) published {
 	if err := p.publish(t.Context(), io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := os.ReadFile(filepath.Join(out, digestsFile))
+	raw, err := os.ReadFile(filepath.Join(out, oci.DigestsFile))
 	if err != nil {
 		t.Fatal(err)
 	}

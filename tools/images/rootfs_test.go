@@ -67,6 +67,6 @@ func TestNamesOfImages(t *testing.T) {
 	for folder, want := range map[string]string{
 		"kiali": "kiali", "metadata-exporter": "metadataExporter", "proxyv2-v1x31": "proxyv2V1x31", "a-b-c": "aBC",
 	} {
-		NewWithT(t).Expect(camelCase(folder)).To(Equal(want))
+		NewWithT(t).Expect(oci.CamelCase(folder)).To(Equal(want))
 	}
 }

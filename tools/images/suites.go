@@ -23,7 +23,7 @@ func (p project) suiteImages(version istioversion.Version) []oci.Image {
 	}
 	server := func(file string, references ...string) oci.Image {
 		return oci.Image{
-			Name: camelCase(file), References: references,
+			Name: oci.CamelCase(file), References: references,
 			Layers: [][]oci.Entry{oci.Scratch("application", oci.EchoUser), {oci.Program("usr/local/bin/"+file, p.tool("conformance", folder, file))}},
 			Config: v1.Config{Entrypoint: []string{"/usr/local/bin/" + file}},
 		}

@@ -28,9 +28,6 @@ import (
 	"github.com/deckhouse-mesh/istio/tools/oci"
 )
 
-// digestsFile has the digest of each copy by the image's name in camelCase.
-const digestsFile = "images_digests.json"
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdout)
@@ -61,7 +58,7 @@ func run(ctx context.Context, args []string, log io.Writer) error {
 		return nil
 	}
 	digests, err := copyAll(ctx, images, strings.TrimSuffix(*repository, "/"), *from, log)
-	return errors.Join(err, writeDigests(filepath.Join(*out, digestsFile), digests))
+	return errors.Join(err, writeDigests(filepath.Join(*out, oci.DigestsFile), digests))
 }
 
 // copyAll copies what it can, and returns the digests of the copies with the reasons why others are none.

@@ -15,6 +15,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
+	"github.com/deckhouse-mesh/istio/tools/oci"
 )
 
 const realRoot = "../.."
@@ -81,7 +82,7 @@ func TestImagesAreCopiedWholeAndWhatCannotBeIsNamed(t *testing.T) {
 
 func TestDigestsOfCopiesAreWritten(t *testing.T) {
 	g := NewWithT(t)
-	file := filepath.Join(t.TempDir(), "mirror", digestsFile)
+	file := filepath.Join(t.TempDir(), "mirror", oci.DigestsFile)
 	g.Expect(writeDigests(file, map[string]string{"kiali": "sha256:1"})).To(Succeed())
 	raw, err := os.ReadFile(file)
 	g.Expect(err).NotTo(HaveOccurred())
@@ -91,5 +92,5 @@ func TestDigestsOfCopiesAreWritten(t *testing.T) {
 }
 
 func TestNamesInCamelCase(t *testing.T) {
-	NewWithT(t).Expect(camelCase("proxyv2-v1x31")).To(Equal("proxyv2V1x31"))
+	NewWithT(t).Expect(oci.CamelCase("proxyv2-v1x31")).To(Equal("proxyv2V1x31"))
 }

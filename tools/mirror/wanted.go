@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
+	"github.com/deckhouse-mesh/istio/tools/oci"
 )
 
 // upstream is an image of others that the module can ask for.
@@ -44,7 +45,7 @@ func wanted(root string) ([]upstream, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
-		images = append(images, upstream{name: camelCase(folder), folder: folder, reference: reference})
+		images = append(images, upstream{name: oci.CamelCase(folder), folder: folder, reference: reference})
 	}
 	if len(images) == 0 {
 		return nil, fmt.Errorf("no file is %s: is this the project's folder?", filepath.Join(root, "images", "*", "werf.inc.yaml"))
@@ -65,13 +66,4 @@ func withVersion(reference, folder string) (string, error) {
 		return "", fmt.Errorf("cannot tell which image %q is", reference)
 	}
 	return filled, nil
-}
-
-// camelCase is the name that the module asks for an image by.
-func camelCase(folder string) string {
-	parts := strings.Split(folder, "-")
-	for i, part := range parts[1:] {
-		parts[i+1] = strings.ToUpper(part[:1]) + part[1:]
-	}
-	return strings.Join(parts, "")
 }

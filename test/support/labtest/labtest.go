@@ -50,7 +50,10 @@ func Start(ctx context.Context, prefix string, of Recipe) (*Lab, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for the lab: %w", err)
 	}
-	lab := use(dir, of)
+	lab, err := Use(dir, of)
+	if err != nil {
+		return nil, err
+	}
 	lab.own = true
 	args := []string{"up", "--clusters", strconv.Itoa(of.Clusters), "--nodes", strconv.Itoa(max(of.Nodes, 1)), "--detach"}
 	if of.Mode != "" {
@@ -68,11 +71,11 @@ func Use(dir string, of Recipe) (*Lab, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the lab's folder: %w", err)
 	}
-	return use(absolute, of), nil
-}
-
-func use(dir string, of Recipe) *Lab {
-	return &Lab{StateDir: dir, program: filepath.Join(of.Root, "bin", "lab"), output: of.Output}
+	program, err := filepath.Abs(filepath.Join(of.Root, "bin", "lab"))
+	if err != nil {
+		return nil, fmt.Errorf("find bin/lab: %w", err)
+	}
+	return &Lab{StateDir: absolute, program: program, output: of.Output}, nil
 }
 
 // Stop the lab if it was started here, and remove its folder. When what ran on it has failed, what may explain it is
