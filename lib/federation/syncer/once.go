@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -21,17 +22,16 @@ import (
 func Once(ctx context.Context, client dynamic.Interface, changes federation.Changes) map[federation.Key]error {
 	var mu sync.Mutex
 	unwritten := map[federation.Key]error{}
-	places := make(chan struct{}, writers)
-	var running sync.WaitGroup
+	var running errgroup.Group
+	running.SetLimit(writers)
 	write := func(key federation.Key, do func() error) {
-		places <- struct{}{}
-		running.Go(func() {
-			defer func() { <-places }()
+		running.Go(func() error {
 			if err := do(); err != nil && !namespaceMissing(err) {
 				mu.Lock()
 				defer mu.Unlock()
 				unwritten[key] = err
 			}
+			return nil
 		})
 	}
 	for _, object := range changes.Create {
@@ -50,7 +50,7 @@ func Once(ctx context.Context, client dynamic.Interface, changes federation.Chan
 			return unless(err, apierrors.IsNotFound)
 		})
 	}
-	running.Wait()
+	_ = running.Wait() // no write returns an error: each is in unwritten
 	return unwritten
 }
 
@@ -69,7 +69,7 @@ func patchOnce(ctx context.Context, client dynamic.Interface, difference federat
 
 // unless returns nil for an error that is expected.
 func unless(err error, expected func(error) bool) error {
-	if err == nil || expected(err) && !namespaceMissing(err) {
+	if expected(err) {
 		return nil
 	}
 	return err
