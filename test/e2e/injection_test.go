@@ -145,14 +145,17 @@ const (
 	sidecarPort = "15001"
 )
 
+// unlessSettingsSayElse is what sidecars intercept by default.
+var unlessSettingsSayElse = interception{
+	inboundPorts: "*", excludedInboundPorts: ownPorts, outboundIPs: "0.0.0.0/0,::/0", outboundPort: sidecarPort,
+}
+
 func TestWhatASidecarIntercepts(t *testing.T) {
 	suite.a.awaitMesh(t, defaultIstio())
 	t.Run("is all, unless something else is said", func(t *testing.T) {
 		namespace := suite.a.labelled(t, inMesh)
 		admitted := suite.a.awaitRevision(t, newPod(namespace, "app", nil, nil), defaultIstio().Revision())
-		if differs := want(interceptionIn(admitted))(interception{
-			inboundPorts: "*", excludedInboundPorts: ownPorts, outboundIPs: "0.0.0.0/0,::/0", outboundPort: sidecarPort,
-		}); differs != "" {
+		if differs := want(interceptionIn(admitted))(unlessSettingsSayElse); differs != "" {
 			t.Error(differs)
 		}
 	})
@@ -171,19 +174,24 @@ func TestWhatASidecarIntercepts(t *testing.T) {
 	})
 	t.Run("is what the settings say", func(t *testing.T) {
 		namespace := suite.a.labelled(t, inMesh)
+		follow := func(wanted interception) {
+			eventually(t, prompt, "new Pods follow the settings", func() string {
+				admitted, err := suite.a.admit(newPod(namespace, "app", nil, nil))
+				if err != nil {
+					return err.Error()
+				}
+				return want(interceptionIn(admitted))(wanted)
+			})
+		}
+		// A Pod of the next test that is injected before the settings are back bypasses its sidecar for as long as it runs.
+		t.Cleanup(func() { follow(unlessSettingsSayElse) })
 		suite.a.reconfigure(t, map[string]any{"sidecar": map[string]any{
 			"includeOutboundIPRanges": []any{"10.0.0.0/8", "172.16.0.0/12"}, "excludeOutboundIPRanges": []any{"10.1.0.0/16"},
 			"excludeInboundPorts": []any{"9100"}, "excludeOutboundPorts": []any{"5432", "6379"},
 		}})
-		eventually(t, prompt, "new Pods follow the settings", func() string {
-			admitted, err := suite.a.admit(newPod(namespace, "app", nil, nil))
-			if err != nil {
-				return err.Error()
-			}
-			return want(interceptionIn(admitted))(interception{
-				inboundPorts: "*", excludedInboundPorts: ownPorts + ",9100", outboundIPs: "10.0.0.0/8,172.16.0.0/12",
-				excludedOutboundIPs: "10.1.0.0/16", excludedOutboundPorts: "5432,6379", outboundPort: sidecarPort,
-			})
+		follow(interception{
+			inboundPorts: "*", excludedInboundPorts: ownPorts + ",9100", outboundIPs: "10.0.0.0/8,172.16.0.0/12",
+			excludedOutboundIPs: "10.1.0.0/16", excludedOutboundPorts: "5432,6379", outboundPort: sidecarPort,
 		})
 	})
 }
