@@ -130,9 +130,9 @@ test-e2e: chart $(if $(filter-out 0,$(BUNDLE)),bundle) ## Run the end-to-end tes
 	@bin/e2e.test -test.v -test.timeout 45m $(if $(RUN),-test.run '$(RUN)') $(if $(filter-out 0,$(BUNDLE)),-bundle) $(if $(filter-out 0,$(SIDE_BY_SIDE)),-side-by-side)
 
 .PHONY: soak
-soak: images ## Count requests that are lost while roots, versions, gateways and nodes are replaced: about twenty minutes; needs root
+soak: images ## Count requests that are lost while roots, versions, gateways and nodes are replaced, and upgrade from every version: about half an hour; needs root
 	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
-	@bin/e2e.test -test.v -test.timeout 60m -soak -test.run '^TestSoak$$'
+	@bin/e2e.test -test.v -test.timeout 60m -soak -test.run '^TestSoak'
 
 .PHONY: observability
 observability: build tools ## Run Jaeger and Prometheus on a lab of real nodes, and ask them about the module; needs root (ENVOY=FILE: another Envoy in the proxies)
