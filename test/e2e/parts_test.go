@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -45,8 +46,13 @@ const (
 	inObservability part = "observability"
 )
 
-// atATime are how many tests and rows of tables run at a time that say they are parallel: they wait more than they compute.
-const atATime = "16"
+// atATime are how many tests, and rows of tables, run at a time of those that are parallel: they wait more than they compute.
+func (p part) atATime() int {
+	if p == inTraffic { // its rows share applications
+		return 16
+	}
+	return 5
+}
 
 // partOf the test of that name.
 func partOf(test string) part {
@@ -241,7 +247,7 @@ func (r *runner) tests(in *labtest.Lab, of part, output io.Writer) error {
 		}
 	}
 	args = append(args, "-test.skip="+r.skipping(of))
-	args = append(args, "-test.parallel="+atATime)
+	args = append(args, "-test.parallel="+strconv.Itoa(of.atATime()))
 	command := in.Exec(r.ctx, args...)
 	command.Env = append(os.Environ(), stateDirVariable+"="+in.StateDir)
 	command.Stdout, command.Stderr = output, output
