@@ -7,10 +7,8 @@ import (
 	"github.com/deckhouse/module-sdk/pkg"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
-
-// ownModule is the module that this operator is about.
-const ownModule = "istio"
 
 // providers maps a CRD to the module of Deckhouse that installs it. Templates use
 // its API only when global.enabledModules has that module; outside of Deckhouse
@@ -53,7 +51,7 @@ func enabledModules() hookruntime.Hook {
 // modulesBehind returns the names of the modules that work in a cluster with
 // these CRDs, sorted.
 func modulesBehind(crds []string) []string {
-	modules := []string{ownModule}
+	modules := []string{names.Module()}
 	for _, crd := range crds {
 		if module, known := providers[crd]; known {
 			modules = append(modules, module)

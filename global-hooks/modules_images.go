@@ -11,6 +11,7 @@ import (
 	"github.com/deckhouse/module-sdk/pkg"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // modulesImages publishes where the module's images are: their repository, and
@@ -26,7 +27,7 @@ func modulesImages(registry, digestsFile string) hookruntime.Hook {
 				return err
 			}
 			set(in, "global.modulesImages.registry.base", registry)
-			set(in, "global.modulesImages.digests", map[string]map[string]string{ownModule: digests})
+			set(in, "global.modulesImages.digests", map[string]map[string]string{names.ValuesKey(): digests})
 			return nil
 		},
 	}

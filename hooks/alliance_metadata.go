@@ -11,9 +11,9 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peers"
 )
 
-const (
-	remotePublicMetadataPath = "istio.internal.remotePublicMetadata"
-	federationsPath          = "istio.internal.federations"
+var (
+	remotePublicMetadataPath = names.ValuesPath("internal.remotePublicMetadata")
+	federationsPath          = names.ValuesPath("internal.federations")
 )
 
 // trustedFederation is one entry of the values internal.federations.

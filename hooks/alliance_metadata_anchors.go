@@ -19,11 +19,13 @@ const (
 	anchorsSecret    = "istio-trust-anchors"
 	anchorsSecretKey = "anchors.pem"
 
-	// ownRootsPath is what hook ca wrote: every root that this cluster itself trusts.
-	ownRootsPath = "istio.internal.ca.root"
-
 	anchorsMetricsGroup = "istio_trust_anchors"
 	anchorsMetric       = "d8_istio_federation_trust_anchors"
+)
+
+var (
+	// ownRootsPath is what hook ca wrote: every root that this cluster itself trusts.
+	ownRootsPath = names.ValuesPath("internal.ca.root")
 )
 
 // setAnchors gives every accepted peer the anchors that replace its roots. The

@@ -5,13 +5,14 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/names"
 	"github.com/deckhouse-mesh/istio/lib/peers"
 )
 
-const (
-	multiclustersPath = "istio.internal.multiclusters"
+var (
+	multiclustersPath = names.ValuesPath("internal.multiclusters")
 	// gatewayWantedPath is true when some multicluster peer enters this cluster by its gateway.
-	gatewayWantedPath = "istio.internal.multiclusterWantsIngressGateway"
+	gatewayWantedPath = names.ValuesPath("internal.multiclusterWantsIngressGateway")
 )
 
 // multiclusterPeer is one entry of the values internal.multiclusters.

@@ -8,9 +8,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
-const apiServerPortsPath = "istio.internal.apiServerPorts"
+var apiServerPortsPath = names.ValuesPath("internal.apiServerPorts")
 
 // apiServerPorts reads at which ports this cluster's API servers listen: a NetworkPolicy
 // limits metadata-exporter to them. It cannot name the servers themselves. Their addresses

@@ -9,9 +9,10 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/dataplane"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/injection"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
-const applicationNamespacesPath = "istio.internal.applicationNamespaces"
+var applicationNamespacesPath = names.ValuesPath("internal.applicationNamespaces")
 
 // applicationNamespaces finds the namespaces whose Pods have, or will have, a
 // sidecar: by their labels, by Pods that request one themselves (as ingress

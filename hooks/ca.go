@@ -23,8 +23,6 @@ const (
 	// caRequestAnnotation of it is where a person accelerates a rotation: ca.Request.
 	caRequestAnnotation = "istio.deckhouse.io/ca-rotation"
 
-	caPath              = "istio.internal.ca"
-	caSettingsPath      = "istio.ca"
 	caRefusedMetric     = "d8_istio_ca_setting_refused"
 	caRotationMetric    = "d8_istio_ca_rotation"
 	caExpiryMetric      = "d8_istio_ca_expiry_timestamp_seconds"
@@ -32,6 +30,11 @@ const (
 	caRotationEventName = "CARotation"
 	caRequestEventName  = "CARotationRequestUnknown"
 	caIdleEventName     = "CARotationRequestIdle"
+)
+
+var (
+	caPath         = names.ValuesPath("internal.ca")
+	caSettingsPath = names.ValuesPath("ca")
 )
 
 // certificateAuthority decides on the mesh's CA: settings ca.*, else the one

@@ -12,11 +12,11 @@ import (
 )
 
 func metadataExporterCertificate() hookruntime.Hook {
-	return selfSigned("metadata_exporter_certificate", "metadata-exporter", "istio.internal.metadataExporterCertificate", allianceEnabled, "istio", "istio-metadata")
+	return selfSigned("metadata_exporter_certificate", "metadata-exporter", names.ValuesPath("internal.metadataExporterCertificate"), allianceEnabled, "istio", "istio-metadata")
 }
 
 func apiProxyCertificate() hookruntime.Hook {
-	return selfSigned("api_proxy_certificate", "api-proxy", "istio.internal.apiProxyCertificate", multiclusterKind().enabled, "istio-api-proxy")
+	return selfSigned("api_proxy_certificate", "api-proxy", names.ValuesPath("internal.apiProxyCertificate"), multiclusterKind().enabled, "istio-api-proxy")
 }
 
 // selfSigned is the hook that issues the certificate of a component's listener for the

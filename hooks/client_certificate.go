@@ -16,9 +16,10 @@ const (
 	// clientCertificateSecret is what the templates render from the values.
 	clientCertificateSecret = "d8-remote-client-certificate"
 
-	clientCertificatePath   = "istio.internal.clientCertificate"
 	clientCertificateMetric = "d8_istio_client_certificate_refused"
 )
+
+var clientCertificatePath = names.ValuesPath("internal.clientCertificate")
 
 // clientCertificate issues the certificate that proves this cluster's identity to its
 // peers, besides the token: by the CA of the mesh, for days. It is renewed

@@ -13,13 +13,15 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/meshconfig"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 const (
-	clusterLocalHostsPath = "istio.internal.clusterLocalHosts"
 	// clusterLocalEvent is the reason of the Event in a namespace that is cluster-local as a whole although its label does not say so.
 	clusterLocalEvent = "ClusterLocalNamespace"
 )
+
+var clusterLocalHostsPath = names.ValuesPath("internal.clusterLocalHosts")
 
 // clusterLocalServices finds the Services and namespaces that people exclude from the mesh over several clusters.
 func clusterLocalServices() hookruntime.Hook {

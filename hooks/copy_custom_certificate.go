@@ -13,11 +13,12 @@ import (
 )
 
 const (
-	customCertificatePath   = "istio.internal.customCertificateData"
 	customCertificateMetric = "d8_istio_custom_certificate_refused"
 	// customCertificateCopy is the Secret that the templates render from the values.
 	customCertificateCopy = "metadata-exporter-ingress-tls-customcertificate"
 )
+
+var customCertificatePath = names.ValuesPath("internal.customCertificateData")
 
 // copyCustomCertificate copies the person's TLS Secret, named by
 // https.customCertificate.secretName in the module's or the global settings,
@@ -105,8 +106,8 @@ func tlsSecret(in *sdk.HookInput, name string) (secretData, error) {
 
 // httpsSetting reads a setting below https, the module's own if it has one, else the global one.
 func httpsSetting(in *sdk.HookInput, name string) string {
-	if in.Values.Exists("istio.https.mode") {
-		return in.Values.Get("istio.https." + name).String()
+	if in.Values.Exists(names.ValuesPath("https.mode")) {
+		return in.Values.Get(names.ValuesPath("https." + name)).String()
 	}
 	return in.Values.Get("global.modules.https." + name).String()
 }

@@ -6,9 +6,10 @@ import (
 	sdk "github.com/deckhouse/module-sdk/pkg"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
-const renderedPath = "istio.internal.rendered"
+var renderedPath = names.ValuesPath("internal.rendered")
 
 // driftBaseline records what Helm has applied: only these objects can be missing.
 // Objects that are still to be installed, or are deleted with the module, are not.

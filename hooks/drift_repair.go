@@ -18,7 +18,6 @@ import (
 )
 
 const (
-	repairPath = "istio.internal.repair"
 	// repairAnnotation of namespace d8-istio has internal.repair, so that the manifests differ when Helm has to restore something.
 	repairAnnotation = "istio.deckhouse.io/repair"
 
@@ -27,6 +26,8 @@ const (
 	// contestedEvent is the reason of the Event about an object that another program writes again and again.
 	contestedEvent = "ObjectContested"
 )
+
+var repairPath = names.ValuesPath("internal.repair")
 
 // driftRepair has Helm restore at once what was deleted or edited of what
 // drift.Release lists: while a webhook is missing, Pods start outside the mesh,

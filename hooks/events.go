@@ -17,6 +17,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/echo"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 var eventResource = schema.GroupVersionResource{Version: "v1", Resource: "events"}
@@ -27,7 +28,7 @@ const maxEventMessage = 1024
 // moduleConfigEvent is a warning on what holds the settings:
 // kubectl get events -A --field-selector involvedObject.kind=ModuleConfig.
 func moduleConfigEvent(reason, message string, now time.Time) *corev1.Event {
-	return warning("ModuleConfig", "istio", reason, message, now)
+	return warning("ModuleConfig", names.Module(), reason, message, now)
 }
 
 // warning is an Event on a resource of deckhouse.io/v1alpha1, which has no namespace.

@@ -4,6 +4,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/discovery"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
@@ -29,7 +30,7 @@ func federationKind() peerKind {
 		versions:        v1alpha1.FederationVersions,
 		enabledPath:     federationEnabledPath,
 		disabledReason:  discovery.ReasonFederationDisabled,
-		disabledMessage: "Federation is switched off: set federation.enabled to true in the settings of ModuleConfig istio.",
+		disabledMessage: "Federation is switched off: set federation.enabled to true in the settings of ModuleConfig " + names.Module() + ".",
 		newReader:       func() peerReader { return newPeerReader[v1alpha1.IstioFederation](nil) },
 		metrics: peerMetrics{
 			group: "istio_federation_discovery", ready: peerReadyMetric, age: metadataAgeMetric, more: serviceMetrics,

@@ -6,10 +6,11 @@ import (
 	certificatesv1 "k8s.io/api/certificates/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // clientCertificatesPath is how peers' client certificates reach metadata-exporter.
-const clientCertificatesPath = "istio.alliance.metadataEndpoint.clientCertificates"
+var clientCertificatesPath = names.ValuesPath("alliance.metadataEndpoint.clientCertificates")
 
 // ingressClientCertificate issues the certificate with which the ingress
 // controller proves itself to metadata-exporter, which then trusts its header
@@ -21,7 +22,7 @@ func ingressClientCertificate() hookruntime.Hook {
 		TLSSecretName:        "metadata-exporter-ingress-client",
 		SANs:                 func(*sdk.HookInput) []string { return nil },
 		Usages:               []certificatesv1.KeyUsage{certificatesv1.UsageDigitalSignature, certificatesv1.UsageClientAuth},
-		FullValuesPathPrefix: "istio.internal.ingressClientCertificate",
+		FullValuesPathPrefix: names.ValuesPath("internal.ingressClientCertificate"),
 		BeforeHookCheck: func(in *sdk.HookInput) bool {
 			return allianceEnabled(in) && in.Values.Get(clientCertificatesPath).String() == "Header"
 		},

@@ -13,7 +13,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
-const ingressGatewaysPath = "istio.internal.ingressGateways"
+var ingressGatewaysPath = names.ValuesPath("internal.ingressGateways")
 
 // ingressGatewayAddresses determines the addresses by which peers reach the
 // gateway: from the settings, the load balancer's status, or nodes and node port.
@@ -68,7 +68,7 @@ func runIngressGatewayAddresses(_ context.Context, in *sdk.HookInput) error {
 	addresses := []metadata.IngressGateway{}
 	if gatewayWanted(in) {
 		var wanted ingressgateway.Settings
-		if err := settings(in, "istio.alliance.ingressGateway", &wanted); err != nil {
+		if err := settings(in, names.ValuesPath("alliance.ingressGateway"), &wanted); err != nil {
 			return err
 		}
 		services, err := snapshot[ingressgateway.Service](in, "service")

@@ -7,11 +7,12 @@ import (
 	sdk "github.com/deckhouse/module-sdk/pkg"
 
 	"github.com/deckhouse-mesh/istio/lib/discovery"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
-const (
-	federationEnabledPath   = "istio.federation.enabled"
-	multiclusterEnabledPath = "istio.multicluster.enabled"
+var (
+	federationEnabledPath   = names.ValuesPath("federation.enabled")
+	multiclusterEnabledPath = names.ValuesPath("multicluster.enabled")
 )
 
 // snapshot decodes every object of a binding. An object that cannot be decoded is an error: the filter is ours.

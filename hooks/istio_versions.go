@@ -18,12 +18,7 @@ import (
 )
 
 const (
-	versionsPath           = "istio.internal.versions"
-	globalRevisionPath     = "istio.internal.globalRevision"
-	globalVersionPath      = "istio.globalVersion"
-	additionalVersionsPath = "istio.additionalVersions"
-	heldBackPath           = "istio.internal.heldBack"
-	kubernetesVersionPath  = "global.discovery.kubernetesVersion"
+	kubernetesVersionPath = "global.discovery.kubernetesVersion"
 	// imagesContainPath lists full versions of Istio; outside Deckhouse only, and only for images of other patches than the table's.
 	imagesContainPath = "global.modulesImages.istioVersions"
 
@@ -40,6 +35,14 @@ const (
 	sidecarUnclearEvent       = "IstioSidecarUnclear"
 	versionEndOfLifeEvent     = "IstioVersionEndOfLife"
 	webhookTakenOverEvent     = "IstioWebhookTakenOver"
+)
+
+var (
+	versionsPath           = names.ValuesPath("internal.versions")
+	globalRevisionPath     = names.ValuesPath("internal.globalRevision")
+	globalVersionPath      = names.ValuesPath("globalVersion")
+	additionalVersionsPath = names.ValuesPath("additionalVersions")
+	heldBackPath           = names.ValuesPath("internal.heldBack")
 )
 
 // installedVersion is one entry of the values internal.versions.

@@ -13,11 +13,13 @@ import (
 )
 
 const (
-	webhookRevisionsPath = "istio.internal.webhookRevisions"
-	defaultRevisionPath  = "istio.internal.defaultRevision"
-
 	istiodMetricsGroup = "istiod_health"
 	istiodReadyMetric  = "d8_istio_istiod_ready"
+)
+
+var (
+	webhookRevisionsPath = names.ValuesPath("internal.webhookRevisions")
+	defaultRevisionPath  = names.ValuesPath("internal.defaultRevision")
 )
 
 // istiodHealth lets webhooks point to an istiod of the installed versions once it is ready.

@@ -19,6 +19,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/discovery"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // moduleDisabled reports in the status of the resources for peers that nothing acts
@@ -39,7 +40,7 @@ func runModuleDisabled(ctx context.Context, in *sdk.HookInput) error {
 	}
 	disabled := func(resource v1alpha1.Peer) v1alpha1.Peer {
 		return discovery.Disabled(resource, discovery.ReasonModuleDisabled,
-			"The module is switched off: set spec.enabled to true in ModuleConfig istio.", in.DC.GetClock().Now())
+			"The module is switched off: set spec.enabled to true in ModuleConfig "+names.Module()+".", in.DC.GetClock().Now())
 	}
 	return errors.Join(
 		changeStatuses(ctx, client.Dynamic(), v1alpha1.IstioFederationResource, func() v1alpha1.Peer { return &v1alpha1.IstioFederation{} }, disabled),

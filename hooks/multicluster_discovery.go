@@ -6,6 +6,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/discovery"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 const (
@@ -28,7 +29,7 @@ func multiclusterKind() peerKind {
 		versions:        v1alpha1.MulticlusterVersions,
 		enabledPath:     multiclusterEnabledPath,
 		disabledReason:  discovery.ReasonMulticlusterDisabled,
-		disabledMessage: "Multicluster is switched off: set multicluster.enabled to true in the settings of ModuleConfig istio.",
+		disabledMessage: "Multicluster is switched off: set multicluster.enabled to true in the settings of ModuleConfig " + names.Module() + ".",
 		newReader:       func() peerReader { return newPeerReader[v1alpha1.IstioMulticluster](nil) },
 		metrics: peerMetrics{
 			group: "istio_multicluster_discovery", ready: multiclusterPeerReadyMetric, age: multiclusterMetadataAgeMetric, more: apiMetrics,

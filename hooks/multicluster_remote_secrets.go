@@ -16,11 +16,14 @@ import (
 )
 
 const (
-	remoteKubeconfigsPath = "istio.internal.remoteKubeconfigs"
+	remoteSecretPrefix = "istio-remote-secret-"
+	remoteSecretLabel  = "istio/multiCluster"
+)
+
+var (
+	remoteKubeconfigsPath = names.ValuesPath("internal.remoteKubeconfigs")
 	// replacedKubeconfigsPath lists which kubeconfigs took the place of others, and when.
-	replacedKubeconfigsPath = "istio.internal.replacedKubeconfigs"
-	remoteSecretPrefix      = "istio-remote-secret-"
-	remoteSecretLabel       = "istio/multiCluster"
+	replacedKubeconfigsPath = names.ValuesPath("internal.replacedKubeconfigs")
 )
 
 // multiclusterRemoteSecrets makes the kubeconfigs with which istiod reads the
@@ -135,7 +138,7 @@ func caller(in *sdk.HookInput) (remotecluster.Caller, error) {
 		return remotecluster.Caller{}, err
 	}
 	return remotecluster.Caller{
-		ClusterUUID: this.ClusterUUID, PrivateKey: in.Values.Get("istio.internal.remoteAuthnKeypair.priv").String(), Certificate: certificate,
+		ClusterUUID: this.ClusterUUID, PrivateKey: in.Values.Get(names.ValuesPath("internal.remoteAuthnKeypair.priv")).String(), Certificate: certificate,
 	}, nil
 }
 

@@ -73,7 +73,7 @@ func otherOrphans(trusted string) []orphanKind {
 		{core("configmaps"), metav1.ListOptions{LabelSelector: orphans.IstiodConfigMaps}, func(object *unstructured.Unstructured, all []unstructured.Unstructured) (bool, error) {
 			return orphans.ConfigMap(object, all, trusted), nil
 		}},
-		{core("secrets"), metav1.ListOptions{LabelSelector: names.ModuleSelector, FieldSelector: "metadata.name=" + orphans.RegistrySecret}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
+		{core("secrets"), metav1.ListOptions{LabelSelector: names.ModuleSelector(), FieldSelector: "metadata.name=" + orphans.RegistrySecret}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
 			return orphans.Secret(object), nil
 		}},
 		{schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gatewayclasses"}, metav1.ListOptions{}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {

@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	healthcheckEnabledPath = "istio.alliance.healthcheck.enabled"
-
 	// dataplaneConnectionMetric is named as in newer releases of Deckhouse's own module.
 	dataplaneConnectionMetric = "d8_istio_alliance_dataplane_health_check"
 )
+
+var healthcheckEnabledPath = names.ValuesPath("alliance.healthcheck.enabled")
 
 // dataplaneChangesBinding wakes the hook when alliance-healthcheck has found something
 // else. That it still finds the same, which it reports every minute, is not in the snapshot.

@@ -23,11 +23,14 @@ import (
 )
 
 const (
-	// Where Deckhouse supplies the credentials of the module's registry, and where the operator does.
-	dockerConfigPath        = "istio.registry.dockercfg"
 	registryCredentialsPath = "global.modulesImages.registry.credentials"
 	// registrySecretEvent is the reason of the Event in a namespace whose Secret cannot be written.
 	registrySecretEvent = "RegistrySecretNotWritten"
+)
+
+var (
+	// Where Deckhouse supplies the credentials of the module's registry, and where the operator does.
+	dockerConfigPath = names.ValuesPath("registry.dockercfg")
 )
 
 var secretResource = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
@@ -53,7 +56,7 @@ func registrySecrets() hookruntime.Hook {
 					NameSelector: named(orphans.RegistrySecret),
 					JqFilter: `{
 						namespace: .metadata.namespace,
-						managed: (.metadata.labels["` + names.HeritageLabel + `"] == "` + names.Heritage + `" and .metadata.labels["` + names.ModuleLabel + `"] == "` + names.Module + `"),
+						managed: (.metadata.labels["` + names.HeritageLabel + `"] == "` + names.Heritage + `" and .metadata.labels["` + names.ModuleLabel + `"] == "` + names.Module() + `"),
 						type: .type,
 						config: (.data[".dockerconfigjson"] // "")
 					}`,
@@ -133,7 +136,7 @@ func registrySecret(namespace, config string) *unstructured.Unstructured {
 		"apiVersion": "v1", "kind": "Secret",
 		"metadata": map[string]any{
 			"namespace": namespace, "name": orphans.RegistrySecret,
-			"labels": map[string]any{names.HeritageLabel: names.Heritage, names.ModuleLabel: names.Module},
+			"labels": map[string]any{names.HeritageLabel: names.Heritage, names.ModuleLabel: names.Module()},
 		},
 		"type": string(corev1.SecretTypeDockerConfigJson),
 		"data": map[string]any{corev1.DockerConfigJsonKey: config},

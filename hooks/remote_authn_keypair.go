@@ -13,9 +13,9 @@ import (
 const (
 	// authnSecret in the operator's namespace stores the keypair, also while the module is off.
 	authnSecret = "istio-remote-authn-keypair"
-
-	keypairPath = "istio.internal.remoteAuthnKeypair"
 )
+
+var keypairPath = names.ValuesPath("internal.remoteAuthnKeypair")
 
 // remoteAuthnKeypair makes the Ed25519 keypair that signs this cluster's
 // tokens for its peers, once, and stores it.

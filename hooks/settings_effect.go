@@ -8,11 +8,11 @@ import (
 	"github.com/deckhouse/module-sdk/pkg/metric/operation"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 	modulesettings "github.com/deckhouse-mesh/istio/lib/settings"
 )
 
 const (
-	modulePath         = "istio"
 	enabledModulesPath = "global.enabledModules"
 
 	settingsEffectMetricsGroup = "settings_effect"
@@ -32,7 +32,7 @@ func settingsEffect() hookruntime.Hook {
 
 func runSettingsEffect(ctx context.Context, in *sdk.HookInput) error {
 	var values map[string]any
-	if err := settings(in, modulePath, &values); err != nil {
+	if err := settings(in, names.ValuesKey(), &values); err != nil {
 		return err
 	}
 	var enabled []string

@@ -10,16 +10,12 @@ const (
 	// OperatorNamespace is where Deckhouse, and this module's own operator outside of it, store their Secrets.
 	OperatorNamespace = "d8-system"
 
-	// HeritageLabel with Heritage, and ModuleLabel with Module, are on every object that the module makes.
+	// HeritageLabel with Heritage, and ModuleLabel with Module(), are on every object that the module makes.
 	HeritageLabel = "heritage"
 	// Heritage is the value of HeritageLabel.
 	Heritage = "deckhouse"
 	// ModuleLabel is beside HeritageLabel.
 	ModuleLabel = "module"
-	// Module is the value of ModuleLabel.
-	Module = "istio"
-	// ModuleSelector selects the objects with these labels.
-	ModuleSelector = HeritageLabel + "=" + Heritage + "," + ModuleLabel + "=" + Module
 
 	// IstiodFieldManager is the name under which istiod writes: that of its program.
 	IstiodFieldManager = "pilot-discovery"
@@ -37,12 +33,17 @@ const (
 
 // ModuleLabels are the labels of an object that the module makes.
 func ModuleLabels() map[string]string {
-	return map[string]string{HeritageLabel: Heritage, ModuleLabel: Module}
+	return map[string]string{HeritageLabel: Heritage, ModuleLabel: Module()}
+}
+
+// ModuleSelector selects the objects with these labels.
+func ModuleSelector() string {
+	return HeritageLabel + "=" + Heritage + "," + ModuleLabel + "=" + Module()
 }
 
 // OfModule is true for the labels of an object that the module made.
 func OfModule(labels map[string]string) bool {
-	return labels[HeritageLabel] == Heritage && labels[ModuleLabel] == Module
+	return labels[HeritageLabel] == Heritage && labels[ModuleLabel] == Module()
 }
 
 // Istiod is the Deployment and the Service of a revision's istiod.

@@ -30,7 +30,7 @@ func TestRevisionsAreReadFromNames(t *testing.T) {
 }
 
 func TestObjectsOfTheModuleHaveBothLabels(t *testing.T) {
-	selector, err := labels.Parse(names.ModuleSelector)
+	selector, err := labels.Parse(names.ModuleSelector())
 	if err != nil {
 		t.Fatal(err)
 	}

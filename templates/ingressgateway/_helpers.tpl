@@ -1,7 +1,7 @@
 {{- /* Labels that find the gateway's Pods, and no others. */ -}}
 {{- define "istio.ingressgateway_selector" -}}
 app: ingressgateway
-module: istio
+module: {{ .Chart.Name }}
 {{- end -}}
 
 {{- /* Where the gateway runs: its own setting, else the nodes for frontends. */ -}}

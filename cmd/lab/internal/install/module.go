@@ -87,7 +87,7 @@ func (c *Cluster) moduleMessage(ctx context.Context) (string, error) {
 
 // moduleMissing says what the module lacks: a workload that is not ready, with its reason, or its webhooks.
 func (c *Cluster) moduleMissing(ctx context.Context) (string, error) {
-	options := metav1.ListOptions{LabelSelector: names.ModuleSelector}
+	options := metav1.ListOptions{LabelSelector: names.ModuleSelector()}
 	deployments, err := c.Clients.Typed.AppsV1().Deployments(moduleNamespace).List(ctx, options)
 	if err != nil {
 		return "", err

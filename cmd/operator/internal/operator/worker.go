@@ -31,6 +31,7 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/operator/internal/server"
 	globalhooks "github.com/deckhouse-mesh/istio/global-hooks"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 	"github.com/deckhouse-mesh/istio/lib/settings"
 )
 
@@ -171,9 +172,6 @@ func (w worker) stop(operator *addonoperator.AddonOperator) {
 	}
 }
 
-// moduleName is the ModuleConfig whose settings have rules beyond their schema.
-const moduleName = "istio"
-
 // moduleConfigs returns the source of settings, and a function to call at the end.
 func (w worker) moduleConfigs(ctx context.Context, inForce func(name string) (utils.Values, bool),
 	latestRun func(name string) moduleconfig.Run,
@@ -190,7 +188,8 @@ func (w worker) moduleConfigs(ctx context.Context, inForce func(name string) (ut
 	if err != nil {
 		return nil, nil, err
 	}
-	if istio := schemas[moduleName]; istio != nil {
+	// The ModuleConfig whose settings have rules beyond their schema.
+	if istio := schemas[names.Module()]; istio != nil {
 		istio.Sense = func(wanted, previous map[string]any) error {
 			return errors.Join(settings.Check(wanted, previous, time.Now())...)
 		}
