@@ -66,7 +66,8 @@ func (b bundle) rename(entry oci.Entry) (oci.Entry, error) {
 		return entry, nil
 	}
 	for _, prefix := range ours {
-		if entry.Path != prefix && !(strings.HasSuffix(prefix, "/") && strings.HasPrefix(entry.Path, prefix)) {
+		inFolder := strings.HasSuffix(prefix, "/") && strings.HasPrefix(entry.Path, prefix)
+		if entry.Path != prefix && !inFolder {
 			continue
 		}
 		content, err := os.ReadFile(entry.From)
