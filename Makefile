@@ -11,10 +11,25 @@ export CGO_ENABLED ?= 0
 export GOTOOLCHAIN := $(shell sed -n 's/^toolchain //p' go.mod)
 # Settings of a person's other work must not change what is built here.
 export GOWORK := off
-export GOFLAGS := -mod=readonly -buildvcs=false
+# No path of this folder gets into what is compiled: images have the same digests wherever they are built, and all
+# checkouts share one build cache. Programs and tests alike, else a machine would compile most packages twice.
+export GOFLAGS := -mod=readonly -buildvcs=false -trimpath
 
-# Programs that run in containers or clusters, beside the lab that runs them here.
+# The module's programs, with the packages that they are built of, and the lab that runs them here.
 PROGRAMS := lab probe operator operator-bundled istio-hooks alliance-healthcheck metadata-exporter metadata-watcher api-proxy
+package.lab := ./cmd/lab
+package.probe := ./cmd/lab/probe
+package.operator := ./cmd/operator
+package.operator-bundled := ./cmd/operator/bundled
+package.istio-hooks := ./hooks/batch
+package.alliance-healthcheck := ./images/alliance-healthcheck/cmd/alliance-healthcheck
+package.metadata-exporter := ./images/metadata-exporter/cmd/metadata-exporter
+package.metadata-watcher := ./images/metadata-exporter/cmd/metadata-watcher
+package.api-proxy := ./images/api-proxy/cmd/api-proxy
+# Programs that run nowhere else but here.
+package.conformance := ./test/conformance
+package.bench := ./test/bench
+package.istio-patches := ./tools/istiopatches
 DEMO_DIR ?= .cache/demo
 DEMO_MODE ?= federation
 # Packages without the end-to-end tests, which need a lab.
@@ -35,17 +50,16 @@ deepcopy: ## Generate the DeepCopy methods of the API types (committed), after a
 
 .PHONY: build
 build: generate ## Build the module's programs, the lab and the operator into bin/
-	@mkdir -p bin
 	@echo "build: $(PROGRAMS) (a few minutes the first time)"
-	@go build -o bin/lab ./cmd/lab
-	@go build -o bin/probe ./cmd/lab/probe
-	@go build -o bin/operator ./cmd/operator
-	@go build -o bin/operator-bundled ./cmd/operator/bundled
-	@go build -o bin/istio-hooks ./hooks/batch
-	@go build -o bin/metadata-exporter ./images/metadata-exporter/cmd/metadata-exporter
-	@go build -o bin/alliance-healthcheck ./images/alliance-healthcheck/cmd/alliance-healthcheck
-	@go build -o bin/metadata-watcher ./images/metadata-exporter/cmd/metadata-watcher
-	@go build -o bin/api-proxy ./images/api-proxy/cmd/api-proxy
+	@$(MAKE) $(addprefix bin/,$(PROGRAMS))
+
+# Go knows whether a program is up to date. tools/programs builds for publication with the same flags.
+bin/%: always
+	@mkdir -p bin
+	@go build -ldflags '-s -w' -o $@ $(or $(package.$*),$(error no package is named for program $*))
+
+.PHONY: always
+always:
 
 .PHONY: tools
 tools: ## Build other people's programs for the lab (Kubernetes, containerd, CoreDNS, Istio, Traefik) once, into a cache; REVISIONS="v1x31 …" of Istio alone
@@ -115,7 +129,8 @@ test-unit: generate ## Run the tests that need no cluster
 	@echo "test: hooks of the module by its second name"
 	@$(MAKE) test-second-name MODULE=istio-alliance
 	@echo "test: what Istio itself makes of the module's objects and of documented policies"
-	@for module in $$(dirname tools/istio-v*/*_test.go | sort -u); do (cd "$$module" && go test -count=1 -tags vtprotobuf,disable_pgv .) || exit; done
+	@# With the flags of tools/istio/build.sh, which has compiled Istio.
+	@for module in $$(dirname tools/istio-v*/*_test.go | sort -u); do (cd "$$module" && GOFLAGS=-mod=readonly go test -buildvcs=false -count=1 -tags vtprotobuf,disable_pgv .) || exit; done
 
 .PHONY: test-second-name
 test-second-name:
@@ -125,15 +140,13 @@ test-second-name:
 test-api-proxy: generate ## Ask the API proxy for everything that a real API server has
 	@tools/kube/build.sh "$(CURDIR)/.cache/tools/kube"
 	@echo "test: the API proxy in front of a real API server"
-	@mkdir -p bin
-	@go build -o bin/api-proxy ./images/api-proxy/cmd/api-proxy
+	@$(MAKE) bin/api-proxy
 	@go test -tags apiserver -count=1 -timeout 5m ./test/guarded/...
 
 .PHONY: test-installation
 test-installation: generate tools ## Run the operator with the rights of its manifests against a real API server
 	@echo "test: the operator's rights, on a real API server"
-	@mkdir -p bin
-	@go build -o bin/operator ./cmd/operator
+	@$(MAKE) bin/operator
 	@go test -tags apiserver -count=1 -timeout 10m -run 'TestTheOperator' ./cmd/lab/internal/install
 
 .PHONY: test-lab
@@ -168,7 +181,7 @@ conformance: REVISIONS ?= default
 conformance: build tools ## Run tests by others against the module, on labs of real nodes; needs root (PART="gateway-api-mesh …", BASELINE=1: against Istio's own chart)
 	@tools/conformance/build.sh "$(CURDIR)/.cache/tools/conformance" servers
 	@go run ./tools/images $(if $(ENVOY),--envoy "$(ENVOY)")
-	@go build -o bin/conformance ./test/conformance
+	@$(MAKE) bin/conformance
 	@exec bin/conformance $(if $(filter-out 0,$(BASELINE)),--baseline) $(PART)
 
 .PHONY: test-conformance
@@ -185,7 +198,7 @@ test-kubernetes: generate ## Ask the oldest and the newest supported Kubernetes 
 .PHONY: bench
 bench: REVISIONS ?= default
 bench: bench-tools $(if $(filter-out 0,$(BENCH_BUNDLE)),bundle,images) ## Measure at scale, on labs of real nodes; needs root (BENCH_SERVICES=100,1000 BENCH_PEERS=1 BENCH_PARTS=import,publish,serve,request,call,revoke,proxy,hostile; BENCH_BUNDLE=1: hooks as processes)
-	@go build -o bin/bench ./test/bench
+	@$(MAKE) bin/bench
 	@exec bin/bench
 
 .PHONY: bench-tools
@@ -205,8 +218,7 @@ lint: generate ## Run golangci-lint, go vet among its linters, and govulncheck (
 
 .PHONY: istio-patches
 istio-patches: ## Compare the Istio that is run with the newest patches upstream (ISTIO_REPOSITORY=URL)
-	@mkdir -p bin
-	@go build -o bin/istio-patches ./tools/istiopatches
+	@$(MAKE) bin/istio-patches
 	@bin/istio-patches
 
 .PHONY: clean

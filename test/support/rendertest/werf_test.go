@@ -134,6 +134,9 @@ func TestWerfImagesReferToEachOther(t *testing.T) {
 			if strings.Contains(command, "GOARCH=") {
 				t.Errorf("image %s is built for one architecture only: %s", name, command)
 			}
+			if strings.Contains(command, "go build") && !strings.Contains(command, ` -trimpath -ldflags "-s -w" `) {
+				t.Errorf("image %s is built with other flags than `make build` uses: %s", name, command)
+			}
 			for _, match := range goPackage.FindAllStringSubmatch(command, -1) {
 				source := strings.TrimPrefix(match[1], "./")
 				if _, err := os.Stat(filepath.Join(root, source)); err != nil {
