@@ -85,6 +85,7 @@ func TestTheWayToAPeerThatIsNotKnownIsNotChecked(t *testing.T) {
 // TestTheConditionNamesThePartOfTheWayThatFails breaks one part of the way to a peer after the other. The peer is a server in
 // the fabric that is its gateway and its Service at once; this cluster's proxy is a real one.
 func TestTheConditionNamesThePartOfTheWayThatFails(t *testing.T) {
+	t.Parallel() // it waits for rounds of calls, and has a peer of its own
 	awaitPeers(t)
 	peer, clusterUUID := newFakePeer(t, "watched.example"), uuid.NewString()
 	peer.public = altered(peer.public, func(document map[string]any) { document["clusterUUID"] = clusterUUID })

@@ -1,6 +1,8 @@
 package install
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
 
 	"github.com/deckhouse-mesh/istio/deploy/operator"
 	"github.com/deckhouse-mesh/istio/test/support/rendertest"
@@ -106,5 +109,30 @@ func TestTheModuleAcceptsTheSettings(t *testing.T) {
 	requests, _, _ := unstructured.NestedStringMap(settings, "sidecar", "resourcesManagement", "static", "requests")
 	if requests["cpu"] != "100m" || requests["memory"] != "64Mi" {
 		t.Errorf("a sidecar requests %v", requests)
+	}
+}
+
+func TestTheModuleConfigsAreOfTheNewestVersions(t *testing.T) {
+	root, err := rendertest.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, version := range map[string]int{
+		"openapi/config-values.yaml":              moduleSettingsVersion,
+		"global-hooks/openapi/config-values.yaml": globalSettingsVersion,
+	} {
+		content, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var schema struct {
+			Version int `json:"x-config-version"`
+		}
+		if err := yaml.Unmarshal(content, &schema); err != nil {
+			t.Fatal(err)
+		}
+		if schema.Version != version {
+			t.Errorf("the lab writes settings of version %d, and %s has version %d", version, file, schema.Version)
+		}
 	}
 }

@@ -23,8 +23,9 @@ const (
 	ingressClass = "nginx"
 	// publicTLSSecret holds the certificate that the cluster shows the world.
 	publicTLSSecret = "public-tls"
-	// settingsVersion of both ModuleConfigs.
-	settingsVersion = 1
+	// Versions of the settings in the ModuleConfigs, the newest ones: what a person writes today.
+	globalSettingsVersion = 1
+	moduleSettingsVersion = 3
 
 	// Unavailable is a component whose image only its makers have: nothing waits for it.
 	Unavailable = "kiali"
@@ -131,7 +132,7 @@ func (c *Cluster) publicTLS() map[string]any {
 
 func (c *Cluster) globalConfig() map[string]any {
 	return moduleConfig("global", map[string]any{
-		"version": settingsVersion,
+		"version": globalSettingsVersion,
 		"settings": map[string]any{"modules": map[string]any{
 			"publicDomainTemplate": c.PublicDomainTemplate,
 			"ingressClass":         ingressClass,
@@ -144,7 +145,7 @@ func (c *Cluster) globalConfig() map[string]any {
 }
 
 func (c *Cluster) moduleConfig() map[string]any {
-	return moduleConfig("istio", map[string]any{"enabled": true, "version": settingsVersion, "settings": c.Settings})
+	return moduleConfig("istio", map[string]any{"enabled": true, "version": moduleSettingsVersion, "settings": c.Settings})
 }
 
 func moduleConfig(name string, spec map[string]any) map[string]any {

@@ -92,7 +92,7 @@ func TestTheOperatorsRightsSuffice(t *testing.T) {
 		})
 	})
 	t.Run("settings that are not valid are said to be so", func(t *testing.T) {
-		wrong := moduleConfig("istio", map[string]any{"enabled": true, "version": settingsVersion, "settings": map[string]any{"nonsense": true}})
+		wrong := moduleConfig("istio", map[string]any{"enabled": true, "version": moduleSettingsVersion, "settings": map[string]any{"nonsense": true}})
 		if err := server.clients.Apply(t.Context(), kube.ModuleConfigs, wrong); err != nil {
 			t.Fatal(err)
 		}

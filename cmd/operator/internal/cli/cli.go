@@ -36,7 +36,7 @@ by all modules with the ModuleConfig "global":
   apiVersion: deckhouse.io/v1alpha1
   kind: ModuleConfig
   metadata: {name: istio}
-  spec: {enabled: true, version: 1, settings: {federation: {enabled: true}}}
+  spec: {enabled: true, version: 3, settings: {federation: {enabled: true}}}
   END
 
 Settings that are not valid take no effect; the status of the ModuleConfig says why.
