@@ -89,9 +89,23 @@ images-mirror: ## List the images of others that the module can ask for, and cop
 	@go run ./tools/mirror $(if $(REGISTRY),--repository "$(REGISTRY)") $(if $(FROM),--from "$(FROM)")
 
 .PHONY: bundle
-bundle: images ## Lay the module out as Deckhouse unpacks it, into .cache/bundle: folder, module image, release image; with REGISTRY=registry.example.com/modules/istio VERSION=v1.2.3 push them
-	@go run ./tools/bundle $(if $(VERSION),--version "$(VERSION)")
-	@$(if $(REGISTRY),go run ./tools/bundle --images .cache/publish --publish .cache/publish/bundle --push --repository "$(REGISTRY)" $(STAMP))
+bundle: images ## Lay the module out as Deckhouse unpacks it, into .cache/bundle: folder, module image, release image; with REGISTRY=registry.example.com/modules/istio VERSION=v1.2.3 push them (MODULE=istio-alliance: by its second name, into .cache/bundle-istio-alliance)
+	@$(if $(filter-out istio,$(MODULE)),$(MAKE) named-programs MODULE="$(MODULE)")
+	@go run ./tools/bundle $(NAMED) $(if $(filter-out istio,$(MODULE)),--out ".cache/bundle-$(MODULE)") $(if $(VERSION),--version "$(VERSION)")
+	@$(if $(REGISTRY),go run ./tools/bundle $(NAMED) --images .cache/publish --publish ".cache/publish/bundle$(if $(filter-out istio,$(MODULE)),-$(MODULE))" --push --repository "$(REGISTRY)" $(STAMP))
+
+# The name by which Deckhouse knows the module; a platform that has an istio of its own installs no other of that name.
+MODULE ?= istio
+NAMED = --module "$(MODULE)"
+NAME_LINKED = -ldflags "-X github.com/deckhouse-mesh/istio/lib/names.module=$(MODULE)"
+
+# What the bundle has with its name linked in.
+.PHONY: named-programs
+named-programs:
+	@mkdir -p "bin/$(MODULE)"
+	@go build $(NAME_LINKED) -o "bin/$(MODULE)/istio-hooks" ./hooks/batch
+	@go build $(NAME_LINKED) -o "bin/$(MODULE)/enabled" ./hooks/enabled
+	@go build $(NAME_LINKED) -o "bin/$(MODULE)/operator-bundled" ./cmd/operator/bundled
 
 .PHONY: chart
 chart: local-images ## Package the operator's Helm chart into .cache/chart, beside install.yaml, the same as one file (VERSION=1.2.3 REGISTRY=registry.example.com/mesh)
@@ -112,9 +126,15 @@ test: test-unit test-api-proxy test-installation test-lab test-e2e test-conforma
 test-unit: generate ## Run the tests that need no cluster
 	@echo "test: packages"
 	@go test -timeout 15m $(UNIT)
+	@echo "test: hooks of the module by its second name"
+	@$(MAKE) test-second-name MODULE=istio-alliance
 	@echo "test: what Istio itself makes of the module's objects and of documented policies"
 	@# With the flags of tools/istio/build.sh, which has compiled Istio.
 	@for module in $$(dirname tools/istio-v*/*_test.go | sort -u); do (cd "$$module" && GOFLAGS=-mod=readonly go test -buildvcs=false -count=1 -tags vtprotobuf,disable_pgv .) || exit; done
+
+.PHONY: test-second-name
+test-second-name:
+	@go test -timeout 5m $(NAME_LINKED) ./hooks
 
 .PHONY: test-api-proxy
 test-api-proxy: generate ## Ask the API proxy for everything that a real API server has
@@ -156,10 +176,10 @@ upgrade-charts: bundle
 	@go run ./tools/chart --images .cache/bundle/images --out .cache/upgrade/bundle
 
 .PHONY: soak
-soak: upgrade-charts ## Count requests that are lost while roots, versions, gateways, nodes and the module itself are replaced: about half an hour; needs root (RUN=TestSoakOfUpgrades: one of the two)
+soak: upgrade-charts ## Count requests that are lost while roots, versions, gateways, nodes and the module itself are replaced, and upgrade from every version: about forty minutes; needs root (RUN=TestSoakOfUpgrades: one of the tests)
 	@tools/helm/build.sh "$(CURDIR)/.cache/tools/helm"
 	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
-	@bin/e2e.test -test.v -test.timeout 60m -soak -test.run '$(or $(RUN),^TestSoak)'
+	@bin/e2e.test -test.v -test.timeout 80m -soak -test.run '$(or $(RUN),^TestSoak)'
 
 .PHONY: observability
 observability: build tools ## Run Jaeger and Prometheus on a lab of real nodes, and ask them about the module; needs root (ENVOY=FILE: another Envoy in the proxies)

@@ -12,7 +12,7 @@ import (
 // issuedFor is the hook's certificate for these names in the public domain, as the Secret that the templates render of it.
 func issuedFor(publicNames ...string) map[string]string {
 	GinkgoHelper()
-	r := newRun(selfSigned("former", "metadata-exporter", "istio.internal.metadataExporterCertificate", allianceEnabled, publicNames...), federationSettings).given("").succeeds()
+	r := newRun(selfSigned("former", "metadata-exporter", pathUnderItsName("istio.internal.metadataExporterCertificate"), allianceEnabled, publicNames...), federationSettings).given("").succeeds()
 	field := func(name string) string {
 		return r.ValuesGet("istio.internal.metadataExporterCertificate." + name).String()
 	}

@@ -232,7 +232,7 @@ var _ = Describe("Hook federation_discovery", func() {
 	})
 
 	It("fails with a sentence when the cluster's own facts are missing", func() {
-		r := newRun(federationDiscovery(peer.NewClient(), nil), `{istio: {federation: {enabled: true}}}`).given(startPeer().resource(""), ownKeypair())
+		r := newRun(federationDiscovery(peer.NewClient(), nil), "istio:\n  federation: {enabled: true}").given(startPeer().resource(""), ownKeypair())
 		r.RunHook()
 		Expect(r.HookError()).To(MatchError(ContainSubstring("global.discovery.clusterDomain")))
 	})

@@ -11,6 +11,7 @@ import (
 	sdk "github.com/deckhouse/module-sdk/pkg"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
@@ -18,8 +19,9 @@ import (
 // Orders of hooks at the same point of the module's life; the lowest runs first.
 const (
 	// When the module starts.
-	orderCRDs   = 1
-	orderResume = 10
+	orderEmbedded = 1 // nothing of the embedded istio is touched
+	orderCRDs     = 2
+	orderResume   = 10
 
 	// Before Helm. Certificates of module-sdk have 5.
 	orderFacts             = 10 // what depends on no other hook
@@ -57,7 +59,7 @@ func Resident(lifetime context.Context) (hooks []hookruntime.Hook, wait func()) 
 
 // with the services and the codec of a process that continues between runs, nil for one that does not.
 func with(services *residentServices, codec *servicelist.Codec) []hookruntime.Hook {
-	return []hookruntime.Hook{
+	hooks := []hookruntime.Hook{
 		ensureCRDs(moduleDir()),
 		certificateAuthority(),
 		clientCertificate(),
@@ -90,4 +92,8 @@ func with(services *residentServices, codec *servicelist.Codec) []hookruntime.Ho
 		orphanRemoval(time.Second, 30*time.Second),
 		moduleDisabled(),
 	}
+	if names.Module() != names.Embedded {
+		hooks = append(hooks, embeddedIstio())
+	}
+	return hooks
 }

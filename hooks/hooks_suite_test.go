@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,11 +16,13 @@ import (
 	"github.com/jonboulle/clockwork"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/tidwall/gjson"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 func TestHooks(t *testing.T) {
@@ -49,7 +52,7 @@ type run struct {
 func newRun(hook hookruntime.Hook, values string) *run {
 	GinkgoHelper()
 	execution := framework.NewHookExecutionConfig(GinkgoTB(), &hook.Config, hook.Run,
-		framework.WithInitialValues(values),
+		framework.WithInitialValues(underItsName(values)),
 		framework.WithOpenAPIDir("../openapi"),
 		framework.WithCRD("deckhouse.io", "v1alpha1", "IstioFederation", false),
 		framework.WithCRD("deckhouse.io", "v1alpha1", "IstioMulticluster", false),
@@ -61,10 +64,46 @@ func newRun(hook hookruntime.Hook, values string) *run {
 	return &run{execution, clock}
 }
 
+// written are the module's values and labels as specs write them.
+var written = regexp.MustCompile(`(?m)^istio:|module: istio\b`)
+
+// underItsName replaces them by what a module of the name has with which the suite is
+// built: `make test-unit` runs it with the second one, too.
+func underItsName(text string) string {
+	return written.ReplaceAllStringFunc(text, func(found string) string {
+		if found == "istio:" {
+			return names.ValuesKey() + ":"
+		}
+		return "module: " + names.Module()
+	})
+}
+
+func pathUnderItsName(path string) string {
+	if below, ok := strings.CutPrefix(path, "istio."); ok {
+		return names.ValuesPath(below)
+	}
+	return path
+}
+
+// ValuesGet returns a value of the module.
+func (r *run) ValuesGet(path string) gjson.Result {
+	return r.HookExecutionConfig.ValuesGet(pathUnderItsName(path))
+}
+
+// ValuesSet sets a value of the module.
+func (r *run) ValuesSet(path string, value any) {
+	r.HookExecutionConfig.ValuesSet(pathUnderItsName(path), value)
+}
+
+// ValuesDelete deletes a value of the module.
+func (r *run) ValuesDelete(path string) {
+	r.HookExecutionConfig.ValuesDelete(pathUnderItsName(path))
+}
+
 // given replaces the cluster's objects.
 func (r *run) given(objects ...string) *run {
 	GinkgoHelper()
-	r.KubeStateSet(strings.Join(objects, "\n---\n"))
+	r.KubeStateSet(underItsName(strings.Join(objects, "\n---\n")))
 	r.DependencyContainer().SetClock(r.clock)
 	return r
 }
@@ -140,6 +179,7 @@ var _ = Describe("The hooks of the module", func() {
 			"fixtures_test", "hooks_suite_test",
 		}
 		all, _ := Resident(context.Background())
+		all = append(all, embeddedIstio()) // which is among them under a second name only
 		for _, hook := range all {
 			if !slices.Contains(both, hook.Name) {
 				Expect(hook.Name + ".go").To(BeARegularFile())

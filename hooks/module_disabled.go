@@ -18,6 +18,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/discovery"
+	"github.com/deckhouse-mesh/istio/lib/embedded"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/names"
 )
@@ -38,9 +39,16 @@ func runModuleDisabled(ctx context.Context, in *sdk.HookInput) error {
 	if err != nil {
 		return err
 	}
+	yielding, err := yields(in)
+	if err != nil {
+		return err
+	}
+	message := "The module is switched off: set spec.enabled to true in ModuleConfig " + names.Module() + "."
+	if yielding {
+		message = "The module is off: " + embedded.Reason(names.Module()) + "."
+	}
 	disabled := func(resource v1alpha1.Peer) v1alpha1.Peer {
-		return discovery.Disabled(resource, discovery.ReasonModuleDisabled,
-			"The module is switched off: set spec.enabled to true in ModuleConfig "+names.Module()+".", in.DC.GetClock().Now())
+		return discovery.Disabled(resource, discovery.ReasonModuleDisabled, message, in.DC.GetClock().Now())
 	}
 	return errors.Join(
 		changeStatuses(ctx, client.Dynamic(), v1alpha1.IstioFederationResource, func() v1alpha1.Peer { return &v1alpha1.IstioFederation{} }, disabled),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
@@ -44,6 +45,25 @@ type orphanKind struct {
 	options  metav1.ListOptions
 	// orphan judges one object, given all of the kind.
 	orphan func(object *unstructured.Unstructured, all []unstructured.Unstructured) (bool, error)
+}
+
+// deletable are the orphans of kinds; while the embedded istio takes the module's place,
+// only those with the module's label: the others may be the embedded one's already.
+func deletable(in *sdk.HookInput, kinds []orphanKind) ([]orphanKind, error) {
+	yielding, err := yields(in)
+	if err != nil || !yielding {
+		return kinds, err
+	}
+	labelled := slices.Clone(kinds)
+	for index, kind := range kinds {
+		labelled[index].orphan = func(object *unstructured.Unstructured, all []unstructured.Unstructured) (bool, error) {
+			if !names.OfModule(object.GetLabels()) {
+				return false, nil
+			}
+			return kind.orphan(object, all)
+		}
+	}
+	return labelled, nil
 }
 
 func webhookOrphans() []orphanKind {
@@ -92,7 +112,10 @@ func runOrphanRemoval(ctx context.Context, in *sdk.HookInput, settled, deadline 
 	if err != nil {
 		return err
 	}
-	kinds := append(webhookOrphans(), otherOrphans(trusted)...)
+	kinds, err := deletable(in, append(webhookOrphans(), otherOrphans(trusted)...))
+	if err != nil {
+		return err
+	}
 	var removed int
 	rejected := map[string]error{}
 	err = wait.PollUntilContextTimeout(ctx, settled, deadline, true, func(ctx context.Context) (bool, error) {

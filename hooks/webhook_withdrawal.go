@@ -21,7 +21,11 @@ func webhookWithdrawal() hookruntime.Hook {
 			if err != nil {
 				return err
 			}
-			_, err = deleteAll(ctx, client.Dynamic(), webhookOrphans(), nil) // which are in no namespace
+			kinds, err := deletable(in, webhookOrphans()) // which are in no namespace
+			if err != nil {
+				return err
+			}
+			_, err = deleteAll(ctx, client.Dynamic(), kinds, nil)
 			return err
 		},
 	}

@@ -17,11 +17,12 @@ func Module() string { return module }
 // "federation.enabled", below the module's name in camel case.
 func ValuesPath(path string) string { return ValuesKey() + "." + path }
 
-// ValuesKey is the module's name as a key of values, as Deckhouse derives it.
-func ValuesKey() string { return valuesKey(module) }
+// ValuesKey is the module's name as a key of values.
+func ValuesKey() string { return KeyOf(module) }
 
-func valuesKey(name string) string {
-	words := strings.Split(name, "-")
+// KeyOf is a module's name as a key of values, as Deckhouse derives it.
+func KeyOf(module string) string {
+	words := strings.Split(module, "-")
 	for index, word := range words[1:] {
 		if word != "" {
 			words[index+1] = strings.ToUpper(word[:1]) + word[1:]

@@ -9,7 +9,7 @@ import (
 // TestValuesAreWhereDeckhouseStoresThem compares with the function that derives the key of a module's values.
 func TestValuesAreWhereDeckhouseStoresThem(t *testing.T) {
 	for _, name := range []string{"istio", "istio-alliance", "istio-1-alliance", "a-long-name"} {
-		if got, want := valuesKey(name), utils.ModuleNameToValuesKey(name); got != want {
+		if got, want := KeyOf(name), utils.ModuleNameToValuesKey(name); got != want {
 			t.Errorf("the values of module %s are taken from %s, and Deckhouse stores them at %s", name, got, want)
 		}
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/deckhouse-mesh/istio/lib/names"
 	"github.com/deckhouse-mesh/istio/tools/oci"
 )
 
@@ -33,7 +33,7 @@ func (b bundle) module() ([]oci.Entry, error) {
 		return nil, err
 	}
 	entries := []oci.Entry{
-		oci.Program(hooksProgram, cmp.Or(b.hooks, filepath.Join(b.root, "bin", path.Base(hooksProgram)))),
+		oci.Program(hooksProgram, filepath.Join(b.programs(), path.Base(hooksProgram))),
 		oci.Text(oci.DigestsFile, string(digests)),
 	}
 	for _, file := range files {
@@ -46,7 +46,19 @@ func (b bundle) module() ([]oci.Entry, error) {
 		}
 		entries = append(entries, below...)
 	}
-	return withoutOperators(entries), nil
+	return b.named(withoutOperators(entries))
+}
+
+// programs is the folder with those of the module's name.
+func (b bundle) programs() string {
+	switch {
+	case b.bin != "":
+		return b.bin
+	case b.name != names.Embedded:
+		return filepath.Join(b.root, "bin", b.name)
+	default:
+		return filepath.Join(b.root, "bin")
+	}
 }
 
 func withoutOperators(entries []oci.Entry) []oci.Entry {
@@ -85,10 +97,11 @@ func (b bundle) release() ([]oci.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []oci.Entry{
-		oci.Text("version.json", string(version)+"\n"),
-		{Path: "module.yaml", Mode: 0o644, From: filepath.Join(b.root, "module.yaml")},
-	}, nil
+	definition, err := b.rename(oci.Entry{Path: "module.yaml", Mode: 0o644, From: filepath.Join(b.root, "module.yaml")})
+	if err != nil {
+		return nil, err
+	}
+	return []oci.Entry{oci.Text("version.json", string(version)+"\n"), definition}, nil
 }
 
 // writeFolder writes the entries, which are files, in place of what the folder had.

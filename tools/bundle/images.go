@@ -10,6 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
+	"github.com/deckhouse-mesh/istio/lib/names"
 	"github.com/deckhouse-mesh/istio/tools/oci"
 )
 
@@ -42,10 +43,11 @@ func (b bundle) buildImages(layout string, module, release []oci.Entry, log io.W
 // operator returns the image that runs the module's folder, which is in it where
 // the operator looks for modules. No hook is linked into its program.
 func (b bundle) operator(module []oci.Entry) (oci.Image, error) {
-	const folder = "modules/110-istio"
+	// The number is the place among modules, which the operator does not need: there are no others.
+	folder := "modules/110-" + b.name
 	entries := []oci.Entry{
-		oci.Program("operator", filepath.Join(b.root, "bin", "operator-bundled")),
-		{Path: "modules/values.yaml", Mode: 0o644, From: filepath.Join(b.root, "modules", "values.yaml")},
+		oci.Program("operator", filepath.Join(b.programs(), "operator-bundled")),
+		oci.Text("modules/values.yaml", "# Off until a ModuleConfig switches it on.\n"+names.KeyOf(b.name)+"Enabled: false\n"),
 		oci.Writable("tmp"),
 	}
 	for _, entry := range module {

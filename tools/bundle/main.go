@@ -1,16 +1,18 @@
 // Command bundle lays the module out as Deckhouse unpacks it, from what `make
 // images` has left:
 //
-//	go run ./tools/bundle [--root DIR] [--out DIR] [--images DIR] [--version v1.2.3] [--repository REPOSITORY]
+//	go run ./tools/bundle [--root DIR] [--out DIR] [--images DIR] [--version v1.2.3] [--repository REPOSITORY] [--module NAME]
 //
 // OUT/module is the module's folder: templates, settings, CRDs, the hooks as one
 // binary and images_digests.json. OUT/release is what release channels read. OUT/images
 // is an OCI layout with both as images, by the references that Deckhouse asks a
 // repository for, and the operator with which the lab runs that very folder. The
-// same inputs give the same digests.
+// same inputs give the same digests. A second name of the module is written wherever
+// its files name it; its programs are in bin/NAME, with the name linked in.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -21,6 +23,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/deckhouse-mesh/istio/lib/names"
 	"github.com/deckhouse-mesh/istio/tools/oci"
 )
 
@@ -43,8 +46,10 @@ type bundle struct {
 	repository string
 	// revision is the commit of the source, if that is known.
 	revision string
-	// hooks is the program of the module's hooks; empty: that of this machine's platform in bin/.
-	hooks string
+	// name of the module.
+	name string
+	// bin is the folder with the programs; empty: those of this machine's platform, as the Makefile builds them.
+	bin string
 	// compile builds programs; nil is programs.Build.
 	compile compiler
 }
@@ -58,7 +63,8 @@ func run(args []string, log io.Writer) error {
 	flags.StringVar(&b.root, "root", ".", "`folder` of the project")
 	flags.StringVar(&b.images, "images", filepath.Join(".cache", "images"), "`folder` of `make images`, with "+oci.DigestsFile)
 	flags.StringVar(&b.version, "version", "v0.0.0-dev", "`version` of the module")
-	flags.StringVar(&b.repository, "repository", "ghcr.io/deckhouse-mesh/istio", "`repository` of the module")
+	flags.StringVar(&b.name, "module", names.Embedded, "`name` that Deckhouse knows the module by: istio, or istio-alliance where it has an istio of its own")
+	flags.StringVar(&b.repository, "repository", "", "`repository` of the module (default ghcr.io/deckhouse-mesh/NAME)")
 	flags.StringVar(&b.revision, "revision", "", "`commit` of the project's source")
 	publishTo := flags.String("publish", "", "`folder` to lay the images of the module and its release out in for all platforms, instead of the folder for the lab")
 	push := flags.Bool("push", false, "push them to the repository")
@@ -69,7 +75,10 @@ func run(args []string, log io.Writer) error {
 	if !versionForm.MatchString(b.version) {
 		return fmt.Errorf("--version: %q is no version of a module: write it like v1.2.3", b.version)
 	}
-	b.repository = strings.TrimSuffix(b.repository, "/")
+	if !nameForm.MatchString(b.name) {
+		return fmt.Errorf("--module: %q is no name of this module: istio and istio-alliance are", b.name)
+	}
+	b.repository = strings.TrimSuffix(cmp.Or(b.repository, "ghcr.io/deckhouse-mesh/"+b.name), "/")
 	if *publishTo != "" {
 		return b.publish(context.Background(), *publishTo, *push, log)
 	}
@@ -93,7 +102,7 @@ func (b bundle) layOut(out string, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(log, "bundle: the module %s in %s, %d files: image %s, release %s\n",
-		b.version, filepath.Join(out, "module"), len(module), digests["module"], digests["release"])
+	_, err = fmt.Fprintf(log, "bundle: the module %s %s in %s, %d files: image %s, release %s\n",
+		b.name, b.version, filepath.Join(out, "module"), len(module), digests["module"], digests["release"])
 	return err
 }

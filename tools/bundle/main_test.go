@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/deckhouse-mesh/istio/tools/oci"
+	"github.com/deckhouse-mesh/istio/tools/programs"
 )
 
 const realRoot = "../.."
@@ -35,7 +36,7 @@ const realRoot = "../.."
 func fakeProject(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
-	all := slices.Concat(files, []string{"bin/istio-hooks", "bin/operator-bundled", "modules/values.yaml", "crds/operator/module-config.yaml",
+	all := slices.Concat(files, []string{"bin/istio-hooks", "bin/operator-bundled", "crds/operator/module-config.yaml",
 		"crds/istio/all.yaml", "global-hooks/openapi/values.yaml"})
 	for _, folder := range folders {
 		all = append(all, folder+"/below/file.yaml")
@@ -233,9 +234,9 @@ func TestTheModuleIsPushedForBothPlatforms(t *testing.T) {
 	t.Cleanup(server.Close)
 	root := fakeProject(t)
 	b := bundle{
-		root: root, images: filepath.Join(root, ".cache", "images"), version: "v1.2.3", revision: strings.Repeat("a", 40),
+		root: root, images: filepath.Join(root, ".cache", "images"), name: "istio", version: "v1.2.3", revision: strings.Repeat("a", 40),
 		repository: strings.TrimPrefix(server.URL, "http://") + "/modules/istio",
-		compile: func(_ context.Context, _, out, _, _ string, packages map[string]string, _ io.Writer) error {
+		compile: func(_ context.Context, _, out string, _ programs.Target, packages map[string]string, _ io.Writer) error {
 			self, err := os.Executable()
 			for name := range packages {
 				err = errors.Join(err, os.MkdirAll(out, 0o755), os.Symlink(self, filepath.Join(out, name)))

@@ -9,13 +9,14 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/deckhouse-mesh/istio/lib/names"
 	"github.com/deckhouse-mesh/istio/tools/attestation"
 	"github.com/deckhouse-mesh/istio/tools/oci"
 	"github.com/deckhouse-mesh/istio/tools/programs"
 )
 
 // compiler is programs.Build, or what takes its place in tests.
-type compiler func(ctx context.Context, root, out, architecture, version string, packages map[string]string, log io.Writer) error
+type compiler func(ctx context.Context, root, out string, target programs.Target, packages map[string]string, log io.Writer) error
 
 // architectures that the hooks are built for.
 var architectures = []string{"amd64", "arm64"}
@@ -36,7 +37,7 @@ func (b bundle) publish(ctx context.Context, out string, push bool, log io.Write
 		if err != nil {
 			return err
 		}
-		modules = append(modules, b.image("istio", ":"+b.version, architecture, module))
+		modules = append(modules, b.image(b.name, ":"+b.version, architecture, module))
 		releases = append(releases, b.image("release", "/release:"+b.version, architecture, release))
 	}
 	for _, images := range [][]oci.Image{modules, releases} {
@@ -58,11 +59,16 @@ func (b bundle) moduleFor(ctx context.Context, architecture, out string, log io.
 	if compile == nil {
 		compile = programs.Build
 	}
-	name := path.Base(hooksProgram)
-	if err := compile(ctx, b.root, out, architecture, b.version, map[string]string{name: "./hooks/batch"}, log); err != nil {
+	target := programs.Target{Architecture: architecture, Version: b.version}
+	packages := map[string]string{path.Base(hooksProgram): "./hooks/batch"}
+	if b.name != names.Embedded {
+		target.Module = b.name
+		packages[enabledProgram] = "./hooks/enabled"
+	}
+	if err := compile(ctx, b.root, out, target, packages, log); err != nil {
 		return nil, err
 	}
-	b.hooks = filepath.Join(out, name)
+	b.bin = out
 	return b.module()
 }
 
@@ -83,8 +89,8 @@ func (b bundle) attach(image oci.Image, manifest v1.Descriptor) ([]v1.Image, err
 		Version: b.version, Revision: b.revision,
 	}
 	for _, entry := range image.Layers[0] {
-		if entry.Path == hooksProgram {
-			subject.Programs = []string{entry.From}
+		if entry.Path == hooksProgram || entry.Path == enabledProgram {
+			subject.Programs = append(subject.Programs, entry.From)
 		}
 	}
 	return attestation.Attachments(subject, manifest)

@@ -21,6 +21,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
 	"github.com/deckhouse-mesh/istio/tools/attestation"
 	"github.com/deckhouse-mesh/istio/tools/oci"
+	"github.com/deckhouse-mesh/istio/tools/programs"
 )
 
 // platforms that our images are published for, all of them linux.
@@ -39,7 +40,7 @@ type publication struct {
 	// mirrored is the file of `make images-mirror` with the digests of others' images; there need not be one.
 	mirrored string
 	// compile builds programs; it is programs.Build.
-	compile func(ctx context.Context, root, out, architecture, version string, packages map[string]string, log io.Writer) error
+	compile func(ctx context.Context, root, out string, target programs.Target, packages map[string]string, log io.Writer) error
 }
 
 // publish lays our images out for each platform, with what is attached to them, and pushes them.
@@ -134,7 +135,7 @@ func (p publication) buildPrograms(ctx context.Context, log io.Writer) error {
 	}
 	for _, architecture := range architectures {
 		_, _ = fmt.Fprintf(log, "images: programs for linux/%s\n", architecture)
-		if err := p.compile(ctx, p.root, p.programsOf(architecture), architecture, p.stamp.version, packages, log); err != nil {
+		if err := p.compile(ctx, p.root, p.programsOf(architecture), programs.Target{Architecture: architecture, Version: p.stamp.version}, packages, log); err != nil {
 			return err
 		}
 	}

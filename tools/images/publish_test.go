@@ -19,10 +19,11 @@ import (
 
 	"github.com/deckhouse-mesh/istio/tools/attestation"
 	"github.com/deckhouse-mesh/istio/tools/oci"
+	"github.com/deckhouse-mesh/istio/tools/programs"
 )
 
 // thisProgramInstead of compiling: any Go program has a list of the modules that it was built from.
-func thisProgramInstead(_ context.Context, _, out, _, _ string, packages map[string]string, _ io.Writer) error {
+func thisProgramInstead(_ context.Context, _, out string, _ programs.Target, packages map[string]string, _ io.Writer) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
