@@ -167,9 +167,10 @@ func (c *calling) measurePassing(ctx context.Context) error {
 	defer stop()
 	requests, connections := make([][]rate, len(passers)), make([][]rate, len(passers))
 	for _, mode := range []struct {
-		rows  [][]rate
-		limit string
-	}{{requests, "null"}, {connections, "1"}} {
+		rows [][]rate
+		// limit is as JSON has it.
+		limit, what string
+	}{{requests, "null", "any number of requests"}, {connections, "1", "one request"}} {
 		for _, each := range passers {
 			if err := c.limitRequests(ctx, each, mode.limit); err != nil {
 				return err
@@ -182,8 +183,8 @@ func (c *calling) measurePassing(ctx context.Context) error {
 					return fmt.Errorf("%s: %w", each.name, err)
 				}
 				mode.rows[index] = append(mode.rows[index], got)
-				progress("round %d, at most %s requests a connection: %s passes %.0f a second, %.0f for each second that it computes",
-					round+1, mode.limit, each.name, got.PerSecond, got.PerCPU)
+				progress("round %d, %s a connection: %s passes %.0f a second, %.0f for each second that it computes",
+					round+1, mode.what, each.name, got.PerSecond, got.PerCPU)
 			}
 		}
 	}

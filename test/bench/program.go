@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 
 	dto "github.com/prometheus/client_model/go"
@@ -49,7 +50,8 @@ func (c *cluster) find(ctx context.Context, of component) (*program, error) {
 	}
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		for _, status := range pod.Status.ContainerStatuses {
+		// A sidecar is an init container that goes on.
+		for _, status := range slices.Concat(pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses) {
 			if status.Name == of.container && status.Ready && pod.DeletionTimestamp == nil {
 				return &program{component: of, cluster: c, pod: pod, id: status.ContainerID}, nil
 			}

@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"net/http"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/deckhouse-mesh/istio/test/mesh"
+	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
 // crossing is a Pod of cluster-a that calls one of cluster-b, both with sidecars.
@@ -211,6 +214,13 @@ func TestAPeersCAIsTrustedForItsOwnDomainOnly(t *testing.T) {
 			})
 		})
 	}
+	for name, certificate := range outdatedOrForeign(t, peer) {
+		t.Run("as a server with a certificate "+name, func(t *testing.T) {
+			entrance.show(certificate)
+			before := entrance.rejected()
+			eventually(t, prompt, "the client rejects the server", func() string { return rejectsServer(client, peer, entrance, before) })
+		})
+	}
 	t.Run("and not for another identity than the Service's", func(t *testing.T) {
 		entrance.show(forge(t, peer.authority, "spiffe://bounded.example/ns/shop/sa/other"))
 		before := entrance.rejected()
@@ -228,6 +238,28 @@ func TestAPeersCAIsTrustedForItsOwnDomainOnly(t *testing.T) {
 	eventually(t, prompt, "and is no longer called", func() string {
 		return suite.a.isRejected(client, webURL(peer.hostname()))
 	})
+}
+
+// outdatedOrForeign are certificates for the identity of the peer's Service that prove nothing.
+func outdatedOrForeign(t *testing.T, peer *fakePeer) map[string]*tls.Certificate {
+	t.Helper()
+	now, authority := time.Now(), certtest.Load(peer.authority.Cert, peer.authority.Key)
+	issue := func(by certtest.Authority, changes ...certtest.Change) *tls.Certificate {
+		leaf := by.Leaf(now, append([]certtest.Change{
+			certtest.Identity(peer.identity()), certtest.For(x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth),
+		}, changes...)...)
+		return &leaf
+	}
+	from := func(begin time.Time) certtest.Change {
+		return func(certificate *x509.Certificate) { certificate.NotBefore = begin }
+	}
+	return map[string]*tls.Certificate{
+		"of a foreign root":                 issue(certtest.NewRoot("a third cluster's", now)),
+		"of a CA below a foreign root":      issue(certtest.NewRoot("a third cluster's", now).Intermediate("below", now)),
+		"that has expired":                  issue(authority, from(now.Add(-2*time.Hour)), certtest.Until(now.Add(-time.Minute))),
+		"that is not valid yet":             issue(authority, from(now.Add(time.Hour)), certtest.Until(now.Add(2*time.Hour))),
+		"of a CA below it that has expired": issue(authority.Intermediate("below", now, certtest.Until(now.Add(-time.Minute)))),
+	}
 }
 
 // rejectsServer says what is missing until the client's sidecar has rejected the certificate of the peer's Service since then.

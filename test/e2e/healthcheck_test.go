@@ -57,27 +57,43 @@ func (c *cluster) refresh(t *testing.T, name string) {
 	}
 }
 
+// publishingHealthcheck is the peer's private document with its only Service as that of its alliance-healthcheck.
+func (p *fakePeer) publishingHealthcheck(clusterUUID string) http.HandlerFunc {
+	return altered(p.private, func(document map[string]any) {
+		document["publicServices"].([]any)[0].(map[string]any)["hostname"] = healthcheck.Hostname(clusterUUID, p.trustDomain)
+	})
+}
+
+// answerAs the alliance-healthcheck of a cluster from now on.
+func (e *entrance) answerAs(status int, cluster string) {
+	e.behave(func(e *entrance) {
+		e.answer = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set(healthcheck.ClusterHeader, cluster)
+			w.WriteHeader(status)
+		}
+	})
+}
+
+// TestTheWayToAPeerThatIsNotKnownIsNotChecked: who nobody has seen is neither reachable nor unreachable.
+func TestTheWayToAPeerThatIsNotKnownIsNotChecked(t *testing.T) {
+	suite.a.federate(t, newFederation("unseen", map[string]any{
+		"trustDomain": "unseen.example", "metadataEndpoint": "https://unseen.host.lab/metadata/",
+	}))
+	suite.a.awaitDataplane(t, federations, "unseen", "Unknown", "NotChecked", "once its identity is known", restarted)
+}
+
 // TestTheConditionNamesThePartOfTheWayThatFails breaks one part of the way to a peer after the other. The peer is a server in
 // the fabric that is its gateway and its Service at once; this cluster's proxy is a real one.
 func TestTheConditionNamesThePartOfTheWayThatFails(t *testing.T) {
+	t.Parallel() // it waits for rounds of calls, and has a peer of its own
 	awaitPeers(t)
 	peer, clusterUUID := newFakePeer(t, "watched.example"), uuid.NewString()
 	peer.public = altered(peer.public, func(document map[string]any) { document["clusterUUID"] = clusterUUID })
 	opened := peer.serveMesh(t)
 	unpublished := peer.private
-	peer.private = altered(unpublished, func(document map[string]any) {
-		document["publicServices"].([]any)[0].(map[string]any)["hostname"] = healthcheck.Hostname(clusterUUID, peer.trustDomain)
-	})
-	published := peer.private
-	answer := func(status int, cluster string) func(*entrance) {
-		return func(e *entrance) {
-			e.answer = func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set(healthcheck.ClusterHeader, cluster)
-				w.WriteHeader(status)
-			}
-		}
-	}
-	opened.behave(answer(http.StatusOK, clusterUUID))
+	published := peer.publishingHealthcheck(clusterUUID)
+	peer.private = published
+	opened.answerAs(http.StatusOK, clusterUUID)
 	suite.a.federate(t, peer.federation("watched"))
 	await := func(status, reason, text string) {
 		t.Helper()
@@ -85,11 +101,11 @@ func TestTheConditionNamesThePartOfTheWayThatFails(t *testing.T) {
 	}
 	await("True", healthcheck.ReasonAnswers, "")
 
-	opened.behave(answer(http.StatusOK, uuid.NewString()))
+	opened.answerAs(http.StatusOK, uuid.NewString())
 	await("False", healthcheck.ReasonAnsweredByAnother, clusterUUID)
-	opened.behave(answer(http.StatusTeapot, clusterUUID))
+	opened.answerAs(http.StatusTeapot, clusterUUID)
 	await("False", healthcheck.ReasonHTTPStatus, "418")
-	opened.behave(answer(http.StatusOK, clusterUUID))
+	opened.answerAs(http.StatusOK, clusterUUID)
 	await("True", healthcheck.ReasonAnswers, "")
 
 	opened.show(forge(t, peer.authority, "spiffe://watched.example/ns/shop/sa/other"))

@@ -5,7 +5,8 @@ package e2e
 import "testing"
 
 // TestMulticluster runs in a lab of its own. Its parts are in the order in which
-// they use the lab: disruptive parts come last. Of one part:
+// they use the lab: disruptive parts come last. Those that need nothing but
+// applications of their own come after these, all at once. Of one part:
 // -run 'TestMulticluster/TrustIsMutualOrNone'.
 func TestMulticluster(t *testing.T) {
 	for _, part := range []struct {
@@ -17,12 +18,7 @@ func TestMulticluster(t *testing.T) {
 		{"AClientCertificateOpensTheAPIProxyWhereTLSIsPassedThrough", multiclusterAClientCertificateOpensTheAPIProxyWhereTLSIsPassedThrough},
 		{"WorksBesideFederation", multiclusterWorksBesideFederation},
 		{"EveryPeerAnswersCallsThroughTheMesh", multiclusterEveryPeerAnswersCallsThroughTheMesh},
-		{"AServiceInSeveralClustersIsOne", multiclusterAServiceInSeveralClustersIsOne},
 		{"AFlatPeerIsReachedAtItsPods", multiclusterAFlatPeerIsReachedAtItsPods},
-		{"ASharedServiceIsBalancedOverBothClusters", multiclusterASharedServiceIsBalancedOverBothClusters},
-		{"RequestsStayAtHomeWhereTheServiceSaysSo", multiclusterRequestsStayAtHomeWhereTheServiceSaysSo},
-		{"ALabelledServiceStaysInItsCluster", multiclusterALabelledServiceStaysInItsCluster},
-		{"ALabelledNamespaceStaysInItsCluster", multiclusterALabelledNamespaceStaysInItsCluster},
 		{"ATenantsLabelsStopNobody", multiclusterATenantsLabelsStopNobody},
 		{"TrustIsMutualOrNone", multiclusterTrustIsMutualOrNone},
 		{"ADeletedResourceTakesItsRightsAwayWithoutTheOperator", multiclusterADeletedResourceTakesItsRightsAwayWithoutTheOperator},
@@ -33,5 +29,20 @@ func TestMulticluster(t *testing.T) {
 		{"TheMeshRecoversAfterAKill", multiclusterTheMeshRecoversAfterAKill},
 	} {
 		t.Run(part.name, part.run)
+	}
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T)
+	}{
+		{"AServiceInSeveralClustersIsOne", multiclusterAServiceInSeveralClustersIsOne},
+		{"ASharedServiceIsBalancedOverBothClusters", multiclusterASharedServiceIsBalancedOverBothClusters},
+		{"RequestsStayAtHomeWhereTheServiceSaysSo", multiclusterRequestsStayAtHomeWhereTheServiceSaysSo},
+		{"ALabelledServiceStaysInItsCluster", multiclusterALabelledServiceStaysInItsCluster},
+		{"ALabelledNamespaceStaysInItsCluster", multiclusterALabelledNamespaceStaysInItsCluster},
+	} {
+		t.Run(part.name, func(t *testing.T) {
+			t.Parallel()
+			part.run(t)
+		})
 	}
 }

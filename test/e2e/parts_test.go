@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -41,12 +42,19 @@ const (
 	inInstallation part = "installation"
 	// inSoak: two sovereign clusters with two gateways each, on demand.
 	inSoak part = "soak"
+	// inUpgrades: two clusters without the module, on demand.
+	inUpgrades part = "upgrades"
 	// inObservability: two sovereign clusters, on demand.
 	inObservability part = "observability"
 )
 
-// trafficRows are how many rows of traffic's tables run at a time: they wait more than they compute.
-const trafficRows = "16"
+// atATime are how many tests, and rows of tables, run at a time of those that are parallel: they wait more than they compute.
+func (p part) atATime() int {
+	if p == inTraffic { // its rows share applications
+		return 16
+	}
+	return 5
+}
 
 // partOf the test of that name.
 func partOf(test string) part {
@@ -57,7 +65,10 @@ func partOf(test string) part {
 		return whileQuiet
 	case "TestTheModuleIsInstalledAndRemovedAsThePageSays":
 		return inInstallation
-	case "TestSoak":
+	case "TestSoakOfUpgrades":
+		return inUpgrades
+	}
+	if strings.HasPrefix(test, "TestSoak") {
 		return inSoak
 	}
 	if strings.HasPrefix(test, "TestTraffic") {
@@ -91,6 +102,8 @@ var (
 	federationLab = recipe{mode: federationMode, clusters: 2, nodes: 1}
 	soakLab       = recipe{mode: federationMode, clusters: 2, nodes: 2}
 	bareLab       = recipe{mode: federationMode, clusters: 2, nodes: 1, flags: []string{withoutModule}}
+	// Its nodes can pull the module's other builds, too.
+	upgradesLab = recipe{mode: federationMode, clusters: 2, nodes: 1, flags: []string{withoutModule, "--bundle"}}
 	// Pod ranges are routed, so that Pods of one mesh can be reached by gateways and without.
 	mixedLab = recipe{mode: mixedMode, clusters: 3, nodes: 1, flags: []string{"--network", "flat"}}
 )
@@ -114,9 +127,10 @@ func runOutside() (code int, err error) {
 	}
 	switch {
 	case *soak:
-		run.inLab(soakLab, func() {}, os.Stdout, inSoak)
+		run.inLab(stay{of: soakLab, parts: []part{inSoak}, output: os.Stdout})
+		run.inLab(stay{of: upgradesLab, parts: []part{inUpgrades}, output: os.Stdout})
 	case *observability:
-		run.inLab(federationLab, func() {}, os.Stdout, inObservability)
+		run.inLab(stay{of: federationLab, parts: []part{inObservability}, output: os.Stdout})
 	default:
 		run.federationAndMesh()
 	}
@@ -145,44 +159,63 @@ func (r *runner) fail(err error) {
 // sideBySide is for machines with more than two cores, on which deadlines hold with two labs, too.
 var sideBySide = flag.Bool("side-by-side", false, "run two labs at a time")
 
+// stay in a lab.
+type stay struct {
+	of recipe
+	// parts that run one after the other; those of which no test was chosen are left out.
+	parts []part
+	// output of the tests.
+	output io.Writer
+	// up is called when the lab is up, or will not be, and idle when what remains of it waits only; nil: nobody cares.
+	up, idle func()
+}
+
 // federationAndMesh runs the parts one after the other, or in two labs at a time: their tests
 // wait more than they compute. Of the second road the output comes in one piece for each part.
 func (r *runner) federationAndMesh() {
-	// A person's lab is one, and cannot be in use twice.
-	if named := os.Getenv(stateDirVariable) != ""; named || !*sideBySide {
-		r.inLab(federationLab, func() {}, os.Stdout, inFederation, inTraffic, whileQuiet)
-		r.inLab(mixedLab, func() {}, os.Stdout, inMixed)
-		if !named || len(r.chosen) == 1 { // its clusters must not have the module
-			r.inLab(bareLab, func() {}, os.Stdout, inInstallation)
+	first := stay{of: federationLab, parts: []part{inFederation, inTraffic, whileQuiet}, output: os.Stdout}
+	others := []stay{{of: mixedLab, parts: []part{inMixed}}, {of: bareLab, parts: []part{inInstallation}}}
+	// A person's lab is one, and cannot be in use twice. Installation needs one without the module.
+	if os.Getenv(stateDirVariable) != "" {
+		r.inLab(first)
+		for _, next := range others {
+			if next.output = os.Stdout; next.of.mode == mixedMode || len(r.chosen) == 1 {
+				r.inLab(next)
+			}
 		}
 		return
 	}
+	begin := make(chan struct{})
+	first.idle = func() { close(begin) }
+	if *sideBySide { // two that start would only be in each other's way
+		first.up, first.idle = first.idle, nil
+		first.parts = []part{inFederation, whileQuiet}
+		others = slices.Insert(others, 1, stay{of: federationLab, parts: []part{inTraffic}})
+	}
 	var both sync.WaitGroup
-	firstIsUp := make(chan struct{})
-	both.Go(func() {
-		r.inLab(federationLab, func() { close(firstIsUp) }, os.Stdout, inFederation, whileQuiet)
-	})
-	<-firstIsUp // two that start would only be in each other's way
-	for _, next := range []struct {
-		of    recipe
-		which part
-	}{{mixedLab, inMixed}, {federationLab, inTraffic}, {bareLab, inInstallation}} {
+	both.Go(func() { r.inLab(first) })
+	<-begin
+	for _, next := range others {
 		var output bytes.Buffer
-		r.inLab(next.of, func() {}, &output, next.which)
+		if next.output = os.Stdout; *sideBySide {
+			next.output = &output
+		}
+		r.inLab(next)
 		_, _ = os.Stdout.Write(output.Bytes())
 	}
 	both.Wait()
 }
 
-// inLab runs those of the parts that are needed, one after the other, in a lab of
-// their own; up is called when it is, or when there will be none.
-func (r *runner) inLab(of recipe, up func(), output io.Writer, parts ...part) {
-	parts = slices.DeleteFunc(parts, func(p part) bool { return !r.chosen[p] })
+// inLab starts the lab when it is needed, runs the tests and stops it.
+func (r *runner) inLab(in stay) {
+	up, idle := onceFor(in.up), onceFor(in.idle)
+	defer idle()
+	defer up()
+	parts := slices.DeleteFunc(in.parts, func(p part) bool { return !r.chosen[p] })
 	if len(parts) == 0 || r.ctx.Err() != nil {
-		up()
 		return
 	}
-	opened, err := r.openLab(of)
+	opened, err := r.openLab(in.of)
 	up()
 	if err != nil {
 		r.fail(err)
@@ -190,11 +223,22 @@ func (r *runner) inLab(of recipe, up func(), output io.Writer, parts ...part) {
 	}
 	failed := false
 	for _, which := range parts {
-		err := r.tests(opened, which, output)
+		if which == whileQuiet {
+			idle()
+		}
+		err := r.tests(opened, which, in.output)
 		failed = failed || err != nil
 		r.fail(err)
 	}
 	r.fail(opened.Stop(failed))
+}
+
+// onceFor is the function, which runs once however often it is called; nil does nothing.
+func onceFor(f func()) func() {
+	if f == nil {
+		return func() {}
+	}
+	return sync.OnceFunc(f)
 }
 
 // tests of a part, in the lab's fabric, by this very program.
@@ -210,9 +254,7 @@ func (r *runner) tests(in *labtest.Lab, of part, output io.Writer) error {
 		}
 	}
 	args = append(args, "-test.skip="+r.skipping(of))
-	if of == inTraffic {
-		args = append(args, "-test.parallel="+trafficRows)
-	}
+	args = append(args, "-test.parallel="+strconv.Itoa(of.atATime()))
 	command := in.Exec(r.ctx, args...)
 	command.Env = append(os.Environ(), stateDirVariable+"="+in.StateDir)
 	command.Stdout, command.Stderr = output, output

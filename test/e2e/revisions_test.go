@@ -97,7 +97,6 @@ func TestTheConfigMapWithDocumentVersionsIsRestored(t *testing.T) {
 		}
 		return ""
 	})
-	c.awaitNoRepairs(t)
 	namespace := peer.namespace(t)
 	c.awaitImported(t, peer.publish(t, namespace, "web"), prompt)
 }
@@ -135,8 +134,10 @@ func TestACorruptConfigMapWithDocumentVersionsIsReplaced(t *testing.T) {
 				return ""
 			})
 			c.awaitImported(t, test.peer.publish(t, test.peer.namespace(t), test.service), prompt)
-			c.awaitNoRepairs(t)
 		})
+	}
+	for _, c := range []*cluster{suite.a, suite.b} {
+		c.awaitNoRepairs(t)
 	}
 }
 

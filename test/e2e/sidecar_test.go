@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/deckhouse-mesh/istio/lib/healthcheck"
 	"github.com/deckhouse-mesh/istio/test/mesh"
 )
 
@@ -196,6 +197,7 @@ func outliers(cluster *clusterv3.Cluster, err error) (outlierRule, error) {
 }
 
 func TestTheOutboundTrafficPolicyDecidesAboutUnknownHosts(t *testing.T) {
+	awaitPeers(t)
 	suite.a.awaitMesh(t, defaultIstio())
 	namespace := suite.a.labelled(t, inMesh)
 	suite.a.serve(t, namespace, "api") // so that there are routes for port 80
@@ -222,6 +224,10 @@ func TestTheOutboundTrafficPolicyDecidesAboutUnknownHosts(t *testing.T) {
 			}
 			return suite.a.isRejected(client, outside.URL)
 		})
+		// A Service that every cluster publishes.
+		of := suite.b.described(t)
+		suite.a.awaitAnswer(t, "with "+policy.mode+" a peer's Service answers", client, webURL(healthcheck.Hostname(of.ClusterUUID, of.ClusterDomain)),
+			httpStatus(http.StatusOK))
 		awaitView(t, sidecar, "with "+policy.mode+" requests for unknown hosts go to "+policy.target, func(view *mesh.View) string {
 			return want(view.UnknownHTTP(80))(policy.target)
 		})

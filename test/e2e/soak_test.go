@@ -21,14 +21,20 @@ import (
 )
 
 // soak has the suite run TestSoak, in a lab of its own with two nodes a cluster (`make soak`).
-var soak = flag.Bool("soak", false, "run TestSoak, which takes about twenty minutes")
+var soak = flag.Bool("soak", false, "run the tests named TestSoak, which take about half an hour")
+
+// soakOnly skips the test where nobody asked for it.
+func soakOnly(t *testing.T) {
+	t.Helper()
+	if !*soak {
+		t.Skip("it takes long: make soak")
+	}
+}
 
 // TestSoak disturbs what requests pass through, and what takes long. A gateway
 // Pod that ends takes the streams through it with it, so these break, and are counted.
 func TestSoak(t *testing.T) {
-	if !*soak {
-		t.Skip("it takes long: make soak")
-	}
+	soakOnly(t)
 	load := startLoad(t)
 	gateways := len(suite.a.described(t).Nodes)
 	for _, each := range []disturbance{
