@@ -144,9 +144,10 @@ test-api-proxy: generate ## Ask the API proxy for everything that a real API ser
 	@go test -tags apiserver -count=1 -timeout 5m ./test/guarded/...
 
 .PHONY: test-installation
-test-installation: generate tools ## Run the operator with the rights of its manifests against a real API server
+test-installation: generate tools ## Run the operator with the rights of its manifests, and the module by its second name beside a stand-in of the embedded istio, against a real API server
 	@echo "test: the operator's rights, on a real API server"
 	@$(MAKE) bin/operator
+	@$(MAKE) named-programs MODULE=istio-alliance
 	@go test -tags apiserver -count=1 -timeout 10m -run 'TestTheOperator' ./cmd/lab/internal/install
 
 .PHONY: test-lab
