@@ -51,9 +51,9 @@ var istioLocality = part{
 	manifests: istioManifests, withoutOperator: true, installs: true,
 }
 
-// istioMulticluster runs on two clusters of one mesh that reach each other through their gateways.
+// istioMulticluster runs on two clusters of one mesh whose Pod ranges are not routed: they reach each other through their gateways.
 var istioMulticluster = part{
-	name: "istio-multicluster", suite: istioTraffic.suite, clusters: 2, flags: istioFlags,
+	name: "istio-multicluster", suite: istioTraffic.suite, clusters: 2, network: "separate", flags: istioFlags,
 	tests:     "^(TestClusterLocal|TestTraffic)$/^(MeshConfig.serviceSettings|subsets|cross_cluster|services)$",
 	manifests: istioManifests, withoutOperator: true,
 }
