@@ -144,9 +144,10 @@ test-api-proxy: generate ## Ask the API proxy for everything that a real API ser
 	@go test -tags apiserver -count=1 -timeout 5m ./test/guarded/...
 
 .PHONY: test-installation
-test-installation: generate tools ## Run the operator with the rights of its manifests against a real API server
+test-installation: generate tools ## Run the operator with the rights of its manifests, and the module by its second name beside a stand-in of the embedded istio, against a real API server
 	@echo "test: the operator's rights, on a real API server"
 	@$(MAKE) bin/operator
+	@$(MAKE) named-programs MODULE=istio-alliance
 	@go test -tags apiserver -count=1 -timeout 10m -run 'TestTheOperator' ./cmd/lab/internal/install
 
 .PHONY: test-lab
@@ -162,10 +163,24 @@ test-e2e: chart $(if $(filter-out 0,$(BUNDLE)),bundle) ## Run the end-to-end tes
 	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
 	@bin/e2e.test -test.v -test.timeout 45m $(if $(RUN),-test.run '$(RUN)') $(if $(filter-out 0,$(BUNDLE)),-bundle) $(if $(filter-out 0,$(SIDE_BY_SIDE)),-side-by-side)
 
+# Two builds of the module, whose images have different digests: charts of the next one, and of both as bundles. All
+# their images stay in .cache/images and .cache/bundle for a day, beside those that `make images bundle` leaves there.
+NEXT := 0.0.2-next
+.PHONY: upgrade-charts
+upgrade-charts: bundle
+	@rm -rf .cache/upgrade
+	@go run ./tools/images $(if $(ENVOY),--envoy "$(ENVOY)") --version v$(NEXT)
+	@go run ./tools/bundle --version v$(NEXT)
+	@go run ./tools/chart --version $(NEXT) --images .cache/images --out .cache/upgrade/next
+	@go run ./tools/chart --version $(NEXT) --images .cache/bundle/images --out .cache/upgrade/next-bundle
+	@$(MAKE) bundle chart
+	@go run ./tools/chart --images .cache/bundle/images --out .cache/upgrade/bundle
+
 .PHONY: soak
-soak: images ## Count requests that are lost while roots, versions, gateways and nodes are replaced, and upgrade from every version: about half an hour; needs root
+soak: upgrade-charts ## Count requests that are lost while roots, versions, gateways, nodes and the module itself are replaced, and upgrade from every version: about forty minutes; needs root (RUN=TestSoakOfUpgrades: one of the tests)
+	@tools/helm/build.sh "$(CURDIR)/.cache/tools/helm"
 	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
-	@bin/e2e.test -test.v -test.timeout 60m -soak -test.run '^TestSoak'
+	@bin/e2e.test -test.v -test.timeout 80m -soak -test.run '$(or $(RUN),^TestSoak)'
 
 .PHONY: observability
 observability: build tools ## Run Jaeger and Prometheus on a lab of real nodes, and ask them about the module; needs root (ENVOY=FILE: another Envoy in the proxies)

@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,56 +30,33 @@ var deployments = schema.GroupVersionResource{Group: "apps", Version: "v1", Reso
 // that have never seen the module: its commands are run and its YAML is applied
 // as they stand there, but for names of clusters.
 func TestTheModuleIsInstalledAndRemovedAsThePageSays(t *testing.T) {
-	page := readPage(t, "docs/INSTALL.md")
 	begun := time.Now()
-	authority := certtest.NewRoot("public", begun)
+	by := newInstallation(t)
 	t.Run("installed", func(t *testing.T) {
-		onEach(t, func(c *cluster) error {
-			folder := t.TempDir()
-			if err := certtest.WritePair(folder, authority.Server(begun, "*."+c.publicDomain())); err != nil {
-				return err
-			}
-			for _, part := range []string{page.commands("1. The chart", 0), page.commands("2. The mesh", 0)} {
-				if err := c.shell(folder, part, ""); err != nil {
-					return err
-				}
-			}
-			settings := strings.ReplaceAll(page.yaml("2. The mesh"), "cluster-a.example.com", c.publicDomain())
-			if err := c.shell(folder, "kubectl apply --filename -", settings); err != nil {
-				return err
-			}
-			return c.adaptToStockEnvoy()
-		})
-		for _, c := range suite.clusters {
-			c.awaitMesh(t, defaultIstio())
-		}
+		by.install(t)
 		t.Logf("the mesh runs after %s", time.Since(begun).Round(time.Second))
 	})
 	t.Run("federated", func(t *testing.T) {
-		peer := readPage(t, "README.md").yaml("Use it", "IstioFederation")
-		for _, pair := range [][2]*cluster{{suite.a, suite.b}, {suite.b, suite.a}} {
-			if err := pair[0].shell("", "kubectl apply --filename -", asPeer(t, peer, pair[1], authority)); err != nil {
-				t.Fatal(err)
-			}
-		}
+		by.federate(t)
 		crossing := newCrossing(t)
 		crossing.publish(t)
 		t.Logf("a request is answered after %s", time.Since(begun).Round(time.Second))
 	})
-	t.Run("GitOps", func(t *testing.T) { remainsWhenAppliedAgain(t, page) })
+	// `make soak` has it go on for minutes.
+	t.Run("GitOps", func(t *testing.T) { by.remainsWhenAppliedAgain(t, 3, 0) })
 	t.Run("upgraded and rolled back", func(t *testing.T) {
-		onEach(t, func(c *cluster) error { return c.shell("", page.commands("Upgrade and rollback", 0), "") })
+		onEach(t, func(c *cluster) error { return c.shell("", by.page.commands("Upgrade and rollback", 0), "") })
 		awaitPeers(t)
 	})
 	t.Run("removed", func(t *testing.T) {
 		onEach(t, func(c *cluster) error {
-			if err := c.shell("", page.commands("Uninstall", 0), ""); err != nil {
+			if err := c.shell("", by.page.commands("Uninstall", 0), ""); err != nil {
 				return err
 			}
 			if _, err := c.typed.CoreV1().Secrets("d8-system").Get(t.Context(), "istio-ca", metav1.GetOptions{}); err != nil {
 				return fmt.Errorf("the mesh's identity is to stay until a person deletes it: %w", err)
 			}
-			return c.shell("", page.commands("Uninstall", 1), "")
+			return c.shell("", by.page.commands("Uninstall", 1), "")
 		})
 		for _, c := range suite.clusters {
 			c.awaitNothingLeft(t)
@@ -86,26 +64,87 @@ func TestTheModuleIsInstalledAndRemovedAsThePageSays(t *testing.T) {
 	})
 }
 
-// remainsWhenAppliedAgain has another field manager apply what a repository holds, again and again, as GitOps does.
-func remainsWhenAppliedAgain(t *testing.T, page page) {
+// installation of the module as the documentation says.
+type installation struct {
+	page page
+	// peer is the README's IstioFederation.
+	peer string
+	// authority has issued what the clusters show the world.
+	authority certtest.Authority
+}
+
+func newInstallation(t *testing.T) installation {
 	t.Helper()
-	const times = 5
-	held := strings.ReplaceAll(page.yaml("2. The mesh"), "cluster-a.example.com", suite.a.publicDomain())
-	before := suite.a.generations(t)
-	for range times {
-		for command, input := range map[string]string{
-			"kubectl apply --server-side --force-conflicts --field-manager=gitops --filename .cache/chart/install.yaml": "",
-			"kubectl apply --server-side --force-conflicts --field-manager=gitops --filename -":                         held,
-		} {
-			if err := suite.a.shell("", command, input); err != nil {
-				t.Fatal(err)
+	return installation{
+		page: readPage(t, "docs/INSTALL.md"), peer: readPage(t, "README.md").yaml("Use it", "IstioFederation"),
+		authority: certtest.NewRoot("public", time.Now()),
+	}
+}
+
+// install the operator and the mesh in all clusters, and wait until they work.
+func (i installation) install(t *testing.T) {
+	t.Helper()
+	onEach(t, func(c *cluster) error {
+		folder := t.TempDir()
+		if err := certtest.WritePair(folder, i.authority.Server(time.Now(), "*."+c.publicDomain())); err != nil {
+			return err
+		}
+		for _, part := range []string{i.page.commands("1. The chart", 0), i.page.commands("2. The mesh", 0)} {
+			if err := c.shell(folder, part, ""); err != nil {
+				return err
 			}
 		}
+		if err := c.shell(folder, "kubectl apply --filename -", i.settings(c)); err != nil {
+			return err
+		}
+		return c.adaptToStockEnvoy()
+	})
+	for _, c := range suite.clusters {
+		c.awaitMesh(t, defaultIstio())
 	}
-	suite.a.awaitReady(t, suite.b.name, scheduled)
-	for object, generation := range suite.a.generations(t) {
-		if before[object] != generation {
-			t.Errorf("%s had generation %d and has %d", object, before[object], generation)
+}
+
+// federate names each of the two clusters to the other.
+func (i installation) federate(t *testing.T) {
+	t.Helper()
+	for of, peer := range pairs() {
+		if err := of.shell("", "kubectl apply --filename -", asPeer(t, i.peer, peer, i.authority)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// pairs are each of the two clusters with its peer.
+func pairs() map[*cluster]*cluster {
+	return map[*cluster]*cluster{suite.a: suite.b, suite.b: suite.a}
+}
+
+// settings are the page's ModuleConfigs for the cluster.
+func (i installation) settings(of *cluster) string {
+	return strings.ReplaceAll(i.page.yaml("2. The mesh"), "cluster-a.example.com", of.publicDomain())
+}
+
+// remainsWhenAppliedAgain has another field manager apply what a repository holds
+// in both clusters, again and again with a pause between, as GitOps does.
+func (i installation) remainsWhenAppliedAgain(t *testing.T, times int, pause time.Duration) {
+	t.Helper()
+	held, before := map[*cluster]string{}, map[*cluster]map[string]int64{}
+	for of, peer := range pairs() {
+		held[of], before[of] = i.settings(of)+"---\n"+asPeer(t, i.peer, peer, i.authority), of.generations(t)
+	}
+	const apply = "kubectl apply --server-side --force-conflicts --field-manager=gitops --filename "
+	for range times {
+		onEach(t, func(c *cluster) error {
+			return errors.Join(c.shell("", apply+".cache/chart/install.yaml", ""), c.shell("", apply+"-", held[c]))
+		})
+		<-time.After(pause) // as a reconciliation's interval is
+	}
+	awaitPeers(t)
+	for of := range held {
+		for object, generation := range of.generations(t) {
+			if before[of][object] != generation {
+				t.Errorf("%s of %s had generation %d and has %d", object, of.name, before[of][object], generation)
+			}
 		}
 	}
 }

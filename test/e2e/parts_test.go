@@ -42,6 +42,8 @@ const (
 	inInstallation part = "installation"
 	// inSoak: two sovereign clusters with two gateways each, on demand.
 	inSoak part = "soak"
+	// inUpgrades: two clusters without the module, on demand.
+	inUpgrades part = "upgrades"
 	// inObservability: two sovereign clusters, on demand.
 	inObservability part = "observability"
 )
@@ -63,6 +65,8 @@ func partOf(test string) part {
 		return whileQuiet
 	case "TestTheModuleIsInstalledAndRemovedAsThePageSays":
 		return inInstallation
+	case "TestSoakOfUpgrades":
+		return inUpgrades
 	}
 	if strings.HasPrefix(test, "TestSoak") {
 		return inSoak
@@ -98,6 +102,8 @@ var (
 	federationLab = recipe{mode: federationMode, clusters: 2, nodes: 1}
 	soakLab       = recipe{mode: federationMode, clusters: 2, nodes: 2}
 	bareLab       = recipe{mode: federationMode, clusters: 2, nodes: 1, flags: []string{withoutModule}}
+	// Its nodes can pull the module's other builds, too.
+	upgradesLab = recipe{mode: federationMode, clusters: 2, nodes: 1, flags: []string{withoutModule, "--bundle"}}
 	// Pod ranges are routed, so that Pods of one mesh can be reached by gateways and without.
 	mixedLab = recipe{mode: mixedMode, clusters: 3, nodes: 1, flags: []string{"--network", "flat"}}
 )
@@ -122,6 +128,7 @@ func runOutside() (code int, err error) {
 	switch {
 	case *soak:
 		run.inLab(stay{of: soakLab, parts: []part{inSoak}, output: os.Stdout})
+		run.inLab(stay{of: upgradesLab, parts: []part{inUpgrades}, output: os.Stdout})
 	case *observability:
 		run.inLab(stay{of: federationLab, parts: []part{inObservability}, output: os.Stdout})
 	default:

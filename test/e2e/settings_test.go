@@ -37,6 +37,46 @@ func TestAnInvalidSettingIsNamedAndTheLastGoodOnesStayInForce(t *testing.T) {
 	eventually(t, prompt, "the message is withdrawn", func() string { return suite.a.moduleMessage(t) })
 }
 
+// TestSettingsOfOlderVersionsTakeEffect: a ModuleConfig that was written for Deckhouse's own module works as it is.
+func TestSettingsOfOlderVersionsTakeEffect(t *testing.T) {
+	awaitPeers(t)
+	config, err := suite.a.dynamic.Resource(moduleConfigs).Get(context.Background(), "istio", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest, _, _ := unstructured.NestedInt64(config.Object, "spec", "version")
+	t.Cleanup(func() {
+		suite.a.configure(t, "istio", map[string]any{"version": newest, "settings": map[string]any{"auth": nil, "proxyConfig": nil}})
+		eventually(t, prompt, "the settings of the newest version are in force", func() string { return suite.a.moduleMessage(t) })
+	})
+	for _, older := range []struct {
+		version             int64
+		auth                map[string]any
+		idleTimeout, advice string
+	}{
+		{1, map[string]any{"password": "P4ssw0rd"}, "41m", "auth.password"},
+		{2, nil, "42m", "proxyConfig"},
+	} {
+		suite.a.configure(t, "istio", map[string]any{"version": older.version, "settings": map[string]any{
+			"auth": older.auth, "proxyConfig": map[string]any{"idleTimeout": older.idleTimeout},
+		}})
+		eventually(t, restarted, fmt.Sprintf("settings of version %d are in force", older.version), func() string {
+			mesh, err := suite.a.typed.CoreV1().ConfigMaps(moduleNamespace).Get(context.Background(), "istio-"+defaultIstio().Revision(), metav1.GetOptions{})
+			if err != nil || !strings.Contains(mesh.Data["mesh"], older.idleTimeout) {
+				return fmt.Sprintf("the mesh's idle timeout is not %s (%v)", older.idleTimeout, err)
+			}
+			return ""
+		})
+		eventually(t, prompt, "the ModuleConfig's status says how to write them today", func() string {
+			message := suite.a.moduleMessage(t)
+			if !strings.Contains(message, fmt.Sprintf("of version %d and converted to %d", older.version, newest)) || !strings.Contains(message, older.advice) {
+				return "its message is " + message
+			}
+			return ""
+		})
+	}
+}
+
 // outsideNodePorts is a port that the settings may name, as some clusters give
 // it to Services, and that the lab's API server rejects: its range is the default one, 30000 to 32767.
 const outsideNodePorts = 8081

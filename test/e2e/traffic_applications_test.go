@@ -271,3 +271,21 @@ func (h *httpTalk) say(text string) (string, error) {
 }
 
 func (h *httpTalk) hangUp() { h.transport.CloseIdleConnections() }
+
+// tcpTalk uses a connection to the echo server's TCP port.
+type tcpTalk struct{ net.Conn }
+
+func (i *insider) openTCP(address string) (talk, error) {
+	connection, err := i.dial(context.Background(), "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return tcpTalk{connection}, nil
+}
+
+func (c tcpTalk) say(text string) (string, error) {
+	_, err := echo(c.Conn)
+	return text, err
+}
+
+func (c tcpTalk) hangUp() { _ = c.Close() }

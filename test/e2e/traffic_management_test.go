@@ -9,17 +9,18 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
 )
 
 // Ports of servers that the test runs in the Pods api-v1 and api-v2.
 const (
 	moodyPort    = 8190 // api-v1 answers 200, api-v2 503
-	mirroredPort = 8191 // counts paths
+	mirroredPort = 8191 // notes paths
+	flakyPort    = 8192 // answers 500 to the first request for each path, whichever Pod gets it
 )
 
 // managed is a row: rules for a Service of its own with the Pods api-v1 and api-v2 behind it.
@@ -85,6 +86,11 @@ func managedRows() []managed {
 				got := c.oneByOne(20, host, "/")
 				return unless(got[http.StatusOK] == 20, "of 20: %v", got)
 			}},
+		{name: "retries-of-what-fails-once", target: flakyPort, federated: true,
+			rules: virtualService("  - retries: {attempts: 2, retryOn: 5xx}\n    route: [{" + toHost + "}]"),
+			holds: func(c *insider, host string) string {
+				return c.statuses(host, map[string]int{"/" + rand.String(10): http.StatusOK})
+			}},
 		{name: "sticky-by-cookie", rules: destinationRule(`, loadBalancer: {consistentHash: {httpCookie: {name: session, ttl: 60s}}}`), holds: stickyByCookie},
 		{name: "sticky-by-header", rules: destinationRule(`, loadBalancer: {consistentHash: {httpHeaderName: x-user}}`),
 			holds: func(c *insider, host string) string {
@@ -96,13 +102,7 @@ func managedRows() []managed {
 				got := c.pods(100, host)
 				return unless(got["api-v2"] > 0 && got["api-v1"] > got["api-v2"] && got["api-v1"]+got["api-v2"] == 100, "of 100: %v", got)
 			}},
-		{name: "matches", rules: destinationRule("") + "---\n" + strings.Replace(virtualService(`  - match:
-    - headers: {x-version: {exact: next}}
-    - uri: {prefix: /next}
-    - method: {exact: PUT}
-    - authority: {exact: next.example}
-    route: [{`+subset("v2")+`}]
-  - route: [{`+subset("v1")+`}]`), "[$HOST]", "[$HOST, next.example]", 1), holds: matchedRoutes},
+		{name: "matches", rules: destinationRule("") + "---\n" + matchedTo(subset("v2"), subset("v1")), holds: matchedRoutes("api-v1", "api-v2")},
 		{name: "faults", federated: true, rules: virtualService(`  - match: [{headers: {x-fault: {exact: abort}}}]
     fault: {abort: {httpStatus: 418, percentage: {value: 100}}}
     route: [{` + toHost + `}]
@@ -135,6 +135,7 @@ func TestTrafficFollowsItsRules(t *testing.T) {
 			}
 		}
 		t.Run("mirroring", func(t *testing.T) { mirroring(t, f) })
+		t.Run("matches of a peer", func(t *testing.T) { matchesAcross(t, f) })
 		t.Run("weights between this cluster and a peer", func(t *testing.T) { weightsAcross(t, f) })
 	})
 }
@@ -165,15 +166,25 @@ func (s *side) rowService(t *testing.T, name string, target int, published bool)
 	return s.Host(name)
 }
 
-// serveMoods runs a server in each of both Pods, of which one always fails.
+// serveMoods runs servers in both Pods: on one port one of the Pods always fails, on another one both do once.
 func serveMoods(t *testing.T, f *traffic) {
 	t.Helper()
+	var asked sync.Map // paths
 	for pod, status := range map[string]int{"api-v1": http.StatusOK, "api-v2": http.StatusServiceUnavailable} {
-		listener := f.Here.Pod(pod).listen(t, moodyPort)
-		go func() {
-			_ = http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
-		}()
+		f.Here.Pod(pod).serveHTTP(t, moodyPort, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+		f.Here.Pod(pod).serveHTTP(t, flakyPort, func(w http.ResponseWriter, r *http.Request) {
+			if _, again := asked.LoadOrStore(r.URL.Path, true); !again {
+				w.WriteHeader(http.StatusInternalServerError)
+			}
+		})
 	}
+}
+
+// serveHTTP on a port of the Pod until the test ends.
+func (i *insider) serveHTTP(t *testing.T, port int, handle http.HandlerFunc) {
+	t.Helper()
+	listener := i.listen(t, port)
+	go func() { _ = http.Serve(listener, handle) }()
 }
 
 // unless says what is wrong unless it holds.
@@ -291,25 +302,39 @@ func sticky(call func(user string) (answer, error), given ...func(answer) string
 	return unless(len(all) == 2, "all users are served by %v", all)
 }
 
-func matchedRoutes(c *insider, host string) string {
-	for what, one := range map[string]struct {
-		request
-		pod string
-	}{
-		"nothing":          {request{url: "http://" + host + "/"}, "api-v1"},
-		"the header":       {request{url: "http://" + host + "/", headers: []string{"X-Version: next"}}, "api-v2"},
-		"another header":   {request{url: "http://" + host + "/", headers: []string{"X-Version: last"}}, "api-v1"},
-		"the URI":          {request{url: "http://" + host + "/next/page"}, "api-v2"},
-		"the method":       {request{url: "http://" + host + "/", method: http.MethodPut}, "api-v2"},
-		"the host":         {request{url: "http://" + host + "/", headers: []string{"Host: next.example"}}, "api-v2"},
-		"another method":   {request{url: "http://" + host + "/", method: http.MethodDelete}, "api-v1"},
-		"no more than URI": {request{url: "http://" + host + "/then/next"}, "api-v1"},
-	} {
-		if got, err := c.send(one.request); err != nil || got.pod != one.pod {
-			return fmt.Sprintf("%s: %s (%v), want Pod %s", what, got, err, one.pod)
+// matchedRoutes says which request is not answered by the Pod that the rules choose; the Pods' names begin so.
+func matchedRoutes(usual, chosen string) func(c *insider, host string) string {
+	return func(c *insider, host string) string {
+		for what, one := range map[string]struct {
+			request
+			pod string
+		}{
+			"nothing":          {request{url: "http://" + host + "/"}, usual},
+			"the header":       {request{url: "http://" + host + "/", headers: []string{"X-Version: next"}}, chosen},
+			"another header":   {request{url: "http://" + host + "/", headers: []string{"X-Version: last"}}, usual},
+			"the URI":          {request{url: "http://" + host + "/next/page"}, chosen},
+			"the method":       {request{url: "http://" + host + "/", method: http.MethodPut}, chosen},
+			"the host":         {request{url: "http://" + host + "/", headers: []string{"Host: next.example"}}, chosen},
+			"another method":   {request{url: "http://" + host + "/", method: http.MethodDelete}, usual},
+			"no more than URI": {request{url: "http://" + host + "/then/next"}, usual},
+		} {
+			if got, err := c.send(one.request); err != nil || got.status != http.StatusOK || !strings.HasPrefix(got.pod, one.pod) {
+				return fmt.Sprintf("%s: %s (%v), want Pod %s", what, got, err, one.pod)
+			}
 		}
+		return ""
 	}
-	return ""
+}
+
+// matchedTo is a VirtualService that sends what a header, the URI, the method or the host chooses to one route, and the rest to the usual one.
+func matchedTo(chosen, usual string) string {
+	return strings.Replace(virtualService(`  - match:
+    - headers: {x-version: {exact: next}}
+    - uri: {prefix: /next}
+    - method: {exact: PUT}
+    - authority: {exact: next.example}
+    route: [{`+chosen+`}]
+  - route: [{`+usual+`}]`), "[$HOST]", "[$HOST, next.example]", 1)
 }
 
 func faults(c *insider, host string) string {
@@ -323,95 +348,4 @@ func faults(c *insider, host string) string {
 	}
 	got, err := c.get(url)
 	return unless(err == nil && got.status == http.StatusOK, "neither: %s (%v)", got, err)
-}
-
-// mirroring: each request is answered by one Pod, and the other gets a copy.
-func mirroring(t *testing.T, f *traffic) {
-	t.Helper()
-	t.Parallel()
-	var paths sync.Map // that the mirror has received
-	var answered atomic.Int64
-	for pod, handle := range map[string]func(path string){
-		"api-v1": func(string) { answered.Add(1) }, "api-v2": func(path string) { paths.Store(path, true) },
-	} {
-		listener := f.Here.Pod(pod).listen(t, mirroredPort)
-		go func() {
-			_ = http.Serve(listener, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { handle(r.URL.Path) }))
-		}()
-	}
-	row := managed{
-		rules: destinationRule("") + "---\n" + virtualService("  - route: [{"+subset("v1")+"}]\n    mirror: {host: $HOST, subset: v2}\n    mirrorPercentage: {value: 100}"),
-		holds: func(c *insider, host string) string {
-			path := fmt.Sprint("/copy", answered.Load())
-			if missing := c.statuses(host, map[string]int{path: http.StatusOK}); missing != "" {
-				return missing
-			}
-			_, copied := paths.Load(path)
-			return unless(copied, "the mirror has not received %s", path)
-		},
-	}
-	f.awaitManaged(t, row, f.Here, f.Here.rowService(t, "mirroring", mirroredPort, false))
-}
-
-// weightsAcross: a VirtualService of the peer shares the requests for its own name out between its own Pods and ours.
-func weightsAcross(t *testing.T, f *traffic) {
-	t.Helper()
-	t.Parallel()
-	host := f.There.serveAs(t, "across", "auditor", false)
-	t.Cleanup(func() {
-		_ = f.There.typed.CoreV1().Services(f.There.Shop).Delete(context.Background(), "across", metav1.DeleteOptions{})
-	})
-	row := managed{
-		rules: virtualService("  - route: [{" + toHost + ", weight: 50}, {destination: {host: " + f.Here.Host("api") + "}, weight: 50}]"),
-		holds: func(c *insider, host string) string {
-			got := c.pods(60, host)
-			return unless(got["auditor"] > 0 && got["auditor"] < 60 && got["auditor"]+got["api-v1"]+got["api-v2"] == 60, "of 60: %v", got)
-		},
-	}
-	f.awaitManaged(t, row, f.There, host)
-}
-
-// TestTrafficThatLeavesTheMeshNeedsAServiceEntryWhereASidecarSaysSo: with REGISTRY_ONLY unknown hosts are unreachable, peers are not.
-func TestTrafficThatLeavesTheMeshNeedsAServiceEntryWhereASidecarSaysSo(t *testing.T) {
-	t.Parallel()
-	f := trafficOf(t)
-	outside := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "Hostname=outside") })}
-	listener := listenInFabric(t)
-	go func() { _ = outside.Serve(listener) }()
-	t.Cleanup(func() { _ = outside.Close() })
-	address, port, _ := strings.Cut(listener.Addr().String(), ":")
-	caller, url := f.There.Pod("distant"), "http://"+listener.Addr().String()+"/"
-	reaches := func() string {
-		got, err := caller.get(url)
-		if err != nil {
-			return err.Error()
-		}
-		return by("outside")(got)
-	}
-	eventually(t, scheduled, "an outside server answers", reaches)
-	f.applyYAML(t, f.There, "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: default, namespace: '{{.There.Yard}}'}\n"+
-		"spec: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}")
-	eventually(t, scheduled, "with REGISTRY_ONLY it does not", func() string { return unless(reaches() != "", "it answers") })
-	if got, err := caller.get("http://" + f.Here.Host("api") + "/"); err != nil || got.status != http.StatusOK {
-		t.Errorf("a peer's Service: %s (%v)", got, err)
-	}
-	f.applyYAML(t, f.There, fmt.Sprintf(`apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: outside, namespace: '{{.There.Yard}}'}
-spec:
-  hosts: [outside.example]
-  addresses: [%s]
-  location: MESH_EXTERNAL
-  resolution: STATIC
-  ports: [{name: http, number: %s, protocol: HTTP}]
-  endpoints: [{address: %s}]`, address, port, address))
-	// The request asks for an address; the entry's route is by its name.
-	reachesByName := func() string {
-		got, err := caller.get(url, "Host: outside.example")
-		if err != nil {
-			return err.Error()
-		}
-		return by("outside")(got)
-	}
-	eventually(t, scheduled, "with a ServiceEntry it does", reachesByName)
 }

@@ -1,7 +1,7 @@
 // Command bundle lays the module out as Deckhouse unpacks it, from what `make
 // images` has left:
 //
-//	go run ./tools/bundle [--root DIR] [--out DIR] [--images DIR] [--version v1.2.3] [--repository REPOSITORY] [--module NAME]
+//	go run ./tools/bundle [--root DIR] [--out DIR] [--images DIR] [--version v1.2.3] [--repository REPOSITORY] [--module NAME] [--folders]
 //
 // OUT/module is the module's folder: templates, settings, CRDs, the hooks as one
 // binary and images_digests.json. OUT/release is what release channels read. OUT/images
@@ -67,6 +67,7 @@ func run(args []string, log io.Writer) error {
 	flags.StringVar(&b.repository, "repository", "", "`repository` of the module (default ghcr.io/deckhouse-mesh/NAME)")
 	flags.StringVar(&b.revision, "revision", "", "`commit` of the project's source")
 	publishTo := flags.String("publish", "", "`folder` to lay the images of the module and its release out in for all platforms, instead of the folder for the lab")
+	foldersOnly := flags.Bool("folders", false, "lay out the folders of the module and its release alone, without images")
 	push := flags.Bool("push", false, "push them to the repository")
 	out := flags.String("out", filepath.Join(".cache", "bundle"), "`folder` to write to")
 	if err := flags.Parse(args); err != nil {
@@ -82,10 +83,10 @@ func run(args []string, log io.Writer) error {
 	if *publishTo != "" {
 		return b.publish(context.Background(), *publishTo, *push, log)
 	}
-	return b.layOut(*out, log)
+	return b.layOut(*out, *foldersOnly, log)
 }
 
-func (b bundle) layOut(out string, log io.Writer) error {
+func (b bundle) layOut(out string, foldersOnly bool, log io.Writer) error {
 	module, err := b.module()
 	if err != nil {
 		return err
@@ -97,6 +98,9 @@ func (b bundle) layOut(out string, log io.Writer) error {
 	err = errors.Join(writeFolder(filepath.Join(out, "module"), module), writeFolder(filepath.Join(out, "release"), release))
 	if err != nil {
 		return fmt.Errorf("lay out the module: %w", err)
+	}
+	if foldersOnly {
+		return nil
 	}
 	digests, err := b.buildImages(filepath.Join(out, "images"), module, release, log)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	"helm.sh/helm/v3/pkg/chart/loader"
 	"sigs.k8s.io/yaml"
 
 	"github.com/deckhouse-mesh/istio/lib/names"
@@ -195,6 +196,17 @@ func TestTheSecondNameIsWhereverTheModuleIsNamed(t *testing.T) {
 		} else if !strings.HasPrefix(file, "docs/") && !slices.Contains(ours, file) {
 			g.Expect(content(other, file) == content(one, file)).To(BeTrue(), file)
 		}
+	}
+}
+
+// TestProgramsAreNoPartOfTheChart: Helm stores the whole chart in a Secret, which holds one megabyte.
+func TestProgramsAreNoPartOfTheChart(t *testing.T) {
+	g := NewWithT(t)
+	chart, err := loader.LoadDir(layModule(t, secondName))
+	g.Expect(err).NotTo(HaveOccurred())
+	for _, file := range chart.Files {
+		top, _, _ := strings.Cut(file.Name, "/")
+		g.Expect(top).To(BeElementOf("files", "monitoring"), file.Name)
 	}
 }
 

@@ -21,8 +21,9 @@ import (
 const (
 	// fieldManager of what the lab applies.
 	fieldManager = "istio-lab"
-	// discoveryTimeout bounds the wait for the API of a new CustomResourceDefinition.
-	discoveryTimeout = 30 * time.Second
+	// discoveryTimeout bounds the wait for the API of a new CustomResourceDefinition. On a busy machine the operator
+	// takes a minute to make one.
+	discoveryTimeout = 3 * time.Minute
 )
 
 // Resources that the lab reads and writes.

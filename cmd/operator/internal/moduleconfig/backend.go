@@ -49,6 +49,8 @@ type Options struct {
 	InForce func(name string) (settings utils.Values, running bool)
 	// LatestRun returns how a module that runs fares; the zero value while that is unknown.
 	LatestRun func(name string) Run
+	// TurnedOff returns why a module is off that its ModuleConfig switches on, as the module itself says; else nothing.
+	TurnedOff func(name string) string
 	// RemindInterval is how often settings in force are compared with those announced, and their outcome is looked at.
 	RemindInterval time.Duration
 	Logger         *slog.Logger

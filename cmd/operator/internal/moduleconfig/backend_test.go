@@ -36,6 +36,7 @@ type cluster struct {
 	invalid map[string]bool
 	inForce utils.Values
 	run     Run
+	off     string
 }
 
 func newCluster() *cluster {
@@ -62,6 +63,7 @@ func (c *cluster) backend(g Gomega) *Backend {
 		},
 		InForce:        c.settingsInForce,
 		LatestRun:      c.latestRun,
+		TurnedOff:      c.turnedOff,
 		RemindInterval: 10 * time.Millisecond,
 		Logger:         slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
@@ -79,6 +81,20 @@ func (c *cluster) latestRun(string) Run {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.run
+}
+
+// turnedOff is what the module says of itself.
+func (c *cluster) turnedOff(string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.off
+}
+
+// says has the module say why it is off.
+func (c *cluster) says(reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.off = reason
 }
 
 // fares says which settings addon-operator runs the module with, and how that goes.

@@ -5,6 +5,8 @@ import "strings"
 const (
 	// notApplied begins the message of settings that are accepted and with which the module cannot be run.
 	notApplied = "Not applied, it is tried again and again: "
+	// turnedOff begins the message of a module that stays off by its own decision.
+	turnedOff = "Off: "
 	// reasonNotApplied is the reason of the Warning Event that says so.
 	reasonNotApplied = "SettingsNotApplied"
 )
@@ -26,6 +28,8 @@ type outcome struct {
 	proven string
 	// failure is why runs with the spec failed fail; empty when they do not.
 	failure, failed string
+	// off is why the module stays off although it is switched on.
+	off string
 	// failures is Run.Failures, failedSpec the spec in force when the latest of them was new.
 	failures   int
 	failedSpec string
@@ -62,6 +66,7 @@ func (b *Backend) look(name string) bool {
 		}
 	}
 	after.last = seen
+	after.off = b.TurnedOff(name)
 	if seen == known.last {
 		switch {
 		case seen.settled:
@@ -73,7 +78,7 @@ func (b *Backend) look(name string) bool {
 		}
 	}
 	b.outcomes[name] = after
-	return after.proven != known.proven || after.failure != known.failure || after.failed != known.failed
+	return after.proven != known.proven || after.failure != known.failure || after.failed != known.failed || after.off != known.off
 }
 
 // sentence is an error of addon-operator in one line, without its own words.
@@ -89,6 +94,8 @@ func (b *Backend) unapplied(name string, effective Spec, current string) string 
 	switch {
 	case name == GlobalName, effective.isOff():
 		return ""
+	case known.off != "" && effective.Enabled != nil:
+		return turnedOff + known.off
 	case known.failure != "" && known.failed == fingerprint(effective):
 		return notApplied + known.failure
 	case known.proven == fingerprint(effective), !strings.HasPrefix(current, notApplied):

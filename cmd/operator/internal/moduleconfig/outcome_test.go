@@ -114,3 +114,24 @@ func TestLook(t *testing.T) {
 	g.Expect(looks(3)).To(Equal(1), "a module that does not run does not fail")
 	g.Expect(b.outcomes["istio"].failure).To(BeEmpty())
 }
+
+func TestAModuleThatStaysOffSaysWhy(t *testing.T) {
+	g := NewWithT(t)
+	g.SetDefaultEventuallyTimeout(deadline)
+	c := newCluster()
+	c.says("another module has its place")
+	c.apply(g, "istio", map[string]any{"enabled": true, "settings": inlet("NodePort")})
+	b := c.backend(g)
+	start(t, g, b)
+	g.Eventually(func() string { return c.status(g, "istio").Message }).Should(Equal("Off: another module has its place"))
+	g.Eventually(c.events.Events).Should(Receive(ContainSubstring("another module has its place")))
+	g.Expect(c.isInvalid("istio")).To(BeFalse(), "the settings are accepted")
+
+	c.apply(g, "istio", map[string]any{"enabled": false})
+	g.Eventually(func() string { return c.status(g, "istio").Message }).Should(BeEmpty())
+	c.apply(g, "istio", map[string]any{"enabled": true, "settings": inlet("NodePort")})
+	g.Eventually(func() string { return c.status(g, "istio").Message }).Should(HavePrefix("Off: "))
+	c.says("")
+	c.fares(inlet("NodePort"), succeeds)
+	g.Eventually(func() status { return c.status(g, "istio") }).Should(Equal(status{Version: "2"}))
+}

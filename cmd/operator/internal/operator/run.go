@@ -57,3 +57,21 @@ func latestRun(operator *addonoperator.AddonOperator, failed *failures, name str
 		Failures: failed.of(name),
 	}
 }
+
+// turnedOff is why the module's own program has it off, as Deckhouse shows it in the status of the Module.
+func turnedOff(operator *addonoperator.AddonOperator, name string) string {
+	if operator == nil || operator.ModuleManager.IsModuleEnabled(name) {
+		return ""
+	}
+	module := operator.ModuleManager.GetModule(name)
+	if module == nil {
+		return ""
+	}
+	if answer := module.GetEnabledScriptResult(); answer == nil || *answer {
+		return ""
+	}
+	if reason := module.GetEnabledScriptReason(); reason != nil {
+		return *reason
+	}
+	return ""
+}

@@ -76,7 +76,8 @@ func (w worker) run(ctx context.Context) (err error) {
 			return nil, false
 		}
 		return module.GetConfigValues(false), true
-	}, func(name string) moduleconfig.Run { return latestRun(running.Load(), failed, name) })
+	}, func(name string) moduleconfig.Run { return latestRun(running.Load(), failed, name) },
+		func(name string) string { return turnedOff(running.Load(), name) })
 	if err != nil {
 		return err
 	}
@@ -174,7 +175,7 @@ func (w worker) stop(operator *addonoperator.AddonOperator) {
 
 // moduleConfigs returns the source of settings, and a function to call at the end.
 func (w worker) moduleConfigs(ctx context.Context, inForce func(name string) (utils.Values, bool),
-	latestRun func(name string) moduleconfig.Run,
+	latestRun func(name string) moduleconfig.Run, turnedOff func(name string) string,
 ) (*moduleconfig.Backend, func(), error) {
 	crds, crdsErr := apiextensions.NewForConfig(w.config)
 	objects, objectsErr := dynamic.NewForConfig(w.config)
@@ -214,6 +215,7 @@ func (w worker) moduleConfigs(ctx context.Context, inForce func(name string) (ut
 		},
 		InForce:        inForce,
 		LatestRun:      latestRun,
+		TurnedOff:      turnedOff,
 		RemindInterval: remindInterval,
 		Logger:         w.slogger,
 	}), broadcaster.Shutdown, nil
