@@ -182,6 +182,12 @@ soak: upgrade-charts ## Count requests that are lost while roots, versions, gate
 	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
 	@bin/e2e.test -test.v -test.timeout 80m -soak -test.run '$(or $(RUN),^TestSoak)'
 
+.PHONY: three-clusters
+three-clusters: REVISIONS ?= default
+three-clusters: images ## Send requests through a mesh of three clusters whose Pods reach each other by gateways only: some ten minutes; needs root
+	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
+	@bin/e2e.test -test.v -test.timeout 40m -three-clusters -test.run '$(if $(RUN),$(RUN),^TestThreeClusters$$)'
+
 .PHONY: observability
 observability: build tools ## Run Jaeger and Prometheus on a lab of real nodes, and ask them about the module; needs root (ENVOY=FILE: another Envoy in the proxies)
 	@tools/jaeger/build.sh "$(CURDIR)/.cache/tools/jaeger"

@@ -103,7 +103,14 @@ func (c *cluster) remoteCluster(istiod component, name string) (status string, e
 // cut the link between the two clusters of the mesh, and mend it when the test ends, if not before.
 func (l *meshLab) cut(t *testing.T) (mend func()) {
 	t.Helper()
-	link := func(verb string) error { return lab("link", verb, "--state-dir", suite.stateDir, l.a.name, l.b.name) }
+	t.Cleanup(func() { l.awaitPeers(t) })
+	return cutLink(t, l.a, l.b)
+}
+
+// cutLink between two clusters until mend is called, or the test ends.
+func cutLink(t *testing.T, one, other *cluster) (mend func()) {
+	t.Helper()
+	link := func(verb string) error { return lab("link", verb, "--state-dir", suite.stateDir, one.name, other.name) }
 	if err := link("cut"); err != nil {
 		t.Fatal(err)
 	}
@@ -117,9 +124,6 @@ func (l *meshLab) cut(t *testing.T) (mend func()) {
 			t.Error(err)
 		}
 	}
-	t.Cleanup(func() {
-		mend()
-		l.awaitPeers(t)
-	})
+	t.Cleanup(mend)
 	return mend
 }

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -75,11 +76,7 @@ func multiclusterRequestsStayAtHomeWhereTheServiceSaysSo(t *testing.T) {
 	s := newSharedService(t)
 	s.sharesOut(t, "both clusters answer")
 	for _, c := range []*cluster{s.a, s.b} {
-		_, err := c.typed.CoreV1().Services(s.namespace).Patch(context.Background(), "api", types.MergePatchType,
-			[]byte(`{"spec":{"trafficDistribution":"PreferClose"}}`), metav1.PatchOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		c.distribute(t, s.namespace, `"PreferClose"`)
 	}
 	s.isAnsweredBy(t, "requests stay at home", s.here.Name)
 	if err := s.a.typed.CoreV1().Pods(s.namespace).Delete(context.Background(), s.here.Name, metav1.DeleteOptions{}); err != nil {
@@ -90,6 +87,16 @@ func multiclusterRequestsStayAtHomeWhereTheServiceSaysSo(t *testing.T) {
 	s.isAnsweredBy(t, "requests stay at home again", "api-again")
 }
 
+// distribute requests for Service api of the namespace as this trafficDistribution says, in JSON.
+func (c *cluster) distribute(t *testing.T, namespace, as string) {
+	t.Helper()
+	patch := fmt.Appendf(nil, `{"spec":{"trafficDistribution":%s}}`, as)
+	_, err := c.typed.CoreV1().Services(namespace).Patch(context.Background(), "api", types.MergePatchType, patch, metav1.PatchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // workers ask at the same time while the peer is cut off.
 const workers = 4
 
@@ -97,7 +104,7 @@ const workers = 4
 // home; one that was on its way on an open connection is lost, and no connection costs more than one.
 func multiclusterACutOffPeerCostsWhatIsInFlight(t *testing.T) {
 	s := newSharedService(t)
-	s.giveUpSoon(t)
+	s.caller.giveUpSoon(t, s.host)
 	s.sharesOut(t, "both clusters answer")
 	gateway := s.a.gatewayOf(t, s.b)
 
@@ -105,7 +112,7 @@ func multiclusterACutOffPeerCostsWhatIsInFlight(t *testing.T) {
 	t.Cleanup(func() { running.stop() })
 	running.awaitMore(t, s.there.Name)
 	mend := s.cut(t)
-	open := s.connections(t, gateway)
+	open := s.caller.connections(t, s.host, gateway)
 	running.awaitMore(t, s.here.Name)
 	failed := running.stop()
 	t.Logf("%d requests failed, %d connections to the peer were open", failed, open)
@@ -120,31 +127,31 @@ func multiclusterACutOffPeerCostsWhatIsInFlight(t *testing.T) {
 
 // giveUpSoon makes the rule by which callers give up a peer that does not answer, and waits until the caller follows it: the
 // wait for a connection is short, and two failures are enough.
-func (s *sharedService) giveUpSoon(t *testing.T) {
+func (i *insider) giveUpSoon(t *testing.T, host string) {
 	t.Helper()
 	rule := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": map[string]any{"name": "api"},
-		"spec": map[string]any{"host": s.host, "trafficPolicy": map[string]any{
+		"spec": map[string]any{"host": host, "trafficPolicy": map[string]any{
 			"connectionPool": map[string]any{"tcp": map[string]any{"connectTimeout": "3s"}},
 			"outlierDetection": map[string]any{
 				"consecutive5xxErrors": int64(2), "interval": "1s", "baseEjectionTime": "10s", "maxEjectionPercent": int64(100),
 			},
 		}},
 	}}
-	if _, err := s.a.dynamic.Resource(destinationRules).Namespace(s.namespace).Create(context.Background(), rule, metav1.CreateOptions{}); err != nil {
+	if _, err := i.of.dynamic.Resource(destinationRules).Namespace(i.Namespace).Create(context.Background(), rule, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, scheduled, "the caller follows the rule", func() string {
-		known := s.caller.admin("config_dump?resource=dynamic_active_clusters&name_regex=outbound.80.*" + s.host).text
+		known := i.admin("config_dump?resource=dynamic_active_clusters&name_regex=outbound.80.*" + host).text
 		return unless(strings.Contains(known, `"connect_timeout": "3s"`), "its proxy has %.2000s", known)
 	})
 }
 
-// connections that the caller's proxy has to an address of the Service.
-func (s *sharedService) connections(t *testing.T, address string) int {
+// connections that the caller's proxy has to an address of the host.
+func (i *insider) connections(t *testing.T, host, address string) int {
 	t.Helper()
-	wanted := mesh.Outbound(80, "", s.host) + "::" + address + "::cx_active::"
-	for line := range strings.Lines(s.caller.admin("clusters").text) {
+	wanted := mesh.Outbound(80, "", host) + "::" + address + "::cx_active::"
+	for line := range strings.Lines(i.admin("clusters").text) {
 		if count, found := strings.CutPrefix(strings.TrimSpace(line), wanted); found {
 			open, err := strconv.Atoi(count)
 			if err != nil {

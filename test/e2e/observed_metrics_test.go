@@ -84,6 +84,7 @@ func TestObservedTargetsOfTheModuleAreScraped(t *testing.T) {
 			"sum(alliance_healthcheck_calls_total{job='alliance-healthcheck'}) > 0":             "calls to peers through the mesh",
 			"up{job='api-proxy'} == 1": "the API proxy",
 			fmt.Sprintf("d8_istio_federation_peer_ready{name='%s'} == 1", suite.b.name): "the module's hooks: a peer is ready",
+			"d8_istio_alliance_dataplane_health_check == 1":                             "the module's hooks: the way to a peer",
 			fmt.Sprintf("d8_istio_istiod_ready{revision='%s'} == 1", revision):          "the module's hooks: istiod is ready",
 		} {
 			eventually(t, observed, what, func() string {

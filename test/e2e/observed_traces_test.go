@@ -214,11 +214,21 @@ func TestObservedRequestOfTwoClustersIsOneTrace(t *testing.T) {
 		})
 		f.awaitTrace(t, collector, f.Here.Pod("client"), "http://"+f.Here.Host("guarded")+"/", local)
 	})
+	t.Run("the collector is a Service that a Sidecar resource leaves out", func(t *testing.T) {
+		f.awaitTraceOfLimited(t, collector, f.Here, f.Here.Host("guarded"), f.Here.reporter(t, "guarded"))
+		known := f.Here.Pod("client").admin("config_dump?resource=dynamic_active_clusters&name_regex=zipkin." + collector.namespace).text
+		if strings.Count(known, `"type": "EDS"`) != 1 || strings.Contains(known, "STRICT_DNS") {
+			t.Errorf("a proxy that no Sidecar resource limits has another cluster for the collector than istiod's: %s", known)
+		}
+	})
 	crossing := map[string]int{f.There.reporter(t, "client"): 1, f.There.reporter(t, "auditor"): 2, f.Here.reporter(t, "api"): 1}
 	front := "http://" + f.There.Host("front") + "/"
 	t.Run("the collector has an address", func(t *testing.T) {
 		suite.b.reconfigure(t, tracingTo(net.JoinHostPort(collector.address, zipkinPort)))
 		f.awaitTrace(t, collector, f.There.Pod("client"), front, crossing)
+	})
+	t.Run("the collector has an address that a Sidecar resource leaves out", func(t *testing.T) {
+		f.awaitTraceOfLimited(t, collector, f.There, f.Here.Host("api"), f.Here.reporter(t, "api"))
 	})
 	t.Run("the collector has a name in DNS", func(t *testing.T) {
 		suite.b.reconfigure(t, tracingTo(collector.serveByName(t)))
@@ -227,6 +237,29 @@ func TestObservedRequestOfTwoClustersIsOneTrace(t *testing.T) {
 			return because(err) + unless(collector.byName.Load() > 0, "none has arrived")
 		})
 		f.awaitTrace(t, collector, f.There.Pod("client"), front, crossing)
+	})
+	t.Run("the collector has a name in DNS that a Sidecar resource leaves out", func(t *testing.T) {
+		f.awaitTraceOfLimited(t, collector, f.There, f.Here.Host("api"), f.Here.reporter(t, "api"))
+	})
+}
+
+// awaitTraceOfLimited starts a Pod whose proxy knows one host and nothing else. An Envoy whose listeners name a
+// collector that it does not know rejects them, so such a Pod would never be ready. Its request to that host is a trace.
+func (f *traffic) awaitTraceOfLimited(t *testing.T, collector *jaeger, from *side, host, server string) {
+	t.Helper()
+	namespace := from.labelled(t, inMesh)
+	f.applyYAML(t, from, fmt.Sprintf("apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: default, namespace: %s}\n"+
+		"spec: {egress: [{hosts: ['*/%s']}]}", namespace, host))
+	limited := from.enterPod(t, from.podWithSidecar(t, namespace, "limited", "limited"))
+	known, err := limited.knownClusters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if everything, err := from.Pod("client").knownClusters(); err != nil || known >= everything {
+		t.Errorf("the proxy knows %d clusters, one without a Sidecar resource %d (%v): nothing is left out", known, everything, err)
+	}
+	f.awaitTrace(t, collector, limited, "http://"+host+"/", map[string]int{
+		"limited." + namespace + " in " + from.described(t).ClusterUUID: 1, server: 1,
 	})
 }
 

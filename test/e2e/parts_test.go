@@ -46,6 +46,8 @@ const (
 	inUpgrades part = "upgrades"
 	// inObservability: two sovereign clusters, on demand.
 	inObservability part = "observability"
+	// inThreeClusters: three clusters of one mesh, on demand.
+	inThreeClusters part = "three-clusters"
 )
 
 // atATime are how many tests, and rows of tables, run at a time of those that are parallel: they wait more than they compute.
@@ -67,6 +69,8 @@ func partOf(test string) part {
 		return inInstallation
 	case "TestSoakOfUpgrades":
 		return inUpgrades
+	case "TestThreeClusters":
+		return inThreeClusters
 	}
 	if strings.HasPrefix(test, "TestSoak") {
 		return inSoak
@@ -94,8 +98,9 @@ const withoutModule = "--without-module"
 
 // Modes of labs.
 const (
-	federationMode = "federation"
-	mixedMode      = "mixed"
+	federationMode   = "federation"
+	multiclusterMode = "multicluster"
+	mixedMode        = "mixed"
 )
 
 var (
@@ -106,6 +111,8 @@ var (
 	upgradesLab = recipe{mode: federationMode, clusters: 2, nodes: 1, flags: []string{withoutModule, "--bundle"}}
 	// Pod ranges are routed, so that Pods of one mesh can be reached by gateways and without.
 	mixedLab = recipe{mode: mixedMode, clusters: 3, nodes: 1, flags: []string{"--network", "flat"}}
+	// Pod ranges are not routed: gateways are the only road.
+	threeLab = recipe{mode: multiclusterMode, clusters: 3, nodes: 1, flags: []string{"--network", "separate"}}
 )
 
 // runOutside starts the labs that the chosen tests need, and runs the tests in
@@ -131,6 +138,8 @@ func runOutside() (code int, err error) {
 		run.inLab(stay{of: upgradesLab, parts: []part{inUpgrades}, output: os.Stdout})
 	case *observability:
 		run.inLab(stay{of: federationLab, parts: []part{inObservability}, output: os.Stdout})
+	case *threeClusters:
+		run.inLab(stay{of: threeLab, parts: []part{inThreeClusters}, output: os.Stdout})
 	default:
 		run.federationAndMesh()
 	}
