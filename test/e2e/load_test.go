@@ -25,6 +25,9 @@ const (
 	loadRate, loadStreams = 200, 4
 	// steady is for how many seconds a load must be without failures before and after a disturbance.
 	steady = 3
+	// inFlight are the requests that may be on the way through a gateway when it ends, those of 50 ms. Istio repeats no
+	// request that the server may have got.
+	inFlight = 10
 	// lingering is for how many seconds a server answers after its end was requested.
 	lingering = 10
 )

@@ -39,12 +39,17 @@ func TestSoak(t *testing.T) {
 	gateways := len(suite.a.described(t).Nodes)
 	for _, each := range []disturbance{
 		{name: "the peer's services change 1,000 times", happen: func(t *testing.T) { t.Helper(); changeServices(t, 1000) }},
-		{name: "the API servers are away for two minutes", happen: func(t *testing.T) { t.Helper(); freezeAPIServers(t, 2*time.Minute) }},
+		// Nodes that have reported nothing for so long are taken for lost until they report, and their Pods leave the endpoints.
+		{name: "the API servers are away for two minutes", happen: func(t *testing.T) { t.Helper(); freezeAPIServers(t, 2*time.Minute) }, failed: inFlight},
 		// Servers are replaced once, and twice: a stream ends with its server.
 		{name: "the root is rotated in both clusters", happen: func(t *testing.T) { t.Helper(); rotateRoots(t, load) }, broken: loadStreams},
-		{name: "the control plane of the publisher is upgraded", happen: func(t *testing.T) { t.Helper(); upgradePublisher(t, load) }, broken: 2 * loadStreams},
-		{name: "the gateways are replaced one after the other", happen: replaceGateways, broken: loadStreams * gateways},
-		{name: "a node with a gateway is drained", happen: drainGatewayNode, broken: loadStreams},
+		// The gateways follow the version, back and forth, and end as often as the servers.
+		{
+			name: "the control plane of the publisher is upgraded", happen: func(t *testing.T) { t.Helper(); upgradePublisher(t, load) },
+			failed: 2 * gateways * inFlight, broken: 2 * loadStreams * (1 + gateways),
+		},
+		{name: "the gateways are replaced one after the other", happen: replaceGateways, failed: gateways * inFlight, broken: loadStreams * gateways},
+		{name: "a node with a gateway is drained", happen: drainGatewayNode, failed: inFlight, broken: loadStreams},
 		{name: "a gateway is killed", happen: killGateway, failed: loadRate, broken: loadStreams},
 	} {
 		load.withstands(t, each)
@@ -113,11 +118,13 @@ func upgradePublisher(t *testing.T, load *crossingLoad) {
 	b := suite.b
 	b.reconfigure(t, map[string]any{"globalVersion": older.Version, "additionalVersions": []any{defaultIstio().Version}})
 	b.awaitMesh(t, older)
+	b.awaitRevision(t, newPod(load.namespace, "later", nil, nil), older.Revision())
 	load.replaceServers(t) // their sidecars are of the older version now
 	b.configure(t, "istio", map[string]any{"settings": map[string]any{
 		"globalVersion": defaultIstio().Version, "additionalVersions": []any{older.Version},
 	}})
 	b.awaitMesh(t, defaultIstio())
+	b.awaitRevision(t, newPod(load.namespace, "later", nil, nil), defaultIstio().Revision())
 	load.replaceServers(t)
 	b.configure(t, "istio", map[string]any{"settings": map[string]any{"additionalVersions": nil}})
 	eventually(t, scheduled, "the older version goes", func() string { return b.gone(older) })
