@@ -82,7 +82,7 @@ func TestAnImageIsTheSameFromAnyFolder(t *testing.T) {
 		command(t, root, "make", "bin/"+smallImage)
 	}
 	var log bytes.Buffer
-	g.Expect(programs.Build(t.Context(), published, filepath.Join(published, "bin"), runtime.GOARCH, "",
+	g.Expect(programs.Build(t.Context(), published, filepath.Join(published, "bin"), programs.Target{Architecture: runtime.GOARCH},
 		map[string]string{smallImage: smallPackage}, &log)).To(Succeed(), log.String)
 
 	digest := smallDigest(t, first)
