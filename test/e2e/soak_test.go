@@ -39,8 +39,11 @@ func TestSoak(t *testing.T) {
 	gateways := len(suite.a.described(t).Nodes)
 	for _, each := range []disturbance{
 		{name: "the peer's services change 1,000 times", happen: func(t *testing.T) { t.Helper(); changeServices(t, 1000) }},
-		// Nodes that have reported nothing for so long are taken for lost until they report, and their Pods leave the endpoints.
-		{name: "the API servers are away for two minutes", happen: func(t *testing.T) { t.Helper(); freezeAPIServers(t, 2*time.Minute) }, failed: inFlight},
+		// Nodes that have reported nothing for so long are taken for lost until they report: for a moment no Pod is an endpoint.
+		{
+			name: "the API servers are away for two minutes", happen: func(t *testing.T) { t.Helper(); freezeAPIServers(t, 2*time.Minute) },
+			failed: loadRate, broken: loadStreams,
+		},
 		// Servers are replaced once, and twice: a stream ends with its server.
 		{name: "the root is rotated in both clusters", happen: func(t *testing.T) { t.Helper(); rotateRoots(t, load) }, broken: loadStreams},
 		// The gateways follow the version, back and forth, and end as often as the servers.
@@ -50,10 +53,27 @@ func TestSoak(t *testing.T) {
 		},
 		{name: "the gateways are replaced one after the other", happen: replaceGateways, failed: gateways * inFlight, broken: loadStreams * gateways},
 		{name: "a node with a gateway is drained", happen: drainGatewayNode, failed: inFlight, broken: loadStreams},
+		// A VirtualService of the caller's repeats what is safe to repeat: nothing but streams is lost.
+		{
+			name:   "the gateways are replaced, and lost requests repeated",
+			happen: func(t *testing.T) { t.Helper(); load.repeatLost(t); replaceGateways(t) }, broken: loadStreams * gateways,
+		},
 		{name: "a gateway is killed", happen: killGateway, failed: loadRate, broken: loadStreams},
 	} {
 		load.withstands(t, each)
 	}
+}
+
+// repeatLost has the client's sidecar repeat a request whose connection ends.
+func (l *crossingLoad) repeatLost(t *testing.T) {
+	t.Helper()
+	suite.a.apply(t, virtualServices, "VirtualService", l.client.Namespace, "repeat-lost", map[string]any{
+		"hosts": []any{l.host},
+		"http": []any{map[string]any{
+			"retries": map[string]any{"attempts": int64(2), "retryOn": "reset,connect-failure"},
+			"route":   []any{map[string]any{"destination": map[string]any{"host": l.host}}},
+		}},
+	})
 }
 
 // replaceServers starts as many new servers, and ends the present ones once those are ready.
