@@ -148,7 +148,7 @@ func TestAnEditThatHelmCannotUndoIsTriedOnce(t *testing.T) {
 		}
 		return ""
 	})
-	suite.a.awaitNoRepairs(t)
+	awaitNoRepairs(t, suite.a)
 }
 
 // repair is what the module shows of the last time it restored something.
@@ -161,12 +161,18 @@ func (c *cluster) repair(t *testing.T) string {
 	return namespace.Annotations["istio.deckhouse.io/repair"]
 }
 
-// awaitNoRepairs waits until the module has not restored anything for a while, as it must not go on for ever.
-func (c *cluster) awaitNoRepairs(t *testing.T) {
+// awaitNoRepairs waits until the module has not restored anything in the clusters for a while, as it must not go on for ever.
+func awaitNoRepairs(t *testing.T, clusters ...*cluster) {
 	t.Helper()
-	last, since := c.repair(t), time.Now()
+	repairs := func() (all string) {
+		for _, c := range clusters {
+			all += c.name + " " + c.repair(t) + "; "
+		}
+		return all
+	}
+	last, since := repairs(), time.Now()
 	eventually(t, 2*quiet+prompt, "nothing more is restored", func() string {
-		if now := c.repair(t); now != last {
+		if now := repairs(); now != last {
 			last, since = now, time.Now()
 		}
 		if time.Since(since) < quiet {

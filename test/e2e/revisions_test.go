@@ -136,9 +136,7 @@ func TestACorruptConfigMapWithDocumentVersionsIsReplaced(t *testing.T) {
 			c.awaitImported(t, test.peer.publish(t, test.peer.namespace(t), test.service), prompt)
 		})
 	}
-	for _, c := range []*cluster{suite.a, suite.b} {
-		c.awaitNoRepairs(t)
-	}
+	awaitNoRepairs(t, suite.a, suite.b)
 }
 
 func TestAnInvalidDocumentVersionIsOverwritten(t *testing.T) {
