@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,6 +120,7 @@ func rotateRoots(t *testing.T, load *crossingLoad) {
 			}
 			return suite.a.knowsRoots(suite.b.name, former.Root, other.Root)
 		})
+		cluster.awaitRootFiles(t, other.Root)
 		cluster.proceedWithRotation(t)
 		eventually(t, scheduled, "the new CA signs", func() string {
 			certificate := cluster.certify(t, defaultIstio(), namespace)
@@ -127,6 +129,30 @@ func rotateRoots(t *testing.T, load *crossingLoad) {
 		})
 	}
 	load.replaceServers(t)
+}
+
+// awaitRootFiles waits until the root is in every Pod that has a proxy, where the proxy verifies its istiod with it:
+// kubelets renew that file at intervals.
+func (c *cluster) awaitRootFiles(t *testing.T, root string) {
+	t.Helper()
+	oneLine := strings.NewReplacer("\n", "", "\r", "")
+	eventually(t, restarted, "the root is in every Pod of "+c.name+" that has a proxy", func() string {
+		pods, err := c.typed.CoreV1().Pods(metav1.NamespaceAll).List(context.Background(), metav1.ListOptions{})
+		if err != nil {
+			return err.Error()
+		}
+		for i := range pods.Items {
+			pod := &pods.Items[i]
+			if sidecarIn(pod) == nil || pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning {
+				continue
+			}
+			file, err := c.execute(pod, proxyContainer, "cat", "/var/run/secrets/istio/root-cert.pem")
+			if missing := because(err) + unless(strings.Contains(oneLine.Replace(file), oneLine.Replace(root)), "it is not in its file"); missing != "" {
+				return pod.Name + ": " + missing
+			}
+		}
+		return ""
+	})
 }
 
 // upgradePublisher takes cluster-b from the version before the default one to
