@@ -164,11 +164,12 @@ func (c *cluster) repair(t *testing.T) string {
 // awaitNoRepairs waits until the module has not restored anything in the clusters for a while, as it must not go on for ever.
 func awaitNoRepairs(t *testing.T, clusters ...*cluster) {
 	t.Helper()
-	repairs := func() (all string) {
+	repairs := func() string {
+		var all []string
 		for _, c := range clusters {
-			all += c.name + " " + c.repair(t) + "; "
+			all = append(all, c.name+" "+c.repair(t))
 		}
-		return all
+		return strings.Join(all, "; ")
 	}
 	last, since := repairs(), time.Now()
 	eventually(t, 2*quiet+prompt, "nothing more is restored", func() string {
