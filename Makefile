@@ -26,6 +26,7 @@ package.alliance-healthcheck := ./images/alliance-healthcheck/cmd/alliance-healt
 package.metadata-exporter := ./images/metadata-exporter/cmd/metadata-exporter
 package.metadata-watcher := ./images/metadata-exporter/cmd/metadata-watcher
 package.api-proxy := ./images/api-proxy/cmd/api-proxy
+package.enabled := ./hooks/enabled
 # Programs that run nowhere else but here.
 package.conformance := ./test/conformance
 package.bench := ./test/bench
@@ -53,10 +54,13 @@ build: generate ## Build the module's programs, the lab and the operator into bi
 	@echo "build: $(PROGRAMS) (a few minutes the first time)"
 	@$(MAKE) $(addprefix bin/,$(PROGRAMS))
 
+# Programs have no symbols, as those of tools/programs have none.
+LINK := -s -w
+
 # Go knows whether a program is up to date. tools/programs builds for publication with the same flags.
 bin/%: always
 	@mkdir -p bin
-	@go build -ldflags '-s -w' -o $@ $(or $(package.$*),$(error no package is named for program $*))
+	@go build -ldflags '$(LINK)' -o $@ $(or $(package.$*),$(error no package is named for program $*))
 
 .PHONY: always
 always:
@@ -97,15 +101,13 @@ bundle: images ## Lay the module out as Deckhouse unpacks it, into .cache/bundle
 # The name by which Deckhouse knows the module; a platform that has an istio of its own installs no other of that name.
 MODULE ?= istio
 NAMED = --module "$(MODULE)"
-NAME_LINKED = -ldflags "-X github.com/deckhouse-mesh/istio/lib/names.module=$(MODULE)"
+NAME_LINKED = -ldflags "$(LINK) -X github.com/deckhouse-mesh/istio/lib/names.module=$(MODULE)"
 
 # What the bundle has with its name linked in.
 .PHONY: named-programs
 named-programs:
 	@mkdir -p "bin/$(MODULE)"
-	@go build $(NAME_LINKED) -o "bin/$(MODULE)/istio-hooks" ./hooks/batch
-	@go build $(NAME_LINKED) -o "bin/$(MODULE)/enabled" ./hooks/enabled
-	@go build $(NAME_LINKED) -o "bin/$(MODULE)/operator-bundled" ./cmd/operator/bundled
+	@$(foreach program,istio-hooks enabled operator-bundled,go build $(NAME_LINKED) -o "bin/$(MODULE)/$(program)" $(package.$(program)) &&) true
 
 .PHONY: chart
 chart: local-images ## Package the operator's Helm chart into .cache/chart, beside install.yaml, the same as one file (VERSION=1.2.3 REGISTRY=registry.example.com/mesh)

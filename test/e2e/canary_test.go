@@ -17,14 +17,14 @@ import (
 )
 
 // TestTheControlPlaneIsUpgradedByCanary does what docs/UPGRADE.md tells a
-// person to do, from the oldest version to the default one; the version between is TestSoakUpgrades'.
+// person to do, from the oldest version to the default one; the version between is TestSoakOfIstioVersions'.
 func TestTheControlPlaneIsUpgradedByCanary(t *testing.T) {
 	all := istioversion.All() // the newest comes first
 	upgradeByCanary(t, all[len(all)-1], defaultIstio())
 }
 
-// TestSoakUpgrades does the same from every other version.
-func TestSoakUpgrades(t *testing.T) {
+// TestSoakOfIstioVersions does the same from every other version.
+func TestSoakOfIstioVersions(t *testing.T) {
 	soakOnly(t)
 	all := istioversion.All()
 	for _, older := range all[:len(all)-1] {

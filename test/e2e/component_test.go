@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/retry"
 
+	"github.com/deckhouse-mesh/istio/lib/healthcheck"
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
 )
 
@@ -31,6 +32,8 @@ var (
 	watcher  = component{moduleNamespace, watcherName, "app=metadata-watcher,module=istio", watcherName}
 	apiProxy = component{moduleNamespace, "api-proxy", "app=api-proxy,module=istio", "api-proxy"}
 	gateway  = component{moduleNamespace, "ingressgateway", "app=ingressgateway,module=istio", proxyContainer}
+	// healthchecker is the program that calls peers through the mesh.
+	healthchecker = component{moduleNamespace, healthcheck.Name, "app=" + healthcheck.Name + ",module=istio", healthcheck.Name}
 	// ingressController is the lab's Traefik.
 	ingressController = component{"lab-ingress", "traefik", "app=traefik", "traefik"}
 )

@@ -43,7 +43,7 @@ func TestTheModuleIsInstalledAndRemovedAsThePageSays(t *testing.T) {
 		t.Logf("a request is answered after %s", time.Since(begun).Round(time.Second))
 	})
 	// `make soak` has it go on for minutes.
-	t.Run("GitOps", func(t *testing.T) { by.remainsWhenAppliedAgain(t, 3, 0) })
+	t.Run("GitOps", func(t *testing.T) { by.remainsWhenAppliedAgain(t, 5, 0) })
 	t.Run("upgraded and rolled back", func(t *testing.T) {
 		onEach(t, func(c *cluster) error { return c.shell("", by.page.commands("Upgrade and rollback", 0), "") })
 		awaitPeers(t)

@@ -15,9 +15,6 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/healthcheck"
 )
 
-// checker is what calls peers through the mesh; its sidecar is the container.
-var checker = component{moduleNamespace, healthcheck.Name, "app=" + healthcheck.Name + ",module=istio", proxyContainer}
-
 // TestObservedWayToAPeerIsUnknownWhereNobodyLooks has the parts of the check itself fail, which says nothing about the peer, and
 // leaves the mesh without the peer's Service, which does. TestTheConditionNamesThePartOfTheWayThatFails breaks the rest of the way.
 func TestObservedWayToAPeerIsUnknownWhereNobodyLooks(t *testing.T) {
@@ -31,7 +28,7 @@ func TestObservedWayToAPeerIsUnknownWhereNobodyLooks(t *testing.T) {
 
 	t.Run("its proxy is killed again and again", func(t *testing.T) {
 		eventually(t, observed, "the condition says that the proxy is not ready", func() string {
-			if pods, err := suite.a.pods(checker); err == nil && len(pods) == 1 && containerStatus(&pods[0], proxyContainer) != nil {
+			if pods, err := suite.a.pods(healthchecker); err == nil && len(pods) == 1 && containerStatus(&pods[0], proxyContainer) != nil {
 				suite.a.killPod(t, &pods[0], proxyContainer)
 			}
 			status, reason, message := suite.a.condition(suite.b.name, dataplaneCondition)

@@ -7,7 +7,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -152,8 +154,8 @@ func (c *cluster) awaitRootFiles(t *testing.T, root string) {
 			if sidecarIn(pod) == nil || pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning {
 				continue
 			}
-			file, err := os.ReadFile(fmt.Sprintf("/proc/%d/root/var/lib/kubelet/pods/%s/volumes/kubernetes.io~configmap/istiod-ca-cert/root-cert.pem",
-				nodes[pod.Spec.NodeName], pod.UID))
+			file, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(nodes[pod.Spec.NodeName]), "root", "var", "lib", "kubelet", "pods", string(pod.UID),
+				"volumes", "kubernetes.io~configmap", "istiod-ca-cert", "root-cert.pem"))
 			if missing := because(err) + unless(strings.Contains(oneLine.Replace(string(file)), oneLine.Replace(root)), "it is not in its file"); missing != "" {
 				return pod.Name + ": " + missing
 			}

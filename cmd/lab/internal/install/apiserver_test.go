@@ -105,9 +105,15 @@ func (s *server) operatorConfig(t *testing.T) *rest.Config {
 func (s *server) operatorKubeconfig(t *testing.T) string {
 	t.Helper()
 	access := s.operatorConfig(t)
+	return writeKubeconfig(t, access, &clientcmdapi.AuthInfo{Token: access.BearerToken})
+}
+
+// writeKubeconfig writes a file with the access of that user.
+func writeKubeconfig(t *testing.T, access *rest.Config, user *clientcmdapi.AuthInfo) string {
+	t.Helper()
 	config := clientcmdapi.NewConfig()
 	config.Clusters["c"] = &clientcmdapi.Cluster{Server: access.Host, CertificateAuthorityData: access.CAData}
-	config.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: access.BearerToken}
+	config.AuthInfos["u"] = user
 	config.Contexts["x"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u"}
 	config.CurrentContext = "x"
 	file := filepath.Join(t.TempDir(), "kubeconfig")

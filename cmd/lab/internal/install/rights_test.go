@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -268,18 +269,23 @@ func startOperator(t *testing.T, root, kubeconfig string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	started := &process{log: filepath.Join(dir, "operator.log"), url: fmt.Sprintf("http://127.0.0.1:%d", port)}
+	return launch(t, dir, port, exec.CommandContext(t.Context(), filepath.Join(root, "bin", "operator"), "start",
+		"--kubeconfig", kubeconfig, "--images-digests", digests, "--listen-address", "127.0.0.1", "--listen-port", strconv.Itoa(port)))
+}
+
+// launch starts an operator that listens on the port, with the folder as its home and for its log; env is besides this process' own.
+func launch(t *testing.T, dir string, port int, command *exec.Cmd, env ...string) *process {
+	t.Helper()
+	started := &process{command: command, log: filepath.Join(dir, "operator.log"), url: fmt.Sprintf("http://127.0.0.1:%d", port)}
 	log, err := os.Create(started.log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	started.command = exec.CommandContext(t.Context(), filepath.Join(root, "bin", "operator"), "start",
-		"--kubeconfig", kubeconfig, "--images-digests", digests, "--listen-address", "127.0.0.1", "--listen-port", strconv.Itoa(port))
-	started.command.Stdout, started.command.Stderr = log, log
-	started.command.Env = append(os.Environ(), "HOME="+dir, "TMPDIR="+dir)
-	if err := started.command.Start(); err != nil {
-		t.Fatalf("start the operator (`make build` builds it): %v", err)
+	command.Stdout, command.Stderr = log, log
+	command.Env = slices.Concat(os.Environ(), []string{"HOME=" + dir, "TMPDIR=" + dir}, env)
+	if err := command.Start(); err != nil {
+		t.Fatalf("start the operator (`make test-installation` builds it): %v", err)
 	}
 	started.ended = make(chan error, 1)
 	go func() { started.ended <- started.command.Wait() }()

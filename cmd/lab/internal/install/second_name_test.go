@@ -19,8 +19,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/yaml"
 
@@ -46,7 +46,7 @@ func TestTheOperatorBesideTheEmbeddedIstio(t *testing.T) {
 	s.switchOn(t, names.Embedded)
 	s.awaitRelease(t, names.Embedded, true)
 	before := s.objectsOfEmbedded(t)
-	if len(before) < 6 {
+	if len(before) < 7 {
 		t.Fatalf("the stand-in has the objects %v only", before)
 	}
 
@@ -213,27 +213,13 @@ func (s *beside) startBundled(t *testing.T, modules string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	started := &process{log: filepath.Join(dir, "operator.log"), url: fmt.Sprintf("http://127.0.0.1:%d", port)}
-	log, err := os.Create(started.log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = log.Close() }()
 	const inPod = `mount -t tmpfs none /run && mkdir -p /run/secrets/kubernetes.io && cp -r "$0" /run/secrets/kubernetes.io/ && exec "$@"`
-	started.command = exec.CommandContext(t.Context(), "unshare", "--mount", "sh", "-c", inPod, account,
+	return launch(t, dir, port, exec.CommandContext(t.Context(), "unshare", "--mount", "sh", "-c", inPod, account,
 		filepath.Join(s.root, "bin", secondName, "operator-bundled"), "start", "--kubeconfig", s.kubeconfig, "--modules-dir", modules,
 		"--images-digests", filepath.Join(modules, "900-"+secondName, "images_digests.json"),
 		"--global-hooks-dir", filepath.Join(s.root, "global-hooks"), "--crds-dir", filepath.Join(s.root, "crds", "operator"),
-		"--listen-address", "127.0.0.1", "--listen-port", strconv.Itoa(port))
-	started.command.Stdout, started.command.Stderr = log, log
-	started.command.Env = append(os.Environ(), "HOME="+dir, "TMPDIR="+dir, "KUBECONFIG="+s.kubeconfig, "PATH="+s.path(),
-		"KUBERNETES_SERVICE_HOST="+access.Hostname(), "KUBERNETES_SERVICE_PORT="+access.Port())
-	if err := started.command.Start(); err != nil {
-		t.Fatalf("start the operator (`make named-programs MODULE=%s` builds it): %v", secondName, err)
-	}
-	started.ended = make(chan error, 1)
-	go func() { started.ended <- started.command.Wait() }()
-	return started
+		"--listen-address", "127.0.0.1", "--listen-port", strconv.Itoa(port)),
+		"KUBECONFIG="+s.kubeconfig, "PATH="+s.path(), "KUBERNETES_SERVICE_HOST="+access.Hostname(), "KUBERNETES_SERVICE_PORT="+access.Port())
 }
 
 // startNamespaceController starts the part of Kubernetes that deletes what is in a namespace.
@@ -253,16 +239,7 @@ func (s *beside) startNamespaceController(t *testing.T) {
 func (s *beside) adminKubeconfig(t *testing.T) string {
 	t.Helper()
 	access := s.clients.Config
-	config := clientcmdapi.NewConfig()
-	config.Clusters["c"] = &clientcmdapi.Cluster{Server: access.Host, CertificateAuthorityData: access.CAData}
-	config.AuthInfos["u"] = &clientcmdapi.AuthInfo{ClientCertificateData: access.CertData, ClientKeyData: access.KeyData}
-	config.Contexts["x"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u"}
-	config.CurrentContext = "x"
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := clientcmd.WriteToFile(*config, file); err != nil {
-		t.Fatal(err)
-	}
-	return file
+	return writeKubeconfig(t, access, &clientcmdapi.AuthInfo{ClientCertificateData: access.CertData, ClientKeyData: access.KeyData})
 }
 
 func (s *beside) path() string {
@@ -373,16 +350,21 @@ func (s *beside) secret(t *testing.T, namespace, name string) map[string]string 
 	return data
 }
 
-// peers are the trust domains of IstioFederations by name.
-func (s *beside) peers(t *testing.T) map[string]string {
+func (s *beside) federations(t *testing.T) []unstructured.Unstructured {
 	t.Helper()
 	federations := schema.GroupVersionResource{Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: v1alpha1.IstioFederationResource}
 	list, err := s.clients.Dynamic.Resource(federations).List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return list.Items
+}
+
+// peers are the trust domains of IstioFederations by name.
+func (s *beside) peers(t *testing.T) map[string]string {
+	t.Helper()
 	found := map[string]string{}
-	for _, item := range list.Items {
+	for _, item := range s.federations(t) {
 		spec, _ := item.Object["spec"].(map[string]any)
 		found[item.GetName()], _ = spec["trustDomain"].(string)
 	}
@@ -409,6 +391,9 @@ func (s *beside) objectsOfEmbedded(t *testing.T) map[string]string {
 		if item.Metadata.Name != "module-config-last-good" {
 			found[item.Kind+"/"+item.Metadata.Name] = item.Metadata.ResourceVersion
 		}
+	}
+	for _, peer := range s.federations(t) {
+		found[peer.GetKind()+"/"+peer.GetName()] = peer.GetResourceVersion()
 	}
 	return found
 }
