@@ -50,7 +50,7 @@ func (b bundle) publish(ctx context.Context, out string, push bool, log io.Write
 	if !push {
 		return nil
 	}
-	return layout.Push(ctx, b.repository)
+	return layout.Push(ctx)
 }
 
 // moduleFor returns the files of the module's folder for a platform.

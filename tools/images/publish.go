@@ -235,7 +235,7 @@ func (p publication) pushAll(ctx context.Context, layout *oci.Publication, built
 	if !p.push {
 		return nil
 	}
-	if err := layout.Push(ctx, p.repository); err != nil {
+	if err := layout.Push(ctx); err != nil {
 		return err
 	}
 	for image, digest := range builtHere {
