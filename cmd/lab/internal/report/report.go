@@ -107,7 +107,7 @@ func moduleOf(described *state.Lab) string {
 	if described.WithoutModule {
 		return ""
 	}
-	return cmp.Or(described.Module, names.Embedded) // labs of before have no name in lab.json
+	return cmp.Or(described.Module, names.Embedded) // older labs have no name in lab.json
 }
 
 // ask asks the API server about the module; an empty name: there is none.
