@@ -159,7 +159,8 @@ test-lab: images ## Test the lab itself: real nodes, their network, and that not
 	@go test -tags e2e -count=1 -timeout 20m -v ./test/lab/...
 
 .PHONY: test-e2e
-test-e2e: chart $(if $(filter-out 0,$(BUNDLE)),bundle) ## Run the end-to-end tests on labs of real nodes; needs root (RUN=TestAPublishedService: some of them; BUNDLE=1: hooks as processes, as in Deckhouse, with MODULE=istio-alliance by its second name; SIDE_BY_SIDE=1: two labs at a time)
+test-e2e: SIDE_BY_SIDE ?= 1
+test-e2e: chart $(if $(filter-out 0,$(BUNDLE)),bundle) ## Run the end-to-end tests on labs of real nodes; needs root (RUN=TestAPublishedService: some of them; BUNDLE=1: hooks as processes, as in Deckhouse, with MODULE=istio-alliance by its second name; SIDE_BY_SIDE=0: one lab at a time)
 	@tools/helm/build.sh "$(CURDIR)/.cache/tools/helm"
 	@echo "test: end to end, on labs of real nodes"
 	@go test -c -tags e2e -o bin/e2e.test ./test/e2e

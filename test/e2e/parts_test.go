@@ -169,7 +169,7 @@ func (r *runner) fail(err error) {
 	r.err = errors.Join(r.err, err)
 }
 
-// sideBySide is for machines with more than two cores, on which deadlines hold with two labs, too.
+// sideBySide needs some 8 GiB of memory for the labs, and takes two thirds of the time.
 var sideBySide = flag.Bool("side-by-side", false, "run two labs at a time")
 
 // stay in a lab.
