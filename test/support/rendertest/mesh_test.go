@@ -28,6 +28,9 @@ import (
 // tracingProvider is the module's own extension provider; openapi/config-values.yaml keeps its name from people's.
 const tracingProvider = "d8-tracing"
 
+// tracerPort is the collector's in the name of the cluster that tracers use; no Service has it.
+const tracerPort = 1
+
 // meshConfig reads the mesh ConfigMap as istiod does, but rejects unknown fields.
 func meshConfig(t *testing.T, objects Objects, revision string) *meshv1alpha1.MeshConfig {
 	t.Helper()
@@ -209,14 +212,22 @@ func TestTracing(t *testing.T) {
 			}
 			for _, revision := range revisions {
 				provider := meshConfig(t, objects, revision).GetExtensionProviders()[0]
-				if provider.GetName() != tracingProvider || provider.GetZipkin().GetService() != test.service || provider.GetZipkin().GetPort() != 9411 {
-					t.Errorf("the provider of %s is %v, want %s", revision, provider, test.service)
+				if provider.GetName() != tracingProvider || provider.GetZipkin().GetService() != test.service || provider.GetZipkin().GetPort() != tracerPort {
+					t.Errorf("the provider of %s is %v, want %s, port %d", revision, provider, test.service, tracerPort)
 				}
 			}
 			_, host, _ := strings.Cut(test.service, "/")
-			filter, named := fmt.Sprint(objects["EnvoyFilter/tracing-collector"].Object), "name:outbound|9411||"+host
-			if !strings.Contains(filter, named) || !strings.Contains(filter, "address:"+cmp.Or(test.endpoint, host)) {
-				t.Errorf("sidecars that know no other get the cluster %s, want %s", filter, named)
+			filter := fmt.Sprint(objects["EnvoyFilter/tracing-collector"].Object)
+			for _, part := range []string{
+				fmt.Sprintf("name:outbound|%d||%s", tracerPort, host), "clusters:[outbound|9411||" + host + " tracing-collector]",
+				"address:" + cmp.Or(test.endpoint, host), "context:SIDECAR_OUTBOUND", "context:GATEWAY",
+			} {
+				if !strings.Contains(filter, part) {
+					t.Errorf("the EnvoyFilter lacks %s: %s", part, filter)
+				}
+			}
+			if strings.Contains(filter, "name:outbound|9411||") {
+				t.Errorf("the EnvoyFilter adds a cluster that istiod sends, too, and proxies would reject both: %s", filter)
 			}
 			if test.entry == istionetworking.ServiceEntry_NONE {
 				if _, rendered := objects["ServiceEntry/tracing-collector"]; rendered {
