@@ -30,6 +30,7 @@ package.enabled := ./hooks/enabled
 # Programs that run nowhere else but here.
 package.conformance := ./test/conformance
 package.bench := ./test/bench
+package.published := ./tools/published
 package.istio-patches := ./tools/istiopatches
 DEMO_DIR ?= .cache/demo
 DEMO_MODE ?= federation
@@ -83,6 +84,11 @@ images: local-images ## Build the images that the lab runs (ENVOY=FILE: another 
 
 # What is published names its version and its commit.
 STAMP = $(if $(VERSION),--version "$(VERSION)") --revision "$$(git rev-parse HEAD)"
+
+.PHONY: images-verify
+images-verify: ## Ask REGISTRY=registry.example.com/mesh/istio whether it has what was pushed, fit to publish: platforms, users, labels, SBOM, provenance, sizes; without REGISTRY push into one on loopback first
+	@$(MAKE) bin/published
+	@bin/published $(if $(REGISTRY),--repository "$(REGISTRY)",$(MAKE) bundle)
 
 .PHONY: local-images
 local-images: build tools
