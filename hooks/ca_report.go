@@ -60,8 +60,11 @@ func dueOf(rotation ca.Rotation) string {
 
 // rotationMessage says which phase it is, until when, and what a request does to that.
 func rotationMessage(rotation ca.Rotation) string {
-	const applied = "the rotation continues when Secret d8-istio/cacerts has been written: if this lasts for minutes, check whether the module's release can be installed"
+	applied := "the rotation continues when Secret d8-istio/cacerts has been written: if this lasts for minutes, check whether the module's release can be installed"
 	due, request := dueOf(rotation), requestMessage(rotation)
+	if rotation.Deferral == ca.NotInstalled {
+		applied += "; " + request
+	}
 	switch {
 	case rotation.Phase == ca.Distributing && rotation.Due.IsZero():
 		return "the root of the new CA is going to be trusted, the former CA signs; " + applied
@@ -83,6 +86,8 @@ func requestMessage(rotation ca.Rotation) string {
 	annotation := fmt.Sprintf("annotation %s=%s on Secret d8-system/istio-ca is deferred", caRequestAnnotation, rotation.Request)
 	until := annotation + " until " + dueOf(rotation)
 	switch rotation.Deferral {
+	case ca.NotInstalled:
+		return annotation + " until Secret d8-istio/cacerts has been written"
 	case ca.NotHandedOut:
 		return annotation + ": istiod has not written that root into ConfigMap d8-istio/" + ca.RootsConfigMap + "; if this lasts for minutes, check istiod's Pods"
 	case ca.RenewingFiles:

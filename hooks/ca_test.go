@@ -206,6 +206,7 @@ var _ = Describe("Hook ca", func() {
 			r.given(stored(map[string]string{caRequestAnnotation: "emergency"}), secretOf("d8-istio", "cacerts", former)).succeeds()
 			signs(former, former, own)
 			Expect(annotation()).To(Equal("emergency"))
+			Expect(r.events(caRotationEventName)).To(ConsistOf(ContainSubstring("ca-rotation=emergency on Secret d8-system/istio-ca is deferred until Secret d8-istio/cacerts")))
 		})
 
 		It("gives the new root its time when the record is lost in between", func() {
