@@ -30,6 +30,7 @@ package.enabled := ./hooks/enabled
 # Programs that run nowhere else but here.
 package.conformance := ./test/conformance
 package.bench := ./test/bench
+package.published := ./tools/published
 package.istio-patches := ./tools/istiopatches
 DEMO_DIR ?= .cache/demo
 DEMO_MODE ?= federation
@@ -84,6 +85,11 @@ images: local-images ## Build the images that the lab runs (ENVOY=FILE: another 
 # What is published names its version and its commit.
 STAMP = $(if $(VERSION),--version "$(VERSION)") --revision "$$(git rev-parse HEAD)"
 
+.PHONY: images-verify
+images-verify: ## Ask REGISTRY=registry.example.com/mesh/istio whether it has what was pushed, fit to publish: platforms, users, labels, SBOM, provenance, sizes; without REGISTRY push into one on loopback first
+	@$(MAKE) bin/published
+	@bin/published $(if $(REGISTRY),--repository "$(REGISTRY)",$(MAKE) bundle)
+
 .PHONY: local-images
 local-images: build tools
 	@go run ./tools/images $(if $(ENVOY),--envoy "$(ENVOY)")
@@ -136,7 +142,7 @@ test-unit: generate ## Run the tests that need no cluster
 
 .PHONY: test-second-name
 test-second-name:
-	@go test -timeout 5m $(NAME_LINKED) ./hooks
+	@go test -timeout 5m $(NAME_LINKED) ./hooks ./cmd/operator/internal/options
 
 .PHONY: test-api-proxy
 test-api-proxy: generate ## Ask the API proxy for everything that a real API server has
@@ -159,11 +165,12 @@ test-lab: images ## Test the lab itself: real nodes, their network, and that not
 	@go test -tags e2e -count=1 -timeout 20m -v ./test/lab/...
 
 .PHONY: test-e2e
-test-e2e: chart $(if $(filter-out 0,$(BUNDLE)),bundle) ## Run the end-to-end tests on labs of real nodes; needs root (RUN=TestAPublishedService: some of them; BUNDLE=1: hooks as processes, as in Deckhouse; SIDE_BY_SIDE=1: two labs at a time)
+test-e2e: SIDE_BY_SIDE ?= 1
+test-e2e: chart $(if $(filter-out 0,$(BUNDLE)),bundle) ## Run the end-to-end tests on labs of real nodes; needs root (RUN=TestAPublishedService: some of them; BUNDLE=1: hooks as processes, as in Deckhouse, with MODULE=istio-alliance by its second name; SIDE_BY_SIDE=0: one lab at a time)
 	@tools/helm/build.sh "$(CURDIR)/.cache/tools/helm"
 	@echo "test: end to end, on labs of real nodes"
 	@go test -c -tags e2e -o bin/e2e.test ./test/e2e
-	@bin/e2e.test -test.v -test.timeout 45m $(if $(RUN),-test.run '$(RUN)') $(if $(filter-out 0,$(BUNDLE)),-bundle) $(if $(filter-out 0,$(SIDE_BY_SIDE)),-side-by-side)
+	@bin/e2e.test -test.v -test.timeout 45m $(if $(RUN),-test.run '$(RUN)') $(if $(filter-out 0,$(BUNDLE)),-bundle) $(if $(filter-out istio,$(MODULE)),-module '$(MODULE)') $(if $(filter-out 0,$(SIDE_BY_SIDE)),-side-by-side)
 
 # Two builds of the module, whose images have different digests: charts of the next one, and of both as bundles. All
 # their images stay in .cache/images and .cache/bundle for a day, beside those that `make images bundle` leaves there.

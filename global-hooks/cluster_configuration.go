@@ -40,22 +40,8 @@ func clusterConfiguration(stated string) hookruntime.Hook {
 		Name: "cluster_configuration",
 		Config: pkg.HookConfig{
 			Kubernetes: []pkg.KubernetesConfig{
-				{
-					Name:              "kubeadm",
-					APIVersion:        "v1",
-					Kind:              "ConfigMap",
-					NameSelector:      &pkg.NameSelector{MatchNames: []string{"kubeadm-config"}},
-					NamespaceSelector: &pkg.NamespaceSelector{NameSelector: &pkg.NameSelector{MatchNames: []string{"kube-system"}}},
-					JqFilter:          `.data.ClusterConfiguration // ""`,
-				},
-				{
-					Name:              "stored",
-					APIVersion:        "v1",
-					Kind:              "ConfigMap",
-					NameSelector:      &pkg.NameSelector{MatchNames: []string{uuidName}},
-					NamespaceSelector: &pkg.NamespaceSelector{NameSelector: &pkg.NameSelector{MatchNames: []string{uuidNamespace}}},
-					JqFilter:          `.data["` + domainKey + `"] // ""`,
-				},
+				object("kubeadm", "ConfigMap", "kube-system", "kubeadm-config", `.data.ClusterConfiguration // ""`),
+				object("stored", "ConfigMap", uuidNamespace, uuidName, `.data["`+domainKey+`"] // ""`),
 			},
 		},
 		Run: func(ctx context.Context, in *pkg.HookInput) error {

@@ -33,14 +33,7 @@ func clusterUUID() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "cluster_uuid",
 		Config: pkg.HookConfig{
-			Kubernetes: []pkg.KubernetesConfig{{
-				Name:              "uuid",
-				APIVersion:        "v1",
-				Kind:              "ConfigMap",
-				NameSelector:      &pkg.NameSelector{MatchNames: []string{uuidName}},
-				NamespaceSelector: &pkg.NamespaceSelector{NameSelector: &pkg.NameSelector{MatchNames: []string{uuidNamespace}}},
-				JqFilter:          `.data["` + uuidKey + `"] // ""`,
-			}},
+			Kubernetes: []pkg.KubernetesConfig{object("uuid", "ConfigMap", uuidNamespace, uuidName, `.data["`+uuidKey+`"] // ""`)},
 		},
 		Run: func(ctx context.Context, in *pkg.HookInput) error {
 			var stored string

@@ -2,6 +2,7 @@ package globalhooks
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/deckhouse/module-sdk/pkg"
@@ -29,7 +30,7 @@ func enabledModules() hookruntime.Hook {
 				Name:         "crds",
 				APIVersion:   "apiextensions.k8s.io/v1",
 				Kind:         "CustomResourceDefinition",
-				NameSelector: &pkg.NameSelector{MatchNames: providerCRDs()},
+				NameSelector: &pkg.NameSelector{MatchNames: slices.Sorted(maps.Keys(providers))},
 				JqFilter:     `.metadata.name`,
 			}},
 		},
@@ -59,13 +60,4 @@ func modulesBehind(crds []string) []string {
 	}
 	slices.Sort(modules)
 	return slices.Compact(modules)
-}
-
-func providerCRDs() []string {
-	crds := []string{}
-	for crd := range providers {
-		crds = append(crds, crd)
-	}
-	slices.Sort(crds)
-	return crds
 }

@@ -35,22 +35,12 @@ type pullSecret struct {
 // namespace. Without that Secret there are none; while it is unusable, the last ones
 // stay in force, over restarts too: the module's release has them.
 func registryCredentials(namespace, name, images string) hookruntime.Hook {
-	binding := func(binding, namespace, name string) pkg.KubernetesConfig {
-		return pkg.KubernetesConfig{
-			Name:              binding,
-			APIVersion:        "v1",
-			Kind:              "Secret",
-			NameSelector:      &pkg.NameSelector{MatchNames: []string{name}},
-			NamespaceSelector: &pkg.NamespaceSelector{NameSelector: &pkg.NameSelector{MatchNames: []string{namespace}}},
-			JqFilter:          `{uid: .metadata.uid, type: (.type // ""), config: (.data[".dockerconfigjson"] // "")}`,
-		}
-	}
-	silent := false
-	inRelease := binding("in_release", names.Namespace, "istio-registry")
-	inRelease.ExecuteHookOnEvents = &silent
+	const filter = `{uid: .metadata.uid, type: (.type // ""), config: (.data[".dockerconfigjson"] // "")}`
+	inRelease := object("in_release", "Secret", names.Namespace, "istio-registry", filter)
+	inRelease.ExecuteHookOnEvents = new(bool)
 	return hookruntime.Hook{
 		Name:   "registry_credentials",
-		Config: pkg.HookConfig{Kubernetes: []pkg.KubernetesConfig{binding("secret", namespace, name), inRelease}},
+		Config: pkg.HookConfig{Kubernetes: []pkg.KubernetesConfig{object("secret", "Secret", namespace, name, filter), inRelease}},
 		Run: func(ctx context.Context, in *pkg.HookInput) error {
 			var wanted, last *pullSecret
 			for binding, target := range map[string]**pullSecret{"secret": &wanted, "in_release": &last} {

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/names"
@@ -20,16 +19,9 @@ func apiServerPorts() hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "api_server_ports",
 		Config: sdk.HookConfig{
-			Kubernetes: []sdk.KubernetesConfig{{
-				Name:              "api_servers",
-				APIVersion:        "discovery.k8s.io/v1",
-				Kind:              "EndpointSlice",
-				NamespaceSelector: inNamespace(metav1.NamespaceDefault),
-				NameSelector:      named("kubernetes"),
-				// No comparison here: the numbers of an API server's objects are int64, which
-				// shell-operator's jq passes on but cannot compare. select(. != null) drops them all.
-				JqFilter: `[.ports[]?.port]`,
-			}},
+			// No comparison here: the numbers of an API server's objects are int64, which
+			// shell-operator's jq passes on but cannot compare. select(. != null) drops them all.
+			Kubernetes: []sdk.KubernetesConfig{apiServersBinding(`[.ports[]?.port]`)},
 		},
 		Run: runAPIServerPorts,
 	}

@@ -36,6 +36,31 @@ func named(name string) *sdk.NameSelector {
 	return &sdk.NameSelector{MatchNames: []string{name}}
 }
 
+// configMapBinding subscribes to one ConfigMap of the module's namespace.
+func configMapBinding(binding, name, filter string) sdk.KubernetesConfig {
+	return sdk.KubernetesConfig{
+		Name:              binding,
+		APIVersion:        "v1",
+		Kind:              "ConfigMap",
+		NamespaceSelector: inNamespace(names.Namespace),
+		NameSelector:      named(name),
+		JqFilter:          filter,
+	}
+}
+
+// apiServersBinding subscribes to the EndpointSlice of this cluster's API servers, which
+// they maintain themselves.
+func apiServersBinding(filter string) sdk.KubernetesConfig {
+	return sdk.KubernetesConfig{
+		Name:              "api_servers",
+		APIVersion:        "discovery.k8s.io/v1",
+		Kind:              "EndpointSlice",
+		NamespaceSelector: inNamespace(metav1.NamespaceDefault),
+		NameSelector:      named("kubernetes"),
+		JqFilter:          filter,
+	}
+}
+
 // namespacesBinding subscribes to the labels that choose a revision; its snapshot
 // is an injection.Namespace.
 func namespacesBinding() sdk.KubernetesConfig {

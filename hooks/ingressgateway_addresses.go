@@ -50,14 +50,7 @@ func ingressGatewayAddresses() hookruntime.Hook {
 					}`,
 				},
 				// What an earlier process published.
-				withoutEvents(sdk.KubernetesConfig{
-					Name:              "published",
-					APIVersion:        "v1",
-					Kind:              "ConfigMap",
-					NamespaceSelector: inNamespace(names.Namespace),
-					NameSelector:      named("metadata-exporter"),
-					JqFilter:          `.data["ingress-gateways.json"] // ""`,
-				}),
+				withoutEvents(configMapBinding("published", "metadata-exporter", `.data["ingress-gateways.json"] // ""`)),
 			},
 		},
 		Run: runIngressGatewayAddresses,

@@ -4,26 +4,17 @@ import (
 	"net/netip"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
-// apiServersBinding has a snapshot of the addresses of this cluster's API servers, a
-// list. They maintain that EndpointSlice themselves.
-func apiServersBinding() sdk.KubernetesConfig {
-	return withoutEvents(sdk.KubernetesConfig{
-		Name:              "api_servers",
-		APIVersion:        "discovery.k8s.io/v1",
-		Kind:              "EndpointSlice",
-		NamespaceSelector: inNamespace(metav1.NamespaceDefault),
-		NameSelector:      named("kubernetes"),
-		JqFilter:          `[.endpoints[]?.addresses[]?]`,
-	})
+// apiServerAddressesBinding has a snapshot of the addresses of this cluster's API servers, a list.
+func apiServerAddressesBinding() sdk.KubernetesConfig {
+	return withoutEvents(apiServersBinding(`[.endpoints[]?.addresses[]?]`))
 }
 
 // ownNetwork is where no peer's gateway can be, as far as it is known. The
-// hook needs apiServersBinding. What cannot be read is logged and left
+// hook needs apiServerAddressesBinding. What cannot be read is logged and left
 // out: it must not prevent the use of peers.
 func ownNetwork(in *sdk.HookInput) (metadata.Network, error) {
 	var network metadata.Network

@@ -28,7 +28,7 @@ istio: {internal: {}}
 		var network metadata.Network
 		hook := hookruntime.Hook{
 			Name:   "reader",
-			Config: sdk.HookConfig{Kubernetes: []sdk.KubernetesConfig{apiServersBinding()}},
+			Config: sdk.HookConfig{Kubernetes: []sdk.KubernetesConfig{apiServerAddressesBinding()}},
 			Run: func(_ context.Context, in *sdk.HookInput) (err error) {
 				network, err = ownNetwork(in)
 				return err

@@ -24,23 +24,13 @@ var healthcheckEnabledPath = names.ValuesPath("alliance.healthcheck.enabled")
 // dataplaneChangesBinding wakes the hook when alliance-healthcheck has found something
 // else. That it still finds the same, which it reports every minute, is not in the snapshot.
 func dataplaneChangesBinding() sdk.KubernetesConfig {
-	binding := dataplaneReportsBinding()
-	binding.Name = "dataplane_changes"
-	binding.JqFilter = `(.data // {}) | map_values(try (fromjson | .results) catch null)`
-	binding.ExecuteHookOnEvents, binding.ExecuteHookOnSynchronization = nil, nil
-	return binding
+	return configMapBinding("dataplane_changes", healthcheck.ReportsConfigMap,
+		`(.data // {}) | map_values(try (fromjson | .results) catch null)`)
 }
 
 // dataplaneReportsBinding has a snapshot of what alliance-healthcheck reports, with the times.
 func dataplaneReportsBinding() sdk.KubernetesConfig {
-	return withoutEvents(sdk.KubernetesConfig{
-		Name:              "dataplane_reports",
-		APIVersion:        "v1",
-		Kind:              "ConfigMap",
-		NamespaceSelector: inNamespace(names.Namespace),
-		NameSelector:      named(healthcheck.ReportsConfigMap),
-		JqFilter:          `.data // {}`,
-	})
+	return withoutEvents(configMapBinding("dataplane_reports", healthcheck.ReportsConfigMap, `.data // {}`))
 }
 
 // judgeDataplane sets the condition DataplaneConnectionReady of the resources, by

@@ -69,7 +69,7 @@ func (d *peerDiscovery) hook(name, queue string) hookruntime.Hook {
 				d.versionsBinding(),
 				d.other.identitiesBinding(),
 				secretBinding("keypair", names.OperatorNamespace, authnSecret),
-				apiServersBinding(),
+				apiServerAddressesBinding(),
 				dataplaneChangesBinding(),
 				dataplaneReportsBinding(),
 			},

@@ -1,21 +1,10 @@
 package hooks
 
-import (
-	sdk "github.com/deckhouse/module-sdk/pkg"
-
-	"github.com/deckhouse-mesh/istio/lib/names"
-)
+import sdk "github.com/deckhouse/module-sdk/pkg"
 
 // versionsBinding subscribes to the document versions that metadata-watcher reports of the kind's peers.
 func (k peerKind) versionsBinding() sdk.KubernetesConfig {
-	return sdk.KubernetesConfig{
-		Name:              "versions",
-		APIVersion:        "v1",
-		Kind:              "ConfigMap",
-		NamespaceSelector: inNamespace(names.Namespace),
-		NameSelector:      named(k.versions),
-		JqFilter:          `.data // {}`,
-	}
+	return configMapBinding("versions", k.versions, `.data // {}`)
 }
 
 // reportedVersions are the versions that metadata-watcher reported last, by the name of the

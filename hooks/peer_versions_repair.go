@@ -4,8 +4,6 @@ import (
 	"strconv"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
-
-	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // versionsLimit is how many bytes of text the ConfigMaps may hold that
@@ -21,12 +19,5 @@ var unwritableFilter = `(if .immutable == true then "it is immutable"
 
 // unwritableBinding has a snapshot of why the kind's ConfigMap cannot be written.
 func (k peerKind) unwritableBinding() sdk.KubernetesConfig {
-	return withoutEvents(sdk.KubernetesConfig{
-		Name:              "unwritable",
-		APIVersion:        "v1",
-		Kind:              "ConfigMap",
-		NamespaceSelector: inNamespace(names.Namespace),
-		NameSelector:      named(k.versions),
-		JqFilter:          unwritableFilter,
-	})
+	return withoutEvents(configMapBinding("unwritable", k.versions, unwritableFilter))
 }

@@ -9,12 +9,12 @@ import (
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/names"
@@ -114,15 +114,10 @@ func writeRegistrySecret(ctx context.Context, secrets dynamic.ResourceInterface,
 	case registrysecret.Taken:
 		return errors.New("a Secret of that name exists that the module has not made, or that has another type")
 	case registrysecret.Delete:
-		err = secrets.Delete(ctx, orphans.RegistrySecret, metav1.DeleteOptions{})
-		if apierrors.IsNotFound(err) {
-			err = nil
-		}
+		err = ctrlclient.IgnoreNotFound(secrets.Delete(ctx, orphans.RegistrySecret, metav1.DeleteOptions{}))
 	case registrysecret.Create:
 		_, err = secrets.Create(ctx, registrySecret(change.Namespace, config), metav1.CreateOptions{})
-		if apierrors.IsAlreadyExists(err) {
-			err = nil // its event is on the way
-		}
+		err = ctrlclient.IgnoreAlreadyExists(err) // its event is on the way
 	case registrysecret.Update:
 		patch := fmt.Appendf(nil, `{"data": {%q: %q}}`, corev1.DockerConfigJsonKey, config)
 		_, err = secrets.Patch(ctx, orphans.RegistrySecret, types.MergePatchType, patch, metav1.PatchOptions{})

@@ -18,6 +18,7 @@ import (
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/testbed"
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // plan of a lab of real nodes.
@@ -37,9 +38,20 @@ func (f upFlags) plan() (*plan.Lab, error) {
 	return planned, nil
 }
 
+// checkModule rejects a name that no operator of the lab has.
+func (f upFlags) checkModule() error {
+	if f.moduleName != names.Embedded && !f.bundle {
+		return usageError{fmt.Errorf("--module %s: only a bundle has another name than %s: add --bundle", f.moduleName, names.Embedded)}
+	}
+	return nil
+}
+
 // prepare checks the flags and the machine, and finds what the lab needs.
 func (f upFlags) prepare(ctx context.Context, out io.Writer) (testbed.Options, error) {
 	planned, err := f.plan()
+	if err == nil {
+		err = f.checkModule()
+	}
 	if err != nil {
 		return testbed.Options{}, err
 	}
@@ -93,13 +105,26 @@ func (f upFlags) imageRegistry(root, stateDir string) (http.Handler, error) {
 	}
 	layouts := []string{filepath.Join(stateDir, "images"), built}
 	if f.bundle {
-		bundled := filepath.Join(root, ".cache", "bundle", "images")
-		if _, err := os.Stat(filepath.Join(bundled, "index.json")); err != nil {
-			return nil, fmt.Errorf("no bundle in %s: run `make bundle`", bundled)
+		bundled, err := f.bundledImages(root)
+		if err != nil {
+			return nil, err
 		}
 		layouts = append(layouts, bundled)
 	}
 	return registry.New(layouts...)
+}
+
+// bundledImages is the folder of images that `make bundle` has left for a module of the name.
+func (f upFlags) bundledImages(root string) (string, error) {
+	folder, command := "bundle", "make bundle"
+	if f.moduleName != names.Embedded {
+		folder, command = "bundle-"+f.moduleName, "make bundle MODULE="+f.moduleName
+	}
+	images := filepath.Join(root, ".cache", folder, "images")
+	if _, err := os.Stat(filepath.Join(images, "index.json")); err != nil {
+		return "", fmt.Errorf("no bundle of the module %s in %s: run `%s`", f.moduleName, images, command)
+	}
+	return images, nil
 }
 
 // toolsFolder is where `make tools` leaves programs.
@@ -153,7 +178,7 @@ func (f upFlags) module(root string) (*testbed.Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	module := &testbed.Module{OperatorImage: operatorImage, StockEnvoy: stock}
+	module := &testbed.Module{Name: f.moduleName, OperatorImage: operatorImage, StockEnvoy: stock}
 	if f.bundle {
 		module.OperatorImage, module.HooksAreProcesses = bundledOperatorImage, true
 	}

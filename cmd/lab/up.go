@@ -11,6 +11,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/plan"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 type upFlags struct {
@@ -29,6 +30,8 @@ type upFlags struct {
 	bare    bool
 	// bundle runs the module from the folder that Deckhouse unpacks.
 	bundle bool
+	// moduleName is that of the module in the bundle.
+	moduleName string
 	// withoutModule leaves clusters as they are before anybody installs anything.
 	withoutModule bool
 }
@@ -61,9 +64,10 @@ func newUpCommand() *cobra.Command {
 // addCommon adds what all commands that start a lab have.
 func (f *upFlags) addCommon(set *pflag.FlagSet) {
 	set.IntVar(&f.nodes, "nodes", 1, "nodes of each cluster")
-	set.StringVar(&f.settings, "settings", "", "YAML file with spec.settings of the ModuleConfig istio, for every cluster")
+	set.StringVar(&f.settings, "settings", "", "YAML file with spec.settings of the module's ModuleConfig, for every cluster")
 	set.StringVar(&f.root, "root", "", "folder of the project (default: the parent of the folder that holds this program)")
 	set.BoolVar(&f.bundle, "bundle", false, "run the module from what `make bundle` has left, as Deckhouse does: hooks are processes, none is linked into the operator")
+	set.StringVar(&f.moduleName, "module", names.Embedded, "with --bundle: `name` of the module and of its ModuleConfig, as given to `make bundle MODULE=`")
 	set.StringVar(&f.images, "images", "", "folder of the images, an OCI layout (default: .cache/images of the project)")
 }
 

@@ -30,7 +30,17 @@ type rights map[string][]rbacv1.PolicyRule
 
 func operatorsRights(t *testing.T) rights {
 	t.Helper()
-	objects, err := operator.Objects()
+	return rightsFor(t, "istio")
+}
+
+// rightsFor the operator of a module with that name.
+func rightsFor(t *testing.T, module string) rights {
+	t.Helper()
+	chart, err := operator.Chart()
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := operator.Render(chart, map[string]any{"module": module})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +100,35 @@ func TestHelmMayApplyEverythingThatTheTemplatesRender(t *testing.T) {
 		}
 		for _, right := range has.missing(object.GetNamespace(), wanted) {
 			t.Errorf("%s is rendered, and the operator may not %s: add it to clusterrole-release.yaml", key, right)
+		}
+	}
+}
+
+// TestOnlyTheSecondNameMayWriteAdmissionPolicies and of these only its own: the
+// operator's own policy, which bounds the operator, is one, too.
+func TestOnlyTheSecondNameMayWriteAdmissionPolicies(t *testing.T) {
+	first, second := rightsFor(t, "istio"), rightsFor(t, "istio-alliance")
+	for _, resource := range []string{"validatingadmissionpolicies", "validatingadmissionpolicybindings"} {
+		right := func(verb string, object ...string) rbacv1.PolicyRule {
+			return rbacv1.PolicyRule{APIGroups: []string{"admissionregistration.k8s.io"}, Resources: []string{resource}, Verbs: []string{verb}, ResourceNames: object}
+		}
+		// templates/embedded-istio.yaml
+		ofModule := []rbacv1.PolicyRule{right("create"), right("list"), right("watch")}
+		for _, verb := range []string{"get", "patch", "delete"} {
+			ofModule = append(ofModule, right(verb, "d8-istio-alliance-embedded-istio"))
+		}
+		if missing := second.missing("", ofModule...); len(missing) > 0 {
+			t.Errorf("Helm cannot apply templates/embedded-istio.yaml: the operator may not %s", missing)
+		}
+		for _, verb := range []string{"update", "patch", "delete", "deletecollection"} {
+			if len(second.missing("", right(verb, operator.Name))) == 0 {
+				t.Errorf("the operator may %s its own policy, which bounds what it writes", verb)
+			}
+		}
+		for _, verb := range helmsVerbs {
+			if len(first.missing("", right(verb, "d8-istio-alliance-embedded-istio"))) == 0 {
+				t.Errorf("the operator of istio, which has no policy, may %s one", verb)
+			}
 		}
 	}
 }

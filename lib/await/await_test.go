@@ -3,7 +3,6 @@ package await_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -48,26 +47,5 @@ func TestUntilEndsAtOnceWithAConditionsError(t *testing.T) {
 	err := await.Until(t.Context(), time.Minute, func(context.Context) (bool, string, error) { return false, "", final })
 	if !errors.Is(err, final) {
 		t.Errorf("error %v", err)
-	}
-}
-
-// recorder is a test that records its failure.
-type recorder struct {
-	*testing.T
-	failure string
-}
-
-func (r *recorder) Fatalf(format string, values ...any) { r.failure = fmt.Sprintf(format, values...) }
-
-func TestHoldsFailsTheTestWithWhatIsMissing(t *testing.T) {
-	test := &recorder{T: t}
-	await.Holds(test, 10*time.Millisecond, "two Pods are ready", func() string { return "one Pod" })
-	if want := "two Pods are ready: not within 10ms; last: one Pod"; test.failure != want {
-		t.Errorf("failure %q, want %q", test.failure, want)
-	}
-	test.failure = ""
-	await.Holds(test, time.Minute, "", func() string { return "" })
-	if test.failure != "" {
-		t.Errorf("failure %q", test.failure)
 	}
 }

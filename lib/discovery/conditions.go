@@ -60,18 +60,18 @@ func (p *poll) privateMessage() string {
 	return known + "."
 }
 
-// summary is the condition Ready.
-type summary struct {
+// verdict is what a condition says.
+type verdict struct {
 	status          metav1.ConditionStatus
 	reason, message string
 }
 
-func ready(format string, args ...any) summary {
-	return summary{metav1.ConditionTrue, ReasonJoined, fmt.Sprintf(format, args...)}
+func ready(format string, args ...any) verdict {
+	return verdict{metav1.ConditionTrue, ReasonJoined, fmt.Sprintf(format, args...)}
 }
 
-func notReady(reason, message string) summary {
-	return summary{metav1.ConditionFalse, reason, message}
+func notReady(reason, message string) verdict {
+	return verdict{metav1.ConditionFalse, reason, message}
 }
 
 func setFetched(set setCondition, conditionType string, err error, success string) {

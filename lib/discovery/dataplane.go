@@ -31,12 +31,6 @@ type Dataplane struct {
 	Now     time.Time
 }
 
-// verdict is the condition DataplaneConnectionReady.
-type verdict struct {
-	status          metav1.ConditionStatus
-	reason, message string
-}
-
 func unknown(reason, format string, args ...any) verdict {
 	return verdict{metav1.ConditionUnknown, reason, fmt.Sprintf(format, args...)}
 }

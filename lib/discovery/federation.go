@@ -15,15 +15,6 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
 
-const (
-	// maxCacheBytes is how much of a peer's private metadata fits into a status, compressed where it is long:
-	// etcd accepts 1.5 MiB for a whole object, and half a MiB is left for the rest of it.
-	maxCacheBytes = metadata.MaxCacheBytes
-	// maxEndpointPorts bounds the ServiceEntries of one peer together: each has every port once for every gateway. A peer
-	// within all other bounds could otherwise fill this cluster's etcd. At some 40 bytes each it is about 20 MB.
-	maxEndpointPorts = metadata.MaxEndpointPorts
-)
-
 // federationPoll is what is particular to the peer of an IstioFederation: services.
 type federationPoll struct {
 	*poll
@@ -102,17 +93,17 @@ func (f *federationPoll) judge(private *metadata.Federation, bytes int) (gateway
 	tooLarge := func(bytes int) error {
 		return reject(string(peer.TooLarge),
 			"the peer publishes %d services in %d bytes; the limits are %d services and %d bytes. What was learned before stays in force: publish fewer services there.",
-			len(private.PublicServices), bytes, metadata.MaxServices, maxCacheBytes)
+			len(private.PublicServices), bytes, metadata.MaxServices, metadata.MaxCacheBytes)
 	}
 	if len(private.PublicServices) > metadata.MaxServices {
 		return nil, tooLarge(bytes)
 	}
 	verdict := federation.Judge(private.PublicServices, f.resource.Spec.TrustDomain)
 	gateways, gatewayProblem := metadata.UsableGateways(private.IngressGateways, f.Self.Network)
-	if ports := countPorts(verdict.Accepted) * len(gateways); ports > maxEndpointPorts {
+	if ports := countPorts(verdict.Accepted) * len(gateways); ports > metadata.MaxEndpointPorts {
 		return nil, reject(string(peer.TooLarge),
 			"the peer publishes services with %d ports, each counted once for each of its %d gateways; the limit is %d. What was learned before stays in force: publish fewer services or gateways there.",
-			ports, len(gateways), maxEndpointPorts)
+			ports, len(gateways), metadata.MaxEndpointPorts)
 	}
 	judged := &v1alpha1.CachedFederation{IngressGateways: gateways, PublicServices: verdict.Accepted}
 	if judged.PublicServices == nil {
@@ -134,7 +125,7 @@ func (f *federationPoll) judge(private *metadata.Federation, bytes int) (gateway
 	if err != nil {
 		return nil, invalid(ReasonInvalidPrivateMetadata, err)
 	}
-	if len(encoded) > maxCacheBytes {
+	if len(encoded) > metadata.MaxCacheBytes {
 		return nil, tooLarge(len(encoded))
 	}
 	f.judged, f.rejected, f.rejectedTotal = judged, verdict.Rejected, verdict.RejectedTotal
@@ -173,7 +164,7 @@ func (f *federationPoll) describe(set setCondition) {
 
 // summary is ready in spite of services that this cluster cannot import; services
 // that speak for another cluster prevent it.
-func (f *federationPoll) summary() summary {
+func (f *federationPoll) summary() verdict {
 	private := f.resource.Status.MetadataCache.Private
 	switch {
 	case slices.ContainsFunc(f.rejected, federation.BreaksTrust):

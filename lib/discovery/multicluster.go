@@ -137,7 +137,7 @@ func (m *multiclusterPoll) describe(set setCondition) {
 	}
 }
 
-func (m *multiclusterPoll) summary() summary {
+func (m *multiclusterPoll) summary() verdict {
 	if m.resource.Spec.EntersByGateway() && len(m.judged.IngressGateways) == 0 {
 		return notReady(ReasonNoGateways, "The peer publishes no address of its ingress gateway, so its Pods cannot be reached and are left out: "+
 			"there, check that some IstioMulticluster has enableIngressGateway, that Service d8-istio/ingressgateway has an external address, or set alliance.ingressGateway.advertise. "+

@@ -129,8 +129,8 @@ type kind interface {
 	askAPI(ctx context.Context) error
 	// describe sets what only the status of this kind has.
 	describe(set setCondition)
-	// summary is the condition Ready when no request has failed.
-	summary() summary
+	// summary is what the condition Ready says when no request has failed.
+	summary() verdict
 }
 
 // terms are what a kind expects of its peers and reports of them.

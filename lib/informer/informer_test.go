@@ -16,8 +16,8 @@ import (
 	kubetesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/deckhouse-mesh/istio/lib/await"
 	"github.com/deckhouse-mesh/istio/lib/informer"
+	"github.com/deckhouse-mesh/istio/test/support/awaittest"
 	"github.com/deckhouse-mesh/istio/test/support/logtest"
 )
 
@@ -52,7 +52,7 @@ func TestAnInformerReportsItsFailureUntilItIsSynced(t *testing.T) {
 		defer close(ended)
 		watched.RunWithContext(ctx)
 	}()
-	await.Holds(t, 10*time.Second, "", func() string {
+	awaittest.Holds(t, 10*time.Second, "", func() string {
 		if err := watched.Ready(); err != nil {
 			if strings.Contains(logs.String(), "list or watch failed") && !strings.Contains(err.Error(), "forbidden by RBAC") {
 				t.Errorf("Ready() = %v", err)

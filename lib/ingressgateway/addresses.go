@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
 
@@ -75,9 +77,10 @@ func nodeAddresses(settings Settings, service *Service, nodes []Node) ([]metadat
 	if service.NodePort == 0 {
 		return nil, "Service d8-istio/ingressgateway has no node port yet"
 	}
+	selector := labels.SelectorFromSet(settings.NodeSelector)
 	var addresses []metadata.IngressGateway
 	for _, node := range nodes {
-		if !node.Ready || !matches(settings.NodeSelector, node.Labels) {
+		if !node.Ready || !selector.Matches(labels.Set(node.Labels)) {
 			continue
 		}
 		candidates := node.ExternalIP
@@ -95,13 +98,4 @@ func nodeAddresses(settings Settings, service *Service, nodes []Node) ([]metadat
 		return nil, fmt.Sprintf("none of %d nodes is ready, matches alliance.ingressGateway.nodeSelector and has an address", len(nodes))
 	}
 	return addresses, ""
-}
-
-func matches(selector, labels map[string]string) bool {
-	for key, value := range selector {
-		if labels[key] != value {
-			return false
-		}
-	}
-	return true
 }

@@ -9,7 +9,8 @@ const (
 	MaxServicePorts = 128
 	// MaxPortNameLength in characters: Istio's CRD accepts no longer name on an endpoint.
 	MaxPortNameLength = 62
-	// MaxEndpointPorts bounds the ServiceEntries of one peer together: each has every port once for every gateway.
+	// MaxEndpointPorts bounds the ServiceEntries of one peer together: each has every port once for every gateway. A peer
+	// within all other bounds could otherwise fill a cluster's etcd. At some 40 bytes each it is about 20 MB.
 	MaxEndpointPorts = 500_000
 	// MaxHostnameLength in characters, as DNS has it.
 	MaxHostnameLength = 253
@@ -22,7 +23,8 @@ const (
 	MaxFederationBytes   = 16 << 20
 	maxPublicBytes       = 256 << 10
 	maxMulticlusterBytes = 256 << 10
-	// MaxCacheBytes is how much of a peer's private metadata fits into the status of its resource, which compresses it.
+	// MaxCacheBytes is how much of a peer's private metadata fits into the status of its resource, compressed where it is
+	// long: etcd accepts 1.5 MiB for a whole object, and half a MiB is left for the rest of it.
 	MaxCacheBytes = 1 << 20
 	// MaxObjects bounds the JSON objects in a document: a few bytes each on the wire are many in memory.
 	MaxObjects = 200_000

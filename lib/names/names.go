@@ -37,8 +37,11 @@ func ModuleLabels() map[string]string {
 }
 
 // ModuleSelector selects the objects with these labels.
-func ModuleSelector() string {
-	return HeritageLabel + "=" + Heritage + "," + ModuleLabel + "=" + Module()
+func ModuleSelector() string { return SelectorOf(Module()) }
+
+// SelectorOf selects the objects that a module makes, by its name.
+func SelectorOf(module string) string {
+	return HeritageLabel + "=" + Heritage + "," + ModuleLabel + "=" + module
 }
 
 // OfModule is true for the labels of an object that the module made.

@@ -74,10 +74,8 @@ func (c *Client) noteOutcome(target Target, request Request, err error) {
 
 // pause returns false when ctx ended first.
 func pause(ctx context.Context, duration time.Duration) bool {
-	timer := time.NewTimer(duration)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(duration):
 		return true
 	case <-ctx.Done():
 		return false

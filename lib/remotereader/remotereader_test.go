@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/deckhouse-mesh/istio/lib/remotereader"
+	"github.com/deckhouse-mesh/istio/test/support/remotereadertest"
 )
 
 // TestTheTableHasExactlyTheseResources repeats the table: one line more or less is a decision, not an accident.
@@ -42,7 +43,7 @@ func lines(resources []remotereader.Resource) []string {
 }
 
 func TestNoRightReachesASecret(t *testing.T) {
-	for _, rule := range append(remotereader.ClusterRights(), remotereader.ControlPlaneRights()...) {
+	for _, rule := range append(remotereadertest.ClusterRights(), remotereadertest.ControlPlaneRights()...) {
 		for _, forbidden := range []string{"secrets", "*", "pods/exec", "pods/log", "serviceaccounts/token"} {
 			if slices.Contains(rule.Resources, forbidden) || slices.Contains(rule.APIGroups, "*") || slices.Contains(rule.Verbs, "*") {
 				t.Errorf("rule %v has too much", rule)

@@ -41,10 +41,10 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 	}
 	before := suite.b.certifyByEach(t, namespace)
 
-	suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"ca": map[string]any{"cert": other.Cert, "key": other.Key}}})
+	suite.b.configure(t, suite.module, map[string]any{"settings": map[string]any{"ca": map[string]any{"cert": other.Cert, "key": other.Key}}})
 	t.Cleanup(func() {
 		// The new CA stays in use; only the settings go back to what other tests expect.
-		suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"ca": nil}})
+		suite.b.configure(t, suite.module, map[string]any{"settings": map[string]any{"ca": nil}})
 		awaitPeers(t)
 	})
 

@@ -49,7 +49,7 @@ func upgradeByCanary(t *testing.T, present, next istioversion.Version) {
 	})
 
 	// Add a version, and move one namespace.
-	suite.a.configure(t, "istio", map[string]any{"settings": map[string]any{"additionalVersions": []any{next.Version}}})
+	suite.a.configure(t, suite.module, map[string]any{"settings": map[string]any{"additionalVersions": []any{next.Version}}})
 	suite.a.awaitMesh(t, next)
 	suite.a.relabel(t, moves, map[string]string{"istio-injection": "", "istio.io/rev": next.Revision()})
 	moved := suite.a.awaitRevision(t, newPod(moves, "api", nil, nil), next.Revision())
@@ -79,7 +79,7 @@ func upgradeByCanary(t *testing.T, present, next istioversion.Version) {
 	}
 
 	// Move the rest: change the global version, the gateway follows.
-	suite.a.configure(t, "istio", map[string]any{"settings": map[string]any{
+	suite.a.configure(t, suite.module, map[string]any{"settings": map[string]any{
 		"globalVersion": next.Version, "additionalVersions": []any{present.Version},
 	}})
 	suite.a.awaitRevision(t, newPod(stays, "later", nil, nil), next.Revision())
@@ -88,13 +88,13 @@ func upgradeByCanary(t *testing.T, present, next istioversion.Version) {
 	})
 
 	// Go back.
-	suite.a.configure(t, "istio", map[string]any{"settings": map[string]any{
+	suite.a.configure(t, suite.module, map[string]any{"settings": map[string]any{
 		"globalVersion": present.Version, "additionalVersions": []any{next.Version},
 	}})
 	suite.a.awaitRevision(t, newPod(stays, "later", nil, nil), present.Revision())
 
 	// Drop the version while it is used: it stays, and an Event names who uses it.
-	suite.a.configure(t, "istio", map[string]any{"settings": map[string]any{"additionalVersions": nil}})
+	suite.a.configure(t, suite.module, map[string]any{"settings": map[string]any{"additionalVersions": nil}})
 	eventually(t, scheduled, "an Event says that namespace "+moves+" uses Istio "+next.Version, func() string {
 		return suite.a.warned(t, "Istio "+next.Version+" ", "namespace "+moves)
 	})
@@ -116,7 +116,7 @@ func upgradeByCanary(t *testing.T, present, next istioversion.Version) {
 func (c *cluster) warned(t *testing.T, words ...string) (missing string) {
 	t.Helper()
 	events, err := c.typed.CoreV1().Events(metav1.NamespaceDefault).List(context.Background(), metav1.ListOptions{
-		FieldSelector: "involvedObject.kind=ModuleConfig,involvedObject.name=istio,type=Warning",
+		FieldSelector: "involvedObject.kind=ModuleConfig,type=Warning,involvedObject.name=" + suite.module,
 	})
 	if err != nil {
 		return err.Error()

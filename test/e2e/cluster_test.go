@@ -22,7 +22,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
-	"github.com/deckhouse-mesh/istio/lib/await"
+	"github.com/deckhouse-mesh/istio/test/support/awaittest"
 )
 
 const (
@@ -95,7 +95,7 @@ func (c *cluster) described(t *testing.T) clusterDescription {
 // eventually waits until the condition reports nothing missing.
 func eventually(t *testing.T, timeout time.Duration, what string, condition func() (missing string)) {
 	t.Helper()
-	await.Holds(t, timeout, what, condition)
+	awaittest.Holds(t, timeout, what, condition)
 }
 
 // condition of an IstioFederation.

@@ -22,18 +22,18 @@ import (
 // component is a program that a cluster runs as Pods of a Deployment or a DaemonSet.
 type component struct {
 	namespace, name string
-	// selector finds its Pods, container is the program's in each.
+	// selector finds its Pods in the namespace, container is the program's in each.
 	selector, container string
 }
 
 var (
 	operator = component{"d8-system", "istio-operator", "app=istio-operator", "operator"}
-	exporter = component{moduleNamespace, exporterName, "app=metadata-exporter,module=istio", exporterName}
-	watcher  = component{moduleNamespace, watcherName, "app=metadata-watcher,module=istio", watcherName}
-	apiProxy = component{moduleNamespace, "api-proxy", "app=api-proxy,module=istio", "api-proxy"}
-	gateway  = component{moduleNamespace, "ingressgateway", "app=ingressgateway,module=istio", proxyContainer}
+	exporter = component{moduleNamespace, exporterName, "app=metadata-exporter", exporterName}
+	watcher  = component{moduleNamespace, watcherName, "app=metadata-watcher", watcherName}
+	apiProxy = component{moduleNamespace, "api-proxy", "app=api-proxy", "api-proxy"}
+	gateway  = component{moduleNamespace, "ingressgateway", "app=ingressgateway", proxyContainer}
 	// healthchecker is the program that calls peers through the mesh.
-	healthchecker = component{moduleNamespace, healthcheck.Name, "app=" + healthcheck.Name + ",module=istio", healthcheck.Name}
+	healthchecker = component{moduleNamespace, healthcheck.Name, "app=" + healthcheck.Name, healthcheck.Name}
 	// ingressController is the lab's Traefik.
 	ingressController = component{"lab-ingress", "traefik", "app=traefik", "traefik"}
 )

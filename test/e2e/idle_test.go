@@ -57,7 +57,7 @@ func TestWhenNothingChangesNothingIsWritten(t *testing.T) {
 				"Helm release":    c.versions(t, secrets, "", metav1.ListOptions{LabelSelector: "owner=helm"}),
 				"Secret":          c.versions(t, secrets, moduleNamespace, metav1.ListOptions{}),
 				// istiod renews its leases in ConfigMaps of its own, every few seconds.
-				"ConfigMap":    c.versions(t, configMaps, moduleNamespace, metav1.ListOptions{LabelSelector: "module=istio"}),
+				"ConfigMap":    c.versions(t, configMaps, moduleNamespace, metav1.ListOptions{LabelSelector: "module=" + suite.module}),
 				"webhooks":     c.versions(t, mutatingWebhooks, "", metav1.ListOptions{}),
 				"ModuleConfig": c.versions(t, moduleConfigs, "", metav1.ListOptions{}),
 			} {

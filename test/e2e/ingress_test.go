@@ -227,12 +227,12 @@ func TestACertificateIsSufficientWhenTheControllerPassesTLSThrough(t *testing.T)
 	entry := suite.a.awaitSettled(t, before)
 	certificate := suite.a.clientCertificate(t)
 	t.Cleanup(func() {
-		suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"alliance": nil}})
+		suite.b.configure(t, suite.module, map[string]any{"settings": map[string]any{"alliance": nil}})
 		caller{certificate: certificate}.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusUnauthorized)
 		caller{certificate: certificate, host: "istio-metadata"}.awaitStatus(t, suite.b, metadata.FederationPath, http.StatusUnauthorized)
 		awaitPeers(t)
 	})
-	suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"alliance": map[string]any{
+	suite.b.configure(t, suite.module, map[string]any{"settings": map[string]any{"alliance": map[string]any{
 		"metadataEndpoint": map[string]any{"clientCertificates": "Passthrough"},
 	}}})
 	// The controller takes up the two Ingresses one after the other.
@@ -273,7 +273,7 @@ func TestACertificateIsSufficientWhenTheControllerPassesTLSThrough(t *testing.T)
 func TestNoCertificateIsRequestedWhenALoadBalancerTerminatesTLS(t *testing.T) {
 	awaitPeers(t)
 	t.Cleanup(func() {
-		suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"https": nil}})
+		suite.b.configure(t, suite.module, map[string]any{"settings": map[string]any{"https": nil}})
 		eventually(t, restarted, "the Ingress names a certificate again", func() string {
 			if len(suite.b.metadataIngress(t).Spec.TLS) == 0 {
 				return "it has no tls"
@@ -287,7 +287,7 @@ func TestNoCertificateIsRequestedWhenALoadBalancerTerminatesTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	own, _ := pem.Decode(secret.Data["tls.crt"])
-	suite.b.configure(t, "istio", map[string]any{"settings": map[string]any{"https": map[string]any{"mode": "OnlyInURI"}}})
+	suite.b.configure(t, suite.module, map[string]any{"settings": map[string]any{"https": map[string]any{"mode": "OnlyInURI"}}})
 	eventually(t, restarted, "the controller's own certificate is shown", func() string {
 		if ingress := suite.b.metadataIngress(t); len(ingress.Spec.TLS) != 0 {
 			return fmt.Sprintf("the Ingress has the tls %+v", ingress.Spec.TLS)

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -14,6 +15,8 @@ import (
 	"testing"
 
 	"k8s.io/klog/v2"
+
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 const (
@@ -28,6 +31,8 @@ var suite struct {
 	stateDir string
 	// mode in which the clusters are joined.
 	mode string
+	// module is its name: that of its ModuleConfig.
+	module string
 	// clusters of the lab; a and b are the first two.
 	clusters []*cluster
 	a, b     *cluster
@@ -83,7 +88,7 @@ func runInFabric(m *testing.M) (code int, err error) {
 	if len(described.Clusters) < 2 {
 		return 1, fmt.Errorf("the lab in %s has %d clusters, the tests need two at least", suite.stateDir, len(described.Clusters))
 	}
-	suite.mode = described.Mode
+	suite.mode, suite.module = described.Mode, cmp.Or(described.Module, names.Embedded)
 	for _, one := range described.Clusters {
 		found, err := newCluster(suite.stateDir, one.Name)
 		if err != nil {
@@ -115,7 +120,9 @@ func lab(args ...string) error {
 
 // labDescription is the part of lab.json that tests rely on.
 type labDescription struct {
-	Mode     string               `json:"mode"`
+	Mode string `json:"mode"`
+	// Module is empty where the lab installs none.
+	Module   string               `json:"module"`
 	Clusters []clusterDescription `json:"clusters"`
 }
 

@@ -278,7 +278,7 @@ func (c *cluster) try(resource schema.GroupVersionResource, kind, namespace, nam
 // reconfigure merges settings of the module; after the test they are again what they were.
 func (c *cluster) reconfigure(t *testing.T, settings map[string]any) {
 	t.Helper()
-	config, err := c.dynamic.Resource(moduleConfigs).Get(context.Background(), "istio", metav1.GetOptions{})
+	config, err := c.dynamic.Resource(moduleConfigs).Get(context.Background(), suite.module, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,13 +286,13 @@ func (c *cluster) reconfigure(t *testing.T, settings map[string]any) {
 	t.Cleanup(func() {
 		patch, err := json.Marshal([]map[string]any{{"op": "replace", "path": "/spec/settings", "value": before}})
 		if err == nil {
-			_, err = c.dynamic.Resource(moduleConfigs).Patch(context.Background(), "istio", types.JSONPatchType, patch, metav1.PatchOptions{})
+			_, err = c.dynamic.Resource(moduleConfigs).Patch(context.Background(), suite.module, types.JSONPatchType, patch, metav1.PatchOptions{})
 		}
 		if err != nil {
 			t.Errorf("restore the settings of %s: %v", c.name, err)
 		}
 	})
-	c.configure(t, "istio", map[string]any{"settings": settings})
+	c.configure(t, suite.module, map[string]any{"settings": settings})
 }
 
 // tokenFor a ServiceAccount, as a kubelet would give it to a Pod.

@@ -39,7 +39,7 @@ func TestObservedWayToAPeerIsUnknownWhereNobodyLooks(t *testing.T) {
 	t.Run("istiod hangs when the peer begins to publish, and the Service is not imported", func(t *testing.T) { hangsAtPublication(t, await) })
 	t.Run("it is switched off", func(t *testing.T) {
 		enable := func(enabled bool) {
-			suite.a.configure(t, "istio", map[string]any{"settings": map[string]any{
+			suite.a.configure(t, suite.module, map[string]any{"settings": map[string]any{
 				"alliance": map[string]any{"healthcheck": map[string]any{"enabled": enabled}},
 			}})
 		}

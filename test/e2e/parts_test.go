@@ -20,6 +20,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/deckhouse-mesh/istio/lib/names"
 	"github.com/deckhouse-mesh/istio/test/support/labtest"
 )
 
@@ -122,6 +123,9 @@ func runOutside() (code int, err error) {
 		return 1, errors.New("nodes of the lab are Linux namespaces, which need root: run the tests with sudo or in a privileged container" +
 			" (`make test-unit` runs without)")
 	}
+	if *moduleName != names.Embedded && !*bundled {
+		return 1, fmt.Errorf("-module %s: only a bundle has another name than %s: add -bundle (`make test-e2e BUNDLE=1 MODULE=%s`)", *moduleName, names.Embedded, *moduleName)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
 	defer stop()
 	all, err := listTests(ctx)
@@ -165,7 +169,7 @@ func (r *runner) fail(err error) {
 	r.err = errors.Join(r.err, err)
 }
 
-// sideBySide is for machines with more than two cores, on which deadlines hold with two labs, too.
+// sideBySide needs some 8 GiB of memory for the labs, and takes two thirds of the time.
 var sideBySide = flag.Bool("side-by-side", false, "run two labs at a time")
 
 // stay in a lab.
@@ -355,6 +359,9 @@ func splitPattern(pattern string, separator rune) (parts []string) {
 // bundled runs the labs' module from the folder that Deckhouse unpacks.
 var bundled = flag.Bool("bundle", false, "start labs with --bundle: the module's hooks are processes, as in Deckhouse (`make bundle`)")
 
+// moduleName is that of the module in the labs that run a bundle.
+var moduleName = flag.String("module", names.Embedded, "with -bundle: name of the module in the labs (`make bundle MODULE=`)")
+
 // openLab takes the lab that a person named when it fits, else it starts one.
 func (r *runner) openLab(wanted recipe) (*labtest.Lab, error) {
 	of := labtest.Recipe{
@@ -370,7 +377,7 @@ func (r *runner) openLab(wanted recipe) (*labtest.Lab, error) {
 		}
 	}
 	if *bundled && !slices.Contains(wanted.flags, withoutModule) {
-		of.Flags = append(slices.Clone(of.Flags), "--bundle")
+		of.Flags = append(slices.Clone(of.Flags), "--bundle", "--module", *moduleName)
 	}
 	return labtest.Start(r.ctx, "istio-e2e-"+wanted.mode+"-", of)
 }

@@ -56,8 +56,8 @@ func TestAChangedDocumentWritesAConfigMapAndNotTheFederation(t *testing.T) {
 		}
 	}
 
-	t.Cleanup(func() { suite.a.configure(t, "istio", map[string]any{"settings": map[string]any{"tlsMode": nil}}) })
-	suite.a.configure(t, "istio", map[string]any{"settings": map[string]any{"tlsMode": "Mutual"}})
+	t.Cleanup(func() { suite.a.configure(t, suite.module, map[string]any{"settings": map[string]any{"tlsMode": nil}}) })
+	suite.a.configure(t, suite.module, map[string]any{"settings": map[string]any{"tlsMode": "Mutual"}})
 	eventually(t, restarted, "Helm has applied another setting", func() string {
 		policy, err := suite.a.dynamic.Resource(peerAuthentications).Namespace(moduleNamespace).Get(context.Background(), "default", metav1.GetOptions{})
 		if err != nil {

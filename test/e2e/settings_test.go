@@ -20,10 +20,10 @@ func TestAnInvalidSettingIsNamedAndTheLastGoodOnesStayInForce(t *testing.T) {
 	gateway := map[string]any{"settings": map[string]any{"alliance": map[string]any{"ingressGateway": map[string]any{"inlet": "Teleport"}}}}
 	repaired := map[string]any{"settings": map[string]any{"alliance": nil}}
 	t.Cleanup(func() {
-		suite.a.configure(t, "istio", repaired)
+		suite.a.configure(t, suite.module, repaired)
 		awaitPeers(t)
 	})
-	suite.a.configure(t, "istio", gateway)
+	suite.a.configure(t, suite.module, gateway)
 	eventually(t, prompt, "the ModuleConfig's status names the setting", func() string {
 		if message := suite.a.moduleMessage(t); !strings.Contains(message, "inlet") {
 			return "its message is " + message
@@ -33,20 +33,20 @@ func TestAnInvalidSettingIsNamedAndTheLastGoodOnesStayInForce(t *testing.T) {
 	namespace := suite.b.namespace(t)
 	suite.a.awaitImported(t, suite.b.publish(t, namespace, "web"), prompt)
 
-	suite.a.configure(t, "istio", repaired)
+	suite.a.configure(t, suite.module, repaired)
 	eventually(t, prompt, "the message is withdrawn", func() string { return suite.a.moduleMessage(t) })
 }
 
 // TestSettingsOfOlderVersionsTakeEffect: a ModuleConfig that was written for Deckhouse's own module works as it is.
 func TestSettingsOfOlderVersionsTakeEffect(t *testing.T) {
 	awaitPeers(t)
-	config, err := suite.a.dynamic.Resource(moduleConfigs).Get(context.Background(), "istio", metav1.GetOptions{})
+	config, err := suite.a.dynamic.Resource(moduleConfigs).Get(context.Background(), suite.module, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	newest, _, _ := unstructured.NestedInt64(config.Object, "spec", "version")
 	t.Cleanup(func() {
-		suite.a.configure(t, "istio", map[string]any{"version": newest, "settings": map[string]any{"auth": nil, "proxyConfig": nil}})
+		suite.a.configure(t, suite.module, map[string]any{"version": newest, "settings": map[string]any{"auth": nil, "proxyConfig": nil}})
 		eventually(t, prompt, "the settings of the newest version are in force", func() string { return suite.a.moduleMessage(t) })
 	})
 	for _, older := range []struct {
@@ -57,7 +57,7 @@ func TestSettingsOfOlderVersionsTakeEffect(t *testing.T) {
 		{1, map[string]any{"password": "P4ssw0rd"}, "41m", "auth.password"},
 		{2, nil, "42m", "proxyConfig"},
 	} {
-		suite.a.configure(t, "istio", map[string]any{"version": older.version, "settings": map[string]any{
+		suite.a.configure(t, suite.module, map[string]any{"version": older.version, "settings": map[string]any{
 			"auth": older.auth, "proxyConfig": map[string]any{"idleTimeout": older.idleTimeout},
 		}})
 		eventually(t, restarted, fmt.Sprintf("settings of version %d are in force", older.version), func() string {
@@ -94,13 +94,13 @@ func TestSettingsThatTheAPIServerRejectsAreReported(t *testing.T) {
 	before := suite.a.gatewaySettings(t)
 	rejected, good := gateway("NodePort", map[string]any{"port": outsideNodePorts}), gateway(before["inlet"], before["nodePort"])
 	t.Cleanup(func() {
-		suite.a.configure(t, "istio", good)
+		suite.a.configure(t, suite.module, good)
 		awaitPeers(t)
 	})
 	service := suite.a.gatewayService(t)
 	unchanged := suite.a.mustRun(t, operator, exporter, watcher, istiodOf(defaultIstio()))
 
-	suite.a.configure(t, "istio", rejected)
+	suite.a.configure(t, suite.module, rejected)
 	eventually(t, restarted, "the ModuleConfig's status says what the API server said", func() string {
 		message := suite.a.moduleMessage(t)
 		for _, part := range []string{"Not applied", strconv.Itoa(outsideNodePorts), "not in the valid range"} {
@@ -121,14 +121,14 @@ func TestSettingsThatTheAPIServerRejectsAreReported(t *testing.T) {
 		t.Errorf("while the settings stay, the message changed to %q", message)
 	}
 
-	suite.a.configure(t, "istio", good)
+	suite.a.configure(t, suite.module, good)
 	eventually(t, restarted, "the message is withdrawn", func() string { return suite.a.moduleMessage(t) })
 }
 
 // gatewaySettings are the settings alliance.ingressGateway of the ModuleConfig; nil for those it leaves out.
 func (c *cluster) gatewaySettings(t *testing.T) map[string]any {
 	t.Helper()
-	config, err := c.dynamic.Resource(moduleConfigs).Get(context.Background(), "istio", metav1.GetOptions{})
+	config, err := c.dynamic.Resource(moduleConfigs).Get(context.Background(), suite.module, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func (c *cluster) gatewayService(t *testing.T) *corev1.Service {
 
 func (c *cluster) moduleMessage(t *testing.T) string {
 	t.Helper()
-	config, err := c.dynamic.Resource(moduleConfigs).Get(context.Background(), "istio", metav1.GetOptions{})
+	config, err := c.dynamic.Resource(moduleConfigs).Get(context.Background(), suite.module, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

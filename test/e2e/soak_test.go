@@ -116,8 +116,8 @@ func rotateRoots(t *testing.T, load *crossingLoad) {
 			t.Fatal(err)
 		}
 		namespace := cluster.namespace(t)
-		cluster.configure(t, "istio", map[string]any{"settings": map[string]any{"ca": map[string]any{"cert": other.Cert, "key": other.Key}}})
-		t.Cleanup(func() { cluster.configure(t, "istio", map[string]any{"settings": map[string]any{"ca": nil}}) })
+		cluster.configure(t, suite.module, map[string]any{"settings": map[string]any{"ca": map[string]any{"cert": other.Cert, "key": other.Key}}})
+		t.Cleanup(func() { cluster.configure(t, suite.module, map[string]any{"settings": map[string]any{"ca": nil}}) })
 		eventually(t, scheduled, "istiod hands out both roots", func() string { return cluster.handsOut(namespace, former.Root, other.Root) })
 		cluster.requestOfRotation(t, ca.Proceed)
 		eventually(t, rotationDeferral+restarted, "the new CA is in use", func() string {
@@ -175,13 +175,13 @@ func upgradePublisher(t *testing.T, load *crossingLoad) {
 	b.awaitMesh(t, older)
 	b.awaitRevision(t, newPod(load.namespace, "later", nil, nil), older.Revision())
 	load.replaceServers(t) // their sidecars are of the older version now
-	b.configure(t, "istio", map[string]any{"settings": map[string]any{
+	b.configure(t, suite.module, map[string]any{"settings": map[string]any{
 		"globalVersion": defaultIstio().Version, "additionalVersions": []any{older.Version},
 	}})
 	b.awaitMesh(t, defaultIstio())
 	b.awaitRevision(t, newPod(load.namespace, "later", nil, nil), defaultIstio().Revision())
 	load.replaceServers(t)
-	b.configure(t, "istio", map[string]any{"settings": map[string]any{"additionalVersions": nil}})
+	b.configure(t, suite.module, map[string]any{"settings": map[string]any{"additionalVersions": nil}})
 	eventually(t, scheduled, "the older version goes", func() string { return b.gone(older) })
 }
 

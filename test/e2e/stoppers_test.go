@@ -185,7 +185,7 @@ func (c *cluster) works(t *testing.T, honest *cluster) {
 		mode any
 		mesh string
 	}{{"RegistryOnly", "REGISTRY_ONLY"}, {nil, "ALLOW_ANY"}} {
-		c.configure(t, "istio", map[string]any{"settings": map[string]any{"outboundTrafficPolicyMode": setting.mode}})
+		c.configure(t, suite.module, map[string]any{"settings": map[string]any{"outboundTrafficPolicyMode": setting.mode}})
 		eventually(t, restarted, fmt.Sprintf("the setting %v is applied", setting.mode), func() string {
 			if mesh := c.meshConfiguration(t); !strings.Contains(mesh, setting.mesh) {
 				return "the mesh's configuration does not contain " + setting.mesh

@@ -81,11 +81,11 @@ func TestSwitchingOffAndOnAgain(t *testing.T) {
 			own := suite.a.ownServiceEntry(t)
 			before, definitions := suite.a.identity(t), suite.a.definitions(t)
 			t.Cleanup(func() {
-				suite.a.configure(t, "istio", test.on)
+				suite.a.configure(t, suite.module, test.on)
 				awaitPeers(t)
 			})
 
-			suite.a.configure(t, "istio", test.off)
+			suite.a.configure(t, suite.module, test.off)
 			suite.a.awaitForgotten(t, hostname, restarted)
 			eventually(t, restarted, name+" is gone", func() string { return test.gone(t, suite.a) })
 			eventually(t, restarted, "no Pod of it is left", func() string {
@@ -110,7 +110,7 @@ func TestSwitchingOffAndOnAgain(t *testing.T) {
 				t.Errorf("a person's own ServiceEntry is gone")
 			}
 
-			suite.a.configure(t, "istio", test.on)
+			suite.a.configure(t, suite.module, test.on)
 			suite.a.awaitImported(t, hostname, scheduled+restarted)
 			awaitPeers(t)
 			after := suite.a.identity(t)

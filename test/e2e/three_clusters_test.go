@@ -136,7 +136,7 @@ func threeLoseNothing(t *testing.T, m *threeMesh) {
 func threeWithoutHealthcheck(t *testing.T, m *threeMesh) {
 	t.Helper()
 	enable := func(enabled bool) {
-		m.c.configure(t, "istio", map[string]any{"settings": map[string]any{"alliance": map[string]any{"healthcheck": map[string]any{"enabled": enabled}}}})
+		m.c.configure(t, suite.module, map[string]any{"settings": map[string]any{"alliance": map[string]any{"healthcheck": map[string]any{"enabled": enabled}}}})
 	}
 	t.Cleanup(func() { enable(true) })
 	enable(false)

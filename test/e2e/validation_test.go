@@ -28,7 +28,7 @@ func TestIstiodRejectsAVirtualServiceThatCannotWork(t *testing.T) {
 	for name, labels := range map[string]map[string]string{
 		"of no revision":         nil,
 		"of a definite revision": {"istio.io/rev": defaultIstio().Revision()},
-		"with our own label":     {"module": "istio"},
+		"with our own label":     {"module": suite.module},
 	} {
 		t.Run(name, func(t *testing.T) {
 			object := strings.ReplaceAll(name, " ", "-")

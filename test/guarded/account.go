@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 
-	"github.com/deckhouse-mesh/istio/lib/remotereader"
+	"github.com/deckhouse-mesh/istio/test/support/remotereadertest"
 )
 
 // Rights of a proxy's ServiceAccount.
@@ -63,10 +63,10 @@ func (c *Cluster) grant(ctx context.Context, account string, rights Rights) erro
 	named := metav1.ObjectMeta{Name: account}
 	if rights == AsRendered {
 		role = account
-		inCluster := append(remotereader.ClusterRights(), remotereader.OwnClusterRights()...)
+		inCluster := append(remotereadertest.ClusterRights(), remotereadertest.OwnClusterRights()...)
 		_, err := rbac.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: named, Rules: inCluster}, metav1.CreateOptions{})
 		create(err)
-		inNamespace := append(remotereader.ControlPlaneRights(), rbacv1.PolicyRule{
+		inNamespace := append(remotereadertest.ControlPlaneRights(), rbacv1.PolicyRule{
 			APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{peersSecret}, Verbs: []string{"get", "list", "watch"},
 		})
 		_, err = rbac.Roles(Namespace).Create(ctx, &rbacv1.Role{ObjectMeta: named, Rules: inNamespace}, metav1.CreateOptions{})

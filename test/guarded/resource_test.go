@@ -17,8 +17,8 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
-	"github.com/deckhouse-mesh/istio/lib/await"
 	"github.com/deckhouse-mesh/istio/test/guarded"
+	"github.com/deckhouse-mesh/istio/test/support/awaittest"
 )
 
 // TestAPeerMayPassWhileItsResourceExists deletes the peer's
@@ -29,7 +29,7 @@ func TestAPeerMayPassWhileItsResourceExists(t *testing.T) {
 	resources := peerResources(t)
 	answered := func(what string, want int) {
 		t.Helper()
-		await.Holds(t, deadline, what, func() string {
+		awaittest.Holds(t, deadline, what, func() string {
 			code, body, err := p.ask(t.Context(), client, http.MethodGet, "/api/v1/services?limit=1", "", nil)
 			if err == nil && code == want {
 				return ""

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/deckhouse-mesh/istio/lib/names"
@@ -62,17 +63,9 @@ func (b bundle) programs() string {
 }
 
 func withoutOperators(entries []oci.Entry) []oci.Entry {
-	var left []oci.Entry
-	for _, entry := range entries {
-		wanted := true
-		for _, prefix := range notInModule {
-			wanted = wanted && !strings.HasPrefix(entry.Path, prefix)
-		}
-		if wanted {
-			left = append(left, entry)
-		}
-	}
-	return left
+	return slices.DeleteFunc(entries, func(entry oci.Entry) bool {
+		return slices.ContainsFunc(notInModule, func(prefix string) bool { return strings.HasPrefix(entry.Path, prefix) })
+	})
 }
 
 // digests of the module's images, as they are read there.

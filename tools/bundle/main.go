@@ -25,6 +25,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/names"
 	"github.com/deckhouse-mesh/istio/tools/oci"
+	"github.com/deckhouse-mesh/istio/tools/programs"
 )
 
 func main() {
@@ -51,7 +52,7 @@ type bundle struct {
 	// bin is the folder with the programs; empty: those of this machine's platform, as the Makefile builds them.
 	bin string
 	// compile builds programs; nil is programs.Build.
-	compile compiler
+	compile programs.Builder
 }
 
 // versionForm is that of a release of a module.

@@ -15,12 +15,6 @@ import (
 	"github.com/deckhouse-mesh/istio/tools/programs"
 )
 
-// compiler is programs.Build, or what takes its place in tests.
-type compiler func(ctx context.Context, root, out string, target programs.Target, packages map[string]string, log io.Writer) error
-
-// architectures that the hooks are built for.
-var architectures = []string{"amd64", "arm64"}
-
 // publish lays the module and its release out as images for each platform, and pushes them. Only the hooks differ.
 func (b bundle) publish(ctx context.Context, out string, push bool, log io.Writer) error {
 	layout, err := oci.NewPublication(filepath.Join(out, "images"))
@@ -32,7 +26,7 @@ func (b bundle) publish(ctx context.Context, out string, push bool, log io.Write
 		return err
 	}
 	var modules, releases []oci.Image
-	for _, architecture := range architectures {
+	for _, architecture := range programs.Architectures {
 		module, err := b.moduleFor(ctx, architecture, filepath.Join(out, "bin", "linux-"+architecture), log)
 		if err != nil {
 			return err
@@ -50,7 +44,7 @@ func (b bundle) publish(ctx context.Context, out string, push bool, log io.Write
 	if !push {
 		return nil
 	}
-	return layout.Push(ctx, b.repository)
+	return layout.Push(ctx)
 }
 
 // moduleFor returns the files of the module's folder for a platform.

@@ -2,9 +2,7 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -67,26 +65,6 @@ const istioExtension = "istio.alpn"
 
 // hasIstioExtensions is true when Envoy's program is one of Istio's own builds.
 func hasIstioExtensions(envoy string) (bool, error) {
-	file, err := os.Open(envoy)
-	if err != nil {
-		return false, err
-	}
-	defer func() { _ = file.Close() }()
-	buffer := make([]byte, 1<<20)
-	// What is left of the piece before, in case the name lies across both.
-	kept := 0
-	for {
-		n, err := file.Read(buffer[kept:])
-		piece := buffer[:kept+n]
-		if bytes.Contains(piece, []byte(istioExtension)) {
-			return true, nil
-		}
-		if errors.Is(err, io.EOF) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		kept = copy(buffer, piece[max(0, len(piece)-len(istioExtension)+1):])
-	}
+	program, err := os.ReadFile(envoy)
+	return bytes.Contains(program, []byte(istioExtension)), err
 }

@@ -24,9 +24,6 @@ import (
 	"github.com/deckhouse-mesh/istio/tools/programs"
 )
 
-// platforms that our images are published for, all of them linux.
-var architectures = []string{"amd64", "arm64"}
-
 // publication is what is published, from where and to where.
 type publication struct {
 	project
@@ -39,8 +36,7 @@ type publication struct {
 	push       bool
 	// mirrored is the file of `make images-mirror` with the digests of others' images; there need not be one.
 	mirrored string
-	// compile builds programs; it is programs.Build.
-	compile func(ctx context.Context, root, out string, target programs.Target, packages map[string]string, log io.Writer) error
+	compile  programs.Builder
 }
 
 // publish lays our images out for each platform, with what is attached to them, and pushes them.
@@ -90,7 +86,7 @@ func (p publication) publish(ctx context.Context, log io.Writer) error {
 		return err
 	}
 	_, err = fmt.Fprintf(log, "images: %s and the operator (%s) for linux on %s: %s\n",
-		strings.Join(names, ", "), operator, strings.Join(architectures, " and "), p.out)
+		strings.Join(names, ", "), operator, strings.Join(programs.Architectures, " and "), p.out)
 	return err
 }
 
@@ -133,7 +129,7 @@ func (p publication) buildPrograms(ctx context.Context, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, architecture := range architectures {
+	for _, architecture := range programs.Architectures {
 		_, _ = fmt.Fprintf(log, "images: programs for linux/%s\n", architecture)
 		if err := p.compile(ctx, p.root, p.programsOf(architecture), programs.Target{Architecture: architecture, Version: p.stamp.version}, packages, log); err != nil {
 			return err
@@ -145,7 +141,7 @@ func (p publication) buildPrograms(ctx context.Context, log io.Writer) error {
 // add an image for each platform, with its SBOM and provenance.
 func (p publication) add(to *oci.Publication, name string, of func(project) (oci.Image, error), reference string) (v1.Hash, error) {
 	var images []oci.Image
-	for _, architecture := range architectures {
+	for _, architecture := range programs.Architectures {
 		one := p.project
 		one.programs, one.architecture = p.programsOf(architecture), architecture
 		image, err := of(one)
@@ -235,7 +231,7 @@ func (p publication) pushAll(ctx context.Context, layout *oci.Publication, built
 	if !p.push {
 		return nil
 	}
-	if err := layout.Push(ctx, p.repository); err != nil {
+	if err := layout.Push(ctx); err != nil {
 		return err
 	}
 	for image, digest := range builtHere {

@@ -131,21 +131,24 @@ func checkConfigurations(t *testing.T, to published) {
 	}
 }
 
+// checkAttachments looks for them where clients do: in the repository that the image is in, which for the operator is one of its own.
 func checkAttachments(t *testing.T, to published) {
 	t.Helper()
 	g := NewWithT(t)
-	for _, manifest := range to.index(t, "@"+to.digests["apiProxy"]).Manifests {
-		subject, err := name.NewDigest(to.repository + "@" + manifest.Digest.String())
-		g.Expect(err).NotTo(HaveOccurred())
-		referrers, err := remote.Referrers(subject)
-		g.Expect(err).NotTo(HaveOccurred())
-		listed, err := referrers.IndexManifest()
-		g.Expect(err).NotTo(HaveOccurred())
-		var kinds []string
-		for _, each := range listed.Manifests {
-			kinds = append(kinds, each.ArtifactType)
+	for of, repository := range map[string]string{"@" + to.digests["apiProxy"]: to.repository, "/operator:v1.2.3": to.repository + "/operator"} {
+		for _, manifest := range to.index(t, of).Manifests {
+			subject, err := name.NewDigest(repository + "@" + manifest.Digest.String())
+			g.Expect(err).NotTo(HaveOccurred())
+			referrers, err := remote.Referrers(subject)
+			g.Expect(err).NotTo(HaveOccurred())
+			listed, err := referrers.IndexManifest()
+			g.Expect(err).NotTo(HaveOccurred())
+			var kinds []string
+			for _, each := range listed.Manifests {
+				kinds = append(kinds, each.ArtifactType)
+			}
+			g.Expect(kinds).To(ConsistOf(string(attestation.SBOMType), string(attestation.StatementType)), of)
 		}
-		g.Expect(kinds).To(ConsistOf(string(attestation.SBOMType), string(attestation.StatementType)))
 	}
 }
 

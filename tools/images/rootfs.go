@@ -2,7 +2,6 @@ package main
 
 import (
 	"archive/tar"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -57,11 +56,9 @@ func fromTar(from io.Reader) ([]oci.Entry, error) {
 		e := oci.Entry{Path: name, Mode: fs.FileMode(header.Mode).Perm(), Target: header.Linkname}
 		switch header.Typeflag {
 		case tar.TypeReg:
-			var content bytes.Buffer
-			if _, err := io.Copy(&content, reader); err != nil { //nolint:gosec // of an archive that was made here
+			if e.Content, err = io.ReadAll(reader); err != nil {
 				return nil, err
 			}
-			e.Content = content.Bytes()
 		case tar.TypeSymlink:
 			e.Mode |= fs.ModeSymlink
 		default: // folders come with what is in them
@@ -77,10 +74,9 @@ func wantedOfDebian(name string) bool {
 	if strings.Contains(name, "/gconv/") {
 		return false
 	}
-	for _, wanted := range []string{"lib/", "lib64/", "usr/lib/", "usr/lib64/", "bin/", "sbin/", "usr/bin/", "usr/sbin/"} {
-		if strings.HasPrefix(name, wanted) {
-			return true
-		}
+	folders := []string{"lib/", "lib64/", "usr/lib/", "usr/lib64/", "bin/", "sbin/", "usr/bin/", "usr/sbin/"}
+	if slices.ContainsFunc(folders, func(folder string) bool { return strings.HasPrefix(name, folder) }) {
+		return true
 	}
 	// Links of a Debian whose /usr is merged.
 	return slices.Contains([]string{"lib", "lib64", "bin", "sbin", "etc/protocols", "etc/services"}, name)

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
-	"strconv"
+
+	"k8s.io/apimachinery/pkg/util/version"
 )
 
 // minor is a line of releases: 1.31.
@@ -29,24 +29,15 @@ type release struct {
 
 func (r release) String() string { return fmt.Sprintf("%s.%d", r.minor, r.patch) }
 
-// Istio's tags are bare versions. Pre-releases, such as 1.32.0-rc.1, do not match on purpose: nobody is to run them.
-var releaseTag = regexp.MustCompile(`^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})$`)
-
-// parseRelease reads a tag or a version; false when it is none or a pre-release.
+// parseRelease reads a tag or a version; false when it is none or a pre-release. Istio's
+// tags are bare versions. Nobody is to run a pre-release, such as 1.32.0-rc.1.
 func parseRelease(tag string) (release, bool) {
-	match := releaseTag.FindStringSubmatch(tag)
-	if match == nil {
+	parsed, err := version.ParseSemantic(tag)
+	if err != nil {
 		return release{}, false
 	}
-	var numbers [3]int
-	for i, digits := range match[1:] {
-		number, err := strconv.Atoi(digits)
-		if err != nil {
-			return release{}, false
-		}
-		numbers[i] = number
-	}
-	return release{minor{numbers[0], numbers[1]}, numbers[2]}, true
+	read := release{minor{int(parsed.Major()), int(parsed.Minor())}, int(parsed.Patch())}
+	return read, read.String() == tag
 }
 
 // releases holds the releases of each minor, oldest first.

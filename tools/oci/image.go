@@ -11,6 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
@@ -76,7 +77,11 @@ func (i Image) build(blobs string) (v1.Image, error) {
 		if err != nil {
 			return nil, err
 		}
-		built, err = mutate.Append(built, mutate.Addendum{Layer: written, MediaType: written.mediaType, History: v1.History{
+		readable, err := partial.CompressedToLayer(written)
+		if err != nil {
+			return nil, err
+		}
+		built, err = mutate.Append(built, mutate.Addendum{Layer: readable, MediaType: written.mediaType, History: v1.History{
 			Created: v1.Time{Time: Epoch}, CreatedBy: "tools/images", Comment: i.Name,
 		}})
 		if err != nil {

@@ -22,7 +22,8 @@ import (
 // Epoch is the time of everything in an image: when it was built changes no digest.
 var Epoch = time.Unix(0, 0).UTC()
 
-// layer is a compressed layer among the blobs of a layout. It implements v1.Layer.
+// layer is a compressed layer among the blobs of a layout. It implements
+// partial.CompressedLayer, and knows its DiffID.
 type layer struct {
 	blob           string
 	mediaType      types.MediaType
@@ -147,25 +148,3 @@ func (l *layer) MediaType() (types.MediaType, error) { return l.mediaType, nil }
 
 // Compressed returns the layer as it is stored.
 func (l *layer) Compressed() (io.ReadCloser, error) { return os.Open(l.blob) }
-
-// Uncompressed returns the layer's tar.
-func (l *layer) Uncompressed() (io.ReadCloser, error) {
-	file, err := os.Open(l.blob)
-	if err != nil {
-		return nil, err
-	}
-	decompressor, err := zstd.NewReader(file)
-	if err != nil {
-		_ = file.Close()
-		return nil, err
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{decompressor, closer(func() error { decompressor.Close(); return file.Close() })}, nil
-}
-
-type closer func() error
-
-// Close calls the function.
-func (c closer) Close() error { return c() }

@@ -75,16 +75,35 @@ func (p *Publication) Add(platforms []Image, attach Attach) (v1.Hash, error) {
 			return v1.Hash{}, fmt.Errorf("write image %s: %w", reference, err)
 		}
 	}
+	repository, err := repositoryOf(platforms[0])
+	if err != nil {
+		return v1.Hash{}, err
+	}
 	for _, artifact := range attached {
-		if err := p.layout.AppendImage(artifact); err != nil {
+		if err := p.layout.AppendImage(artifact, layout.WithAnnotations(map[string]string{repositoryAnnotation: repository})); err != nil {
 			return v1.Hash{}, fmt.Errorf("write what belongs to image %s: %w", platforms[0].Name, err)
 		}
 	}
 	return index.Digest()
 }
 
-// Push all of it into the repository that the references are in: images first, then what is attached to them.
-func (p *Publication) Push(ctx context.Context, repository string) error {
+// repositoryAnnotation has, in the layout's index, the repository of what is attached to an image: the image's own, where clients look for it.
+const repositoryAnnotation = "com.github.deckhouse-mesh.istio.repository"
+
+// repositoryOf the image, which has one: all its references are in it.
+func repositoryOf(image Image) (string, error) {
+	if len(image.References) == 0 {
+		return "", fmt.Errorf("publish image %s: it has no reference", image.Name)
+	}
+	reference, err := name.ParseReference(image.References[0])
+	if err != nil {
+		return "", fmt.Errorf("publish image %s: %w", image.Name, err)
+	}
+	return reference.Context().Name(), nil
+}
+
+// Push all of it into the repositories that the references are in: images first, then what is attached to them.
+func (p *Publication) Push(ctx context.Context) error {
 	index, err := p.layout.ImageIndex()
 	if err != nil {
 		return err
@@ -96,7 +115,7 @@ func (p *Publication) Push(ctx context.Context, repository string) error {
 	for _, manifest := range listed.Manifests {
 		reference := manifest.Annotations[ReferenceAnnotation]
 		if reference == "" {
-			reference = repository + "@" + manifest.Digest.String()
+			reference = manifest.Annotations[repositoryAnnotation] + "@" + manifest.Digest.String()
 		}
 		if err := push(ctx, index, manifest, reference); err != nil {
 			return fmt.Errorf("push %s: %w", reference, err)

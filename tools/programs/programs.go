@@ -17,6 +17,12 @@ const (
 	moduleVariable  = "github.com/deckhouse-mesh/istio/lib/names.module"
 )
 
+// Architectures are those that images are published for, in Go's words; the system is linux.
+var Architectures = []string{"amd64", "arm64"}
+
+// Builder is Build, or what takes its place in tests.
+type Builder func(ctx context.Context, root, out string, target Target, packages map[string]string, log io.Writer) error
+
 // Target is what programs are built for.
 type Target struct {
 	// Architecture in Go's words; the system is linux.

@@ -7,10 +7,10 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/deckhouse-mesh/istio/lib/federation"
 )
@@ -37,7 +37,7 @@ func Once(ctx context.Context, client dynamic.Interface, changes federation.Chan
 	for _, object := range changes.Create {
 		write(object.Key(), func() error {
 			_, err := of(client, object.Kind).Create(ctx, object.Unstructured(), metav1.CreateOptions{})
-			return unless(err, apierrors.IsAlreadyExists)
+			return ctrlclient.IgnoreAlreadyExists(err)
 		})
 	}
 	for _, difference := range changes.Update {
@@ -47,7 +47,7 @@ func Once(ctx context.Context, client dynamic.Interface, changes federation.Chan
 		write(object.Key(), func() error {
 			background := metav1.DeletePropagationBackground
 			err := of(client, object.Kind).Delete(ctx, object.Name, metav1.DeleteOptions{PropagationPolicy: &background})
-			return unless(err, apierrors.IsNotFound)
+			return ctrlclient.IgnoreNotFound(err)
 		})
 	}
 	_ = running.Wait() // no write returns an error: each is in unwritten
@@ -64,13 +64,5 @@ func patchOnce(ctx context.Context, client dynamic.Interface, difference federat
 		return fmt.Errorf("encode the patch: %w", err)
 	}
 	_, err = of(client, difference.Wanted.Kind).Patch(ctx, difference.Wanted.Name, types.MergePatchType, encoded, metav1.PatchOptions{})
-	return unless(err, apierrors.IsNotFound)
-}
-
-// unless returns nil for an error that is expected.
-func unless(err error, expected func(error) bool) error {
-	if expected(err) {
-		return nil
-	}
-	return err
+	return ctrlclient.IgnoreNotFound(err)
 }

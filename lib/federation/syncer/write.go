@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/retry"
+	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/federation"
@@ -96,10 +97,7 @@ func (s *Syncer) do(ctx context.Context, step federation.Step, key federation.Ke
 		err := of(s.client, key.Kind).Delete(ctx, key.Name, metav1.DeleteOptions{
 			PropagationPolicy: &background, Preconditions: &metav1.Preconditions{UID: &existing.UID},
 		})
-		if apierrors.IsNotFound(err) {
-			err = nil
-		}
-		return step, err
+		return step, ctrlclient.IgnoreNotFound(err)
 	case federation.Leave, federation.NameConflict:
 	}
 	return step, nil

@@ -13,9 +13,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
-	"github.com/deckhouse-mesh/istio/lib/await"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/test/support/awaittest"
 	"github.com/deckhouse-mesh/istio/test/support/certtest"
 )
 
@@ -124,7 +124,7 @@ const Deadline = 10 * time.Second
 // Await fails the test unless condition returns an empty string before Deadline.
 func Await(tb testing.TB, condition func() (missing string)) {
 	tb.Helper()
-	await.Holds(tb, Deadline, "", condition)
+	awaittest.Holds(tb, Deadline, "", condition)
 }
 
 // JSON encodes value.

@@ -1,5 +1,5 @@
 // Package remotereadertest makes the requests by which tests compare the API proxy
-// with the table in package remotereader.
+// with the table in package remotereader, and the rights that it needs for them.
 package remotereadertest
 
 import (

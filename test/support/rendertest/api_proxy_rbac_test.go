@@ -7,14 +7,14 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 
-	"github.com/deckhouse-mesh/istio/lib/remotereader"
+	"github.com/deckhouse-mesh/istio/test/support/remotereadertest"
 )
 
 // TestAPIProxyRights compares the proxy's roles with what it forwards and looks at itself: one
 // right more or less is a decision, made in lib/remotereader.
 func TestAPIProxyRights(t *testing.T) {
 	objects := load(t).render(t, multicluster, nil)
-	inCluster := append(remotereader.ClusterRights(), remotereader.OwnClusterRights()...)
+	inCluster := append(remotereadertest.ClusterRights(), remotereadertest.OwnClusterRights()...)
 	if got := mustDecode[*rbacv1.ClusterRole](t, objects, "ClusterRole/d8:istio:api-proxy").Rules; !reflect.DeepEqual(got, inCluster) {
 		t.Errorf("the ClusterRole has\n%v\nwant\n%v", got, inCluster)
 	}
@@ -22,7 +22,7 @@ func TestAPIProxyRights(t *testing.T) {
 		APIGroups: []string{""}, Resources: []string{"secrets"},
 		ResourceNames: []string{"d8-remote-clusters-public-metadata"}, Verbs: []string{"get", "list", "watch"},
 	}
-	want := append([]rbacv1.PolicyRule{ownSecret}, remotereader.ControlPlaneRights()...)
+	want := append([]rbacv1.PolicyRule{ownSecret}, remotereadertest.ControlPlaneRights()...)
 	if got := mustDecode[*rbacv1.Role](t, objects, "Role/api-proxy").Rules; !reflect.DeepEqual(got, want) {
 		t.Errorf("the Role has\n%v\nwant\n%v", got, want)
 	}

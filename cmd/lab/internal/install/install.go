@@ -5,6 +5,7 @@
 package install
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
@@ -32,6 +33,8 @@ type Cluster struct {
 	Arguments []string
 	// HooksAreProcesses is true where none is linked into the operator.
 	HooksAreProcesses bool
+	// ModuleName is that of the module in the operator's image; empty is istio.
+	ModuleName string
 	// PublicDomainTemplate yields the names of web addresses, "%s.cluster-a.lab" for
 	// example; Certificate is good for them and Authority, PEM, has issued it.
 	PublicDomainTemplate string
@@ -39,9 +42,12 @@ type Cluster struct {
 	Authority            []byte
 	// StockEnvoy is true where the proxies' Envoy lacks Istio's extensions.
 	StockEnvoy bool
-	// Settings are spec.settings of ModuleConfig istio.
+	// Settings are spec.settings of the module's ModuleConfig.
 	Settings map[string]any
 }
+
+// module is its name.
+func (c *Cluster) module() string { return cmp.Or(c.ModuleName, names.Embedded) }
 
 // Note reports what a wait is for at the moment; it may be called with the same words again.
 type Note func(waitingFor string)

@@ -62,6 +62,20 @@ func TestHooksThatAreProcessesHaveRoomBesideTheOperator(t *testing.T) {
 	}
 }
 
+func TestTheModulesNameIsThatOfItsModuleConfigAndOfTheChartsValue(t *testing.T) {
+	for given, name := range map[string]string{"": "istio", "istio-alliance": "istio-alliance"} {
+		cluster := &Cluster{Image: "operator:1", ModuleName: given}
+		values, err := cluster.values()
+		if err != nil {
+			t.Fatal(err)
+		}
+		metadata, _ := cluster.moduleConfig()["metadata"].(map[string]any)
+		if values["module"] != name || metadata["name"] != name {
+			t.Errorf("module %q: the chart's value is %v, and the ModuleConfig is %v", given, values["module"], metadata["name"])
+		}
+	}
+}
+
 func TestDigestsOfOtherImagesAreMounted(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("1", 64)
 	objects, deployment := operatorDeployment(t, &Cluster{Image: "operator:1", ImagesDigests: []byte(`{"kiali":"` + digest + `"}`)})

@@ -3,7 +3,6 @@ package install
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -60,7 +59,7 @@ func (c *Cluster) AwaitModule(ctx context.Context, note Note) error {
 			return await.NotYet(err)
 		}
 		if strings.HasPrefix(message, rejectedPrefix) { // only a person can change that
-			return false, "", errors.New("the settings are rejected; ModuleConfig istio says: " + message)
+			return false, "", fmt.Errorf("the settings are rejected; ModuleConfig %s says: %s", c.module(), message)
 		}
 		missing, err := c.moduleMissing(ctx)
 		if err != nil {
@@ -70,7 +69,7 @@ func (c *Cluster) AwaitModule(ctx context.Context, note Note) error {
 			return true, "", nil
 		}
 		if message != "" {
-			missing += "; ModuleConfig istio says: " + message
+			missing += "; ModuleConfig " + c.module() + " says: " + message
 		}
 		note(missing)
 		return false, missing, nil
@@ -78,7 +77,7 @@ func (c *Cluster) AwaitModule(ctx context.Context, note Note) error {
 }
 
 func (c *Cluster) moduleMessage(ctx context.Context) (string, error) {
-	config, err := c.Clients.Dynamic.Resource(kube.ModuleConfigs).Get(ctx, "istio", metav1.GetOptions{})
+	config, err := c.Clients.Dynamic.Resource(kube.ModuleConfigs).Get(ctx, c.module(), metav1.GetOptions{})
 	if err != nil {
 		return "", err
 	}
@@ -88,7 +87,7 @@ func (c *Cluster) moduleMessage(ctx context.Context) (string, error) {
 
 // moduleMissing says what the module lacks: a workload that is not ready, with its reason, or its webhooks.
 func (c *Cluster) moduleMissing(ctx context.Context) (string, error) {
-	options := metav1.ListOptions{LabelSelector: names.ModuleSelector()}
+	options := metav1.ListOptions{LabelSelector: names.SelectorOf(c.module())}
 	deployments, err := c.Clients.Typed.AppsV1().Deployments(moduleNamespace).List(ctx, options)
 	if err != nil {
 		return "", err
@@ -145,7 +144,7 @@ func (c *Cluster) globalConfig() map[string]any {
 }
 
 func (c *Cluster) moduleConfig() map[string]any {
-	return moduleConfig("istio", map[string]any{"enabled": true, "version": moduleSettingsVersion, "settings": c.Settings})
+	return moduleConfig(c.module(), map[string]any{"enabled": true, "version": moduleSettingsVersion, "settings": c.Settings})
 }
 
 func moduleConfig(name string, spec map[string]any) map[string]any {

@@ -69,7 +69,7 @@ func (c *Cluster) values() (map[string]any, error) {
 		image["tag"], repository = repository[colon+1:], repository[:colon]
 	}
 	image["repository"] = repository
-	values := map[string]any{"image": image}
+	values := map[string]any{"image": image, "module": c.module()}
 	arguments := []any{}
 	for _, argument := range c.Arguments {
 		arguments = append(arguments, argument)

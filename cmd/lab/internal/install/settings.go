@@ -24,7 +24,7 @@ sidecar:
   resourcesManagement: {mode: Static, static: {requests: {cpu: 10m, memory: 64Mi}}}
 `
 
-// Settings are spec.settings of ModuleConfig istio: requests for a small machine,
+// Settings are spec.settings of the module's ModuleConfig: requests for a small machine,
 // what peers need, and the person's own, YAML, over both.
 func Settings(needs []Kind, own []byte) (map[string]any, error) {
 	settings := map[string]any{}

@@ -19,8 +19,8 @@ import (
 const (
 	// probeName is what the process is called that tries what nodes do; see Main.
 	probeName = "lab-probe"
-	// probeTimeout of all trials together: it takes a tenth of a second.
-	probeTimeout = 5 * time.Second
+	// probeTimeout of all trials together. They take a tenth of a second, and on a machine that labs and builds load many.
+	probeTimeout = 2 * time.Minute
 )
 
 // probe tries in a process of its own, with namespaces of its own, what nodes
@@ -41,6 +41,12 @@ func probe(ctx context.Context, stateDir string) []Finding {
 		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC | syscall.CLONE_NEWCGROUP,
 	}
 	if err := cmd.Run(); err != nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return []Finding{{
+				Problem: fmt.Sprintf("trying what nodes do has not ended within %s", probeTimeout),
+				Cure:    "end what else loads the machine",
+			}}
+		}
 		return []Finding{{
 			Problem: fmt.Sprintf("namespaces cannot be made: %v %s", err, strings.TrimSpace(errorText.String())),
 			Cure:    rightsCure + confinement(),

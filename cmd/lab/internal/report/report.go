@@ -3,6 +3,7 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/state"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // requestTimeout for each API server: one that does not answer must not hold up the report.
@@ -75,7 +77,7 @@ func New(ctx context.Context, dir string) (*Lab, error) {
 	}
 	lab := &Lab{StateDir: dir, Running: holder == described.PID, PID: described.PID, Mode: described.Mode, OK: true}
 	for _, cluster := range described.Clusters {
-		reported := newCluster(ctx, cluster, !described.WithoutModule)
+		reported := newCluster(ctx, cluster, moduleOf(described))
 		reported.Checks = append(cutCheck(cluster.Name, described.Fabric), reported.Checks...)
 		lab.Clusters = append(lab.Clusters, reported)
 	}
@@ -88,7 +90,7 @@ func New(ctx context.Context, dir string) (*Lab, error) {
 	return lab, nil
 }
 
-func newCluster(ctx context.Context, described state.Cluster, module bool) Cluster {
+func newCluster(ctx context.Context, described state.Cluster, module string) Cluster {
 	cluster := Cluster{
 		Name: described.Name, APIServer: described.APIServer, ClusterDomain: described.ClusterDomain,
 		ClusterUUID: described.ClusterUUID, Kubeconfig: described.Kubeconfig,
@@ -100,8 +102,16 @@ func newCluster(ctx context.Context, described state.Cluster, module bool) Clust
 	return cluster
 }
 
-// ask asks the API server about the module.
-func (c *Cluster) ask(ctx context.Context, described state.Cluster, module bool) []Check {
+// moduleOf is the name of the lab's module; empty where it has none.
+func moduleOf(described *state.Lab) string {
+	if described.WithoutModule {
+		return ""
+	}
+	return cmp.Or(described.Module, names.Embedded) // older labs have no name in lab.json
+}
+
+// ask asks the API server about the module; an empty name: there is none.
+func (c *Cluster) ask(ctx context.Context, described state.Cluster, module string) []Check {
 	answers := Check{Name: "the API server answers", OK: true}
 	clients, err := kube.New(c.Kubeconfig)
 	if err == nil {
@@ -112,18 +122,18 @@ func (c *Cluster) ask(ctx context.Context, described state.Cluster, module bool)
 	}
 	checks := append([]Check{answers}, c.askNodes(ctx, clients, described.Nodes)...)
 	checks = append(checks, podsCheck(ctx, clients, c.Kubeconfig))
-	if !module {
+	if module == "" {
 		return checks
 	}
-	if config, err := clients.Dynamic.Resource(kube.ModuleConfigs).Get(ctx, "istio", metav1.GetOptions{}); err == nil {
-		checks = append(checks, settingsCheck(config))
+	if config, err := clients.Dynamic.Resource(kube.ModuleConfigs).Get(ctx, module, metav1.GetOptions{}); err == nil {
+		checks = append(checks, settingsCheck(module, config))
 	}
 	checks = append(checks, istiodChecks(ctx, clients, c.Kubeconfig)...)
 	federations, err := clients.Dynamic.Resource(kube.IstioFederations).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return append(checks, Check{
 			Name: "the module's resources are installed", Message: err.Error(),
-			Hint: "is module istio enabled? the operator's log says what it waits for",
+			Hint: "is module " + module + " enabled? the operator's log says what it waits for",
 		})
 	}
 	for i := range federations.Items {
@@ -134,14 +144,14 @@ func (c *Cluster) ask(ctx context.Context, described state.Cluster, module bool)
 	return append(checks, c.askMulticlusters(ctx, clients)...)
 }
 
-func settingsCheck(config *unstructured.Unstructured) Check {
-	check := Check{Name: "the settings of module istio are accepted", OK: true}
+func settingsCheck(module string, config *unstructured.Unstructured) Check {
+	check := Check{Name: "the settings of module " + module + " are accepted", OK: true}
 	message, _, _ := unstructured.NestedString(config.Object, "status", "message")
 	switch {
 	case strings.HasPrefix(message, "Warning: "):
 		check.Message = message
 	case message != "":
-		check.OK, check.Message, check.Hint = false, message, "correct it with `kubectl edit moduleconfig istio`"
+		check.OK, check.Message, check.Hint = false, message, "correct it with `kubectl edit moduleconfig "+module+"`"
 	}
 	return check
 }

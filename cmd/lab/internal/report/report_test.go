@@ -73,7 +73,7 @@ func TestFederationChecks(t *testing.T) {
 func TestAWarningDoesNotRejectSettings(t *testing.T) {
 	for message, ok := range map[string]bool{"": true, "Warning: Istio 1.29 is old": true, "Invalid, nothing is in force": false, "Not applied, …": false} {
 		config := &unstructured.Unstructured{Object: map[string]any{"status": map[string]any{"message": message}}}
-		if check := settingsCheck(config); check.OK != ok || check.Message != message {
+		if check := settingsCheck("istio-alliance", config); check.OK != ok || check.Message != message || !strings.Contains(check.Name+check.Hint, "istio-alliance") {
 			t.Errorf("%q: %+v", message, check)
 		}
 	}

@@ -25,6 +25,8 @@ type Lab struct {
 	// Ready is set once every cluster is up and joined.
 	Ready    bool      `json:"ready"`
 	Clusters []Cluster `json:"clusters"`
+	// Module is the name of the clusters' module: that of its ModuleConfig.
+	Module string `json:"module,omitempty"`
 	// WithoutModule says that the clusters have no module, and are not joined.
 	WithoutModule bool `json:"withoutModule,omitempty"`
 	// Fabric is where the network between the clusters is; absent until it exists.

@@ -24,6 +24,9 @@ func (l *Lab) describe() state.Lab {
 		WithoutModule: l.options.Module == nil,
 		Fabric:        &state.Fabric{Address: plan.FabricAddress.String(), Network: l.fabric.Path()},
 	}
+	if module := l.options.Module; module != nil {
+		lab.Module = module.Name
+	}
 	for _, pair := range l.fabric.Cuts() {
 		lab.Fabric.Cuts = append(lab.Fabric.Cuts, pair)
 	}

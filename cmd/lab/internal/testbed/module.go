@@ -26,6 +26,8 @@ const (
 
 // Module that is installed in every cluster.
 type Module struct {
+	// Name by which its ModuleConfig is called.
+	Name string
 	// OperatorImage is the reference of the operator's image.
 	OperatorImage string
 	// ImagesDigests, when not empty, take the place of those in the operator's image.
@@ -36,7 +38,7 @@ type Module struct {
 	HooksAreProcesses bool
 	// StockEnvoy is true where the proxies' Envoy lacks Istio's extensions.
 	StockEnvoy bool
-	// Settings are a person's own, YAML, for spec.settings of ModuleConfig istio.
+	// Settings are a person's own, YAML, for spec.settings of its ModuleConfig.
 	Settings []byte
 }
 
@@ -62,7 +64,7 @@ func (l *Lab) prepareModule(c *cluster.Cluster, certificate pki.Pair) (*install.
 		return nil, err
 	}
 	return &install.Cluster{
-		StockEnvoy: module.StockEnvoy, HooksAreProcesses: module.HooksAreProcesses,
+		ModuleName: module.Name, StockEnvoy: module.StockEnvoy, HooksAreProcesses: module.HooksAreProcesses,
 		Clients: c.Clients(), Image: module.OperatorImage, ImagesDigests: module.ImagesDigests, Arguments: module.Arguments,
 		PublicDomainTemplate: c.Plan().PublicDomainTemplate(), Certificate: certificate, Authority: l.public.PEM, Settings: settings,
 	}, nil

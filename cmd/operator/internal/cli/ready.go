@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 const (
@@ -51,21 +52,18 @@ func readyCommand() *cobra.Command {
 
 // awaitReady asks until the answer is 200; the error says what the latest one was.
 func awaitReady(ctx context.Context, address string, interval time.Duration) error {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
 	latest := errors.New("it was not asked")
-	for {
-		if err := askReady(ctx, address); err == nil {
-			return nil
-		} else if ctx.Err() == nil {
+	err := wait.PollUntilContextCancel(ctx, interval, true, func(ctx context.Context) (bool, error) {
+		err := askReady(ctx, address)
+		if err != nil && ctx.Err() == nil {
 			latest = err
 		}
-		select {
-		case <-ctx.Done():
-			return latest
-		case <-ticker.C:
-		}
+		return err == nil, nil
+	})
+	if err != nil {
+		return latest
 	}
+	return nil
 }
 
 func askReady(ctx context.Context, address string) error {

@@ -2,6 +2,7 @@
 package leader
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,9 +55,9 @@ func (e Election) Run(ctx context.Context, lead func(context.Context) error) err
 			Client:     e.Client.CoordinationV1(),
 			LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
 		},
-		LeaseDuration:   orDefault(e.LeaseDuration, 15*time.Second),
-		RenewDeadline:   orDefault(e.RenewDeadline, 10*time.Second),
-		RetryPeriod:     orDefault(e.RetryPeriod, 2*time.Second),
+		LeaseDuration:   cmp.Or(e.LeaseDuration, 15*time.Second),
+		RenewDeadline:   cmp.Or(e.RenewDeadline, 10*time.Second),
+		RetryPeriod:     cmp.Or(e.RetryPeriod, 2*time.Second),
 		ReleaseOnCancel: true,
 		Name:            leaseName,
 		Callbacks: leaderelection.LeaderCallbacks{
@@ -106,11 +107,4 @@ func (e Election) Run(ctx context.Context, lead func(context.Context) error) err
 	case <-ended:
 		return ErrLost
 	}
-}
-
-func orDefault(value, fallback time.Duration) time.Duration {
-	if value == 0 {
-		return fallback
-	}
-	return value
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/deckhouse-mesh/istio/lib/healthcheck"
+	"github.com/deckhouse-mesh/istio/lib/informer"
 )
 
 const (
@@ -42,7 +43,7 @@ type Checker struct {
 	log     *slog.Logger
 	now     func() time.Time
 
-	changed chan struct{}
+	changed informer.Signal
 
 	mu      sync.Mutex
 	targets []healthcheck.Target
@@ -55,7 +56,7 @@ type Checker struct {
 // New makes a Checker without targets.
 func New(calls Calls, reports Reports, metrics *Metrics, now func() time.Time, log *slog.Logger) *Checker {
 	return &Checker{calls: calls, reports: reports, metrics: metrics, log: log, now: now,
-		changed: make(chan struct{}, 1), results: map[healthcheck.Target]*damped{}}
+		changed: informer.NewSignal(), results: map[healthcheck.Target]*damped{}}
 }
 
 // SetTargets takes over what is to be called, the JSON below healthcheck.TargetsKey, and has all of it called soon.
@@ -76,10 +77,7 @@ func (c *Checker) SetTargets(content string) error {
 			c.results[target] = &damped{}
 		}
 	}
-	select {
-	case c.changed <- struct{}{}:
-	default:
-	}
+	c.changed.Set()
 	return nil
 }
 
@@ -100,13 +98,11 @@ func (c *Checker) Run(ctx context.Context) error {
 		if c.round(ctx) {
 			wait = retryInterval
 		}
-		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-c.changed:
-		case <-timer.C:
+		case <-time.After(wait):
 		}
-		timer.Stop()
 	}
 	return nil
 }

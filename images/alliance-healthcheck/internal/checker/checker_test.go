@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/lib/await"
 	"github.com/deckhouse-mesh/istio/lib/healthcheck"
+	"github.com/deckhouse-mesh/istio/test/support/awaittest"
 )
 
 const targets = `[{"kind": "IstioFederation", "name": "b", "clusterUUID": "uuid-b", "host": "b.example"}]`
@@ -125,7 +125,7 @@ func TestPeersAreCalledAtOnceWhenTheListChanges(t *testing.T) {
 	if err := c.SetTargets(targets); err != nil {
 		t.Fatal(err)
 	}
-	await.Holds(t, Interval/2, "the peer is called", func() string {
+	awaittest.Holds(t, Interval/2, "the peer is called", func() string {
 		if peers.called() > 0 {
 			return ""
 		}

@@ -14,8 +14,8 @@ import (
 	"k8s.io/client-go/dynamic/fake"
 
 	"github.com/deckhouse-mesh/istio/images/alliance-healthcheck/internal/cluster"
-	"github.com/deckhouse-mesh/istio/lib/await"
 	"github.com/deckhouse-mesh/istio/lib/healthcheck"
+	"github.com/deckhouse-mesh/istio/test/support/awaittest"
 )
 
 const namespace = "d8-istio"
@@ -70,7 +70,7 @@ func TestTheListOfPeersIsFollowed(t *testing.T) {
 	if got := <-lists; got != "[1]" {
 		t.Errorf("the first list is %q", got)
 	}
-	await.Holds(t, 10*time.Second, "the new list is taken over", func() string {
+	awaittest.Holds(t, 10*time.Second, "the new list is taken over", func() string {
 		if _, err := configMaps.Update(t.Context(), configMap(healthcheck.TargetsConfigMap, map[string]any{healthcheck.TargetsKey: "[2]"}), metav1.UpdateOptions{}); err != nil {
 			return err.Error()
 		}

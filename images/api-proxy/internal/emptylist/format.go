@@ -1,6 +1,7 @@
 package emptylist
 
 import (
+	"cmp"
 	"mime"
 	"slices"
 	"strconv"
@@ -64,16 +65,7 @@ func negotiate(accept string) (format, bool) {
 	if len(clauses) == 0 {
 		return format{}, false
 	}
-	best := slices.MaxFunc(clauses, func(a, b clause) int { // the first of equals
-		switch {
-		case a.quality > b.quality:
-			return 1
-		case a.quality < b.quality:
-			return -1
-		default:
-			return 0
-		}
-	})
+	best := slices.MaxFunc(clauses, func(a, b clause) int { return cmp.Compare(a.quality, b.quality) }) // the first of equals
 	return best.format, true
 }
 

@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/endpoints/request"
 
-	"github.com/deckhouse-mesh/istio/lib/remotereader"
+	"github.com/deckhouse-mesh/istio/test/support/remotereadertest"
 )
 
 var judge = Judge{Namespace: "d8-istio"}
@@ -238,9 +238,9 @@ func FuzzJudgeAgreesWithTheAPIServer(f *testing.F) {
 // permitted reports whether the proxy's own roles allow what the API server makes
 // of a request: they are the allow-list in words that are not this package's.
 func permitted(info *request.RequestInfo) bool {
-	rules := remotereader.ClusterRights()
+	rules := remotereadertest.ClusterRights()
 	if info.Namespace == judge.Namespace {
-		rules = append(rules, remotereader.ControlPlaneRights()...)
+		rules = append(rules, remotereadertest.ControlPlaneRights()...)
 	}
 	return slices.ContainsFunc(rules, func(rule rbacv1.PolicyRule) bool {
 		return slices.Contains(rule.Verbs, info.Verb) && slices.Contains(rule.APIGroups, info.APIGroup) &&

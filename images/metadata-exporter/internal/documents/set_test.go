@@ -11,9 +11,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/publicservices"
+	"github.com/deckhouse-mesh/istio/test/support/exportertest"
 	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
@@ -30,7 +30,7 @@ func services(tb testing.TB, count int) []*publicservices.Candidate {
 			Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80, Protocol: corev1.ProtocolTCP}}},
 		})
 	}
-	return fixture.Candidates(tb, "cluster-a.local", list...)
+	return exportertest.Candidates(tb, "cluster-a.local", list...)
 }
 
 func update(t *testing.T, set *documents.Set, configMap *corev1.ConfigMap, list []*publicservices.Candidate) documents.Outcome {

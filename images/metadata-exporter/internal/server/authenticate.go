@@ -49,13 +49,13 @@ func (h *Handler) authenticate(r *http.Request, to audience) (grant, error) {
 }
 
 func (h *Handler) authenticateToken(r *http.Request, to audience) (grant, error) {
-	permission := grant{registry: h.peers, kind: to.kind}
+	permission := grant{registry: h.Peers, kind: to.kind}
 	verifier := authn.Verifier{
-		Audience: h.clusterUUID,
-		Now:      h.now,
+		Audience: h.ClusterUUID,
+		Now:      h.Now,
 		Verified: h.verified,
 		Key: func(subject string) (ed25519.PublicKey, bool) {
-			peer := h.peers.Current().Lookup(subject)
+			peer := h.Peers.Current().Lookup(subject)
 			if peer == nil || peer.Kind != to.kind {
 				return nil, false
 			}
@@ -74,16 +74,16 @@ func (h *Handler) authenticateToken(r *http.Request, to audience) (grant, error)
 }
 
 func (h *Handler) authenticateCertificate(r *http.Request, to audience) (grant, error) {
-	chain, err := clientcert.OfRequest(r, h.ingressClients.Current(), h.now())
+	chain, err := clientcert.OfRequest(r, h.IngressClients.Current(), h.Now())
 	if err != nil {
 		return grant{}, err
 	}
-	caller, err := h.peers.Current().AllowedAnchors(to.kind).Verify(chain, h.now())
+	caller, err := h.Peers.Current().AllowedAnchors(to.kind).Verify(chain, h.Now())
 	if err != nil {
 		return grant{}, err
 	}
 	// Of clusters that share a root the caller may be any; the first one is counted.
-	return grant{registry: h.peers, kind: to.kind, caller: caller.Owners[0], anchors: caller.Anchors}, nil
+	return grant{registry: h.Peers, kind: to.kind, caller: caller.Owners[0], anchors: caller.Anchors}, nil
 }
 
 // failureReasons are the label values of the metric for rejected credentials.

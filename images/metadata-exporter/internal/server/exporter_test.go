@@ -19,13 +19,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/peers"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 	"github.com/deckhouse-mesh/istio/test/support/certtest"
+	"github.com/deckhouse-mesh/istio/test/support/exportertest"
 	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
@@ -82,7 +82,7 @@ func start(tb testing.TB, prepare ...func(*exporter)) *exporter {
 		e.update()
 	}
 
-	certificate, key := fixture.CertificatePEM(tb, "exporter", false)
+	certificate, key := exportertest.CertificatePEM(tb, "exporter", false)
 	e.writeCertificate(certificate, key)
 	loaded, err := tlsfiles.LoadCertificate("TLS certificate", e.tlsDir, slog.New(slog.DiscardHandler))
 	e.check(err)
@@ -154,7 +154,7 @@ func (e *exporter) as(certificate *tls.Certificate) *exporter {
 
 func (e *exporter) update() {
 	e.t.Helper()
-	_, err := e.documents.Update(e.configMap, fixture.Candidates(e.t, e.own.Domain, e.services...))
+	_, err := e.documents.Update(e.configMap, exportertest.Candidates(e.t, e.own.Domain, e.services...))
 	e.check(err)
 }
 

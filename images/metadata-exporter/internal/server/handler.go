@@ -75,15 +75,9 @@ type Options struct {
 
 // Handler serves the documents. Use NewHandler.
 type Handler struct {
-	routes         map[string]*route
-	peers          *peers.Registry
-	clusterUUID    string
-	ingressClients *tlsfiles.Roots
-	ready          func() error
-	metrics        *telemetry.Metrics
-	log            *slog.Logger
-	failures       *rate.Limiter
-	now            func() time.Time
+	Options
+	routes   map[string]*route
+	failures *rate.Limiter
 	// verified are the tokens of peers that ask again and again.
 	verified *authn.VerifiedTokens
 
@@ -107,26 +101,20 @@ type route struct {
 
 // NewHandler makes a Handler.
 func NewHandler(options Options) *Handler {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
 	handler := &Handler{
-		routes:         map[string]*route{},
-		peers:          options.Peers,
-		clusterUUID:    options.ClusterUUID,
-		ingressClients: options.IngressClients,
-		ready:          options.Ready,
-		metrics:        options.Metrics,
-		log:            options.Log,
-		failures:       rate.NewLimiter(rate.Every(10*time.Second), 10),
-		now:            options.Now,
-		stopping:       make(chan struct{}),
+		Options:  options,
+		routes:   map[string]*route{},
+		failures: rate.NewLimiter(rate.Every(10*time.Second), 10),
+		verified: authn.NewVerifiedTokens(options.Now),
+		stopping: make(chan struct{}),
 
 		heldPublic:  inflight.NewLimit(maxHeldPublic, maxHeldPublicOfOne),
 		heldPrivate: inflight.NewLimit(maxHeldPrivate, maxHeldPrivateOfOne),
 		ofPeers:     inflight.NewLimit(0, maxOfOnePeer),
 	}
-	if handler.now == nil {
-		handler.now = time.Now
-	}
-	handler.verified = authn.NewVerifiedTokens(handler.now)
 	set := options.Documents
 	for _, each := range []*route{
 		{path: metadata.PublicPath, document: &set.Public},
@@ -164,7 +152,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) count(path string, code int) {
-	h.metrics.Requests.WithLabelValues(path, strconv.Itoa(code)).Inc()
+	h.Metrics.Requests.WithLabelValues(path, strconv.Itoa(code)).Inc()
 }
 
 // serve answers a request for a document and returns the status code.
@@ -176,7 +164,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route *route) (c
 	case r.ContentLength != 0:
 		w.Header().Set("Connection", "close")
 		return reject(w, http.StatusBadRequest, "a request for a document has no body")
-	case h.ready() != nil:
+	case h.Ready() != nil:
 		return unavailable(w)
 	}
 	permission := grant{}
@@ -297,9 +285,9 @@ func unavailable(w http.ResponseWriter) int {
 // unauthorized names what is missing to the caller, and reveals nothing of what is known here.
 func (h *Handler) unauthorized(w http.ResponseWriter, r *http.Request, route *route, cause error) int {
 	reason := failureReason(cause)
-	h.metrics.AuthenticationFailures.WithLabelValues(route.path, reason).Inc()
+	h.Metrics.AuthenticationFailures.WithLabelValues(route.path, reason).Inc()
 	if h.failures.Allow() {
-		h.log.Info("rejected a request", "document", route.path, "remote", r.RemoteAddr, "reason", reason)
+		h.Log.Info("rejected a request", "document", route.path, "remote", r.RemoteAddr, "reason", reason)
 	}
 	challenge := `Bearer realm="istio-metadata"`
 	if !errors.Is(cause, authn.ErrMissing) {

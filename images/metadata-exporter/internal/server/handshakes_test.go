@@ -11,14 +11,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
+	"github.com/deckhouse-mesh/istio/test/support/exportertest"
 )
 
 const timeout = 10 * time.Second
 
 func listen(t *testing.T) (*handshakes, func() net.Conn) {
 	t.Helper()
-	certificate, key := fixture.CertificatePEM(t, "b", true)
+	certificate, key := exportertest.CertificatePEM(t, "b", true)
 	pair, err := tls.X509KeyPair([]byte(certificate), []byte(key))
 	if err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ func (h *Handler) admit(r *http.Request, route *route, permission grant) (releas
 	if !ok {
 		return nil, false
 	}
-	gauge := h.metrics.Held.WithLabelValues(route.path)
+	gauge := h.Metrics.Held.WithLabelValues(route.path)
 	gauge.Inc()
 	return func() {
 		gauge.Dec()

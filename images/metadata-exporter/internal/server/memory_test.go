@@ -15,10 +15,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peers"
+	"github.com/deckhouse-mesh/istio/test/support/exportertest"
 	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
@@ -35,8 +35,8 @@ func BenchmarkPeersThatDoNotRead(b *testing.B) {
 			Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}, {Name: "grpc-api", Port: 9090}}},
 		}
 	}
-	candidates := fixture.Candidates(b, e.own.Domain, services...)
-	changed := fixture.Candidates(b, e.own.Domain, services[1:]...)
+	candidates := exportertest.Candidates(b, e.own.Domain, services...)
+	changed := exportertest.Candidates(b, e.own.Domain, services[1:]...)
 
 	entries, callers := map[string]peers.Entry{}, make([]peerstest.Peer, 210)
 	for index := range callers {

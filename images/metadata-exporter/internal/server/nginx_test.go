@@ -17,10 +17,10 @@ import (
 	"text/template"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/test/support/certtest"
+	"github.com/deckhouse-mesh/istio/test/support/exportertest"
 	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
@@ -93,7 +93,7 @@ func startNginx(t *testing.T, e *exporter, authTLS, proxySSL bool) nginx {
 	e.check(err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	file := func(name, text string) { e.check(os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600)) }
-	certificate, key := fixture.CertificatePEM(t, "istio.example.com", false)
+	certificate, key := exportertest.CertificatePEM(t, "istio.example.com", false)
 	ingress := e.ingress.Client(time.Now(), func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: "ingress"} })
 	file("tls.crt", certificate)
 	file("tls.key", key)

@@ -32,7 +32,7 @@ func Serve(ctx context.Context, listener net.Listener, handler *Handler, certifi
 	handshakes := server.TLSConfig.Clone()
 	server.ConnContext = connlimit.WithConnection
 	limited := connlimit.Listen(listener, connlimit.Limits{Total: maxConnections, UnidentifiedOfAddress: maxUnidentifiedOfOneAddress},
-		connlimit.Metrics{Open: handler.metrics.Connections, Closed: handler.metrics.ConnectionsClosed})
+		connlimit.Metrics{Open: handler.Metrics.Connections, Closed: handler.Metrics.ConnectionsClosed})
 	serve := func() error { return server.Serve(newHandshakes(limited, handshakes)) }
 	if err := program.Serve(ctx, server, serve, handler.Stop, shutdownTimeout); err != nil {
 		return fmt.Errorf("serve documents on %s: %w", listener.Addr(), err)

@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/lib/authn"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/test/support/exportertest"
 	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
@@ -249,7 +249,7 @@ func TestAReplacedCertificateIsUsedWithoutARestart(t *testing.T) {
 	e := start(t)
 	e.ask(http.MethodGet, metadata.PublicPath)
 
-	replacement, key := fixture.CertificatePEM(t, "replacement", false)
+	replacement, key := exportertest.CertificatePEM(t, "replacement", false)
 	e.writeCertificate(replacement, key)
 	e.trust(replacement)
 	peerstest.Await(t, func() string {

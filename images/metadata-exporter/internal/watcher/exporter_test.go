@@ -14,7 +14,6 @@ import (
 	"k8s.io/client-go/dynamic/fake"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/fixture"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/server"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
@@ -23,6 +22,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/peers"
 	"github.com/deckhouse-mesh/istio/lib/tlsfiles"
 	"github.com/deckhouse-mesh/istio/test/support/certtest"
+	"github.com/deckhouse-mesh/istio/test/support/exportertest"
 	"github.com/deckhouse-mesh/istio/test/support/peerstest"
 )
 
@@ -59,7 +59,7 @@ func connectTwo(t *testing.T, a peerstest.Peer, tokenKey string, certified peers
 	published := documents.NewSet(b.Domain, time.Now)
 	update := func(services ...*corev1.Service) {
 		t.Helper()
-		if _, err := published.Update(configMap, fixture.Candidates(t, b.Domain, services...)); err != nil {
+		if _, err := published.Update(configMap, exportertest.Candidates(t, b.Domain, services...)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -74,7 +74,7 @@ func connectTwo(t *testing.T, a peerstest.Peer, tokenKey string, certified peers
 		t.Fatal(err)
 	}
 	tlsDir := t.TempDir()
-	certificate, key := fixture.CertificatePEM(t, "b", true)
+	certificate, key := exportertest.CertificatePEM(t, "b", true)
 	writeFile(t, tlsDir, "tls.crt", certificate)
 	writeFile(t, tlsDir, "tls.key", key)
 	loaded, err := tlsfiles.LoadCertificate("TLS certificate", tlsDir, slog.New(slog.DiscardHandler))

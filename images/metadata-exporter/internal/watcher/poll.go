@@ -137,10 +137,8 @@ func reason(err error) string {
 
 // sleep returns false when ctx ended first.
 func sleep(ctx context.Context, duration time.Duration) bool {
-	timer := time.NewTimer(max(duration, 0))
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(duration):
 		return ctx.Err() == nil
 	case <-ctx.Done():
 		return false

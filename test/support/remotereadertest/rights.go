@@ -1,4 +1,4 @@
-package remotereader
+package remotereadertest
 
 import (
 	"slices"
@@ -6,13 +6,14 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/remotereader"
 )
 
 // ClusterRights are the rules of the proxy's ClusterRole for forwarded requests; OwnClusterRights are the others.
 func ClusterRights() []rbacv1.PolicyRule {
 	rules := append(
-		rulesFor(readable, "get", "list", "watch"),
-		rulesFor(reviews, "create")...)
+		rulesFor(remotereader.Readable(), "get", "list", "watch"),
+		rulesFor(remotereader.Reviews(), "create")...)
 	return append(rules, rbacv1.PolicyRule{
 		NonResourceURLs: []string{"/version", "/api", "/api/*", "/apis", "/apis/*"},
 		Verbs:           []string{"get"},
@@ -28,7 +29,7 @@ func OwnClusterRights() []rbacv1.PolicyRule {
 }
 
 // rulesFor makes one rule a group, in the order in which groups first appear.
-func rulesFor(resources []Resource, verbs ...string) []rbacv1.PolicyRule {
+func rulesFor(resources []remotereader.Resource, verbs ...string) []rbacv1.PolicyRule {
 	var rules []rbacv1.PolicyRule
 	for _, resource := range resources {
 		at := slices.IndexFunc(rules, func(rule rbacv1.PolicyRule) bool { return rule.APIGroups[0] == resource.Group })
@@ -45,7 +46,7 @@ func rulesFor(resources []Resource, verbs ...string) []rbacv1.PolicyRule {
 // control plane for requests forwarded there.
 func ControlPlaneRights() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{{
-		APIGroups: []string{ConfigMaps.Group}, Resources: []string{ConfigMaps.Name},
-		ResourceNames: MeshConfigMaps(), Verbs: []string{"get", "list", "watch"},
+		APIGroups: []string{remotereader.ConfigMaps.Group}, Resources: []string{remotereader.ConfigMaps.Name},
+		ResourceNames: remotereader.MeshConfigMaps(), Verbs: []string{"get", "list", "watch"},
 	}}
 }
