@@ -25,7 +25,7 @@
   {{- end -}}
   {{- if $settings.tracing.enabled -}}
     {{- $collector := include "istio.tracing_collector" $context | fromJson -}}
-    {{- $zipkin := dict "service" $collector.service "port" $collector.port -}}
+    {{- $zipkin := dict "service" $collector.service "port" $collector.tracerPort -}}
     {{- $providers = append $providers (dict "name" (include "istio.tracing_provider" $context) "zipkin" $zipkin) -}}
   {{- end -}}
   {{- $mesh := dict
@@ -87,8 +87,9 @@ d8-tracing
 
 {{- /*
   Where traces go, as JSON: hostname and port of a Service that istiod knows; service, the same with its namespace, without which
-  another namespace's ServiceEntry of that name would end tracing; and address, empty when the hostname is a Service of the
-  cluster, else what a ServiceEntry must resolve it to.
+  another namespace's ServiceEntry of that name would end tracing; tracerPort, which no Service has and tracers name, for the
+  EnvoyFilter tracing-collector; and address, empty when the hostname is a Service of the cluster, else what a ServiceEntry must
+  resolve it to.
 */ -}}
 {{- define "istio.tracing_collector" -}}
   {{- $address := .Values.istio.tracing.collector.zipkin.address -}}
@@ -105,5 +106,5 @@ d8-tracing
   {{- else if regexMatch "^([0-9.]+|.*:.*)$" $host -}}
     {{- $hostname = "tracing-collector.d8-istio.internal" -}}
   {{- end -}}
-  {{- dict "hostname" $hostname "service" (printf "%s/%s" $namespace $hostname) "port" (int $port) "address" $host | toJson -}}
+  {{- dict "hostname" $hostname "service" (printf "%s/%s" $namespace $hostname) "port" (int $port) "tracerPort" 1 "address" $host | toJson -}}
 {{- end -}}
