@@ -142,7 +142,7 @@ test-unit: generate ## Run the tests that need no cluster
 
 .PHONY: test-second-name
 test-second-name:
-	@go test -timeout 5m $(NAME_LINKED) ./hooks
+	@go test -timeout 5m $(NAME_LINKED) ./hooks ./cmd/operator/internal/options
 
 .PHONY: test-api-proxy
 test-api-proxy: generate ## Ask the API proxy for everything that a real API server has

@@ -51,13 +51,14 @@ func allianceMetadata() hookruntime.Hook {
 				multiclustersBinding(),
 				secretBinding("anchors", names.OperatorNamespace, anchorsSecret),
 				secretBinding("peer-roots", names.OperatorNamespace, peerRootsSecret),
+				meshConfigurationsBinding(),
 			},
 		},
 		Run: runAllianceMetadata,
 	}
 }
 
-func runAllianceMetadata(_ context.Context, in *sdk.HookInput) error {
+func runAllianceMetadata(ctx context.Context, in *sdk.HookInput) error {
 	entries, last := map[string]peers.Entry{}, map[string]peers.Entry{}
 	if err := settings(in, remotePublicMetadataPath, &last); err != nil {
 		return err
@@ -85,6 +86,9 @@ func runAllianceMetadata(_ context.Context, in *sdk.HookInput) error {
 		return err
 	}
 	if err := setAnchors(in, federations, multiclusters); err != nil {
+		return err
+	}
+	if err := withdrawTrust(ctx, in, federations, multiclusters); err != nil {
 		return err
 	}
 	if err := setSharedRoots(in, entries, last); err != nil {

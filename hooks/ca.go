@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
@@ -57,6 +57,15 @@ func certificateAuthority() hookruntime.Hook {
 				},
 				// A phase begins when Helm has written it.
 				secretBinding("installed", names.Namespace, "cacerts"),
+				// Pods get it in a file. istiod writes one of these into each namespace, so the module's own stands for all.
+				{
+					Name:              "handed_out",
+					APIVersion:        "v1",
+					Kind:              "ConfigMap",
+					NamespaceSelector: inNamespace(names.Namespace),
+					NameSelector:      named(ca.RootsConfigMap),
+					JqFilter:          `.data["root-cert.pem"] // ""`,
+				},
 			},
 			// Phases of a rotation end by the clock.
 			Schedule: []sdk.ScheduleConfig{everyMinute},
@@ -86,6 +95,10 @@ func runCertificateAuthority(ctx context.Context, in *sdk.HookInput) error {
 		stored = found[0]
 	}
 	installedData, err := secret(in, "installed")
+	if err != nil {
+		return err
+	}
+	handedOut, err := snapshot[string](in, "handed_out")
 	if err != nil {
 		return err
 	}
@@ -120,7 +133,8 @@ func runCertificateAuthority(ctx context.Context, in *sdk.HookInput) error {
 			state.Trust = ca.Recall(current, installed.Root, now)
 		}
 	}
-	rotation := ca.Rotate(state, installed, choice.Bundle, ca.Request(stored.Request), now)
+	seen := ca.Seen{Installed: installed, HandedOut: strings.Join(handedOut, "\n")}
+	rotation := ca.Rotate(state, seen, choice.Bundle, ca.Request(stored.Request), now)
 	reportRotation(ctx, in, rotation, stored.Request)
 
 	wanted, err := storedFrom(rotation, stored.Request)
@@ -135,70 +149,6 @@ func runCertificateAuthority(ctx context.Context, in *sdk.HookInput) error {
 	in.Values.Set(caPath, inForce)
 	in.MetricsCollector.Set(caExpiryMetric, float64(rotation.Signing.Expires().Unix()), nil)
 	return nil
-}
-
-// reportRejectedCA sets the metric in every run, zero included.
-func reportRejectedCA(ctx context.Context, in *sdk.HookInput, rejection error) {
-	if rejection != nil {
-		in.Logger.Error("the CA of the settings is rejected, the one in use is retained", "error", rejection.Error())
-		report(ctx, in, moduleConfigEvent(caRefusedEventName,
-			fmt.Sprintf("settings rejected, the CA in use is retained: %v", rejection), in.DC.GetClock().Now()))
-	}
-	in.MetricsCollector.Set(caRefusedMetric, gauge(rejection != nil), nil)
-}
-
-// reportRotation reports the phase of a rotation, its end, and what became of the request.
-func reportRotation(ctx context.Context, in *sdk.HookInput, rotation ca.Rotation, request string) {
-	for _, phase := range ca.Phases {
-		in.MetricsCollector.Set(caRotationMetric, gauge(phase == rotation.Phase), map[string]string{"phase": string(phase)})
-	}
-	now := in.DC.GetClock().Now()
-	if message := rotationMessage(rotation); message != "" {
-		event := moduleConfigEvent(caRotationEventName, message, now)
-		event.Type = corev1.EventTypeNormal
-		report(ctx, in, event)
-	}
-	switch {
-	case request == "":
-	case !ca.Request(request).Known():
-		in.Logger.Error("the annotation on Secret d8-system/istio-ca has an unknown value", "annotation", caRequestAnnotation, "value", request)
-		report(ctx, in, moduleConfigEvent(caRequestEventName, fmt.Sprintf(
-			"annotation %s=%.40q on Secret d8-system/istio-ca has an unknown value: use %s or %s", caRequestAnnotation, request, ca.Proceed, ca.Emergency), now))
-	case rotation.Idle:
-		report(ctx, in, moduleConfigEvent(caIdleEventName, idleMessage(rotation), now))
-	case rotation.Request == "":
-		in.Logger.Info("the annotation on Secret d8-system/istio-ca was followed and is removed",
-			"annotation", caRequestAnnotation, "value", request, "phase", string(rotation.Phase))
-	}
-}
-
-func rotationMessage(rotation ca.Rotation) string {
-	const applied = "the rotation continues when Secret d8-istio/cacerts has been written: if this lasts for minutes, check whether the module's release can be installed"
-	due := rotation.Due.UTC().Format(time.RFC3339)
-	switch {
-	case rotation.Phase == ca.Distributing && rotation.Due.IsZero():
-		return "the root of the new CA is going to be trusted, the former CA signs; " + applied
-	case rotation.Phase == ca.Retiring && rotation.Due.IsZero():
-		return "a root will not be needed when another CA signs; " + applied
-	case rotation.Phase == ca.Distributing:
-		return fmt.Sprintf("the root of the new CA is trusted; the former CA signs until %s, so that every workload receives that root first; "+
-			"annotate Secret d8-system/istio-ca with %s=%s to switch now", due, caRequestAnnotation, ca.Proceed)
-	case rotation.Phase == ca.Retiring:
-		return fmt.Sprintf("a root that is no longer needed is trusted until %s, when every certificate under it has expired; "+
-			"annotate Secret d8-system/istio-ca with %s=%s to drop it now", due, caRequestAnnotation, ca.Proceed)
-	default:
-		return ""
-	}
-}
-
-// idleMessage says what becomes of a request that came before its rotation.
-func idleMessage(rotation ca.Rotation) string {
-	if rotation.Request == "" {
-		return fmt.Sprintf("annotation %s=%s on Secret d8-system/istio-ca is removed, no rotation is in progress: set the new CA in the settings first",
-			caRequestAnnotation, ca.Proceed)
-	}
-	return fmt.Sprintf("annotation %s=%s on Secret d8-system/istio-ca waits for a new CA, the present one stays in use: set the new one in the settings, or remove the annotation",
-		caRequestAnnotation, rotation.Request)
 }
 
 // currentCA returns the CA in use: from the stored Secret, from the values, or

@@ -206,6 +206,7 @@ var _ = Describe("Hook ca", func() {
 			r.given(stored(map[string]string{caRequestAnnotation: "emergency"}), secretOf("d8-istio", "cacerts", former)).succeeds()
 			signs(former, former, own)
 			Expect(annotation()).To(Equal("emergency"))
+			Expect(r.events(caRotationEventName)).To(ConsistOf(ContainSubstring("ca-rotation=emergency on Secret d8-system/istio-ca is deferred until Secret d8-istio/cacerts")))
 		})
 
 		It("gives the new root its time when the record is lost in between", func() {
@@ -266,12 +267,75 @@ var _ = Describe("Hook ca", func() {
 			signs(former, former)
 		})
 
-		It("switches once when a person requests it", func() {
-			annotate("proceed")
+		// handOut is istiod, which writes a ConfigMap into each namespace when it has Secret cacerts.
+		handOut := func(roots string) string {
+			return fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: d8-istio, name: istio-ca-root-cert}\ndata: {root-cert.pem: %q}\n", roots)
+		}
+		// annotateWith annotates while istiod hands out the roots.
+		annotateWith := func(value, roots string) {
+			GinkgoHelper()
+			r.given(stored(map[string]string{caRequestAnnotation: value}), secretOf("d8-istio", "cacerts", inUse(r)), handOut(roots)).succeeds()
+		}
+
+		It("defers what a person requests until Pods have the root, reports it, and follows it once without another action", func() {
+			annotateWith("proceed", former.Root+own.Root)
+			signs(former, former, own)
+			Expect(annotation()).To(Equal("proceed"))
+			Expect(phase()).To(Equal("Distributing"))
+			Expect(r.events(caRotationEventName)).To(ConsistOf(And(ContainSubstring("ca-rotation=proceed"),
+				ContainSubstring("is deferred until 2030-11-22T12:03:10Z"), ContainSubstring("kubelets"), ContainSubstring("use proceed-now"))))
+			Expect(r.LoggerOutput().String()).To(And(ContainSubstring("deferred"), ContainSubstring("2030-11-22T12:03:10Z")))
+
+			r.clock.Advance(3*time.Minute - time.Second)
+			r.succeeds()
+			signs(former, former, own)
+			Expect(r.PatchedOperations()).To(BeEmpty(), "waiting writes nothing")
+
+			r.clock.Advance(time.Second)
+			r.succeeds()
 			signs(own, former, own)
 			Expect(annotation()).To(BeEmpty())
 			r.succeeds()
 			Expect(phase()).To(Equal("Retiring"))
+		})
+
+		It("goes on with the wait after a restart of the operator", func() {
+			annotateWith("proceed", former.Root+own.Root)
+			r.clock.Advance(2 * time.Minute)
+			r.ValuesDelete("istio.internal.ca")
+			r.succeeds()
+			signs(former, former, own)
+			Expect(r.events(caRotationEventName)).To(ConsistOf(ContainSubstring("is deferred until 2030-11-22T12:03:10Z")))
+			r.clock.Advance(time.Minute)
+			r.succeeds()
+			signs(own, former, own)
+		})
+
+		It("defers what a person requests while istiod hands out the former root alone", func() {
+			annotateWith("proceed", former.Root)
+			r.clock.Advance(time.Hour)
+			r.succeeds()
+			signs(former, former, own)
+			Expect(annotation()).To(Equal("proceed"))
+			Expect(r.events(caRotationEventName)).To(ConsistOf(And(ContainSubstring("is deferred: istiod has not written"), ContainSubstring("signs until 2030-11-23T13:00:10Z"))))
+		})
+
+		It("switches at once for a person who has checked the Pods", func() {
+			annotateWith("proceed-now", former.Root)
+			signs(own, former, own)
+			Expect(annotation()).To(BeEmpty())
+		})
+
+		It("defers what a person requests in the second phase until every istiod has seen both roots, and reports it", func() {
+			helm()
+			minute(ca.Distribution)
+			annotate("proceed")
+			signs(own, former, own)
+			Expect(annotation()).To(Equal("proceed"))
+			Expect(r.events(caRotationEventName)).To(ConsistOf(And(ContainSubstring("is deferred until"), Not(ContainSubstring("has expired")))))
+			minute(5 * time.Minute)
+			signs(own, own)
+			Expect(annotation()).To(BeEmpty())
 		})
 
 		It("removes the former CA within minutes in an emergency", func() {

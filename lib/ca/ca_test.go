@@ -148,7 +148,7 @@ func TestAKeyIsWrittenInTheFormThatIstiodReads(t *testing.T) {
 		if choice.Bundle != tidy {
 			t.Errorf("%s is used as %+v", name, choice.Bundle)
 		}
-		rotation := ca.Rotate(ca.State{Signing: given.current}, given.current, choice.Bundle, "", time.Now())
+		rotation := ca.Rotate(ca.State{Signing: given.current}, ca.Seen{Installed: given.current}, choice.Bundle, "", time.Now())
 		if rotation.Signing != tidy || rotation.Phase != "" {
 			t.Errorf("%s signs as %+v in phase %q", name, rotation.Signing, rotation.Phase)
 		}

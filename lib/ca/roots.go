@@ -15,6 +15,8 @@ type Root struct {
 	// Since is when it was in Secret cacerts first, a time to come if it is not yet; zero when that is so long ago that
 	// everybody has it.
 	Since time.Time `json:"since,omitzero"`
+	// HandedOut is since when istiod has been seen to hand it out without a break; zero while it does not, and when Since is.
+	HandedOut time.Time `json:"handedOut,omitzero"`
 	// Retired is when it was needed last, a time to come if Secret cacerts holds a CA that needs it; zero while the CA
 	// that is to sign, or the one of the settings, needs it.
 	Retired time.Time `json:"retired,omitzero"`
@@ -50,4 +52,34 @@ func bundleOf(roots []Root) string {
 func (r Root) expired(now time.Time) bool {
 	certificates := certs.Salvage(r.Certificate)
 	return len(certificates) == 0 || now.After(certificates[0].NotAfter)
+}
+
+// since is when it was in Secret cacerts first, for knownSince.
+func (r Root) since() time.Time { return r.Since }
+
+// handedOutSince is since when istiod hands it out, for knownSince.
+func (r Root) handedOutSince() time.Time {
+	if r.HandedOut.IsZero() && !r.Since.IsZero() {
+		return notYet
+	}
+	return r.HandedOut
+}
+
+// confirmHandedOut dates a root that istiod hands out, or does not any more. A clock that
+// was set back starts the time again: else a date to come would last as long as the clock was wrong.
+func (r *Root) confirmHandedOut(handedOut bool, now time.Time) {
+	switch {
+	case !handedOut, r.Since.IsZero(), r.Since.Equal(notYet):
+		r.HandedOut = time.Time{}
+	case r.HandedOut.IsZero(), r.HandedOut.After(now):
+		r.HandedOut = now
+	}
+}
+
+// end is until when a retired root is trusted.
+func (r Root) end(request Request, now time.Time) time.Time {
+	if request != "" || r.expired(now) {
+		return r.Retired.Add(settling)
+	}
+	return r.Retired.Add(Overlap)
 }

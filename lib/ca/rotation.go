@@ -27,6 +27,9 @@ const (
 	maxTrusted = 2 * maxRoots
 )
 
+// RootsConfigMap is where istiod hands out the roots to the Pods of a namespace, which have it in a file.
+const RootsConfigMap = "istio-ca-root-cert"
+
 // notYet is the date of what was decided and is not in Secret cacerts: when it
 // gets there, that time replaces notYet. Until then nothing ends.
 var notYet = time.Date(9999, time.January, 1, 0, 0, 0, 0, time.UTC)
@@ -43,19 +46,6 @@ const (
 
 // Phases lists them all.
 var Phases = []Phase{Distributing, Retiring}
-
-// Request is what a person asks of a rotation that is going on.
-type Request string
-
-const (
-	// Proceed ends the present phase now, once.
-	Proceed Request = "proceed"
-	// Emergency goes through all phases as fast as istiod can follow: for a CA whose key is in wrong hands.
-	Emergency Request = "emergency"
-)
-
-// Known is false for a request that means nothing.
-func (r Request) Known() bool { return r == Proceed || r == Emergency }
 
 // Trust is which roots the mesh trusts; its zero value stands for those of the CA that signs, for ever.
 type Trust struct {
@@ -99,6 +89,14 @@ func (s State) Settled() bool {
 	return s.Dropped.IsZero() && !slices.ContainsFunc(s.Roots, func(root Root) bool { return !root.Since.IsZero() || !root.Retired.IsZero() })
 }
 
+// Seen is how far what was decided has come.
+type Seen struct {
+	// Installed is what Secret cacerts holds, Root being all that is trusted.
+	Installed Bundle
+	// HandedOut is the PEM bundle that istiod wrote into RootsConfigMap: proxies verify istiod with it.
+	HandedOut string
+}
+
 // Rotation is the outcome of Rotate.
 type Rotation struct {
 	State
@@ -108,6 +106,8 @@ type Rotation struct {
 	Due time.Time
 	// Request is what is still to be done of the request; empty when it is fulfilled.
 	Request Request
+	// Deferral is why the request does not end the phase now; empty when there is no request, or no phase.
+	Deferral Deferral
 	// Idle is true when there was nothing that a request could hasten. An
 	// emergency stays for the CA that is to come, a request to proceed is forgotten.
 	Idle bool
@@ -119,13 +119,12 @@ type Rotation struct {
 // are trusted already signs at once, and so does one that replaces a CA that is
 // not sound (any more): certificates of that verify nowhere.
 //
-// installed is what Secret cacerts holds, Root being all that is trusted. A
-// phase counts from when its beginning is there, for what was decided and never
+// A phase counts from when its beginning is in Secret cacerts, for what was decided and never
 // applied (a Helm release that fails) reaches nobody; no request changes that.
 //
 // It is level-triggered: settings that change on the way only change what is wanted.
-func Rotate(state State, installed, wanted Bundle, request Request, now time.Time) Rotation {
-	t := begin(state, installed, wanted.normalized(), request, now)
+func Rotate(state State, seen Seen, wanted Bundle, request Request, now time.Time) Rotation {
+	t := begin(state, seen, wanted.normalized(), request, now)
 	t.confirm()
 	t.introduce()
 	t.sign()
@@ -143,11 +142,13 @@ type turn struct {
 	// installed is the CA in Secret cacerts, present what is trusted there.
 	installed Bundle
 	present   []Root
+	// handedOut are the roots that istiod hands out.
+	handedOut []Root
 	// dropped is true when this turn drops a root.
 	dropped bool
 }
 
-func begin(state State, installed, wanted Bundle, request Request, now time.Time) *turn {
+func begin(state State, seen Seen, wanted Bundle, request Request, now time.Time) *turn {
 	if state.Signing.IsZero() {
 		state = State{Signing: wanted}
 	}
@@ -161,16 +162,18 @@ func begin(state State, installed, wanted Bundle, request Request, now time.Time
 	}
 	return &turn{
 		Rotation: Rotation{State: state, Request: request},
-		now:      now, former: state.Signing, wanted: wanted, installed: installed.normalized(), present: everTrusted(installed.Root),
+		now:      now, former: state.Signing, wanted: wanted, installed: seen.Installed.normalized(),
+		present: everTrusted(seen.Installed.Root), handedOut: everTrusted(seen.HandedOut),
 	}
 }
 
-// confirm dates what has reached Secret cacerts.
+// confirm dates what has reached Secret cacerts, and what istiod hands out.
 func (t *turn) confirm() {
 	for index, root := range t.Roots {
 		if root.Since.Equal(notYet) && has(t.present, root.Certificate) {
 			t.Roots[index].Since = t.now
 		}
+		t.Roots[index].confirmHandedOut(has(t.handedOut, root.Certificate), t.now)
 	}
 	remains := slices.ContainsFunc(t.present, func(root Root) bool { return !has(t.Roots, root.Certificate) })
 	if t.Dropped.Equal(notYet) && !remains {
@@ -198,23 +201,26 @@ func (t *turn) introduce() {
 
 // sign lets the wanted CA sign as soon as everybody verifies its certificates.
 func (t *turn) sign() {
-	ready, handedOut := readyAt(t.wanted, t.Roots, t.now), sound(t.wanted, t.present, t.now)
-	trusted := sound(t.wanted, t.Roots, t.now)
+	if t.Signing == t.wanted {
+		return
+	}
+	installed, trusted := sound(t.wanted, t.present, t.now), sound(t.wanted, t.Roots, t.now)
+	ready := notYet
+	if installed {
+		ready = knownSince(t.wanted, t.Roots, t.now, Root.since).Add(Distribution)
+	}
+	due, deferral := t.hastened(ready)
 	switch {
-	case t.Signing == t.wanted, handedOut && !t.now.Before(ready):
+	case trusted && installed && !t.now.Before(due):
 	case trusted && !sound(t.Signing, t.Roots, t.now):
-	case trusted && handedOut && t.Request != "":
-		if t.Request == Proceed {
-			t.Request = ""
-		}
 	default:
-		t.Phase = Distributing
-		if handedOut {
-			t.Due = ready
-		}
+		t.Phase, t.Due, t.Deferral = Distributing, due, deferral
 		return
 	}
 	t.Signing = t.wanted
+	if t.Request != Emergency {
+		t.Request = "" // it asked for the end of this phase, not of the next
+	}
 }
 
 // retire dates the roots that neither of the two CAs needs, from when the one that is to sign does so, and drops those
@@ -242,7 +248,7 @@ func (t *turn) retire() {
 	}
 	for index, root := range t.Roots {
 		if !t.now.Before(root.Since.Add(Distribution)) {
-			t.Roots[index].Since = time.Time{} // everybody has it
+			t.Roots[index].Since, t.Roots[index].HandedOut = time.Time{}, time.Time{} // everybody has it
 		}
 	}
 }
@@ -252,7 +258,7 @@ func (t *turn) report() {
 	if t.Phase == "" {
 		for _, root := range t.Roots {
 			if due := root.end(t.Request, t.now); !root.Retired.IsZero() && due.After(t.Due) {
-				t.Phase, t.Due = Retiring, due
+				t.Phase, t.Due, t.Deferral = Retiring, due, settlement(t.Request, due)
 			}
 		}
 	}
@@ -283,16 +289,13 @@ func everTrusted(bundle string) []Root {
 	return roots
 }
 
-// readyAt is when everybody has roots that authority verifies up to.
-func readyAt(authority Bundle, roots []Root, now time.Time) time.Time {
+// knownSince is from when on everybody could have roots that authority verifies up to, by what since says of each.
+func knownSince(authority Bundle, roots []Root, now time.Time, since func(Root) time.Time) time.Time {
 	byAge := slices.Clone(roots)
-	slices.SortStableFunc(byAge, func(a, b Root) int { return a.Since.Compare(b.Since) })
+	slices.SortStableFunc(byAge, func(a, b Root) int { return since(a).Compare(since(b)) })
 	for count := range byAge {
 		if sound(authority, byAge[:count+1], now) {
-			if since := byAge[count].Since; !since.IsZero() {
-				return since.Add(Distribution)
-			}
-			return time.Time{}
+			return since(byAge[count])
 		}
 	}
 	// Its root is not handed out yet: another one has just gone, or there are too many.
@@ -303,14 +306,6 @@ func readyAt(authority Bundle, roots []Root, now time.Time) time.Time {
 func sound(authority Bundle, roots []Root, now time.Time) bool {
 	authority.Root = bundleOf(roots)
 	return authority.Root != "" && authority.check(now, math.MaxInt) == nil
-}
-
-// end is until when a retired root is trusted.
-func (r Root) end(request Request, now time.Time) time.Time {
-	if request != "" || r.expired(now) {
-		return r.Retired.Add(settling)
-	}
-	return r.Retired.Add(Overlap)
 }
 
 // drop leaves out roots that have been retired for long enough, from both ends of the list only:

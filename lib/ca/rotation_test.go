@@ -32,27 +32,32 @@ type step struct {
 	wanted  string
 	request ca.Request
 	fails   bool // Helm, so that Secret cacerts stays as it is
+	silent  bool // istiod, so that ConfigMap istio-ca-root-cert stays as it is
 
 	signs   string
 	trusts  string // names of CAs in order
 	phase   ca.Phase
 	due     time.Duration // since the start; 0: none
 	remains ca.Request
+	why     ca.Deferral
 	idle    bool
 }
 
-// settle runs the hook until it has nothing to do: a change of Secret cacerts wakes it.
-func (s step) settle(t *testing.T, state ca.State, installed *ca.Bundle, wanted ca.Bundle, now time.Time) ca.Rotation {
+// settle runs the hook until it has nothing to do: a change of Secret cacerts, or of what istiod hands out, wakes it.
+func (s step) settle(t *testing.T, state ca.State, seen *ca.Seen, wanted ca.Bundle, now time.Time) ca.Rotation {
 	t.Helper()
 	request, idle := s.request, false
 	for range 6 {
-		before := *installed
+		before := *seen
 		got := ca.Rotate(state, before, wanted, request, now)
 		if !s.fails {
-			*installed = inForce(got.State)
+			seen.Installed = inForce(got.State)
+		}
+		if !s.silent {
+			seen.HandedOut = seen.Installed.Root
 		}
 		idle = idle || got.Idle
-		if *installed == before && reflect.DeepEqual(got.State, state) && got.Request == request {
+		if *seen == before && reflect.DeepEqual(got.State, state) && got.Request == request {
 			got.Idle = idle
 			return got
 		}
@@ -81,7 +86,7 @@ func TestRotate(t *testing.T) {
 		}
 		authorities[fmt.Sprintf("%s and %d more", name, count)] = many
 	}
-	const h = time.Hour
+	const h, m = time.Hour, time.Minute
 
 	for name, steps := range map[string][]step{
 		"the first CA signs at once": {
@@ -145,17 +150,49 @@ func TestRotate(t *testing.T) {
 			{at: 2 * h, wanted: "B", signs: "B", trusts: "A B", phase: ca.Retiring, due: 26 * h},
 			{at: 2 * h, wanted: "B", request: ca.Proceed, signs: "B", trusts: "B"},
 		},
-		"a person in a hurry waits until istiod has seen both roots": {
+		"a person in a hurry waits until Pods have the new root, and until istiod has seen both": {
 			{wanted: "A", signs: "A", trusts: "A"},
-			{wanted: "B", request: ca.Proceed, signs: "B", trusts: "A B", phase: ca.Retiring, due: 25 * h},
-			{at: time.Minute, wanted: "B", request: ca.Proceed, signs: "B", trusts: "A B", phase: ca.Retiring, due: 5 * time.Minute, remains: ca.Proceed},
-			{at: 5 * time.Minute, wanted: "B", request: ca.Proceed, signs: "B", trusts: "B"},
+			{wanted: "B", request: ca.Proceed, signs: "A", trusts: "A B", phase: ca.Distributing, due: 3 * m, remains: ca.Proceed, why: ca.RenewingFiles},
+			{at: 2 * m, wanted: "B", request: ca.Proceed, signs: "A", trusts: "A B", phase: ca.Distributing, due: 3 * m, remains: ca.Proceed, why: ca.RenewingFiles},
+			{at: 3 * m, wanted: "B", request: ca.Proceed, signs: "B", trusts: "A B", phase: ca.Retiring, due: 3*m + 25*h},
+			{at: 4 * m, wanted: "B", request: ca.Proceed, signs: "B", trusts: "A B", phase: ca.Retiring, due: 8 * m, remains: ca.Proceed, why: ca.Settling},
+			{at: 8 * m, wanted: "B", request: ca.Proceed, signs: "B", trusts: "B"},
+		},
+		"a person who has checked the files does not wait for them, only until istiod has seen both roots": {
+			{wanted: "A", signs: "A", trusts: "A"},
+			{wanted: "B", request: ca.ProceedNow, signs: "B", trusts: "A B", phase: ca.Retiring, due: 25 * h},
+			{at: m, wanted: "B", request: ca.ProceedNow, signs: "B", trusts: "A B", phase: ca.Retiring, due: 5 * m, remains: ca.ProceedNow, why: ca.Settling},
+			{at: 5 * m, wanted: "B", request: ca.ProceedNow, signs: "B", trusts: "B"},
+		},
+		"the files are new when istiod has handed out the root for long enough, not Secret cacerts": {
+			{wanted: "A", signs: "A", trusts: "A"},
+			{wanted: "B", silent: true, request: ca.Proceed, signs: "A", trusts: "A B", phase: ca.Distributing, due: 25 * h, remains: ca.Proceed, why: ca.NotHandedOut},
+			{at: h, wanted: "B", silent: true, request: ca.Proceed, signs: "A", trusts: "A B", phase: ca.Distributing, due: 25 * h, remains: ca.Proceed, why: ca.NotHandedOut},
+			{at: 2 * h, wanted: "B", request: ca.Proceed, signs: "A", trusts: "A B", phase: ca.Distributing, due: 2*h + 3*m, remains: ca.Proceed, why: ca.RenewingFiles},
+			{at: 2*h + 3*m, wanted: "B", request: ca.Proceed, signs: "B", trusts: "A B", phase: ca.Retiring, due: 27*h + 3*m},
+		},
+		"a request that waited for the whole phase does not hasten the next": {
+			{wanted: "A", signs: "A", trusts: "A"},
+			{wanted: "B", silent: true, request: ca.Proceed, signs: "A", trusts: "A B", phase: ca.Distributing, due: 25 * h, remains: ca.Proceed, why: ca.NotHandedOut},
+			{at: 25 * h, wanted: "B", silent: true, request: ca.Proceed, signs: "B", trusts: "A B", phase: ca.Retiring, due: 50 * h},
+		},
+		"a request defers nothing that was due": {
+			{wanted: "A", signs: "A", trusts: "A"},
+			{wanted: "B", silent: true, signs: "A", trusts: "A B", phase: ca.Distributing, due: 25 * h},
+			{at: 25*h - m, wanted: "B", request: ca.Proceed, signs: "A", trusts: "A B", phase: ca.Distributing, due: 25 * h, remains: ca.Proceed, why: ca.RenewingFiles},
+			{at: 25 * h, wanted: "B", request: ca.Proceed, signs: "B", trusts: "A B", phase: ca.Retiring, due: 50 * h},
+		},
+		"a clock that is set back, even by years, makes a person wait at most once more": {
+			{wanted: "A", signs: "A", trusts: "A"},
+			{at: 48 * h, wanted: "B", signs: "A", trusts: "A B", phase: ca.Distributing, due: 73 * h},
+			{at: h, wanted: "B", request: ca.Proceed, signs: "A", trusts: "A B", phase: ca.Distributing, due: h + 3*m, remains: ca.Proceed, why: ca.RenewingFiles},
+			{at: h + 3*m, wanted: "B", request: ca.Proceed, signs: "B", trusts: "A B", phase: ca.Retiring, due: 26*h + 3*m},
 		},
 		"in an emergency the former CA is gone after five minutes": {
 			{wanted: "A", signs: "A", trusts: "A"},
 			{wanted: "B", signs: "A", trusts: "A B", phase: ca.Distributing, due: 25 * h},
-			{at: h, wanted: "B", request: ca.Emergency, signs: "B", trusts: "A B", phase: ca.Retiring, due: h + 5*time.Minute, remains: ca.Emergency},
-			{at: h + 4*time.Minute, wanted: "B", request: ca.Emergency, signs: "B", trusts: "A B", phase: ca.Retiring, due: h + 5*time.Minute, remains: ca.Emergency},
+			{at: h, wanted: "B", request: ca.Emergency, signs: "B", trusts: "A B", phase: ca.Retiring, due: h + 5*time.Minute, remains: ca.Emergency, why: ca.Settling},
+			{at: h + 4*time.Minute, wanted: "B", request: ca.Emergency, signs: "B", trusts: "A B", phase: ca.Retiring, due: h + 5*time.Minute, remains: ca.Emergency, why: ca.Settling},
 			{at: h + 5*time.Minute, wanted: "B", request: ca.Emergency, signs: "B", trusts: "B"},
 		},
 		"a request without a rotation is forgotten": {
@@ -165,15 +202,15 @@ func TestRotate(t *testing.T) {
 		"an emergency waits for the CA that is to come": {
 			{wanted: "A", signs: "A", trusts: "A"},
 			{wanted: "A", request: ca.Emergency, signs: "A", trusts: "A", remains: ca.Emergency, idle: true},
-			{at: h, wanted: "B", request: ca.Emergency, signs: "B", trusts: "A B", phase: ca.Retiring, due: h + 5*time.Minute, remains: ca.Emergency},
+			{at: h, wanted: "B", request: ca.Emergency, signs: "B", trusts: "A B", phase: ca.Retiring, due: h + 5*time.Minute, remains: ca.Emergency, why: ca.Settling},
 			{at: h + 5*time.Minute, wanted: "B", request: ca.Emergency, signs: "B", trusts: "B"},
 		},
 		"a new root that is not installed is nobody's, however long that lasts": {
 			{wanted: "A", signs: "A", trusts: "A"},
 			{wanted: "B", fails: true, signs: "A", trusts: "A B", phase: ca.Distributing},
 			{at: 30 * h, wanted: "B", fails: true, signs: "A", trusts: "A B", phase: ca.Distributing},
-			{at: 60 * h, wanted: "B", fails: true, request: ca.Proceed, signs: "A", trusts: "A B", phase: ca.Distributing, remains: ca.Proceed},
-			{at: 60 * h, wanted: "B", fails: true, request: ca.Emergency, signs: "A", trusts: "A B", phase: ca.Distributing, remains: ca.Emergency},
+			{at: 60 * h, wanted: "B", fails: true, request: ca.Proceed, signs: "A", trusts: "A B", phase: ca.Distributing, remains: ca.Proceed, why: ca.NotInstalled},
+			{at: 60 * h, wanted: "B", fails: true, request: ca.Emergency, signs: "A", trusts: "A B", phase: ca.Distributing, remains: ca.Emergency, why: ca.NotInstalled},
 			{at: 60 * h, wanted: "B", signs: "A", trusts: "A B", phase: ca.Distributing, due: 85 * h},
 		},
 		"the former root stays as long as the former CA is installed": {
@@ -181,7 +218,7 @@ func TestRotate(t *testing.T) {
 			{wanted: "B", signs: "A", trusts: "A B", phase: ca.Distributing, due: 25 * h},
 			{at: 25 * h, wanted: "B", fails: true, signs: "B", trusts: "A B", phase: ca.Retiring},
 			{at: 60 * h, wanted: "B", fails: true, signs: "B", trusts: "A B", phase: ca.Retiring},
-			{at: 60 * h, wanted: "B", fails: true, request: ca.Emergency, signs: "B", trusts: "A B", phase: ca.Retiring, remains: ca.Emergency},
+			{at: 60 * h, wanted: "B", fails: true, request: ca.Emergency, signs: "B", trusts: "A B", phase: ca.Retiring, remains: ca.Emergency, why: ca.NotInstalled},
 			{at: 60 * h, wanted: "B", signs: "B", trusts: "A B", phase: ca.Retiring, due: 85 * h},
 		},
 		"no root comes before the one that went is gone from what is installed": {
@@ -197,7 +234,7 @@ func TestRotate(t *testing.T) {
 			{wanted: "A and 4 more", signs: "A and 4 more", trusts: "A a1 a2 a3 a4"},
 			{wanted: "B and 4 more", signs: "A and 4 more", trusts: "A a1 a2 a3 a4 B b1 b2 b3 b4", phase: ca.Distributing, due: 25 * h},
 			{at: h, wanted: "B and 4 more", request: ca.Emergency, signs: "B and 4 more", trusts: "A a1 a2 a3 a4 B b1 b2 b3 b4",
-				phase: ca.Retiring, due: h + 5*time.Minute, remains: ca.Emergency},
+				phase: ca.Retiring, due: h + 5*time.Minute, remains: ca.Emergency, why: ca.Settling},
 			{at: 2 * h, wanted: "B and 4 more", request: ca.Emergency, signs: "B and 4 more", trusts: "B b1 b2 b3 b4"},
 		},
 		"roots that peers would reject as too many wait until others are dropped": {
@@ -215,12 +252,12 @@ func TestRotate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now().Truncate(time.Second)
 			var (
-				state     ca.State
-				installed ca.Bundle
+				state ca.State
+				seen  ca.Seen
 			)
 			for number, step := range steps {
 				now := start.Add(step.at)
-				got := step.settle(t, state, &installed, authorities[step.wanted], now)
+				got := step.settle(t, state, &seen, authorities[step.wanted], now)
 				trusts := []string{}
 				for _, root := range strings.SplitAfter(got.Trusted(), "-----END CERTIFICATE-----\n") {
 					for name, authority := range roots {
@@ -238,6 +275,9 @@ func TestRotate(t *testing.T) {
 				if got.Phase != step.phase || got.Request != step.remains || got.Idle != step.idle {
 					t.Errorf("step %d: phase %q, request %q, idle %v; want %q, %q, %v", number, got.Phase, got.Request, got.Idle, step.phase, step.remains, step.idle)
 				}
+				if got.Deferral != step.why {
+					t.Errorf("step %d: the request is deferred because of %q, want %q", number, got.Deferral, step.why)
+				}
 				var due time.Time
 				if step.due != 0 {
 					due = start.Add(step.due)
@@ -254,7 +294,7 @@ func TestRotate(t *testing.T) {
 // TestTrustedRootsNeverJump: istiod takes other roots only when the former bundle contains them or is contained in them.
 func TestTrustedRootsNeverJump(t *testing.T) {
 	authorities := []ca.Bundle{authority(t, "A"), authority(t, "B"), authority(t, "C"), authority(t, "D")}
-	requests := []ca.Request{"", "", "", "", "", ca.Proceed, ca.Emergency}
+	requests := []ca.Request{"", "", "", "", ca.Proceed, ca.ProceedNow, ca.Emergency}
 	start := time.Now().Truncate(time.Second)
 	// A fixed sequence without a pattern (the quadratic residues of a prime) in place of chance.
 	const prime = 10_007
@@ -273,7 +313,7 @@ func TestTrustedRootsNeverJump(t *testing.T) {
 			versions = versions[1:]
 		}
 		// Settings change rarely, the hook runs often, and Helm fails for hours.
-		rotation := ca.Rotate(state, installed, authorities[(number/37*number/37)%prime%len(authorities)], requests[choice%len(requests)], now)
+		rotation := ca.Rotate(state, ca.Seen{Installed: installed, HandedOut: installed.Root}, authorities[(number/37*number/37)%prime%len(authorities)], requests[choice%len(requests)], now)
 		state = rotation.State
 		if (number/11*number/11)%prime%3 == 0 {
 			continue
@@ -308,7 +348,7 @@ func TestTextAroundACertificateDoesNotMatter(t *testing.T) {
 	a := authority(t, "A")
 	commented := a
 	commented.Root = "# our root\n" + a.Root + "\n"
-	state := ca.Rotate(ca.State{Signing: a}, a, commented, "", time.Now())
+	state := ca.Rotate(ca.State{Signing: a}, ca.Seen{Installed: a}, commented, "", time.Now())
 	if state.Phase != "" || state.Trusted() != a.Root {
 		t.Errorf("phase %q, trusted\n%s", state.Phase, state.Trusted())
 	}
@@ -317,16 +357,16 @@ func TestTextAroundACertificateDoesNotMatter(t *testing.T) {
 func TestARecordOfAnotherCAIsIgnored(t *testing.T) {
 	a, b, now := authority(t, "A"), authority(t, "B"), time.Now()
 	state := ca.State{Signing: a, Trust: ca.Trust{Roots: []ca.Root{{Certificate: b.Root}}}}
-	if got := ca.Rotate(state, a, a, "", now); got.Trusted() != a.Root {
+	if got := ca.Rotate(state, ca.Seen{Installed: a}, a, "", now); got.Trusted() != a.Root {
 		t.Errorf("the CA that signs is not trusted:\n%s", got.Trusted())
 	}
 }
 
 func TestSettled(t *testing.T) {
 	a, b, now := authority(t, "A"), authority(t, "B"), time.Now()
-	installed := a
+	seen := ca.Seen{Installed: a}
 	run := func(state ca.State, wanted ca.Bundle, at time.Duration) ca.State {
-		return step{}.settle(t, state, &installed, wanted, now.Add(at)).State
+		return step{}.settle(t, state, &seen, wanted, now.Add(at)).State
 	}
 	if !run(ca.State{}, a, 0).Settled() {
 		t.Error("a CA without a rotation is not settled")
@@ -350,16 +390,16 @@ func TestSettled(t *testing.T) {
 
 func TestNoRootIsDroppedWhileAnEarlierReleaseIsInstalled(t *testing.T) {
 	a, b, now := authority(t, "A"), authority(t, "B"), time.Now()
-	state, installed := ca.State{Signing: a}, a
+	state, seen := ca.State{Signing: a}, ca.Seen{Installed: a}
 	for _, at := range []time.Duration{0, ca.Distribution} {
-		state = step{}.settle(t, state, &installed, b, now.Add(at)).State
+		state = step{}.settle(t, state, &seen, b, now.Add(at)).State
 	}
-	later, rolledBack := now.Add(ca.Distribution+ca.Overlap), installed
+	later, rolledBack := now.Add(ca.Distribution+ca.Overlap), seen.Installed
 	rolledBack.Root = a.Root
-	if got := ca.Rotate(state, rolledBack, b, "", later); got.Trusted() != a.Root+b.Root || got.Phase != ca.Retiring {
+	if got := ca.Rotate(state, ca.Seen{Installed: rolledBack}, b, "", later); got.Trusted() != a.Root+b.Root || got.Phase != ca.Retiring {
 		t.Errorf("phase %q, trusted\n%s", got.Phase, got.Trusted())
 	}
-	if got := ca.Rotate(state, installed, b, "", later); got.Trusted() != b.Root {
+	if got := ca.Rotate(state, seen, b, "", later); got.Trusted() != b.Root {
 		t.Errorf("phase %q, trusted\n%s", got.Phase, got.Trusted())
 	}
 }
@@ -369,10 +409,10 @@ func TestALostRecordRestartsTheDistributionOfRoots(t *testing.T) {
 	found := a
 	found.Root += b.Root
 	state := ca.State{Signing: found, Trust: ca.Recall(found, found.Root, now)}
-	if got := ca.Rotate(state, found, b, "", now); got.Signing != found || got.Phase != ca.Distributing || !got.Due.Equal(now.Add(ca.Distribution)) {
+	if got := ca.Rotate(state, ca.Seen{Installed: found}, b, "", now); got.Signing != found || got.Phase != ca.Distributing || !got.Due.Equal(now.Add(ca.Distribution)) {
 		t.Errorf("phase %q until %s", got.Phase, got.Due)
 	}
-	if got := ca.Rotate(state, found, b, "", now.Add(ca.Distribution)); got.Signing != b {
+	if got := ca.Rotate(state, ca.Seen{Installed: found}, b, "", now.Add(ca.Distribution)); got.Signing != b {
 		t.Error("the new CA does not sign when its root has had time")
 	}
 	if got := ca.Recall(a, a.Root, now); !(ca.State{Signing: a, Trust: got}).Settled() {

@@ -51,6 +51,8 @@ func TestFind(t *testing.T) {
 			all, all, []Object{byHelm(a, Writer{Manager: "kubectl-label", Time: "1"}), byHelm(b), byHelm(c)}, ""},
 		"istiod may write": {
 			all, all, []Object{byHelm(a, content("pilot-discovery", "1")), byHelm(b), byHelm(c)}, ""},
+		"the hook that withdraws trust may write": {
+			all, all, []Object{byHelm(a), byHelm(b, content("istio-trust-withdrawal", "1")), byHelm(c)}, ""},
 		"an object that was replaced, with its labels": {
 			all, all, []Object{byHelm(a), by("kubectl-replace", b), byHelm(c)}, "ConfigMap/b by kubectl-replace"},
 		"an object that another manager took over from Helm": {

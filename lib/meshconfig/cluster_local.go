@@ -1,5 +1,5 @@
-// Package meshconfig decides what Istio's configuration takes from the cluster: the hosts that stay cluster-local, and
-// the revisions that webhooks point to.
+// Package meshconfig decides what Istio's configuration takes from the cluster: the hosts that stay cluster-local,
+// the revisions that webhooks point to, and what goes of it with a peer before Helm runs.
 package meshconfig
 
 import (

@@ -13,6 +13,10 @@ var module = "istio"
 // of its Helm release, and the value of ModuleLabel.
 func Module() string { return module }
 
+// FolderOf is the module's folder in the operator's image, below modules/. The
+// number is the place among modules, which the operator does not need: there are no others.
+func FolderOf(module string) string { return "110-" + module }
+
 // ValuesPath is where Deckhouse stores a value of the module: a path such as
 // "federation.enabled", below the module's name in camel case.
 func ValuesPath(path string) string { return ValuesKey() + "." + path }

@@ -21,12 +21,9 @@ const IstiodConfigMaps = "istio.io/config=true"
 // RegistrySecret holds the credentials for pulling sidecars' images.
 const RegistrySecret = "d8-istio-sidecar-registry"
 
-// rootsConfigMap holds the mesh's root certificates.
-const rootsConfigMap = "istio-ca-root-cert"
-
 // configMaps that istiod writes into every namespace: the mesh's root
 // certificates, and revoked certificates.
-var configMaps = []string{rootsConfigMap, "istio-ca-crl"}
+var configMaps = []string{ca.RootsConfigMap, "istio-ca-crl"}
 
 // ConfigMap is true for a ConfigMap that an istiod of the module wrote. Every istiod
 // writes such ConfigMaps, so the root certificates in it decide, or in another one of
@@ -34,7 +31,7 @@ var configMaps = []string{rootsConfigMap, "istio-ca-crl"}
 // the ConfigMaps to judge.
 func ConfigMap(object *unstructured.Unstructured, all []unstructured.Unstructured, trusted string) bool {
 	return slices.Contains(configMaps, object.GetName()) && slices.ContainsFunc(all, func(other unstructured.Unstructured) bool {
-		if other.GetNamespace() != object.GetNamespace() || other.GetName() != rootsConfigMap || !ofIstiod(object) || !ofIstiod(&other) {
+		if other.GetNamespace() != object.GetNamespace() || other.GetName() != ca.RootsConfigMap || !ofIstiod(object) || !ofIstiod(&other) {
 			return false
 		}
 		roots, _, err := unstructured.NestedString(other.Object, "data", "root-cert.pem")

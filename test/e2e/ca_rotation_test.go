@@ -6,6 +6,8 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +50,10 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 
 	// First everybody gets the new root, and the former CA signs.
 	eventually(t, scheduled, "istiod hands out both roots", func() string { return suite.b.handsOut(namespace, former.Root, other.Root) })
+	// A request to proceed is deferred so early, as Pods may lack it; a person may withdraw it.
+	suite.b.requestOfRotation(t, ca.Proceed)
+	eventually(t, prompt, "the request is deferred", func() string { return suite.b.rotationReports("=proceed", "is deferred until") })
+	suite.b.requestOfRotation(t, "")
 	if got := suite.b.caInUse(t); got.Cert != former.Cert || got.Key != former.Key {
 		t.Error("another CA signs before everybody knows its root")
 	}
@@ -61,8 +67,8 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 	// The peer waits for the private document only, whose version covers the public one.
 	eventually(t, scheduled, "the peer knows both roots", func() string { return suite.a.knowsRoots(suite.b.name, former.Root, other.Root) })
 
-	// Then a person says: now.
-	suite.b.proceedWithRotation(t)
+	// Then a person says: now. This test reads the roots from istiod, and not from files in Pods.
+	suite.b.requestOfRotation(t, ca.ProceedNow)
 	after := map[string]*mesh.Certificate{}
 	for _, version := range istioversion.All() {
 		eventually(t, scheduled, "the new CA signs by way of istiod "+version.Version, func() string {
@@ -98,14 +104,32 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 	awaitPeers(t)
 }
 
-// proceedWithRotation tells the module to go on where it would wait for hours, as a person may.
-func (c *cluster) proceedWithRotation(t *testing.T) {
+// requestOfRotation tells the module to go on where it would wait for hours, as a person may; "" withdraws that.
+func (c *cluster) requestOfRotation(t *testing.T, request ca.Request) {
 	t.Helper()
-	request := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, rotationRequest, ca.Proceed)
-	_, err := c.typed.CoreV1().Secrets(keptCANamespace).Patch(context.Background(), keptCAName, types.MergePatchType, request, metav1.PatchOptions{})
+	value := "null"
+	if request != "" {
+		value = strconv.Quote(string(request))
+	}
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%s}}}`, rotationRequest, value)
+	_, err := c.typed.CoreV1().Secrets(keptCANamespace).Patch(context.Background(), keptCAName, types.MergePatchType, patch, metav1.PatchOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// rotationReports says whether no Event about the rotation contains all of the texts.
+func (c *cluster) rotationReports(texts ...string) (missing string) {
+	events, err := c.typed.CoreV1().Events(metav1.NamespaceDefault).List(context.Background(), metav1.ListOptions{FieldSelector: "reason=CARotation"})
+	if err != nil {
+		return err.Error()
+	}
+	for _, event := range events.Items {
+		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(event.Message, text) }) {
+			return ""
+		}
+	}
+	return fmt.Sprintf("none of %d Events contains %q", len(events.Items), texts)
 }
 
 // certifyByEach has every version's istiod sign a certificate for the namespace's default ServiceAccount.

@@ -27,6 +27,9 @@ import (
 // soak has the suite run TestSoak, in a lab of its own with two nodes a cluster (`make soak`).
 var soak = flag.Bool("soak", false, "run the tests named TestSoak, which take about half an hour")
 
+// rotationDeferral is how long the module lets kubelets renew files before it proceeds with a rotation.
+const rotationDeferral = 3 * time.Minute
+
 // soakOnly skips the test where nobody asked for it.
 func soakOnly(t *testing.T) {
 	t.Helper()
@@ -103,7 +106,7 @@ func (l *crossingLoad) replaceServers(t *testing.T) {
 }
 
 // rotateRoots replaces the CA of both clusters as docs/CA.md says, a person
-// telling the module to go on where it would wait for hours, and replaces the servers under the new CA.
+// telling the module to go on, as early as possible, where it would wait for hours, and replaces the servers under the new CA.
 func rotateRoots(t *testing.T, load *crossingLoad) {
 	t.Helper()
 	for _, cluster := range []*cluster{suite.a, suite.b} {
@@ -116,15 +119,13 @@ func rotateRoots(t *testing.T, load *crossingLoad) {
 		cluster.configure(t, suite.module, map[string]any{"settings": map[string]any{"ca": map[string]any{"cert": other.Cert, "key": other.Key}}})
 		t.Cleanup(func() { cluster.configure(t, suite.module, map[string]any{"settings": map[string]any{"ca": nil}}) })
 		eventually(t, scheduled, "istiod hands out both roots", func() string { return cluster.handsOut(namespace, former.Root, other.Root) })
-		// What a person waits for besides: that the peer has the new root.
-		eventually(t, scheduled, "the peer knows both roots", func() string {
-			if cluster == suite.a {
-				return suite.b.knowsRoots(suite.a.name, former.Root, other.Root)
-			}
-			return suite.a.knowsRoots(suite.b.name, former.Root, other.Root)
+		cluster.requestOfRotation(t, ca.Proceed)
+		eventually(t, rotationDeferral+restarted, "the new CA is in use", func() string {
+			return unless(cluster.caInUse(t).Cert == other.Cert, "the former CA is")
 		})
-		cluster.awaitRootFiles(t, other.Root)
-		cluster.proceedWithRotation(t)
+		if missing := cluster.lacksRootFile(t, other.Root); missing != "" {
+			t.Errorf("%s has the new CA before its proxies can verify it: %s", cluster.name, missing)
+		}
 		eventually(t, scheduled, "the new CA signs", func() string {
 			certificate := cluster.certify(t, defaultIstio(), namespace)
 			_, err := certificate.Verify(pool(t, other.Root), time.Now())
@@ -134,35 +135,33 @@ func rotateRoots(t *testing.T, load *crossingLoad) {
 	load.replaceServers(t)
 }
 
-// awaitRootFiles waits until the root is in every Pod that has a proxy, where the proxy verifies its istiod with it:
-// kubelets renew that file at intervals. The images have no program that shows a file, so the nodes' folders are read.
-func (c *cluster) awaitRootFiles(t *testing.T, root string) {
+// lacksRootFile says which Pod with a proxy has not the root in the file with which the proxy verifies its istiod:
+// kubelets renew it at intervals. The images have no program that shows a file, so the nodes' folders are read.
+func (c *cluster) lacksRootFile(t *testing.T, root string) (missing string) {
 	t.Helper()
 	oneLine := strings.NewReplacer("\n", "", "\r", "")
 	nodes := map[string]int{}
 	for _, node := range c.described(t).Nodes {
 		nodes[node.Name] = node.PID
 	}
-	eventually(t, restarted, "the root is in every Pod of "+c.name+" that has a proxy", func() string {
-		pods, err := c.typed.CoreV1().Pods(metav1.NamespaceAll).List(context.Background(), metav1.ListOptions{})
-		if err != nil {
-			return err.Error()
+	pods, err := c.typed.CoreV1().Pods(metav1.NamespaceAll).List(context.Background(), metav1.ListOptions{})
+	if err != nil {
+		return err.Error()
+	}
+	seen := 0
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if sidecarIn(pod) == nil || pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning {
+			continue
 		}
-		seen := 0
-		for i := range pods.Items {
-			pod := &pods.Items[i]
-			if sidecarIn(pod) == nil || pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning {
-				continue
-			}
-			file, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(nodes[pod.Spec.NodeName]), "root", "var", "lib", "kubelet", "pods", string(pod.UID),
-				"volumes", "kubernetes.io~configmap", "istiod-ca-cert", "root-cert.pem"))
-			if missing := because(err) + unless(strings.Contains(oneLine.Replace(string(file)), oneLine.Replace(root)), "it is not in its file"); missing != "" {
-				return pod.Name + ": " + missing
-			}
-			seen++
+		file, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(nodes[pod.Spec.NodeName]), "root", "var", "lib", "kubelet", "pods", string(pod.UID),
+			"volumes", "kubernetes.io~configmap", "istiod-ca-cert", "root-cert.pem"))
+		if missing := because(err) + unless(strings.Contains(oneLine.Replace(string(file)), oneLine.Replace(root)), "the root is not in its file"); missing != "" {
+			return pod.Name + ": " + missing
 		}
-		return unless(seen > 0, "there are no such Pods")
-	})
+		seen++
+	}
+	return unless(seen > 0, "no Pod has a proxy")
 }
 
 // upgradePublisher takes cluster-b from the version before the default one to

@@ -43,8 +43,7 @@ func (b bundle) buildImages(layout string, module, release []oci.Entry, log io.W
 // operator returns the image that runs the module's folder, which is in it where
 // the operator looks for modules. No hook is linked into its program.
 func (b bundle) operator(module []oci.Entry) (oci.Image, error) {
-	// The number is the place among modules, which the operator does not need: there are no others.
-	folder := "modules/110-" + b.name
+	folder := "modules/" + names.FolderOf(b.name)
 	entries := []oci.Entry{
 		oci.Program("operator", filepath.Join(b.programs(), "operator-bundled")),
 		oci.Text("modules/values.yaml", "# Off until a ModuleConfig switches it on.\n"+names.KeyOf(b.name)+"Enabled: false\n"),

@@ -21,6 +21,8 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"sigs.k8s.io/yaml"
+
+	"github.com/deckhouse-mesh/istio/lib/meshconfig"
 )
 
 // tracingProvider is the module's own extension provider; openapi/config-values.yaml keeps its name from people's.
@@ -106,6 +108,71 @@ func TestTrustInPeers(t *testing.T) {
 	for _, revision := range revisions {
 		if name := "Deployment/istiod-" + revision; !reflect.DeepEqual(before[name], after[name]) {
 			t.Errorf("%s changes with the anchors, so istiod would restart", name)
+		}
+	}
+}
+
+// TestWithdrawnTrustIsWhatHelmRenders: what a hook removes before Helm does leaves Helm nothing to change, in all
+// versions, and all that is rendered of peers is known to the hook.
+func TestWithdrawnTrustIsWhatHelmRenders(t *testing.T) {
+	m := load(t)
+	const settings = "{federation: {enabled: true}, multicluster: {enabled: true}, dataPlane: {accessLog: {type: JSON}}}"
+	peers := func(federated, ofOneMesh bool) Objects {
+		return m.render(t, settings, func(v Values) {
+			federations, multiclusters := []any{}, []any{}
+			if federated {
+				federations = append(federations, map[string]any{"name": "b", "trustDomain": "cluster-b.local", "anchors": []any{"of b\nand its second line\n"}})
+			}
+			if ofOneMesh {
+				multiclusters = append(multiclusters, map[string]any{
+					"name": "m", "trustDomain": "cluster-a.local", "networkName": "", "ingressGateways": []any{}, "anchors": []any{"of m\n"},
+				})
+			}
+			v.Set(federations, "istio", "internal", "federations")
+			v.Set(multiclusters, "istio", "internal", "multiclusters")
+		})
+	}
+	b := meshconfig.CACertificate{PEM: "of b\nand its second line\n", TrustDomains: []string{"cluster-b.local"}}
+	ofM := meshconfig.CACertificate{PEM: "of m\n"}
+	for _, test := range []struct {
+		name                 string
+		federated, ofOneMesh bool
+		wanted               []meshconfig.CACertificate
+	}{
+		{"of nobody", true, true, []meshconfig.CACertificate{b, ofM}},
+		{"of a federated peer", false, true, []meshconfig.CACertificate{ofM}},
+		{"of a cluster of the same mesh", true, false, []meshconfig.CACertificate{b}},
+		{"of all peers", false, false, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			before, after := peers(true, true), peers(test.federated, test.ofOneMesh)
+			for _, revision := range revisions {
+				trusting, wanted := meshText(t, before, revision), meshText(t, after, revision)
+				if without, _, err := meshconfig.Withdraw(trusting, test.wanted); err != nil || without != wanted {
+					t.Errorf("%s: error %v, and the hook writes\n%s\nand Helm\n%s", revision, err, without, wanted)
+				}
+			}
+		})
+	}
+}
+
+func meshText(t *testing.T, objects Objects, revision string) string {
+	t.Helper()
+	return mustDecode[*corev1.ConfigMap](t, objects, "ConfigMap/istio-"+revision).Data["mesh"]
+}
+
+func TestAWithdrawalOfTrustChangesTheManifests(t *testing.T) {
+	const annotation, withdrawn = "istio.deckhouse.io/trust-withdrawn", "2026-11-22T12:00:10.000Z"
+	m := load(t)
+	before := m.render(t, "{}", nil)
+	after := m.render(t, "{}", func(values Values) { values.Set(withdrawn, "istio", "internal", "trustWithdrawn") })
+	for _, revision := range revisions {
+		name := "ConfigMap/istio-" + revision
+		if shown, ok := before[name].GetAnnotations()[annotation]; ok {
+			t.Errorf("without any, %s shows %q", name, shown)
+		}
+		if shown := after[name].GetAnnotations()[annotation]; shown != withdrawn {
+			t.Errorf("%s shows %q, want %q", name, shown, withdrawn)
 		}
 	}
 }

@@ -72,7 +72,7 @@ func Default(executable string) Options {
 		LeaderElect:    true,
 		ImageRegistry:  "ghcr.io/deckhouse-mesh/istio",
 		RegistrySecret: "istio-operator-registry",
-		ImagesDigests:  filepath.Join(root, "modules", "110-istio", "images_digests.json"),
+		ImagesDigests:  filepath.Join(root, "modules", names.FolderOf(names.Module()), "images_digests.json"),
 		LogLevel:       "info",
 		// addon-operator's own 5 and 10 make it wait for itself for seconds.
 		KubeClientQPS:   100,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/deckhouse-mesh/istio/cmd/operator/internal/options"
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // installed returns the options of an executable that lies in a whole installation.
@@ -53,6 +54,14 @@ func TestOptions(t *testing.T) {
 				g.Expect(err).To(MatchError(ContainSubstring(c.want)))
 			}
 		})
+	}
+}
+
+// TestDigestsAreReadFromTheFolderOfTheModulesName, which is another under a second name.
+func TestDigestsAreReadFromTheFolderOfTheModulesName(t *testing.T) {
+	opts := installed(t)
+	if want := filepath.Join(opts.ModulesDir, "110-"+names.Module(), "images_digests.json"); opts.ImagesDigests != want {
+		t.Errorf("the digests are read from %s, and the bundle has them in %s", opts.ImagesDigests, want)
 	}
 }
 
