@@ -285,12 +285,13 @@ func (c *cluster) reconfigure(t *testing.T, settings map[string]any) {
 	before, _, _ := unstructured.NestedMap(config.Object, "spec", "settings")
 	t.Cleanup(func() {
 		patch, err := json.Marshal([]map[string]any{{"op": "replace", "path": "/spec/settings", "value": before}})
-		if err == nil {
-			_, err = c.dynamic.Resource(moduleConfigs).Patch(context.Background(), suite.module, types.JSONPatchType, patch, metav1.PatchOptions{})
-		}
 		if err != nil {
-			t.Errorf("restore the settings of %s: %v", c.name, err)
+			t.Fatal(err)
 		}
+		eventually(t, prompt, "restore the settings of "+c.name, func() string {
+			_, err := c.dynamic.Resource(moduleConfigs).Patch(context.Background(), suite.module, types.JSONPatchType, patch, metav1.PatchOptions{})
+			return because(err)
+		})
 	})
 	c.configure(t, suite.module, map[string]any{"settings": settings})
 }
