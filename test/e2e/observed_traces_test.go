@@ -233,6 +233,7 @@ func TestObservedRequestOfTwoClustersIsOneTrace(t *testing.T) {
 	front := "http://" + f.There.Host("front") + "/"
 	// With the settings of the subtest that it is part of.
 	limited := func(t *testing.T) {
+		t.Helper()
 		f.awaitTraceOfLimited(t, collector, f.There, f.Here.Host("api"), f.Here.reporter(t, "api"))
 	}
 	t.Run("the collector has an address", func(t *testing.T) {
