@@ -276,9 +276,21 @@ func (c *cluster) configure(t *testing.T, module string, spec map[string]any) {
 	}
 }
 
-// setReplicas sets how many replicas of a component run, and waits until that is so.
-func (c *cluster) setReplicas(t *testing.T, of component, replicas int) {
+// setReplicas sets how many replicas of a component run, and waits until that is so. A Helm run that began before
+// writes the chart's number back, so it is set again. generation is that of the Deployment: a later one means that
+// somebody has changed it since.
+func (c *cluster) setReplicas(t *testing.T, of component, replicas int) (generation int64) {
 	t.Helper()
-	c.scale(t, of, replicas)
-	c.awaitScaled(t, of, replicas)
+	eventually(t, restarted, fmt.Sprintf("%d replicas of %s run in %s", replicas, of, c.name), func() string {
+		deployment, err := c.typed.AppsV1().Deployments(of.namespace).Get(context.Background(), of.name, metav1.GetOptions{})
+		if err != nil {
+			return err.Error()
+		}
+		if generation = deployment.Generation; *deployment.Spec.Replicas != int32(replicas) {
+			c.scale(t, of, replicas)
+			return "another number has just been replaced"
+		}
+		return c.unscaled(of, replicas)
+	})
+	return generation
 }

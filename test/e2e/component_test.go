@@ -153,22 +153,22 @@ func (c *cluster) scale(t *testing.T, of component, replicas int) {
 // awaitScaled waits until as many replicas of the component are ready, and no other Pod of it is left.
 func (c *cluster) awaitScaled(t *testing.T, of component, replicas int) {
 	t.Helper()
-	eventually(t, restarted, fmt.Sprintf("%d replicas of %s run in %s", replicas, of, c.name), func() string {
-		pods, err := c.pods(of)
-		if err != nil {
-			return err.Error()
+	eventually(t, restarted, fmt.Sprintf("%d replicas of %s run in %s", replicas, of, c.name), func() string { return c.unscaled(of, replicas) })
+}
+
+// unscaled is what is missing until as many replicas are ready, and no other Pod is left.
+func (c *cluster) unscaled(of component, replicas int) (missing string) {
+	pods, err := c.pods(of)
+	if err != nil {
+		return err.Error()
+	}
+	ready := 0
+	for _, pod := range pods {
+		if status := containerStatus(&pod, of.container); status != nil && status.Ready {
+			ready++
 		}
-		ready := 0
-		for _, pod := range pods {
-			if status := containerStatus(&pod, of.container); status != nil && status.Ready {
-				ready++
-			}
-		}
-		if ready != replicas || len(pods) != replicas {
-			return fmt.Sprintf("there are %d, of which %d are ready", len(pods), ready)
-		}
-		return ""
-	})
+	}
+	return unless(ready == replicas && len(pods) == replicas, "there are %d, of which %d are ready", len(pods), ready)
 }
 
 // stopOperator until resume is called, or the test ends.
