@@ -11,9 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/dynamic"
 
-	"github.com/deckhouse-mesh/istio/lib/drift"
 	"github.com/deckhouse-mesh/istio/lib/meshconfig"
 	"github.com/deckhouse-mesh/istio/lib/names"
 )
@@ -133,11 +131,7 @@ func writeWithdrawn(ctx context.Context, in *sdk.HookInput, configuration meshCo
 	if err != nil {
 		return fmt.Errorf("encode the patch of ConfigMap %s: %w", configuration.Name, err)
 	}
-	_, err = configMaps(client.Dynamic()).Patch(ctx, configuration.Name, types.MergePatchType, patch,
-		metav1.PatchOptions{FieldManager: drift.WithdrawalManager})
+	_, err = client.Dynamic().Resource(configMapResource).Namespace(names.Namespace).Patch(ctx, configuration.Name, types.MergePatchType, patch,
+		metav1.PatchOptions{FieldManager: names.TrustWithdrawalFieldManager})
 	return err
-}
-
-func configMaps(client dynamic.Interface) dynamic.ResourceInterface {
-	return client.Resource(configMapResource).Namespace(names.Namespace)
 }

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
-	"github.com/deckhouse-mesh/istio/lib/drift"
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 // aMeshConfiguration is the ConfigMap of a revision as Helm writes it with these certificates; annotations are the content of YAML in braces.
@@ -178,7 +178,7 @@ var _ = Describe("The trust that hook alliance_metadata withdraws", func() {
 		r.given(aMeshConfiguration("v1x31", "", of["b"])).succeeds()
 		for _, action := range r.hooksClient().Actions() {
 			if patch, ok := action.(clienttesting.PatchActionImpl); ok && action.GetResource() == configMapResource {
-				Expect(patch.PatchOptions.FieldManager).To(Equal(drift.WithdrawalManager))
+				Expect(patch.PatchOptions.FieldManager).To(Equal(names.TrustWithdrawalFieldManager))
 			}
 		}
 	})

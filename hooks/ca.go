@@ -58,14 +58,7 @@ func certificateAuthority() hookruntime.Hook {
 				// A phase begins when Helm has written it.
 				secretBinding("installed", names.Namespace, "cacerts"),
 				// Pods get it in a file. istiod writes one of these into each namespace, so the module's own stands for all.
-				{
-					Name:              "handed_out",
-					APIVersion:        "v1",
-					Kind:              "ConfigMap",
-					NamespaceSelector: inNamespace(names.Namespace),
-					NameSelector:      named(ca.RootsConfigMap),
-					JqFilter:          `.data["root-cert.pem"] // ""`,
-				},
+				configMapBinding("handed_out", ca.RootsConfigMap, `.data["root-cert.pem"] // ""`),
 			},
 			// Phases of a rotation end by the clock.
 			Schedule: []sdk.ScheduleConfig{everyMinute},

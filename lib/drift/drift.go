@@ -97,11 +97,8 @@ func helmManagers(present []Object) map[string]bool {
 	return helm
 }
 
-// WithdrawalManager is the field manager of a hook that removes trust from the mesh configuration before Helm does.
-const WithdrawalManager = "istio-trust-withdrawal"
-
 // ownManagers write what is right: istiod the certificates of its webhooks, and the hook what Helm will render.
-var ownManagers = []string{names.IstiodFieldManager, WithdrawalManager}
+var ownManagers = []string{names.IstiodFieldManager, names.TrustWithdrawalFieldManager}
 
 // edits lists the other field managers that wrote the object's content, each with its last edit.
 func edits(object Object, helm map[string]bool) []Deviation {

@@ -19,6 +19,8 @@ const (
 
 	// IstiodFieldManager is the name under which istiod writes: that of its program.
 	IstiodFieldManager = "pilot-discovery"
+	// TrustWithdrawalFieldManager is that of the hook that removes trust from the mesh configuration before Helm does.
+	TrustWithdrawalFieldManager = "istio-trust-withdrawal"
 
 	// DefaultInjector is the webhook configuration for whatever names no revision; istiod knows it by this name, too.
 	DefaultInjector = "istio-revision-tag-default"
