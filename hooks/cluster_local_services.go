@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	corev1 "k8s.io/api/core/v1"
@@ -26,54 +25,64 @@ var clusterLocalHostsPath = names.ValuesPath("internal.clusterLocalHosts")
 // clusterLocalServices finds the Services and namespaces that people exclude from the mesh over several clusters.
 func clusterLocalServices() hookruntime.Hook {
 	reported := map[string]bool{}
+	config := sdk.HookConfig{OnBeforeHelm: at(orderFacts)}
+	for _, binding := range clusterLocalBindings() {
+		config.Kubernetes = append(config.Kubernetes, withoutEvents(binding))
+	}
 	return hookruntime.Hook{
-		Name: "cluster_local_services",
-		Config: sdk.HookConfig{
-			OnBeforeHelm: at(orderFacts),
-			Queue:        "/modules/istio/cluster-local-services",
-			// Each change is a Helm release, and a push to every proxy of the mesh.
-			Settings: &sdk.HookConfigSettings{ExecutionMinInterval: 10 * time.Second, ExecutionBurst: 4},
-			Kubernetes: []sdk.KubernetesConfig{
-				{
-					Name:          "services",
-					APIVersion:    "v1",
-					Kind:          "Service",
-					LabelSelector: labelled(v1alpha1.ClusterLocalLabel),
-					JqFilter:      `{namespace: .metadata.namespace, name: .metadata.name}`,
-				},
-				{
-					Name:          "namespaces",
-					APIVersion:    "v1",
-					Kind:          "Namespace",
-					LabelSelector: labelled(v1alpha1.ClusterLocalLabel),
-					JqFilter:      `.metadata.name`,
-				},
-			},
+		Name:   "cluster_local_services",
+		Config: config,
+		Run: func(ctx context.Context, in *sdk.HookInput) error {
+			widened, err := setClusterLocalHosts(in)
+			if err != nil {
+				return err
+			}
+			reportWidened(ctx, in, widened, reported)
+			return nil
 		},
-		Run: func(ctx context.Context, in *sdk.HookInput) error { return runClusterLocalServices(ctx, in, reported) },
 	}
 }
 
-func runClusterLocalServices(ctx context.Context, in *sdk.HookInput, reported map[string]bool) error {
-	hosts, widened := []string{}, []string(nil)
+// clusterLocalBindings subscribe to what people have labelled.
+func clusterLocalBindings() []sdk.KubernetesConfig {
+	return []sdk.KubernetesConfig{
+		{
+			Name:          "services",
+			APIVersion:    "v1",
+			Kind:          "Service",
+			LabelSelector: labelled(v1alpha1.ClusterLocalLabel),
+			JqFilter:      `{namespace: .metadata.namespace, name: .metadata.name}`,
+		},
+		{
+			Name:          "namespaces",
+			APIVersion:    "v1",
+			Kind:          "Namespace",
+			LabelSelector: labelled(v1alpha1.ClusterLocalLabel),
+			JqFilter:      `.metadata.name`,
+		},
+	}
+}
+
+// setClusterLocalHosts returns the namespaces that are cluster-local as a whole although their labels do not say so.
+func setClusterLocalHosts(in *sdk.HookInput) (widened []string, err error) {
+	hosts := []string{}
 	if multiclusterKind().enabled(in) {
 		this, err := self(in)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		services, err := snapshot[meshconfig.Service](in, "services")
 		if err != nil {
-			return err
+			return nil, err
 		}
 		namespaces, err := snapshot[string](in, "namespaces")
 		if err != nil {
-			return err
+			return nil, err
 		}
 		hosts, widened = meshconfig.ClusterLocalHosts(services, namespaces, this.TrustDomain)
 	}
 	in.Values.Set(clusterLocalHostsPath, hosts)
-	reportWidened(ctx, in, widened, reported)
-	return nil
+	return widened, nil
 }
 
 // reportWidened writes an Event into each of the namespaces, once. Its words depend

@@ -11,8 +11,7 @@ import (
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 )
 
-var _ = Describe("Hook cluster_local_services", func() {
-	const objects = `
+const clusterLocalObjects = `
 apiVersion: v1
 kind: Namespace
 metadata: {name: private, labels: {multicluster.istio.deckhouse.io/cluster-local: ""}}
@@ -25,8 +24,10 @@ apiVersion: v1
 kind: Service
 metadata: {name: web, namespace: shop}
 `
+
+var _ = Describe("Hook cluster_local_services", func() {
 	It("finds what people have labelled", func() {
-		r := newRun(clusterLocalServices(), multiclusterSettings).given(objects).succeeds()
+		r := newRun(clusterLocalServices(), multiclusterSettings).given(clusterLocalObjects).succeeds()
 		Expect(r.ValuesGet(clusterLocalHostsPath).Raw).To(MatchJSON(`["*.private.svc.cluster-a.local", "db.shop.svc.cluster-a.local"]`))
 		r.ValuesSet("istio.multicluster.enabled", false)
 		r.succeeds()
@@ -35,7 +36,7 @@ metadata: {name: web, namespace: shop}
 
 	It("makes a namespace with too many labels cluster-local as a whole, and says so there, once", func() {
 		var labelled strings.Builder
-		labelled.WriteString(objects)
+		labelled.WriteString(clusterLocalObjects)
 		for number := range 65 {
 			fmt.Fprintf(&labelled, "---\napiVersion: v1\nkind: Service\nmetadata: {name: s-%d, namespace: evil, labels: {multicluster.istio.deckhouse.io/cluster-local: \"\"}}\n", number)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/names"
 	"github.com/deckhouse-mesh/istio/lib/peer"
+	"github.com/deckhouse-mesh/istio/lib/registrysecret"
 	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
@@ -59,6 +60,7 @@ func Resident(lifetime context.Context) (hooks []hookruntime.Hook, wait func()) 
 
 // with the services and the codec of a process that continues between runs, nil for one that does not.
 func with(services *residentServices, codec *servicelist.Codec) []hookruntime.Hook {
+	registrySecretsToRetry := new(registrysecret.Retry)
 	hooks := []hookruntime.Hook{
 		ensureCRDs(moduleDir()),
 		certificateAuthority(),
@@ -73,7 +75,8 @@ func with(services *residentServices, codec *servicelist.Codec) []hookruntime.Ho
 		istioVersions(),
 		istiodHealth(),
 		applicationNamespaces(),
-		registrySecrets(),
+		registrySecrets(registrySecretsToRetry),
+		registrySecretsAfterHelm(registrySecretsToRetry),
 		driftBaseline(),
 		driftRepair(),
 		dataPlaneRevisions(),
@@ -85,6 +88,7 @@ func with(services *residentServices, codec *servicelist.Codec) []hookruntime.Ho
 		multiclusterDiscovery(peer.NewClient()),
 		multiclusterSwitch(),
 		clusterLocalServices(),
+		clusterLocalChanges(),
 		allianceMetadata(),
 		multiclusterRemoteSecrets(),
 		federationServices(services, codec),

@@ -38,32 +38,31 @@ var secretResource = schema.GroupVersionResource{Version: "v1", Resource: "secre
 // registrySecrets writes the credentials for pulling sidecars' images into the
 // applications' namespaces, each Secret by itself: what a tenant does to one of
 // them, or to a namespace, must stop neither the others nor the module's release.
-func registrySecrets() hookruntime.Hook {
-	var retry registrysecret.Retry
+func registrySecrets(retry *registrysecret.Retry) hookruntime.Hook {
 	return hookruntime.Hook{
 		Name: "registry_secrets",
 		Config: sdk.HookConfig{
-			// For the settings, and for the Secrets of former releases, which Helm deletes.
-			OnAfterHelm: at(orderReleased),
-			Queue:       "/modules/istio/registry-secrets",
-			Settings:    &sdk.HookConfigSettings{ExecutionMinInterval: time.Second, ExecutionBurst: 3},
-			Schedule:    []sdk.ScheduleConfig{everyMinute},
-			Kubernetes: []sdk.KubernetesConfig{
-				{
-					Name:         "secrets",
-					APIVersion:   "v1",
-					Kind:         "Secret",
-					NameSelector: named(orphans.RegistrySecret),
-					JqFilter: `{
-						namespace: .metadata.namespace,
-						managed: (.metadata.labels["` + names.HeritageLabel + `"] == "` + names.Heritage + `" and .metadata.labels["` + names.ModuleLabel + `"] == "` + names.Module() + `"),
-						type: .type,
-						config: (.data[".dockerconfigjson"] // "")
-					}`,
-				},
-			},
+			Queue:      "/modules/istio/registry-secrets",
+			Settings:   &sdk.HookConfigSettings{ExecutionMinInterval: time.Second, ExecutionBurst: 3},
+			Schedule:   []sdk.ScheduleConfig{everyMinute},
+			Kubernetes: []sdk.KubernetesConfig{registrySecretsBinding()},
 		},
-		Run: func(ctx context.Context, in *sdk.HookInput) error { return runRegistrySecrets(ctx, in, &retry) },
+		Run: func(ctx context.Context, in *sdk.HookInput) error { return runRegistrySecrets(ctx, in, retry) },
+	}
+}
+
+func registrySecretsBinding() sdk.KubernetesConfig {
+	return sdk.KubernetesConfig{
+		Name:         "secrets",
+		APIVersion:   "v1",
+		Kind:         "Secret",
+		NameSelector: named(orphans.RegistrySecret),
+		JqFilter: `{
+			namespace: .metadata.namespace,
+			managed: (.metadata.labels["` + names.HeritageLabel + `"] == "` + names.Heritage + `" and .metadata.labels["` + names.ModuleLabel + `"] == "` + names.Module() + `"),
+			type: .type,
+			config: (.data[".dockerconfigjson"] // "")
+		}`,
 	}
 }
 

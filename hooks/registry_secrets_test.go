@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/deckhouse-mesh/istio/lib/registrysecret"
 )
 
 const withRegistryPassword = `
@@ -36,16 +38,18 @@ const (
 	dockerConfigJSON = "kubernetes.io/dockerconfigjson"
 )
 
-var _ = Describe("Hook registry_secrets", func() {
-	config := func(r *run, namespace string) string {
-		secret := r.KubernetesResource("Secret", namespace, "d8-istio-sidecar-registry")
-		if secret == nil {
-			return ""
-		}
-		value, _, err := unstructured.NestedString(secret.Object, "data", ".dockerconfigjson")
-		Expect(err).NotTo(HaveOccurred())
-		return value
+// registryConfig is what the Secret of a namespace has, in base64; empty where there is none.
+func registryConfig(r *run, namespace string) string {
+	secret := r.KubernetesResource("Secret", namespace, "d8-istio-sidecar-registry")
+	if secret == nil {
+		return ""
 	}
+	value, _, err := unstructured.NestedString(secret.Object, "data", ".dockerconfigjson")
+	Expect(err).NotTo(HaveOccurred())
+	return value
+}
+
+var _ = Describe("Hook registry_secrets", func() {
 	// eventsIn lists the messages of the Events of a namespace.
 	eventsIn := func(r *run, namespace string) []string {
 		list, err := r.KubeClient().(*dynamicfake.FakeDynamicClient).Resource(eventResource).Namespace(namespace).List(GinkgoT().Context(), metav1.ListOptions{})
@@ -59,13 +63,13 @@ var _ = Describe("Hook registry_secrets", func() {
 	}
 
 	It("writes the credentials into the applications' namespaces, and removes them again", func() {
-		r := newRun(registrySecrets(), withRegistryPassword).given(aRegistrySecret("bank", ofThisModule, dockerConfigJSON, "b2xk")).succeeds()
-		Expect(config(r, "shop")).To(Equal("e30="))
-		Expect(config(r, "bank")).To(Equal("e30="), "the password has changed")
-		Expect(config(r, "d8-istio")).To(BeEmpty(), "the module's Pods have another")
+		r := newRun(registrySecrets(new(registrysecret.Retry)), withRegistryPassword).given(aRegistrySecret("bank", ofThisModule, dockerConfigJSON, "b2xk")).succeeds()
+		Expect(registryConfig(r, "shop")).To(Equal("e30="))
+		Expect(registryConfig(r, "bank")).To(Equal("e30="), "the password has changed")
+		Expect(registryConfig(r, "d8-istio")).To(BeEmpty(), "the module's Pods have another")
 
-		r = newRun(registrySecrets(), withRegistryPassword).given(aRegistrySecret("old", ofThisModule, dockerConfigJSON, "e30=")).succeeds()
-		Expect(config(r, "old")).To(BeEmpty(), "no Pod there has a sidecar")
+		r = newRun(registrySecrets(new(registrysecret.Retry)), withRegistryPassword).given(aRegistrySecret("old", ofThisModule, dockerConfigJSON, "e30=")).succeeds()
+		Expect(registryConfig(r, "old")).To(BeEmpty(), "no Pod there has a sidecar")
 	})
 
 	It("writes those that the operator has", func() {
@@ -73,21 +77,21 @@ var _ = Describe("Hook registry_secrets", func() {
 global: {discovery: {clusterDomain: cluster-a.local, clusterUUID: uuid-a}, modulesImages: {registry: {credentials: e30=}}}
 istio: {internal: {applicationNamespaces: [shop]}}
 `
-		r := newRun(registrySecrets(), outsideDeckhouse).succeeds()
-		Expect(config(r, "shop")).To(Equal("e30="))
+		r := newRun(registrySecrets(new(registrysecret.Retry)), outsideDeckhouse).succeeds()
+		Expect(registryConfig(r, "shop")).To(Equal("e30="))
 	})
 
 	It("does not change a tenant's own Secret of that name, reports it there, and writes the others", func() {
-		r := newRun(registrySecrets(), withRegistryPassword).given(
+		r := newRun(registrySecrets(new(registrysecret.Retry)), withRegistryPassword).given(
 			aRegistrySecret("bank", "", "Opaque", "dGhlaXJz"), aNamespace("shop", "")).succeeds()
-		Expect(config(r, "bank")).To(Equal("dGhlaXJz"))
-		Expect(config(r, "shop")).To(Equal("e30="))
+		Expect(registryConfig(r, "bank")).To(Equal("dGhlaXJz"))
+		Expect(registryConfig(r, "shop")).To(Equal("e30="))
 		Expect(eventsIn(r, "bank")).To(ConsistOf(ContainSubstring("that the module has not made")))
 		Expect(eventsIn(r, "shop")).To(BeEmpty())
 	})
 
 	It("continues when a namespace rejects the Secret, and even the Event, and tries again later", func() {
-		r := newRun(registrySecrets(), withRegistryPassword).given("")
+		r := newRun(registrySecrets(new(registrysecret.Retry)), withRegistryPassword).given("")
 		attempts, blocked := 0, true
 		asAPIServer := r.KubeClient().(*dynamicfake.FakeDynamicClient)
 		for _, resource := range []string{"secrets", "events"} {
@@ -102,7 +106,7 @@ istio: {internal: {applicationNamespaces: [shop]}}
 			})
 		}
 		r.succeeds()
-		Expect(config(r, "shop")).To(Equal("e30="))
+		Expect(registryConfig(r, "shop")).To(Equal("e30="))
 		Expect(r.LoggerOutput().String()).To(ContainSubstring("exceeded quota"))
 
 		r.succeeds()
@@ -110,6 +114,6 @@ istio: {internal: {applicationNamespaces: [shop]}}
 		blocked = false
 		r.clock.Advance(time.Minute)
 		r.succeeds()
-		Expect(config(r, "bank")).To(Equal("e30="))
+		Expect(registryConfig(r, "bank")).To(Equal("e30="))
 	})
 })

@@ -58,9 +58,12 @@ const mainQueue = "main"
 // runsInTwoQueues is true when addon-operator may start a run while another goes on.
 func runsInTwoQueues(config pkg.HookConfig) bool {
 	own := config.Queue != "" && config.Queue != mainQueue && len(config.Kubernetes)+len(config.Schedule) > 0
-	inMain := config.OnStartup != nil || config.OnBeforeHelm != nil || config.OnAfterHelm != nil ||
+	return own && runsInMain(config)
+}
+
+func runsInMain(config pkg.HookConfig) bool {
+	return config.OnStartup != nil || config.OnBeforeHelm != nil || config.OnAfterHelm != nil ||
 		config.OnBeforeDeleteHelm != nil || config.OnAfterDeleteHelm != nil
-	return own && inMain
 }
 
 var hookName = regexp.MustCompile(`^[a-z0-9]+(_[a-z0-9]+)*$`)
@@ -91,6 +94,10 @@ func (h Hook) Validate() error {
 	}
 	if h.Config.OnStartup != nil && len(h.Config.Kubernetes) > 0 {
 		reject("OnStartup and Kubernetes bindings exclude each other: an OnStartup run has no snapshots")
+	}
+	if h.Config.Settings != nil && h.Config.Settings.ExecutionMinInterval > 0 && runsInMain(h.Config) {
+		reject("a limit of its runs and OnStartup or bindings around Helm exclude each other: addon-operator waits for the limit in queue %q, where it holds up "+
+			"all modules; make the bindings around Helm a hook of its own", mainQueue)
 	}
 	for i, schedule := range h.Config.Schedule {
 		if schedule.Name == "" {

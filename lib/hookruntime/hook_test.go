@@ -3,6 +3,7 @@ package hookruntime
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/deckhouse/module-sdk/pkg"
 	. "github.com/onsi/gomega"
@@ -34,6 +35,13 @@ func TestValidate(t *testing.T) {
 		"accepts namespaces selected by name and label": {func(h *Hook) {
 			h.Config.Kubernetes[0].NamespaceSelector = &pkg.NamespaceSelector{NameSelector: &pkg.NameSelector{}, LabelSelector: &metav1.LabelSelector{}}
 		}, ""},
+		"accepts a limit of runs for events": {func(h *Hook) {
+			h.Config.Settings = &pkg.HookConfigSettings{ExecutionMinInterval: time.Second, ExecutionBurst: 1}
+		}, ""},
+		"rejects a limit of runs that would hold up Helm": {func(h *Hook) {
+			h.Config.Settings = &pkg.HookConfigSettings{ExecutionMinInterval: time.Second, ExecutionBurst: 1}
+			h.Config.OnBeforeHelm = &pkg.OrderedConfig{Order: 1}
+		}, "holds up all modules"},
 		"rejects a name that is no file name":              {func(h *Hook) { h.Name = "Services.go" }, "use the file name"},
 		"accepts another form for a process that lives on": {func(h *Hook) { h.Resident = &Resident{Config: h.Config, Run: h.Run} }, ""},
 		"rejects a form for a process that lives on that would not do elsewhere": {func(h *Hook) {

@@ -6,6 +6,7 @@ package registrysecret
 import (
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -79,8 +80,11 @@ func Changes(config string, namespaces []string, found []Secret) []Change {
 }
 
 // Retry remembers which changes have failed, and when to try each again. The
-// zero value is ready. It is not safe for concurrent use.
-type Retry struct{ failed map[string]failure }
+// zero value is ready. It is safe for concurrent use.
+type Retry struct {
+	mu     sync.Mutex
+	failed map[string]failure
+}
 
 type failure struct {
 	change Change
@@ -96,12 +100,16 @@ const (
 
 // Due is true for a change that has not failed, or whose time has come.
 func (r *Retry) Due(change Change, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	last, failed := r.failed[change.Namespace]
 	return !failed || last.change != change || !now.Before(last.next)
 }
 
 // Failed puts off the next attempt of the change, for longer each time.
 func (r *Retry) Failed(change Change, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.failed == nil {
 		r.failed = map[string]failure{}
 	}
@@ -113,4 +121,8 @@ func (r *Retry) Failed(change Change, now time.Time) {
 }
 
 // Forget that the namespace's change has failed.
-func (r *Retry) Forget(namespace string) { delete(r.failed, namespace) }
+func (r *Retry) Forget(namespace string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.failed, namespace)
+}

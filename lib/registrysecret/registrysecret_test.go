@@ -1,7 +1,9 @@
 package registrysecret_test
 
 import (
+	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -78,4 +80,23 @@ func TestWhatFailsIsTriedAgainLaterEachTime(t *testing.T) {
 	if retry.Forget("shop"); !retry.Due(change, now) {
 		t.Error("what succeeded has to wait")
 	}
+}
+
+// Events and Helm wake the hook in two queues at a time; without a lock the runtime ends the process at once.
+func TestTwoRunsMayRetryAtATime(t *testing.T) {
+	var retry registrysecret.Retry
+	var runs sync.WaitGroup
+	for run := range 2 {
+		runs.Go(func() {
+			for number := range 2000 {
+				change := registrysecret.Change{Namespace: fmt.Sprint("of run ", run, " ", number), Action: registrysecret.Update}
+				retry.Failed(change, time.Now())
+				if retry.Due(change, time.Now()) {
+					t.Error("a change that has just failed is due again")
+				}
+				retry.Forget(change.Namespace)
+			}
+		})
+	}
+	runs.Wait()
 }

@@ -64,11 +64,6 @@ func (s *sharedService) isAnsweredBy(t *testing.T, what, pod string) {
 func multiclusterASharedServiceIsBalancedOverBothClusters(t *testing.T) {
 	s := newSharedService(t)
 	s.sharesOut(t, "through gateways both clusters answer")
-	t.Cleanup(func() { s.a.enter(t, s.b, true) })
-	s.a.enter(t, s.b, false)
-	awaitWithin(t, scheduled, s.a.sidecar(t, s.caller.Pod, defaultIstio()), "the peer's Pod is called directly",
-		sendsTo(s.host, endpointOf(s.here), endpointOf(s.there)))
-	s.sharesOut(t, "without gateways both clusters answer")
 }
 
 // multiclusterRequestsStayAtHomeWhereTheServiceSaysSo: to be near is to be in the same network, and each cluster has its own.

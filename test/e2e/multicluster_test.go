@@ -219,23 +219,20 @@ func multiclusterAServiceInSeveralClustersIsOne(t *testing.T) {
 }
 
 func multiclusterAFlatPeerIsReachedAtItsPods(t *testing.T) {
-	l := meshOf(t)
-	a, b := l.a, l.b
-	namespace := everywhere(t, a, b)
-	a.serve(t, namespace, "api")
-	b.serve(t, namespace, "api")
-	server := b.podWithSidecar(t, namespace, "api", "api")
-	host, pod := a.hostname(t, namespace, "api"), a.podWithSidecar(t, namespace, "client", "client")
-	client, own := a.sidecar(t, pod, defaultIstio()), a.spiffe(t, namespace, "default")
-	awaitView(t, client, "the peer is entered by its gateway", sendsTo(host, a.gatewayOf(t, b)))
-	a.awaitAnswer(t, "its Pod answers through the gateway", pod, webURL(host), between(own, own, server.Name))
+	s := newSharedService(t)
+	a, b, own := s.a, s.b, s.a.spiffe(t, s.namespace, "default")
+	client := a.sidecar(t, s.caller.Pod, defaultIstio())
+	byGateway := sendsTo(s.host, endpointOf(s.here), a.gatewayOf(t, b))
+	awaitView(t, client, "the peer is entered by its gateway", byGateway)
+	a.awaitAnswer(t, "its Pod answers through the gateway", s.caller.Pod, webURL(s.host), between(own, own, s.there.Name))
 
 	t.Cleanup(func() { a.enter(t, b, true) })
 	a.enter(t, b, false)
-	awaitWithin(t, scheduled, client, "the peer's Pod is called directly", sendsTo(host, endpointOf(server)))
-	a.awaitAnswer(t, "its Pod answers directly", pod, webURL(host), between(own, own, server.Name))
+	awaitWithin(t, scheduled, client, "the peer's Pod is called directly", sendsTo(s.host, endpointOf(s.here), endpointOf(s.there)))
+	a.awaitAnswer(t, "its Pod answers directly", s.caller.Pod, webURL(s.host), between(own, own, s.there.Name))
+	s.sharesOut(t, "without gateways both clusters answer")
 	a.enter(t, b, true)
-	awaitWithin(t, scheduled, client, "the peer is entered by its gateway again", sendsTo(host, a.gatewayOf(t, b)))
+	awaitWithin(t, scheduled, client, "the peer is entered by its gateway again", byGateway)
 }
 
 func multiclusterAPeerThatIsCutOffIsNotForgottenAndComesBack(t *testing.T) {

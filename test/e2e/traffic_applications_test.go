@@ -29,6 +29,7 @@ const (
 	streamPort = 8182
 	sealedPort = 8183
 	fastPort   = 8184
+	echoPort   = 8185
 )
 
 // bodySize of a long request or answer.
@@ -49,6 +50,7 @@ spec:
   - {name: tcp-raw, port: 8003, targetPort: 9000}
   - {name: tls-sealed, port: 8004, targetPort: 8183}
   - {name: https-sealed, port: 8005, targetPort: 8183}
+  - {name: tcp-echo, port: 8006, targetPort: 8185}
   - {name: web, appProtocol: http, port: 80, targetPort: http}
 `
 
@@ -74,8 +76,9 @@ func digest(from io.Reader) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), err
 }
 
-// runApplications in the Pod until the test ends: files over HTTP/1.1 and HTTP/2 with a WebSocket beside, a gRPC stream that echoes, and
-// TLS of the application itself. They return the authority of the latter's certificate.
+// runApplications in the Pod until the test ends: files over HTTP/1.1 and HTTP/2 with a WebSocket beside, a gRPC stream and a TCP
+// connection that echo (Istio's echo server closes each TCP connection after 15 seconds), and TLS of the application itself. They
+// return the authority of the latter's certificate.
 func (i *insider) runApplications(t *testing.T, host string) certtest.Authority {
 	t.Helper()
 	protocols := new(http.Protocols)
@@ -103,6 +106,8 @@ func (i *insider) runApplications(t *testing.T, host string) certtest.Authority 
 	go func() { _ = stream.Serve(streams) }()
 	t.Cleanup(stream.Stop)
 
+	go echoConnections(i.listen(t, echoPort))
+
 	authority := certtest.NewRoot("the application's own", time.Now())
 	sealed, listener := &http.Server{Handler: filesHandler()}, i.listen(t, sealedPort)
 	go func() {
@@ -112,6 +117,20 @@ func (i *insider) runApplications(t *testing.T, host string) certtest.Authority 
 	}()
 	t.Cleanup(func() { _ = sealed.Close() })
 	return authority
+}
+
+// echoConnections until the listener is closed.
+func echoConnections(listener net.Listener) {
+	for {
+		connection, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			_, _ = io.Copy(connection, connection)
+			_ = connection.Close()
+		}()
+	}
 }
 
 func filesHandler() http.Handler {
@@ -272,7 +291,7 @@ func (h *httpTalk) say(text string) (string, error) {
 
 func (h *httpTalk) hangUp() { h.transport.CloseIdleConnections() }
 
-// tcpTalk uses a connection to the echo server's TCP port.
+// tcpTalk uses a connection to an application that echoes.
 type tcpTalk struct{ net.Conn }
 
 func (i *insider) openTCP(address string) (talk, error) {
@@ -284,8 +303,13 @@ func (i *insider) openTCP(address string) (talk, error) {
 }
 
 func (c tcpTalk) say(text string) (string, error) {
-	_, err := echo(c.Conn)
-	return text, err
+	_ = c.SetDeadline(time.Now().Add(requestTimeout))
+	if _, err := io.WriteString(c, text); err != nil {
+		return "", err
+	}
+	heard := make([]byte, len(text))
+	n, err := io.ReadFull(c, heard)
+	return string(heard[:n]), err
 }
 
 func (c tcpTalk) hangUp() { _ = c.Close() }

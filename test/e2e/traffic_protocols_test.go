@@ -33,7 +33,7 @@ func TestTrafficOfEveryProtocolReachesThePeer(t *testing.T) {
 		"HTTP/1.1":    func() (talk, error) { return client.openHTTP(at(8000)) },
 		"a WebSocket": func() (talk, error) { return client.openSocket(at(8000)) },
 		"gRPC":        func() (talk, error) { return client.openStream(at(8002)) },
-		"TCP":         func() (talk, error) { return client.openTCP(at(8003)) },
+		"TCP":         func() (talk, error) { return client.openTCP(at(8006)) },
 	})
 	for name, run := range map[string]func() error{
 		"HTTP/1.1": func() error { return says(client.transport(), "http://"+at(8000)+"/protocol", "HTTP/1.1") },
