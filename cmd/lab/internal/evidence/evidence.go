@@ -1,5 +1,5 @@
 // Package evidence retains what explains a failure before a lab goes: the
-// clusters' objects, events, descriptions and Pod logs, and the nodes' logs.
+// clusters' objects, events, descriptions and Pod logs, and the nodes' logs and networks.
 package evidence
 
 import (
@@ -30,6 +30,9 @@ var questions = map[string][]string{
 	"federations.txt": {"get", "istiofederations,istiomulticlusters,moduleconfigs", "--output=yaml"},
 }
 
+// network is what shows how a node passes packets, asked in its network namespace.
+const network = `grep . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/forwarding; cat /proc/net/route /proc/net/arp; nft list ruleset`
+
 // Collect writes the evidence of all clusters to a new folder in the state dir
 // and returns that. What cannot be had is no error: a file says why.
 func Collect(ctx context.Context, stateDir, kubectl string, lab state.Lab) (string, error) {
@@ -44,7 +47,8 @@ func Collect(ctx context.Context, stateDir, kubectl string, lab state.Lab) (stri
 			all.Go(func() error { return ask(ctx, kubectl, cluster.Kubeconfig, filepath.Join(to, file), question) })
 		}
 		for _, node := range cluster.Nodes {
-			all.Go(func() error { return copyLogs(node.Logs, filepath.Join(to, "nodes", node.Name)) })
+			logs := filepath.Join(to, "nodes", node.Name)
+			all.Go(func() error { return errors.Join(copyLogs(node.Logs, logs), askNetwork(ctx, node.PID, logs)) })
 		}
 	}
 	if err := all.Wait(); err != nil {
@@ -54,17 +58,32 @@ func Collect(ctx context.Context, stateDir, kubectl string, lab state.Lab) (stri
 }
 
 func ask(ctx context.Context, kubectl, kubeconfig, file string, question []string) error {
+	return run(ctx, file, kubectl, append([]string{"--kubeconfig=" + kubeconfig, "--request-timeout=10s"}, question...)...)
+}
+
+// askNetwork of a node that runs.
+func askNetwork(ctx context.Context, pid int, folder string) error {
+	if pid == 0 {
+		return nil
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	return run(ctx, filepath.Join(folder, "network.txt"), "nsenter", fmt.Sprintf("--net=/proc/%d/ns/net", pid), "sh", "-c", network)
+}
+
+// run a program, whose output becomes the file.
+func run(ctx context.Context, file, program string, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	answer, err := os.Create(file)
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, kubectl, append([]string{"--kubeconfig=" + kubeconfig, "--request-timeout=10s"}, question...)...)
-	cmd.Args[0] = "kubectl"
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stdout, cmd.Stderr = answer, answer
 	if err := cmd.Run(); err != nil {
-		_, _ = fmt.Fprintf(answer, "kubectl ended: %v\n", err)
+		_, _ = fmt.Fprintf(answer, "%s ended: %v\n", filepath.Base(program), err)
 	}
 	return answer.Close()
 }

@@ -25,7 +25,7 @@ func TestLogsAndAnswersAreRetainedAlsoWhenTheAPIServerIsDown(t *testing.T) {
 	if err := os.WriteFile(kubectl, []byte("#!/bin/sh\necho \"no answer to $3\"; exit 1\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	lab := state.Lab{Clusters: []state.Cluster{{Name: "cluster-a", Nodes: []state.Node{{Name: "cluster-a-1", Logs: logs}, {Name: "cluster-a-2", Logs: dir + "/absent"}}}}}
+	lab := state.Lab{Clusters: []state.Cluster{{Name: "cluster-a", Nodes: []state.Node{{Name: "cluster-a-1", Logs: logs, PID: os.Getpid()}, {Name: "cluster-a-2", Logs: dir + "/absent"}}}}}
 	folder, err := Collect(t.Context(), dir, kubectl, lab)
 	if err != nil {
 		t.Fatal(err)
@@ -33,6 +33,7 @@ func TestLogsAndAnswersAreRetainedAlsoWhenTheAPIServerIsDown(t *testing.T) {
 	for file, want := range map[string]string{
 		"cluster-a/nodes/cluster-a-1/kubelet.log":               "kubelet",
 		"cluster-a/nodes/cluster-a-1/pods/demo_web_1/web/0.log": "web",
+		"cluster-a/nodes/cluster-a-1/network.txt":               "",
 		"cluster-a/pods.txt":                                    "no answer to describe\nkubectl ended: exit status 1\n",
 	} {
 		content, err := os.ReadFile(filepath.Join(folder, file))

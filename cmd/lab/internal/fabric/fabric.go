@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
 
 	"github.com/vishvananda/netlink"
@@ -61,8 +60,8 @@ func (f *Fabric) build(ctx context.Context) error {
 			return fmt.Errorf("network of %s: %w", f.plan.Clusters[i].Name, err)
 		}
 	}
-	if err := f.namespace.do(func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644) }); err != nil {
-		return fmt.Errorf("switch forwarding on: %w", err)
+	if err := f.namespace.forward(); err != nil {
+		return err
 	}
 	return f.applyRules(ctx)
 }

@@ -61,6 +61,15 @@ func onThread(call func() error) error {
 	return <-result
 }
 
+// forward lets packets pass from link to link. A node's CNI plugins switch that on, too, but nobody
+// waits for them: where several begin at a time, one may read what another is about to take back.
+func (n *namespace) forward() error {
+	if err := n.do(func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644) }); err != nil {
+		return fmt.Errorf("switch forwarding on: %w", err)
+	}
+	return nil
+}
+
 // path by which another process can enter the namespace while this one lives.
 func (n *namespace) path() string {
 	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), int(n.handle))

@@ -34,7 +34,7 @@ func (f *Fabric) Plug(cluster *plan.Cluster, node *plan.Node, pid int) error {
 	if err := f.links.LinkSetUp(cable); err != nil {
 		return fmt.Errorf("connect node %s: %w", node.Name, err)
 	}
-	if err := configure(cluster, node, pid); err != nil {
+	if err := f.configure(cluster, node, pid); err != nil {
 		return fmt.Errorf("set the network of node %s: %w", node.Name, err)
 	}
 	if f.plan.Network != plan.Flat {
@@ -47,12 +47,15 @@ func (f *Fabric) Plug(cluster *plan.Cluster, node *plan.Node, pid int) error {
 }
 
 // configure the node's end: its address, the way to the fabric, and the ways to other nodes' Pods.
-func configure(cluster *plan.Cluster, node *plan.Node, pid int) error {
+func (f *Fabric) configure(cluster *plan.Cluster, node *plan.Node, pid int) error {
 	handle, err := netns.GetFromPid(pid)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = handle.Close() }()
+	if err := (&namespace{handle: handle, outside: f.namespace.outside}).forward(); err != nil {
+		return err
+	}
 	links, err := netlink.NewHandleAt(handle)
 	if err != nil {
 		return err
