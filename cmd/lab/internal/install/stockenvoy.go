@@ -8,6 +8,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/deckhouse-mesh/istio/cmd/lab/internal/kube"
@@ -37,8 +38,12 @@ func (c *Cluster) KeepAdapted(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			// Without the namespace, the CRD or an istiod that checks it, the next attempt is soon.
-			_ = c.Clients.Apply(ctx, envoyFilters, objects[0])
+			filter := unstructured.Unstructured{Object: objects[0]}
+			of := c.Clients.Dynamic.Resource(envoyFilters).Namespace(filter.GetNamespace())
+			if _, err := of.Get(ctx, filter.GetName(), metav1.GetOptions{}); apierrors.IsNotFound(err) {
+				// Without the namespace, the CRD or an istiod that checks it, the next attempt is soon.
+				_ = c.Clients.Apply(ctx, envoyFilters, objects[0])
+			}
 		}
 	}
 }
