@@ -33,7 +33,7 @@ type part string
 const (
 	// inFederation: two sovereign clusters.
 	inFederation part = "federation"
-	// whileQuiet follows other tests of two sovereign clusters in the same lab, which nothing else disturbs.
+	// whileQuiet follows inFederation in the same lab, which nothing else disturbs.
 	whileQuiet part = "quiet"
 	// inTraffic: two sovereign clusters, too, with applications that its tests share.
 	inTraffic part = "traffic"
@@ -202,8 +202,8 @@ func (r *runner) federationAndMesh() {
 	first.idle = func() { close(begin) }
 	if *sideBySide { // two that start would only be in each other's way
 		first.up, first.idle = first.idle, nil
-		first.parts = []part{inFederation}
-		others = slices.Insert(others, 1, stay{of: federationLab, parts: []part{inTraffic, whileQuiet}})
+		first.parts = []part{inFederation, whileQuiet}
+		others = slices.Insert(others, 1, stay{of: federationLab, parts: []part{inTraffic}})
 	}
 	var both sync.WaitGroup
 	both.Go(func() { r.inLab(first) })
