@@ -58,7 +58,11 @@ func Collect(ctx context.Context, stateDir, kubectl string, lab state.Lab) (stri
 }
 
 func ask(ctx context.Context, kubectl, kubeconfig, file string, question []string) error {
-	return run(ctx, file, kubectl, append([]string{"--kubeconfig=" + kubeconfig, "--request-timeout=10s"}, question...)...)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, kubectl, append([]string{"--kubeconfig=" + kubeconfig, "--request-timeout=10s"}, question...)...)
+	cmd.Args[0] = "kubectl" // one program, which is several
+	return answer(cmd, file)
 }
 
 // askNetwork of a node that runs.
@@ -69,23 +73,23 @@ func askNetwork(ctx context.Context, pid int, folder string) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	return run(ctx, filepath.Join(folder, "network.txt"), "nsenter", fmt.Sprintf("--net=/proc/%d/ns/net", pid), "sh", "-c", network)
-}
-
-// run a program, whose output becomes the file.
-func run(ctx context.Context, file, program string, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	answer, err := os.Create(file)
+	cmd := exec.CommandContext(ctx, "nsenter", fmt.Sprintf("--net=/proc/%d/ns/net", pid), "sh", "-c", network)
+	return answer(cmd, filepath.Join(folder, "network.txt"))
+}
+
+// answer writes to the file what a program says.
+func answer(cmd *exec.Cmd, file string) error {
+	output, err := os.Create(file)
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Stdout, cmd.Stderr = answer, answer
+	cmd.Stdout, cmd.Stderr = output, output
 	if err := cmd.Run(); err != nil {
-		_, _ = fmt.Fprintf(answer, "%s ended: %v\n", filepath.Base(program), err)
+		_, _ = fmt.Fprintf(output, "%s ended: %v\n", filepath.Base(cmd.Args[0]), err)
 	}
-	return answer.Close()
+	return output.Close()
 }
 
 // copyLogs of a node: those of its programs and, below pods, of its containers.
