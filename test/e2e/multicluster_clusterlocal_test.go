@@ -15,9 +15,6 @@ import (
 	"github.com/deckhouse-mesh/istio/test/mesh"
 )
 
-// labelled is the longest until a label of a Service or namespace has become a release of Helm's, of which there is one in ten seconds.
-const labelled = scheduled
-
 func multiclusterALabelledServiceStaysInItsCluster(t *testing.T) {
 	l := meshOf(t)
 	a, b := l.a, l.b
@@ -30,7 +27,7 @@ func multiclusterALabelledServiceStaysInItsCluster(t *testing.T) {
 
 	letOut := b.keepIn(t, host)
 	awaitView(t, fromA, "b's endpoints are hidden from a", sendsTo(host, inA))
-	awaitWithin(t, labelled, fromB, "b calls its own", sendsTo(host, inB))
+	awaitView(t, fromB, "b calls its own", sendsTo(host, inB))
 	late := endpointOf(b.podWithSidecar(t, namespace, "db", "db-late"))
 	awaitView(t, fromB, "b's new endpoint is known in b", sendsTo(host, inB, late))
 	a.serviceFor(t, namespace, "marker", "db")
@@ -40,7 +37,7 @@ func multiclusterALabelledServiceStaysInItsCluster(t *testing.T) {
 
 	letOut()
 	awaitView(t, fromA, "b's endpoints are shown to a again", sharedInA)
-	awaitWithin(t, labelled, fromB, "b calls both again", sendsTo(host, inB, late, b.gatewayOf(t, a)))
+	awaitView(t, fromB, "b calls both again", sendsTo(host, inB, late, b.gatewayOf(t, a)))
 }
 
 func multiclusterALabelledNamespaceStaysInItsCluster(t *testing.T) {
@@ -55,16 +52,16 @@ func multiclusterALabelledNamespaceStaysInItsCluster(t *testing.T) {
 
 	label := map[string]string{v1alpha1.ClusterLocalLabel: "true"}
 	b.relabel(t, namespace, label)
-	awaitWithin(t, labelled, fromB, "b calls its own", sendsTo(host, inB))
+	awaitView(t, fromB, "b calls its own", sendsTo(host, inB))
 	awaitView(t, fromA, "a, where nothing is labelled, calls both", sharedInA)
 	a.relabel(t, namespace, label)
-	awaitWithin(t, labelled, fromA, "labelled in every cluster, it is kept apart everywhere", sendsTo(host, inA))
+	awaitView(t, fromA, "labelled in every cluster, it is kept apart everywhere", sendsTo(host, inA))
 
 	for _, c := range []*cluster{a, b} {
 		c.relabel(t, namespace, map[string]string{v1alpha1.ClusterLocalLabel: ""})
 	}
-	awaitWithin(t, labelled, fromA, "a calls both again", sharedInA)
-	awaitWithin(t, labelled, fromB, "b calls both again", sharedInB)
+	awaitView(t, fromA, "a calls both again", sharedInA)
+	awaitView(t, fromB, "b calls both again", sharedInB)
 }
 
 // keepIn labels the Service of that hostname so that it stays in its cluster, and returns what takes the label away.

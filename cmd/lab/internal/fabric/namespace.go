@@ -61,8 +61,8 @@ func onThread(call func() error) error {
 	return <-result
 }
 
-// forward lets packets pass from link to link. A node's CNI plugins switch that on, too, but nobody
-// waits for them: where several begin at a time, one may read what another is about to take back.
+// forward lets packets pass from link to link. CNI plugins switch that on for a node, too, with its first Pods;
+// a node that forwards from its start does not depend on how they do it.
 func (n *namespace) forward() error {
 	if err := n.do(func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644) }); err != nil {
 		return fmt.Errorf("switch forwarding on: %w", err)

@@ -31,6 +31,8 @@ func (c *Cluster) KeepAdapted(ctx context.Context) {
 	if err != nil || !c.StockEnvoy {
 		return
 	}
+	filter := unstructured.Unstructured{Object: objects[0]}
+	present := c.Clients.Dynamic.Resource(envoyFilters).Namespace(filter.GetNamespace())
 	ticker := time.NewTicker(adaptationPoll)
 	defer ticker.Stop()
 	for {
@@ -38,9 +40,7 @@ func (c *Cluster) KeepAdapted(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			filter := unstructured.Unstructured{Object: objects[0]}
-			of := c.Clients.Dynamic.Resource(envoyFilters).Namespace(filter.GetNamespace())
-			if _, err := of.Get(ctx, filter.GetName(), metav1.GetOptions{}); apierrors.IsNotFound(err) {
+			if _, err := present.Get(ctx, filter.GetName(), metav1.GetOptions{}); apierrors.IsNotFound(err) {
 				// Without the namespace, the CRD or an istiod that checks it, the next attempt is soon.
 				_ = c.Clients.Apply(ctx, envoyFilters, objects[0])
 			}
