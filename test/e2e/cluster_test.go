@@ -154,6 +154,7 @@ func (c *cluster) namespace(t *testing.T) string {
 	t.Cleanup(func() {
 		_ = c.typed.CoreV1().Namespaces().Delete(context.Background(), created.GetName(), metav1.DeleteOptions{})
 	})
+	c.explainFailure(t)
 	return created.GetName()
 }
 
