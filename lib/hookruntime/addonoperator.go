@@ -38,7 +38,6 @@ func register(dir, root string, hooks []Hook, dc pkg.DependencyContainer) {
 		panic(fmt.Sprintf("register hooks of %s: %v", path.Join(root, dir), err))
 	}
 	for _, hook := range hooks {
-		hook = hook.resident()
 		name := path.Join(dir, hook.Name+".go")
 		config, err := addonOperatorConfig(hook.Config)
 		if err != nil {
