@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"strings"
 	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
@@ -78,20 +77,15 @@ func runCertificateAuthority(ctx context.Context, in *sdk.HookInput) error {
 	if err := settings(in, caSettingsPath, &configured); err != nil {
 		return err
 	}
-	found, err := snapshot[storedCA](in, "stored")
+	stored, inSnapshot, err := only[storedCA](in, "stored")
 	if err != nil {
 		return err
-	}
-	inSnapshot := len(found) > 0
-	var stored storedCA
-	if inSnapshot {
-		stored = found[0]
 	}
 	installedData, err := secret(in, "installed")
 	if err != nil {
 		return err
 	}
-	handedOut, err := snapshot[string](in, "handed_out")
+	handedOut, _, err := only[string](in, "handed_out")
 	if err != nil {
 		return err
 	}
@@ -126,7 +120,7 @@ func runCertificateAuthority(ctx context.Context, in *sdk.HookInput) error {
 			state.Trust = ca.Recall(current, installed.Root, now)
 		}
 	}
-	seen := ca.Seen{Installed: installed, HandedOut: strings.Join(handedOut, "\n")}
+	seen := ca.Seen{Installed: installed, HandedOut: handedOut}
 	rotation := ca.Rotate(state, seen, choice.Bundle, ca.Request(stored.Request), now)
 	reportRotation(ctx, in, rotation, stored.Request)
 

@@ -111,13 +111,9 @@ func runDriftRepair(ctx context.Context, in *sdk.HookInput) error {
 	if err := settings(in, renderedPath, &rendered); err != nil {
 		return err
 	}
-	var present []drift.Object
-	for _, binding := range []string{"mutating_webhooks", "validating_webhooks", "deployments", "services", "config_maps", "secrets"} {
-		objects, err := snapshot[drift.Object](in, binding)
-		if err != nil {
-			return err
-		}
-		present = append(present, objects...)
+	present, err := snapshot[drift.Object](in, "mutating_webhooks", "validating_webhooks", "deployments", "services", "config_maps", "secrets")
+	if err != nil {
+		return err
 	}
 	former, err := formerRepair(in)
 	if err != nil {
@@ -161,11 +157,8 @@ func formerRepair(in *sdk.HookInput) (string, error) {
 	if former := in.Values.Get(repairPath).String(); former != "" {
 		return former, nil
 	}
-	annotations, err := snapshot[string](in, "namespace")
-	if err != nil || len(annotations) == 0 {
-		return "", err
-	}
-	return annotations[0], nil
+	former, _, err := only[string](in, "namespace")
+	return former, err
 }
 
 // wantedObjects lists what the templates render of the values.

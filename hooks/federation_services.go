@@ -69,15 +69,10 @@ func runFederationServices(ctx context.Context, in *sdk.HookInput, connect conne
 		return err
 	}
 	wanted := federation.Objects(peers)
-	var found []federation.Object
-	for _, binding := range []string{"service_entries", "destination_rules"} {
-		objects, err := snapshot[federation.Object](in, binding)
-		if err != nil {
-			return err
-		}
-		found = append(found, objects...)
+	found, err := snapshot[federation.Object](in, "service_entries", "destination_rules")
+	if err != nil {
+		return err
 	}
-
 	unknown := federation.Unknown(peers)
 	found = slices.DeleteFunc(found, func(object federation.Object) bool { return unknown[object.Peer] })
 	changes := federation.Diff(wanted, found)
@@ -123,11 +118,8 @@ func usableNamespaceBinding() sdk.KubernetesConfig {
 
 // namespaceUsable is false before Helm has created the module's namespace and while it is being deleted.
 func namespaceUsable(in *sdk.HookInput) (bool, error) {
-	namespaces, err := snapshot[struct {
+	namespace, exists, err := only[struct {
 		Terminating bool `json:"terminating"`
 	}](in, "namespace")
-	if err != nil {
-		return false, err
-	}
-	return len(namespaces) > 0 && !namespaces[0].Terminating, nil
+	return exists && !namespace.Terminating, err
 }

@@ -142,7 +142,7 @@ func (d *peerDiscovery) poll(ctx context.Context, in *sdk.HookInput, resources [
 	if err != nil {
 		return nil, err
 	}
-	versions, err := reportedVersions(in)
+	versions, _, err := only[map[string]string](in, "versions")
 	if err != nil {
 		return nil, err
 	}
