@@ -40,20 +40,15 @@ var (
 // in use, else a new one; and on the steps from one to another. Secret cacerts of
 // the contract is rendered from it.
 func certificateAuthority() hookruntime.Hook {
+	stored := secretBinding("stored", names.OperatorNamespace, caSecret)
+	stored.JqFilter = `{data: (.data // {}), request: (.metadata.annotations["` + caRequestAnnotation + `"] // "")}`
 	return hookruntime.Hook{
 		Name: "ca",
 		Config: sdk.HookConfig{
 			OnBeforeHelm: at(orderFacts),
 			Queue:        "/modules/istio/ca",
 			Kubernetes: []sdk.KubernetesConfig{
-				{
-					Name:              "stored",
-					APIVersion:        "v1",
-					Kind:              "Secret",
-					NamespaceSelector: inNamespace(names.OperatorNamespace),
-					NameSelector:      named(caSecret),
-					JqFilter:          `{data: (.data // {}), request: (.metadata.annotations["` + caRequestAnnotation + `"] // "")}`,
-				},
+				stored,
 				// A phase begins when Helm has written it.
 				secretBinding("installed", names.Namespace, "cacerts"),
 				// Pods get it in a file. istiod writes one of these into each namespace, so the module's own stands for all.

@@ -47,23 +47,18 @@ func (d *peerDiscovery) hook(name, queue string) hookruntime.Hook {
 			Queue:    queue,
 			Schedule: []sdk.ScheduleConfig{everyMinute},
 			Kubernetes: []sdk.KubernetesConfig{
-				{
-					Name:       d.plural,
-					APIVersion: v1alpha1.APIVersion,
-					Kind:       d.kind,
-					JqFilter: `{
-						metadata: {
-							name: .metadata.name, uid: .metadata.uid,
-							generation: .metadata.generation, creationTimestamp: .metadata.creationTimestamp, deletionTimestamp: .metadata.deletionTimestamp,
-							annotations: {
-								"` + v1alpha1.RefreshAnnotation + `": (.metadata.annotations["` + v1alpha1.RefreshAnnotation + `"] // ""),
-								"` + v1alpha1.AcceptIdentityAnnotation + `": (.metadata.annotations["` + v1alpha1.AcceptIdentityAnnotation + `"] // "")
-							}
-						},
-						spec: .spec,
-						known: (.status.metadataCache.public != null)
-					}`,
-				},
+				d.binding(d.plural, `{
+					metadata: {
+						name: .metadata.name, uid: .metadata.uid,
+						generation: .metadata.generation, creationTimestamp: .metadata.creationTimestamp, deletionTimestamp: .metadata.deletionTimestamp,
+						annotations: {
+							"`+v1alpha1.RefreshAnnotation+`": (.metadata.annotations["`+v1alpha1.RefreshAnnotation+`"] // ""),
+							"`+v1alpha1.AcceptIdentityAnnotation+`": (.metadata.annotations["`+v1alpha1.AcceptIdentityAnnotation+`"] // "")
+						}
+					},
+					spec: .spec,
+					known: (.status.metadataCache.public != null)
+				}`),
 				// Separate, so that this hook's own writes do not wake it.
 				d.statusesBinding("statuses"),
 				d.versionsBinding(),
