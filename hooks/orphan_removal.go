@@ -67,33 +67,22 @@ func deletable(in *sdk.HookInput, kinds []orphanKind) ([]orphanKind, error) {
 }
 
 func webhookOrphans() []orphanKind {
-	admission := func(resource string) schema.GroupVersionResource {
-		return schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: resource}
+	orphan := func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
+		return orphans.Webhooks(object)
 	}
 	return []orphanKind{
-		{admission("mutatingwebhookconfigurations"), metav1.ListOptions{}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
-			var configuration admissionv1.MutatingWebhookConfiguration
-			err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &configuration)
-			return err == nil && orphans.Mutating(&configuration), err
-		}},
-		{admission("validatingwebhookconfigurations"), metav1.ListOptions{}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
-			var configuration admissionv1.ValidatingWebhookConfiguration
-			err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &configuration)
-			return err == nil && orphans.Validating(&configuration), err
-		}},
+		{admissionv1.SchemeGroupVersion.WithResource("mutatingwebhookconfigurations"), metav1.ListOptions{}, orphan},
+		{admissionv1.SchemeGroupVersion.WithResource("validatingwebhookconfigurations"), metav1.ListOptions{}, orphan},
 	}
 }
 
 // otherOrphans are those of a mesh that trusts the root certificates in trusted.
 func otherOrphans(trusted string) []orphanKind {
-	core := func(resource string) schema.GroupVersionResource {
-		return schema.GroupVersionResource{Version: "v1", Resource: resource}
-	}
 	return []orphanKind{
-		{core("configmaps"), metav1.ListOptions{LabelSelector: orphans.IstiodConfigMaps}, func(object *unstructured.Unstructured, all []unstructured.Unstructured) (bool, error) {
+		{configMapResource, metav1.ListOptions{LabelSelector: orphans.IstiodConfigMaps}, func(object *unstructured.Unstructured, all []unstructured.Unstructured) (bool, error) {
 			return orphans.ConfigMap(object, all, trusted), nil
 		}},
-		{core("secrets"), metav1.ListOptions{LabelSelector: names.ModuleSelector(), FieldSelector: "metadata.name=" + orphans.RegistrySecret}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
+		{secretResource, metav1.ListOptions{LabelSelector: names.ModuleSelector(), FieldSelector: "metadata.name=" + orphans.RegistrySecret}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
 			return orphans.Secret(object), nil
 		}},
 		{schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gatewayclasses"}, metav1.ListOptions{}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
@@ -141,8 +130,7 @@ func runOrphanRemoval(ctx context.Context, in *sdk.HookInput, settled, deadline 
 // those of the stored CA for a process that has just started.
 func trustedRoots(ctx context.Context, in *sdk.HookInput, client dynamic.Interface) (string, error) {
 	trusted := in.Values.Get(caPath + ".root").String()
-	secrets := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "secrets"})
-	object, err := secrets.Namespace(names.OperatorNamespace).Get(ctx, caSecret, metav1.GetOptions{})
+	object, err := client.Resource(secretResource).Namespace(names.OperatorNamespace).Get(ctx, caSecret, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return trusted, nil
 	}

@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
@@ -33,7 +32,7 @@ var (
 	dockerConfigPath = names.ValuesPath("registry.dockercfg")
 )
 
-var secretResource = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+var secretResource = corev1.SchemeGroupVersion.WithResource("secrets")
 
 // registrySecrets writes the credentials for pulling sidecars' images into the
 // applications' namespaces, each Secret by itself: what a tenant does to one of
