@@ -92,18 +92,8 @@ func withRejection(resource v1alpha1.Peer, rejection Rejection, now time.Time) v
 // TooLarge returns the resource with what was learned of the peer before, since
 // with its present answers the resource would have size bytes, more than limit.
 func TooLarge(resource, updated v1alpha1.Peer, size, limit int, now time.Time) v1alpha1.Peer {
-	retained := withOwnStatus(updated)
-	switch retained := retained.(type) {
-	case *v1alpha1.IstioFederation:
-		if before, ok := resource.(*v1alpha1.IstioFederation); ok {
-			retained.Status.MetadataCache = before.Status.MetadataCache
-			retained.Status.ImportedServices, retained.Status.RejectedServices = before.Status.ImportedServices, before.Status.RejectedServices
-		}
-	case *v1alpha1.IstioMulticluster:
-		if before, ok := resource.(*v1alpha1.IstioMulticluster); ok {
-			retained.Status.MetadataCache = before.Status.MetadataCache
-		}
-	}
+	retained := withOwnStatus(resource)
+	retained.PeerStatus().Conditions = slices.Clone(updated.PeerStatus().Conditions)
 	message := fmt.Sprintf("with the peer's answers this resource would have %d bytes; the limit is %d. What was learned before stays in force: "+
 		"publish fewer services there, or make spec.metadata.ca smaller here.", size, limit)
 	set := conditionSetter(retained, now)
