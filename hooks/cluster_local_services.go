@@ -105,6 +105,6 @@ func reportWidened(ctx context.Context, in *sdk.HookInput, namespaces []string, 
 		reported[namespace] = true
 		report(ctx, in, objectWarning(corev1.ObjectReference{
 			APIVersion: "v1", Kind: "Namespace", Namespace: namespace, Name: namespace,
-		}, clusterLocalEvent, message, in.DC.GetClock().Now()))
+		}, clusterLocalEvent, message))
 	}
 }

@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/drift"
-	"github.com/deckhouse-mesh/istio/lib/echo"
 	"github.com/deckhouse-mesh/istio/lib/healthcheck"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/names"
@@ -146,9 +145,9 @@ func runDriftRepair(ctx context.Context, in *sdk.HookInput) error {
 // again which one it is: it is restored seldom from then on.
 func reportContested(ctx context.Context, in *sdk.HookInput, contested []drift.Deviation) {
 	for _, deviation := range contested {
-		report(ctx, in, moduleConfigEvent(contestedEvent, echo.Text(fmt.Sprintf(
+		report(ctx, in, moduleConfigEvent(contestedEvent, fmt.Sprintf(
 			"%s of the module is written again and again by the field manager %q, and is restored at most twice an hour from now on: "+
-				"configure that program to leave the object alone, or stop it.", deviation.Object, deviation.By), maxEventMessage), in.DC.GetClock().Now()))
+				"configure that program to leave the object alone, or stop it.", deviation.Object, deviation.By)))
 	}
 }
 

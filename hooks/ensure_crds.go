@@ -125,7 +125,7 @@ func reportNewerCRD(ctx context.Context, in *sdk.HookInput, name string, beyond 
 	message := echo.Text(fmt.Sprintf("CustomResourceDefinition %s is not replaced: it has fields that the module's own does not have (%s), so it belongs to a newer release. "+
 		"Otherwise objects would lose these fields. To have the module's own, delete these fields from it, or upgrade the module.", name, list), 1024)
 	in.Logger.Warn(message)
-	report(ctx, in, moduleConfigEvent(newerCRDEvent, message, in.DC.GetClock().Now()))
+	report(ctx, in, moduleConfigEvent(newerCRDEvent, message))
 }
 
 // newerCRDEvent is the reason of the Event on the ModuleConfig when a CRD is not replaced.

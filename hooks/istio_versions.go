@@ -110,11 +110,10 @@ func runIstioVersions(ctx context.Context, in *sdk.HookInput) error {
 	in.Values.Set(heldBackPath, heldBack(plan))
 
 	reportVersions(in, plan)
-	now := in.DC.GetClock().Now()
-	for _, notice := range slices.Concat(planNotices(plan), endOfLifeNotices(plan, now), takeoverNotices(webhooks, validators)) {
+	for _, notice := range slices.Concat(planNotices(plan), endOfLifeNotices(plan, in.DC.GetClock().Now()), takeoverNotices(webhooks, validators)) {
 		// The log repeats it every minute; the Event, which exists once, is for people.
 		in.Logger.Info(notice.message, "reason", notice.reason)
-		report(ctx, in, moduleConfigEvent(notice.reason, notice.message, now))
+		report(ctx, in, moduleConfigEvent(notice.reason, notice.message))
 	}
 	return nil
 }

@@ -24,7 +24,6 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/discovery"
-	"github.com/deckhouse-mesh/istio/lib/echo"
 	"github.com/deckhouse-mesh/istio/lib/servicelist"
 	"github.com/deckhouse-mesh/istio/lib/statuspatch"
 )
@@ -193,9 +192,8 @@ func (w statusWriter) patch(ctx context.Context, resource v1alpha1.Peer, kind ty
 func (w statusWriter) reportUnwritten(ctx context.Context, resource v1alpha1.Peer, failure error) {
 	w.in.Logger.Error("the status of a peer's resource cannot be written; other peers are not affected",
 		"kind", resource.PeerKind(), "name", resource.GetName(), "error", failure.Error())
-	event := warning(resource.PeerKind(), resource.GetName(), discovery.ReasonStatusNotWritten, echo.Text(
-		"The status of this resource cannot be written, and is out of date: "+failure.Error()+". Other peers are not affected; the module tries again by itself.", maxEventMessage),
-		w.in.DC.GetClock().Now())
+	event := warning(resource.PeerKind(), resource.GetName(), discovery.ReasonStatusNotWritten,
+		"The status of this resource cannot be written, and is out of date: "+failure.Error()+". Other peers are not affected; the module tries again by itself.")
 	event.InvolvedObject.UID = resource.GetUID()
 	report(ctx, w.in, event)
 }
@@ -296,7 +294,7 @@ func (w statusWriter) reportTransition(ctx context.Context, resource, updated v1
 // Event of its own, unless it is found again within a minute because the
 // snapshot was older than the last write.
 func transitionEvent(updated v1alpha1.Peer, ready *metav1.Condition, now time.Time) *corev1.Event {
-	event := warning(updated.PeerKind(), updated.GetName(), ready.Reason, ready.Message, now)
+	event := warning(updated.PeerKind(), updated.GetName(), ready.Reason, ready.Message)
 	if ready.Status == metav1.ConditionTrue {
 		event.Type = corev1.EventTypeNormal
 	}

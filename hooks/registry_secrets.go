@@ -101,7 +101,7 @@ func runRegistrySecrets(ctx context.Context, in *sdk.HookInput, retry *registrys
 		in.Logger.Warn("cannot write the registry's Secret in one namespace; those of other namespaces are written", "namespace", namespace, "error", failure.Error())
 		report(ctx, in, objectWarning(corev1.ObjectReference{
 			APIVersion: "v1", Kind: "Secret", Namespace: namespace, Name: orphans.RegistrySecret,
-		}, registrySecretEvent, message, now))
+		}, registrySecretEvent, message))
 	}
 	return nil
 }
