@@ -75,8 +75,8 @@ func runFederationServices(ctx context.Context, in *sdk.HookInput, connect conne
 	}
 	unknown := federation.Unknown(peers)
 	found = slices.DeleteFunc(found, func(object federation.Object) bool { return unknown[object.Peer] })
-	changes := federation.Diff(wanted, found)
-	if err := conflicts.report(ctx, in, changes.NameConflicts); err != nil {
+	changes, taken := federation.Diff(wanted, found)
+	if err := conflicts.report(ctx, in, taken); err != nil {
 		return err
 	}
 	return writeOnce(ctx, in, connect, changes)
