@@ -1,7 +1,6 @@
 package hooks
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -198,17 +197,11 @@ func (r *residentServices) resume() {
 // report which objects are not as they are wanted.
 func (r *residentServices) report(ctx context.Context, in *sdk.HookInput) error {
 	problems := r.syncer.Problems()
-	slices.SortFunc(problems.NameConflicts, func(a, b federation.Object) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
-	})
+	slices.SortFunc(problems.NameConflicts, func(a, b federation.Object) int { return a.Key().Compare(b.Key()) })
 	if err := r.conflicts.report(ctx, in, problems.NameConflicts); err != nil {
 		return err
 	}
 	in.MetricsCollector.Expire(servicesMetricsGroup)
-	total := 0
-	for _, count := range problems.Unwritten {
-		total += count
-	}
-	in.MetricsCollector.Set(unwrittenMetric, float64(total), map[string]string{}, operation.WithGroup(servicesMetricsGroup))
+	in.MetricsCollector.Set(unwrittenMetric, float64(problems.Unwritten), map[string]string{}, operation.WithGroup(servicesMetricsGroup))
 	return nil
 }
