@@ -27,7 +27,7 @@ type peerDiscovery struct {
 	other    peerKind
 	client   peerClient
 	codec    *servicelist.Codec
-	schedule *pollSchedule
+	schedule pollSchedule
 	events   transitionLimits
 	// resources and statuses read the binding that wakes the hook and the one that does not.
 	resources, statuses peerReader
@@ -35,7 +35,7 @@ type peerDiscovery struct {
 
 func newPeerDiscovery(kind, other peerKind, client peerClient) *peerDiscovery {
 	return &peerDiscovery{
-		peerKind: kind, other: other, client: client, schedule: newPollSchedule(), events: transitionLimits{},
+		peerKind: kind, other: other, client: client, schedule: pollSchedule{}, events: transitionLimits{},
 		resources: kind.newReader(), statuses: kind.newReader(),
 	}
 }
@@ -115,8 +115,8 @@ func (d *peerDiscovery) run(ctx context.Context, in *sdk.HookInput) error {
 		d.schedule.noteStatus(after, wrote)
 		d.setMetrics(in, after, now)
 	}
-	d.schedule.retain(resources)
-	d.events.retain(resources)
+	retainOnly(d.schedule, resources)
+	retainOnly(d.events, resources)
 	return errors.Join(lost...)
 }
 

@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -57,13 +55,6 @@ func (l transitionLimits) allow(resource v1alpha1.Peer, now time.Time) bool {
 		l[resource.GetUID()] = limiter
 	}
 	return limiter.AllowN(now, 1)
-}
-
-// retain forgets all other resources.
-func (l transitionLimits) retain(resources []v1alpha1.Peer) {
-	maps.DeleteFunc(l, func(uid types.UID, _ *rate.Limiter) bool {
-		return !slices.ContainsFunc(resources, func(resource v1alpha1.Peer) bool { return resource.GetUID() == uid })
-	})
 }
 
 func newStatusWriter(in *sdk.HookInput, codec *servicelist.Codec) (statusWriter, error) {
