@@ -29,7 +29,6 @@
 package trustanchor
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -123,8 +122,7 @@ func wanted(root *x509.Certificate, trustDomains []string) *x509.Certificate {
 // Fits is true for a retained anchor that is the one that Issue would make, its serial
 // number and times aside, and that needs no renewal yet.
 func Fits(anchor, root *x509.Certificate, trustDomains []string, now time.Time) bool {
-	if !bytes.Equal(anchor.RawSubjectPublicKeyInfo, root.RawSubjectPublicKeyInfo) ||
-		!bytes.Equal(anchor.RawSubject, root.RawSubject) || !sameTerms(anchor, root, trustDomains) {
+	if identityOf(anchor) != identityOf(root) || !sameTerms(anchor, root, trustDomains) {
 		return false
 	}
 	if anchor.NotBefore.Before(root.NotBefore) || anchor.NotAfter.After(root.NotAfter) || anchor.NotBefore.After(now) {
