@@ -129,7 +129,7 @@ func runOrphanRemoval(ctx context.Context, in *sdk.HookInput, settled, deadline 
 // trustedRoots are those of the mesh that is being deleted, in PEM: those of the values, and
 // those of the stored CA for a process that has just started.
 func trustedRoots(ctx context.Context, in *sdk.HookInput, client dynamic.Interface) (string, error) {
-	trusted := in.Values.Get(caPath + ".root").String()
+	trusted := in.Values.Get(ownRootsPath).String()
 	object, err := client.Resource(secretResource).Namespace(names.OperatorNamespace).Get(ctx, caSecret, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return trusted, nil
@@ -149,16 +149,10 @@ func trustedRoots(ctx context.Context, in *sdk.HookInput, client dynamic.Interfa
 // namespaces, where a policy may protect what is there, an object that cannot be deleted
 // must keep neither the others nor the module itself. They become part of rejected.
 func deleteAll(ctx context.Context, client dynamic.Interface, kinds []orphanKind, rejected map[string]error) (int, error) {
-	var (
-		found int
-		errs  []error
-	)
-	for _, kind := range kinds {
+	found, errs := 0, make([]error, len(kinds))
+	for index, kind := range kinds {
 		number, err := deleteKind(ctx, client.Resource(kind.resource), kind, rejected)
-		found += number
-		if err != nil {
-			errs = append(errs, err)
-		}
+		found, errs[index] = found+number, err
 	}
 	return found, errors.Join(errs...)
 }

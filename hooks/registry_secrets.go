@@ -80,27 +80,23 @@ func runRegistrySecrets(ctx context.Context, in *sdk.HookInput, retry *registrys
 	}
 	config := cmp.Or(in.Values.Get(dockerConfigPath).String(), in.Values.Get(registryCredentialsPath).String())
 	now := in.DC.GetClock().Now()
-	failures := map[string]error{}
 	for _, change := range registrysecret.Changes(config, namespaces, found) {
 		if !retry.Due(change, now) {
 			continue
 		}
-		err := writeRegistrySecret(ctx, client.Dynamic().Resource(secretResource).Namespace(change.Namespace), change, config)
-		if err == nil {
+		failure := writeRegistrySecret(ctx, client.Dynamic().Resource(secretResource).Namespace(change.Namespace), change, config)
+		if failure == nil {
 			retry.Forget(change.Namespace)
 			continue
 		}
-		if !isTransient(err) {
+		if !isTransient(failure) {
 			retry.Failed(change, now)
 		}
-		failures[change.Namespace] = err
-	}
-	for namespace, failure := range failures {
 		message := fmt.Sprintf("Sidecars in this namespace cannot pull their image from a registry with a password: Secret %s cannot be written: %v. "+
 			"Delete or rename the object in its place; the module tries again by itself.", orphans.RegistrySecret, failure)
-		in.Logger.Warn("cannot write the registry's Secret in one namespace; those of other namespaces are written", "namespace", namespace, "error", failure.Error())
+		in.Logger.Warn("cannot write the registry's Secret in one namespace; those of other namespaces are written", "namespace", change.Namespace, "error", failure.Error())
 		report(ctx, in, objectWarning(corev1.ObjectReference{
-			APIVersion: "v1", Kind: "Secret", Namespace: namespace, Name: orphans.RegistrySecret,
+			APIVersion: "v1", Kind: "Secret", Namespace: change.Namespace, Name: orphans.RegistrySecret,
 		}, registrySecretEvent, message))
 	}
 	return nil
