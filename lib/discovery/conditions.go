@@ -125,28 +125,25 @@ func Disabled(resource v1alpha1.Peer, reason, message string, now time.Time) v1a
 	return disabled
 }
 
-type setCondition func(conditionType string, status metav1.ConditionStatus, reason, message string)
+// setCondition returns whether the condition has changed.
+type setCondition func(conditionType string, status metav1.ConditionStatus, reason, message string) bool
 
 // conditionSetter follows the Kubernetes API conventions: the transition time
 // changes only with the status.
 func conditionSetter(resource v1alpha1.Peer, now time.Time) setCondition {
 	var set setCondition
-	set = func(conditionType string, status metav1.ConditionStatus, reason, message string) {
+	set = func(conditionType string, status metav1.ConditionStatus, reason, message string) bool {
 		if alias := otherNames[conditionType]; alias != "" {
 			set(alias, status, reason, message)
 		}
-		meta.SetStatusCondition(&resource.PeerStatus().Conditions, metav1.Condition{
+		return meta.SetStatusCondition(&resource.PeerStatus().Conditions, metav1.Condition{
 			Type: conditionType, Status: status, Reason: reason,
-			Message:            shortened(message),
+			Message:            strings.ToValidUTF8(message[:min(len(message), maxMessage)], ""),
 			ObservedGeneration: resource.GetGeneration(),
 			LastTransitionTime: metav1.NewTime(now.Truncate(time.Second)),
 		})
 	}
 	return set
-}
-
-func shortened(message string) string {
-	return strings.ToValidUTF8(message[:min(len(message), maxMessage)], "")
 }
 
 // otherNames are those by which Deckhouse's own module calls conditions of this one.

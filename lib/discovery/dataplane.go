@@ -39,15 +39,12 @@ func unknown(reason, format string, args ...any) verdict {
 // given one when that is so already.
 func (d Dataplane) Apply(resource v1alpha1.Peer) v1alpha1.Peer {
 	found := d.judge(resource)
-	before := meta.FindStatusCondition(resource.PeerStatus().Conditions, v1alpha1.ConditionDataplane)
-	if before != nil && before.Status == found.status && before.Reason == found.reason && before.Message == shortened(found.message) &&
-		before.ObservedGeneration == resource.GetGeneration() {
-		return resource
-	}
 	// What was observed of the spec is the poll's to say.
 	updated := resource.ShallowCopy()
 	updated.PeerStatus().Conditions = slices.Clone(updated.PeerStatus().Conditions)
-	conditionSetter(updated, d.Now)(v1alpha1.ConditionDataplane, found.status, found.reason, found.message)
+	if !conditionSetter(updated, d.Now)(v1alpha1.ConditionDataplane, found.status, found.reason, found.message) {
+		return resource
+	}
 	return updated
 }
 

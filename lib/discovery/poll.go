@@ -241,14 +241,10 @@ func (p *poll) acceptPublic(identities identities, budget rootBudget) error {
 	if p.rootProblem = problem; len(roots) == 0 {
 		return invalid(ReasonRootsNotHonoured, problem)
 	}
-	pinned := pin{
-		owner: ownerOf(p.resource), unverified: p.resource.PeerSpec().Metadata.InsecureSkipVerify,
-		known: p.known, confirmed: p.resource.GetAnnotations()[v1alpha1.AcceptIdentityAnnotation],
-	}
-	if err := pinned.check(public, p.Now); err != nil {
+	if err := p.checkPin(public); err != nil {
 		return err
 	}
-	if err := identities.claim(pinned.owner, public.ClusterUUID); err != nil {
+	if err := identities.claim(ownerOf(p.resource), public.ClusterUUID); err != nil {
 		return err
 	}
 	if err := budget.claim(p.resource.GetName(), public.RootCA); err != nil {
