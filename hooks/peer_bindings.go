@@ -52,6 +52,12 @@ func (k peerKind) statusesBinding(name string) sdk.KubernetesConfig {
 	}`))
 }
 
+// versionsBinding subscribes to the document versions that metadata-watcher reports of the kind's peers,
+// by the name of the resource. There is no ConfigMap when the module has just been switched on.
+func (k peerKind) versionsBinding() sdk.KubernetesConfig {
+	return configMapBinding("versions", k.versions, `.data // {}`)
+}
+
 // acceptedFederations returns those of the binding "federations" that are accepted.
 // multiclusters is the binding with the identities that the other kind holds.
 func acceptedFederations(in *sdk.HookInput, read peerReader, multiclusters string) ([]*v1alpha1.IstioFederation, error) {
