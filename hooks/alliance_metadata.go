@@ -16,9 +16,12 @@ var (
 	federationsPath          = names.ValuesPath("internal.federations")
 )
 
-// trustedFederation is one entry of the values internal.federations.
-type trustedFederation struct {
-	Name        string `json:"name"`
+// trustedPeer is one entry of the values internal.federations, and what one of
+// internal.multiclusters has in common with it.
+type trustedPeer struct {
+	Name string `json:"name"`
+	// TrustDomain bounds the anchors. That of a multicluster peer is this cluster's own, so that
+	// its roots are trusted for the common mesh and not for federated clusters.
 	TrustDomain string `json:"trustDomain"`
 	// RootCA is what the peer publishes; not a value, where it would count against the size of a
 	// Helm release, and not for the mesh, where it would be trusted for every domain.
@@ -26,6 +29,22 @@ type trustedFederation struct {
 	// Anchors replace RootCA in the mesh: PEM certificates, one an entry,
 	// that are trusted for TrustDomain only (package trustanchor).
 	Anchors []string `json:"anchors"`
+}
+
+// accept adds the peer to entries, and returns what the mesh trusts of it.
+func accept(entries map[string]peers.Entry, resource v1alpha1.Peer, trustDomain string) trustedPeer {
+	entry := entryOf(resource, trustDomain)
+	entries[entry.ClusterUUID] = entry
+	return trustedPeer{Name: entry.Name, TrustDomain: trustDomain, RootCA: entry.RootCA}
+}
+
+// entryOf a resource whose peer's identity is known.
+func entryOf(resource v1alpha1.Peer, trustDomain string) peers.Entry {
+	public := resource.PeerCache().Public
+	return peers.Entry{
+		Kind: resource.PeerKind(), Name: resource.GetName(), ResourceUID: resource.GetUID(),
+		ClusterUUID: public.ClusterUUID, TrustDomain: trustDomain, AuthnKeyPub: public.AuthnKeyPub, RootCA: public.RootCA,
+	}
 }
 
 // allianceMetadata turns the status of all peers into values: which peers' tokens
@@ -63,22 +82,14 @@ func runAllianceMetadata(ctx context.Context, in *sdk.HookInput) error {
 	if err := settings(in, remotePublicMetadataPath, &last); err != nil {
 		return err
 	}
-	federations := []trustedFederation{}
+	federations := []trustedPeer{}
 	if federationKind().enabled(in) {
 		accepted, err := acceptedFederations(in, federationKind().newReader(), "multiclusters")
 		if err != nil {
 			return err
 		}
 		for _, resource := range accepted {
-			public := resource.Status.MetadataCache.Public
-			entries[public.ClusterUUID] = peers.Entry{
-				Kind: v1alpha1.IstioFederationKind, Name: resource.Name, ResourceUID: resource.UID,
-				ClusterUUID: public.ClusterUUID, TrustDomain: resource.Spec.TrustDomain,
-				AuthnKeyPub: public.AuthnKeyPub, RootCA: public.RootCA,
-			}
-			federations = append(federations, trustedFederation{
-				Name: resource.Name, TrustDomain: resource.Spec.TrustDomain, RootCA: public.RootCA,
-			})
+			federations = append(federations, accept(entries, resource, resource.Spec.TrustDomain))
 		}
 	}
 	multiclusters, err := multiclusterPeers(in, entries)

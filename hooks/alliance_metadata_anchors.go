@@ -30,7 +30,7 @@ var (
 
 // setAnchors gives every accepted peer the anchors that replace its roots. The
 // discovery hooks report in the resource's status why a root is not trusted.
-func setAnchors(in *sdk.HookInput, federations []trustedFederation, multiclusters []multiclusterPeer) error {
+func setAnchors(in *sdk.HookInput, federations []trustedPeer, multiclusters []multiclusterPeer) error {
 	data, err := secret(in, "anchors")
 	if err != nil {
 		return err
@@ -38,43 +38,41 @@ func setAnchors(in *sdk.HookInput, federations []trustedFederation, multicluster
 	stored := string(data[anchorsSecretKey])
 	issued := []string{stored}
 	// The values have what was issued while the snapshot does not have it yet.
-	var last []trustedFederation
-	if err := settings(in, federationsPath, &last); err != nil {
-		return err
-	}
-	for _, federation := range last {
-		issued = append(issued, federation.Anchors...)
-	}
-	var lastMulticlusters []multiclusterPeer
-	if err := settings(in, multiclustersPath, &lastMulticlusters); err != nil {
-		return err
-	}
-	for _, cluster := range lastMulticlusters {
-		issued = append(issued, cluster.Anchors...)
+	for _, path := range []string{federationsPath, multiclustersPath} {
+		var last []trustedPeer
+		if err := settings(in, path, &last); err != nil {
+			return err
+		}
+		for _, peer := range last {
+			issued = append(issued, peer.Anchors...)
+		}
 	}
 
-	peers := make([]trustanchor.Peer, 0, len(federations)+len(multiclusters))
-	for _, cluster := range multiclusters {
-		peers = append(peers, trustanchor.Peer{Name: multiclusterName(cluster.Name), TrustDomain: cluster.TrustDomain, RootCA: cluster.RootCA})
+	var peers []trustanchor.Peer
+	var trusted []*trustedPeer
+	add := func(name string, peer *trustedPeer) {
+		peers = append(peers, trustanchor.Peer{Name: name, TrustDomain: peer.TrustDomain, RootCA: peer.RootCA})
+		trusted = append(trusted, peer)
 	}
-	for _, federation := range federations {
-		peers = append(peers, trustanchor.Peer{Name: federation.Name, TrustDomain: federation.TrustDomain, RootCA: federation.RootCA})
+	for index := range multiclusters { // no IstioFederation has a slash in its name
+		add(v1alpha1.IstioMulticlusterKind+"/"+multiclusters[index].Name, &multiclusters[index].trustedPeer)
+	}
+	for index := range federations {
+		add(federations[index].Name, &federations[index])
 	}
 	outcome, err := trustanchor.Reconcile(peers, in.Values.Get(ownRootsPath).String(), strings.Join(issued, "\n"), in.DC.GetClock().Now())
 	if err != nil {
 		return err
 	}
 	in.MetricsCollector.Expire(anchorsMetricsGroup)
-	for index := range federations {
-		anchors := outcome.Anchors[federations[index].Name]
-		federations[index].Anchors = anchors
-		in.MetricsCollector.Set(anchorsMetric, float64(len(anchors)), map[string]string{"name": federations[index].Name}, operation.WithGroup(anchorsMetricsGroup))
+	for index, peer := range peers {
+		trusted[index].Anchors = outcome.Anchors[peer.Name]
+	}
+	for _, federation := range federations {
+		in.MetricsCollector.Set(anchorsMetric, float64(len(federation.Anchors)), map[string]string{"name": federation.Name}, operation.WithGroup(anchorsMetricsGroup))
 	}
 	for _, name := range slices.Sorted(maps.Keys(outcome.Rejected)) {
 		in.Logger.Warn("some of a peer's roots are not trusted", "peer", name, "error", outcome.Rejected[name].Error())
-	}
-	for index := range multiclusters {
-		multiclusters[index].Anchors = outcome.Anchors[multiclusterName(multiclusters[index].Name)]
 	}
 	if outcome.Issued > 0 {
 		in.Logger.Info("trust anchors were issued", "count", outcome.Issued)
@@ -82,9 +80,6 @@ func setAnchors(in *sdk.HookInput, federations []trustedFederation, multicluster
 	storeAnchors(in, stored, outcome.Stored)
 	return nil
 }
-
-// multiclusterName differs from the name of any IstioFederation, which has no slash in it.
-func multiclusterName(name string) string { return v1alpha1.IstioMulticlusterKind + "/" + name }
 
 // storeAnchors writes the Secret, or deletes it when there are no anchors.
 func storeAnchors(in *sdk.HookInput, stored, wanted string) {

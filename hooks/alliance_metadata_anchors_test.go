@@ -32,7 +32,7 @@ var _ = Describe("The trust anchors of hook alliance_metadata", func() {
 	})
 	anchors := func(r *run) []string {
 		GinkgoHelper()
-		var federations []trustedFederation
+		var federations []trustedPeer
 		Expect(json.Unmarshal([]byte(r.ValuesGet(federationsPath).Raw), &federations)).To(Succeed())
 		all := []string{}
 		for _, federation := range federations {

@@ -17,18 +17,11 @@ var (
 
 // multiclusterPeer is one entry of the values internal.multiclusters.
 type multiclusterPeer struct {
-	Name string `json:"name"`
-	// TrustDomain is this cluster's own: it bounds the anchors, so that the peer's
-	// roots are trusted for the common mesh and not for federated clusters.
-	TrustDomain string `json:"trustDomain"`
+	trustedPeer
 	// NetworkName of the peer's Pods; empty before it is known.
 	NetworkName string `json:"networkName"`
 	// IngressGateways by which that network is entered; none where Pods reach each other directly.
 	IngressGateways []metadata.IngressGateway `json:"ingressGateways"`
-	// RootCA is what the peer publishes; not a value.
-	RootCA string `json:"-"`
-	// Anchors replace RootCA in the mesh: PEM certificates, one an entry.
-	Anchors []string `json:"anchors"`
 }
 
 // gatewayWanted is true when peers enter this cluster by its gateway.
@@ -63,17 +56,8 @@ func multiclusterPeers(in *sdk.HookInput, entries map[string]peers.Entry) ([]mul
 		return nil, err
 	}
 	for _, resource := range accepted {
-		public, private := resource.Status.MetadataCache.Public, resource.Status.MetadataCache.Private
-		entries[public.ClusterUUID] = peers.Entry{
-			Kind: v1alpha1.IstioMulticlusterKind, Name: resource.Name, ResourceUID: resource.UID,
-			ClusterUUID: public.ClusterUUID, TrustDomain: this.TrustDomain,
-			AuthnKeyPub: public.AuthnKeyPub, RootCA: public.RootCA,
-		}
-		cluster := multiclusterPeer{
-			Name: resource.Name, TrustDomain: this.TrustDomain, RootCA: public.RootCA,
-			IngressGateways: []metadata.IngressGateway{},
-		}
-		if private != nil {
+		cluster := multiclusterPeer{trustedPeer: accept(entries, resource, this.TrustDomain), IngressGateways: []metadata.IngressGateway{}}
+		if private := resource.Status.MetadataCache.Private; private != nil {
 			cluster.NetworkName = private.NetworkName
 			if resource.Spec.EntersByGateway() {
 				cluster.IngressGateways = append(cluster.IngressGateways, private.IngressGateways...)

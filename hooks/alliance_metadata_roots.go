@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"bytes"
+	"slices"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 
@@ -60,19 +61,10 @@ func namingEntries(in *sdk.HookInput) ([]peers.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	resources := make([]v1alpha1.Peer, 0, len(federations)+len(multiclusters))
-	for index := range federations {
-		resources = append(resources, &federations[index])
-	}
-	for index := range multiclusters {
-		resources = append(resources, &multiclusters[index])
-	}
 	var entries []peers.Entry
-	for _, resource := range resources {
-		if public := resource.PeerCache().Public; public != nil {
-			entries = append(entries, peers.Entry{
-				Kind: resource.PeerKind(), Name: resource.GetName(), ClusterUUID: public.ClusterUUID, RootCA: public.RootCA,
-			})
+	for _, resource := range slices.Concat(v1alpha1.Peers(federations), v1alpha1.Peers(multiclusters)) {
+		if resource.PeerCache().Public != nil {
+			entries = append(entries, entryOf(resource, ""))
 		}
 	}
 	return entries, nil

@@ -59,7 +59,7 @@ func meshConfigurationsBinding() sdk.KubernetesConfig {
 // withdrawTrust removes from the mesh configurations at once what the peers do not warrant any more; Helm, which
 // takes seconds, then finds it so. It only ever removes. What it cannot or must not remove is left to Helm, so a
 // failure here is none of the run, which would hold Helm back.
-func withdrawTrust(ctx context.Context, in *sdk.HookInput, federations []trustedFederation, multiclusters []multiclusterPeer) error {
+func withdrawTrust(ctx context.Context, in *sdk.HookInput, federations []trustedPeer, multiclusters []multiclusterPeer) error {
 	configurations, err := snapshot[meshConfiguration](in, "mesh-configurations")
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func withdrawTrust(ctx context.Context, in *sdk.HookInput, federations []trusted
 }
 
 // wantedCertificates are the caCertificates that the templates render of these values.
-func wantedCertificates(federations []trustedFederation, multiclusters []multiclusterPeer) []meshconfig.CACertificate {
+func wantedCertificates(federations []trustedPeer, multiclusters []multiclusterPeer) []meshconfig.CACertificate {
 	var wanted []meshconfig.CACertificate
 	for _, federation := range federations {
 		for _, anchor := range federation.Anchors {

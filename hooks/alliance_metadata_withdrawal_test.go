@@ -74,7 +74,7 @@ var _ = Describe("The trust that hook alliance_metadata withdraws", func() {
 	trusting := func(peers ...string) (*run, map[string]map[string]any) {
 		GinkgoHelper()
 		r := newRun(allianceMetadata(), federationSettings).given(strings.Join(peers, "\n---\n"), aMeshConfiguration("v1x31", ""), aMeshConfiguration("v1x30", "")).succeeds()
-		var federations []trustedFederation
+		var federations []trustedPeer
 		Expect(json.Unmarshal([]byte(r.ValuesGet(federationsPath).Raw), &federations)).To(Succeed())
 		entries := map[string]map[string]any{}
 		for _, federation := range federations {

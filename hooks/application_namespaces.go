@@ -49,13 +49,9 @@ func runApplicationNamespaces(_ context.Context, in *sdk.HookInput) error {
 		// No cluster is without namespaces: nothing is known right now.
 		return nil
 	}
-	var pods []dataplane.Pod
-	for _, binding := range []string{"asking_pods", "naming_pods", "injected_pods"} {
-		found, err := snapshot[dataplane.Pod](in, binding)
-		if err != nil {
-			return err
-		}
-		pods = append(pods, found...)
+	pods, err := snapshot[dataplane.Pod](in, "asking_pods", "naming_pods", "injected_pods")
+	if err != nil {
+		return err
 	}
 	in.Values.Set(applicationNamespacesPath, dataplane.Namespaces(namespaces, pods))
 	return nil

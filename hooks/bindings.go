@@ -138,6 +138,20 @@ func (c webhookConfiguration) foreign() bool {
 	return len(c.Namespaces) > 0 && !slices.Contains(c.Namespaces, names.Namespace)
 }
 
+// injectors returns the revisions that have a webhook of their own among the mutating ones, and the one that the module's
+// webhook for Pods that name none points to, "" for none.
+func injectors(webhooks []webhookConfiguration) (revisions []string, byDefault string) {
+	for _, webhook := range webhooks {
+		if webhook.Name == names.DefaultInjector && !webhook.foreign() {
+			byDefault = webhook.Revision
+		}
+		if revision := names.InjectorRevision(webhook.Name); revision != "" {
+			revisions = append(revisions, revision)
+		}
+	}
+	return revisions, byDefault
+}
+
 // webhooksBinding has a snapshot of the configurations of a kind, a webhookConfiguration each.
 func webhooksBinding(binding, kind string) sdk.KubernetesConfig {
 	return withoutEvents(sdk.KubernetesConfig{

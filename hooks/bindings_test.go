@@ -15,13 +15,9 @@ import (
 
 var _ = Describe("The filters of bindings", func() {
 	It("are understood by addon-operator, too", func() {
-		all, _ := Resident(context.Background())
-		for _, hook := range all {
-			bindings := hook.Config.Kubernetes
-			if hook.Resident != nil {
-				bindings = append(slices.Clone(bindings), hook.Resident.Config.Kubernetes...)
-			}
-			for _, binding := range bindings {
+		resident, _ := Resident(context.Background())
+		for _, hook := range slices.Concat(All(), resident) {
+			for _, binding := range hook.Config.Kubernetes {
 				if binding.JqFilter == "" {
 					continue
 				}

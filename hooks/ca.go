@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"strings"
 	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
@@ -41,20 +40,15 @@ var (
 // in use, else a new one; and on the steps from one to another. Secret cacerts of
 // the contract is rendered from it.
 func certificateAuthority() hookruntime.Hook {
+	stored := secretBinding("stored", names.OperatorNamespace, caSecret)
+	stored.JqFilter = `{data: (.data // {}), request: (.metadata.annotations["` + caRequestAnnotation + `"] // "")}`
 	return hookruntime.Hook{
 		Name: "ca",
 		Config: sdk.HookConfig{
 			OnBeforeHelm: at(orderFacts),
 			Queue:        "/modules/istio/ca",
 			Kubernetes: []sdk.KubernetesConfig{
-				{
-					Name:              "stored",
-					APIVersion:        "v1",
-					Kind:              "Secret",
-					NamespaceSelector: inNamespace(names.OperatorNamespace),
-					NameSelector:      named(caSecret),
-					JqFilter:          `{data: (.data // {}), request: (.metadata.annotations["` + caRequestAnnotation + `"] // "")}`,
-				},
+				stored,
 				// A phase begins when Helm has written it.
 				secretBinding("installed", names.Namespace, "cacerts"),
 				// Pods get it in a file. istiod writes one of these into each namespace, so the module's own stands for all.
@@ -78,20 +72,15 @@ func runCertificateAuthority(ctx context.Context, in *sdk.HookInput) error {
 	if err := settings(in, caSettingsPath, &configured); err != nil {
 		return err
 	}
-	found, err := snapshot[storedCA](in, "stored")
+	stored, inSnapshot, err := only[storedCA](in, "stored")
 	if err != nil {
 		return err
-	}
-	inSnapshot := len(found) > 0
-	var stored storedCA
-	if inSnapshot {
-		stored = found[0]
 	}
 	installedData, err := secret(in, "installed")
 	if err != nil {
 		return err
 	}
-	handedOut, err := snapshot[string](in, "handed_out")
+	handedOut, _, err := only[string](in, "handed_out")
 	if err != nil {
 		return err
 	}
@@ -126,7 +115,7 @@ func runCertificateAuthority(ctx context.Context, in *sdk.HookInput) error {
 			state.Trust = ca.Recall(current, installed.Root, now)
 		}
 	}
-	seen := ca.Seen{Installed: installed, HandedOut: strings.Join(handedOut, "\n")}
+	seen := ca.Seen{Installed: installed, HandedOut: handedOut}
 	rotation := ca.Rotate(state, seen, choice.Bundle, ca.Request(stored.Request), now)
 	reportRotation(ctx, in, rotation, stored.Request)
 

@@ -15,8 +15,7 @@ import (
 func reportRejectedCA(ctx context.Context, in *sdk.HookInput, rejection error) {
 	if rejection != nil {
 		in.Logger.Error("the CA of the settings is rejected, the one in use is retained", "error", rejection.Error())
-		report(ctx, in, moduleConfigEvent(caRefusedEventName,
-			fmt.Sprintf("settings rejected, the CA in use is retained: %v", rejection), in.DC.GetClock().Now()))
+		report(ctx, in, moduleConfigEvent(caRefusedEventName, fmt.Sprintf("settings rejected, the CA in use is retained: %v", rejection)))
 	}
 	in.MetricsCollector.Set(caRefusedMetric, gauge(rejection != nil), nil)
 }
@@ -26,9 +25,8 @@ func reportRotation(ctx context.Context, in *sdk.HookInput, rotation ca.Rotation
 	for _, phase := range ca.Phases {
 		in.MetricsCollector.Set(caRotationMetric, gauge(phase == rotation.Phase), map[string]string{"phase": string(phase)})
 	}
-	now := in.DC.GetClock().Now()
 	if message := rotationMessage(rotation); message != "" {
-		event := moduleConfigEvent(caRotationEventName, message, now)
+		event := moduleConfigEvent(caRotationEventName, message)
 		event.Type = corev1.EventTypeNormal
 		report(ctx, in, event)
 	}
@@ -38,9 +36,9 @@ func reportRotation(ctx context.Context, in *sdk.HookInput, rotation ca.Rotation
 		in.Logger.Error("the annotation on Secret d8-system/istio-ca has an unknown value", "annotation", caRequestAnnotation, "value", request)
 		report(ctx, in, moduleConfigEvent(caRequestEventName, fmt.Sprintf(
 			"annotation %s=%.40q on Secret d8-system/istio-ca has an unknown value: use %s, %s or %s",
-			caRequestAnnotation, request, ca.Proceed, ca.ProceedNow, ca.Emergency), now))
+			caRequestAnnotation, request, ca.Proceed, ca.ProceedNow, ca.Emergency)))
 	case rotation.Idle:
-		report(ctx, in, moduleConfigEvent(caIdleEventName, idleMessage(rotation, request), now))
+		report(ctx, in, moduleConfigEvent(caIdleEventName, idleMessage(rotation, request)))
 	case rotation.Deferral != "":
 		in.Logger.Info("the annotation on Secret d8-system/istio-ca is deferred, and is followed without another action",
 			"annotation", caRequestAnnotation, "value", request, "phase", string(rotation.Phase), "reason", string(rotation.Deferral), "due", dueOf(rotation))

@@ -88,10 +88,6 @@ func setClusterLocalHosts(in *sdk.HookInput) (widened []string, err error) {
 // reportWidened writes an Event into each of the namespaces, once. Its words depend
 // on nothing that a tenant can vary, so there is one of it.
 func reportWidened(ctx context.Context, in *sdk.HookInput, namespaces []string, reported map[string]bool) {
-	if len(namespaces) == 0 {
-		clear(reported)
-		return
-	}
 	maps.DeleteFunc(reported, func(namespace string, _ bool) bool {
 		_, still := slices.BinarySearch(namespaces, namespace) // they are sorted
 		return !still
@@ -105,6 +101,6 @@ func reportWidened(ctx context.Context, in *sdk.HookInput, namespaces []string, 
 		reported[namespace] = true
 		report(ctx, in, objectWarning(corev1.ObjectReference{
 			APIVersion: "v1", Kind: "Namespace", Namespace: namespace, Name: namespace,
-		}, clusterLocalEvent, message, in.DC.GetClock().Now()))
+		}, clusterLocalEvent, message))
 	}
 }

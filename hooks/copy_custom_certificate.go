@@ -61,8 +61,7 @@ func runCopyCustomCertificate(ctx context.Context, in *sdk.HookInput) error {
 	if err != nil {
 		in.Logger.Error("https.customCertificate.secretName: the certificate is rejected, the one in use is retained", "error", err.Error())
 		rejected = true
-		report(ctx, in, moduleConfigEvent("CustomCertificateRefused",
-			fmt.Sprintf("https.customCertificate.secretName: %v", err), in.DC.GetClock().Now()))
+		report(ctx, in, moduleConfigEvent("CustomCertificateRefused", fmt.Sprintf("https.customCertificate.secretName: %v", err)))
 		if in.Values.Exists(customCertificatePath) {
 			return nil
 		}

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"cmp"
 	"context"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
@@ -77,13 +78,10 @@ func installedForPods(in *sdk.HookInput) (dataplane.Installed, error) {
 	}
 	installed := dataplane.Installed{
 		FullVersions:    make(map[string]string, len(versions)),
-		DefaultRevision: in.Values.Get(defaultRevisionPath).String(),
+		DefaultRevision: cmp.Or(in.Values.Get(defaultRevisionPath).String(), in.Values.Get(globalRevisionPath).String()),
 	}
 	for _, version := range versions {
 		installed.FullVersions[version.Revision] = version.FullVersion
-	}
-	if installed.DefaultRevision == "" {
-		installed.DefaultRevision = in.Values.Get(globalRevisionPath).String()
 	}
 	return installed, nil
 }

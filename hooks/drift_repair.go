@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/deckhouse-mesh/istio/lib/drift"
-	"github.com/deckhouse-mesh/istio/lib/echo"
 	"github.com/deckhouse-mesh/istio/lib/healthcheck"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/names"
@@ -111,13 +110,9 @@ func runDriftRepair(ctx context.Context, in *sdk.HookInput) error {
 	if err := settings(in, renderedPath, &rendered); err != nil {
 		return err
 	}
-	var present []drift.Object
-	for _, binding := range []string{"mutating_webhooks", "validating_webhooks", "deployments", "services", "config_maps", "secrets"} {
-		objects, err := snapshot[drift.Object](in, binding)
-		if err != nil {
-			return err
-		}
-		present = append(present, objects...)
+	present, err := snapshot[drift.Object](in, "mutating_webhooks", "validating_webhooks", "deployments", "services", "config_maps", "secrets")
+	if err != nil {
+		return err
 	}
 	former, err := formerRepair(in)
 	if err != nil {
@@ -150,9 +145,9 @@ func runDriftRepair(ctx context.Context, in *sdk.HookInput) error {
 // again which one it is: it is restored seldom from then on.
 func reportContested(ctx context.Context, in *sdk.HookInput, contested []drift.Deviation) {
 	for _, deviation := range contested {
-		report(ctx, in, moduleConfigEvent(contestedEvent, echo.Text(fmt.Sprintf(
+		report(ctx, in, moduleConfigEvent(contestedEvent, fmt.Sprintf(
 			"%s of the module is written again and again by the field manager %q, and is restored at most twice an hour from now on: "+
-				"configure that program to leave the object alone, or stop it.", deviation.Object, deviation.By), maxEventMessage), in.DC.GetClock().Now()))
+				"configure that program to leave the object alone, or stop it.", deviation.Object, deviation.By)))
 	}
 }
 
@@ -161,11 +156,8 @@ func formerRepair(in *sdk.HookInput) (string, error) {
 	if former := in.Values.Get(repairPath).String(); former != "" {
 		return former, nil
 	}
-	annotations, err := snapshot[string](in, "namespace")
-	if err != nil || len(annotations) == 0 {
-		return "", err
-	}
-	return annotations[0], nil
+	former, _, err := only[string](in, "namespace")
+	return former, err
 }
 
 // wantedObjects lists what the templates render of the values.

@@ -31,6 +31,9 @@ import (
 // moduleDirEnv overrides where the module's files are searched.
 const moduleDirEnv = "ISTIO_MODULE_DIR"
 
+// establishTimeout bounds the wait for the API server to serve new CRDs, some milliseconds usually.
+const establishTimeout = 30 * time.Second
+
 // moduleDir is the folder with crds/ in it. Both binaries that link the hooks
 // live one folder below: <module>/hooks/<batch binary> and <root>/bin/operator.
 func moduleDir() string {
@@ -54,6 +57,11 @@ func ensureCRDs(dir string) hookruntime.Hook {
 		Name:   "ensure_crds",
 		Config: sdk.HookConfig{OnStartup: at(orderCRDs)},
 		Run: func(ctx context.Context, in *sdk.HookInput) error {
+			client, err := in.DC.GetK8sClient()
+			if err != nil {
+				return err
+			}
+			get := crdGetter(client.Dynamic().Resource(crdResource))
 			var installed []string
 			// Own CRDs last: when they are there, everything is.
 			for _, glob := range []string{"crds/istio/*.yaml", "crds/*.yaml"} {
@@ -66,14 +74,15 @@ func ensureCRDs(dir string) hookruntime.Hook {
 				if err != nil {
 					return err
 				}
-				if err := ensureUnlessNewer(ctx, in, found); err != nil {
+				if err := ensureUnlessNewer(ctx, in, get, found); err != nil {
 					return err
 				}
 				for _, crd := range found {
 					installed = append(installed, crd.Name)
 				}
 			}
-			return waitEstablished(ctx, in, installed)
+			// The hooks that subscribe to their objects start next.
+			return crdwait.Established(ctx, get, establishTimeout, installed...)
 		},
 	}
 }
@@ -81,20 +90,14 @@ func ensureCRDs(dir string) hookruntime.Hook {
 // ensureUnlessNewer installs the CRDs, except those of which the cluster has
 // one with more fields: a newer Istio's, beside which the module is switched on,
 // or a newer version of the module's own, after a downgrade.
-func ensureUnlessNewer(ctx context.Context, in *sdk.HookInput, found []crdFile) error {
-	client, err := in.DC.GetK8sClient()
-	if err != nil {
-		return err
-	}
-	crds := client.Dynamic().Resource(crdResource)
+func ensureUnlessNewer(ctx context.Context, in *sdk.HookInput, get crdwait.Get, found []crdFile) error {
 	dir, err := os.MkdirTemp("", "istio-crds-")
 	if err != nil {
 		return fmt.Errorf("make a folder for the CRDs to install: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	count := 0
 	for _, crd := range found {
-		installed, err := getCRD(ctx, crds, crd.Name)
+		installed, err := get(ctx, crd.Name)
 		if err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("read CustomResourceDefinition %s: %w", crd.Name, err)
 		}
@@ -104,13 +107,9 @@ func ensureUnlessNewer(ctx context.Context, in *sdk.HookInput, found []crdFile) 
 				continue
 			}
 		}
-		count++
 		if err := os.WriteFile(filepath.Join(dir, crd.Name+".yaml"), crd.text, 0o600); err != nil {
 			return fmt.Errorf("prepare CustomResourceDefinition %s: %w", crd.Name, err)
 		}
-	}
-	if count == 0 {
-		return nil
 	}
 	return ensurecrds.EnsureCRDs(ctx, in, filepath.Join(dir, "*.yaml"))
 }
@@ -125,7 +124,7 @@ func reportNewerCRD(ctx context.Context, in *sdk.HookInput, name string, beyond 
 	message := echo.Text(fmt.Sprintf("CustomResourceDefinition %s is not replaced: it has fields that the module's own does not have (%s), so it belongs to a newer release. "+
 		"Otherwise objects would lose these fields. To have the module's own, delete these fields from it, or upgrade the module.", name, list), 1024)
 	in.Logger.Warn(message)
-	report(ctx, in, moduleConfigEvent(newerCRDEvent, message, in.DC.GetClock().Now()))
+	report(ctx, in, moduleConfigEvent(newerCRDEvent, message))
 }
 
 // newerCRDEvent is the reason of the Event on the ModuleConfig when a CRD is not replaced.
@@ -133,13 +132,15 @@ const newerCRDEvent = "NewerCRDKept"
 
 var crdResource = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 
-func getCRD(ctx context.Context, crds dynamic.ResourceInterface, name string) (*apiextensionsv1.CustomResourceDefinition, error) {
-	object, err := crds.Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
-		return nil, err
+func crdGetter(crds dynamic.ResourceInterface) crdwait.Get {
+	return func(ctx context.Context, name string) (*apiextensionsv1.CustomResourceDefinition, error) {
+		object, err := crds.Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return nil, err
+		}
+		var crd apiextensionsv1.CustomResourceDefinition
+		return &crd, runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &crd)
 	}
-	var crd apiextensionsv1.CustomResourceDefinition
-	return &crd, runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &crd)
 }
 
 // crdFile is a CRD of the module's files.
@@ -185,20 +186,4 @@ func readCRDs(files []string) ([]crdFile, error) {
 		}
 	}
 	return found, nil
-}
-
-// establishTimeout bounds the wait for the API server to serve new CRDs, some milliseconds usually.
-const establishTimeout = 30 * time.Second
-
-// waitEstablished waits until the API server serves the CRDs of these names: the
-// hooks that subscribe to their objects start next.
-func waitEstablished(ctx context.Context, in *sdk.HookInput, names []string) error {
-	client, err := in.DC.GetK8sClient()
-	if err != nil {
-		return err
-	}
-	crds := client.Dynamic().Resource(crdResource)
-	return crdwait.Established(ctx, func(ctx context.Context, name string) (*apiextensionsv1.CustomResourceDefinition, error) {
-		return getCRD(ctx, crds, name)
-	}, establishTimeout, names...)
 }

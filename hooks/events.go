@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
-	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	corev1 "k8s.io/api/core/v1"
@@ -27,23 +26,22 @@ const maxEventMessage = 1024
 
 // moduleConfigEvent is a warning on what holds the settings:
 // kubectl get events -A --field-selector involvedObject.kind=ModuleConfig.
-func moduleConfigEvent(reason, message string, now time.Time) *corev1.Event {
-	return warning("ModuleConfig", names.Module(), reason, message, now)
+func moduleConfigEvent(reason, message string) *corev1.Event {
+	return warning("ModuleConfig", names.Module(), reason, message)
 }
 
 // warning is an Event on a resource of deckhouse.io/v1alpha1, which has no namespace.
-func warning(kind, name, reason, message string, now time.Time) *corev1.Event {
-	event := objectWarning(corev1.ObjectReference{APIVersion: v1alpha1.APIVersion, Kind: kind, Name: name}, reason, message, now)
+func warning(kind, name, reason, message string) *corev1.Event {
+	event := objectWarning(corev1.ObjectReference{APIVersion: v1alpha1.APIVersion, Kind: kind, Name: name}, reason, message)
 	event.Namespace = metav1.NamespaceDefault
 	return event
 }
 
 // objectWarning is an Event on an object, in its namespace. Its name follows from
 // its content, so an equal warning exists once.
-func objectWarning(about corev1.ObjectReference, reason, message string, now time.Time) *corev1.Event {
+func objectWarning(about corev1.ObjectReference, reason, message string) *corev1.Event {
 	message = echo.Text(strings.ReplaceAll(message, "\n", "; "), maxEventMessage)
 	sum := sha256.Sum256([]byte(about.Kind + about.Name + string(about.UID) + reason + message))
-	stamp := metav1.NewTime(now)
 	return &corev1.Event{
 		TypeMeta:       metav1.TypeMeta{APIVersion: "v1", Kind: "Event"},
 		ObjectMeta:     metav1.ObjectMeta{Name: "istio." + hex.EncodeToString(sum[:8]), Namespace: about.Namespace},
@@ -52,14 +50,16 @@ func objectWarning(about corev1.ObjectReference, reason, message string, now tim
 		Message:        message,
 		Type:           corev1.EventTypeWarning,
 		Source:         corev1.EventSource{Component: "istio-module"},
-		FirstTimestamp: stamp, LastTimestamp: stamp, Count: 1,
+		Count:          1,
 	}
 }
 
-// report writes the Event into its namespace, or logs it when that fails. It does
+// report writes the Event of this moment into its namespace, or logs it when that fails. It does
 // not use the PatchCollector: there, one object that is rejected (by a quota, an
 // admission policy, or because the namespace is being deleted) fails the run for all.
 func report(ctx context.Context, in *sdk.HookInput, event *corev1.Event) {
+	event.FirstTimestamp = metav1.NewTime(in.DC.GetClock().Now())
+	event.LastTimestamp = event.FirstTimestamp
 	if err := createEvent(ctx, in, event); err != nil && !apierrors.IsAlreadyExists(err) {
 		in.Logger.Warn("cannot write an Event into its namespace", "namespace", event.Namespace,
 			"about", event.InvolvedObject.Kind+" "+event.InvolvedObject.Name, "event", event.Message, "error", err.Error())

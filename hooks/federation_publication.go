@@ -87,7 +87,7 @@ func runFederationPublication(ctx context.Context, in *sdk.HookInput, reported m
 	for _, rejection := range publicservices.Named(document.Rejections, maxPublicationEvents) {
 		event := objectWarning(corev1.ObjectReference{
 			APIVersion: "v1", Kind: "Service", Namespace: rejection.Namespace, Name: rejection.Name, UID: rejection.UID,
-		}, "NotPublished"+rejection.Reason, rejection.String(), in.DC.GetClock().Now())
+		}, "NotPublished"+rejection.Reason, rejection.String())
 		key := event.Namespace + "/" + event.Name
 		if now[key] = true; !reported[key] {
 			report(ctx, in, event)

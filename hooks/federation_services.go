@@ -6,80 +6,40 @@ import (
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 
-	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
-	"github.com/deckhouse-mesh/istio/lib/discovery"
 	"github.com/deckhouse-mesh/istio/lib/federation"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/names"
-	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
+
+const federationServicesQueue = "/modules/istio/federation-services"
 
 // federationServices maintains a ServiceEntry and a DestinationRule for every
 // imported service, and writes only differences.
 //
 // In a process of one run it reads the existing objects from snapshots. Where the
-// process continues between runs, a syncer watches them: resident, nil where it does not.
-func federationServices(resident *residentServices, codec *servicelist.Codec) hookruntime.Hook {
-	return federationServicesBy(unlimited, resident, codec)
-}
-
-func federationServicesBy(connect connection, resident *residentServices, codec *servicelist.Codec) hookruntime.Hook {
+// process continues between runs, a syncer watches them: residentServices.hook.
+func federationServices(connect connection) hookruntime.Hook {
 	conflicts := &nameConflicts{}
-	inputs := []sdk.KubernetesConfig{
-		federationsBinding(),
-		multiclusterKind().identitiesBinding(),
-		{
-			Name:         "namespace",
-			APIVersion:   "v1",
-			Kind:         "Namespace",
-			NameSelector: named(names.Namespace),
-			JqFilter:     `{terminating: (.metadata.deletionTimestamp != null)}`,
-		},
-	}
-	const queue = "/modules/istio/federation-services"
-	hook := hookruntime.Hook{
+	return hookruntime.Hook{
 		Name: "federation_services",
 		Config: sdk.HookConfig{
 			// For the settings: switching federation off has no event of its own.
 			OnAfterHelm: at(orderReleased),
-			Queue:       queue,
+			Queue:       federationServicesQueue,
 			// For objects that could not be written.
 			Schedule: []sdk.ScheduleConfig{everyMinute},
-			Kubernetes: append(slices.Clone(inputs),
+			Kubernetes: []sdk.KubernetesConfig{
+				federationsBinding(),
+				multiclusterKind().identitiesBinding(),
+				usableNamespaceBinding(),
 				federationObjectsBinding("service_entries", federation.ServiceEntryKind),
-				federationObjectsBinding("destination_rules", federation.DestinationRuleKind)),
+				federationObjectsBinding("destination_rules", federation.DestinationRuleKind),
+			},
 		},
 		Run: func(ctx context.Context, in *sdk.HookInput) error {
-			return runFederationServices(ctx, in, connect, conflicts, codec)
+			return runFederationServices(ctx, in, connect, conflicts)
 		},
 	}
-	if resident == nil {
-		return hook
-	}
-	// A run after Helm would be in another queue, at the same time as one in this. Changed
-	// settings arrive by the status that federation_switch writes into every resource.
-	switched := slices.Clone(inputs)
-	switched[0] = switchedFederationsBinding()
-	hook.Resident = &hookruntime.Resident{
-		Config: sdk.HookConfig{
-			Queue:      queue,
-			Kubernetes: switched,
-			// In case that an event is missed.
-			Schedule: []sdk.ScheduleConfig{everyMinute},
-		},
-		Run: resident.run,
-	}
-	return hook
-}
-
-// switchedFederationsBinding is federationsBinding with an event, too, when
-// federation is switched: off, federation_switch says so in every resource; on,
-// it has their peers polled, which changes their status.
-func switchedFederationsBinding() sdk.KubernetesConfig {
-	binding := federationsBinding()
-	binding.JqFilter += ` + {switchedOff: ([.status.conditions[]? | select(.type == "` + v1alpha1.ConditionReady +
-		`" and .reason == "` + discovery.ReasonFederationDisabled + `")] | length > 0)}`
-	return binding
 }
 
 func federationObjectsBinding(binding, kind string) sdk.KubernetesConfig {
@@ -99,29 +59,24 @@ func federationObjectsBinding(binding, kind string) sdk.KubernetesConfig {
 	}
 }
 
-func runFederationServices(ctx context.Context, in *sdk.HookInput, connect connection, conflicts *nameConflicts, codec *servicelist.Codec) error {
+func runFederationServices(ctx context.Context, in *sdk.HookInput, connect connection, conflicts *nameConflicts) error {
 	usable, err := namespaceUsable(in)
 	if err != nil || !usable {
 		return err
 	}
-	peers, err := federationPeers(in, newFederationReader(codec))
+	peers, err := federationPeers(in, newFederationReader(nil))
 	if err != nil {
 		return err
 	}
 	wanted := federation.Objects(peers)
-	var found []federation.Object
-	for _, binding := range []string{"service_entries", "destination_rules"} {
-		objects, err := snapshot[federation.Object](in, binding)
-		if err != nil {
-			return err
-		}
-		found = append(found, objects...)
+	found, err := snapshot[federation.Object](in, "service_entries", "destination_rules")
+	if err != nil {
+		return err
 	}
-
 	unknown := federation.Unknown(peers)
 	found = slices.DeleteFunc(found, func(object federation.Object) bool { return unknown[object.Peer] })
-	changes := federation.Diff(wanted, found)
-	if err := conflicts.report(ctx, in, changes.NameConflicts); err != nil {
+	changes, taken := federation.Diff(wanted, found)
+	if err := conflicts.report(ctx, in, taken); err != nil {
 		return err
 	}
 	return writeOnce(ctx, in, connect, changes)
@@ -150,13 +105,21 @@ func federationPeers(in *sdk.HookInput, read peerReader) ([]federation.Peer, err
 	return peers, nil
 }
 
+// usableNamespaceBinding has a snapshot for namespaceUsable.
+func usableNamespaceBinding() sdk.KubernetesConfig {
+	return sdk.KubernetesConfig{
+		Name:         "namespace",
+		APIVersion:   "v1",
+		Kind:         "Namespace",
+		NameSelector: named(names.Namespace),
+		JqFilter:     `{terminating: (.metadata.deletionTimestamp != null)}`,
+	}
+}
+
 // namespaceUsable is false before Helm has created the module's namespace and while it is being deleted.
 func namespaceUsable(in *sdk.HookInput) (bool, error) {
-	namespaces, err := snapshot[struct {
+	namespace, exists, err := only[struct {
 		Terminating bool `json:"terminating"`
 	}](in, "namespace")
-	if err != nil {
-		return false, err
-	}
-	return len(namespaces) > 0 && !namespaces[0].Terminating, nil
+	return exists && !namespace.Terminating, err
 }

@@ -41,8 +41,7 @@ func (c *nameConflicts) report(ctx context.Context, in *sdk.HookInput, conflicts
 		in.Logger.Error("an object of that name was not made by the module; rename or delete it",
 			"kind", object.Kind, "namespace", names.Namespace, "name", object.Name, "wantedFor", object.Peer)
 		event := warning(v1alpha1.IstioFederationKind, object.Peer, "NameTaken", fmt.Sprintf(
-			"A service is not imported: %s %s/%s was not made by the module; rename or delete it.", object.Kind, names.Namespace, object.Name),
-			in.DC.GetClock().Now())
+			"A service is not imported: %s %s/%s was not made by the module; rename or delete it.", object.Kind, names.Namespace, object.Name))
 		event.InvolvedObject.UID = peers[object.Peer].UID
 		report(ctx, in, event)
 	}

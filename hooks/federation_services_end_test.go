@@ -11,7 +11,7 @@ import (
 var _ = Describe("Hook federation_services_end", func() {
 	It("has nothing created again while the release is deleted", func() {
 		services, on := residentOn(context.Background())
-		r := newRun(residentForm(services), federationSettings)
+		r := newRun(services.hook(), federationSettings)
 		*on = r
 		r.given(moduleNamespace, aFederation("b", "api.shop")).succeeds()
 		Eventually(entries(r), soon).Should(ConsistOf("api.shop.b"))

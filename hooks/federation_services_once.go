@@ -26,17 +26,21 @@ type connection func(sdk.DependencyContainer) (dynamic.Interface, error)
 // operations the runtime carries out one after the other. What is rejected is logged and counted,
 // and tried again in the next run: at the next event, and every minute. Where the API
 // server has no time, the runtime tries the whole run again.
-func writeOnce(ctx context.Context, in *sdk.HookInput, connect connection, changes federation.Changes) error {
+func writeOnce(ctx context.Context, in *sdk.HookInput, connect connection, changes []federation.Change) error {
 	in.MetricsCollector.Expire(servicesMetricsGroup)
 	var unwritten map[federation.Key]error
-	if !changes.IsZero() {
+	if len(changes) > 0 {
 		client, err := connect(in.DC)
 		if err != nil {
 			return err
 		}
 		unwritten = syncer.Once(ctx, client, changes)
-		in.Logger.Info("federated services changed", "created", len(changes.Create), "updated", len(changes.Update),
-			"deleted", len(changes.Delete), "notWritten", len(unwritten))
+		counts := map[federation.Step]int{}
+		for _, change := range changes {
+			counts[change.Step]++
+		}
+		in.Logger.Info("federated services changed", "created", counts[federation.Create], "updated", counts[federation.Update],
+			"deleted", counts[federation.Delete], "notWritten", len(unwritten))
 	}
 	in.MetricsCollector.Set(unwrittenMetric, float64(len(unwritten)), map[string]string{}, operation.WithGroup(servicesMetricsGroup))
 	return reportUnwrittenServices(in, unwritten)

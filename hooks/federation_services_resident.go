@@ -1,7 +1,6 @@
 package hooks
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -12,8 +11,11 @@ import (
 	"github.com/deckhouse/module-sdk/pkg/metric/operation"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
+	"github.com/deckhouse-mesh/istio/lib/discovery"
 	"github.com/deckhouse-mesh/istio/lib/federation"
 	"github.com/deckhouse-mesh/istio/lib/federation/syncer"
+	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
@@ -53,6 +55,32 @@ type residentServices struct {
 // servicesUntil serves until lifetime ends.
 func servicesUntil(lifetime context.Context, codec *servicelist.Codec) *residentServices {
 	return &residentServices{connect: unlimited, lifetime: lifetime, codec: codec}
+}
+
+// hook is federation_services in the operator. All its bindings are in one queue: addon-operator runs what is around
+// Helm in the queue "main", at the same time as others, and an older run must not overtake a newer one. Changed
+// settings arrive by the status that federation_switch writes into every resource.
+func (r *residentServices) hook() hookruntime.Hook {
+	return hookruntime.Hook{
+		Name: "federation_services",
+		Config: sdk.HookConfig{
+			Queue:      federationServicesQueue,
+			Kubernetes: []sdk.KubernetesConfig{switchedFederationsBinding(), multiclusterKind().identitiesBinding(), usableNamespaceBinding()},
+			// In case that an event is missed.
+			Schedule: []sdk.ScheduleConfig{everyMinute},
+		},
+		Run: r.run,
+	}
+}
+
+// switchedFederationsBinding is federationsBinding with an event, too, when
+// federation is switched: off, federation_switch says so in every resource; on,
+// it has their peers polled, which changes their status.
+func switchedFederationsBinding() sdk.KubernetesConfig {
+	binding := federationsBinding()
+	binding.JqFilter += ` + {switchedOff: ([.status.conditions[]? | select(.type == "` + v1alpha1.ConditionReady +
+		`" and .reason == "` + discovery.ReasonFederationDisabled + `")] | length > 0)}`
+	return binding
 }
 
 // wait until nothing writes any more, once the lifetime has ended.
@@ -169,17 +197,11 @@ func (r *residentServices) resume() {
 // report which objects are not as they are wanted.
 func (r *residentServices) report(ctx context.Context, in *sdk.HookInput) error {
 	problems := r.syncer.Problems()
-	slices.SortFunc(problems.NameConflicts, func(a, b federation.Object) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
-	})
+	slices.SortFunc(problems.NameConflicts, func(a, b federation.Object) int { return a.Key().Compare(b.Key()) })
 	if err := r.conflicts.report(ctx, in, problems.NameConflicts); err != nil {
 		return err
 	}
 	in.MetricsCollector.Expire(servicesMetricsGroup)
-	total := 0
-	for _, count := range problems.Unwritten {
-		total += count
-	}
-	in.MetricsCollector.Set(unwrittenMetric, float64(total), map[string]string{}, operation.WithGroup(servicesMetricsGroup))
+	in.MetricsCollector.Set(unwrittenMetric, float64(problems.Unwritten), map[string]string{}, operation.WithGroup(servicesMetricsGroup))
 	return nil
 }

@@ -22,7 +22,7 @@ import (
 func resident() (hook hookruntime.Hook, on func(*run) *run) {
 	GinkgoHelper()
 	services, of := residentOn(context.Background())
-	return residentForm(services), func(r *run) *run { *of = r; return r }
+	return services.hook(), func(r *run) *run { *of = r; return r }
 }
 
 // residentOn serves the cluster of the run that is put into on, until the spec ends.
@@ -35,12 +35,6 @@ func residentOn(ctx context.Context) (services *residentServices, on **run) {
 	}}
 	DeferCleanup(func() { cancel(); services.wait() })
 	return services, on
-}
-
-// residentForm is the hook as addon-operator runs it.
-func residentForm(services *residentServices) hookruntime.Hook {
-	whole := federationServices(services, nil)
-	return hookruntime.Hook{Name: whole.Name, Config: whole.Resident.Config, Run: whole.Resident.Run}
 }
 
 const soon = 10 * time.Second
@@ -171,7 +165,7 @@ spec: {hosts: [www.example.com]}
 			}
 			return (*on).KubeClient(), nil
 		}
-		hook := residentForm(services)
+		hook := services.hook()
 		one := hook.Run
 		hook.Run = func(ctx context.Context, in *sdk.HookInput) error {
 			errs := make(chan error, 2)
@@ -194,11 +188,21 @@ spec: {hosts: [www.example.com]}
 		Eventually(entries(r), soon).Should(ConsistOf("api.shop.b"))
 	})
 
+	It("has all its bindings in one queue, so that no older run overtakes a newer one", func() {
+		hook, _ := resident()
+		Expect(hook.Config).To(HaveField("Queue", federationServicesQueue))
+		for _, inMain := range []*sdk.OrderedConfig{
+			hook.Config.OnStartup, hook.Config.OnBeforeHelm, hook.Config.OnAfterHelm, hook.Config.OnBeforeDeleteHelm, hook.Config.OnAfterDeleteHelm,
+		} {
+			Expect(inMain).To(BeNil())
+		}
+	})
+
 	It("writes nothing after the leadership has ended", func() {
 		lifetime, lose := context.WithCancel(context.Background())
 		defer lose()
 		services, on := residentOn(lifetime)
-		r := newRun(residentForm(services), federationSettings)
+		r := newRun(services.hook(), federationSettings)
 		*on = r
 		r.given(moduleNamespace, aFederation("b", "api.shop")).succeeds()
 		Eventually(entries(r), soon).Should(ConsistOf("api.shop.b"))

@@ -10,7 +10,7 @@ import (
 var _ = Describe("Hook federation_services_resume", func() {
 	It("has entries created again when the module is switched on again", func() {
 		services, on := residentOn(context.Background())
-		r := newRun(residentForm(services), federationSettings)
+		r := newRun(services.hook(), federationSettings)
 		*on = r
 		r.given(moduleNamespace, aFederation("b", "api.shop")).succeeds()
 		Eventually(entries(r), soon).Should(ConsistOf("api.shop.b"))

@@ -45,7 +45,7 @@ status:
 func newServicesRun() *run {
 	GinkgoHelper()
 	var of *run
-	of = newRun(federationServicesBy(func(sdk.DependencyContainer) (dynamic.Interface, error) { return of.KubeClient(), nil }, nil, nil), federationSettings)
+	of = newRun(federationServices(func(sdk.DependencyContainer) (dynamic.Interface, error) { return of.KubeClient(), nil }), federationSettings)
 	return of
 }
 

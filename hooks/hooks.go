@@ -48,18 +48,18 @@ func at(order uint) *sdk.OrderedConfig { return &sdk.OrderedConfig{Order: order}
 var everyMinute = sdk.ScheduleConfig{Name: "every_minute", Crontab: "* * * * *"}
 
 // All returns every hook of the module for processes that run one hook once.
-func All() []hookruntime.Hook { return with(nil, nil) }
+func All() []hookruntime.Hook { return with(federationServices(unlimited), nil) }
 
 // Resident returns every hook of the module for a process that continues between
 // their runs. What they do between runs ends with lifetime; wait returns when it has.
 func Resident(lifetime context.Context) (hooks []hookruntime.Hook, wait func()) {
 	codec := new(servicelist.Codec)
 	services := servicesUntil(lifetime, codec)
-	return append(with(services, codec), federationServicesResume(services), federationServicesEnd(services)), services.wait
+	return append(with(services.hook(), codec), federationServicesResume(services), federationServicesEnd(services)), services.wait
 }
 
-// with the services and the codec of a process that continues between runs, nil for one that does not.
-func with(services *residentServices, codec *servicelist.Codec) []hookruntime.Hook {
+// with one form of federation_services, and the codec of a process that continues between runs, nil for one that does not.
+func with(services hookruntime.Hook, codec *servicelist.Codec) []hookruntime.Hook {
 	registrySecretsToRetry := new(registrysecret.Retry)
 	hooks := []hookruntime.Hook{
 		ensureCRDs(moduleDir()),
@@ -91,7 +91,7 @@ func with(services *residentServices, codec *servicelist.Codec) []hookruntime.Ho
 		clusterLocalChanges(),
 		allianceMetadata(),
 		multiclusterRemoteSecrets(),
-		federationServices(services, codec),
+		services,
 		webhookWithdrawal(),
 		orphanRemoval(time.Second, 30*time.Second),
 		moduleDisabled(),

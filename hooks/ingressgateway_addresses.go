@@ -64,17 +64,13 @@ func runIngressGatewayAddresses(_ context.Context, in *sdk.HookInput) error {
 		if err := settings(in, names.ValuesPath("alliance.ingressGateway"), &wanted); err != nil {
 			return err
 		}
-		services, err := snapshot[ingressgateway.Service](in, "service")
+		service, _, err := only[*ingressgateway.Service](in, "service")
 		if err != nil {
 			return err
 		}
 		nodes, err := snapshot[ingressgateway.Node](in, "nodes")
 		if err != nil {
 			return err
-		}
-		var service *ingressgateway.Service
-		if len(services) > 0 {
-			service = &services[0]
 		}
 		found, missing := ingressgateway.Addresses(wanted, service, nodes)
 		if missing != "" {
@@ -100,11 +96,11 @@ func publishedAddresses(in *sdk.HookInput) ([]metadata.IngressGateway, error) {
 	if err := settings(in, ingressGatewaysPath, &known); err != nil || len(known) > 0 {
 		return known, err
 	}
-	documents, err := snapshot[string](in, "published")
-	if err != nil || len(documents) == 0 || documents[0] == "" {
+	document, _, err := only[string](in, "published")
+	if err != nil || document == "" {
 		return nil, err
 	}
-	if err := json.Unmarshal([]byte(documents[0]), &known); err != nil {
+	if err := json.Unmarshal([]byte(document), &known); err != nil {
 		// Any administrator may have edited it.
 		in.Logger.Warn("cannot read ingress-gateways.json of ConfigMap d8-istio/metadata-exporter, it is ignored", "error", err.Error())
 		return nil, nil

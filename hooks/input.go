@@ -15,16 +15,28 @@ var (
 	multiclusterEnabledPath = names.ValuesPath("multicluster.enabled")
 )
 
-// snapshot decodes every object of a binding. An object that cannot be decoded is an error: the filter is ours.
-func snapshot[T any](in *sdk.HookInput, binding string) ([]T, error) {
-	found := in.Snapshots.Get(binding)
-	objects := make([]T, len(found))
-	for index, object := range found {
-		if err := object.UnmarshalTo(&objects[index]); err != nil {
-			return nil, fmt.Errorf("decode snapshot %q: %w", binding, err)
+// snapshot decodes every object of the bindings. An object that cannot be decoded is an error: the filters are ours.
+func snapshot[T any](in *sdk.HookInput, bindings ...string) ([]T, error) {
+	var objects []T
+	for _, binding := range bindings {
+		for _, found := range in.Snapshots.Get(binding) {
+			var object T
+			if err := found.UnmarshalTo(&object); err != nil {
+				return nil, fmt.Errorf("decode snapshot %q: %w", binding, err)
+			}
+			objects = append(objects, object)
 		}
 	}
 	return objects, nil
+}
+
+// only decodes the object of a binding to a single one; the zero value where it does not exist.
+func only[T any](in *sdk.HookInput, binding string) (object T, exists bool, err error) {
+	objects, err := snapshot[T](in, binding)
+	if err != nil || len(objects) == 0 {
+		return object, false, err
+	}
+	return objects[0], true, nil
 }
 
 // settings decodes the values below path; it leaves target alone where there are none.

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -110,11 +111,10 @@ func runIstioVersions(ctx context.Context, in *sdk.HookInput) error {
 	in.Values.Set(heldBackPath, heldBack(plan))
 
 	reportVersions(in, plan)
-	now := in.DC.GetClock().Now()
-	for _, notice := range slices.Concat(planNotices(plan), endOfLifeNotices(plan, now), takeoverNotices(webhooks, validators)) {
+	for _, notice := range slices.Concat(planNotices(plan), endOfLifeNotices(plan, in.DC.GetClock().Now()), takeoverNotices(webhooks, validators)) {
 		// The log repeats it every minute; the Event, which exists once, is for people.
 		in.Logger.Info(notice.message, "reason", notice.reason)
-		report(ctx, in, moduleConfigEvent(notice.reason, notice.message, now))
+		report(ctx, in, moduleConfigEvent(notice.reason, notice.message))
 	}
 	return nil
 }
@@ -166,21 +166,11 @@ func presentVersions(in *sdk.HookInput, webhooks []webhookConfiguration) (versio
 			present.Revisions = append(present.Revisions, revision)
 		}
 	}
-	byDefault := ""
-	for _, webhook := range webhooks {
-		if webhook.Name == names.DefaultInjector && !webhook.foreign() {
-			byDefault = webhook.Revision
-		}
-		// They survive a Deployment that is deleted by hand.
-		if revision := names.InjectorRevision(webhook.Name); revision != "" {
-			present.Revisions = append(present.Revisions, revision)
-		}
-	}
-	present.GlobalRevision = in.Values.Get(globalRevisionPath).String()
-	if present.GlobalRevision == "" {
-		// A new process: the webhooks show which revision the settings wanted last.
-		present.GlobalRevision = byDefault
-	}
+	revisions, byDefault := injectors(webhooks)
+	// Webhooks survive a Deployment that is deleted by hand.
+	present.Revisions = append(present.Revisions, revisions...)
+	// In a new process, the webhooks show which revision the settings wanted last.
+	present.GlobalRevision = cmp.Or(in.Values.Get(globalRevisionPath).String(), byDefault)
 	present.Usage = versionplan.Observe(namespaces, pods, byDefault)
 	return present, nil
 }

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"cmp"
 	"context"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
@@ -93,13 +94,8 @@ func formerWebhooks(in *sdk.HookInput) (meshconfig.Webhooks, error) {
 	if err != nil {
 		return before, err
 	}
-	for _, webhook := range webhooks {
-		if webhook.Name == names.DefaultInjector && !webhook.foreign() && before.DefaultRevision == "" {
-			before.DefaultRevision = webhook.Revision
-		}
-		if revision := names.InjectorRevision(webhook.Name); revision != "" {
-			before.Revisions = append(before.Revisions, revision)
-		}
-	}
+	revisions, byDefault := injectors(webhooks)
+	before.Revisions = append(before.Revisions, revisions...)
+	before.DefaultRevision = cmp.Or(before.DefaultRevision, byDefault)
 	return before, nil
 }

@@ -2,7 +2,6 @@ package hooks
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -12,9 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/dynamic"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/discovery"
@@ -50,21 +47,21 @@ func runModuleDisabled(ctx context.Context, in *sdk.HookInput) error {
 	disabled := func(resource v1alpha1.Peer) v1alpha1.Peer {
 		return discovery.Disabled(resource, discovery.ReasonModuleDisabled, message, in.DC.GetClock().Now())
 	}
+	writer := statusWriter{in: in, client: client.Dynamic()}
 	return errors.Join(
-		changeStatuses(ctx, client.Dynamic(), v1alpha1.IstioFederationResource, func() v1alpha1.Peer { return &v1alpha1.IstioFederation{} }, disabled),
-		changeStatuses(ctx, client.Dynamic(), v1alpha1.IstioMulticlusterResource, func() v1alpha1.Peer { return &v1alpha1.IstioMulticluster{} }, disabled),
+		changeStatuses(ctx, writer, func() v1alpha1.Peer { return &v1alpha1.IstioFederation{} }, disabled),
+		changeStatuses(ctx, writer, func() v1alpha1.Peer { return &v1alpha1.IstioMulticluster{} }, disabled),
 	)
 }
 
-// changeStatuses gives every resource of a kind the status that change returns.
-func changeStatuses(ctx context.Context, client dynamic.Interface, plural string, empty func() v1alpha1.Peer, change func(v1alpha1.Peer) v1alpha1.Peer) error {
-	resources := client.Resource(schema.GroupVersionResource{Group: v1alpha1.Group, Version: v1alpha1.Version, Resource: plural})
-	list, err := resources.List(ctx, metav1.ListOptions{})
+// changeStatuses gives every resource of the kind of empty the status that change returns.
+func changeStatuses(ctx context.Context, writer statusWriter, empty func() v1alpha1.Peer, change func(v1alpha1.Peer) v1alpha1.Peer) error {
+	list, err := writer.resources(empty()).List(ctx, metav1.ListOptions{})
 	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("list %s: %w", plural, err)
+		return fmt.Errorf("list resources of kind %s: %w", empty().PeerKind(), err)
 	}
 	for _, item := range list.Items {
 		resource := empty()
@@ -76,14 +73,10 @@ func changeStatuses(ctx context.Context, client dynamic.Interface, plural string
 			continue
 		}
 		patch, err := statusReplacement(changed, changed.WholeStatus())
-		if err != nil {
-			return err
+		if err == nil {
+			err = writer.patch(ctx, changed, types.JSONPatchType, patch)
 		}
-		encoded, err := json.Marshal(patch)
 		if err != nil {
-			return fmt.Errorf("encode the status of %s %q: %w", resource.PeerKind(), item.GetName(), err)
-		}
-		if _, err := resources.Patch(ctx, item.GetName(), types.JSONPatchType, encoded, metav1.PatchOptions{}, "status"); err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("report in the status of %s %q that the module is off: %w", resource.PeerKind(), item.GetName(), err)
 		}
 	}

@@ -67,33 +67,22 @@ func deletable(in *sdk.HookInput, kinds []orphanKind) ([]orphanKind, error) {
 }
 
 func webhookOrphans() []orphanKind {
-	admission := func(resource string) schema.GroupVersionResource {
-		return schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: resource}
+	orphan := func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
+		return orphans.Webhooks(object)
 	}
 	return []orphanKind{
-		{admission("mutatingwebhookconfigurations"), metav1.ListOptions{}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
-			var configuration admissionv1.MutatingWebhookConfiguration
-			err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &configuration)
-			return err == nil && orphans.Mutating(&configuration), err
-		}},
-		{admission("validatingwebhookconfigurations"), metav1.ListOptions{}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
-			var configuration admissionv1.ValidatingWebhookConfiguration
-			err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &configuration)
-			return err == nil && orphans.Validating(&configuration), err
-		}},
+		{admissionv1.SchemeGroupVersion.WithResource("mutatingwebhookconfigurations"), metav1.ListOptions{}, orphan},
+		{admissionv1.SchemeGroupVersion.WithResource("validatingwebhookconfigurations"), metav1.ListOptions{}, orphan},
 	}
 }
 
 // otherOrphans are those of a mesh that trusts the root certificates in trusted.
 func otherOrphans(trusted string) []orphanKind {
-	core := func(resource string) schema.GroupVersionResource {
-		return schema.GroupVersionResource{Version: "v1", Resource: resource}
-	}
 	return []orphanKind{
-		{core("configmaps"), metav1.ListOptions{LabelSelector: orphans.IstiodConfigMaps}, func(object *unstructured.Unstructured, all []unstructured.Unstructured) (bool, error) {
+		{configMapResource, metav1.ListOptions{LabelSelector: orphans.IstiodConfigMaps}, func(object *unstructured.Unstructured, all []unstructured.Unstructured) (bool, error) {
 			return orphans.ConfigMap(object, all, trusted), nil
 		}},
-		{core("secrets"), metav1.ListOptions{LabelSelector: names.ModuleSelector(), FieldSelector: "metadata.name=" + orphans.RegistrySecret}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
+		{secretResource, metav1.ListOptions{LabelSelector: names.ModuleSelector(), FieldSelector: "metadata.name=" + orphans.RegistrySecret}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
 			return orphans.Secret(object), nil
 		}},
 		{schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gatewayclasses"}, metav1.ListOptions{}, func(object *unstructured.Unstructured, _ []unstructured.Unstructured) (bool, error) {
@@ -140,9 +129,8 @@ func runOrphanRemoval(ctx context.Context, in *sdk.HookInput, settled, deadline 
 // trustedRoots are those of the mesh that is being deleted, in PEM: those of the values, and
 // those of the stored CA for a process that has just started.
 func trustedRoots(ctx context.Context, in *sdk.HookInput, client dynamic.Interface) (string, error) {
-	trusted := in.Values.Get(caPath + ".root").String()
-	secrets := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "secrets"})
-	object, err := secrets.Namespace(names.OperatorNamespace).Get(ctx, caSecret, metav1.GetOptions{})
+	trusted := in.Values.Get(ownRootsPath).String()
+	object, err := client.Resource(secretResource).Namespace(names.OperatorNamespace).Get(ctx, caSecret, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return trusted, nil
 	}
@@ -161,16 +149,10 @@ func trustedRoots(ctx context.Context, in *sdk.HookInput, client dynamic.Interfa
 // namespaces, where a policy may protect what is there, an object that cannot be deleted
 // must keep neither the others nor the module itself. They become part of rejected.
 func deleteAll(ctx context.Context, client dynamic.Interface, kinds []orphanKind, rejected map[string]error) (int, error) {
-	var (
-		found int
-		errs  []error
-	)
-	for _, kind := range kinds {
+	found, errs := 0, make([]error, len(kinds))
+	for index, kind := range kinds {
 		number, err := deleteKind(ctx, client.Resource(kind.resource), kind, rejected)
-		found += number
-		if err != nil {
-			errs = append(errs, err)
-		}
+		found, errs[index] = found+number, err
 	}
 	return found, errors.Join(errs...)
 }

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"net/netip"
+	"slices"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 
@@ -28,20 +29,18 @@ func ownNetwork(in *sdk.HookInput) (metadata.Network, error) {
 		}
 		*prefixes = parsed
 	}
-	slices, err := snapshot[[]string](in, "api_servers")
+	addresses, err := snapshot[[]string](in, "api_servers")
 	if err != nil {
 		return network, err
 	}
-	for _, addresses := range slices {
-		for _, text := range addresses {
-			address, err := netip.ParseAddr(text)
-			if err != nil { // an FQDN, or written by hand
-				in.Logger.Error("cannot read an address of this cluster's API server, peers' gateways are not compared with it",
-					"endpointSlice", "default/kubernetes", "error", err.Error())
-				continue
-			}
-			network.APIServers = append(network.APIServers, address.Unmap())
+	for _, text := range slices.Concat(addresses...) {
+		address, err := netip.ParseAddr(text)
+		if err != nil { // an FQDN, or written by hand
+			in.Logger.Error("cannot read an address of this cluster's API server, peers' gateways are not compared with it",
+				"endpointSlice", "default/kubernetes", "error", err.Error())
+			continue
 		}
+		network.APIServers = append(network.APIServers, address.Unmap())
 	}
 	return network, nil
 }

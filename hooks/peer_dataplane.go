@@ -40,7 +40,7 @@ func (d *peerDiscovery) judgeDataplane(in *sdk.HookInput, resources map[string]v
 	if err != nil {
 		return err
 	}
-	written, err := snapshot[map[string]string](in, "dataplane_reports")
+	written, _, err := only[map[string]string](in, "dataplane_reports")
 	if err != nil {
 		return err
 	}
@@ -48,10 +48,7 @@ func (d *peerDiscovery) judgeDataplane(in *sdk.HookInput, resources map[string]v
 	if err := settings(in, versionsPath, &versions); err != nil {
 		return err
 	}
-	dataplane := discovery.Dataplane{Enabled: in.Values.Get(healthcheckEnabledPath).Bool() && len(versions) > 0, Self: this, Now: now}
-	if len(written) > 0 {
-		dataplane.Reports = healthcheck.Decode(written[0])
-	}
+	dataplane := discovery.Dataplane{Enabled: in.Values.Get(healthcheckEnabledPath).Bool() && len(versions) > 0, Reports: healthcheck.Decode(written), Self: this, Now: now}
 	for name, resource := range resources {
 		if !d.schedule.retries(resource, now) {
 			resources[name] = dataplane.Apply(resource)

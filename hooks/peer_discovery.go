@@ -27,7 +27,7 @@ type peerDiscovery struct {
 	other    peerKind
 	client   peerClient
 	codec    *servicelist.Codec
-	schedule *pollSchedule
+	schedule pollSchedule
 	events   transitionLimits
 	// resources and statuses read the binding that wakes the hook and the one that does not.
 	resources, statuses peerReader
@@ -35,7 +35,7 @@ type peerDiscovery struct {
 
 func newPeerDiscovery(kind, other peerKind, client peerClient) *peerDiscovery {
 	return &peerDiscovery{
-		peerKind: kind, other: other, client: client, schedule: newPollSchedule(), events: transitionLimits{},
+		peerKind: kind, other: other, client: client, schedule: pollSchedule{}, events: transitionLimits{},
 		resources: kind.newReader(), statuses: kind.newReader(),
 	}
 }
@@ -47,23 +47,18 @@ func (d *peerDiscovery) hook(name, queue string) hookruntime.Hook {
 			Queue:    queue,
 			Schedule: []sdk.ScheduleConfig{everyMinute},
 			Kubernetes: []sdk.KubernetesConfig{
-				{
-					Name:       d.plural,
-					APIVersion: v1alpha1.APIVersion,
-					Kind:       d.kind,
-					JqFilter: `{
-						metadata: {
-							name: .metadata.name, uid: .metadata.uid,
-							generation: .metadata.generation, creationTimestamp: .metadata.creationTimestamp, deletionTimestamp: .metadata.deletionTimestamp,
-							annotations: {
-								"` + v1alpha1.RefreshAnnotation + `": (.metadata.annotations["` + v1alpha1.RefreshAnnotation + `"] // ""),
-								"` + v1alpha1.AcceptIdentityAnnotation + `": (.metadata.annotations["` + v1alpha1.AcceptIdentityAnnotation + `"] // "")
-							}
-						},
-						spec: .spec,
-						known: (.status.metadataCache.public != null)
-					}`,
-				},
+				d.binding(d.plural, `{
+					metadata: {
+						name: .metadata.name, uid: .metadata.uid,
+						generation: .metadata.generation, creationTimestamp: .metadata.creationTimestamp, deletionTimestamp: .metadata.deletionTimestamp,
+						annotations: {
+							"`+v1alpha1.RefreshAnnotation+`": (.metadata.annotations["`+v1alpha1.RefreshAnnotation+`"] // ""),
+							"`+v1alpha1.AcceptIdentityAnnotation+`": (.metadata.annotations["`+v1alpha1.AcceptIdentityAnnotation+`"] // "")
+						}
+					},
+					spec: .spec,
+					known: (.status.metadataCache.public != null)
+				}`),
 				// Separate, so that this hook's own writes do not wake it.
 				d.statusesBinding("statuses"),
 				d.versionsBinding(),
@@ -120,8 +115,8 @@ func (d *peerDiscovery) run(ctx context.Context, in *sdk.HookInput) error {
 		d.schedule.noteStatus(after, wrote)
 		d.setMetrics(in, after, now)
 	}
-	d.schedule.retain(resources)
-	d.events.retain(resources)
+	retainOnly(d.schedule, resources)
+	retainOnly(d.events, resources)
 	return errors.Join(lost...)
 }
 
@@ -142,7 +137,7 @@ func (d *peerDiscovery) poll(ctx context.Context, in *sdk.HookInput, resources [
 	if err != nil {
 		return nil, err
 	}
-	versions, err := reportedVersions(in)
+	versions, _, err := only[map[string]string](in, "versions")
 	if err != nil {
 		return nil, err
 	}

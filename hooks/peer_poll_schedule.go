@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -29,9 +30,7 @@ const (
 // them, and a snapshot that is older than the last write is recognised. It is an
 // optimisation: a process that remembers nothing polls every peer. Only the
 // hook's own queue uses it, one run at a time.
-type pollSchedule struct {
-	last map[types.UID]lastPoll
-}
+type pollSchedule map[types.UID]lastPoll
 
 // lastPoll is what a resource was polled for last.
 type lastPoll struct {
@@ -53,13 +52,11 @@ type lastPoll struct {
 	retryAt  time.Time
 }
 
-func newPollSchedule() *pollSchedule { return &pollSchedule{last: map[types.UID]lastPoll{}} }
-
 // due is true when the peer has changed, the resource was edited or a refresh
 // requested, it was not polled in this minute yet, or its status does not have what was
 // written last. A version that is no longer reported is no change.
-func (s *pollSchedule) due(resource v1alpha1.Peer, version string, hasKey bool, now time.Time) bool {
-	last := s.last[resource.GetUID()]
+func (s pollSchedule) due(resource v1alpha1.Peer, version string, hasKey bool, now time.Time) bool {
+	last := s[resource.GetUID()]
 	next := last
 	next.generation, next.minute, next.hasKey = resource.GetGeneration(), now.Truncate(time.Minute), hasKey
 	next.accepted = resource.GetAnnotations()[v1alpha1.AcceptIdentityAnnotation]
@@ -69,7 +66,7 @@ func (s *pollSchedule) due(resource v1alpha1.Peer, version string, hasKey bool, 
 	if version != "" && (last.slow < maxSlowPolls || next.minute != last.minute) {
 		next.version = version
 	}
-	s.last[resource.GetUID()] = next
+	s[resource.GetUID()] = next
 	if now.Before(last.retryAt) && next.generation == last.generation && next.accepted == last.accepted && next.refresh == last.refresh {
 		return false
 	}
@@ -77,71 +74,69 @@ func (s *pollSchedule) due(resource v1alpha1.Peer, version string, hasKey bool, 
 }
 
 // isStale is true when the snapshot of the resource does not have the last status.
-func (s *pollSchedule) isStale(resource v1alpha1.Peer) bool {
-	last := s.last[resource.GetUID()]
+func (s pollSchedule) isStale(resource v1alpha1.Peer) bool {
+	last := s[resource.GetUID()]
 	return last.etags != [2]string{} && last.etags != etags(resource)
 }
 
 // isCurrent is true when the snapshot of the resource is not known to be older than
 // the last write. Where the process continues, a difference that the API server rejects is
 // followed by a whole status; in a process of a single run, by a difference to a newer snapshot.
-func (s *pollSchedule) isCurrent(resource v1alpha1.Peer) bool {
-	return !s.isStale(resource) && s.last[resource.GetUID()].superseded != resource.GetResourceVersion()
+func (s pollSchedule) isCurrent(resource v1alpha1.Peer) bool {
+	return !s.isStale(resource) && s[resource.GetUID()].superseded != resource.GetResourceVersion()
 }
 
 // noteWait remembers how long this cluster waited for the peer.
-func (s *pollSchedule) noteWait(resource v1alpha1.Peer, waited time.Duration) {
-	last := s.last[resource.GetUID()]
+func (s pollSchedule) noteWait(resource v1alpha1.Peer, waited time.Duration) {
+	last := s[resource.GetUID()]
 	if waited <= slowPeer {
 		last.slow = 0
 	} else {
 		last.slow = min(last.slow+1, maxSlowPolls)
 	}
-	s.last[resource.GetUID()] = last
+	s[resource.GetUID()] = last
 }
 
 // noteStatus remembers the status that the resource is going to have, and whether it had to be written.
-func (s *pollSchedule) noteStatus(resource v1alpha1.Peer, written bool) {
-	last := s.last[resource.GetUID()]
+func (s pollSchedule) noteStatus(resource v1alpha1.Peer, written bool) {
+	last := s[resource.GetUID()]
 	last.etags = etags(resource)
 	if written {
 		last.superseded = resource.GetResourceVersion()
 		last.failures, last.retryAt = 0, time.Time{}
 	}
-	s.last[resource.GetUID()] = last
+	s[resource.GetUID()] = last
 }
 
 // noteLost has the peer polled again in the next run, and its whole status written:
 // the API server could not take it, which is no fault of the resource.
-func (s *pollSchedule) noteLost(resource v1alpha1.Peer) {
-	last := s.last[resource.GetUID()]
+func (s pollSchedule) noteLost(resource v1alpha1.Peer) {
+	last := s[resource.GetUID()]
 	last.minute = time.Time{}
 	last.superseded = resource.GetResourceVersion()
-	s.last[resource.GetUID()] = last
+	s[resource.GetUID()] = last
 }
 
 // noteFailure puts off the next poll of a peer whose status cannot be written. The
 // whole status is written then: the cache that the snapshot shows is not the last answer.
-func (s *pollSchedule) noteFailure(resource v1alpha1.Peer, now time.Time) {
-	last := s.last[resource.GetUID()]
+func (s pollSchedule) noteFailure(resource v1alpha1.Peer, now time.Time) {
+	last := s[resource.GetUID()]
 	last.retryAt = now.Add(min(firstRetry<<min(last.failures, 5), longestRetry))
 	last.failures++
 	last.superseded = resource.GetResourceVersion()
-	s.last[resource.GetUID()] = last
+	s[resource.GetUID()] = last
 }
 
 // retries is true while the next try to write the resource's status is put off.
-func (s *pollSchedule) retries(resource v1alpha1.Peer, now time.Time) bool {
-	return now.Before(s.last[resource.GetUID()].retryAt)
+func (s pollSchedule) retries(resource v1alpha1.Peer, now time.Time) bool {
+	return now.Before(s[resource.GetUID()].retryAt)
 }
 
-// retain forgets all other resources.
-func (s *pollSchedule) retain(resources []v1alpha1.Peer) {
-	retained := make(map[types.UID]lastPoll, len(resources))
-	for _, resource := range resources {
-		retained[resource.GetUID()] = s.last[resource.GetUID()]
-	}
-	s.last = retained
+// retainOnly forgets what is remembered of all other resources.
+func retainOnly[T any](remembered map[types.UID]T, resources []v1alpha1.Peer) {
+	maps.DeleteFunc(remembered, func(uid types.UID, _ T) bool {
+		return !slices.ContainsFunc(resources, func(resource v1alpha1.Peer) bool { return resource.GetUID() == uid })
+	})
 }
 
 func etags(resource v1alpha1.Peer) [2]string {

@@ -12,13 +12,13 @@ import (
 
 var _ = Describe("The schedule of polls", func() {
 	var (
-		schedule *pollSchedule
+		schedule pollSchedule
 		resource v1alpha1.IstioFederation
 		version  string
 	)
 	due := func(at time.Time) bool { return schedule.due(&resource, version, true, at) }
 	BeforeEach(func() {
-		schedule = newPollSchedule()
+		schedule = pollSchedule{}
 		resource, version = v1alpha1.IstioFederation{}, ""
 		resource.UID, resource.Generation = "uid-b", 1
 		resource.Status.Conditions = []metav1.Condition{{Type: "Ready", Status: "True", Reason: "Joined"}}
@@ -112,7 +112,7 @@ var _ = Describe("The schedule of polls", func() {
 	})
 
 	It("forgets deleted resources", func() {
-		schedule.retain(nil)
-		Expect(schedule.last).To(BeEmpty())
+		retainOnly(schedule, nil)
+		Expect(schedule).To(BeEmpty())
 	})
 })

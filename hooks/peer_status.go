@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +22,6 @@ import (
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/discovery"
-	"github.com/deckhouse-mesh/istio/lib/echo"
 	"github.com/deckhouse-mesh/istio/lib/servicelist"
 	"github.com/deckhouse-mesh/istio/lib/statuspatch"
 )
@@ -58,13 +55,6 @@ func (l transitionLimits) allow(resource v1alpha1.Peer, now time.Time) bool {
 		l[resource.GetUID()] = limiter
 	}
 	return limiter.AllowN(now, 1)
-}
-
-// retain forgets all other resources.
-func (l transitionLimits) retain(resources []v1alpha1.Peer) {
-	maps.DeleteFunc(l, func(uid types.UID, _ *rate.Limiter) bool {
-		return !slices.ContainsFunc(resources, func(resource v1alpha1.Peer) bool { return resource.GetUID() == uid })
-	})
 }
 
 func newStatusWriter(in *sdk.HookInput, codec *servicelist.Codec) (statusWriter, error) {
@@ -193,9 +183,8 @@ func (w statusWriter) patch(ctx context.Context, resource v1alpha1.Peer, kind ty
 func (w statusWriter) reportUnwritten(ctx context.Context, resource v1alpha1.Peer, failure error) {
 	w.in.Logger.Error("the status of a peer's resource cannot be written; other peers are not affected",
 		"kind", resource.PeerKind(), "name", resource.GetName(), "error", failure.Error())
-	event := warning(resource.PeerKind(), resource.GetName(), discovery.ReasonStatusNotWritten, echo.Text(
-		"The status of this resource cannot be written, and is out of date: "+failure.Error()+". Other peers are not affected; the module tries again by itself.", maxEventMessage),
-		w.in.DC.GetClock().Now())
+	event := warning(resource.PeerKind(), resource.GetName(), discovery.ReasonStatusNotWritten,
+		"The status of this resource cannot be written, and is out of date: "+failure.Error()+". Other peers are not affected; the module tries again by itself.")
 	event.InvolvedObject.UID = resource.GetUID()
 	report(ctx, w.in, event)
 }
@@ -296,7 +285,7 @@ func (w statusWriter) reportTransition(ctx context.Context, resource, updated v1
 // Event of its own, unless it is found again within a minute because the
 // snapshot was older than the last write.
 func transitionEvent(updated v1alpha1.Peer, ready *metav1.Condition, now time.Time) *corev1.Event {
-	event := warning(updated.PeerKind(), updated.GetName(), ready.Reason, ready.Message, now)
+	event := warning(updated.PeerKind(), updated.GetName(), ready.Reason, ready.Message)
 	if ready.Status == metav1.ConditionTrue {
 		event.Type = corev1.EventTypeNormal
 	}

@@ -55,15 +55,15 @@ func (k peerKind) followSetting(ctx context.Context, in *sdk.HookInput) error {
 
 // wakeDiscovery writes as metadata-watcher does when peers have changed.
 func (k peerKind) wakeDiscovery(in *sdk.HookInput, versions map[string]string) error {
-	unwritable, err := snapshot[string](in, "unwritable")
+	unwritable, _, err := only[string](in, "unwritable")
 	if err != nil {
 		return err
 	}
-	if len(unwritable) > 0 && unwritable[0] != "" {
+	if unwritable != "" {
 		// A rejected patch would fail the module's run, option IgnoreHookError or not: that is
 		// about patches of a status. drift_repair has the ConfigMap created again, by a release, and this hook runs again.
 		in.Logger.Warn("cannot wake the discovery hook: the ConfigMap that does it cannot be written; it is being created again",
-			"configMap", k.versions, "reason", unwritable[0])
+			"configMap", k.versions, "reason", unwritable)
 		return nil
 	}
 	in.PatchCollector.PatchWithMerge(map[string]any{"data": versions},

@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
@@ -33,7 +32,7 @@ var (
 	dockerConfigPath = names.ValuesPath("registry.dockercfg")
 )
 
-var secretResource = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+var secretResource = corev1.SchemeGroupVersion.WithResource("secrets")
 
 // registrySecrets writes the credentials for pulling sidecars' images into the
 // applications' namespaces, each Secret by itself: what a tenant does to one of
@@ -81,28 +80,24 @@ func runRegistrySecrets(ctx context.Context, in *sdk.HookInput, retry *registrys
 	}
 	config := cmp.Or(in.Values.Get(dockerConfigPath).String(), in.Values.Get(registryCredentialsPath).String())
 	now := in.DC.GetClock().Now()
-	failures := map[string]error{}
 	for _, change := range registrysecret.Changes(config, namespaces, found) {
 		if !retry.Due(change, now) {
 			continue
 		}
-		err := writeRegistrySecret(ctx, client.Dynamic().Resource(secretResource).Namespace(change.Namespace), change, config)
-		if err == nil {
+		failure := writeRegistrySecret(ctx, client.Dynamic().Resource(secretResource).Namespace(change.Namespace), change, config)
+		if failure == nil {
 			retry.Forget(change.Namespace)
 			continue
 		}
-		if !isTransient(err) {
+		if !isTransient(failure) {
 			retry.Failed(change, now)
 		}
-		failures[change.Namespace] = err
-	}
-	for namespace, failure := range failures {
 		message := fmt.Sprintf("Sidecars in this namespace cannot pull their image from a registry with a password: Secret %s cannot be written: %v. "+
 			"Delete or rename the object in its place; the module tries again by itself.", orphans.RegistrySecret, failure)
-		in.Logger.Warn("cannot write the registry's Secret in one namespace; those of other namespaces are written", "namespace", namespace, "error", failure.Error())
+		in.Logger.Warn("cannot write the registry's Secret in one namespace; those of other namespaces are written", "namespace", change.Namespace, "error", failure.Error())
 		report(ctx, in, objectWarning(corev1.ObjectReference{
-			APIVersion: "v1", Kind: "Secret", Namespace: namespace, Name: orphans.RegistrySecret,
-		}, registrySecretEvent, message, now))
+			APIVersion: "v1", Kind: "Secret", Namespace: change.Namespace, Name: orphans.RegistrySecret,
+		}, registrySecretEvent, message))
 	}
 	return nil
 }

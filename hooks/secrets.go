@@ -25,11 +25,8 @@ func secretBinding(binding, namespace, name string) sdk.KubernetesConfig {
 
 // secret returns the data of a binding made by secretBinding; nil when the Secret does not exist.
 func secret(in *sdk.HookInput, binding string) (secretData, error) {
-	found, err := snapshot[secretData](in, binding)
-	if err != nil || len(found) == 0 {
-		return nil, err
-	}
-	return found[0], nil
+	data, _, err := only[secretData](in, binding)
+	return data, err
 }
 
 // storeSecret stores data in a Secret in the operator's namespace, which outlives

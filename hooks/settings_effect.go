@@ -43,7 +43,7 @@ func runSettingsEffect(ctx context.Context, in *sdk.HookInput) error {
 	in.MetricsCollector.Expire(settingsEffectMetricsGroup)
 	for _, found := range modulesettings.WithoutEffect(values, slices.Contains(enabled, "user-authn")) {
 		in.MetricsCollector.Set(settingWithoutEffectMetric, 1, map[string]string{"setting": found.Setting}, inGroup)
-		report(ctx, in, moduleConfigEvent(settingWithoutEffectEvent, found.String(), in.DC.GetClock().Now()))
+		report(ctx, in, moduleConfigEvent(settingWithoutEffectEvent, found.String()))
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 var _ = Describe("Decoded snapshots", func() {
 	It("are decoded again only where they have changed", func() {
 		var cache snapshotCache[map[string]any]
-		hook := hookruntime.Hook{Name: "reader", Config: federationServices(nil, nil).Config, Run: func(_ context.Context, in *sdk.HookInput) error {
+		hook := hookruntime.Hook{Name: "reader", Config: federationServices(nil).Config, Run: func(_ context.Context, in *sdk.HookInput) error {
 			_, err := cache.snapshot(in, "federations")
 			return err
 		}}

@@ -21,7 +21,6 @@ import (
 	"github.com/deckhouse-mesh/istio/deploy/operator"
 	globalhooks "github.com/deckhouse-mesh/istio/global-hooks"
 	"github.com/deckhouse-mesh/istio/hooks"
-	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/test/support/rendertest"
 )
 
@@ -207,7 +206,7 @@ func TestTheOperatorMayWatchWhatHooksSubscribeTo(t *testing.T) {
 	has := operatorsRights(t)
 	moduleHooks, _ := hooks.Resident(t.Context())
 	for _, hook := range slices.Concat(moduleHooks, globalhooks.Hooks(globalhooks.Options{})) {
-		for _, binding := range bindings(hook) {
+		for _, binding := range hook.Config.Kubernetes {
 			for _, namespace := range namespaces(binding) {
 				for _, right := range has.missing(namespace, watch(binding)) {
 					t.Errorf("hook %s subscribes to what the operator may not: %s in namespace %q", hook.Name, right, namespace)
@@ -215,14 +214,6 @@ func TestTheOperatorMayWatchWhatHooksSubscribeTo(t *testing.T) {
 			}
 		}
 	}
-}
-
-// bindings of the form that hook has in the operator.
-func bindings(hook hookruntime.Hook) []pkg.KubernetesConfig {
-	if hook.Resident != nil {
-		return hook.Resident.Config.Kubernetes
-	}
-	return hook.Config.Kubernetes
 }
 
 // namespaces that a binding watches, "" for all.

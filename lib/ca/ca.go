@@ -3,6 +3,7 @@
 package ca
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -47,12 +48,7 @@ func Generate(clusterDomain string) (Bundle, error) {
 
 // withDefaults completes a bundle whose Cert is its own root.
 func (b Bundle) withDefaults() Bundle {
-	if b.Chain == "" {
-		b.Chain = b.Cert
-	}
-	if b.Root == "" {
-		b.Root = b.Cert
-	}
+	b.Chain, b.Root = cmp.Or(b.Chain, b.Cert), cmp.Or(b.Root, b.Cert)
 	return b
 }
 

@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -78,10 +79,7 @@ type State struct {
 
 // Trusted is the PEM bundle that workloads and peers verify with.
 func (s State) Trusted() string {
-	if roots := bundleOf(s.Roots); roots != "" {
-		return roots
-	}
-	return s.Signing.Root
+	return cmp.Or(bundleOf(s.Roots), s.Signing.Root)
 }
 
 // Settled is true when Trust says nothing that Signing does not say.

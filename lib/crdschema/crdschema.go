@@ -4,6 +4,7 @@
 package crdschema
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -70,12 +71,8 @@ func compareEnum(values, others []apiextensionsv1.JSON, path string, more *[]str
 	if len(others) == 0 {
 		return // anything is allowed there
 	}
-	known := make(map[string]bool, len(others))
-	for _, value := range others {
-		known[string(value.Raw)] = true
-	}
 	for _, value := range values {
-		if !known[string(value.Raw)] {
+		if !slices.ContainsFunc(others, func(other apiextensionsv1.JSON) bool { return bytes.Equal(other.Raw, value.Raw) }) {
 			*more = append(*more, path+"="+strings.Trim(string(value.Raw), `"`))
 		}
 	}

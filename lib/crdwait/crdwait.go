@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apiextensions-apiserver/pkg/apihelpers"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 )
@@ -31,7 +32,7 @@ func Established(ctx context.Context, get Get, timeout time.Duration, names ...s
 				lastError = err
 				return false
 			}
-			return isEstablished(crd)
+			return apihelpers.IsCRDConditionTrue(crd, apiextensionsv1.Established)
 		})
 		return len(waitingFor) == 0, nil
 	})
@@ -39,10 +40,4 @@ func Established(ctx context.Context, get Get, timeout time.Duration, names ...s
 		return fmt.Errorf("wait until the API server serves %s: %w", strings.Join(waitingFor, ", "), errors.Join(err, lastError))
 	}
 	return nil
-}
-
-func isEstablished(crd *apiextensionsv1.CustomResourceDefinition) bool {
-	return slices.ContainsFunc(crd.Status.Conditions, func(condition apiextensionsv1.CustomResourceDefinitionCondition) bool {
-		return condition.Type == apiextensionsv1.Established && condition.Status == apiextensionsv1.ConditionTrue
-	})
 }

@@ -92,18 +92,8 @@ func withRejection(resource v1alpha1.Peer, rejection Rejection, now time.Time) v
 // TooLarge returns the resource with what was learned of the peer before, since
 // with its present answers the resource would have size bytes, more than limit.
 func TooLarge(resource, updated v1alpha1.Peer, size, limit int, now time.Time) v1alpha1.Peer {
-	retained := withOwnStatus(updated)
-	switch retained := retained.(type) {
-	case *v1alpha1.IstioFederation:
-		if before, ok := resource.(*v1alpha1.IstioFederation); ok {
-			retained.Status.MetadataCache = before.Status.MetadataCache
-			retained.Status.ImportedServices, retained.Status.RejectedServices = before.Status.ImportedServices, before.Status.RejectedServices
-		}
-	case *v1alpha1.IstioMulticluster:
-		if before, ok := resource.(*v1alpha1.IstioMulticluster); ok {
-			retained.Status.MetadataCache = before.Status.MetadataCache
-		}
-	}
+	retained := withOwnStatus(resource)
+	retained.PeerStatus().Conditions = slices.Clone(updated.PeerStatus().Conditions)
 	message := fmt.Sprintf("with the peer's answers this resource would have %d bytes; the limit is %d. What was learned before stays in force: "+
 		"publish fewer services there, or make spec.metadata.ca smaller here.", size, limit)
 	set := conditionSetter(retained, now)
@@ -135,28 +125,25 @@ func Disabled(resource v1alpha1.Peer, reason, message string, now time.Time) v1a
 	return disabled
 }
 
-type setCondition func(conditionType string, status metav1.ConditionStatus, reason, message string)
+// setCondition returns whether the condition has changed.
+type setCondition func(conditionType string, status metav1.ConditionStatus, reason, message string) bool
 
 // conditionSetter follows the Kubernetes API conventions: the transition time
 // changes only with the status.
 func conditionSetter(resource v1alpha1.Peer, now time.Time) setCondition {
 	var set setCondition
-	set = func(conditionType string, status metav1.ConditionStatus, reason, message string) {
+	set = func(conditionType string, status metav1.ConditionStatus, reason, message string) bool {
 		if alias := otherNames[conditionType]; alias != "" {
 			set(alias, status, reason, message)
 		}
-		meta.SetStatusCondition(&resource.PeerStatus().Conditions, metav1.Condition{
+		return meta.SetStatusCondition(&resource.PeerStatus().Conditions, metav1.Condition{
 			Type: conditionType, Status: status, Reason: reason,
-			Message:            shortened(message),
+			Message:            strings.ToValidUTF8(message[:min(len(message), maxMessage)], ""),
 			ObservedGeneration: resource.GetGeneration(),
 			LastTransitionTime: metav1.NewTime(now.Truncate(time.Second)),
 		})
 	}
 	return set
-}
-
-func shortened(message string) string {
-	return strings.ToValidUTF8(message[:min(len(message), maxMessage)], "")
 }
 
 // otherNames are those by which Deckhouse's own module calls conditions of this one.

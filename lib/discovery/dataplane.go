@@ -39,15 +39,12 @@ func unknown(reason, format string, args ...any) verdict {
 // given one when that is so already.
 func (d Dataplane) Apply(resource v1alpha1.Peer) v1alpha1.Peer {
 	found := d.judge(resource)
-	before := meta.FindStatusCondition(resource.PeerStatus().Conditions, v1alpha1.ConditionDataplane)
-	if before != nil && before.Status == found.status && before.Reason == found.reason && before.Message == shortened(found.message) &&
-		before.ObservedGeneration == resource.GetGeneration() {
-		return resource
-	}
 	// What was observed of the spec is the poll's to say.
 	updated := resource.ShallowCopy()
 	updated.PeerStatus().Conditions = slices.Clone(updated.PeerStatus().Conditions)
-	conditionSetter(updated, d.Now)(v1alpha1.ConditionDataplane, found.status, found.reason, found.message)
+	if !conditionSetter(updated, d.Now)(v1alpha1.ConditionDataplane, found.status, found.reason, found.message) {
+		return resource
+	}
 	return updated
 }
 
@@ -59,8 +56,14 @@ func (d Dataplane) judge(resource v1alpha1.Peer) verdict {
 	case public == nil || meta.IsStatusConditionFalse(resource.PeerStatus().Conditions, v1alpha1.ConditionAccepted):
 		return unknown(ReasonNotChecked, "The peer is called through the mesh once its identity is known and the resource is accepted.")
 	}
-	if obstacle := d.obstacle(resource, public); obstacle != nil {
-		return *obstacle
+	host := d.hostname(resource, public)
+	if host == "" {
+		return unknown(ReasonNotPublished, "No Service can be named after the peer's clusterUUID %.70q, so it has no alliance-healthcheck to call.", public.ClusterUUID)
+	}
+	if peer, ok := resource.(*v1alpha1.IstioFederation); ok {
+		if obstacle, found := publicationObstacle(peer, host); found {
+			return obstacle
+		}
 	}
 	result, known := healthcheck.Of(d.Reports, healthcheck.Key(resource.PeerKind(), resource.GetName()), public.ClusterUUID, d.Now)
 	switch {
@@ -71,7 +74,7 @@ func (d Dataplane) judge(resource v1alpha1.Peer) verdict {
 	case result.Reason == healthcheck.ReasonNameUnknown && resource.PeerKind() == v1alpha1.IstioMulticlusterKind:
 		// No document says whether the peer has the Service: it may be of a release without it.
 		return unknown(ReasonNotPublished, "The mesh here knows no Service %s of the peer: the peer runs no alliance-healthcheck, or istiod does not read its Services, of which the condition %s says more.",
-			d.hostname(resource, public), v1alpha1.ConditionAPI)
+			host, v1alpha1.ConditionAPI)
 	case result.Failed():
 		return verdict{metav1.ConditionFalse, result.Reason, "Calls through the mesh fail: " + result.Message}
 	default:
@@ -79,42 +82,24 @@ func (d Dataplane) judge(resource v1alpha1.Peer) verdict {
 	}
 }
 
-// obstacle is why calls cannot succeed, or say nothing about the way to the peer; nil when there is none.
-func (d Dataplane) obstacle(resource v1alpha1.Peer, public *metadata.Public) *verdict {
-	host := d.hostname(resource, public)
-	found := verdict{}
-	peer, ok := resource.(*v1alpha1.IstioFederation)
-	switch {
-	case host == "":
-		found = unknown(ReasonNotPublished, "No Service can be named after the peer's clusterUUID %.70q, so it has no alliance-healthcheck to call.", public.ClusterUUID)
-	case !ok:
-		return nil
-	case peer.Status.MetadataCache.Private == nil || peer.Status.MetadataCache.Private.PublicServices == nil:
-		found = unknown(ReasonNotChecked, "The peer is called through the mesh once it is known which services it publishes.")
-	default:
-		return publicationObstacle(peer, host)
-	}
-	return &found
-}
-
-// publicationObstacle is why the host is not in this cluster's mesh; nil when it is.
-func publicationObstacle(peer *v1alpha1.IstioFederation, host string) *verdict {
+// publicationObstacle is why the host is not in this cluster's mesh, or it is not known whether it is; false when it is.
+func publicationObstacle(peer *v1alpha1.IstioFederation, host string) (verdict, bool) {
 	private := peer.Status.MetadataCache.Private
+	if private == nil || private.PublicServices == nil {
+		return unknown(ReasonNotChecked, "The peer is called through the mesh once it is known which services it publishes."), true
+	}
 	published := slices.IndexFunc(private.PublicServices, func(service metadata.PublicService) bool { return service.Hostname == host })
-	found := verdict{}
 	switch {
 	case published < 0:
-		found = unknown(ReasonNotPublished, "The peer does not publish %s, so nothing there can be called. "+
-			"Its release of the module may have none; else check there that Service d8-istio/alliance-healthcheck-<clusterUUID> has the label %s.", host, v1alpha1.PublicServiceLabel)
+		return unknown(ReasonNotPublished, "The peer does not publish %s, so nothing there can be called. "+
+			"Its release of the module may have none; else check there that Service d8-istio/alliance-healthcheck-<clusterUUID> has the label %s.", host, v1alpha1.PublicServiceLabel), true
 	case len(federation.Import(private.PublicServices[published:published+1], peer.Spec.Import)) == 0:
-		found = unknown(ReasonNotImported, "spec.import leaves the peer's %s out; add %q to it to have the way to the peer checked.", host, healthcheck.Name+"-*."+v1alpha1.Namespace)
+		return unknown(ReasonNotImported, "spec.import leaves the peer's %s out; add %q to it to have the way to the peer checked.", host, healthcheck.Name+"-*."+v1alpha1.Namespace), true
 	case len(private.IngressGateways) == 0:
-		found = verdict{metav1.ConditionFalse, healthcheck.ReasonGatewayUnreachable, "The peer publishes no address of its ingress gateway: " +
-			"there, check that Service d8-istio/ingressgateway has an external address, or set alliance.ingressGateway.advertise."}
-	default:
-		return nil
+		return verdict{metav1.ConditionFalse, healthcheck.ReasonGatewayUnreachable, "The peer publishes no address of its ingress gateway: " +
+			"there, check that Service d8-istio/ingressgateway has an external address, or set alliance.ingressGateway.advertise."}, true
 	}
-	return &found
+	return verdict{}, false
 }
 
 func (d Dataplane) hostname(resource v1alpha1.Peer, public *metadata.Public) string {

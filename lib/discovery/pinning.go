@@ -29,37 +29,26 @@ func Fingerprint(public *metadata.Public, now time.Time) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// pin is what a resource says about the identity of its peer.
-type pin struct {
-	owner
-	// unverified: nothing proves which cluster answers at the endpoint.
-	unverified bool
-	// known is the identity learned before; nil when there is none that counts.
-	known *metadata.Public
-	// confirmed is the fingerprint that a person wrote on the resource.
-	confirmed string
-}
-
-// check is why another identity is not accepted, or nil. An identity is trusted
+// checkPin is why another identity is not accepted, or nil. An identity is trusted
 // on first use where the person has switched off the verification of the
 // endpoint's certificate, and pinned from then on; elsewhere TLS proves which
 // cluster answers, and a peer may change its keys as it likes.
-func (p pin) check(offered *metadata.Public, now time.Time) error {
-	if !p.unverified || p.known == nil {
+func (p *poll) checkPin(offered *metadata.Public) error {
+	if !p.resource.PeerSpec().Metadata.InsecureSkipVerify || p.known == nil {
 		return nil
 	}
-	changes := identityChanges(p.known, offered, now)
+	changes := identityChanges(p.known, offered, p.Now)
 	if len(changes) == 0 {
 		return nil
 	}
-	fingerprint := Fingerprint(offered, now)
-	if p.confirmed == fingerprint {
+	fingerprint := Fingerprint(offered, p.Now)
+	if p.resource.GetAnnotations()[v1alpha1.AcceptIdentityAnnotation] == fingerprint { // a person has confirmed it
 		return nil
 	}
 	return reject(ReasonIdentityChanged,
 		"the peer shows another identity, and with spec.metadata.insecureSkipVerify nothing proves that it is the same peer: %s. "+
 			"What was learned before stays in force. Compare with the peer's administrators; if it is genuine: kubectl annotate %s %s --overwrite %s=%s",
-		strings.Join(changes, "; "), strings.ToLower(p.kind), p.name, v1alpha1.AcceptIdentityAnnotation, fingerprint)
+		strings.Join(changes, "; "), strings.ToLower(p.resource.PeerKind()), p.resource.GetName(), v1alpha1.AcceptIdentityAnnotation, fingerprint)
 }
 
 // identityChanges lists how two identities differ. A root that has expired is part of neither.

@@ -41,6 +41,7 @@ func (d Discoverer) Poll(ctx context.Context, resources []v1alpha1.Peer, due fun
 			updated[resource.GetName()] = withRejection(resource, rejection, d.Now)
 		case due(resource):
 			polls = append(polls, d.newPoll(resource))
+			updated[resource.GetName()] = polls[len(polls)-1].resource
 		default:
 			updated[resource.GetName()] = resource
 		}
@@ -50,7 +51,6 @@ func (d Discoverer) Poll(ctx context.Context, resources []v1alpha1.Peer, due fun
 	noteNested(polls, updated)
 	for _, p := range polls {
 		p.setStatus()
-		updated[p.resource.GetName()] = p.resource
 		if waited != nil {
 			waited(p.resource, p.waited)
 		}
@@ -72,21 +72,15 @@ func (d Discoverer) run(ctx context.Context, polls []*poll, identities identitie
 	inParallel(polls, func(p *poll) { p.api.try(func() error { return p.kind.askAPI(ctx) }) })
 }
 
-// noteNested reports roots that count for one of two peers alone. others are the
-// resources that were not polled, by name.
-func noteNested(polls []*poll, others map[string]v1alpha1.Peer) {
+// noteNested reports roots that count for one of two peers alone. resources are
+// all of them by name, also those that were not polled.
+func noteNested(polls []*poll, resources map[string]v1alpha1.Peer) {
 	var peers []trustanchor.Peer
-	add := func(resource v1alpha1.Peer) {
-		federation, ok := resource.(*v1alpha1.IstioFederation)
-		if public := knownPublic(resource); ok && public != nil { // multiclusters have one domain
-			peers = append(peers, trustanchor.Peer{Name: federation.Name, TrustDomain: federation.Spec.TrustDomain, RootCA: public.RootCA})
+	for _, name := range slices.Sorted(maps.Keys(resources)) {
+		federation, ok := resources[name].(*v1alpha1.IstioFederation)
+		if public := knownPublic(resources[name]); ok && public != nil { // multiclusters have one domain
+			peers = append(peers, trustanchor.Peer{Name: name, TrustDomain: federation.Spec.TrustDomain, RootCA: public.RootCA})
 		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(others)) {
-		add(others[name])
-	}
-	for _, p := range polls {
-		add(p.resource)
 	}
 	problems := trustanchor.Nested(peers)
 	for _, p := range polls {
@@ -247,14 +241,10 @@ func (p *poll) acceptPublic(identities identities, budget rootBudget) error {
 	if p.rootProblem = problem; len(roots) == 0 {
 		return invalid(ReasonRootsNotHonoured, problem)
 	}
-	pinned := pin{
-		owner: ownerOf(p.resource), unverified: p.resource.PeerSpec().Metadata.InsecureSkipVerify,
-		known: p.known, confirmed: p.resource.GetAnnotations()[v1alpha1.AcceptIdentityAnnotation],
-	}
-	if err := pinned.check(public, p.Now); err != nil {
+	if err := p.checkPin(public); err != nil {
 		return err
 	}
-	if err := identities.claim(pinned.owner, public.ClusterUUID); err != nil {
+	if err := identities.claim(ownerOf(p.resource), public.ClusterUUID); err != nil {
 		return err
 	}
 	if err := budget.claim(p.resource.GetName(), public.RootCA); err != nil {

@@ -7,8 +7,6 @@
 package drift
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"slices"
 	"strings"
 	"time"
@@ -110,8 +108,7 @@ func edits(object Object, helm map[string]bool) []Deviation {
 	}
 	var found []Deviation
 	for manager, written := range last {
-		sum := sha256.Sum256([]byte(strings.Join([]string{object.Key(), manager, written}, "\n")))
-		found = append(found, Deviation{Object: object.Key(), By: manager, edit: hex.EncodeToString(sum[:4])})
+		found = append(found, Deviation{Object: object.Key(), By: manager, edit: hashOf(strings.Join([]string{object.Key(), manager, written}, "\n"))})
 	}
 	slices.SortFunc(found, func(a, b Deviation) int { return strings.Compare(a.By, b.By) })
 	return found

@@ -63,7 +63,7 @@ func BenchmarkDiff(b *testing.B) {
 		found := federation.Objects([]federation.Peer{peerB(ipGateway(), services...)})
 		wanted := federation.Objects([]federation.Peer{peerB(ipGateway(), services[1:]...)})
 		for b.Loop() {
-			if changes := federation.Diff(wanted, found); len(changes.Delete) != 2 {
+			if changes, _ := federation.Diff(wanted, found); len(changes) != 2 {
 				b.Fatal(changes)
 			}
 		}

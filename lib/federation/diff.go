@@ -9,43 +9,47 @@ import (
 	jsonpatch "github.com/evanphx/json-patch"
 )
 
-// Changes is what has to happen to get from the objects found to those wanted.
-type Changes struct {
-	Create []Object
-	// Update holds wanted objects with their found namesakes that differ.
-	Update []Difference
-	// Delete holds found objects that are not wanted.
-	Delete []Object
-	// NameConflicts holds wanted objects whose name belongs to another owner's object.
-	NameConflicts []Object
+// Change is what has to happen to one object.
+type Change struct {
+	// Step is Create, Update or Delete.
+	Step Step
+	// Wanted is the object as it should be, Found as it exists; zero where there is none.
+	Wanted, Found Object
 }
 
-// Difference is a wanted object and the existing one.
-type Difference struct {
-	Wanted, Found Object
+// Key of the object.
+func (c Change) Key() Key {
+	if c.Step == Delete {
+		return c.Found.Key()
+	}
+	return c.Wanted.Key()
 }
 
 // Patch is the RFC 7396 merge patch that makes the spec what is wanted and
 // names the peer; labels and annotations of others are retained. With a
 // resourceVersion the API server rejects it when the object has changed by then.
-func (d Difference) Patch(resourceVersion string) (map[string]any, error) {
-	found, err := json.Marshal(d.Found.Spec)
+func (c Change) Patch(resourceVersion string) ([]byte, error) {
+	found, err := json.Marshal(c.Found.Spec)
 	if err != nil {
-		return nil, fmt.Errorf("encode the spec of %s %q: %w", d.Found.Kind, d.Found.Name, err)
+		return nil, fmt.Errorf("encode the spec of %s %q: %w", c.Found.Kind, c.Found.Name, err)
 	}
-	wanted, err := json.Marshal(d.Wanted.Spec)
+	wanted, err := json.Marshal(c.Wanted.Spec)
 	if err != nil {
-		return nil, fmt.Errorf("encode the spec for %s %q: %w", d.Wanted.Kind, d.Wanted.Name, err)
+		return nil, fmt.Errorf("encode the spec for %s %q: %w", c.Wanted.Kind, c.Wanted.Name, err)
 	}
 	difference, err := jsonpatch.CreateMergePatch(found, wanted)
 	if err != nil {
-		return nil, fmt.Errorf("compare specs of %s %q: %w", d.Wanted.Kind, d.Wanted.Name, err)
+		return nil, fmt.Errorf("compare specs of %s %q: %w", c.Wanted.Kind, c.Wanted.Name, err)
 	}
-	metadata := map[string]any{"annotations": map[string]any{PeerAnnotation: d.Wanted.Peer}}
+	metadata := map[string]any{"annotations": map[string]any{PeerAnnotation: c.Wanted.Peer}}
 	if resourceVersion != "" {
 		metadata["resourceVersion"] = resourceVersion
 	}
-	return map[string]any{"metadata": metadata, "spec": json.RawMessage(difference)}, nil
+	patch, err := json.Marshal(map[string]any{"metadata": metadata, "spec": json.RawMessage(difference)})
+	if err != nil {
+		return nil, fmt.Errorf("encode the patch of %s %q: %w", c.Wanted.Kind, c.Wanted.Name, err)
+	}
+	return patch, nil
 }
 
 // equal compares two JSON values as encoding/json decodes them, which
@@ -82,11 +86,6 @@ func equal(a, b any) bool {
 	return false
 }
 
-// IsZero is true when there is nothing to write.
-func (c Changes) IsZero() bool {
-	return len(c.Create)+len(c.Update)+len(c.Delete) == 0
-}
-
 // Key identifies an object in the module's namespace.
 type Key struct{ Kind, Name string }
 
@@ -98,41 +97,34 @@ func (k Key) Compare(other Key) int {
 // Key of the object.
 func (o Object) Key() Key { return Key{o.Kind, o.Name} }
 
-// Diff compares wanted with found by Decide. All lists are sorted, so equal input
-// gives equal output.
-func Diff(wanted, found []Object) Changes {
-	foundByKey := make(map[Key]Object, len(found))
+// Diff compares wanted with found by Decide, and returns what has to be written, and the wanted objects whose name
+// belongs to another owner's. Both are sorted, so equal input gives equal output.
+func Diff(wanted, found []Object) (changes []Change, conflicts []Object) {
+	notWanted := make(map[Key]Object, len(found))
 	for _, object := range found {
-		foundByKey[object.Key()] = object
+		notWanted[object.Key()] = object
 	}
-	var changes Changes
-	wantedKeys := make(map[Key]struct{}, len(wanted))
 	for _, object := range wanted {
-		wantedKeys[object.Key()] = struct{}{}
 		var state *State
-		existing, exists := foundByKey[object.Key()]
+		existing, exists := notWanted[object.Key()]
 		if exists {
 			state = &existing.State
+			delete(notWanted, object.Key())
 		}
-		switch Decide(true, state, func() bool { return existing.Peer == object.Peer && equal(existing.Spec, object.Spec) }) {
-		case Create:
-			changes.Create = append(changes.Create, object)
+		switch step := Decide(true, state, func() bool { return existing.Peer == object.Peer && equal(existing.Spec, object.Spec) }); step {
+		case Create, Update:
+			changes = append(changes, Change{step, object, existing})
 		case NameConflict:
-			changes.NameConflicts = append(changes.NameConflicts, object)
-		case Update:
-			changes.Update = append(changes.Update, Difference{Wanted: object, Found: existing})
+			conflicts = append(conflicts, object)
 		case Leave, Delete:
 		}
 	}
-	for _, object := range found {
-		if _, isWanted := wantedKeys[object.Key()]; !isWanted && Decide(false, &object.State, nil) == Delete {
-			changes.Delete = append(changes.Delete, object)
+	for _, object := range notWanted {
+		if Decide(false, &object.State, nil) == Delete {
+			changes = append(changes, Change{Step: Delete, Found: object})
 		}
 	}
-	byName := func(a, b Object) int { return a.Key().Compare(b.Key()) }
-	for _, list := range [][]Object{changes.Create, changes.Delete, changes.NameConflicts} {
-		slices.SortFunc(list, byName)
-	}
-	slices.SortFunc(changes.Update, func(a, b Difference) int { return byName(a.Wanted, b.Wanted) })
-	return changes
+	slices.SortFunc(changes, func(a, b Change) int { return a.Key().Compare(b.Key()) })
+	slices.SortFunc(conflicts, func(a, b Object) int { return a.Key().Compare(b.Key()) })
+	return changes, conflicts
 }

@@ -79,11 +79,14 @@ func TestAChangeOfThePeerUpdatesItsObjects(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			found, wanted := federation.Objects([]federation.Peer{before}), federation.Objects([]federation.Peer{test.after})
-			changes := federation.Diff(wanted, found)
-			if len(changes.Update) != test.updates || len(changes.Create)+len(changes.Delete)+len(changes.NameConflicts) > 0 {
-				t.Fatalf("changes %+v", changes)
+			changes, conflicts := federation.Diff(wanted, found)
+			if len(changes) != test.updates || len(conflicts) > 0 {
+				t.Fatalf("changes %+v, conflicts %+v", changes, conflicts)
 			}
-			for _, update := range changes.Update {
+			for _, update := range changes {
+				if update.Step != federation.Update {
+					t.Errorf("step %s", update.Step)
+				}
 				patched := mergePatch(t, update)
 				if !reflect.DeepEqual(patched, update.Wanted.Spec) {
 					t.Errorf("patched to\n%v\nwant\n%v", patched, update.Wanted.Spec)
@@ -94,13 +97,9 @@ func TestAChangeOfThePeerUpdatesItsObjects(t *testing.T) {
 }
 
 // mergePatch applies an update's patch to the object that was found, as the API server does (RFC 7396).
-func mergePatch(t *testing.T, update federation.Difference) map[string]any {
+func mergePatch(t *testing.T, update federation.Change) map[string]any {
 	t.Helper()
 	patch, err := update.Patch("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	encodedPatch, err := json.Marshal(map[string]any{"spec": patch["spec"]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +107,7 @@ func mergePatch(t *testing.T, update federation.Difference) map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
-	merged, err := jsonpatch.MergePatch(found, encodedPatch)
+	merged, err := jsonpatch.MergePatch(found, patch)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package federation
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
@@ -75,7 +74,7 @@ func Objects(peers []Peer) []Object {
 		}
 		imported := Import(Judge(peer.Services, peer.TrustDomain).Accepted, peer.Import)
 		objects = slices.Grow(objects, 2*len(imported))
-		gateways := sortedGateways(peer.Gateways)
+		gateways := metadata.SortedGateways(peer.Gateways) // whatever the peer's order is
 		for _, service := range imported {
 			objects = append(objects, objectsOf(peer, service, gateways)...)
 		}
@@ -91,14 +90,6 @@ func objectsOf(peer Peer, service metadata.PublicService, gateways []metadata.In
 		{Kind: ServiceEntryKind, Name: name, State: state, Spec: serviceEntry(service, gateways, ids)},
 		{Kind: DestinationRuleKind, Name: name, State: state, Spec: destinationRule(service, ids)},
 	}
-}
-
-// sortedGateways makes the order of endpoints independent of the peer's.
-func sortedGateways(gateways []metadata.IngressGateway) []metadata.IngressGateway {
-	sorted := slices.SortedFunc(slices.Values(gateways), func(a, b metadata.IngressGateway) int {
-		return cmp.Or(strings.Compare(a.Address, b.Address), cmp.Compare(a.Port, b.Port))
-	})
-	return slices.Compact(sorted)
 }
 
 // serviceEntry sends the traffic for every port of the service to the peer's

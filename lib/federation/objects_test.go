@@ -143,27 +143,25 @@ func TestDiff(t *testing.T) {
 		"what moves to another name is made and removed": {wanted, changed(func(o *federation.Object) { o.Name = "old" }), 1, 0, 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := federation.Diff(test.wanted, test.found)
-			if len(got.Create) != test.create || len(got.Update) != test.update || len(got.Delete) != test.remove || len(got.NameConflicts) != test.taken {
-				t.Errorf("got %+v", got)
+			changes, conflicts := federation.Diff(test.wanted, test.found)
+			steps := map[federation.Step]int{}
+			for _, change := range changes {
+				steps[change.Step]++
 			}
-			if got.IsZero() != (test.create+test.update+test.remove == 0) {
-				t.Errorf("IsZero() = %v", got.IsZero())
+			if steps[federation.Create] != test.create || steps[federation.Update] != test.update || steps[federation.Delete] != test.remove ||
+				len(changes) != test.create+test.update+test.remove || len(conflicts) != test.taken {
+				t.Errorf("changes %+v, conflicts %+v", changes, conflicts)
 			}
 		})
 	}
 }
 
 func TestAPatchRemovesTheOldSpec(t *testing.T) {
-	update := federation.Difference{
+	update := federation.Change{
 		Wanted: federation.Object{State: federation.State{Peer: "b"}, Spec: map[string]any{"hosts": []any{"a"}}},
 		Found:  federation.Object{State: federation.State{Peer: "x"}, Spec: map[string]any{"hosts": []any{"z"}, "exportTo": []any{"."}}},
 	}
-	patch, err := update.Patch("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	encoded, err := json.Marshal(patch)
+	encoded, err := update.Patch("")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func (p *Plans) Next(peers []Peer) (changed []Object, removed []Key) {
 			}
 			continue
 		}
-		peer.Gateways = sortedGateways(peer.Gateways)
+		peer.Gateways = metadata.SortedGateways(peer.Gateways)
 		if len(peer.Gateways) == 0 {
 			peer.Services = nil // as Objects has it
 		}

@@ -186,10 +186,7 @@ func checkPort(port metadata.ServicePort) string {
 // clusters. A publisher that leaves it out, as Deckhouse's own module
 // does, means what the port's name says (contract, "Publishing a Service").
 func protocolOf(port metadata.ServicePort) (string, bool) {
-	name := port.Protocol
-	if name == "" {
-		name = metadata.ProtocolOfName(port.Name)
-	}
+	name := cmp.Or(port.Protocol, metadata.ProtocolOfName(port.Name))
 	protocol, ok := protocols[strings.ToUpper(name)]
 	if !ok {
 		return name, false

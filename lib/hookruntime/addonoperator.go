@@ -1,6 +1,7 @@
 package hookruntime
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -38,7 +39,6 @@ func register(dir, root string, hooks []Hook, dc pkg.DependencyContainer) {
 		panic(fmt.Sprintf("register hooks of %s: %v", path.Join(root, dir), err))
 	}
 	for _, hook := range hooks {
-		hook = hook.resident()
 		name := path.Join(dir, hook.Name+".go")
 		config, err := addonOperatorConfig(hook.Config)
 		if err != nil {
@@ -105,7 +105,7 @@ func addonOperatorBinding(in pkg.KubernetesConfig) (gohook.KubernetesConfig, err
 	}
 	out := gohook.KubernetesConfig{
 		Name:                         in.Name,
-		ApiVersion:                   in.APIVersion,
+		ApiVersion:                   cmp.Or(in.APIVersion, "v1"),
 		Kind:                         in.Kind,
 		NameSelector:                 nameSelector(in.NameSelector),
 		LabelSelector:                in.LabelSelector,
@@ -113,9 +113,6 @@ func addonOperatorBinding(in pkg.KubernetesConfig) (gohook.KubernetesConfig, err
 		ExecuteHookOnSynchronization: in.ExecuteHookOnSynchronization,
 		WaitForSynchronization:       in.WaitForSynchronization,
 		FilterFunc:                   filter,
-	}
-	if out.ApiVersion == "" {
-		out.ApiVersion = "v1"
 	}
 	if in.NamespaceSelector != nil {
 		out.NamespaceSelector = &types.NamespaceSelector{

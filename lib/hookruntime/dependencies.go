@@ -3,19 +3,16 @@ package hookruntime
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 
 	"github.com/deckhouse/module-sdk/pkg"
 	"github.com/deckhouse/module-sdk/pkg/dependency"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 )
 
 var _ pkg.DependencyContainer = (*Dependencies)(nil)
@@ -29,8 +26,6 @@ type Dependencies struct {
 
 	mu         sync.Mutex
 	restConfig *rest.Config
-	httpClient *http.Client
-	mapper     meta.RESTMapper
 }
 
 // NewDependencies returns a container without access to a cluster; give it one
@@ -43,7 +38,7 @@ func NewDependencies() *Dependencies {
 func (d *Dependencies) SetRESTConfig(config *rest.Config) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.restConfig, d.httpClient, d.mapper = rest.CopyConfig(config), nil, nil
+	d.restConfig = rest.CopyConfig(config)
 }
 
 // GetClientConfig returns a copy of the access to the cluster, and an error
@@ -60,7 +55,8 @@ func (d *Dependencies) GetClientConfig() (*rest.Config, error) {
 var errNoCluster = errors.New("no access to a cluster: hooks ran before the operator connected to one")
 
 // GetK8sClient returns a client that knows client-go's built-in kinds,
-// CustomResourceDefinitions, and what options add.
+// CustomResourceDefinitions, and what options add. All clients share their
+// connections: client-go has one transport for each way to reach a cluster.
 func (d *Dependencies) GetK8sClient(options ...pkg.KubernetesOption) (pkg.KubernetesClient, error) {
 	types := runtime.NewScheme()
 	applier := schemeApplier{builders: []runtime.SchemeBuilder{{scheme.AddToScheme, apiextensionsv1.AddToScheme}}}
@@ -73,40 +69,19 @@ func (d *Dependencies) GetK8sClient(options ...pkg.KubernetesOption) (pkg.Kubern
 		}
 	}
 
-	config, httpClient, mapper, err := d.connection()
+	config, err := d.GetClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("make a Kubernetes client: %w", err)
 	}
-	typed, err := client.New(config, client.Options{HTTPClient: httpClient, Scheme: types, Mapper: mapper})
+	typed, err := client.New(config, client.Options{Scheme: types})
 	if err != nil {
 		return nil, fmt.Errorf("make a Kubernetes client: %w", err)
 	}
-	untyped, err := dynamic.NewForConfigAndClient(config, httpClient)
+	untyped, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("make a dynamic Kubernetes client: %w", err)
 	}
 	return kubernetesClient{Client: typed, dynamic: untyped}, nil
-}
-
-// connection returns what all clients share: connections and API discovery.
-func (d *Dependencies) connection() (*rest.Config, *http.Client, meta.RESTMapper, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.restConfig == nil {
-		return nil, nil, nil, errNoCluster
-	}
-	if d.mapper == nil {
-		httpClient, err := rest.HTTPClientFor(d.restConfig)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		mapper, err := apiutil.NewDynamicRESTMapper(d.restConfig, httpClient)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		d.httpClient, d.mapper = httpClient, mapper
-	}
-	return d.restConfig, d.httpClient, d.mapper, nil
 }
 
 // MustGetK8sClient is GetK8sClient that panics on an error.

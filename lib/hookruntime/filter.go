@@ -7,6 +7,7 @@ import (
 	gohook "github.com/flant/addon-operator/pkg/module_manager/go_hook"
 	"github.com/flant/shell-operator/pkg/filter/jq"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/tools/cache"
 )
 
 // jqFilter compiles expression into a filter function. Its results are
@@ -15,7 +16,7 @@ import (
 // keeps the object whole.
 func jqFilter(expression string) (gohook.FilterFunc, error) {
 	if expression == "" {
-		return wholeObject, nil
+		expression = "."
 	}
 	program, err := jq.Compile(expression)
 	if err != nil {
@@ -24,23 +25,8 @@ func jqFilter(expression string) (gohook.FilterFunc, error) {
 	return func(object *unstructured.Unstructured) (gohook.FilterResult, error) {
 		result, err := program.Apply(object.UnstructuredContent())
 		if err != nil {
-			return nil, fmt.Errorf("filter %s: %w", describe(object), err)
+			return nil, fmt.Errorf("filter %s %q: %w", object.GetKind(), cache.MetaObjectToName(object), err)
 		}
 		return json.RawMessage(result), nil
 	}, nil
-}
-
-func wholeObject(object *unstructured.Unstructured) (gohook.FilterResult, error) {
-	raw, err := json.Marshal(object)
-	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", describe(object), err)
-	}
-	return json.RawMessage(raw), nil
-}
-
-func describe(object *unstructured.Unstructured) string {
-	if object.GetNamespace() == "" {
-		return fmt.Sprintf("%s %q", object.GetKind(), object.GetName())
-	}
-	return fmt.Sprintf("%s \"%s/%s\"", object.GetKind(), object.GetNamespace(), object.GetName())
 }

@@ -27,40 +27,9 @@ type Hook struct {
 	// Deckhouse keeps those of module-sdk that belong to no group. Set all of them
 	// every time, with zero for what has ended.
 	Run func(ctx context.Context, in *pkg.HookInput) error
-
-	// Resident, unless nil, takes the place of Config and Run where the process
-	// lives on between runs (addon-operator): there a hook may watch by itself and
-	// remember, for what would cost too much to read and compare in every run. It
-	// has to come to the same as Run.
-	Resident *Resident
 }
 
-// Resident is how a hook runs in a process that lives on between its runs. It
-// runs in one queue, so that of what it remembers nothing is overtaken:
-// addon-operator runs Kubernetes and Schedule bindings in the hook's own queue,
-// at the same time as all others in the queue "main".
-type Resident struct {
-	Config pkg.HookConfig
-	Run    func(ctx context.Context, in *pkg.HookInput) error
-}
-
-// resident is the hook as it runs in a process that lives on.
-func (h Hook) resident() Hook {
-	if h.Resident == nil {
-		return h
-	}
-	return Hook{Name: h.Name, Config: h.Resident.Config, Run: h.Resident.Run}
-}
-
-// mainQueue is addon-operator's name for the queue of everything that is not given another.
-const mainQueue = "main"
-
-// runsInTwoQueues is true when addon-operator may start a run while another goes on.
-func runsInTwoQueues(config pkg.HookConfig) bool {
-	own := config.Queue != "" && config.Queue != mainQueue && len(config.Kubernetes)+len(config.Schedule) > 0
-	return own && runsInMain(config)
-}
-
+// runsInMain is true for bindings whose runs addon-operator puts into the queue "main", whatever the hook's own is.
 func runsInMain(config pkg.HookConfig) bool {
 	return config.OnStartup != nil || config.OnBeforeHelm != nil || config.OnAfterHelm != nil ||
 		config.OnBeforeDeleteHelm != nil || config.OnAfterDeleteHelm != nil
@@ -72,15 +41,6 @@ var hookName = regexp.MustCompile(`^[a-z0-9]+(_[a-z0-9]+)*$`)
 // runtimes: a field one of them ignores is an error, not a surprise.
 func (h Hook) Validate() error {
 	var errs []error
-	if h.Resident != nil {
-		if err := h.resident().Validate(); err != nil {
-			errs = append(errs, fmt.Errorf("resident: %w", err))
-		}
-		if runsInTwoQueues(h.Resident.Config) {
-			errs = append(errs, fmt.Errorf("resident: OnStartup and the bindings around Helm run in the queue %q, Kubernetes and Schedule in %q: keep to one queue, "+
-				"as two runs at a time would overtake each other in what the process remembers", mainQueue, h.Resident.Config.Queue))
-		}
-	}
 	reject := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
 	if !hookName.MatchString(h.Name) {
@@ -96,8 +56,8 @@ func (h Hook) Validate() error {
 		reject("OnStartup and Kubernetes bindings exclude each other: an OnStartup run has no snapshots")
 	}
 	if h.Config.Settings != nil && h.Config.Settings.ExecutionMinInterval > 0 && runsInMain(h.Config) {
-		reject("a limit of its runs and OnStartup or bindings around Helm exclude each other: addon-operator waits for the limit in queue %q, where it holds up "+
-			"all modules; make the bindings around Helm a hook of its own", mainQueue)
+		reject("a limit of its runs and OnStartup or bindings around Helm exclude each other: addon-operator waits for the limit in queue \"main\", where it " +
+			"holds up all modules; make the bindings around Helm a hook of its own")
 	}
 	for i, schedule := range h.Config.Schedule {
 		if schedule.Name == "" {

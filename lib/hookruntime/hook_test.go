@@ -42,27 +42,8 @@ func TestValidate(t *testing.T) {
 			h.Config.Settings = &pkg.HookConfigSettings{ExecutionMinInterval: time.Second, ExecutionBurst: 1}
 			h.Config.OnBeforeHelm = &pkg.OrderedConfig{Order: 1}
 		}, "holds up all modules"},
-		"rejects a name that is no file name":              {func(h *Hook) { h.Name = "Services.go" }, "use the file name"},
-		"accepts another form for a process that lives on": {func(h *Hook) { h.Resident = &Resident{Config: h.Config, Run: h.Run} }, ""},
-		"rejects a form for a process that lives on that would not do elsewhere": {func(h *Hook) {
-			h.Resident = &Resident{Config: pkg.HookConfig{Kubernetes: []pkg.KubernetesConfig{{Name: "services"}}}, Run: h.Run}
-		}, "resident: "},
-		"rejects a form for a process that lives on that runs in two queues at once": {func(h *Hook) {
-			config := h.Config
-			config.OnAfterHelm = &pkg.OrderedConfig{Order: 1}
-			h.Resident = &Resident{Config: config, Run: h.Run}
-		}, `the queue "main", Kubernetes and Schedule in "/modules/example"`},
-		"rejects a form for a process that lives on with a binding to the deletion of the release": {func(h *Hook) {
-			config := h.Config
-			config.OnBeforeDeleteHelm = &pkg.OrderedConfig{Order: 1}
-			h.Resident = &Resident{Config: config, Run: h.Run}
-		}, "keep to one queue"},
-		"accepts a form for a process that lives on with all its bindings in the main queue": {func(h *Hook) {
-			config := h.Config
-			config.OnAfterHelm, config.Queue = &pkg.OrderedConfig{Order: 1}, ""
-			h.Resident = &Resident{Config: config, Run: h.Run}
-		}, ""},
-		"rejects a hook that does nothing": {func(h *Hook) { h.Run = nil }, "Run is missing"},
+		"rejects a name that is no file name": {func(h *Hook) { h.Name = "Services.go" }, "use the file name"},
+		"rejects a hook that does nothing":    {func(h *Hook) { h.Run = nil }, "Run is missing"},
 		"rejects snapshots at startup": {func(h *Hook) {
 			h.Config.OnStartup = &pkg.OrderedConfig{Order: 1}
 		}, "exclude each other"},

@@ -5,8 +5,6 @@ package ingressgateway
 import (
 	"fmt"
 	"net"
-	"slices"
-	"strconv"
 
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -51,7 +49,7 @@ type Node struct {
 func Addresses(settings Settings, service *Service, nodes []Node) (addresses []metadata.IngressGateway, missing string) {
 	switch {
 	case len(settings.Advertise) > 0:
-		addresses = slices.Clone(settings.Advertise)
+		addresses = settings.Advertise
 	case service == nil:
 		return nil, "Service d8-istio/ingressgateway does not exist yet"
 	case settings.Inlet == InletNodePort:
@@ -65,10 +63,7 @@ func Addresses(settings Settings, service *Service, nodes []Node) (addresses []m
 				"set alliance.ingressGateway.inlet to NodePort or fill alliance.ingressGateway.advertise"
 		}
 	}
-	slices.SortFunc(addresses, func(a, b metadata.IngressGateway) int {
-		return slices.Compare([]string{a.Address, strconv.Itoa(int(a.Port))}, []string{b.Address, strconv.Itoa(int(b.Port))})
-	})
-	return slices.Compact(addresses), missing
+	return metadata.SortedGateways(addresses), missing
 }
 
 // nodeAddresses are the external address of every ready node that may run the

@@ -4,6 +4,7 @@
 package metadata
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/deckhouse-mesh/istio/lib/authn"
@@ -78,6 +79,15 @@ type Multicluster struct {
 type IngressGateway struct {
 	Address string `json:"address"`
 	Port    int32  `json:"port"`
+}
+
+// SortedGateways returns the gateways by address and port, each once; a list without any is not nil.
+func SortedGateways(gateways []IngressGateway) []IngressGateway {
+	sorted := append([]IngressGateway{}, gateways...)
+	slices.SortFunc(sorted, func(a, b IngressGateway) int {
+		return cmp.Or(cmp.Compare(a.Address, b.Address), cmp.Compare(a.Port, b.Port))
+	})
+	return slices.Compact(sorted)
 }
 
 // PublicService is one Service that its cluster publishes.

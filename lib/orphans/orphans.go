@@ -9,6 +9,7 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/ca"
@@ -46,23 +47,16 @@ func Secret(object metav1.Object) bool {
 	return object.GetName() == RegistrySecret && names.OfModule(object.GetLabels())
 }
 
-// Mutating is true for a webhook configuration that no program answers any more.
-func Mutating(configuration *admissionv1.MutatingWebhookConfiguration) bool {
-	return names.OfModule(configuration.GetLabels()) || slices.ContainsFunc(configuration.Webhooks, func(webhook admissionv1.MutatingWebhook) bool {
-		return pointsHere(webhook.ClientConfig)
-	})
-}
-
-// Validating is true for a webhook configuration that no program answers any more.
-func Validating(configuration *admissionv1.ValidatingWebhookConfiguration) bool {
+// Webhooks is true for a configuration of webhooks, of either kind, that no program answers any more.
+func Webhooks(object *unstructured.Unstructured) (bool, error) {
+	var configuration admissionv1.ValidatingWebhookConfiguration // a mutating one has the same in the fields that count
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &configuration); err != nil {
+		return false, err
+	}
 	return names.OfModule(configuration.GetLabels()) || slices.ContainsFunc(configuration.Webhooks, func(webhook admissionv1.ValidatingWebhook) bool {
-		return pointsHere(webhook.ClientConfig)
-	})
-}
-
-// pointsHere is true for Services of the module's namespace.
-func pointsHere(client admissionv1.WebhookClientConfig) bool {
-	return client.Service != nil && client.Service.Namespace == v1alpha1.Namespace
+		service := webhook.ClientConfig.Service
+		return service != nil && service.Namespace == v1alpha1.Namespace
+	}), nil
 }
 
 // GatewayClass is true for a GatewayClass that istiod made, with this

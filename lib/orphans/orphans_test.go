@@ -6,6 +6,7 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
 )
@@ -30,10 +31,18 @@ func TestWebhookConfigurations(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			meta := metav1.ObjectMeta{Name: "some", Labels: test.labels}
-			mutating := &admissionv1.MutatingWebhookConfiguration{ObjectMeta: meta, Webhooks: []admissionv1.MutatingWebhook{{ClientConfig: test.client}}}
-			validating := &admissionv1.ValidatingWebhookConfiguration{ObjectMeta: meta, Webhooks: []admissionv1.ValidatingWebhook{{ClientConfig: test.client}}}
-			if Mutating(mutating) != test.want || Validating(validating) != test.want {
-				t.Errorf("mutating %v, validating %v, want %v", Mutating(mutating), Validating(validating), test.want)
+			again := admissionv1.IfNeededReinvocationPolicy // which a validating one does not have
+			for _, configuration := range []any{
+				&admissionv1.MutatingWebhookConfiguration{ObjectMeta: meta, Webhooks: []admissionv1.MutatingWebhook{{ClientConfig: test.client, ReinvocationPolicy: &again}}},
+				&admissionv1.ValidatingWebhookConfiguration{ObjectMeta: meta, Webhooks: []admissionv1.ValidatingWebhook{{ClientConfig: test.client}}},
+			} {
+				content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(configuration)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := Webhooks(&unstructured.Unstructured{Object: content}); err != nil || got != test.want {
+					t.Errorf("%T: got %v, %v, want %v", configuration, got, err, test.want)
+				}
 			}
 		})
 	}

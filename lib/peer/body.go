@@ -2,6 +2,7 @@ package peer
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -18,10 +19,7 @@ const startBytes = 512
 // readBody reads the body of a 200 into response, up to request's limit. Of a body
 // that is discarded only its start and its digest are ever in memory.
 func readBody(address string, httpResponse *http.Response, request Request, response *Response) error {
-	maxBytes := request.MaxBytes
-	if maxBytes == 0 {
-		maxBytes = DefaultMaxBytes
-	}
+	maxBytes := cmp.Or(request.MaxBytes, DefaultMaxBytes)
 	var start, whole bytes.Buffer
 	limited := io.LimitReader(httpResponse.Body, maxBytes+1)
 	size, err := io.CopyN(&start, limited, startBytes)

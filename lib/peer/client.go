@@ -92,9 +92,20 @@ func NewClient() *Client {
 	}
 }
 
-// Get fetches one document. A failure that may pass at once is retried once. Every error is an *Error.
+// Get fetches one document. Every error is an *Error.
+//
+// It repeats a request whose failure may pass at once: a load balancer has
+// no backend for the moment, or a Pod of the peer ends. Without that, every such
+// moment would be a change of conditions, metrics and Events. What failed the last
+// time is not repeated: a peer that stays away costs one request, as before.
 func (c *Client) Get(ctx context.Context, target Target, request Request) (*Response, error) {
-	return c.getTwice(ctx, target, request, func() (*Response, error) { return c.get(ctx, target, request) })
+	began := time.Now()
+	response, err := c.get(ctx, target, request)
+	if err != nil && isPassing(err) && time.Since(began) < quickFailure && !c.hasFailed(target, request) && pause(ctx, retryDelay) {
+		response, err = c.get(ctx, target, request)
+	}
+	c.noteOutcome(target, request, err)
+	return response, err
 }
 
 func (c *Client) get(ctx context.Context, target Target, request Request) (*Response, error) {

@@ -112,13 +112,11 @@ func statusReason(code int, proved bool) Reason {
 
 func transportError(address string, err error) *Error {
 	var (
-		unknownAuthority x509.UnknownAuthorityError
-		hostname         x509.HostnameError
-		invalid          x509.CertificateInvalidError
-		verification     *tls.CertificateVerificationError
+		verification *tls.CertificateVerificationError // crypto/tls wraps every cause in it
+		invalid      x509.CertificateInvalidError
 	)
 	reason := Unreachable
-	if errors.As(err, &verification) || errors.As(err, &unknownAuthority) || errors.As(err, &hostname) || errors.As(err, &invalid) {
+	if errors.As(err, &verification) {
 		reason = TLS
 	}
 	// url.Error repeats method and address, which Error already has.

@@ -1,5 +1,7 @@
 package peer
 
+import "strings"
+
 // maxETagLength in characters.
 const maxETagLength = 128
 
@@ -8,13 +10,8 @@ const maxETagLength = 128
 // change it or swell it, and the status that has it would not fit into the API
 // server, or never be equal to itself.
 func usableETag(tag string) string {
-	if len(tag) > maxETagLength {
+	if len(tag) > maxETagLength || strings.ContainsFunc(tag, func(character rune) bool { return character < '!' || character > '~' }) {
 		return ""
-	}
-	for _, character := range []byte(tag) {
-		if character < '!' || character > '~' {
-			return ""
-		}
 	}
 	return tag
 }

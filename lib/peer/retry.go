@@ -16,20 +16,6 @@ const (
 	quickFailure = time.Second
 )
 
-// getTwice repeats a request whose failure may pass at once: a load balancer has
-// no backend for the moment, or a Pod of the peer ends. Without that, every such
-// moment would be a change of conditions, metrics and Events. What failed the last
-// time is not repeated: a peer that stays away costs one request, as before.
-func (c *Client) getTwice(ctx context.Context, target Target, request Request, once func() (*Response, error)) (*Response, error) {
-	began := time.Now()
-	response, err := once()
-	if err != nil && isPassing(err) && time.Since(began) < quickFailure && !c.hasFailed(target, request) && pause(ctx, retryDelay) {
-		response, err = once()
-	}
-	c.noteOutcome(target, request, err)
-	return response, err
-}
-
 // isPassing is true for failures that may pass at once. A limit of the peer is one.
 func isPassing(err error) bool {
 	var failed *Error

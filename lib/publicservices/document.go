@@ -37,7 +37,7 @@ const roomForGrowth = 4096
 // It is assembled from what each Candidate has encoded, and only the body has its
 // size: with thousands of Services that is megabytes, for each change of one of them.
 func NewDocument(candidates []*Candidate, gateways []metadata.IngressGateway, sizes *Sizes, accountsOf ServiceAccountsOf) (Document, error) {
-	made := Document{Gateways: sorted(gateways)}
+	made := Document{Gateways: metadata.SortedGateways(gateways)}
 	encodedGateways, err := json.Marshal(made.Gateways)
 	if err != nil {
 		return Document{}, fmt.Errorf("encode the ingress gateways: %w", err)
@@ -100,14 +100,6 @@ func encode(entries []entry, encodedGateways []byte) ([]byte, error) {
 		}
 	}
 	return append(body, "]}"...), nil
-}
-
-func sorted(gateways []metadata.IngressGateway) []metadata.IngressGateway {
-	ordered := append([]metadata.IngressGateway{}, gateways...)
-	slices.SortFunc(ordered, func(a, b metadata.IngressGateway) int {
-		return cmp.Or(cmp.Compare(a.Address, b.Address), cmp.Compare(a.Port, b.Port))
-	})
-	return slices.Compact(ordered)
 }
 
 // appendTo appends the published form with those service accounts; nil leaves them out.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
@@ -79,7 +80,9 @@ func Check(settings, previous map[string]any, now time.Time) []error {
 	problems = append(problems, read.Tracing.check()...)
 	problems = append(problems, read.ControlPlane.check()...)
 	problems = append(problems, read.DataPlane.check()...)
-	problems = append(problems, checkCertificates("jwksResolverAdditionalRootCA", read.JWKSRootCA)...)
+	if _, err := certs.Parse(read.JWKSRootCA); err != nil && strings.TrimSpace(read.JWKSRootCA) != "" {
+		problems = append(problems, fmt.Errorf("jwksResolverAdditionalRootCA: %w", err))
+	}
 	problems = append(problems, checkProviders("extensionProviders", read.ExtensionProviders)...)
 	return append(problems, read.Auth.check()...)
 }

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -50,10 +51,7 @@ func Warnings(settings map[string]any, now time.Time) []string {
 	if err != nil {
 		return nil
 	}
-	global := read.GlobalVersion
-	if global == "" {
-		global = istioversion.Default().Version
-	}
+	global := cmp.Or(read.GlobalVersion, istioversion.Default().Version)
 	var warnings []string
 	for _, found := range WithoutEffect(settings, false) {
 		warnings = append(warnings, found.String())

@@ -36,11 +36,11 @@ const (
 // The elements of lists with these names, at any depth, are compared. A list
 // in another order, or with many changes, is written whole, as all other lists are.
 func Diff(path string, before, after []byte, lists ...string) ([]Operation, error) {
-	old, err := members(before)
+	old, err := decode[map[string]json.RawMessage](before)
 	if err != nil {
 		return nil, fmt.Errorf("decode the JSON at %s: %w", path, err)
 	}
-	wanted, err := members(after)
+	wanted, err := decode[map[string]json.RawMessage](after)
 	if err != nil {
 		return nil, fmt.Errorf("decode the JSON wanted at %s: %w", path, err)
 	}
@@ -88,11 +88,11 @@ func member(path string, from, to json.RawMessage, lists []string, named bool) (
 // list is the difference between two lists whose common elements are in the
 // same order; nil where they are not.
 func list(path string, from, to json.RawMessage) ([]Operation, error) {
-	old, err := elements(from)
+	old, err := decode[[]json.RawMessage](from)
 	if err != nil {
 		return nil, fmt.Errorf("decode the JSON at %s: %w", path, err)
 	}
-	wanted, err := elements(to)
+	wanted, err := decode[[]json.RawMessage](to)
 	if err != nil {
 		return nil, fmt.Errorf("decode the JSON wanted at %s: %w", path, err)
 	}
@@ -151,13 +151,8 @@ func isObject(value json.RawMessage) bool { return bytes.HasPrefix(value, []byte
 
 func isList(value json.RawMessage) bool { return bytes.HasPrefix(value, []byte{'['}) }
 
-func members(object []byte) (found map[string]json.RawMessage, err error) {
-	err = json.Unmarshal(object, &found)
-	return found, err
-}
-
-func elements(list []byte) (found []json.RawMessage, err error) {
-	err = json.Unmarshal(list, &found)
+func decode[T any](text []byte) (found T, err error) {
+	err = json.Unmarshal(text, &found)
 	return found, err
 }
 

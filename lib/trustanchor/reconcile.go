@@ -97,8 +97,7 @@ func byRight(peers []Peer, claimed [][]*x509.Certificate, anchors []*x509.Certif
 // anchored is true when one of the anchors is made from the root, for the trust domain.
 func anchored(anchors []*x509.Certificate, root *x509.Certificate, trustDomain string) bool {
 	return slices.ContainsFunc(anchors, func(anchor *x509.Certificate) bool {
-		return bytes.Equal(anchor.RawSubjectPublicKeyInfo, root.RawSubjectPublicKeyInfo) && bytes.Equal(anchor.RawSubject, root.RawSubject) &&
-			slices.Contains(anchor.PermittedURIDomains, trustDomain)
+		return identityOf(anchor) == identityOf(root) && slices.Contains(anchor.PermittedURIDomains, trustDomain)
 	})
 }
 
@@ -188,9 +187,7 @@ func Usable(bundle, trustDomain string, now time.Time) ([]*x509.Certificate, err
 		return cmp.Or(bytes.Compare(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo), bytes.Compare(a.RawSubject, b.RawSubject),
 			b.NotAfter.Compare(a.NotAfter), bytes.Compare(a.Raw, b.Raw))
 	})
-	usable = slices.CompactFunc(usable, func(a, b *x509.Certificate) bool {
-		return bytes.Equal(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo) && bytes.Equal(a.RawSubject, b.RawSubject)
-	})
+	usable = slices.CompactFunc(usable, func(a, b *x509.Certificate) bool { return identityOf(a) == identityOf(b) })
 	if len(problems) > 0 {
 		return usable, errors.New(strings.ReplaceAll(strings.Join(problems, "; "), "\n", ", "))
 	}

@@ -29,15 +29,15 @@
 package trustanchor
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/hex"
 	"fmt"
 	"math/big"
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/certs"
@@ -74,8 +74,8 @@ func Issue(root *x509.Certificate, trustDomains []string, now time.Time) (*x509.
 	}
 	template := wanted(root, trustDomains)
 	template.SerialNumber = serial
-	template.NotBefore = later(root.NotBefore, now.Add(-skew).UTC().Truncate(time.Second))
-	template.NotAfter = earlier(root.NotAfter, now.Add(MaxLifetime).UTC().Truncate(time.Second))
+	template.NotBefore = slices.MaxFunc([]time.Time{root.NotBefore, now.Add(-skew).UTC().Truncate(time.Second)}, time.Time.Compare)
+	template.NotAfter = slices.MinFunc([]time.Time{root.NotAfter, now.Add(MaxLifetime).UTC().Truncate(time.Second)}, time.Time.Compare)
 	issuer := &x509.Certificate{Subject: pkix.Name{CommonName: issuerName}, SubjectKeyId: serial.FillBytes(make([]byte, 20))}
 	der, err := x509.CreateCertificate(rand.Reader, template, issuer, root.PublicKey, key)
 	if err != nil {
@@ -122,8 +122,7 @@ func wanted(root *x509.Certificate, trustDomains []string) *x509.Certificate {
 // Fits is true for a retained anchor that is the one that Issue would make, its serial
 // number and times aside, and that needs no renewal yet.
 func Fits(anchor, root *x509.Certificate, trustDomains []string, now time.Time) bool {
-	if !bytes.Equal(anchor.RawSubjectPublicKeyInfo, root.RawSubjectPublicKeyInfo) ||
-		!bytes.Equal(anchor.RawSubject, root.RawSubject) || !sameTerms(anchor, root, trustDomains) {
+	if identityOf(anchor) != identityOf(root) || !sameTerms(anchor, root, trustDomains) {
 		return false
 	}
 	if anchor.NotBefore.Before(root.NotBefore) || anchor.NotAfter.After(root.NotAfter) || anchor.NotBefore.After(now) {
@@ -135,45 +134,36 @@ func Fits(anchor, root *x509.Certificate, trustDomains []string, now time.Time) 
 	return now.Before(RenewAt(anchor, root))
 }
 
-// terms is what binds an anchor, apart from its subject, key and times.
-type terms struct {
-	SubjectKeyID                                   string
-	IsCA, Constrained, Critical, PathLenZero       bool
-	PathLen                                        int
-	KeyUsage                                       x509.KeyUsage
-	ExtKeyUsage, DNS, NotDNS, URI, NotURI          string
-	IP, NotIP, Email, NotEmail, Unknown, Unhandled string
-}
-
 // sameTerms compares everything that Issue takes over from the root, and the bounds that it sets.
 func sameTerms(anchor, root *x509.Certificate, trustDomains []string) bool {
 	found, expected := termsOf(anchor), termsOf(wanted(root, trustDomains))
-	if expected.SubjectKeyID == "" {
-		found.SubjectKeyID = "" // x509.CreateCertificate has made one up
+	if len(expected.SubjectKeyId) == 0 {
+		found.SubjectKeyId = expected.SubjectKeyId // x509.CreateCertificate has made one up
 	}
-	return found == expected
+	return reflect.DeepEqual(found, expected)
 }
 
-func termsOf(certificate *x509.Certificate) terms {
-	return terms{
-		SubjectKeyID: hex.EncodeToString(certificate.SubjectKeyId),
-		IsCA:         certificate.IsCA,
-		Constrained:  certificate.BasicConstraintsValid,
-		Critical:     certificate.PermittedDNSDomainsCritical,
-		PathLen:      certificate.MaxPathLen,
-		PathLenZero:  certificate.MaxPathLenZero,
-		KeyUsage:     certificate.KeyUsage,
-		ExtKeyUsage:  fmt.Sprint(certificate.ExtKeyUsage),
-		Unknown:      fmt.Sprint(certificate.UnknownExtKeyUsage),
-		Unhandled:    fmt.Sprint(certificate.UnhandledCriticalExtensions),
-		DNS:          fmt.Sprintf("%q", certificate.PermittedDNSDomains),
-		NotDNS:       fmt.Sprintf("%q", certificate.ExcludedDNSDomains),
-		URI:          fmt.Sprintf("%q", certificate.PermittedURIDomains),
-		NotURI:       fmt.Sprintf("%q", certificate.ExcludedURIDomains),
-		IP:           fmt.Sprint(certificate.PermittedIPRanges),
-		NotIP:        fmt.Sprint(certificate.ExcludedIPRanges),
-		Email:        fmt.Sprintf("%q", certificate.PermittedEmailAddresses),
-		NotEmail:     fmt.Sprintf("%q", certificate.ExcludedEmailAddresses),
+// termsOf is what binds an anchor, apart from its subject, key and times.
+func termsOf(certificate *x509.Certificate) x509.Certificate {
+	return x509.Certificate{
+		SubjectKeyId:                certificate.SubjectKeyId,
+		IsCA:                        certificate.IsCA,
+		BasicConstraintsValid:       certificate.BasicConstraintsValid,
+		MaxPathLen:                  certificate.MaxPathLen,
+		MaxPathLenZero:              certificate.MaxPathLenZero,
+		KeyUsage:                    certificate.KeyUsage,
+		ExtKeyUsage:                 certificate.ExtKeyUsage,
+		UnknownExtKeyUsage:          certificate.UnknownExtKeyUsage,
+		UnhandledCriticalExtensions: certificate.UnhandledCriticalExtensions,
+		PermittedDNSDomainsCritical: certificate.PermittedDNSDomainsCritical,
+		PermittedDNSDomains:         certificate.PermittedDNSDomains,
+		ExcludedDNSDomains:          certificate.ExcludedDNSDomains,
+		PermittedURIDomains:         certificate.PermittedURIDomains,
+		ExcludedURIDomains:          certificate.ExcludedURIDomains,
+		PermittedIPRanges:           certificate.PermittedIPRanges,
+		ExcludedIPRanges:            certificate.ExcludedIPRanges,
+		PermittedEmailAddresses:     certificate.PermittedEmailAddresses,
+		ExcludedEmailAddresses:      certificate.ExcludedEmailAddresses,
 	}
 }
 
@@ -184,18 +174,4 @@ func RenewAt(anchor, root *x509.Certificate) time.Time {
 		return anchor.NotAfter
 	}
 	return certs.RenewAt(anchor.NotBefore, anchor.NotAfter)
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }

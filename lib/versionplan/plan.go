@@ -1,6 +1,7 @@
 package versionplan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -113,10 +114,7 @@ func stranded(present Present) []string {
 func (s Settings) resolve(formerGlobal string) (map[string]bool, Plan) {
 	var plan Plan
 	wanted := map[string]bool{}
-	global := s.GlobalVersion
-	if global == "" {
-		global = istioversion.Default().Version
-	}
+	global := cmp.Or(s.GlobalVersion, istioversion.Default().Version)
 	if version, err := istioversion.Find(global); err != nil {
 		plan.Rejected = errors.Join(plan.Rejected, fmt.Errorf("globalVersion: %w", err))
 		if _, known := istioversion.FindRevision(formerGlobal); known {

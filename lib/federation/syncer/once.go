@@ -2,8 +2,6 @@ package syncer
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -19,50 +17,43 @@ import (
 // returns why objects could not be written. A namespace that does not exist or is being
 // deleted is none of these reasons. What was compared may be older than the last
 // write: an object that exists by now, or does not any more, is for the next run to compare.
-func Once(ctx context.Context, client dynamic.Interface, changes federation.Changes) map[federation.Key]error {
+func Once(ctx context.Context, client dynamic.Interface, changes []federation.Change) map[federation.Key]error {
 	var mu sync.Mutex
 	unwritten := map[federation.Key]error{}
 	var running errgroup.Group
 	running.SetLimit(writers)
-	write := func(key federation.Key, do func() error) {
+	for _, change := range changes {
 		running.Go(func() error {
-			if err := do(); err != nil && !namespaceMissing(err) {
+			if err := writeOnce(ctx, client, change); err != nil && !namespaceMissing(err) {
 				mu.Lock()
 				defer mu.Unlock()
-				unwritten[key] = err
+				unwritten[change.Key()] = err
 			}
 			return nil
-		})
-	}
-	for _, object := range changes.Create {
-		write(object.Key(), func() error {
-			_, err := of(client, object.Kind).Create(ctx, object.Unstructured(), metav1.CreateOptions{})
-			return ctrlclient.IgnoreAlreadyExists(err)
-		})
-	}
-	for _, difference := range changes.Update {
-		write(difference.Wanted.Key(), func() error { return patchOnce(ctx, client, difference) })
-	}
-	for _, object := range changes.Delete {
-		write(object.Key(), func() error {
-			background := metav1.DeletePropagationBackground
-			err := of(client, object.Kind).Delete(ctx, object.Name, metav1.DeleteOptions{PropagationPolicy: &background})
-			return ctrlclient.IgnoreNotFound(err)
 		})
 	}
 	_ = running.Wait() // no write returns an error: each is in unwritten
 	return unwritten
 }
 
-func patchOnce(ctx context.Context, client dynamic.Interface, difference federation.Difference) error {
-	patch, err := difference.Patch("")
-	if err != nil {
-		return err
+func writeOnce(ctx context.Context, client dynamic.Interface, change federation.Change) error {
+	key := change.Key()
+	objects := of(client, key.Kind)
+	switch change.Step {
+	case federation.Create:
+		_, err := objects.Create(ctx, change.Wanted.Unstructured(), metav1.CreateOptions{})
+		return ctrlclient.IgnoreAlreadyExists(err)
+	case federation.Update:
+		patch, err := change.Patch("")
+		if err != nil {
+			return err
+		}
+		_, err = objects.Patch(ctx, key.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+		return ctrlclient.IgnoreNotFound(err)
+	case federation.Delete:
+		background := metav1.DeletePropagationBackground
+		return ctrlclient.IgnoreNotFound(objects.Delete(ctx, key.Name, metav1.DeleteOptions{PropagationPolicy: &background}))
+	case federation.Leave, federation.NameConflict:
 	}
-	encoded, err := json.Marshal(patch)
-	if err != nil {
-		return fmt.Errorf("encode the patch: %w", err)
-	}
-	_, err = of(client, difference.Wanted.Kind).Patch(ctx, difference.Wanted.Name, types.MergePatchType, encoded, metav1.PatchOptions{})
-	return ctrlclient.IgnoreNotFound(err)
+	return nil
 }

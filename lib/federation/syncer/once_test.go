@@ -33,10 +33,10 @@ func TestOnceWritesAllChanges(t *testing.T) {
 	g := NewWithT(t)
 	edited, unwanted := anObject("edited.b", "evil.example.com"), anObject("unwanted.b", "unwanted.svc.b.local")
 	client := onceClient(edited.Unstructured(), unwanted.Unstructured())
-	g.Expect(syncer.Once(t.Context(), client, federation.Changes{
-		Create: []federation.Object{anObject("new.b", "new.svc.b.local")},
-		Update: []federation.Difference{{Wanted: anObject("edited.b", "edited.svc.b.local"), Found: edited}},
-		Delete: []federation.Object{unwanted},
+	g.Expect(syncer.Once(t.Context(), client, []federation.Change{
+		{Step: federation.Create, Wanted: anObject("new.b", "new.svc.b.local")},
+		{Step: federation.Update, Wanted: anObject("edited.b", "edited.svc.b.local"), Found: edited},
+		{Step: federation.Delete, Found: unwanted},
 	})).To(BeEmpty())
 	list, err := client.Resource(serviceEntries).List(t.Context(), metav1.ListOptions{})
 	g.Expect(err).NotTo(HaveOccurred())
@@ -51,10 +51,10 @@ func TestOnceLeavesToTheNextRunWhatHasChangedMeanwhile(t *testing.T) {
 	g := NewWithT(t)
 	existing := anObject("new.b", "new.svc.b.local")
 	client := onceClient(existing.Unstructured())
-	g.Expect(syncer.Once(t.Context(), client, federation.Changes{
-		Create: []federation.Object{existing},
-		Update: []federation.Difference{{Wanted: anObject("gone.b", "gone.svc.b.local"), Found: anObject("gone.b", "other")}},
-		Delete: []federation.Object{anObject("gone-too.b", "")},
+	g.Expect(syncer.Once(t.Context(), client, []federation.Change{
+		{Step: federation.Create, Wanted: existing},
+		{Step: federation.Update, Wanted: anObject("gone.b", "gone.svc.b.local"), Found: anObject("gone.b", "other")},
+		{Step: federation.Delete, Found: anObject("gone-too.b", "")},
 	})).To(BeEmpty())
 }
 
@@ -66,5 +66,5 @@ func TestANamespaceThatIsBeingDeletedIsNoFailureOfItsObjects(t *testing.T) {
 		err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
 		return true, nil, err
 	})
-	g.Expect(syncer.Once(t.Context(), client, federation.Changes{Create: []federation.Object{anObject("new.b", "new.svc.b.local")}})).To(BeEmpty())
+	g.Expect(syncer.Once(t.Context(), client, []federation.Change{{Step: federation.Create, Wanted: anObject("new.b", "new.svc.b.local")}})).To(BeEmpty())
 }

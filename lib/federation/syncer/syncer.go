@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -252,9 +253,8 @@ func (s *Syncer) decide(key federation.Key) (federation.Step, wanted, *found) {
 
 // Problems are objects that are not as wanted.
 type Problems struct {
-	// Unwritten counts objects whose last attempt failed, by the peer they are
-	// wanted for; "" for those that are to be deleted.
-	Unwritten map[string]int
+	// Unwritten counts objects whose last attempt failed.
+	Unwritten int
 	// NameConflicts are wanted objects whose name belongs to another owner's object, in no order.
 	NameConflicts []federation.Object
 }
@@ -263,12 +263,5 @@ type Problems struct {
 func (s *Syncer) Problems() Problems {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	problems := Problems{Unwritten: map[string]int{}}
-	for key := range s.unwritten {
-		problems.Unwritten[s.wanted[key].peer]++
-	}
-	for _, object := range s.conflicts {
-		problems.NameConflicts = append(problems.NameConflicts, object)
-	}
-	return problems
+	return Problems{Unwritten: len(s.unwritten), NameConflicts: slices.Collect(maps.Values(s.conflicts))}
 }

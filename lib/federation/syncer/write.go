@@ -138,15 +138,11 @@ func (s *Syncer) update(ctx context.Context, key federation.Key, object wanted) 
 		return step, err
 	}
 	// When the object has changed in between, the API server rejects the patch.
-	patch, err := federation.Difference{Wanted: whole, Found: now}.Patch(live.GetResourceVersion())
+	patch, err := federation.Change{Wanted: whole, Found: now}.Patch(live.GetResourceVersion())
 	if err != nil {
 		return step, err
 	}
-	encoded, err := json.Marshal(patch)
-	if err != nil {
-		return step, fmt.Errorf("encode the patch: %w", err)
-	}
-	_, err = client.Patch(ctx, key.Name, types.MergePatchType, encoded, metav1.PatchOptions{})
+	_, err = client.Patch(ctx, key.Name, types.MergePatchType, patch, metav1.PatchOptions{})
 	return step, err
 }
 
