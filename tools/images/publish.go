@@ -14,9 +14,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
 	"github.com/deckhouse-mesh/istio/tools/attestation"
@@ -48,16 +46,12 @@ func (p publication) publish(ctx context.Context, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	others, builtHere, err := p.others()
+	digests, builtHere, err := p.others()
 	if err != nil {
 		return err
 	}
 	if err := p.buildPrograms(ctx, log); err != nil {
 		return err
-	}
-	digests := map[string]string{}
-	for name, digest := range others {
-		digests[name] = digest.String()
 	}
 	names, err := p.ownImages()
 	if err != nil {
@@ -68,7 +62,7 @@ func (p publication) publish(ctx context.Context, log io.Writer) error {
 		if err != nil {
 			return err
 		}
-		digests[oci.CamelCase(folder)] = digest.String()
+		digests[oci.CamelCase(folder)] = digest
 	}
 	encoded, err := json.MarshalIndent(digests, "", "  ")
 	if err != nil {
@@ -239,12 +233,8 @@ func (p publication) pushAll(ctx context.Context, layout *oci.Publication, built
 		if err != nil {
 			return err
 		}
-		reference, err := name.ParseReference(p.repository + ":" + p.stamp.version + "-" + strings.ToLower(image))
-		if err != nil {
+		if err := oci.Push(ctx, p.repository+":"+p.stamp.version+"-"+strings.ToLower(image), built); err != nil {
 			return err
-		}
-		if err := remote.Write(reference, built, oci.Access(ctx)...); err != nil {
-			return fmt.Errorf("push %s: %w", reference, err)
 		}
 		_, _ = fmt.Fprintf(log, "images: %s was built here, for this machine's platform and for tests: `make images-mirror` copies its makers' own\n", image)
 	}
