@@ -67,8 +67,11 @@ type Backend struct {
 	lastGood *lastGoodStore
 	// announced is the effective spec that addon-operator has, as JSON.
 	announced map[string]string
-	reminders reminders
-	outcomes  map[string]outcome
+	// overdue is true for a module that ran with other settings than those at the last look.
+	overdue map[string]bool
+	// reminded counts the reminders for a module.
+	reminded map[string]int
+	outcomes map[string]outcome
 }
 
 // New returns a Backend; addon-operator starts it.
@@ -77,7 +80,8 @@ func New(options Options) *Backend {
 		Options:   options,
 		lastGood:  &lastGoodStore{client: options.Kubernetes, namespace: options.Namespace},
 		announced: map[string]string{},
-		reminders: reminders{overdue: map[string]bool{}, sent: map[string]int{}},
+		overdue:   map[string]bool{},
+		reminded:  map[string]int{},
 		outcomes:  map[string]outcome{},
 	}
 }
@@ -267,7 +271,7 @@ func (b *Backend) fill(out *config.KubeConfig, name string, effective Spec) {
 	// covers the switch, too, and how often it had to be reminded.
 	out.Modules[name] = &config.ModuleKubeConfig{
 		ModuleConfig: effective.moduleConfig(name),
-		Checksum:     fmt.Sprintf("%s/%d", fingerprint(effective), b.reminders.sent[name]),
+		Checksum:     fmt.Sprintf("%s/%d", fingerprint(effective), b.reminded[name]),
 	}
 }
 

@@ -9,14 +9,6 @@ import (
 	"github.com/flant/addon-operator/pkg/kube_config_manager/config"
 )
 
-// reminders are the modules that run with other settings than those announced.
-type reminders struct {
-	// overdue is true for a module that did so at the last look, too.
-	overdue map[string]bool
-	// sent counts the reminders for a module.
-	sent map[string]int
-}
-
 // remind checks until ctx ends that announced settings are in force. addon-operator resets
 // a module's settings when it has finished switching it off; a person who
 // switches it on again before that would get it with the defaults, for good.
@@ -48,15 +40,15 @@ func (b *Backend) remindOnce(ctx context.Context, events chan config.Event) {
 			continue
 		}
 		if !b.differs(name) {
-			delete(b.reminders.overdue, name)
+			delete(b.overdue, name)
 			continue
 		}
-		if !b.reminders.overdue[name] {
-			b.reminders.overdue[name] = true
+		if !b.overdue[name] {
+			b.overdue[name] = true
 			continue
 		}
-		delete(b.reminders.overdue, name)
-		b.reminders.sent[name]++
+		delete(b.overdue, name)
+		b.reminded[name]++
 		b.Logger.Warn("the module runs with other settings than those in its ModuleConfig, they are applied again", slog.String("name", name))
 		b.announce(ctx, events, name)
 	}
