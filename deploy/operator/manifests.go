@@ -56,18 +56,8 @@ func Chart(further ...*loader.BufferedFile) (*chart.Chart, error) {
 	return loader.LoadFiles(buffered)
 }
 
-// Objects returns what the chart installs with its own values, and the namespace,
-// those first that others need. Helm's tests are not among them.
-func Objects() ([]*unstructured.Unstructured, error) {
-	own, err := Chart()
-	if err != nil {
-		return nil, err
-	}
-	return Render(own, nil)
-}
-
 // Render returns what a chart of the operator installs with the values in place
-// of its own, and the namespace, those first that others need.
+// of its own, and the namespace, those first that others need. Helm's tests are not among them.
 func Render(of *chart.Chart, values map[string]any) ([]*unstructured.Unstructured, error) {
 	capabilities := chartutil.DefaultCapabilities.Copy()
 	version, err := chartutil.ParseKubeVersion(kubeVersion)
