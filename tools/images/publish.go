@@ -90,30 +90,22 @@ func (p publication) programsOf(architecture string) string {
 
 // ownImages are the folders of images/ whose programs are ours.
 func (p publication) ownImages() ([]string, error) {
-	folders, err := filepath.Glob(p.path("images", "*", "cmd"))
-	if err != nil {
-		return nil, err
+	names, err := fs.Glob(os.DirFS(p.path("images")), "*/cmd")
+	for i := range names {
+		names[i] = path.Dir(names[i])
 	}
-	var names []string
-	for _, folder := range folders {
-		names = append(names, filepath.Base(filepath.Dir(folder)))
-	}
-	return names, nil
+	return names, err
 }
 
 // packages of our programs in images, by the programs' names.
 func (p publication) packages() (map[string]string, error) {
 	found := map[string]string{operatorName: "./cmd/operator"}
-	folders, err := filepath.Glob(p.path("images", "*", "cmd", "*"))
+	folders, err := fs.Glob(os.DirFS(p.root), "images/*/cmd/*")
 	if err != nil {
 		return nil, err
 	}
 	for _, folder := range folders {
-		relative, err := filepath.Rel(p.root, folder)
-		if err != nil {
-			return nil, err
-		}
-		found[filepath.Base(folder)] = "./" + filepath.ToSlash(relative)
+		found[path.Base(folder)] = "./" + folder
 	}
 	return found, nil
 }
