@@ -22,45 +22,30 @@ func (b *Backend) remind(ctx context.Context, events chan config.Event, changed 
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			b.remindOnce(ctx, events)
-			for _, name := range b.lookOnce() {
+			for _, name := range b.lookOnce(ctx, events) {
 				changed(name)
 			}
 		}
 	}
 }
 
-// remindOnce announces again what a module has been running without for two
-// looks in a row; once is the time it takes to apply settings.
-func (b *Backend) remindOnce(ctx context.Context, events chan config.Event) {
+// lookOnce announces again what a module has been running without for two looks in a row; once is the
+// time it takes to apply settings. It returns the modules whose outcome has changed.
+func (b *Backend) lookOnce(ctx context.Context, events chan config.Event) (changed []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for name := range b.Schemas {
 		if name == GlobalName {
 			continue
 		}
-		if !b.differs(name) {
-			delete(b.overdue, name)
-			continue
+		differs, overdue := b.differs(name), b.overdue[name]
+		b.overdue[name] = differs && !overdue
+		if differs && overdue {
+			b.reminded[name]++
+			b.Logger.Warn("the module runs with other settings than those in its ModuleConfig, they are applied again", slog.String("name", name))
+			b.announce(ctx, events, name)
 		}
-		if !b.overdue[name] {
-			b.overdue[name] = true
-			continue
-		}
-		delete(b.overdue, name)
-		b.reminded[name]++
-		b.Logger.Warn("the module runs with other settings than those in its ModuleConfig, they are applied again", slog.String("name", name))
-		b.announce(ctx, events, name)
-	}
-}
-
-// lookOnce returns the modules whose outcome has changed.
-func (b *Backend) lookOnce() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var changed []string
-	for name := range b.Schemas {
-		if name != GlobalName && b.look(name) {
+		if b.look(name) {
 			changed = append(changed, name)
 		}
 	}
