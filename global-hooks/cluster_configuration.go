@@ -70,11 +70,15 @@ func readNetwork(in *pkg.HookInput) (found network, readable bool, err error) {
 	if err != nil {
 		return network{}, false, err
 	}
-	if found, err = parseKubeadm(document); err != nil {
-		in.Logger.Warn("the cluster's network is taken from flags, from what is known, and defaults: " + err.Error())
+	var configuration struct {
+		Networking network `json:"networking"`
+	}
+	if err := yaml.Unmarshal([]byte(document), &configuration); err != nil {
+		in.Logger.Warn("the cluster's network is taken from flags, from what is known, and defaults: " +
+			`parse ClusterConfiguration of ConfigMap "kube-system/kubeadm-config": ` + err.Error())
 		return network{}, false, nil //nolint:nilerr // what is known stays in force
 	}
-	return found, document != "", nil
+	return configuration.Networking, document != "", nil
 }
 
 // keepDomain returns the cluster's domain and sees to it that it is stored: what
@@ -99,17 +103,6 @@ func keepDomain(ctx context.Context, in *pkg.HookInput, stated, recorded string)
 			recorded, domain, recorded))
 	}
 	return domain, nil
-}
-
-// parseKubeadm reads the ClusterConfiguration document of kubeadm-config.
-func parseKubeadm(document string) (network, error) {
-	var configuration struct {
-		Networking network `json:"networking"`
-	}
-	if err := yaml.Unmarshal([]byte(document), &configuration); err != nil {
-		return network{}, fmt.Errorf(`parse ClusterConfiguration of ConfigMap "kube-system/kubeadm-config": %w`, err)
-	}
-	return configuration.Networking, nil
 }
 
 // normalizeDomain returns domain in the form in which domains are compared.

@@ -2,7 +2,6 @@ package moduleconfig
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"time"
 
@@ -58,11 +57,8 @@ func (b *Backend) differs(name string) bool {
 	if !running {
 		return false
 	}
-	var effective Spec
-	if err := json.Unmarshal([]byte(b.announced[name]), &effective); err != nil {
-		return false // nothing was announced yet
-	}
-	if len(inForce) == 0 && len(effective.Settings) == 0 {
+	effective, announced := b.announced[name]
+	if !announced || len(inForce) == 0 && len(effective.Settings) == 0 {
 		return false
 	}
 	wanted := effective.moduleConfig(name)
