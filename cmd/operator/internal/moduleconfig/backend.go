@@ -145,10 +145,7 @@ func (b *Backend) StartInformer(ctx context.Context, events chan config.Event) {
 	b.mu.Unlock()
 
 	go informer.Run(ctx.Done())
-	go func() {
-		<-ctx.Done()
-		queue.ShutDown()
-	}()
+	context.AfterFunc(ctx, queue.ShutDown)
 	go func() {
 		if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
 			return
