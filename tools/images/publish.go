@@ -58,7 +58,7 @@ func (p publication) publish(ctx context.Context, log io.Writer) error {
 		return err
 	}
 	for _, folder := range names {
-		digest, err := p.add(layout, folder, func(one project) (oci.Image, error) { return one.own(folder) }, p.repository+":"+p.stamp.version+"-"+folder)
+		digest, err := p.add(layout, folder, func(one project) (oci.Image, error) { return one.own(folder) }, p.repository+":"+p.stamp.version+"-"+folder, nil)
 		if err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func (p publication) publish(ctx context.Context, log io.Writer) error {
 		return err
 	}
 	operator, err := p.add(layout, operatorName, func(one project) (oci.Image, error) { return one.operatorImage(encoded, len(builtHere) > 0) },
-		p.repository+"/"+operatorName+":"+p.stamp.version)
+		p.repository+"/"+operatorName+":"+p.stamp.version, istioModules())
 	if err != nil {
 		return err
 	}
@@ -124,8 +124,8 @@ func (p publication) buildPrograms(ctx context.Context, log io.Writer) error {
 	return nil
 }
 
-// add an image for each platform, with its SBOM and provenance.
-func (p publication) add(to *oci.Publication, name string, of func(project) (oci.Image, error), reference string) (v1.Hash, error) {
+// add an image for each platform, with its SBOM and provenance; modules are what its files besides programs were taken from.
+func (p publication) add(to *oci.Publication, name string, of func(project) (oci.Image, error), reference string, modules []debug.Module) (v1.Hash, error) {
 	var images []oci.Image
 	for _, architecture := range programs.Architectures {
 		one := p.project
@@ -140,7 +140,7 @@ func (p publication) add(to *oci.Publication, name string, of func(project) (oci
 	return to.Add(images, func(image oci.Image, manifest v1.Descriptor) ([]v1.Image, error) {
 		return attestation.Attachments(attestation.Subject{
 			Name: name, Repository: p.repository, Digest: manifest.Digest, Platform: "linux/" + image.Architecture,
-			Version: p.stamp.version, Revision: p.stamp.revision, Programs: programsIn(image), Modules: p.modulesIn(image),
+			Version: p.stamp.version, Revision: p.stamp.revision, Programs: programsIn(image), Modules: modules,
 		}, manifest)
 	})
 }
@@ -159,17 +159,11 @@ func programsIn(image oci.Image) []string {
 	return files
 }
 
-// modulesIn are the Go modules that an image's other files were taken from.
-func (p publication) modulesIn(image oci.Image) []debug.Module {
+// istioModules are those that the operator's files of Istio were taken from.
+func istioModules() []debug.Module {
 	var modules []debug.Module
-	for _, layer := range image.Layers {
-		for _, entry := range layer {
-			if strings.HasSuffix(entry.Path, "files/istio/"+istioversion.Default().Revision()+"/values.yaml") {
-				for _, version := range istioversion.All() {
-					modules = append(modules, debug.Module{Path: "istio.io/istio", Version: version.ModuleFull()})
-				}
-			}
-		}
+	for _, version := range istioversion.All() {
+		modules = append(modules, debug.Module{Path: "istio.io/istio", Version: version.ModuleFull()})
 	}
 	return modules
 }
