@@ -39,14 +39,10 @@ func waitForStoppedQueue(ctx context.Context, list http.HandlerFunc, interval ti
 // endpoint's socket would each be a line in the log.
 func queueList(debug chi.Routes) (http.HandlerFunc, error) {
 	var list http.Handler
-	err := chi.Walk(debug, func(method, route string, handler http.Handler, _ ...func(http.Handler) http.Handler) error {
-		if method == http.MethodGet && strings.HasPrefix(route, "/queue/list.") {
-			list = handler
+	for _, route := range debug.Routes() {
+		if strings.HasPrefix(route.Pattern, "/queue/list.") {
+			list = route.Handlers[http.MethodGet]
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list the routes of addon-operator's debug endpoint: %w", err)
 	}
 	if list == nil {
 		return nil, errors.New("addon-operator's debug endpoint has no list of queues")
