@@ -7,11 +7,6 @@ import (
 	"strings"
 
 	"github.com/deckhouse/module-sdk/pkg"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/util/retry"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
@@ -71,40 +66,36 @@ func clusterConfiguration(stated string) hookruntime.Hook {
 
 // readNetwork returns what kubeadm recorded, and false when that is nothing or cannot be read.
 func readNetwork(in *pkg.HookInput) (found network, readable bool, err error) {
-	for _, snapshot := range in.Snapshots.Get("kubeadm") {
-		var document string
-		if err := snapshot.UnmarshalTo(&document); err != nil {
-			return network{}, false, err
-		}
-		if found, err = parseKubeadm(document); err != nil {
-			in.Logger.Warn("the cluster's network is taken from flags, from what is known, and defaults: " + err.Error())
-			return network{}, false, nil //nolint:nilerr // what is known stays in force
-		}
-		readable = document != ""
+	document, err := text(in, "kubeadm")
+	if err != nil {
+		return network{}, false, err
 	}
-	return found, readable, nil
+	var configuration struct {
+		Networking network `json:"networking"`
+	}
+	if err := yaml.Unmarshal([]byte(document), &configuration); err != nil {
+		in.Logger.Warn("the cluster's network is taken from flags, from what is known, and defaults: " +
+			`parse ClusterConfiguration of ConfigMap "kube-system/kubeadm-config": ` + err.Error())
+		return network{}, false, nil //nolint:nilerr // what is known stays in force
+	}
+	return configuration.Networking, document != "", nil
 }
 
 // keepDomain returns the cluster's domain and sees to it that it is stored: what
 // a person stated, else what is stored, else what this process has used so far,
 // else what kubeadm recorded, else the default.
 func keepDomain(ctx context.Context, in *pkg.HookInput, stated, recorded string) (string, error) {
-	var stored string
-	for _, snapshot := range in.Snapshots.Get("stored") {
-		if err := snapshot.UnmarshalTo(&stored); err != nil {
-			return "", err
-		}
+	stored, err := text(in, "stored")
+	if err != nil {
+		return "", err
 	}
 	known := in.Values.Get("global.discovery.clusterDomain").String()
 	domain := cmp.Or(stated, normalizeDomain(stored), known, recorded, defaultClusterDomain)
-	if domain != stored {
-		k8s, err := in.DC.GetK8sClient()
-		if err != nil {
+	if domain != normalizeDomain(stored) {
+		if stored, err = store(ctx, in.DC, domainKey, domain, stated != ""); err != nil {
 			return "", err
 		}
-		if domain, err = storeDomain(ctx, k8s, domain, stated != ""); err != nil {
-			return "", err
-		}
+		domain = normalizeDomain(stored)
 	}
 	if recorded != "" && recorded != domain && stated == "" {
 		in.Logger.Error(fmt.Sprintf(`kubeadm-config says that the cluster's domain is %q, but the mesh was set up with %q and stays with it: `+
@@ -112,53 +103,6 @@ func keepDomain(ctx context.Context, in *pkg.HookInput, stated, recorded string)
 			recorded, domain, recorded))
 	}
 	return domain, nil
-}
-
-// storeDomain returns the domain that is stored once this is done: domain, unless
-// another one is there already and overwrite is false.
-func storeDomain(ctx context.Context, k8s client.Client, domain string, overwrite bool) (string, error) {
-	configMap := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: uuidNamespace, Name: uuidName}}
-	err := retry.OnError(retry.DefaultRetry, lostRace, func() error {
-		err := k8s.Get(ctx, client.ObjectKeyFromObject(configMap), configMap)
-		if apierrors.IsNotFound(err) {
-			configMap.Data = map[string]string{domainKey: domain}
-			configMap.ResourceVersion = ""
-			return k8s.Create(ctx, configMap)
-		}
-		if err != nil {
-			return err
-		}
-		if stored := normalizeDomain(configMap.Data[domainKey]); stored != "" && !overwrite {
-			domain = stored
-		}
-		if configMap.Data[domainKey] == domain {
-			return nil
-		}
-		if configMap.Data == nil {
-			configMap.Data = map[string]string{}
-		}
-		configMap.Data[domainKey] = domain
-		return k8s.Update(ctx, configMap)
-	})
-	if err != nil {
-		return "", explainUUID("write the key "+domainKey+" of", err)
-	}
-	return domain, nil
-}
-
-// lostRace is true when somebody else wrote the object meanwhile: the hook that
-// stores the UUID starts at the same time.
-func lostRace(err error) bool { return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) }
-
-// parseKubeadm reads the ClusterConfiguration document of kubeadm-config.
-func parseKubeadm(document string) (network, error) {
-	var configuration struct {
-		Networking network `json:"networking"`
-	}
-	if err := yaml.Unmarshal([]byte(document), &configuration); err != nil {
-		return network{}, fmt.Errorf(`parse ClusterConfiguration of ConfigMap "kube-system/kubeadm-config": %w`, err)
-	}
-	return configuration.Networking, nil
 }
 
 // normalizeDomain returns domain in the form in which domains are compared.

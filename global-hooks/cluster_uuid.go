@@ -1,8 +1,8 @@
 package globalhooks
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 
@@ -11,7 +11,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/uuid"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"k8s.io/client-go/util/retry"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 )
@@ -36,20 +37,14 @@ func clusterUUID() hookruntime.Hook {
 			Kubernetes: []pkg.KubernetesConfig{object("uuid", "ConfigMap", uuidNamespace, uuidName, `.data["`+uuidKey+`"] // ""`)},
 		},
 		Run: func(ctx context.Context, in *pkg.HookInput) error {
-			var stored string
-			for _, snapshot := range in.Snapshots.Get("uuid") {
-				if err := snapshot.UnmarshalTo(&stored); err != nil {
-					return err
-				}
+			stored, err := text(in, "uuid")
+			if err != nil {
+				return err
 			}
 			if stored == "" {
-				k8s, err := in.DC.GetK8sClient()
-				if err != nil {
-					return err
-				}
 				// One that was known before, when somebody deleted the ConfigMap, goes on.
-				stored, err = ensureUUID(ctx, k8s, in.Values.Get("global.discovery.clusterUUID").String())
-				if err != nil {
+				known := in.Values.Get("global.discovery.clusterUUID").String()
+				if stored, err = store(ctx, in.DC, uuidKey, cmp.Or(known, string(uuid.NewUUID())), false); err != nil {
 					return err
 				}
 			}
@@ -62,45 +57,34 @@ func clusterUUID() hookruntime.Hook {
 	}
 }
 
-// ensureUUID returns the UUID that the cluster has once this is done: the stored
-// one, else known, else a new one. Whoever stores first wins.
-func ensureUUID(ctx context.Context, k8s client.Client, known string) (string, error) {
-	wanted := known
-	if wanted == "" {
-		wanted = string(uuid.NewUUID())
+// store returns what the key has once this is done: value, unless another one is there already and overwrite is
+// false. Whoever stores first wins; the hooks of UUID and domain start at the same time.
+func store(ctx context.Context, dependencies pkg.DependencyContainer, key, value string, overwrite bool) (string, error) {
+	k8s, err := dependencies.GetK8sClient()
+	if err != nil {
+		return "", err
 	}
-	configMap := &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Namespace: uuidNamespace, Name: uuidName},
-		Data:       map[string]string{uuidKey: wanted},
+	lostRace := func(err error) bool { return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) }
+	err = retry.OnError(retry.DefaultRetry, lostRace, func() error {
+		configMap := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: uuidNamespace, Name: uuidName}}
+		_, err := controllerutil.CreateOrUpdate(ctx, k8s, configMap, func() error {
+			if stored := configMap.Data[key]; stored != "" && !overwrite {
+				value = stored
+				return nil
+			}
+			if configMap.Data == nil {
+				configMap.Data = map[string]string{}
+			}
+			configMap.Data[key] = value
+			return nil
+		})
+		return err
+	})
+	if apierrors.IsForbidden(err) {
+		err = fmt.Errorf("the operator may not: %w", err)
 	}
-	err := k8s.Create(ctx, configMap)
-	if err == nil {
-		return wanted, nil
+	if err != nil {
+		return "", fmt.Errorf(`write the key %s of ConfigMap "%s/%s", the cluster's identity: %w`, key, uuidNamespace, uuidName, err)
 	}
-	if !apierrors.IsAlreadyExists(err) {
-		return "", explainUUID("create", err)
-	}
-
-	if err := k8s.Get(ctx, client.ObjectKeyFromObject(configMap), configMap); err != nil {
-		return "", explainUUID("read", err)
-	}
-	if stored := configMap.Data[uuidKey]; stored != "" {
-		return stored, nil
-	}
-	if configMap.Data == nil {
-		configMap.Data = map[string]string{}
-	}
-	configMap.Data[uuidKey] = wanted
-	if err := k8s.Update(ctx, configMap); err != nil {
-		return "", explainUUID("write the key "+uuidKey+" of", err)
-	}
-	return wanted, nil
-}
-
-func explainUUID(doing string, err error) error {
-	var status apierrors.APIStatus
-	if errors.As(err, &status) && status.Status().Reason == metav1.StatusReasonForbidden {
-		return fmt.Errorf(`%s ConfigMap "%s/%s", the cluster's identity: the operator may not: %w`, doing, uuidNamespace, uuidName, err)
-	}
-	return fmt.Errorf(`%s ConfigMap "%s/%s", the cluster's identity: %w`, doing, uuidNamespace, uuidName, err)
+	return value, nil
 }

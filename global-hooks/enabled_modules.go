@@ -35,13 +35,9 @@ func enabledModules() hookruntime.Hook {
 			}},
 		},
 		Run: func(_ context.Context, in *pkg.HookInput) error {
-			var crds []string
-			for _, snapshot := range in.Snapshots.Get("crds") {
-				var name string
-				if err := snapshot.UnmarshalTo(&name); err != nil {
-					return err
-				}
-				crds = append(crds, name)
+			crds, err := snapshot[string](in, "crds")
+			if err != nil {
+				return err
 			}
 			set(in, "global.enabledModules", modulesBehind(crds))
 			return nil

@@ -165,7 +165,7 @@ func TestStoringTheDomainYieldsToWhoeverWritesAtTheSameTime(t *testing.T) {
 			}
 			return c.Update(ctx, object, options...)
 		}}).Build()}
-	stored, err := storeDomain(context.Background(), cluster, "a.local", false)
+	stored, err := store(context.Background(), mock.NewDependencyContainerMock(t).GetK8sClientMock.Return(cluster, nil), domainKey, "a.local", false)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(stored).To(Equal("a.local"))
 	g.Expect(conflicts).To(Equal(2))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/deckhouse/module-sdk/pkg"
@@ -42,26 +43,23 @@ func registryCredentials(namespace, name, images string) hookruntime.Hook {
 		Name:   "registry_credentials",
 		Config: pkg.HookConfig{Kubernetes: []pkg.KubernetesConfig{object("secret", "Secret", namespace, name, filter), inRelease}},
 		Run: func(ctx context.Context, in *pkg.HookInput) error {
-			var wanted, last *pullSecret
-			for binding, target := range map[string]**pullSecret{"secret": &wanted, "in_release": &last} {
-				for _, snapshot := range in.Snapshots.Get(binding) {
-					if err := snapshot.UnmarshalTo(target); err != nil {
-						return fmt.Errorf("decode snapshot %q: %w", binding, err)
-					}
-				}
+			wanted, wantedErr := snapshot[pullSecret](in, "secret")
+			last, lastErr := snapshot[pullSecret](in, "in_release")
+			if err := errors.Join(wantedErr, lastErr); err != nil {
+				return err
 			}
-			if wanted == nil {
+			if len(wanted) == 0 {
 				set(in, credentialsPath, "")
 				return nil
 			}
-			credentials, err := registrysecret.Credentials(wanted.Type, wanted.Config, images)
+			credentials, err := registrysecret.Credentials(wanted[0].Type, wanted[0].Config, images)
 			if err == nil {
 				set(in, credentialsPath, credentials)
 				return nil
 			}
 			inForce := in.Values.Get(credentialsPath).String()
-			if inForce == "" && last != nil {
-				inForce = last.Config
+			if inForce == "" && len(last) > 0 {
+				inForce = last[0].Config
 			}
 			set(in, credentialsPath, inForce)
 			consequence := "they are pulled without a password"
@@ -70,7 +68,7 @@ func registryCredentials(namespace, name, images string) hookruntime.Hook {
 			}
 			message := fmt.Sprintf("Secret %s/%s cannot be used for pulling the module's images, %s: %v", namespace, name, consequence, err)
 			in.Logger.Error(message)
-			return reportInvalid(ctx, in, namespace, name, wanted.UID, message)
+			return reportInvalid(ctx, in, namespace, name, wanted[0].UID, message)
 		},
 	}
 }

@@ -2,9 +2,12 @@ package globalhooks
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 
 	"github.com/deckhouse/module-sdk/pkg"
+	objectpatch "github.com/deckhouse/module-sdk/pkg/object-patch"
+	"github.com/tidwall/gjson"
 )
 
 // object subscribes to one object of the core group.
@@ -19,23 +22,29 @@ func object(binding, kind, namespace, name, filter string) pkg.KubernetesConfig 
 	}
 }
 
+// snapshot is what the binding's filter gives of each object.
+func snapshot[T any](in *pkg.HookInput, binding string) ([]T, error) {
+	found, err := objectpatch.UnmarshalToStruct[T](in.Snapshots, binding)
+	if err != nil {
+		return nil, fmt.Errorf("decode snapshot %q: %w", binding, err)
+	}
+	return found, nil
+}
+
+// text is what the filter gives of the binding's one object; empty without the object.
+func text(in *pkg.HookInput, binding string) (string, error) {
+	found, err := snapshot[string](in, binding)
+	if err != nil || len(found) == 0 {
+		return "", err
+	}
+	return found[0], nil
+}
+
 // set writes value at path unless it is there already: equal is silent.
 func set(in *pkg.HookInput, path string, value any) {
-	if current, found := in.Values.GetOk(path); found && equalJSON(current.Raw, value) {
+	encoded, err := json.Marshal(value)
+	if current, found := in.Values.GetOk(path); err == nil && found && reflect.DeepEqual(current.Value(), gjson.ParseBytes(encoded).Value()) {
 		return
 	}
 	in.Values.Set(path, value)
-}
-
-// equalJSON is true when raw, a JSON document, says the same as value.
-func equalJSON(raw string, value any) bool {
-	encoded, err := json.Marshal(value)
-	if err != nil {
-		return false
-	}
-	var a, b any
-	if json.Unmarshal([]byte(raw), &a) != nil || json.Unmarshal(encoded, &b) != nil {
-		return false
-	}
-	return reflect.DeepEqual(a, b)
 }

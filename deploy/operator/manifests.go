@@ -56,18 +56,8 @@ func Chart(further ...*loader.BufferedFile) (*chart.Chart, error) {
 	return loader.LoadFiles(buffered)
 }
 
-// Objects returns what the chart installs with its own values, and the namespace,
-// those first that others need. Helm's tests are not among them.
-func Objects() ([]*unstructured.Unstructured, error) {
-	own, err := Chart()
-	if err != nil {
-		return nil, err
-	}
-	return Render(own, nil)
-}
-
 // Render returns what a chart of the operator installs with the values in place
-// of its own, and the namespace, those first that others need.
+// of its own, and the namespace, those first that others need. Helm's tests are not among them.
 func Render(of *chart.Chart, values map[string]any) ([]*unstructured.Unstructured, error) {
 	capabilities := chartutil.DefaultCapabilities.Copy()
 	version, err := chartutil.ParseKubeVersion(kubeVersion)
@@ -107,7 +97,7 @@ func Render(of *chart.Chart, values map[string]any) ([]*unstructured.Unstructure
 		}
 	}
 	slices.SortFunc(objects, func(a, b *unstructured.Unstructured) int {
-		return cmp.Or(cmp.Compare(order(a), order(b)), strings.Compare(identity(a), identity(b)))
+		return cmp.Or(cmp.Compare(order[a.GetKind()], order[b.GetKind()]), strings.Compare(identity(a), identity(b)))
 	})
 	return objects, nil
 }
@@ -116,14 +106,5 @@ func identity(object *unstructured.Unstructured) string {
 	return object.GetKind() + "/" + object.GetNamespace() + "/" + object.GetName()
 }
 
-// order of a kind in an installation: a Pod starts when all it needs is there.
-func order(object *unstructured.Unstructured) int {
-	switch object.GetKind() {
-	case "Namespace":
-		return 0
-	case "Deployment":
-		return 2
-	default:
-		return 1
-	}
-}
+// order of kinds in an installation, 0 for those that are not here: a Pod starts when all it needs is there.
+var order = map[string]int{"Namespace": -1, "Deployment": 1}

@@ -1,6 +1,7 @@
 package attestation
 
 import (
+	"errors"
 	"fmt"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -28,22 +29,9 @@ func Attachments(of Subject, manifest v1.Descriptor) ([]v1.Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("provenance of %s: %w", of.Name, err)
 	}
-	var attached []v1.Image
-	for _, document := range []struct {
-		content     []byte
-		mediaType   types.MediaType
-		annotations map[string]string
-	}{
-		{sbom, SBOMType, nil},
-		{provenance, StatementType, map[string]string{predicateKey: provenanceType}},
-	} {
-		artifact, err := artifact(document.content, document.mediaType, document.annotations, manifest)
-		if err != nil {
-			return nil, err
-		}
-		attached = append(attached, artifact)
-	}
-	return attached, nil
+	first, firstErr := artifact(sbom, SBOMType, nil, manifest)
+	second, secondErr := artifact(provenance, StatementType, map[string]string{predicateKey: provenanceType}, manifest)
+	return []v1.Image{first, second}, errors.Join(firstErr, secondErr)
 }
 
 // artifact of one document. The type of its configuration is the artifact's (OCI 1.1,
@@ -58,11 +46,7 @@ func artifact(content []byte, mediaType types.MediaType, annotations map[string]
 	made = mutate.ConfigMediaType(made, mediaType)
 	about := v1.Descriptor{MediaType: subject.MediaType, Size: subject.Size, Digest: subject.Digest}
 	// In this order: annotating an image drops its subject.
-	annotated, ok := mutate.Annotations(made, annotations).(v1.Image)
-	if !ok {
-		return nil, fmt.Errorf("make an artifact of type %s: the library made no image of it", mediaType)
-	}
-	attached, ok := mutate.Subject(annotated, about).(v1.Image)
+	attached, ok := mutate.Subject(mutate.Annotations(made, annotations), about).(v1.Image)
 	if !ok {
 		return nil, fmt.Errorf("make an artifact of type %s: the library made no image of it", mediaType)
 	}

@@ -23,9 +23,10 @@ const hooksProgram = "hooks/istio-hooks"
 var (
 	files   = []string{".helmignore", "Chart.yaml", "LICENSE", "module.yaml", "oss.yaml"}
 	folders = []string{"charts", "crds", "docs", "files", "monitoring", "openapi", "templates"}
-	// notInModule are the operator's own, which Deckhouse does without.
-	notInModule = []string{"crds/operator/"}
 )
+
+// operatorsCRDs are the operator's own, which Deckhouse does without.
+const operatorsCRDs = "crds/operator/"
 
 // module returns the files of the module's folder.
 func (b bundle) module() ([]oci.Entry, error) {
@@ -37,6 +38,9 @@ func (b bundle) module() ([]oci.Entry, error) {
 		oci.Program(hooksProgram, filepath.Join(b.programs(), path.Base(hooksProgram))),
 		oci.Text(oci.DigestsFile, string(digests)),
 	}
+	if b.name != names.Embedded {
+		entries = append(entries, oci.Program(enabledProgram, filepath.Join(b.programs(), enabledProgram)))
+	}
 	for _, file := range files {
 		entries = append(entries, oci.Entry{Path: file, Mode: 0o644, From: filepath.Join(b.root, file)})
 	}
@@ -47,7 +51,13 @@ func (b bundle) module() ([]oci.Entry, error) {
 		}
 		entries = append(entries, below...)
 	}
-	return b.named(withoutOperators(entries))
+	entries = slices.DeleteFunc(entries, func(entry oci.Entry) bool { return strings.HasPrefix(entry.Path, operatorsCRDs) })
+	for i := range entries {
+		if entries[i], err = b.rename(entries[i]); err != nil {
+			return nil, err
+		}
+	}
+	return entries, nil
 }
 
 // programs is the folder with those of the module's name.
@@ -60,12 +70,6 @@ func (b bundle) programs() string {
 	default:
 		return filepath.Join(b.root, "bin")
 	}
-}
-
-func withoutOperators(entries []oci.Entry) []oci.Entry {
-	return slices.DeleteFunc(entries, func(entry oci.Entry) bool {
-		return slices.ContainsFunc(notInModule, func(prefix string) bool { return strings.HasPrefix(entry.Path, prefix) })
-	})
 }
 
 // digests of the module's images, as they are read there.

@@ -51,7 +51,7 @@ type bundle struct {
 	name string
 	// bin is the folder with the programs; empty: those of this machine's platform, as the Makefile builds them.
 	bin string
-	// compile builds programs; nil is programs.Build.
+	// compile builds programs.
 	compile programs.Builder
 }
 
@@ -59,7 +59,7 @@ type bundle struct {
 var versionForm = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
 
 func run(args []string, log io.Writer) error {
-	var b bundle
+	b := bundle{compile: programs.Build}
 	flags := flag.NewFlagSet("bundle", flag.ContinueOnError)
 	flags.StringVar(&b.root, "root", ".", "`folder` of the project")
 	flags.StringVar(&b.images, "images", filepath.Join(".cache", "images"), "`folder` of `make images`, with "+oci.DigestsFile)

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -17,9 +16,6 @@ var nameForm = regexp.MustCompile(`^istio(-[a-z]+)*$`)
 // enabledProgram is what addon-operator asks whether the module may be on; it is in bundles with a second name only.
 const enabledProgram = "enabled"
 
-// ours are the files that may name the module. Those of Istio and Deckhouse (files/, charts/, crds/istio/) do not.
-var ours = []string{"Chart.yaml", "module.yaml", "templates/", "monitoring/", "docs/"}
-
 // A mention is a form in which the project's files name the module: the parts of
 // the pattern around the name stay.
 type mention struct {
@@ -27,8 +23,8 @@ type mention struct {
 	key     bool // of values, not the name itself
 }
 
-// mentions lists all that are rewritten. Names of objects, hosts, metrics and CRDs are
-// none: peers, alerts and people know them by these names.
+// mentions lists all that are rewritten, by the file or folder that may name the module. Those of Istio and Deckhouse (files/,
+// charts/, crds/istio/) do not. Names of objects, hosts, metrics and CRDs are none: peers, alerts and people know them by these names.
 var mentions = map[string][]mention{
 	"Chart.yaml":  {{regexp.MustCompile(`(?m)^(name: )istio()$`), false}},
 	"module.yaml": {{regexp.MustCompile(`(?m)^(name: )istio()$`), false}},
@@ -44,28 +40,12 @@ var mentions = map[string][]mention{
 
 var moduleConfig = mention{regexp.MustCompile("(ModuleConfig `?)istio([^-\\w])"), false}
 
-// named returns the entries of a module that has the bundle's name.
-func (b bundle) named(entries []oci.Entry) ([]oci.Entry, error) {
-	if b.name == names.Embedded {
-		return entries, nil
-	}
-	renamed := []oci.Entry{oci.Program(enabledProgram, filepath.Join(b.programs(), enabledProgram))}
-	for _, entry := range entries {
-		entry, err := b.rename(entry)
-		if err != nil {
-			return nil, err
-		}
-		renamed = append(renamed, entry)
-	}
-	return renamed, nil
-}
-
 // rename writes the bundle's name wherever the entry names the module.
 func (b bundle) rename(entry oci.Entry) (oci.Entry, error) {
 	if b.name == names.Embedded {
 		return entry, nil
 	}
-	for _, prefix := range ours {
+	for prefix, forms := range mentions {
 		inFolder := strings.HasSuffix(prefix, "/") && strings.HasPrefix(entry.Path, prefix)
 		if entry.Path != prefix && !inFolder {
 			continue
@@ -75,7 +55,7 @@ func (b bundle) rename(entry oci.Entry) (oci.Entry, error) {
 			return oci.Entry{}, fmt.Errorf("lay out the module as %s: %w", b.name, err)
 		}
 		text := string(content)
-		for _, form := range mentions[prefix] {
+		for _, form := range forms {
 			name := b.name
 			if form.key {
 				name = names.KeyOf(name)

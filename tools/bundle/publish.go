@@ -49,17 +49,13 @@ func (b bundle) publish(ctx context.Context, out string, push bool, log io.Write
 
 // moduleFor returns the files of the module's folder for a platform.
 func (b bundle) moduleFor(ctx context.Context, architecture, out string, log io.Writer) ([]oci.Entry, error) {
-	compile := b.compile
-	if compile == nil {
-		compile = programs.Build
-	}
 	target := programs.Target{Architecture: architecture, Version: b.version}
 	packages := map[string]string{path.Base(hooksProgram): "./hooks/batch"}
 	if b.name != names.Embedded {
 		target.Module = b.name
 		packages[enabledProgram] = "./hooks/enabled"
 	}
-	if err := compile(ctx, b.root, out, target, packages, log); err != nil {
+	if err := b.compile(ctx, b.root, out, target, packages, log); err != nil {
 		return nil, err
 	}
 	b.bin = out

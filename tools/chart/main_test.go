@@ -85,7 +85,11 @@ func TestTheOneFileHasWhatTheChartInstalls(t *testing.T) {
 		}
 		kinds[object.GetKind()]++
 	}
-	objects, err := operator.Objects()
+	chart, err := operator.Chart()
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := operator.Render(chart, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,51 +15,56 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
+	"github.com/deckhouse-mesh/istio/tools/gomodule"
 )
 
-// sources lists the files and folders taken from others than Istio, in the order they are reported.
-var sources = []source{
-	{
-		module: "github.com/deckhouse/deckhouse",
-		from:   "helm_lib/charts/deckhouse_lib_helm",
-		to:     "charts/deckhouse_lib_helm",
-	},
-	{
-		module: "github.com/deckhouse/deckhouse",
-		from:   "deckhouse-controller/crds/module-config.yaml",
-		to:     "crds/operator/module-config.yaml",
-	},
-	{
-		module:   "sigs.k8s.io/gateway-api",
-		pinnedIn: "tools/istio-" + istioversion.All()[0].Revision(),
-		from:     "config/crd/standard",
-		to:       ".cache/gateway-api",
-	},
+// source is a Go module, and what is taken from it.
+type source struct {
+	module   string // path of the Go module
+	pinnedIn string // folder of the go.mod that says which version; empty: the root one
+	copies   []copied
 }
 
-// istioSources are the files of Istio, in every version of the table; its CRDs
-// serve older versions as well and come from the newest.
-func istioSources() []source {
+// copied is a file or folder inside a Go module, and where a copy belongs.
+type copied struct {
+	from string // path inside the module
+	to   string // path inside this project
+	skip string // pattern of file names in a folder that are left out
+}
+
+// sources lists all modules, in the order they are reported. Every version of Istio in the table
+// is one; the newest one's CRDs serve older versions as well.
+func sources() []source {
 	const istiodChart = "manifests/charts/istio-control/istio-discovery"
-	pin := func(v istioversion.Version, from, to, skip string) source {
-		return source{module: "istio.io/istio", pinnedIn: "tools/istio-" + v.Revision(), from: from, to: to, skip: skip}
+	newest := istioversion.All()[0].Revision()
+	all := []source{
+		{module: "github.com/deckhouse/deckhouse", copies: []copied{
+			{from: "helm_lib/charts/deckhouse_lib_helm", to: "charts/deckhouse_lib_helm"},
+			{from: "deckhouse-controller/crds/module-config.yaml", to: "crds/operator/module-config.yaml"},
+		}},
+		{module: "sigs.k8s.io/gateway-api", pinnedIn: "tools/istio-" + newest, copies: []copied{
+			{from: "config/crd/standard", to: ".cache/gateway-api"},
+		}},
 	}
-	all := []source{pin(istioversion.All()[0], "manifests/charts/base/files/crd-all.gen.yaml", "crds/istio/crd-all.gen.yaml", "")}
 	for _, v := range istioversion.All() {
 		files, chart := "files/istio/"+v.Revision(), ".cache/istio/"+v.Revision()
-		all = append(all,
-			pin(v, istiodChart+"/files", files+"/templates", "profile-*"),
-			pin(v, istiodChart+"/values.yaml", files+"/values.yaml", ""),
-			pin(v, istiodChart, chart+"/istio-discovery", ""),
-			pin(v, "VERSION", chart+"/VERSION", ""),
-		)
+		istio := source{module: "istio.io/istio", pinnedIn: "tools/istio-" + v.Revision(), copies: []copied{
+			{from: istiodChart + "/files", to: files + "/templates", skip: "profile-*"},
+			{from: istiodChart + "/values.yaml", to: files + "/values.yaml"},
+			{from: istiodChart, to: chart + "/istio-discovery"},
+			{from: "VERSION", to: chart + "/VERSION"},
+		}}
+		if v.Revision() == newest {
+			istio.copies = append(istio.copies, copied{from: "manifests/charts/base/files/crd-all.gen.yaml", to: "crds/istio/crd-all.gen.yaml"})
+		}
+		all = append(all, istio)
 	}
 	return all
 }
@@ -82,18 +87,19 @@ func run(root string) error {
 	if _, err := os.Stat(filepath.Join(root, "module.yaml")); err != nil {
 		return fmt.Errorf("%s is not the project's root folder; name it with --root: %w", root, err)
 	}
-	modules := moduleDirs{}
-	for _, s := range slices.Concat(sources, istioSources()) {
-		dir, err := modules.find(filepath.Join(root, s.pinnedIn), s.module)
+	for _, s := range sources() {
+		module, err := gomodule.Download(context.Background(), filepath.Join(root, s.pinnedIn), s.module)
 		if err != nil {
 			return err
 		}
-		changed, err := mirror(filepath.Join(dir, s.from), filepath.Join(root, s.to), s.skip)
-		if err != nil {
-			return fmt.Errorf("copy %s of %s to %s: %w", s.from, s.module, s.to, err)
-		}
-		if changed > 0 {
-			fmt.Printf("%s: %d file(s) from %s\n", s.to, changed, s.module)
+		for _, c := range s.copies {
+			changed, err := mirror(filepath.Join(module.Dir, c.from), filepath.Join(root, c.to), c.skip)
+			if err != nil {
+				return fmt.Errorf("copy %s of %s to %s: %w", c.from, s.module, c.to, err)
+			}
+			if changed > 0 {
+				fmt.Printf("%s: %d file(s) from %s\n", c.to, changed, s.module)
+			}
 		}
 	}
 	return dropStrangers(root)

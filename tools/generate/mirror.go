@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,15 +10,8 @@ import (
 // mirror makes to, a file or a folder, equal to from and returns the number of
 // files written or removed. Files that are equal already are left alone; those
 // of a folder whose name matches skip, a pattern of filepath.Match, are left out.
-func mirror(from, to, skip string) (int, error) {
-	info, err := os.Stat(from)
-	if err != nil {
-		return 0, err
-	}
-	if !info.IsDir() {
-		return copyFile(from, to)
-	}
-	changed := 0
+func mirror(from, to, skip string) (changed int, err error) {
+	wanted := map[string]bool{}
 	err = filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -31,15 +23,24 @@ func mirror(from, to, skip string) (int, error) {
 		if err != nil {
 			return err
 		}
-		n, err := copyFile(path, filepath.Join(to, relative))
+		target := filepath.Join(to, relative)
+		wanted[target] = true
+		n, err := copyFile(path, target)
 		changed += n
 		return err
 	})
 	if err != nil {
 		return changed, err
 	}
-	removed, err := removeStrangers(from, to, skip)
-	return changed + removed, err
+	// What is not wanted is, for example, of an older version.
+	err = filepath.WalkDir(to, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || wanted[path] {
+			return err
+		}
+		changed++
+		return os.Remove(path) //nolint:gosec // folders of this repository, nobody else writes them
+	})
+	return changed, err
 }
 
 // copyFile writes to with the content of from and returns 1, or 0 when it had it.
@@ -55,29 +56,4 @@ func copyFile(from, to string) (int, error) {
 		return 0, err
 	}
 	return 1, os.WriteFile(to, wanted, 0o644)
-}
-
-// removeStrangers removes the files below to that from does not have or that
-// match skip, such as those of an older version.
-func removeStrangers(from, to, skip string) (int, error) {
-	removed := 0
-	err := filepath.WalkDir(to, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		relative, err := filepath.Rel(to, path)
-		if err != nil {
-			return err
-		}
-		skipped, err := filepath.Match(skip, entry.Name())
-		if err != nil {
-			return err
-		}
-		if _, err := os.Stat(filepath.Join(from, relative)); !skipped && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		removed++
-		return os.Remove(path) //nolint:gosec // folders of this repository, nobody else writes them
-	})
-	return removed, err
 }

@@ -85,3 +85,16 @@ func read(t *testing.T, dir string) map[string]string {
 	}
 	return files
 }
+
+func TestFilesToSkipAreNotInTheCopy(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	write(t, from, map[string]string{"a": "1", "profile-x": "2"})
+	write(t, to, map[string]string{"profile-x": "2"})
+	changed, err := mirror(from, to, "profile-*")
+	if err != nil || changed != 2 {
+		t.Errorf("mirror changed %d files (%v), want 2", changed, err)
+	}
+	if after := read(t, to); !maps.Equal(after, map[string]string{"a": "1"}) {
+		t.Errorf("the copy is %v", after)
+	}
+}

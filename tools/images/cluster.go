@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -21,7 +20,6 @@ func (p project) clusterImages() ([]oci.Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("image of Traefik: %w", err)
 	}
-	ofTests := append(p.suiteImages(istioversion.Default()), p.observabilityImages()...)
 	return append([]oci.Image{
 		{
 			Name:       "pause",
@@ -45,7 +43,7 @@ func (p project) clusterImages() ([]oci.Image, error) {
 		},
 		p.echo(istioversion.Default()),
 		p.probe(),
-	}, slices.Concat(ofTests, p.benchImages())...), nil
+	}, p.optionalImages(istioversion.Default())...), nil
 }
 
 // probe returns the image of what asks from inside Pods (cmd/lab/probe). Its

@@ -21,6 +21,8 @@ import (
 	"strings"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/deckhouse-mesh/istio/tools/oci"
 	"github.com/deckhouse-mesh/istio/tools/programs"
 )
@@ -74,13 +76,11 @@ func buildAll(store *oci.Store, p project, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	digests := map[string]string{}
+	digests := map[string]v1.Hash{}
 	for _, image := range ofModule {
-		digest, err := store.Add(image, log)
-		if err != nil {
+		if digests[image.Name], err = store.Add(image, log); err != nil {
 			return err
 		}
-		digests[image.Name] = digest.String()
 	}
 	encoded, err := json.MarshalIndent(digests, "", "  ")
 	if err != nil {

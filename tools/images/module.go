@@ -64,16 +64,15 @@ func (p project) own(name string) (oci.Image, error) {
 	if err != nil {
 		return oci.Image{}, err
 	}
-	const folder = programsFolder
 	var entries []oci.Entry
 	for _, each := range programs {
-		entries = append(entries, oci.Program(path.Join(folder, each.Name()), p.bin(each.Name())))
+		entries = append(entries, oci.Program(path.Join(programsFolder, each.Name()), p.bin(each.Name())))
 	}
 	return oci.Image{
 		Layers:       [][]oci.Entry{oci.Scratch("deckhouse", oci.DeckhouseUser), entries},
 		Architecture: p.architecture,
 		Config: v1.Config{
-			User: oci.UserAndGroup(oci.DeckhouseUser), Entrypoint: []string{"/" + path.Join(folder, name)}, Labels: p.stamp.labels(name),
+			User: oci.UserAndGroup(oci.DeckhouseUser), Entrypoint: []string{"/" + path.Join(programsFolder, name)}, Labels: p.stamp.labels(name),
 		},
 	}, nil
 }

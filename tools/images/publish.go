@@ -14,9 +14,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
 	"github.com/deckhouse-mesh/istio/tools/attestation"
@@ -48,34 +46,30 @@ func (p publication) publish(ctx context.Context, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	others, builtHere, err := p.others()
+	digests, builtHere, err := p.others()
 	if err != nil {
 		return err
 	}
 	if err := p.buildPrograms(ctx, log); err != nil {
 		return err
 	}
-	digests := map[string]string{}
-	for name, digest := range others {
-		digests[name] = digest.String()
-	}
 	names, err := p.ownImages()
 	if err != nil {
 		return err
 	}
 	for _, folder := range names {
-		digest, err := p.add(layout, folder, func(one project) (oci.Image, error) { return one.own(folder) }, p.repository+":"+p.stamp.version+"-"+folder)
+		digest, err := p.add(layout, folder, func(one project) (oci.Image, error) { return one.own(folder) }, p.repository+":"+p.stamp.version+"-"+folder, nil)
 		if err != nil {
 			return err
 		}
-		digests[oci.CamelCase(folder)] = digest.String()
+		digests[oci.CamelCase(folder)] = digest
 	}
 	encoded, err := json.MarshalIndent(digests, "", "  ")
 	if err != nil {
 		return err
 	}
 	operator, err := p.add(layout, operatorName, func(one project) (oci.Image, error) { return one.operatorImage(encoded, len(builtHere) > 0) },
-		p.repository+"/"+operatorName+":"+p.stamp.version)
+		p.repository+"/"+operatorName+":"+p.stamp.version, istioModules())
 	if err != nil {
 		return err
 	}
@@ -96,30 +90,22 @@ func (p publication) programsOf(architecture string) string {
 
 // ownImages are the folders of images/ whose programs are ours.
 func (p publication) ownImages() ([]string, error) {
-	folders, err := filepath.Glob(p.path("images", "*", "cmd"))
-	if err != nil {
-		return nil, err
+	names, err := fs.Glob(os.DirFS(p.path("images")), "*/cmd")
+	for i := range names {
+		names[i] = path.Dir(names[i])
 	}
-	var names []string
-	for _, folder := range folders {
-		names = append(names, filepath.Base(filepath.Dir(folder)))
-	}
-	return names, nil
+	return names, err
 }
 
 // packages of our programs in images, by the programs' names.
 func (p publication) packages() (map[string]string, error) {
 	found := map[string]string{operatorName: "./cmd/operator"}
-	folders, err := filepath.Glob(p.path("images", "*", "cmd", "*"))
+	folders, err := fs.Glob(os.DirFS(p.root), "images/*/cmd/*")
 	if err != nil {
 		return nil, err
 	}
 	for _, folder := range folders {
-		relative, err := filepath.Rel(p.root, folder)
-		if err != nil {
-			return nil, err
-		}
-		found[filepath.Base(folder)] = "./" + filepath.ToSlash(relative)
+		found[path.Base(folder)] = "./" + folder
 	}
 	return found, nil
 }
@@ -138,8 +124,8 @@ func (p publication) buildPrograms(ctx context.Context, log io.Writer) error {
 	return nil
 }
 
-// add an image for each platform, with its SBOM and provenance.
-func (p publication) add(to *oci.Publication, name string, of func(project) (oci.Image, error), reference string) (v1.Hash, error) {
+// add an image for each platform, with its SBOM and provenance; modules are what its files besides programs were taken from.
+func (p publication) add(to *oci.Publication, name string, of func(project) (oci.Image, error), reference string, modules []debug.Module) (v1.Hash, error) {
 	var images []oci.Image
 	for _, architecture := range programs.Architectures {
 		one := p.project
@@ -154,7 +140,7 @@ func (p publication) add(to *oci.Publication, name string, of func(project) (oci
 	return to.Add(images, func(image oci.Image, manifest v1.Descriptor) ([]v1.Image, error) {
 		return attestation.Attachments(attestation.Subject{
 			Name: name, Repository: p.repository, Digest: manifest.Digest, Platform: "linux/" + image.Architecture,
-			Version: p.stamp.version, Revision: p.stamp.revision, Programs: programsIn(image), Modules: p.modulesIn(image),
+			Version: p.stamp.version, Revision: p.stamp.revision, Programs: programsIn(image), Modules: modules,
 		}, manifest)
 	})
 }
@@ -173,17 +159,11 @@ func programsIn(image oci.Image) []string {
 	return files
 }
 
-// modulesIn are the Go modules that an image's other files were taken from.
-func (p publication) modulesIn(image oci.Image) []debug.Module {
+// istioModules are those that the operator's files of Istio were taken from.
+func istioModules() []debug.Module {
 	var modules []debug.Module
-	for _, layer := range image.Layers {
-		for _, entry := range layer {
-			if strings.HasSuffix(entry.Path, "files/istio/"+istioversion.Default().Revision()+"/values.yaml") {
-				for _, version := range istioversion.All() {
-					modules = append(modules, debug.Module{Path: "istio.io/istio", Version: version.ModuleFull()})
-				}
-			}
-		}
+	for _, version := range istioversion.All() {
+		modules = append(modules, debug.Module{Path: "istio.io/istio", Version: version.ModuleFull()})
 	}
 	return modules
 }
@@ -239,12 +219,8 @@ func (p publication) pushAll(ctx context.Context, layout *oci.Publication, built
 		if err != nil {
 			return err
 		}
-		reference, err := name.ParseReference(p.repository + ":" + p.stamp.version + "-" + strings.ToLower(image))
-		if err != nil {
+		if err := oci.Push(ctx, p.repository+":"+p.stamp.version+"-"+strings.ToLower(image), built); err != nil {
 			return err
-		}
-		if err := remote.Write(reference, built, oci.Access(ctx)...); err != nil {
-			return fmt.Errorf("push %s: %w", reference, err)
 		}
 		_, _ = fmt.Fprintf(log, "images: %s was built here, for this machine's platform and for tests: `make images-mirror` copies its makers' own\n", image)
 	}

@@ -49,10 +49,7 @@ func execute() int {
 		fmt.Fprintln(os.Stderr, "istio-patches:", err)
 		return statusTrouble
 	}
-	repository := os.Getenv(repositoryVariable)
-	if repository == "" {
-		repository = makersRepository
-	}
+	repository := cmp.Or(os.Getenv(repositoryVariable), makersRepository)
 	return check{table, repository, time.Now()}.run(ctx, os.Stdout, os.Stderr)
 }
 

@@ -68,12 +68,7 @@ func (r releases) newest(m minor) (release, bool) {
 
 // after lists the releases of the same minor that are newer than this one, oldest first.
 func (r releases) after(ours release) []release {
-	line := r[ours.minor]
-	first := slices.IndexFunc(line, func(r release) bool { return r.patch > ours.patch })
-	if first < 0 {
-		return nil
-	}
-	return line[first:]
+	return slices.DeleteFunc(slices.Clone(r[ours.minor]), func(r release) bool { return r.patch <= ours.patch })
 }
 
 // minorsNewerThan lists the minors that are newer than this one, newest first.

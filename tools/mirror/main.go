@@ -82,28 +82,12 @@ func copyImage(ctx context.Context, image upstream, repository, from string) (v1
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	options := oci.Access(ctx)
-	found, err := remote.Get(source, options...)
+	found, err := remote.Get(source, oci.Access(ctx)...)
 	if err != nil {
 		return v1.Hash{}, err
 	}
 	tag := image.reference[strings.LastIndex(image.reference, ":")+1:]
-	target, err := name.ParseReference(repository + ":" + image.folder + "-" + tag)
-	if err != nil {
-		return v1.Hash{}, err
-	}
-	if found.MediaType.IsIndex() {
-		index, err := found.ImageIndex()
-		if err != nil {
-			return v1.Hash{}, err
-		}
-		return found.Digest, remote.WriteIndex(target, index, options...)
-	}
-	single, err := found.Image()
-	if err != nil {
-		return v1.Hash{}, err
-	}
-	return found.Digest, remote.Write(target, single, options...)
+	return found.Digest, oci.Push(ctx, repository+":"+image.folder+"-"+tag, found)
 }
 
 // elsewhere is the reference at the other host of from, "host=host".

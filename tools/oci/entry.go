@@ -3,6 +3,7 @@ package oci
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -90,10 +91,5 @@ func complete(entries []Entry) ([]Entry, error) {
 			}
 		}
 	}
-	all := make([]Entry, 0, len(byPath))
-	for _, e := range byPath {
-		all = append(all, e)
-	}
-	slices.SortFunc(all, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
-	return all, nil
+	return slices.SortedFunc(maps.Values(byPath), func(a, b Entry) int { return strings.Compare(a.Path, b.Path) }), nil
 }

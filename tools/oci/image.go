@@ -11,7 +11,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
@@ -73,15 +72,11 @@ func (i Image) build(blobs string) (v1.Image, error) {
 		return nil, err
 	}
 	for _, entries := range i.Layers {
-		written, err := writeLayer(blobs, entries, i.Gzip)
+		layer, err := writeLayer(blobs, entries, i.Gzip)
 		if err != nil {
 			return nil, err
 		}
-		readable, err := partial.CompressedToLayer(written)
-		if err != nil {
-			return nil, err
-		}
-		built, err = mutate.Append(built, mutate.Addendum{Layer: readable, MediaType: written.mediaType, History: v1.History{
+		built, err = mutate.Append(built, mutate.Addendum{Layer: layer, History: v1.History{
 			Created: v1.Time{Time: Epoch}, CreatedBy: "tools/images", Comment: i.Name,
 		}})
 		if err != nil {

@@ -21,7 +21,16 @@ import (
 
 // Publication is an OCI layout of images for several platforms with what is
 // attached to them, as they are pushed to a registry.
-type Publication struct{ layout layout.Path }
+type Publication struct {
+	layout layout.Path
+	// added are what Push pushes, each image before what is attached to it.
+	added []added
+}
+
+type added struct {
+	reference string
+	what      remote.Taggable
+}
 
 // Attach returns what belongs to one of an image's platforms.
 type Attach func(image Image, manifest v1.Descriptor) ([]v1.Image, error)
@@ -35,7 +44,7 @@ func NewPublication(dir string) (*Publication, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the folder of images to publish: %w", err)
 	}
-	return &Publication{path}, nil
+	return &Publication{layout: path}, nil
 }
 
 // Add an image, one for each platform, under the references of the first, and
@@ -74,23 +83,26 @@ func (p *Publication) Add(platforms []Image, attach Attach) (v1.Hash, error) {
 		if err := p.layout.AppendIndex(index, layout.WithAnnotations(map[string]string{ReferenceAnnotation: reference})); err != nil {
 			return v1.Hash{}, fmt.Errorf("write image %s: %w", reference, err)
 		}
+		p.added = append(p.added, added{reference, index})
 	}
 	repository, err := repositoryOf(platforms[0])
 	if err != nil {
 		return v1.Hash{}, err
 	}
 	for _, artifact := range attached {
-		if err := p.layout.AppendImage(artifact, layout.WithAnnotations(map[string]string{repositoryAnnotation: repository})); err != nil {
+		digest, err := artifact.Digest()
+		if err != nil {
+			return v1.Hash{}, err
+		}
+		if err := p.layout.AppendImage(artifact); err != nil {
 			return v1.Hash{}, fmt.Errorf("write what belongs to image %s: %w", platforms[0].Name, err)
 		}
+		p.added = append(p.added, added{repository + "@" + digest.String(), artifact})
 	}
 	return index.Digest()
 }
 
-// repositoryAnnotation has, in the layout's index, the repository of what is attached to an image: the image's own, where clients look for it.
-const repositoryAnnotation = "com.github.deckhouse-mesh.istio.repository"
-
-// repositoryOf the image, which has one: all its references are in it.
+// repositoryOf the image, which has one: all its references are in it. Clients look there for what is attached to it.
 func repositoryOf(image Image) (string, error) {
 	if len(image.References) == 0 {
 		return "", fmt.Errorf("publish image %s: it has no reference", image.Name)
@@ -104,44 +116,24 @@ func repositoryOf(image Image) (string, error) {
 
 // Push all of it into the repositories that the references are in: images first, then what is attached to them.
 func (p *Publication) Push(ctx context.Context) error {
-	index, err := p.layout.ImageIndex()
-	if err != nil {
-		return err
-	}
-	listed, err := index.IndexManifest()
-	if err != nil {
-		return err
-	}
-	for _, manifest := range listed.Manifests {
-		reference := manifest.Annotations[ReferenceAnnotation]
-		if reference == "" {
-			reference = manifest.Annotations[repositoryAnnotation] + "@" + manifest.Digest.String()
-		}
-		if err := push(ctx, index, manifest, reference); err != nil {
-			return fmt.Errorf("push %s: %w", reference, err)
+	for _, each := range p.added {
+		if err := Push(ctx, each.reference, each.what); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func push(ctx context.Context, of v1.ImageIndex, manifest v1.Descriptor, to string) error {
+// Push an image, or an index with all that it lists, to the reference.
+func Push(ctx context.Context, to string, what remote.Taggable) error {
 	reference, err := name.ParseReference(to)
+	if err == nil {
+		err = remote.Push(reference, what, Access(ctx)...)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("push %s: %w", to, err)
 	}
-	options := Access(ctx)
-	if manifest.MediaType.IsIndex() {
-		index, err := of.ImageIndex(manifest.Digest)
-		if err != nil {
-			return err
-		}
-		return remote.WriteIndex(reference, index, options...)
-	}
-	image, err := of.Image(manifest.Digest)
-	if err != nil {
-		return err
-	}
-	return remote.Write(reference, image, options...)
+	return nil
 }
 
 // Access is how registries are asked: with the credentials of `docker login`.

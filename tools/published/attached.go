@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
 
 	"github.com/deckhouse-mesh/istio/tools/attestation"
@@ -35,24 +36,18 @@ type attached struct {
 // readAttached asks the registry what refers to the image.
 func readAttached(ctx context.Context, repository *remote.Repository, image ocispec.Descriptor) (attached, error) {
 	var found attached
-	listed := map[string][]ocispec.Descriptor{}
-	err := repository.Referrers(ctx, image, "", func(referrers []ocispec.Descriptor) error {
-		for _, each := range referrers {
-			listed[each.ArtifactType] = append(listed[each.ArtifactType], each)
-		}
-		return nil
-	})
-	if err != nil {
-		return found, fmt.Errorf("ask what is attached to it: %w", err)
-	}
 	for artifactType, document := range map[string]any{
 		string(attestation.SBOMType): &found.sbom, string(attestation.StatementType): &found.provenance,
 	} {
-		if len(listed[artifactType]) != 1 {
-			return found, fmt.Errorf("%d documents of type %s are attached to it, want 1", len(listed[artifactType]), artifactType)
+		listed, err := registry.Referrers(ctx, repository, image, artifactType)
+		if err != nil {
+			return found, fmt.Errorf("ask what is attached to it: %w", err)
+		}
+		if len(listed) != 1 {
+			return found, fmt.Errorf("%d documents of type %s are attached to it, want 1", len(listed), artifactType)
 		}
 		var manifest ocispec.Manifest
-		if err := fetch(ctx, repository, listed[artifactType][0], &manifest); err != nil {
+		if err := fetch(ctx, repository, listed[0], &manifest); err != nil {
 			return found, err
 		}
 		if len(manifest.Layers) != 1 {

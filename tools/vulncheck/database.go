@@ -1,14 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/deckhouse-mesh/istio/tools/gomodule"
 )
 
 const vulndb = "golang.org/x/vulndb"
@@ -16,7 +16,7 @@ const vulndb = "golang.org/x/vulndb"
 // ensureDatabase returns the folder with the database of the pinned version,
 // which it makes below parent when it is not there yet.
 func ensureDatabase(ctx context.Context, parent string) (string, error) {
-	module, err := findModule(ctx, vulndb)
+	module, err := gomodule.Download(ctx, filepath.Dir(pins), vulndb)
 	if err != nil {
 		return "", err
 	}
@@ -32,7 +32,7 @@ func ensureDatabase(ctx context.Context, parent string) (string, error) {
 
 // makeDatabase makes it beside its place and moves it there whole, so that an
 // interrupted run leaves none that is half full. Older versions go.
-func makeDatabase(ctx context.Context, from module, database string) error {
+func makeDatabase(ctx context.Context, from gomodule.Module, database string) error {
 	parent := filepath.Dir(database)
 	if err := errors.Join(os.RemoveAll(parent), os.MkdirAll(parent, 0o755)); err != nil {
 		return fmt.Errorf("make a folder for the vulnerability database: %w", err)
@@ -50,24 +50,4 @@ func makeDatabase(ctx context.Context, from module, database string) error {
 		return fmt.Errorf("put the vulnerability database in its place: %w", err)
 	}
 	return nil
-}
-
-// module is what the go command prints of one.
-type module struct {
-	Version, Dir, Error string
-}
-
-// findModule returns the version that is pinned, unpacked.
-func findModule(ctx context.Context, path string) (module, error) {
-	download := exec.CommandContext(ctx, "go", "mod", "download", "-json", path)
-	download.Dir = filepath.Dir(pins)
-	var stdout, stderr bytes.Buffer
-	download.Stdout, download.Stderr = &stdout, &stderr
-	runErr := download.Run()
-
-	var found module
-	if err := json.Unmarshal(stdout.Bytes(), &found); err != nil || found.Dir == "" {
-		return module{}, fmt.Errorf("download %s in the version of %s: %w: %s%s", path, pins, errors.Join(runErr, err), found.Error, stderr.String())
-	}
-	return found, nil
 }

@@ -46,7 +46,7 @@ func (e Election) Run(ctx context.Context, lead func(context.Context) error) err
 	}
 	identity := hostname + "_" + string(uuid.NewUUID())
 
-	leading := make(chan context.Context, 1)
+	leading := make(chan struct{})
 	electCtx, giveBack := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveBack()
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
@@ -61,7 +61,7 @@ func (e Election) Run(ctx context.Context, lead func(context.Context) error) err
 		ReleaseOnCancel: true,
 		Name:            leaseName,
 		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(ctx context.Context) { leading <- ctx },
+			OnStartedLeading: func(context.Context) { close(leading) },
 			OnStoppedLeading: func() {},
 			OnNewLeader: func(leader string) {
 				if leader != identity && leader != "" {
@@ -85,12 +85,11 @@ func (e Election) Run(ctx context.Context, lead func(context.Context) error) err
 		<-ended
 	}
 
-	var leaseCtx context.Context
 	select {
 	case <-ctx.Done():
 		release()
 		return nil
-	case leaseCtx = <-leading:
+	case <-leading:
 	}
 	e.Logger.Info("leading", slog.String("identity", identity))
 
@@ -102,8 +101,6 @@ func (e Election) Run(ctx context.Context, lead func(context.Context) error) err
 	case err := <-worked:
 		release()
 		return err
-	case <-leaseCtx.Done():
-		return ErrLost
 	case <-ended:
 		return ErrLost
 	}

@@ -65,10 +65,13 @@ type Backend struct {
 	// mu serialises judging, which happens in LoadConfig and in the loop.
 	mu       sync.Mutex
 	lastGood *lastGoodStore
-	// announced is the effective spec that addon-operator has, as JSON.
-	announced map[string]string
-	reminders reminders
-	outcomes  map[string]outcome
+	// announced is the effective spec that addon-operator has.
+	announced map[string]Spec
+	// overdue is true for a module that ran with other settings than those at the last look.
+	overdue map[string]bool
+	// reminded counts the reminders for a module.
+	reminded map[string]int
+	outcomes map[string]outcome
 }
 
 // New returns a Backend; addon-operator starts it.
@@ -76,8 +79,9 @@ func New(options Options) *Backend {
 	return &Backend{
 		Options:   options,
 		lastGood:  &lastGoodStore{client: options.Kubernetes, namespace: options.Namespace},
-		announced: map[string]string{},
-		reminders: reminders{overdue: map[string]bool{}, sent: map[string]int{}},
+		announced: map[string]Spec{},
+		overdue:   map[string]bool{},
+		reminded:  map[string]int{},
 		outcomes:  map[string]outcome{},
 	}
 }
@@ -105,7 +109,7 @@ func (b *Backend) LoadConfig(ctx context.Context, moduleNames ...string) (*confi
 		if err != nil {
 			return nil, err
 		}
-		b.announced[name] = fingerprint(judged.effective)
+		b.announced[name] = judged.effective
 		b.fill(out, name, judged.effective)
 	}
 	return out, nil
@@ -141,10 +145,7 @@ func (b *Backend) StartInformer(ctx context.Context, events chan config.Event) {
 	b.mu.Unlock()
 
 	go informer.Run(ctx.Done())
-	go func() {
-		<-ctx.Done()
-		queue.ShutDown()
-	}()
+	context.AfterFunc(ctx, queue.ShutDown)
 	go func() {
 		if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
 			return
@@ -189,8 +190,8 @@ func (b *Backend) reconcile(ctx context.Context, name string, object *unstructur
 	if err != nil {
 		return err
 	}
-	if next := fingerprint(judged.effective); next != b.announced[name] {
-		b.announced[name] = next
+	if former, announced := b.announced[name]; !announced || fingerprint(former) != fingerprint(judged.effective) {
+		b.announced[name] = judged.effective
 		b.announce(ctx, events, name)
 	}
 	reason := reasonInvalid
@@ -243,12 +244,8 @@ func (b *Backend) judge(ctx context.Context, name string, object *unstructured.U
 // as an update to the defaults: for addon-operator both are the same, but a
 // deletion of the global one would leave its values in place.
 func (b *Backend) announce(ctx context.Context, events chan config.Event, name string) {
-	var effective Spec
-	if err := json.Unmarshal([]byte(b.announced[name]), &effective); err != nil {
-		effective = Spec{} // never announced: the defaults
-	}
 	changed := config.NewConfig()
-	b.fill(changed, name, effective)
+	b.fill(changed, name, b.announced[name])
 	select {
 	case events <- config.Event{Key: name, Op: config.EventUpdate, Config: changed}:
 	case <-ctx.Done():
@@ -267,7 +264,7 @@ func (b *Backend) fill(out *config.KubeConfig, name string, effective Spec) {
 	// covers the switch, too, and how often it had to be reminded.
 	out.Modules[name] = &config.ModuleKubeConfig{
 		ModuleConfig: effective.moduleConfig(name),
-		Checksum:     fmt.Sprintf("%s/%d", fingerprint(effective), b.reminders.sent[name]),
+		Checksum:     fmt.Sprintf("%s/%d", fingerprint(effective), b.reminded[name]),
 	}
 }
 

@@ -2,6 +2,7 @@ package moduleconfig
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
@@ -30,10 +31,13 @@ func decide(schema *Schema, wanted *Spec, readError error, lastGood *Spec) verdi
 		return verdict{}
 	}
 	version := strconv.Itoa(schema.version)
-	lastGood = schema.convertLastGood(lastGood)
 	var inForce Spec
 	var leftOut []string
 	if lastGood != nil {
+		// An earlier release of the module may have stored it. What cannot be converted, prune leaves out.
+		if converted, _, err := schema.convert(*lastGood); err == nil {
+			lastGood = &converted
+		}
 		inForce, leftOut = schema.prune(*lastGood)
 	}
 
@@ -75,28 +79,24 @@ func decide(schema *Schema, wanted *Spec, readError error, lastGood *Spec) verdi
 	return out
 }
 
-// convertLastGood returns the settings to fall back to as an earlier release of the module may have stored them, converted.
-func (s *Schema) convertLastGood(stored *Spec) *Spec {
-	if stored == nil {
-		return nil
-	}
-	converted, _, err := s.convert(*stored)
-	if err != nil {
-		return stored // the schema leaves out what it rejects
-	}
-	return &converted
-}
-
-// checkNew returns what Sense has against wanted, unless the settings are those of lastGood, which were accepted before.
+// checkNew returns what Sense has against the settings of wanted, one error for each thing to correct, unless
+// they are those of lastGood, which were accepted before.
 func (s *Schema) checkNew(wanted Spec, lastGood *Spec) []error {
-	if lastGood == nil {
-		return s.CheckSense(wanted, nil)
+	var previous map[string]any
+	if lastGood != nil {
+		previous = lastGood.Settings
 	}
 	// Settings that were accepted once are not rejected because time has passed.
-	if reflect.DeepEqual(wanted.Settings, lastGood.Settings) {
+	if s.Sense == nil || lastGood != nil && reflect.DeepEqual(wanted.Settings, previous) {
 		return nil
 	}
-	return s.CheckSense(wanted, lastGood.Settings)
+	var out []error
+	if err := s.Sense(copySettings(wanted.Settings), copySettings(previous)); err != nil {
+		for _, problem := range flatten(err) {
+			out = append(out, fmt.Errorf("%s.%w", settingsPath, problem))
+		}
+	}
+	return out
 }
 
 // versionInUse is what Deckhouse writes into the status: the version that the person wrote the settings for.

@@ -48,7 +48,7 @@ type look struct {
 func (b *Backend) look(name string) bool {
 	known := b.outcomes[name]
 	after := known
-	seen := look{spec: b.announced[name]}
+	seen := look{spec: fingerprint(b.announced[name])}
 	_, seen.running = b.InForce(name)
 	if seen.running {
 		run := b.LatestRun(name)

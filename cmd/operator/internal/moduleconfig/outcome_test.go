@@ -83,7 +83,7 @@ func TestLook(t *testing.T) {
 	c := newCluster()
 	b := c.backend(g)
 	spec := Spec{Settings: inlet("NodePort")}
-	b.announced["istio"] = fingerprint(spec)
+	b.announced["istio"] = spec
 	looks := func(count int) (changes int) {
 		for range count {
 			if b.look("istio") {
@@ -103,7 +103,7 @@ func TestLook(t *testing.T) {
 	g.Expect(looks(3)).To(Equal(1))
 	g.Expect(b.unapplied("istio", spec, "")).To(Equal(notApplied + helmSentence))
 	repaired := Spec{Settings: inlet("LoadBalancer")}
-	b.announced["istio"] = fingerprint(repaired)
+	b.announced["istio"] = repaired
 	c.fares(inlet("LoadBalancer"), failsOnce)
 	g.Expect(looks(3)).To(Equal(0), "the error is that of the run before")
 	g.Expect(b.unapplied("istio", repaired, "")).To(BeEmpty())

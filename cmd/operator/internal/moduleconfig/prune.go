@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // prune returns spec without those of its settings that the schema rejects, and
@@ -29,10 +29,11 @@ func (s *Schema) prune(spec Spec) (Spec, []string) {
 		var rejected []part
 		for _, part := range pending {
 			candidate := out
-			candidate.Settings = part.addedTo(out.Settings)
+			candidate.Settings = copySettings(out.Settings)
+			err := unstructured.SetNestedField(candidate.Settings, part.value, part.path...)
 			group, isGroup := part.value.(map[string]any)
 			switch {
-			case len(s.Check(candidate, nil)) == 0:
+			case err == nil && len(s.Check(candidate, nil)) == 0:
 				out, progress = candidate, true
 			case isGroup && len(group) > 0:
 				rejected, progress = append(rejected, parts(part.path, group)...), true
@@ -62,21 +63,5 @@ func parts(path []string, group map[string]any) []part {
 	for _, key := range slices.Sorted(maps.Keys(group)) {
 		out = append(out, part{append(slices.Clone(path), key), group[key]})
 	}
-	return out
-}
-
-// addedTo returns a copy of settings with the part in its place.
-func (p part) addedTo(settings map[string]any) map[string]any {
-	out := copySettings(settings)
-	group := out
-	for _, key := range p.path[:len(p.path)-1] {
-		next, found := group[key].(map[string]any)
-		if !found {
-			next = map[string]any{}
-			group[key] = next
-		}
-		group = next
-	}
-	group[p.path[len(p.path)-1]] = runtime.DeepCopyJSONValue(p.value)
 	return out
 }

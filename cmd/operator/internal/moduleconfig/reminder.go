@@ -2,20 +2,11 @@ package moduleconfig
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"time"
 
 	"github.com/flant/addon-operator/pkg/kube_config_manager/config"
 )
-
-// reminders are the modules that run with other settings than those announced.
-type reminders struct {
-	// overdue is true for a module that did so at the last look, too.
-	overdue map[string]bool
-	// sent counts the reminders for a module.
-	sent map[string]int
-}
 
 // remind checks until ctx ends that announced settings are in force. addon-operator resets
 // a module's settings when it has finished switching it off; a person who
@@ -30,45 +21,30 @@ func (b *Backend) remind(ctx context.Context, events chan config.Event, changed 
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			b.remindOnce(ctx, events)
-			for _, name := range b.lookOnce() {
+			for _, name := range b.lookOnce(ctx, events) {
 				changed(name)
 			}
 		}
 	}
 }
 
-// remindOnce announces again what a module has been running without for two
-// looks in a row; once is the time it takes to apply settings.
-func (b *Backend) remindOnce(ctx context.Context, events chan config.Event) {
+// lookOnce announces again what a module has been running without for two looks in a row; once is the
+// time it takes to apply settings. It returns the modules whose outcome has changed.
+func (b *Backend) lookOnce(ctx context.Context, events chan config.Event) (changed []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for name := range b.Schemas {
 		if name == GlobalName {
 			continue
 		}
-		if !b.differs(name) {
-			delete(b.reminders.overdue, name)
-			continue
+		differs, overdue := b.differs(name), b.overdue[name]
+		b.overdue[name] = differs && !overdue
+		if differs && overdue {
+			b.reminded[name]++
+			b.Logger.Warn("the module runs with other settings than those in its ModuleConfig, they are applied again", slog.String("name", name))
+			b.announce(ctx, events, name)
 		}
-		if !b.reminders.overdue[name] {
-			b.reminders.overdue[name] = true
-			continue
-		}
-		delete(b.reminders.overdue, name)
-		b.reminders.sent[name]++
-		b.Logger.Warn("the module runs with other settings than those in its ModuleConfig, they are applied again", slog.String("name", name))
-		b.announce(ctx, events, name)
-	}
-}
-
-// lookOnce returns the modules whose outcome has changed.
-func (b *Backend) lookOnce() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var changed []string
-	for name := range b.Schemas {
-		if name != GlobalName && b.look(name) {
+		if b.look(name) {
 			changed = append(changed, name)
 		}
 	}
@@ -81,11 +57,8 @@ func (b *Backend) differs(name string) bool {
 	if !running {
 		return false
 	}
-	var effective Spec
-	if err := json.Unmarshal([]byte(b.announced[name]), &effective); err != nil {
-		return false // nothing was announced yet
-	}
-	if len(inForce) == 0 && len(effective.Settings) == 0 {
+	effective, announced := b.announced[name]
+	if !announced || len(inForce) == 0 && len(effective.Settings) == 0 {
 		return false
 	}
 	wanted := effective.moduleConfig(name)

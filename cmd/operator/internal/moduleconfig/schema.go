@@ -127,21 +127,6 @@ func (s *Schema) Check(spec Spec, previous map[string]any) []error {
 	return explain(err)
 }
 
-// CheckSense returns what Sense has against the settings of spec, one error for
-// each thing to correct; previous are the settings accepted before.
-func (s *Schema) CheckSense(spec Spec, previous map[string]any) []error {
-	if s.Sense == nil {
-		return nil
-	}
-	var out []error
-	if err := s.Sense(copySettings(spec.Settings), copySettings(previous)); err != nil {
-		for _, problem := range flatten(err) {
-			out = append(out, fmt.Errorf("%s.%w", settingsPath, problem))
-		}
-	}
-	return out
-}
-
 // warning is what the status says of settings that are accepted and applied, besides advice; empty when there is nothing to warn of.
 func (s *Schema) warning(spec Spec, advice []string) string {
 	if spec.isOff() {

@@ -82,22 +82,14 @@ const identityNamespace = names.OperatorNamespace
 // ensureNamespaces creates the operator's own namespace and that of the hooks unless they are there.
 func ensureNamespaces(ctx context.Context, client kubernetes.Interface, own string) error {
 	for _, namespace := range []string{own, identityNamespace} {
-		if err := ensureNamespace(ctx, client, namespace); err != nil {
-			return err
+		_, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			object := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: map[string]string{names.HeritageLabel: names.Heritage}}}
+			_, err = client.CoreV1().Namespaces().Create(ctx, object, metav1.CreateOptions{})
 		}
-	}
-	return nil
-}
-
-// ensureNamespace creates namespace unless it is there.
-func ensureNamespace(ctx context.Context, client kubernetes.Interface, namespace string) error {
-	_, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		object := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: map[string]string{names.HeritageLabel: names.Heritage}}}
-		_, err = client.CoreV1().Namespaces().Create(ctx, object, metav1.CreateOptions{})
-	}
-	if err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("make sure that namespace %q, which the operator needs, exists: %w", namespace, err)
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("make sure that namespace %q, which the operator needs, exists: %w", namespace, err)
+		}
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func TestNamespaceIsCreatedOnce(t *testing.T) {
 	g := NewWithT(t)
 	client := fake.NewClientset()
 	for range 2 {
-		g.Expect(ensureNamespace(context.Background(), client, "d8-system")).To(Succeed())
+		g.Expect(ensureNamespaces(context.Background(), client, "d8-system")).To(Succeed())
 	}
 	namespaces, err := client.CoreV1().Namespaces().List(context.Background(), metav1.ListOptions{})
 	g.Expect(err).NotTo(HaveOccurred())

@@ -20,7 +20,7 @@ func TestFailedRunsAreCountedForEachModule(t *testing.T) {
 }
 
 func TestAModuleIsUnknownBeforeAddonOperatorRuns(t *testing.T) {
-	if run := latestRun(nil, countFailures(nil), "istio"); run.Settled || run.Err != nil || run.Failures != 0 {
+	if run := (&running{}).latestRun("istio"); run.Settled || run.Err != nil || run.Failures != 0 {
 		t.Errorf("it is %+v", run)
 	}
 }

@@ -21,20 +21,8 @@ import (
 // queueCheckInterval is how often the queues are checked.
 const queueCheckInterval = 5 * time.Second
 
-// stoppedQueueError reports a queue whose tasks nobody works on.
-type stoppedQueueError struct {
-	// queue is its name, tasks how many wait in it.
-	queue string
-	tasks int
-}
-
-func (e stoppedQueueError) Error() string {
-	return fmt.Sprintf("the queue %q has stopped with %d tasks in it and cannot be started again in this process (a fault of shell-operator): "+
-		"the operator exits so that its Pod starts it again", e.queue, e.tasks)
-}
-
-// waitForStoppedQueue returns the stoppedQueueError of the first queue that has
-// stopped and holds tasks, or an error when ctx ends or the queues cannot be listed.
+// waitForStoppedQueue returns the error of the first queue that has stopped and
+// holds tasks, or one when ctx ends or the queues cannot be listed.
 //
 // In shell-operator v1.20.2 a queue stops for good when its only task is removed
 // between two lines of waitForTask (task_queue.go): it reads the queue's length,
@@ -43,16 +31,7 @@ func (e stoppedQueueError) Error() string {
 // are run (RemoveCurrentConvergeTasks). From then on settings are announced and
 // never applied.
 func waitForStoppedQueue(ctx context.Context, list http.HandlerFunc, interval time.Duration) error {
-	var stopped *stoppedQueueError
-	err := wait.PollUntilContextCancel(ctx, interval, false, func(context.Context) (bool, error) {
-		var err error
-		stopped, err = findStoppedQueue(list)
-		return stopped != nil, err
-	})
-	if err != nil {
-		return err
-	}
-	return *stopped
+	return wait.PollUntilContextCancel(ctx, interval, false, func(context.Context) (bool, error) { return false, checkQueues(list) })
 }
 
 // queueList returns what answers with the list of queues at addon-operator's debug
@@ -60,14 +39,10 @@ func waitForStoppedQueue(ctx context.Context, list http.HandlerFunc, interval ti
 // endpoint's socket would each be a line in the log.
 func queueList(debug chi.Routes) (http.HandlerFunc, error) {
 	var list http.Handler
-	err := chi.Walk(debug, func(method, route string, handler http.Handler, _ ...func(http.Handler) http.Handler) error {
-		if method == http.MethodGet && strings.HasPrefix(route, "/queue/list.") {
-			list = handler
+	for _, route := range debug.Routes() {
+		if strings.HasPrefix(route.Pattern, "/queue/list.") {
+			list = route.Handlers[http.MethodGet]
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list the routes of addon-operator's debug endpoint: %w", err)
 	}
 	if list == nil {
 		return nil, errors.New("addon-operator's debug endpoint has no list of queues")
@@ -80,11 +55,11 @@ func queueList(debug chi.Routes) (http.HandlerFunc, error) {
 	}, nil
 }
 
-// findStoppedQueue returns a queue that has stopped and holds tasks; nil if there is none.
-func findStoppedQueue(list http.HandlerFunc) (*stoppedQueueError, error) {
+// checkQueues returns an error for a queue whose tasks nobody works on: it has stopped and holds some.
+func checkQueues(list http.HandlerFunc) error {
 	request, err := http.NewRequest(http.MethodGet, "/queue/list.json", nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	answer := bufferedAnswer{header: http.Header{}}
 	list(&answer, request)
@@ -96,14 +71,15 @@ func findStoppedQueue(list http.HandlerFunc) (*stoppedQueueError, error) {
 		} `json:"active"`
 	}
 	if err := json.Unmarshal(answer.body.Bytes(), &queues); err != nil {
-		return nil, fmt.Errorf("read addon-operator's list of queues (%.100q): %w", answer.body.String(), err)
+		return fmt.Errorf("read addon-operator's list of queues (%.100q): %w", answer.body.String(), err)
 	}
 	for _, active := range queues.Active {
 		if active.Status == queue.QueueStatusStop.String() {
-			return &stoppedQueueError{queue: active.Name, tasks: active.TasksCount}, nil
+			return fmt.Errorf("the queue %q has stopped with %d tasks in it and cannot be started again in this process (a fault of shell-operator): "+
+				"the operator exits so that its Pod starts it again", active.Name, active.TasksCount)
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // bufferedAnswer is a http.ResponseWriter that holds what was written.

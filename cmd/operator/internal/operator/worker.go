@@ -8,14 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/deckhouse/deckhouse/pkg/log"
 	addonoperator "github.com/flant/addon-operator/pkg/addon-operator"
 	"github.com/flant/addon-operator/pkg/app"
 	addonmetrics "github.com/flant/addon-operator/pkg/metrics"
-	"github.com/flant/addon-operator/pkg/utils"
 	shellmetrics "github.com/flant/shell-operator/pkg/metrics"
 	corev1 "k8s.io/api/core/v1"
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset"
@@ -64,20 +62,8 @@ type worker struct {
 // run runs addon-operator until ctx ends.
 func (w worker) run(ctx context.Context) (err error) {
 	w.health.SetReadiness(func() (bool, string) { return false, "setting up" })
-	var running atomic.Pointer[addonoperator.AddonOperator]
-	failed := countFailures(w.metrics.operator)
-	backend, stopEvents, err := w.moduleConfigs(ctx, func(name string) (utils.Values, bool) {
-		operator := running.Load()
-		if operator == nil || !operator.ModuleManager.IsModuleEnabled(name) {
-			return nil, false
-		}
-		module := operator.ModuleManager.GetModule(name)
-		if module == nil {
-			return nil, false
-		}
-		return module.GetConfigValues(false), true
-	}, func(name string) moduleconfig.Run { return latestRun(running.Load(), failed, name) },
-		func(name string) string { return turnedOff(running.Load(), name) })
+	running := &running{failed: countFailures(w.metrics.operator)}
+	backend, stopEvents, err := w.moduleConfigs(ctx, running)
 	if err != nil {
 		return err
 	}
@@ -114,7 +100,7 @@ func (w worker) run(ctx context.Context) (err error) {
 	config := w.addonOperatorConfig(socket, globalHooksDir)
 	shellmetrics.InitMetrics(config.App.PrometheusMetricsPrefix)
 	addonmetrics.InitMetrics(config.App.PrometheusMetricsPrefix)
-	operator := addonoperator.NewAddonOperator(context.WithoutCancel(ctx), failed, w.metrics.hooks,
+	operator := addonoperator.NewAddonOperator(context.WithoutCancel(ctx), running.failed, w.metrics.hooks,
 		addonoperator.WithConfig(config), addonoperator.WithLogger(w.logger.Named("addon-operator")))
 	operator.SetupKubeConfigManager(backend)
 	if err := operator.Setup(); err != nil {
@@ -124,7 +110,7 @@ func (w worker) run(ctx context.Context) (err error) {
 	if err := operator.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("start addon-operator: %w", err)
 	}
-	running.Store(operator)
+	running.operator.Store(operator)
 	w.health.SetReadiness(func() (bool, string) {
 		if !operator.IsStartupConvergeDone() {
 			return false, "first run of the modules in progress"
@@ -174,9 +160,7 @@ func (w worker) stop(operator *addonoperator.AddonOperator) {
 }
 
 // moduleConfigs returns the source of settings, and a function to call at the end.
-func (w worker) moduleConfigs(ctx context.Context, inForce func(name string) (utils.Values, bool),
-	latestRun func(name string) moduleconfig.Run, turnedOff func(name string) string,
-) (*moduleconfig.Backend, func(), error) {
+func (w worker) moduleConfigs(ctx context.Context, running *running) (*moduleconfig.Backend, func(), error) {
 	crds, crdsErr := apiextensions.NewForConfig(w.config)
 	objects, objectsErr := dynamic.NewForConfig(w.config)
 	if err := errors.Join(crdsErr, objectsErr); err != nil {
@@ -213,9 +197,9 @@ func (w worker) moduleConfigs(ctx context.Context, inForce func(name string) (ut
 			}
 			w.metrics.operator.GaugeSet(invalidMetric, value, map[string]string{"name": name})
 		},
-		InForce:        inForce,
-		LatestRun:      latestRun,
-		TurnedOff:      turnedOff,
+		InForce:        running.inForce,
+		LatestRun:      running.latestRun,
+		TurnedOff:      running.turnedOff,
 		RemindInterval: remindInterval,
 		Logger:         w.slogger,
 	}), broadcaster.Shutdown, nil
