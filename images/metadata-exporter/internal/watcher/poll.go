@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -35,7 +36,7 @@ type document struct {
 // even when nothing has changed there.
 func (p *peerWatch) poll(ctx context.Context, of document) {
 	var (
-		etag     string
+		version  string
 		failures = &failureLog{watch: p, document: of}
 		limiter  = rate.NewLimiter(rate.Every(pollInterval), pollBurst)
 		retry    = newBackOff(p.Timing.RetryMin, p.Timing.RetryMax)
@@ -71,12 +72,9 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 		failures.answered()
 		of.fallback.end()
 		if !response.NotModified {
-			etag = response.ETag
-			if etag == "" { // the peer has no tags; compare the bytes
-				etag = response.Digest
-			}
+			version = shortHash(cmp.Or(response.ETag, response.Digest)) // of a peer without tags the bytes count
 		}
-		p.change(func() { *of.link = link{etag: etag, answered: true} })
+		p.change(func() { *of.link = link{version: version, answered: true} })
 
 		held := wait == 0 || response.WaitApplied
 		if !response.NotModified {

@@ -63,11 +63,11 @@ func (w *Watcher) setWritten(object any, concerns func(before, now string) bool)
 	w.written = now
 	for name, watched := range w.peers {
 		if concerns(before[name], now[name]) {
-			watched.setWritten(now[name])
+			watched.state.written = now[name]
 		}
 	}
 	w.mu.Unlock()
-	w.pruning.wake()
+	w.changed.Set()
 }
 
 // configMapDeleted notifies no peer: there is nothing to write into, most likely
@@ -78,13 +78,7 @@ func (w *Watcher) configMapDeleted() {
 	w.written = nil
 }
 
-// write sets the values of resources in the ConfigMap, by their names; nil removes
-// one. Values that others write at the same time may go with the same patch.
-func (w *Watcher) write(ctx context.Context, values map[string]*string) error {
-	return w.patches.write(ctx, values)
-}
-
-// patch sends one batch of values.
+// patch sets the values of resources in the ConfigMap, by their names; nil removes one.
 func (w *Watcher) patch(ctx context.Context, values map[string]*string) error {
 	patch, err := json.Marshal(map[string]any{"data": values})
 	if err != nil {

@@ -70,10 +70,8 @@ type Watcher struct {
 	Log     *slog.Logger
 	Timing  Timing
 
-	// patches of the ConfigMap.
-	patches patchBatcher
-	// pruning is woken when there may be keys of resources that do not exist.
-	pruning debouncer
+	// changed is set when there may be something to write.
+	changed informer.Signal
 	// missing is true once it was logged that there is no ConfigMap.
 	missing atomic.Bool
 
@@ -107,7 +105,7 @@ func (w *Watcher) Ready() error {
 // Run watches until ctx ends. It outlives a missing resource definition,
 // ConfigMap or permission: what fails is retried for as long as it takes.
 func (w *Watcher) Run(ctx context.Context) error {
-	w.peers = map[string]*peerWatch{}
+	w.peers, w.changed = map[string]*peerWatch{}, informer.NewSignal()
 	resources, err := w.resourceInformer(ctx)
 	if err != nil {
 		return err
@@ -119,11 +117,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 	w.mu.Lock()
 	w.awaited = []*informer.Informer{configMap, resources}
 	w.mu.Unlock()
-	w.patches.sendBy(ctx, w.patch)
-	pruner := newPruner(w)
-	w.pruning.work = func() time.Duration { return pruner.prune(ctx) }
 
 	var running sync.WaitGroup
+	running.Go(func() { newWriter(w).run(ctx) })
 	running.Go(func() { configMap.RunWithContext(ctx) })
 	// A replica that does not know what is written would report old versions.
 	if cache.WaitForCacheSync(ctx.Done(), configMap.Synced) {
@@ -132,15 +128,13 @@ func (w *Watcher) Run(ctx context.Context) error {
 			w.mu.Lock()
 			w.complete = true
 			w.mu.Unlock()
-			w.pruning.wake()
+			w.changed.Set()
 		}
 	}
 	running.Wait()
-	w.pruning.end()
 	for _, watched := range w.peers {
 		watched.stop()
 	}
-	w.patches.end()
 	return nil
 }
 
@@ -177,7 +171,7 @@ func (w *Watcher) observe(ctx context.Context, object any) {
 	name, wanted := found.name, found.connection
 	watched, known := w.watched(name)
 	if known && watched.connection == wanted {
-		watched.setBlamesPeer(found.blamesPeer)
+		watched.change(func() { watched.state.blamesPeer = found.blamesPeer })
 		return
 	}
 	if known {
@@ -212,5 +206,5 @@ func (w *Watcher) forget(object any) {
 	w.mu.Unlock()
 	w.Metrics.forgetPeer(w.Kind.label(deleted.name))
 	w.Log.Info("no longer watching peer", "kind", w.Kind.Name, "peer", deleted.name)
-	w.pruning.wake()
+	w.changed.Set()
 }
