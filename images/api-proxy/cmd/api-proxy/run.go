@@ -50,7 +50,7 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("make a Kubernetes client: %w", err)
 	}
-	apiServer, err := upstream.New(p.API, p.Log, nil)
+	apiServer, err := upstream.New(p.API)
 	if err != nil {
 		return err
 	}

@@ -90,7 +90,6 @@ type setup struct {
 	maxRequests, maxWatches, maxConnections int
 	writeTimeout                            time.Duration
 	ready                                   func() error
-	now                                     func() time.Time
 }
 
 func start(tb testing.TB, s setup) *proxy {
@@ -135,7 +134,7 @@ func start(tb testing.TB, s setup) *proxy {
 	apiServer, err := upstream.New(&rest.Config{
 		Host: p.backend.URL, BearerTokenFile: p.token,
 		TLSClientConfig: rest.TLSClientConfig{CAData: pemOf(p.backend.Certificate().Raw)},
-	}, log, s.now)
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
