@@ -9,9 +9,10 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/callers"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/emptylist"
@@ -44,14 +45,9 @@ var (
 	errTooLong   = errors.New("the request has taken too long")
 )
 
-// Identifier identifies a caller as a peer. Its error goes to the caller.
-type Identifier interface {
-	Identify(r *http.Request) (callers.Peer, error)
-}
-
 // Options of a Handler.
 type Options struct {
-	Identifier Identifier
+	Identifier callers.Identifier
 	Judge      requests.Judge
 	Upstream   *upstream.Server
 	// Ready returns nil once the accepted peers are known.
@@ -200,16 +196,13 @@ func (e *exchange) serve() int {
 // whileAllowed is a context that ends when the caller disconnects, loses its
 // permission or the request takes too long; that of a watch also when the proxy stops.
 func (e *exchange) whileAllowed() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(e.r.Context())
 	limit, stopping := requestTimeout, (<-chan struct{})(nil)
 	if e.asked.Verb == requests.Watch {
-		// The judge has set it: a number within bounds.
-		seconds, _ := strconv.Atoi(e.asked.Query.Get("timeoutSeconds"))
-		limit, stopping = time.Duration(seconds)*time.Second+watchGrace, e.stopping
+		limit, stopping = e.asked.WatchTime()+watchGrace, e.stopping
 	}
+	limited, expire := context.WithTimeoutCause(e.r.Context(), limit, errTooLong)
+	ctx, cancel := context.WithCancelCause(limited)
 	go func() {
-		expired := time.NewTimer(limit)
-		defer expired.Stop()
 		for {
 			changed := e.peer.Changed()
 			if !e.peer.Allowed() {
@@ -223,14 +216,11 @@ func (e *exchange) whileAllowed() (context.Context, context.CancelFunc) {
 			case <-stopping:
 				cancel(errStopping)
 				return
-			case <-expired.C:
-				cancel(errTooLong)
-				return
 			case <-changed:
 			}
 		}
 	}()
-	return ctx, func() { cancel(context.Canceled) }
+	return ctx, expire
 }
 
 func (e *exchange) answerEmpty(ctx context.Context) int {
@@ -255,17 +245,7 @@ func (e *exchange) answerEmpty(ctx context.Context) int {
 
 // upgrades is true for a request that would change its connection to another protocol.
 func upgrades(r *http.Request) bool {
-	if r.Method == http.MethodConnect || r.Header.Get("Upgrade") != "" {
-		return true
-	}
-	for _, value := range r.Header.Values("Connection") {
-		for token := range strings.SplitSeq(value, ",") {
-			if strings.EqualFold(strings.TrimSpace(token), "upgrade") {
-				return true
-			}
-		}
-	}
-	return false
+	return r.Method == http.MethodConnect || r.Header.Get("Upgrade") != "" || httpguts.HeaderValuesContainsToken(r.Header.Values("Connection"), "upgrade")
 }
 
 // checkBody rejects a body in a request that reads, and one without a length.
