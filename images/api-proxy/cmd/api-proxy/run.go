@@ -65,7 +65,7 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 	handler := server.NewHandler(server.Options{
 		Identifier: callers.Identifier{
 			Registry: registry, ClusterUUID: p.ClusterUUID, IngressClients: p.IngressClients,
-			Verified: authn.NewVerifiedTokens(nil),
+			Verified: authn.NewVerifiedTokens(),
 		},
 		Judge:       requests.Judge{Namespace: p.Namespace},
 		Upstream:    apiServer,

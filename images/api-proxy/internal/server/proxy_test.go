@@ -144,7 +144,7 @@ func start(tb testing.TB, s setup) *proxy {
 	}
 	p.metrics = telemetry.NewMetrics(func() time.Time { return certificate.Current().Leaf.NotAfter })
 	p.handler = server.NewHandler(server.Options{
-		Identifier: callers.Identifier{Registry: p.registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens(nil)},
+		Identifier: callers.Identifier{Registry: p.registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens()},
 		Judge:      requests.Judge{Namespace: "d8-istio"}, Upstream: apiServer, Ready: s.ready,
 		Peers:       func() int { return p.registry.Current().Len() },
 		MaxRequests: s.maxRequests, MaxWatches: s.maxWatches, WriteTimeout: s.writeTimeout, Metrics: p.metrics, Log: log,

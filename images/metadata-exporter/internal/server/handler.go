@@ -108,7 +108,7 @@ func NewHandler(options Options) *Handler {
 		Options:  options,
 		routes:   map[string]*route{},
 		failures: rate.NewLimiter(rate.Every(10*time.Second), 10),
-		verified: authn.NewVerifiedTokens(options.Now),
+		verified: authn.NewVerifiedTokens(),
 		stopping: make(chan struct{}),
 
 		heldPublic:  inflight.NewLimit(maxHeldPublic, maxHeldPublicOfOne),
