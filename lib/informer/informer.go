@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 )
@@ -160,6 +162,30 @@ func StripMetadata(object any) (any, error) {
 		object.SetAnnotations(nil)
 	}
 	return object, nil
+}
+
+// Meta is what an informer needs of an object in its cache, for a Source.Strip that
+// leaves a type of its own: the name, and the version to tell an update from a
+// repetition. metav1.ObjectMeta has 248 bytes even when it is empty.
+type Meta struct {
+	types.NamespacedName
+
+	version string
+}
+
+var _ metav1.ObjectMetaAccessor = Meta{}
+
+// MetaOf an object.
+func MetaOf(object metav1.Object) Meta {
+	return Meta{
+		NamespacedName: types.NamespacedName{Namespace: unique.Make(object.GetNamespace()).Value(), Name: object.GetName()},
+		version:        object.GetResourceVersion(),
+	}
+}
+
+// GetObjectMeta implements metav1.ObjectMetaAccessor.
+func (m Meta) GetObjectMeta() metav1.Object {
+	return &metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, ResourceVersion: m.version}
 }
 
 // LastSeen is the deleted object that a handler gets: itself, or its last known

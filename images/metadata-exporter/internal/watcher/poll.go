@@ -93,7 +93,7 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 // unwatched records that the document is not polled any more. Its version stays known.
 func (p *peerWatch) unwatched(of document) {
 	p.change(func() { of.link.answered = false })
-	p.Metrics.forgetConnection(p.Kind.label(p.name), of.Path)
+	p.Metrics.PeerConnected.DeleteLabelValues(p.Kind.label(p.name), of.Path)
 }
 
 func (p *peerWatch) fetch(ctx context.Context, of document, holds string, wait time.Duration) (*peer.Response, error) {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/deckhouse-mesh/istio/lib/informer"
 )
 
@@ -36,7 +38,9 @@ func TestAKeyWithoutAResourceStaysForAWhile(t *testing.T) {
 
 func TestEventsThatMayLeaveAnOrphanWakeTheWriter(t *testing.T) {
 	for name, happens := range map[string]func(*Watcher){
-		"a resource was deleted":   func(w *Watcher) { w.forget(&resource{name: "b"}) },
+		"a resource was deleted": func(w *Watcher) {
+			w.forget(&resource{Meta: informer.Meta{NamespacedName: types.NamespacedName{Name: "b"}}})
+		},
 		"another value is written": func(w *Watcher) { w.configMapChanged(&configMap{written: map[string]string{"b": "x.y", "c": "x.y"}}) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -77,7 +77,7 @@ type Watcher struct {
 
 	mu sync.Mutex
 	// peers by the name of their resource. Only the handler of the resources, which
-	// one goroutine calls, changes it.
+	// one goroutine calls, changes it, and reads it without mu.
 	peers map[string]*peerWatch
 	// written is the data of the ConfigMap, by the name of the resource; it is never changed, only replaced.
 	written map[string]string
@@ -168,8 +168,8 @@ func (w *Watcher) observe(ctx context.Context, object any) {
 	if !ok || ctx.Err() != nil {
 		return
 	}
-	name, wanted := found.name, found.connection
-	watched, known := w.watched(name)
+	name, wanted := found.Name, found.connection
+	watched, known := w.peers[name]
 	if known && watched.connection == wanted {
 		watched.change(func() { watched.state.blamesPeer = found.blamesPeer })
 		return
@@ -183,28 +183,21 @@ func (w *Watcher) observe(ctx context.Context, object any) {
 	w.peers[name] = w.start(ctx, name, wanted, state{written: w.written[name], blamesPeer: found.blamesPeer})
 }
 
-func (w *Watcher) watched(name string) (watched *peerWatch, known bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	watched, known = w.peers[name]
-	return watched, known
-}
-
 // forget ends the watch of a peer whose resource was deleted.
 func (w *Watcher) forget(object any) {
 	deleted, ok := object.(*resource)
 	if !ok {
 		return
 	}
-	watched, known := w.watched(deleted.name)
+	watched, known := w.peers[deleted.Name]
 	if !known {
 		return
 	}
 	watched.stop()
 	w.mu.Lock()
-	delete(w.peers, deleted.name)
+	delete(w.peers, deleted.Name)
 	w.mu.Unlock()
-	w.Metrics.forgetPeer(w.Kind.label(deleted.name))
-	w.Log.Info("no longer watching peer", "kind", w.Kind.Name, "peer", deleted.name)
+	w.Metrics.forgetPeer(w.Kind.label(deleted.Name))
+	w.Log.Info("no longer watching peer", "kind", w.Kind.Name, "peer", deleted.Name)
 	w.changed.Set()
 }
