@@ -260,8 +260,8 @@ func setWriteDeadline(w http.ResponseWriter) {
 
 // begin a request of that peer; ok is false when it has too many in progress.
 func (h *Handler) begin(r *http.Request, peer string) (done func(), ok bool) {
-	release, ok := h.ofPeers.Acquire(peer)
-	if !ok {
+	release, reached := h.ofPeers.Take(peer)
+	if reached != inflight.None {
 		return nil, false
 	}
 	unused, _ := connlimit.MarkInUse(r.Context(), peer) // the limit of requests bounds its connections, too
