@@ -48,7 +48,7 @@ func (o *options) run(ctx context.Context, p *program.Program) error {
 	metrics := checker.NewMetrics()
 	checks := checker.New(caller.New(o.meshSocket, callTimeout),
 		&cluster.Reports{ConfigMaps: cluster.ConfigMaps(client, p.Namespace), Pod: o.podName}, metrics, time.Now, p.Log)
-	watch, err := cluster.WatchTargets(client, p.Namespace, checks.SetTargets, p.Log)
+	targets, err := cluster.WatchTargets(client, p.Namespace, checks.SetTargets, p.Log)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,8 @@ func (o *options) run(ctx context.Context, p *program.Program) error {
 	}
 	return p.Run(ctx, program.Parts{
 		Background: []func(context.Context) error{
-			watch.Run, checks.Run,
+			func(ctx context.Context) error { targets.RunWithContext(ctx); return nil },
+			checks.Run,
 			func(ctx context.Context) error { return serve(ctx, listener, handler, p.Log) },
 		},
 		Ready:      checks.Ready,

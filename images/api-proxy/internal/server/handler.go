@@ -93,16 +93,6 @@ func shares(ofOne int, peers func() int) inflight.Shares {
 // more.
 func (h *Handler) Stop() { h.stop.Do(func() { close(h.stopping) }) }
 
-// Stopping is true after Stop was called.
-func (h *Handler) Stopping() bool {
-	select {
-	case <-h.stopping:
-		return true
-	default:
-		return false
-	}
-}
-
 // exchange is one request and its answer.
 type exchange struct {
 	*Handler
@@ -135,8 +125,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve answers and returns the status code. A caller learns nothing, not even
 // which requests are allowed, before it is identified as a peer.
 func (e *exchange) serve() int {
-	if e.Stopping() {
+	select {
+	case <-e.stopping:
 		return e.later("stopping", "this replica is stopping; retry at another one")
+	default:
 	}
 	if err := e.Ready(); err != nil {
 		return e.later("not-ready", "the proxy does not know its peers yet; retry in a few seconds")
