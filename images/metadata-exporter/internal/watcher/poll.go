@@ -73,16 +73,11 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 		of.fallback.end()
 		if !response.NotModified {
 			version = shortHash(cmp.Or(response.ETag, response.Digest)) // of a peer without tags the bytes count
+			holds = response.ETag
 		}
 		p.change(func() { *of.link = link{version: version, answered: true} })
 
-		held := wait == 0 || response.WaitApplied
-		if !response.NotModified {
-			holds = response.ETag
-		}
-		if holds == "" {
-			held = false
-		}
+		held := holds != "" && (wait == 0 || response.WaitApplied)
 		wait = min(p.Timing.Wait, longest)
 		if !held && !sleep(ctx, p.Timing.Unheld-time.Since(began)) {
 			return
@@ -126,8 +121,7 @@ func newBackOff(initial, longest time.Duration) *backoff.ExponentialBackOff {
 
 // reason is err's reason as package peer has it, or that the problem is in this cluster.
 func reason(err error) string {
-	var peerError *peer.Error
-	if errors.As(err, &peerError) {
+	if peerError, ok := errors.AsType[*peer.Error](err); ok {
 		return string(peerError.Reason)
 	}
 	return localProblem
