@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"unique"
 
@@ -106,6 +107,17 @@ func (i *Informer) prepare(strip cache.TransformFunc, consequence string, log *s
 	}
 	i.handled = registration.HasSynced
 	return nil
+}
+
+// Start runs informers until ctx ends, and waits until all are synced; false when ctx
+// ended first. running is done once all have stopped.
+func Start(ctx context.Context, running *sync.WaitGroup, informers ...*Informer) bool {
+	var synced []cache.InformerSynced
+	for _, each := range informers {
+		synced = append(synced, each.Synced)
+		running.Go(func() { each.RunWithContext(ctx) })
+	}
+	return cache.WaitForCacheSync(ctx.Done(), synced...)
 }
 
 // Synced is true once the handler was called for all objects of the first list.

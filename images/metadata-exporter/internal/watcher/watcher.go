@@ -120,16 +120,12 @@ func (w *Watcher) Run(ctx context.Context) error {
 
 	var running sync.WaitGroup
 	running.Go(func() { newWriter(w).run(ctx) })
-	running.Go(func() { configMap.RunWithContext(ctx) })
 	// A replica that does not know what is written would report old versions.
-	if cache.WaitForCacheSync(ctx.Done(), configMap.Synced) {
-		running.Go(func() { resources.RunWithContext(ctx) })
-		if cache.WaitForCacheSync(ctx.Done(), resources.Synced) {
-			w.mu.Lock()
-			w.complete = true
-			w.mu.Unlock()
-			w.changed.Set()
-		}
+	if informer.Start(ctx, &running, configMap) && informer.Start(ctx, &running, resources) {
+		w.mu.Lock()
+		w.complete = true
+		w.mu.Unlock()
+		w.changed.Set()
 	}
 	running.Wait()
 	for _, watched := range w.peers {
