@@ -202,7 +202,7 @@ func TestVerifyReportsTheProblem(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			remembering := p.verifier
-			remembering.Verified = authn.NewVerifiedTokens(remembering.Now)
+			remembering.Verified = authn.NewVerifiedTokens()
 			for _, verifier := range []authn.Verifier{p.verifier, remembering, remembering} {
 				subject, err := verifier.Verify(test.raw, authn.ScopePrivateFederation)
 				if !errors.Is(err, test.want) {

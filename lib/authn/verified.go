@@ -3,9 +3,8 @@ package authn
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
-	"time"
 
-	"k8s.io/apimachinery/pkg/util/cache"
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // maxVerifiedTokens bounds the remembered tokens; each needs about 600 bytes.
@@ -21,11 +20,10 @@ const maxVerifiedTokens = 1024
 //     its key, without a notification.
 //   - Verifier checks issuer, audience, scope and time for each request.
 //
-// The least recently used token makes room for another. Its zero value and nil
-// remember nothing; use NewVerifiedTokens. It may be used concurrently.
+// The least recently used token makes room for another. nil remembers nothing; use
+// NewVerifiedTokens. It may be used concurrently.
 type VerifiedTokens struct {
-	byHash *cache.LRUExpireCache
-	now    func() time.Time
+	byHash *lru.Cache[[sha256.Size]byte, verified]
 }
 
 // verified is a token's claims and the key that verified them.
@@ -34,26 +32,23 @@ type verified struct {
 	key    ed25519.PublicKey
 }
 
-// NewVerifiedTokens makes an empty memory. now returns the time; nil means time.Now.
-func NewVerifiedTokens(now func() time.Time) *VerifiedTokens {
-	if now == nil {
-		now = time.Now
+// NewVerifiedTokens makes an empty memory.
+func NewVerifiedTokens() *VerifiedTokens {
+	byHash, err := lru.New[[sha256.Size]byte, verified](maxVerifiedTokens)
+	if err != nil { // only for a size that is not positive
+		panic(err)
 	}
-	return &VerifiedTokens{byHash: cache.NewLRUExpireCacheWithClock(maxVerifiedTokens, clock(now)), now: now}
+	return &VerifiedTokens{byHash}
 }
 
 // recall returns the claims of a token that was verified with the key its caller has now.
 func (t *VerifiedTokens) recall(raw string, keyOf func(subject string) (ed25519.PublicKey, bool)) (claims, bool) {
-	if t == nil || t.byHash == nil {
+	if t == nil {
 		return claims{}, false
 	}
 	hash := hashOf(raw)
-	entry, found := t.byHash.Get(hash)
+	known, found := t.byHash.Get(hash)
 	if !found {
-		return claims{}, false
-	}
-	known, ok := entry.(verified)
-	if !ok {
 		return claims{}, false
 	}
 	if key, isPeer := keyOf(known.claims.Subject); !isPeer || !known.key.Equal(key) {
@@ -63,28 +58,15 @@ func (t *VerifiedTokens) recall(raw string, keyOf func(subject string) (ed25519.
 	return known.claims, true
 }
 
-// remember remembers an accepted token until it expires.
+// remember remembers an accepted token.
 func (t *VerifiedTokens) remember(raw string, accepted claims, key ed25519.PublicKey) {
-	if t == nil || t.byHash == nil {
-		return
+	if t != nil {
+		t.byHash.Add(hashOf(raw), verified{accepted, key})
 	}
-	life := accepted.ExpiresAt.Add(MaxClockSkew).Sub(t.now())
-	t.byHash.Add(hashOf(raw), verified{accepted, key}, life)
 }
 
-// Len counts the tokens that are remembered and have not expired.
-func (t *VerifiedTokens) Len() int {
-	if t == nil || t.byHash == nil {
-		return 0
-	}
-	return len(t.byHash.Keys())
-}
+// Len counts the tokens that are remembered.
+func (t *VerifiedTokens) Len() int { return t.byHash.Len() }
 
 // hashOf covers the whole token, with the very signature that was verified.
 func hashOf(raw string) [sha256.Size]byte { return sha256.Sum256([]byte(raw)) }
-
-// clock is the cache's time.
-type clock func() time.Time
-
-// Now implements the cache's Clock.
-func (c clock) Now() time.Time { return c() }

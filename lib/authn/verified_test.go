@@ -35,7 +35,7 @@ func rememberOne(t *testing.T) *remembered {
 			key, known := r.keys[subject]
 			return key, known
 		},
-		Verified: authn.NewVerifiedTokens(func() time.Time { return r.now }),
+		Verified: authn.NewVerifiedTokens(),
 	}
 	if subject, err := r.verifier.Verify(r.raw, authn.ScopePrivateFederation); err != nil || subject != caller {
 		t.Fatalf("Verify() = %q, %v", subject, err)
@@ -150,7 +150,7 @@ func TestTheNumberOfRememberedTokensIsBounded(t *testing.T) {
 
 func BenchmarkVerifyRemembered(b *testing.B) {
 	p := newParties(b)
-	p.verifier.Verified = authn.NewVerifiedTokens(p.verifier.Now)
+	p.verifier.Verified = authn.NewVerifiedTokens()
 	raw := signClaims(b, p.caller, goodClaims(), nil)
 	for b.Loop() {
 		if _, err := p.verifier.Verify(raw, authn.ScopePrivateFederation); err != nil {

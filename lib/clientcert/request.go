@@ -38,14 +38,7 @@ func isController(presented []*x509.Certificate, controllers *x509.CertPool, now
 	if controllers == nil || TooLong(presented) {
 		return false
 	}
-	intermediates := x509.NewCertPool()
-	for _, intermediate := range presented[1:] {
-		intermediates.AddCert(intermediate)
-	}
-	_, err := presented[0].Verify(x509.VerifyOptions{
-		Roots: controllers, Intermediates: intermediates,
-		CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
+	_, err := pathsOf(presented, controllers, now)
 	return err == nil
 }
 

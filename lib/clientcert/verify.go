@@ -88,21 +88,26 @@ func (a *Anchors) Verify(chain []*x509.Certificate, now time.Time) (Caller, erro
 	if len(candidates) == 0 {
 		return Caller{}, ErrUnknownCaller
 	}
-	options := x509.VerifyOptions{
-		Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(),
-		CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
+	roots := x509.NewCertPool()
 	for _, candidate := range candidates {
-		options.Roots.AddCert(candidate.root)
+		roots.AddCert(candidate.root)
 	}
-	for _, intermediate := range chain[1:] {
-		options.Intermediates.AddCert(intermediate)
-	}
-	paths, err := chain[0].Verify(options)
+	paths, err := pathsOf(chain, roots, now)
 	if err != nil {
 		return Caller{}, ErrUnknownCaller
 	}
 	return proved(paths, candidates), nil
+}
+
+// pathsOf returns the paths from a client certificate, the first of chain, to the roots.
+func pathsOf(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) ([][]*x509.Certificate, error) {
+	options := x509.VerifyOptions{
+		Roots: roots, Intermediates: x509.NewCertPool(), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	for _, intermediate := range chain[1:] {
+		options.Intermediates.AddCert(intermediate)
+	}
+	return chain[0].Verify(options)
 }
 
 // checkLeaf checks the certificate by itself: the outcome reveals nothing about the peers

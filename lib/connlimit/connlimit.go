@@ -73,7 +73,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 
 // admit returns nil when there is no room for the connection.
 func (l *limitedListener) admit(connection net.Conn) net.Conn {
-	admitted := &countedConn{Conn: connection, listener: l, address: addressOf(connection)}
+	admitted := &countedConn{Conn: connection, listener: l, address: Host(connection.RemoteAddr().String())}
 	l.mu.Lock()
 	replaced := l.surplusOf(admitted.address)
 	if replaced != nil {
@@ -96,12 +96,12 @@ func (l *limitedListener) admit(connection net.Conn) net.Conn {
 	return admitted
 }
 
-func addressOf(connection net.Conn) string {
-	text := connection.RemoteAddr().String()
-	if host, _, err := net.SplitHostPort(text); err == nil {
+// Host is an address without its port, which differs from connection to connection.
+func Host(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
 		return host
 	}
-	return text
+	return address
 }
 
 // surplusOf is the connection of that address to close before it gets another one;
@@ -142,9 +142,8 @@ type countedConn struct {
 	listener *limitedListener
 	address  string
 
-	// inFlight counts requests of peers, byPeer those of each.
-	inFlight int
-	byPeer   map[string]int
+	// byPeer counts the requests in flight of each peer that has any.
+	byPeer map[string]int
 	// in is the list that contains the connection, at place; nil while a request of a peer is in flight.
 	in    *list.List
 	place *list.Element
@@ -188,7 +187,6 @@ func (c *countedConn) begin(peer string) (reached inflight.Bound) {
 		c.byPeer = map[string]int{}
 	}
 	c.byPeer[peer]++
-	c.inFlight++
 	c.move(nil)
 	return inflight.None
 }
@@ -198,7 +196,7 @@ func (c *countedConn) end(peer string) {
 	if c.byPeer[peer]--; c.byPeer[peer] == 0 {
 		c.release(peer)
 	}
-	if c.inFlight--; c.inFlight == 0 {
+	if len(c.byPeer) == 0 {
 		c.move(&c.listener.idle)
 	}
 }
@@ -217,7 +215,7 @@ func MarkUnidentified(ctx context.Context) {
 		c.change(func() {
 			// An ingress controller may have both on one connection.
 			switch {
-			case c.inFlight > 0:
+			case len(c.byPeer) > 0:
 			case c.in != &c.listener.unidentified:
 				c.becomeUnidentified()
 			default: // of those that no peer uses it is the latest, its timeout goes on

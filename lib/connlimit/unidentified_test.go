@@ -161,10 +161,10 @@ func TestAPeersRequestIsCountedOrItsConnectionClosed(t *testing.T) {
 		<-asked
 		closed := recorded.isClosed()
 		listener.mu.Lock()
-		counted := c.inFlight
+		counted := len(c.byPeer)
 		listener.mu.Unlock()
 		if closed == (counted == 1) {
-			t.Fatalf("closed: %v, with %d requests of peers", closed, counted)
+			t.Fatalf("closed: %v, with requests of %d peers", closed, counted)
 		}
 		_ = c.Close()
 	}

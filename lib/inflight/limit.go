@@ -25,14 +25,8 @@ func NewSharedLimit(shares Shares) *Limit {
 	return &Limit{shares: shares, byCaller: map[string]int{}}
 }
 
-// Acquire counts a request of caller until release is called; ok is false when
-// the limit is reached. Only the first call of release counts.
-func (l *Limit) Acquire(caller string) (release func(), ok bool) {
-	release, reached := l.Take(caller)
-	return release, reached == None
-}
-
-// Take is Acquire that says which limit is reached.
+// Take counts a request of caller until release is called, unless a limit is
+// reached. Only the first call of release counts.
 func (l *Limit) Take(caller string) (release func(), reached Bound) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -8,9 +8,9 @@ import (
 
 func acquire(t *testing.T, limit *inflight.Limit, caller string, want bool) (release func()) {
 	t.Helper()
-	release, ok := limit.Acquire(caller)
-	if ok != want {
-		t.Fatalf("Acquire(%s) = %v, want %v", caller, ok, want)
+	release, reached := limit.Take(caller)
+	if ok := reached == inflight.None; ok != want {
+		t.Fatalf("Take(%s) = %v, want %v", caller, ok, want)
 	}
 	return release
 }

@@ -7,11 +7,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
+	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 )
@@ -106,6 +109,17 @@ func (i *Informer) prepare(strip cache.TransformFunc, consequence string, log *s
 	return nil
 }
 
+// Start runs informers until ctx ends, and waits until all are synced; false when ctx
+// ended first. running is done once all have stopped.
+func Start(ctx context.Context, running *sync.WaitGroup, informers ...*Informer) bool {
+	var synced []cache.InformerSynced
+	for _, each := range informers {
+		synced = append(synced, each.Synced)
+		running.Go(func() { each.RunWithContext(ctx) })
+	}
+	return cache.WaitForCacheSync(ctx.Done(), synced...)
+}
+
 // Synced is true once the handler was called for all objects of the first list.
 func (i *Informer) Synced() bool { return i.handled() }
 
@@ -160,6 +174,30 @@ func StripMetadata(object any) (any, error) {
 		object.SetAnnotations(nil)
 	}
 	return object, nil
+}
+
+// Meta is what an informer needs of an object in its cache, for a Source.Strip that
+// leaves a type of its own: the name, and the version to tell an update from a
+// repetition. metav1.ObjectMeta has 248 bytes even when it is empty.
+type Meta struct {
+	types.NamespacedName
+
+	version string
+}
+
+var _ metav1.ObjectMetaAccessor = Meta{}
+
+// MetaOf an object.
+func MetaOf(object metav1.Object) Meta {
+	return Meta{
+		NamespacedName: types.NamespacedName{Namespace: unique.Make(object.GetNamespace()).Value(), Name: object.GetName()},
+		version:        object.GetResourceVersion(),
+	}
+}
+
+// GetObjectMeta implements metav1.ObjectMetaAccessor.
+func (m Meta) GetObjectMeta() metav1.Object {
+	return &metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, ResourceVersion: m.version}
 }
 
 // LastSeen is the deleted object that a handler gets: itself, or its last known

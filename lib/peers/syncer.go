@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -43,18 +44,14 @@ type Syncer struct {
 
 	secret    *informer.Informer
 	secretKey string
-	existing  []existingKind
-	changed   informer.Signal
-	synced    atomic.Bool
+	// existing are the resources of each of the registry's kinds.
+	existing []*informer.Informer
+	changed  informer.Signal
+	synced   atomic.Bool
 
 	// For Run's goroutine only: the Secret that was read last, and the problem that was reported.
 	read    *corev1.Secret
 	problem string
-}
-
-type existingKind struct {
-	name string
-	*informer.Informer
 }
 
 // NewSyncer makes a Syncer for registry. It sets count to the number of peers with
@@ -86,7 +83,7 @@ func NewSyncer(registry *Registry, cluster Cluster, count, invalid prometheus.Ga
 		if err != nil {
 			return nil, err
 		}
-		s.existing = append(s.existing, existingKind{kind, watched})
+		s.existing = append(s.existing, watched)
 	}
 	return s, nil
 }
@@ -119,28 +116,21 @@ func (s *Syncer) Ready() error {
 	if s.synced.Load() {
 		return nil
 	}
-	for _, each := range s.existing {
+	for _, each := range s.informers() {
 		if err := each.Ready(); err != nil {
 			return err
 		}
 	}
-	if err := s.secret.Ready(); err != nil {
-		return err
-	}
 	return errors.New("reading the accepted peers")
 }
+
+func (s *Syncer) informers() []*informer.Informer { return append(slices.Clone(s.existing), s.secret) }
 
 // Run syncs until ctx ends.
 func (s *Syncer) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
-	synced := []cache.InformerSynced{s.secret.Synced}
-	running.Go(func() { s.secret.RunWithContext(ctx) })
-	for _, each := range s.existing {
-		synced = append(synced, each.Synced)
-		running.Go(func() { each.RunWithContext(ctx) })
-	}
-	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
+	if !informer.Start(ctx, &running, s.informers()...) {
 		return nil
 	}
 	for {
@@ -176,10 +166,10 @@ func (s *Syncer) sync() {
 // not, though a finalizer may hold it: a person has taken back what it allows.
 func (s *Syncer) existingNow() Existing {
 	var existing []Resource
-	for _, each := range s.existing {
-		for _, object := range each.GetStore().List() {
+	for index, kind := range s.registry.kinds {
+		for _, object := range s.existing[index].GetStore().List() {
 			if found, ok := object.(*metav1.PartialObjectMetadata); ok && found.DeletionTimestamp.IsZero() {
-				existing = append(existing, Resource{Kind: each.name, Name: found.Name, UID: found.UID})
+				existing = append(existing, Resource{Kind: kind, Name: found.Name, UID: found.UID})
 			}
 		}
 	}

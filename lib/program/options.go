@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -32,10 +33,12 @@ type Description struct {
 	Short, Long string
 	// Namespace tells what is in the namespace of --namespace.
 	Namespace string
+	// Check returns what is wrong with the program's own flags; nil for a program that takes any value of them.
+	Check func() error
 }
 
 // NewListeningCommand makes the command of a program that answers peers, with the flags of options.
-func NewListeningCommand(describe Description, options *Options, run func(context.Context) error) *cobra.Command {
+func NewListeningCommand(describe Description, options *Options, run func(context.Context, *Program) error) *cobra.Command {
 	command := NewCommand(describe, options, run)
 	listener := &Listener{}
 	options.Listener = listener
@@ -47,7 +50,7 @@ func NewListeningCommand(describe Description, options *Options, run func(contex
 }
 
 // NewCommand makes the command of a program that answers no peers, with the flags of options.
-func NewCommand(describe Description, options *Options, run func(context.Context) error) *cobra.Command {
+func NewCommand(describe Description, options *Options, run func(context.Context, *Program) error) *cobra.Command {
 	command := &cobra.Command{
 		Use: describe.Name, Short: describe.Short,
 		Long: describe.Long + `
@@ -56,7 +59,18 @@ Kubernetes is accessed by the default rules of kubectl: KUBECONFIG, else the Pod
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		RunE:          func(command *cobra.Command, _ []string) error { return run(command.Context()) },
+		RunE: func(command *cobra.Command, _ []string) error {
+			if describe.Check != nil {
+				if err := describe.Check(); err != nil {
+					return err
+				}
+			}
+			p, err := options.Prepare(describe.Name, os.Stderr)
+			if err != nil {
+				return err
+			}
+			return run(command.Context(), p)
+		},
 	}
 	flags := command.Flags()
 	flags.StringVar(&options.TelemetryAddress, "telemetry-address", ":8080", "address of the HTTP listener for /healthz, /readyz and /metrics")

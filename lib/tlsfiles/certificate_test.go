@@ -52,7 +52,7 @@ func TestACertificateFollowsItsFilesAndSurvivesBrokenOnes(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	certificate.recheck.now = func() time.Time { return now }
+	certificate.now = func() time.Time { return now }
 
 	for _, step := range []struct {
 		name             string
@@ -102,7 +102,7 @@ func TestAnOptionalCertificateComesAndGoes(t *testing.T) {
 	var logs bytes.Buffer
 	certificate := WatchCertificate("client certificate", dir, slog.New(slog.NewTextHandler(&logs, nil)))
 	now := time.Now()
-	certificate.recheck.now = func() time.Time { return now }
+	certificate.now = func() time.Time { return now }
 	text, key := authority(t, "client")
 
 	for _, step := range []struct {
@@ -140,7 +140,7 @@ func TestRootsFollowTheirFileAndSurviveInvalidContent(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ca.crt")
 	roots := WatchRoots("roots", file, slog.New(slog.DiscardHandler))
 	now := time.Now()
-	roots.recheck.now = func() time.Time { return now }
+	roots.now = func() time.Time { return now }
 	first, _ := authority(t, "first")
 	second, _ := authority(t, "second")
 	pool := func(texts ...string) *x509.CertPool {

@@ -3,9 +3,6 @@
 package main
 
 import (
-	"context"
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"github.com/deckhouse-mesh/istio/lib/program"
@@ -22,7 +19,8 @@ func newCommand() *cobra.Command {
 ConfigMap alliance-healthcheck, it calls the Service of the same name in every peer's cluster, and reports which
 part of the way has failed in the ConfigMap alliance-healthcheck-reports. To peers it answers with this cluster's UUID.`,
 		Namespace: "namespace of the two ConfigMaps",
-	}, &options.Options, func(ctx context.Context) error { return run(ctx, options, os.Stderr) })
+		Check:     options.check,
+	}, &options.Options, options.run)
 	flags := command.Flags()
 	flags.StringVar(&options.listenAddress, "listen-address", "127.0.0.1:8001", "address at which the proxy hands over calls of peers, plain HTTP")
 	flags.StringVar(&options.meshSocket, "mesh-socket", "/var/run/mesh/outbound.sock", "socket at which the proxy takes calls to peers")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -33,7 +32,7 @@ type options struct {
 	listenAddress, meshSocket, podName string
 }
 
-func (o options) check() error {
+func (o *options) check() error {
 	if o.podName == "" {
 		return errors.New("--pod-name must not be empty")
 	}
@@ -41,22 +40,15 @@ func (o options) check() error {
 }
 
 // run starts everything and returns when ctx has ended and all of it has stopped, or when a part fails.
-func run(ctx context.Context, options options, logs io.Writer) error {
-	if err := options.check(); err != nil {
-		return err
-	}
-	p, err := options.Prepare("alliance-healthcheck", logs)
-	if err != nil {
-		return err
-	}
+func (o *options) run(ctx context.Context, p *program.Program) error {
 	client, err := dynamic.NewForConfig(p.API)
 	if err != nil {
 		return fmt.Errorf("make a Kubernetes client: %w", err)
 	}
 	metrics := checker.NewMetrics()
-	checks := checker.New(caller.New(options.meshSocket, callTimeout),
-		&cluster.Reports{ConfigMaps: cluster.ConfigMaps(client, p.Namespace), Pod: options.podName}, metrics, time.Now, p.Log)
-	watch, err := cluster.WatchTargets(client, p.Namespace, checks.SetTargets, p.Log)
+	checks := checker.New(caller.New(o.meshSocket, callTimeout),
+		&cluster.Reports{ConfigMaps: cluster.ConfigMaps(client, p.Namespace), Pod: o.podName}, metrics, time.Now, p.Log)
+	targets, err := cluster.WatchTargets(client, p.Namespace, checks.SetTargets, p.Log)
 	if err != nil {
 		return err
 	}
@@ -65,18 +57,19 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 		return err
 	}
 	var listen net.ListenConfig
-	listener, err := listen.Listen(ctx, "tcp", options.listenAddress)
+	listener, err := listen.Listen(ctx, "tcp", o.listenAddress)
 	if err != nil {
 		return fmt.Errorf("listen for calls of peers: %w", err)
 	}
 	return p.Run(ctx, program.Parts{
 		Background: []func(context.Context) error{
-			watch.Run, checks.Run,
+			func(ctx context.Context) error { targets.RunWithContext(ctx); return nil },
+			checks.Run,
 			func(ctx context.Context) error { return serve(ctx, listener, handler, p.Log) },
 		},
 		Ready:      checks.Ready,
 		Metrics:    metrics.Registry,
-		Attributes: []any{"listen", listener.Addr().String(), "meshSocket", options.meshSocket},
+		Attributes: []any{"listen", listener.Addr().String(), "meshSocket", o.meshSocket},
 	})
 }
 

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"log/slog"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -12,14 +11,9 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/informer"
 )
 
-// Targets watches the list of what is to be called.
-type Targets struct {
-	watched *informer.Informer
-}
-
-// WatchTargets prepares to call set with each list, beginning with the present one. A list that cannot be
+// WatchTargets makes an informer that calls set with each list, beginning with the present one. A list that cannot be
 // decoded, or is gone, changes nothing.
-func WatchTargets(client dynamic.Interface, namespace string, set func(content string) error, log *slog.Logger) (*Targets, error) {
+func WatchTargets(client dynamic.Interface, namespace string, set func(content string) error, log *slog.Logger) (*informer.Informer, error) {
 	take := func(object any) {
 		if found, ok := object.(*unstructured.Unstructured); ok {
 			if err := set(data(found)[healthcheck.TargetsKey]); err != nil {
@@ -27,21 +21,11 @@ func WatchTargets(client dynamic.Interface, namespace string, set func(content s
 			}
 		}
 	}
-	watched, err := informer.New(informer.Source[*unstructured.UnstructuredList]{
+	return informer.New(informer.Source[*unstructured.UnstructuredList]{
 		Reader: ConfigMaps(client, namespace), Client: client, Example: &unstructured.Unstructured{}, Name: "ConfigMap " + healthcheck.TargetsConfigMap,
 		Select: informer.Named(healthcheck.TargetsConfigMap), Strip: informer.StripMetadata,
 	}, log, cache.ResourceEventHandlerFuncs{
 		AddFunc:    take,
 		UpdateFunc: func(_, now any) { take(now) },
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &Targets{watched: watched}, nil
-}
-
-// Run watches until ctx ends.
-func (t *Targets) Run(ctx context.Context) error {
-	t.watched.RunWithContext(ctx)
-	return nil
 }

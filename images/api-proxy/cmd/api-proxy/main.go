@@ -3,9 +3,6 @@
 package main
 
 import (
-	"context"
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"github.com/deckhouse-mesh/istio/lib/program"
@@ -22,7 +19,8 @@ func newCommand() *cobra.Command {
 themselves by a client certificate or a token. It forwards what Istio reads of a remote cluster to this
 cluster's API server, with its own rights; it rejects everything else, and Secrets look empty.`,
 		Namespace: "namespace of the control plane, with the Secret of accepted peers and istiod's mesh configuration",
-	}, &options.Options, func(ctx context.Context) error { return run(ctx, options, os.Stderr) })
+		Check:     options.check,
+	}, &options.Options, options.run)
 	flags := command.Flags()
 	flags.IntVar(&options.maxRequests, "max-requests-per-peer", 100, "requests, without watches, that one peer can have in flight")
 	flags.IntVar(&options.maxWatches, "max-watches-per-peer", 300, "watches that one peer can hold at a time; an istiod holds about ten")

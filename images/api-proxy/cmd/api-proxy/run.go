@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"time"
 
@@ -26,7 +25,7 @@ type options struct {
 	maxRequests, maxWatches, maxConnections int
 }
 
-func (o options) check() error {
+func (o *options) check() error {
 	for name, limit := range map[string]int{
 		"--max-requests-per-peer": o.maxRequests, "--max-watches-per-peer": o.maxWatches, "--max-connections": o.maxConnections,
 	} {
@@ -38,19 +37,12 @@ func (o options) check() error {
 }
 
 // run starts everything and returns when ctx has ended and all of it has stopped, or when a part fails.
-func run(ctx context.Context, options options, logs io.Writer) error {
-	if err := options.check(); err != nil {
-		return err
-	}
-	p, err := options.Prepare("api-proxy", logs)
-	if err != nil {
-		return err
-	}
+func (o *options) run(ctx context.Context, p *program.Program) error {
 	client, err := kubernetes.NewForConfig(p.API)
 	if err != nil {
 		return fmt.Errorf("make a Kubernetes client: %w", err)
 	}
-	apiServer, err := upstream.New(p.API, p.Log, nil)
+	apiServer, err := upstream.New(p.API)
 	if err != nil {
 		return err
 	}
@@ -65,18 +57,18 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 	handler := server.NewHandler(server.Options{
 		Identifier: callers.Identifier{
 			Registry: registry, ClusterUUID: p.ClusterUUID, IngressClients: p.IngressClients,
-			Verified: authn.NewVerifiedTokens(nil),
+			Verified: authn.NewVerifiedTokens(),
 		},
 		Judge:       requests.Judge{Namespace: p.Namespace},
 		Upstream:    apiServer,
 		Ready:       syncer.Ready,
 		Peers:       func() int { return registry.Current().Len() },
-		MaxRequests: options.maxRequests, MaxWatches: options.maxWatches, WriteTimeout: server.WriteTimeout,
+		MaxRequests: o.maxRequests, MaxWatches: o.maxWatches, WriteTimeout: server.WriteTimeout,
 		Metrics: metrics, Log: p.Log,
 	})
 	return p.Run(ctx, program.Parts{
 		Serve: func(ctx context.Context, listener net.Listener) error {
-			return server.Serve(ctx, listener, handler, p.Certificate, options.maxConnections, p.Log)
+			return server.Serve(ctx, listener, handler, p.Certificate, o.maxConnections, p.Log)
 		},
 		Background: []func(context.Context) error{syncer.Run},
 		Ready:      syncer.Ready,

@@ -82,7 +82,7 @@ func TestACallerIsIdentifiedByAValidTokenOrCertificate(t *testing.T) {
 	if _, err := registry.SetAccepted(peerstest.JSON(t, entries)); err == nil || !strings.Contains(err.Error(), `"t" (cluster uuid-t) needs a token`) {
 		t.Fatalf("SetAccepted() = %v", err)
 	}
-	identifier := callers.Identifier{Registry: registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens(nil)}
+	identifier := callers.Identifier{Registry: registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens()}
 
 	token := func(of peerstest.Peer, change func(*authn.Token)) string {
 		return "Bearer " + of.Token(t, here, authn.ScopeAPI, change)
@@ -263,7 +263,7 @@ func TestAPermissionEndsWithTheResourceItsKeyOrItsRoot(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			registry := registry(t, map[string]peers.Entry{b.UUID: good})
-			identifier := callers.Identifier{Registry: registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens(nil)}
+			identifier := callers.Identifier{Registry: registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens()}
 			request := ask(t, nil, "Bearer "+b.Token(t, here, authn.ScopeAPI))
 			peer, err := identifier.Identify(request)
 			if err != nil || identifier.Verified.Len() != 1 {

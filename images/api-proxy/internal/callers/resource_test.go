@@ -76,7 +76,7 @@ func TestAPermissionEndsWithTheResourceThoughTheSecretNamesThePeer(t *testing.T)
 	} {
 		t.Run(name, func(t *testing.T) {
 			registry := registry(t, map[string]peers.Entry{b.UUID: b.Entry(multicluster)})
-			identifier := callers.Identifier{Registry: registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens(nil)}
+			identifier := callers.Identifier{Registry: registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens()}
 			request := ask(t, nil, "Bearer "+b.Token(t, here, authn.ScopeAPI))
 			peer, err := identifier.Identify(request)
 			if err != nil || identifier.Verified.Len() != 1 {

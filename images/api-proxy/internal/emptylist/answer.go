@@ -36,7 +36,7 @@ func Answer(ctx context.Context, w http.ResponseWriter, request requests.Request
 	if request.Verb == requests.Watch {
 		return http.StatusOK, hold(ctx, w, request, kind, format)
 	}
-	body, err := runtime.Encode(format.serializer.Serializer, kind.listAs(format.shape))
+	body, err := runtime.Encode(format.serializer.Serializer, list(kind, format.shape))
 	if err != nil {
 		return 0, fmt.Errorf("encode an empty list of %s: %w", request.Resource, err)
 	}
@@ -49,7 +49,7 @@ func Answer(ctx context.Context, w http.ResponseWriter, request requests.Request
 }
 
 // hold keeps a watch open and sends only bookmarks.
-func hold(ctx context.Context, w http.ResponseWriter, request requests.Request, kind kind, format format) error {
+func hold(ctx context.Context, w http.ResponseWriter, request requests.Request, kind string, format format) error {
 	stream := format.serializer.StreamSerializer
 	contentType := format.serializer.MediaType
 	if contentType != runtime.ContentTypeJSON {
@@ -61,7 +61,7 @@ func hold(ctx context.Context, w http.ResponseWriter, request requests.Request, 
 	if err := flush(); err != nil {
 		return err
 	}
-	bookmark := func(endsInitialEvents bool) error {
+	send := func(endsInitialEvents bool) error {
 		frame, err := bookmarkFrame(stream, format, kind, atLeast(request.Query.Get("resourceVersion")), endsInitialEvents)
 		if err != nil {
 			return err
@@ -79,12 +79,12 @@ func hold(ctx context.Context, w http.ResponseWriter, request requests.Request, 
 		next = ticker.C
 		// client-go's WatchList waits for this: all existing objects have been sent.
 		if isTrue(request.Query.Get("sendInitialEvents")) {
-			if err := bookmark(true); err != nil {
+			if err := send(true); err != nil {
 				return err
 			}
 		}
 	}
-	expired := time.NewTimer(lifetime(request.Query.Get("timeoutSeconds")))
+	expired := time.NewTimer(request.WatchTime())
 	defer expired.Stop()
 	for {
 		select {
@@ -93,7 +93,7 @@ func hold(ctx context.Context, w http.ResponseWriter, request requests.Request, 
 		case <-expired.C:
 			return nil
 		case <-next:
-			if err := bookmark(false); err != nil {
+			if err := send(false); err != nil {
 				return err
 			}
 		}
@@ -102,16 +102,16 @@ func hold(ctx context.Context, w http.ResponseWriter, request requests.Request, 
 
 // bookmarkFrame is one frame of the stream: an event with an object inside that
 // is encoded by itself, in the same format.
-func bookmarkFrame(stream *runtime.StreamSerializerInfo, format format, kind kind, version string, endsInitialEvents bool) ([]byte, error) {
-	object, err := runtime.Encode(format.serializer.Serializer, kind.bookmarkAs(format.shape, version, endsInitialEvents))
+func bookmarkFrame(stream *runtime.StreamSerializerInfo, format format, kind, version string, endsInitialEvents bool) ([]byte, error) {
+	object, err := runtime.Encode(format.serializer.Serializer, bookmark(kind, format.shape, version, endsInitialEvents))
 	if err != nil {
-		return nil, fmt.Errorf("encode a bookmark for %s: %w", kind.name, err)
+		return nil, fmt.Errorf("encode a bookmark for %s: %w", kind, err)
 	}
 	var frame bytes.Buffer
 	framed := stream.NewFrameWriter(&frame)
 	err = stream.Encode(&metav1.WatchEvent{Type: string(watch.Bookmark), Object: runtime.RawExtension{Raw: object}}, framed)
 	if err != nil {
-		return nil, fmt.Errorf("encode an event of a watch of %s: %w", kind.name, err)
+		return nil, fmt.Errorf("encode an event of a watch of %s: %w", kind, err)
 	}
 	return frame.Bytes(), nil
 }
@@ -125,10 +125,3 @@ func atLeast(asked string) string {
 }
 
 func isTrue(value string) bool { return value == "true" || value == "1" }
-
-func lifetime(seconds string) time.Duration {
-	if number, err := strconv.Atoi(seconds); err == nil && number > 0 {
-		return min(time.Duration(number)*time.Second, requests.MaxWatch)
-	}
-	return requests.MaxWatch
-}

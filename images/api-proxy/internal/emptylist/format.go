@@ -21,6 +21,9 @@ const (
 	metadata
 )
 
+// shapes by the kind of metav1 that a caller names.
+var shapes = map[string]shape{"Table": table, "PartialObjectMetadata": metadata, "PartialObjectMetadataList": metadata}
+
 // format is one way to answer.
 type format struct {
 	serializer runtime.SerializerInfo
@@ -70,10 +73,9 @@ func negotiate(accept string) (format, bool) {
 }
 
 func formatOf(mediaType string, parameters map[string]string) (format, bool) {
-	var chosen format
+	chosen := format{serializer: jsonFormat}
 	switch mediaType {
 	case runtime.ContentTypeJSON, "*/*", "application/*":
-		chosen.serializer = jsonFormat
 	case runtime.ContentTypeProtobuf:
 		chosen.serializer = protobufFormat
 	default:
@@ -83,17 +85,7 @@ func formatOf(mediaType string, parameters map[string]string) (format, bool) {
 	if !ok {
 		return chosen, true
 	}
-	if parameters["g"] != "meta.k8s.io" || parameters["v"] != "v1" {
-		return format{}, false
-	}
-	switch as {
-	case "Table":
-		chosen.shape = table
-		return chosen, chosen.serializer.MediaType == runtime.ContentTypeJSON
-	case "PartialObjectMetadata", "PartialObjectMetadataList":
-		chosen.shape = metadata
-		return chosen, true
-	default:
-		return format{}, false
-	}
+	chosen.shape = shapes[as]
+	known := chosen.shape != 0 && parameters["g"] == "meta.k8s.io" && parameters["v"] == "v1"
+	return chosen, known && (chosen.shape != table || mediaType != runtime.ContentTypeProtobuf)
 }

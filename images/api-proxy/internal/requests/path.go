@@ -4,13 +4,11 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-const (
-	maxPath = 1024
-	// A DNS subdomain has 253 characters, and so has every name, namespace and group here.
-	maxSegment = 253
-)
+const maxPath = 1024
 
 var (
 	errPath = reject(ReasonPath, http.StatusBadRequest,
@@ -36,26 +34,10 @@ func split(target string) (path, rawQuery string, rejection *Rejection) {
 	return path, rawQuery, nil
 }
 
-// plain reports whether a segment is a DNS subdomain. So it is not empty, "." or
-// "..", and has no escapes, backslashes, colons, semicolons or anything else
-// that two programs could read in two ways.
-func plain(segment string) bool {
-	if segment == "" || len(segment) > maxSegment {
-		return false
-	}
-	for i := range len(segment) {
-		c := segment[i]
-		alphanumeric := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
-		inner := i > 0 && i < len(segment)-1
-		switch {
-		case alphanumeric, c == '-' && inner:
-		case c == '.' && inner && segment[i-1] != '.':
-		default:
-			return false
-		}
-	}
-	return true
-}
+// plain reports whether a segment is a DNS subdomain, as every name, namespace and group
+// here is. So it is not empty, "." or "..", and has no escapes, backslashes, colons,
+// semicolons or anything else that two programs could read in two ways.
+func plain(segment string) bool { return len(validation.IsDNS1123Subdomain(segment)) == 0 }
 
 // locate finds the resource that a path names, not whether it may be used.
 func locate(path string) (Request, *Rejection) {

@@ -3,7 +3,7 @@ package requests
 import (
 	"net/http"
 	"net/url"
-	"slices"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -28,12 +28,12 @@ var known = map[Verb]map[string]parameter{
 	Get: {"resourceVersion": resourceVersion, "timeout": duration},
 	List: {
 		"labelSelector": selector, "fieldSelector": selector, "limit": number, "continue": continuation,
-		"resourceVersion": resourceVersion, "resourceVersionMatch": oneOf("", "Exact", "NotOlderThan"),
+		"resourceVersion": resourceVersion, "resourceVersionMatch": matching("|Exact|NotOlderThan"),
 		"timeoutSeconds": number, "timeout": duration, "watch": flag, "allowWatchBookmarks": flag,
 	},
 	Watch: {
 		"labelSelector": selector, "fieldSelector": selector,
-		"resourceVersion": resourceVersion, "resourceVersionMatch": oneOf("", "NotOlderThan"),
+		"resourceVersion": resourceVersion, "resourceVersionMatch": matching("|NotOlderThan"),
 		"timeoutSeconds": number, "timeout": duration, "watch": flag, "allowWatchBookmarks": flag, "sendInitialEvents": flag,
 	},
 	Create:   {"timeout": duration},
@@ -44,10 +44,8 @@ func parseQuery(raw string) (url.Values, *Rejection) {
 	if len(raw) > maxQuery {
 		return nil, badQuery("the query is too long")
 	}
-	for i := range len(raw) {
-		if c := raw[i]; c <= ' ' || c >= 0x7f || c == '#' || c == '\\' {
-			return nil, badQuery("the query has characters that must be escaped")
-		}
+	if strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' || r == '\\' }) {
+		return nil, badQuery("the query has characters that must be escaped")
 	}
 	values, err := url.ParseQuery(raw)
 	if err != nil {
@@ -114,30 +112,17 @@ func selectedName(values url.Values) string {
 	return name
 }
 
-func oneOf(possible ...string) parameter {
-	return func(value string) bool { return slices.Contains(possible, value) }
-}
+var (
+	flag = matching("true|false|1|0")
+	// number has at most nine digits, so it fits everywhere.
+	number = matching("[0-9]{1,9}")
+	// resourceVersion is a number wherever etcd is the store. It can be empty.
+	resourceVersion = matching("[0-9]{0,20}")
+	// continuation is base64url, as the API server makes it.
+	continuation = matching("[0-9A-Za-z_=-]*")
+)
 
-func flag(value string) bool {
-	return value == "true" || value == "false" || value == "1" || value == "0"
-}
-
-func digits(value string) bool {
-	return !strings.ContainsFunc(value, func(r rune) bool { return r < '0' || r > '9' })
-}
-
-// number has at most nine digits, so it fits everywhere.
-func number(value string) bool { return value != "" && len(value) <= 9 && digits(value) }
-
-// resourceVersion is a number wherever etcd is the store. It can be empty.
-func resourceVersion(value string) bool { return len(value) <= 20 && digits(value) }
-
-// continuation is base64url, as the API server makes it.
-func continuation(value string) bool {
-	return !strings.ContainsFunc(value, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '-' && r != '_' && r != '='
-	})
-}
+func matching(whole string) parameter { return regexp.MustCompile("^(" + whole + ")$").MatchString }
 
 // selector is not parsed here: it only narrows what is allowed anyway.
 func selector(value string) bool { return len(value) <= maxValue }

@@ -7,6 +7,8 @@ package requests
 import (
 	"net/http"
 	"net/url"
+	"strconv"
+	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/remotereader"
 )
@@ -66,6 +68,12 @@ func (r Request) Label() string {
 func (r Request) Whole() bool {
 	limit, version := r.Query.Get("limit"), r.Query.Get("resourceVersion")
 	return r.Verb == List && !r.Empty && (limit == "" || limit == "0" || version == "0")
+}
+
+// WatchTime is how long a watch may last: the judge has set it.
+func (r Request) WatchTime() time.Duration {
+	seconds, _ := strconv.Atoi(r.Query.Get("timeoutSeconds"))
+	return time.Duration(seconds) * time.Second
 }
 
 // Judge decides by the table in lib/remotereader.

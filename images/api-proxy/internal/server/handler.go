@@ -9,9 +9,10 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/callers"
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/emptylist"
@@ -44,14 +45,9 @@ var (
 	errTooLong   = errors.New("the request has taken too long")
 )
 
-// Identifier identifies a caller as a peer. Its error goes to the caller.
-type Identifier interface {
-	Identify(r *http.Request) (callers.Peer, error)
-}
-
 // Options of a Handler.
 type Options struct {
-	Identifier Identifier
+	Identifier callers.Identifier
 	Judge      requests.Judge
 	Upstream   *upstream.Server
 	// Ready returns nil once the accepted peers are known.
@@ -97,16 +93,6 @@ func shares(ofOne int, peers func() int) inflight.Shares {
 // more.
 func (h *Handler) Stop() { h.stop.Do(func() { close(h.stopping) }) }
 
-// Stopping is true after Stop was called.
-func (h *Handler) Stopping() bool {
-	select {
-	case <-h.stopping:
-		return true
-	default:
-		return false
-	}
-}
-
 // exchange is one request and its answer.
 type exchange struct {
 	*Handler
@@ -139,8 +125,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve answers and returns the status code. A caller learns nothing, not even
 // which requests are allowed, before it is identified as a peer.
 func (e *exchange) serve() int {
-	if e.Stopping() {
+	select {
+	case <-e.stopping:
 		return e.later("stopping", "this replica is stopping; retry at another one")
+	default:
 	}
 	if err := e.Ready(); err != nil {
 		return e.later("not-ready", "the proxy does not know its peers yet; retry in a few seconds")
@@ -200,16 +188,13 @@ func (e *exchange) serve() int {
 // whileAllowed is a context that ends when the caller disconnects, loses its
 // permission or the request takes too long; that of a watch also when the proxy stops.
 func (e *exchange) whileAllowed() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(e.r.Context())
 	limit, stopping := requestTimeout, (<-chan struct{})(nil)
 	if e.asked.Verb == requests.Watch {
-		// The judge has set it: a number within bounds.
-		seconds, _ := strconv.Atoi(e.asked.Query.Get("timeoutSeconds"))
-		limit, stopping = time.Duration(seconds)*time.Second+watchGrace, e.stopping
+		limit, stopping = e.asked.WatchTime()+watchGrace, e.stopping
 	}
+	limited, expire := context.WithTimeoutCause(e.r.Context(), limit, errTooLong)
+	ctx, cancel := context.WithCancelCause(limited)
 	go func() {
-		expired := time.NewTimer(limit)
-		defer expired.Stop()
 		for {
 			changed := e.peer.Changed()
 			if !e.peer.Allowed() {
@@ -223,14 +208,11 @@ func (e *exchange) whileAllowed() (context.Context, context.CancelFunc) {
 			case <-stopping:
 				cancel(errStopping)
 				return
-			case <-expired.C:
-				cancel(errTooLong)
-				return
 			case <-changed:
 			}
 		}
 	}()
-	return ctx, func() { cancel(context.Canceled) }
+	return ctx, expire
 }
 
 func (e *exchange) answerEmpty(ctx context.Context) int {
@@ -255,17 +237,7 @@ func (e *exchange) answerEmpty(ctx context.Context) int {
 
 // upgrades is true for a request that would change its connection to another protocol.
 func upgrades(r *http.Request) bool {
-	if r.Method == http.MethodConnect || r.Header.Get("Upgrade") != "" {
-		return true
-	}
-	for _, value := range r.Header.Values("Connection") {
-		for token := range strings.SplitSeq(value, ",") {
-			if strings.EqualFold(strings.TrimSpace(token), "upgrade") {
-				return true
-			}
-		}
-	}
-	return false
+	return r.Method == http.MethodConnect || r.Header.Get("Upgrade") != "" || httpguts.HeaderValuesContainsToken(r.Header.Values("Connection"), "upgrade")
 }
 
 // checkBody rejects a body in a request that reads, and one without a length.

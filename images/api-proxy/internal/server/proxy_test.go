@@ -90,7 +90,6 @@ type setup struct {
 	maxRequests, maxWatches, maxConnections int
 	writeTimeout                            time.Duration
 	ready                                   func() error
-	now                                     func() time.Time
 }
 
 func start(tb testing.TB, s setup) *proxy {
@@ -135,7 +134,7 @@ func start(tb testing.TB, s setup) *proxy {
 	apiServer, err := upstream.New(&rest.Config{
 		Host: p.backend.URL, BearerTokenFile: p.token,
 		TLSClientConfig: rest.TLSClientConfig{CAData: pemOf(p.backend.Certificate().Raw)},
-	}, log, s.now)
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -145,7 +144,7 @@ func start(tb testing.TB, s setup) *proxy {
 	}
 	p.metrics = telemetry.NewMetrics(func() time.Time { return certificate.Current().Leaf.NotAfter })
 	p.handler = server.NewHandler(server.Options{
-		Identifier: callers.Identifier{Registry: p.registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens(nil)},
+		Identifier: callers.Identifier{Registry: p.registry, ClusterUUID: here, Verified: authn.NewVerifiedTokens()},
 		Judge:      requests.Judge{Namespace: "d8-istio"}, Upstream: apiServer, Ready: s.ready,
 		Peers:       func() int { return p.registry.Current().Len() },
 		MaxRequests: s.maxRequests, MaxWatches: s.maxWatches, WriteTimeout: s.writeTimeout, Metrics: p.metrics, Log: log,

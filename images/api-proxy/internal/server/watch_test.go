@@ -336,10 +336,7 @@ func TestAReplacedTokenIsUsed(t *testing.T) {
 	var wanted atomic.Pointer[string]
 	token := ownToken
 	wanted.Store(&token)
-	var passed atomic.Int64
-	later := func() { passed.Add(int64(11 * time.Second)) }
 	p := start(t, setup{
-		now: func() time.Time { return time.Now().Add(time.Duration(passed.Load())) },
 		answer: func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Authorization") != "Bearer "+*wanted.Load() {
 				w.WriteHeader(http.StatusUnauthorized)
@@ -370,24 +367,25 @@ func TestAReplacedTokenIsUsed(t *testing.T) {
 	if got := ask(http.StatusOK); len(got) != 2 { // rejected once, read again, and asked again
 		t.Errorf("%d requests arrived", len(got))
 	}
-	replace("third", true)
-	later()
-	if got := ask(http.StatusOK); len(got) != 1 || got[0].header.Get("Authorization") != "Bearer third" { // read in time
+	replace("third", false) // the API server does not know it, and still accepts the second
+	if got := ask(http.StatusOK); len(got) != 1 {
+		t.Errorf("%d requests arrived", len(got))
+	}
+	unknown := "unknown"
+	wanted.Store(&unknown)
+	if got := ask(http.StatusServiceUnavailable); len(got) != 2 || got[1].header.Get("Authorization") != "Bearer third" {
 		t.Errorf("arrived %v", got)
 	}
-	replace("fourth", false) // the API server does not know it
-	later()
-	ask(http.StatusServiceUnavailable)
+	if logs := p.logs.String(); !strings.Contains(logs, "rejects the token of the proxy's ServiceAccount") ||
+		strings.Contains(logs, "second") || strings.Contains(logs, "third") {
+		t.Errorf("logs:\n%s", logs)
+	}
 	if err := os.Remove(p.token); err != nil {
 		t.Fatal(err)
 	}
-	fourth := "fourth"
-	wanted.Store(&fourth)
-	later()
-	ask(http.StatusOK) // the last one read stays in use
-	if logs := p.logs.String(); !strings.Contains(logs, "the previous one stays in use") || strings.Contains(logs, "fourth") {
-		t.Errorf("logs:\n%s", logs)
-	}
+	ask(http.StatusServiceUnavailable)
+	replace("fourth", true)
+	ask(http.StatusOK)
 }
 
 func TestNotReadyUntilThePeersAreKnown(t *testing.T) {

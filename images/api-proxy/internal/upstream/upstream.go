@@ -10,13 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"time"
 
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/transport"
 
 	"github.com/deckhouse-mesh/istio/images/api-proxy/internal/requests"
 )
@@ -50,33 +50,31 @@ type Server struct {
 	base *url.URL
 	// watches have connections of their own, with small buffers.
 	requests, watches http.RoundTripper
-	token             *tokenFile
-	log               *slog.Logger
 }
 
 // New makes a client of the API server that config names.
-func New(config *rest.Config, log *slog.Logger, now func() time.Time) (*Server, error) {
-	if now == nil {
-		now = time.Now
-	}
+func New(config *rest.Config) (*Server, error) {
 	base, _, err := rest.DefaultServerUrlFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("find the API server: %w", err)
 	}
-	server := &Server{base: base, log: log}
+	server := &Server{base: base}
 	config = rest.CopyConfig(config)
 	if config.BearerTokenFile != "" {
-		if server.token, err = openTokenFile(config.BearerTokenFile, log, now); err != nil {
-			return nil, err
+		// The kubelet replaces the file: it is read again every minute, and after the API server has rejected the token.
+		token := transport.NewCachedFileTokenSource(config.BearerTokenFile)
+		if _, err := token.Token(); err != nil {
+			return nil, fmt.Errorf("read the ServiceAccount's token: %w", err)
 		}
+		config.Wrap(transport.ResettableTokenSourceWrapTransport(token))
 		config.BearerToken, config.BearerTokenFile = "", ""
 	}
 	tlsConfig, err := rest.TLSConfigFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("prepare TLS to the API server: %w", err)
 	}
-	for transport, buffer := range map[*http.RoundTripper]int{&server.requests: listBuffer, &server.watches: watchBuffer} {
-		*transport, err = rest.HTTPWrappersForConfig(config, newTransport(config, tlsConfig.Clone(), buffer))
+	for client, buffer := range map[*http.RoundTripper]int{&server.requests: listBuffer, &server.watches: watchBuffer} {
+		*client, err = rest.HTTPWrappersForConfig(config, newTransport(config, tlsConfig.Clone(), buffer))
 		if err != nil {
 			return nil, fmt.Errorf("prepare credentials for the API server: %w", err)
 		}
@@ -112,22 +110,19 @@ func newTransport(config *rest.Config, tlsConfig *tls.Config, streamBuffer int) 
 
 // Do sends the request. The caller closes the answer's body. The answer never
 // has status 401, which would be about the proxy's credentials and not the
-// caller's: that is ErrCredentials.
+// caller's: that is ErrCredentials. It is sent again once after a 401: the token may
+// have been replaced.
 func (s *Server) Do(ctx context.Context, request Request) (*http.Response, error) {
-	for again := false; ; again = true {
-		token := ""
-		if s.token != nil {
-			token = s.token.token()
-		}
-		outgoing, err := s.outgoing(ctx, request, token)
+	client := s.requests
+	if request.Verb == requests.Watch {
+		client = s.watches
+	}
+	for range 2 {
+		outgoing, err := s.outgoing(ctx, request)
 		if err != nil {
 			return nil, err
 		}
-		transport := s.requests
-		if request.Verb == requests.Watch {
-			transport = s.watches
-		}
-		response, err := transport.RoundTrip(outgoing)
+		response, err := client.RoundTrip(outgoing)
 		switch {
 		case err != nil:
 			return nil, err
@@ -136,13 +131,11 @@ func (s *Server) Do(ctx context.Context, request Request) (*http.Response, error
 		}
 		_, _ = io.CopyN(io.Discard, response.Body, 4<<10)
 		_ = response.Body.Close()
-		if again || s.token == nil || !s.token.replaced(token) {
-			return nil, ErrCredentials
-		}
 	}
+	return nil, ErrCredentials
 }
 
-func (s *Server) outgoing(ctx context.Context, request Request, token string) (*http.Request, error) {
+func (s *Server) outgoing(ctx context.Context, request Request) (*http.Request, error) {
 	target := *s.base
 	target.Path = s.base.JoinPath(request.Path()).Path
 	target.RawQuery = request.Query.Encode()
@@ -157,9 +150,6 @@ func (s *Server) outgoing(ctx context.Context, request Request, token string) (*
 		if value != "" {
 			outgoing.Header.Set(name, value)
 		}
-	}
-	if token != "" {
-		outgoing.Header.Set("Authorization", "Bearer "+token)
 	}
 	return outgoing, nil
 }

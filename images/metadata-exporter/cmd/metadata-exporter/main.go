@@ -3,9 +3,6 @@
 package main
 
 import (
-	"context"
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/peerkinds"
@@ -23,7 +20,8 @@ func newCommand() *cobra.Command {
 gateways are and which Services it publishes. It holds no key except that of its listener, and writes nothing;
 metadata-watcher is the program that asks peers.`,
 		Namespace: "namespace of the ConfigMap metadata-exporter and of the Secret of accepted peers",
-	}, &options.Options, func(ctx context.Context) error { return run(ctx, options, os.Stderr) })
+		Check:     options.check,
+	}, &options.Options, options.run)
 	flags := command.Flags()
 	flags.StringVar(&options.clusterDomain, "cluster-domain", "", "DNS domain of this cluster, which ends the hostnames of published Services")
 	peerkinds.AddFlag(flags, &options.watchKinds, "that accept peers, which may ask while the resource exists")

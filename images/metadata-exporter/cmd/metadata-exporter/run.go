@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"time"
 
@@ -25,7 +24,7 @@ type options struct {
 	watchKinds    []string
 }
 
-func (o options) check() error {
+func (o *options) check() error {
 	if err := metadata.CheckTrustDomain(o.clusterDomain); err != nil {
 		return fmt.Errorf("--cluster-domain: %w", err)
 	}
@@ -33,28 +32,21 @@ func (o options) check() error {
 }
 
 // run starts everything and returns when ctx has ended and all of it has stopped, or when a part fails.
-func run(ctx context.Context, options options, logs io.Writer) error {
-	if err := options.check(); err != nil {
-		return err
-	}
-	p, err := options.Prepare("metadata-exporter", logs)
-	if err != nil {
-		return err
-	}
+func (o *options) run(ctx context.Context, p *program.Program) error {
 	api, err := cluster.NewAPI(p.API, p.Namespace)
 	if err != nil {
 		return err
 	}
 	metrics := telemetry.NewMetrics()
-	registry := peers.NewRegistry(options.watchKinds...)
+	registry := peers.NewRegistry(o.watchKinds...)
 	syncer, err := peers.NewSyncer(registry, peers.Cluster{Secrets: api.Secrets, Namespace: p.Namespace, Resources: p.Resources},
 		metrics.Peers, metrics.SourceInvalid.WithLabelValues("Secret "+peers.SecretName), p.Log)
 	if err != nil {
 		return err
 	}
 	published := &cluster.Publisher{
-		API: api, Namespace: p.Namespace, ClusterDomain: options.clusterDomain,
-		Documents: documents.NewSet(options.clusterDomain, time.Now), Metrics: metrics, Log: p.Log,
+		API: api, Namespace: p.Namespace, ClusterDomain: o.clusterDomain,
+		Documents: documents.NewSet(o.clusterDomain, time.Now), Metrics: metrics, Log: p.Log,
 	}
 	ready := func() error {
 		if err := syncer.Ready(); err != nil {
@@ -76,6 +68,6 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 		},
 		Ready:      ready,
 		Metrics:    metrics.Registry,
-		Attributes: []any{"clusterDomain", options.clusterDomain},
+		Attributes: []any{"clusterDomain", o.clusterDomain},
 	})
 }

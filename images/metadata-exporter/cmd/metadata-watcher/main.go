@@ -3,9 +3,6 @@
 package main
 
 import (
-	"context"
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/peerkinds"
@@ -24,7 +21,8 @@ resources, and notifies the discovery hook, by a value in the ConfigMaps federat
 multicluster-revisions, when something has changed there. It listens for probes and scrapes only;
 metadata-exporter is the program that answers peers.`,
 		Namespace: "namespace of the ConfigMaps that notify the discovery hook",
-	}, &options.Options, func(ctx context.Context) error { return run(ctx, options, os.Stderr) })
+		Check:     func() error { return peerkinds.Check(options.watchKinds) },
+	}, &options.Options, options.run)
 	flags := command.Flags()
 	flags.StringVar(&options.authnDir, "authn-dir", "/etc/metadata-watcher/authn", "directory with priv.pem, the Ed25519 key that signs this cluster's tokens")
 	flags.StringVar(&options.clientCertificateDir, "client-certificate-dir", "/etc/metadata-watcher/client", "directory with tls.crt and tls.key, which prove this cluster to its peers besides the token; read again when they change, may be missing")

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"k8s.io/client-go/dynamic"
 
-	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/peerkinds"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/watcher"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 	"github.com/deckhouse-mesh/istio/lib/program"
@@ -25,22 +23,15 @@ type options struct {
 }
 
 // run watches until ctx has ended and all of it has stopped, or until a part fails.
-func run(ctx context.Context, options options, logs io.Writer) error {
-	if err := peerkinds.Check(options.watchKinds); err != nil {
-		return err
-	}
-	p, err := options.Prepare("metadata-watcher", logs)
-	if err != nil {
-		return err
-	}
+func (o *options) run(ctx context.Context, p *program.Program) error {
 	// Pokes are paced for each resource; the client's own limit must not delay them.
 	p.API.QPS, p.API.Burst = 100, 200
 	metrics := watcher.NewMetrics()
-	watchers, err := watchersOf(options, p, metrics)
+	watchers, err := o.watchers(p, metrics)
 	if err != nil {
 		return err
 	}
-	parts := program.Parts{Metrics: metrics.Registry, Attributes: []any{"kinds", options.watchKinds}}
+	parts := program.Parts{Metrics: metrics.Registry, Attributes: []any{"kinds", o.watchKinds}}
 	parts.Ready = func() error {
 		var problems []error
 		for _, watch := range watchers {
@@ -54,22 +45,22 @@ func run(ctx context.Context, options options, logs io.Writer) error {
 	return p.Run(ctx, parts)
 }
 
-// watchersOf makes one watcher for each kind of resources whose peers are watched.
-func watchersOf(options options, p *program.Program, metrics *watcher.Metrics) ([]*watcher.Watcher, error) {
+// watchers makes one watcher for each kind of resources whose peers are watched.
+func (o *options) watchers(p *program.Program, metrics *watcher.Metrics) ([]*watcher.Watcher, error) {
 	client, err := dynamic.NewForConfig(p.API)
 	if err != nil {
 		return nil, fmt.Errorf("make a Kubernetes client: %w", err)
 	}
 	fetcher := watcher.Presenter{
 		Client:      peer.NewClient(),
-		Certificate: tlsfiles.WatchCertificate("client certificate", options.clientCertificateDir, p.Log),
+		Certificate: tlsfiles.WatchCertificate("client certificate", o.clientCertificateDir, p.Log),
 	}
 	var watchers []*watcher.Watcher
 	for _, kind := range []watcher.Kind{watcher.Federations, watcher.Multiclusters} {
-		if slices.Contains(options.watchKinds, kind.Name) {
+		if slices.Contains(o.watchKinds, kind.Name) {
 			watchers = append(watchers, &watcher.Watcher{
 				Kind: kind, Client: client, Namespace: p.Namespace, Peers: fetcher,
-				Token:   watcher.Signer{Dir: options.authnDir, ClusterUUID: p.ClusterUUID}.Token,
+				Token:   watcher.Signer{Dir: o.authnDir, ClusterUUID: p.ClusterUUID}.Token,
 				Metrics: metrics, Log: p.Log, Timing: watcher.DefaultTiming(),
 			})
 		}

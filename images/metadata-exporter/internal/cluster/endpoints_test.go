@@ -6,18 +6,19 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/deckhouse-mesh/istio/lib/informer"
 	"github.com/deckhouse-mesh/istio/lib/publicservices"
 )
 
 func cachedSlice(name, service string, pods ...string) *endpointSlice {
 	return &endpointSlice{
-		objectMeta: objectMeta{NamespacedName: types.NamespacedName{Namespace: "shop", Name: name}},
-		service:    types.NamespacedName{Namespace: "shop", Name: service}, pods: pods,
+		Meta:    informer.Meta{NamespacedName: types.NamespacedName{Namespace: "shop", Name: name}},
+		service: types.NamespacedName{Namespace: "shop", Name: service}, pods: pods,
 	}
 }
 
 func cachedPod(name string) *meshPod {
-	return &meshPod{objectMeta: objectMeta{NamespacedName: types.NamespacedName{Namespace: "shop", Name: name}}}
+	return &meshPod{Meta: informer.Meta{NamespacedName: types.NamespacedName{Namespace: "shop", Name: name}}}
 }
 
 func TestTheSlicesBehindAServiceFollowEvents(t *testing.T) {

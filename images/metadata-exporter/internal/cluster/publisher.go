@@ -13,7 +13,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/telemetry"
@@ -47,15 +46,8 @@ type Publisher struct {
 	reported   reported
 	identities *identities
 	changed    informer.Signal
-}
 
-// informers are those of a Publisher.
-type informers struct {
 	services, configMap, endpointSlices, pods *informer.Informer
-}
-
-func (i informers) all() []*informer.Informer {
-	return []*informer.Informer{i.services, i.configMap, i.endpointSlices, i.pods}
 }
 
 // Ready returns nil once everything was listed and turned into documents.
@@ -69,23 +61,17 @@ func (p *Publisher) Ready() error {
 // Run publishes until ctx ends.
 func (p *Publisher) Run(ctx context.Context) error {
 	p.changed = informer.NewSignal()
-	informers, err := p.newInformers()
-	if err != nil {
+	if err := p.makeInformers(); err != nil {
 		return err
 	}
 	var running sync.WaitGroup
 	defer running.Wait()
-	var synced []cache.InformerSynced
-	for _, each := range informers.all() {
-		synced = append(synced, each.Synced)
-		running.Go(func() { each.RunWithContext(ctx) })
-	}
-	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
+	if !informer.Start(ctx, &running, p.services, p.configMap, p.endpointSlices, p.pods) {
 		return nil
 	}
 	pace := documents.NewPace()
 	for {
-		if !pace.Wait(ctx, p.publish(informers)) {
+		if !pace.Wait(ctx, p.publish()) {
 			return nil
 		}
 		select {
@@ -105,50 +91,50 @@ func (p *Publisher) Run(ctx context.Context) error {
 	}
 }
 
-func (p *Publisher) newInformers() (made informers, err error) {
+func (p *Publisher) makeInformers() (err error) {
 	p.identities = newIdentities()
 	p.Documents.ServiceAccountsOf = p.identities.of
 	onEvery := informer.OnEvery(p.changed.Set)
-	if made.services, err = informer.New(informer.Source[*corev1.ServiceList]{
+	if p.services, err = informer.New(informer.Source[*corev1.ServiceList]{
 		Reader: p.API.Services, Example: &corev1.Service{}, Name: "Services",
 		Select: informer.Labelled(v1alpha1.PublicServiceLabel), Strip: stripService(p.ClusterDomain),
 	}, p.Log, onEvery); err != nil {
-		return made, err
+		return err
 	}
-	if made.configMap, err = informer.New(informer.Source[*corev1.ConfigMapList]{
+	if p.configMap, err = informer.New(informer.Source[*corev1.ConfigMapList]{
 		Reader: p.API.ConfigMaps, Example: &corev1.ConfigMap{}, Name: "ConfigMap " + p.Namespace + "/" + ConfigMapName,
 		Select: informer.Named(ConfigMapName), Strip: informer.StripMetadata,
 	}, p.Log, onEvery); err != nil {
-		return made, err
+		return err
 	}
 	// Kubernetes copies a Service's labels to its EndpointSlices.
-	if made.endpointSlices, err = informer.New(informer.Source[*discoveryv1.EndpointSliceList]{
+	if p.endpointSlices, err = informer.New(informer.Source[*discoveryv1.EndpointSliceList]{
 		Reader: p.API.EndpointSlices, Example: &discoveryv1.EndpointSlice{}, Name: "EndpointSlices",
 		Select: informer.Labelled(v1alpha1.PublicServiceLabel), Strip: stripEndpointSlice,
 	}, p.Log, p.identities.endpointSliceEvents(p.changed.Set)); err != nil {
-		return made, err
+		return err
 	}
-	if made.pods, err = informer.New(informer.Source[*corev1.PodList]{
+	if p.pods, err = informer.New(informer.Source[*corev1.PodList]{
 		Reader: p.API.Pods, Example: &corev1.Pod{}, Name: "Pods",
 		Select: informer.Labelled(inMesh), Strip: stripPod,
 	}, p.Log, p.identities.podEvents(p.changed.Set)); err != nil {
-		return made, err
+		return err
 	}
-	p.identities.pods = made.pods.GetStore()
-	return made, nil
+	p.identities.pods = p.pods.GetStore()
+	return nil
 }
 
 // publish turns the content of the caches into documents, and returns how many bytes a
 // new version of the federation document has; the others are small.
-func (p *Publisher) publish(from informers) (bytes int) {
-	list := from.services.GetStore().List()
+func (p *Publisher) publish() (bytes int) {
+	list := p.services.GetStore().List()
 	candidates := make([]*publicservices.Candidate, 0, len(list))
 	for _, object := range list {
 		if service, ok := object.(*service); ok {
 			candidates = append(candidates, service.Candidate)
 		}
 	}
-	object, _, _ := from.configMap.GetStore().GetByKey(p.Namespace + "/" + ConfigMapName)
+	object, _, _ := p.configMap.GetStore().GetByKey(p.Namespace + "/" + ConfigMapName)
 	configMap, _ := object.(*corev1.ConfigMap)
 	outcome, err := p.Documents.Update(configMap, candidates)
 	p.identities.forgetOthers(candidates)

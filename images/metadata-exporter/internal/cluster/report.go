@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
@@ -107,16 +108,13 @@ func (p *Publisher) reportRejections(rejections []publicservices.Rejection) {
 	if slices.Equal(p.reported.rejections, named) {
 		return
 	}
-	known := make(map[publicservices.Rejection]bool, len(p.reported.rejections))
-	for _, rejection := range p.reported.rejections {
-		known[rejection] = true
-	}
+	known := sets.New(p.reported.rejections...)
 	p.Metrics.RejectedServices.Reset()
 	for _, rejection := range named {
 		p.Metrics.RejectedServices.With(prometheus.Labels{
 			"namespace": rejection.Namespace, "service": rejection.Name, "reason": rejection.Reason,
 		}).Set(1)
-		if !known[rejection] {
+		if !known.Has(rejection) {
 			p.Log.Warn(rejection.String(), "namespace", rejection.Namespace, "service", rejection.Name, "reason", rejection.Reason)
 		}
 	}

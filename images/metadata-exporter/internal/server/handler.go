@@ -108,7 +108,7 @@ func NewHandler(options Options) *Handler {
 		Options:  options,
 		routes:   map[string]*route{},
 		failures: rate.NewLimiter(rate.Every(10*time.Second), 10),
-		verified: authn.NewVerifiedTokens(options.Now),
+		verified: authn.NewVerifiedTokens(),
 		stopping: make(chan struct{}),
 
 		heldPublic:  inflight.NewLimit(maxHeldPublic, maxHeldPublicOfOne),
@@ -185,14 +185,13 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route *route) (c
 	}
 
 	version := route.document.Current()
-	wait, mayWait := httpheader.Wait(r.Header)
-	conditional := len(r.Header.Values("If-None-Match")) > 0
-	if version != nil && conditional && mayWait {
-		if !httpheader.Matches(r.Header, version.ETag) {
-			preferenceApplied(w, wait)
-		} else if release, ok := h.admit(r, route, permission); ok {
+	wait, applied := httpheader.Wait(r.Header)
+	applied = applied && version != nil && len(r.Header.Values("If-None-Match")) > 0
+	if applied && httpheader.Matches(r.Header, version.ETag) {
+		var release func()
+		if release, applied = h.admit(r, route, permission); applied {
 			defer release()
-			preferenceApplied(w, wait)
+			var ok bool
 			if version, ok = h.hold(r, route.document, version, wait, permission); !ok {
 				return h.unauthorized(w, r, route, authn.ErrUnknownCaller)
 			}
@@ -202,18 +201,15 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route *route) (c
 	case r.Context().Err() != nil:
 		return statusClientGone
 	case version != nil:
+		if applied {
+			w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
+		}
 		return send(w, r, version)
 	case route.optional:
-		w.Header().Del("Preference-Applied")
 		return reject(w, http.StatusNotFound, "this cluster has no such document")
 	default:
-		w.Header().Del("Preference-Applied")
 		return unavailable(w)
 	}
-}
-
-func preferenceApplied(w http.ResponseWriter, wait time.Duration) {
-	w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
 }
 
 // send writes the version, or 304 when the caller has it already.
@@ -260,8 +256,8 @@ func setWriteDeadline(w http.ResponseWriter) {
 
 // begin a request of that peer; ok is false when it has too many in progress.
 func (h *Handler) begin(r *http.Request, peer string) (done func(), ok bool) {
-	release, ok := h.ofPeers.Acquire(peer)
-	if !ok {
+	release, reached := h.ofPeers.Take(peer)
+	if reached != inflight.None {
 		return nil, false
 	}
 	unused, _ := connlimit.MarkInUse(r.Context(), peer) // the limit of requests bounds its connections, too
@@ -293,7 +289,6 @@ func (h *Handler) unauthorized(w http.ResponseWriter, r *http.Request, route *ro
 	if !errors.Is(cause, authn.ErrMissing) {
 		challenge += `, error="invalid_token", error_description="` + strings.ReplaceAll(cause.Error(), `"`, `'`) + `"`
 	}
-	w.Header().Del("Preference-Applied")
 	w.Header().Set("WWW-Authenticate", challenge)
 	return reject(w, http.StatusUnauthorized, cause.Error())
 }

@@ -1,24 +1,25 @@
 package server
 
 import (
-	"net"
 	"net/http"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/documents"
 	"github.com/deckhouse-mesh/istio/images/metadata-exporter/internal/httpheader"
+	"github.com/deckhouse-mesh/istio/lib/connlimit"
+	"github.com/deckhouse-mesh/istio/lib/inflight"
 )
 
 // admit lets a request be held, unless too many are, of this caller or of all:
 // then the caller is answered at once and, without Preference-Applied, comes back
 // later.
 func (h *Handler) admit(r *http.Request, route *route, permission grant) (release func(), ok bool) {
-	limit, caller := h.heldPublic, remoteHost(r)
+	limit, caller := h.heldPublic, connlimit.Host(r.RemoteAddr)
 	if route.audience != nil {
 		limit, caller = h.heldPrivate, permission.caller
 	}
-	free, ok := limit.Acquire(caller)
-	if !ok {
+	free, reached := limit.Take(caller)
+	if reached != inflight.None {
 		return nil, false
 	}
 	gauge := h.Metrics.Held.WithLabelValues(route.path)
@@ -27,15 +28,6 @@ func (h *Handler) admit(r *http.Request, route *route, permission grant) (releas
 		gauge.Dec()
 		free()
 	}, true
-}
-
-// remoteHost is the caller's address without its port, which differs from
-// connection to connection.
-func remoteHost(r *http.Request) string {
-	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		return host
-	}
-	return r.RemoteAddr
 }
 
 // hold waits until the document is another than the caller has, wait has

@@ -11,7 +11,7 @@ func TestAResourceIsPokedForAChangeOrWhenItBlamesAnAnsweringPeer(t *testing.T) {
 	written := versions{shortHash("p"), shortHash("f")}.String()
 	known := connection{clusterUUID: "uuid-b"}
 	well, blames := state{written: written}, state{written: written, blamesPeer: true}
-	up, down := func(etag string) link { return link{etag, true} }, func(etag string) link { return link{etag, false} }
+	up, down := func(etag string) link { return link{shortHash(etag), true} }, func(etag string) link { return link{shortHash(etag), false} }
 
 	for name, test := range map[string]struct {
 		to              connection
@@ -42,9 +42,11 @@ func TestAResourceIsPokedForAChangeOrWhenItBlamesAnAnsweringPeer(t *testing.T) {
 		"a change does not wait like a nudge":             {to: known, state: blames, public: up("p"), private: up("f2"), wantCause: causeChanged},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &peerWatch{connection: test.to, state: test.state, public: test.public, private: test.private, reported: test.reported}
-			pace := &nudges{first: 5 * time.Second, longest: time.Minute, last: now.Add(-test.sinceLast)}
-			next := p.decide(pace, now)
+			p := &peerWatch{
+				connection: test.to, state: test.state, public: test.public, private: test.private, reported: test.reported,
+				nudges: nudges{first: 5 * time.Second, longest: time.Minute, last: now.Add(-test.sinceLast)},
+			}
+			next := p.decide(now)
 			value, cause := next.value, next.cause
 			if cause != test.wantCause || next.later != test.wantLater || (value != "") != (test.wantCause != "") {
 				t.Fatalf("decide() = %+v; want cause %q, later %v", next, test.wantCause, test.wantLater)
@@ -64,19 +66,19 @@ func TestAResourceIsPokedForAChangeOrWhenItBlamesAnAnsweringPeer(t *testing.T) {
 func TestReplicasReportEachChangeOnce(t *testing.T) {
 	ahead, behind := &peerWatch{}, &peerWatch{}
 	see := func(p *peerWatch, public, private string) {
-		p.public, p.private = link{public, true}, link{private, true}
+		p.public, p.private = link{shortHash(public), true}, link{shortHash(private), true}
 	}
 	written := ""
 	settle := func() (writes int) {
 		for quiet := 0; quiet < 2 && writes < 10; {
 			for _, p := range []*peerWatch{behind, ahead} {
-				p.setWritten(written)
-				next := p.decide(&nudges{}, time.Now())
+				p.state.written = written
+				next := p.decide(time.Now())
 				if next.value == "" {
 					quiet++
 					continue
 				}
-				p.wrote(next)
+				p.wrote(next, time.Now())
 				written = next.value
 				writes++
 				quiet = 0
@@ -112,36 +114,37 @@ func TestWithoutAChangeNothingIsWrittenIntoADeletedConfigMap(t *testing.T) {
 	written := versions{shortHash("p"), shortHash("f")}
 	p := &peerWatch{
 		connection: connection{clusterUUID: "uuid-b"}, state: state{written: written.String()},
-		public: link{"p", true}, private: link{"f", true}, reported: written,
+		public: link{written.public, true}, private: link{written.private, true}, reported: written,
 	}
 	w := &Watcher{peers: map[string]*peerWatch{"b": p}, written: map[string]string{"b": written.String()}}
 	w.configMapDeleted()
-	if next := p.decide(&nudges{}, time.Now()); next.value != "" {
+	if next := p.decide(time.Now()); next.value != "" {
 		t.Errorf("there is no ConfigMap, and %q is to be written", next.value)
 	}
 	w.configMapCreated(&configMap{})
-	if next := p.decide(&nudges{}, time.Now()); next.value != written.String() {
+	if next := p.decide(time.Now()); next.value != written.String() {
 		t.Errorf("%q is to be written into a ConfigMap that is back, want %q", next.value, written)
 	}
-	p.private = link{"f2", true}
+	p.private = link{shortHash("f2"), true}
 	w.configMapDeleted()
-	if next := p.decide(&nudges{}, time.Now()); next.value == "" {
+	if next := p.decide(time.Now()); next.value == "" {
 		t.Error("the change is not reported")
 	}
 }
 
 func TestNudgesBecomeRarerUntilTheResourceIsReady(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	p := &peerWatch{state: state{written: "-.-", blamesPeer: true}, public: link{answered: true}}
-	pace := &nudges{first: 5 * time.Second, longest: 30 * time.Second}
+	p := &peerWatch{
+		state: state{written: "-.-", blamesPeer: true}, public: link{answered: true},
+		nudges: nudges{first: 5 * time.Second, longest: 30 * time.Second},
+	}
 	var gaps []time.Duration
 	for range 5 {
 		began := now
 		for {
-			next := p.decide(pace, now)
+			next := p.decide(now)
 			if next.value != "" {
-				p.state.written = next.value
-				pace.wrote(next.cause, now)
+				p.wrote(next, now)
 				break
 			}
 			if next.later <= 0 {
@@ -158,11 +161,11 @@ func TestNudgesBecomeRarerUntilTheResourceIsReady(t *testing.T) {
 	}
 
 	p.state.blamesPeer = false
-	if next := p.decide(pace, now); next.value != "" || next.later != 0 {
+	if next := p.decide(now); next.value != "" || next.later != 0 {
 		t.Errorf("a resource that is well: %+v", next)
 	}
 	p.state.blamesPeer = true
-	if next := p.decide(pace, now); next.later != 5*time.Second {
+	if next := p.decide(now); next.later != 5*time.Second {
 		t.Errorf("blamed again right away: %+v", next)
 	}
 }

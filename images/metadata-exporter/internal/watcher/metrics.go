@@ -42,11 +42,6 @@ func NewMetrics() *Metrics {
 	return m
 }
 
-// forgetConnection drops the series of a peer's document that is not polled any more.
-func (m *Metrics) forgetConnection(name, document string) {
-	m.PeerConnected.DeleteLabelValues(name, document)
-}
-
 // forgetPeer drops the series of a peer whose resource was deleted.
 func (m *Metrics) forgetPeer(name string) {
 	of := prometheus.Labels{"peer": name}

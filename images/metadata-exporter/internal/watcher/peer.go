@@ -4,7 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"sync"
-	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 )
@@ -24,15 +25,16 @@ type peerWatch struct {
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup
-	// poking is woken when something below has changed.
-	poking debouncer
 
-	mu              sync.Mutex
+	// What follows is guarded by Watcher.mu.
 	state           state
 	public, private link
 	// reported is what this replica had seen when it last wrote or found the same
 	// written; empty until a document was compared with that.
 	reported versions
+	// limiter and nudges pace the pokes.
+	limiter *rate.Limiter
+	nudges  nudges
 }
 
 // state is what the peer's documents and answers are compared with.
@@ -45,8 +47,8 @@ type state struct {
 
 // link is the state of one document of the peer.
 type link struct {
-	// etag of the document; empty until it was seen.
-	etag string
+	// version is the hash of the document's ETag; empty until it was seen.
+	version string
 	// answered is true while the last poll had an answer.
 	answered bool
 }
@@ -56,10 +58,9 @@ func (w *Watcher) start(ctx context.Context, name string, to connection, initial
 	p := &peerWatch{
 		Watcher: w, name: name, connection: to, state: initial,
 		log: w.Log.With("kind", w.Kind.Name, "peer", name), cancel: cancel,
+		limiter: rate.NewLimiter(rate.Every(pokeInterval), pokeBurst),
+		nudges:  nudges{first: w.Timing.Nudge, longest: w.Timing.NudgeMax},
 	}
-	poker := newPoker(p)
-	p.poking.work = func() time.Duration { return poker.poke(ctx) }
-	p.poking.wake()
 	watched := p.publicDocument()
 	if to.clusterUUID != "" {
 		watched = document{Document: w.Kind.Private, link: &p.private, fallback: &fallback{watch: p}}
@@ -76,21 +77,12 @@ func (p *peerWatch) publicDocument() document {
 func (p *peerWatch) stop() {
 	p.cancel()
 	p.running.Wait()
-	p.poking.end()
 }
 
-func (p *peerWatch) setBlamesPeer(blamesPeer bool) {
-	p.change(func() { p.state.blamesPeer = blamesPeer })
-}
-
-func (p *peerWatch) setWritten(written string) {
-	p.change(func() { p.state.written = written })
-}
-
-// change applies a change to the guarded fields, and has the poker look for a reason to poke.
+// change applies a change to the guarded fields, and has the writer look for a reason to poke.
 func (p *peerWatch) change(apply func()) {
 	p.mu.Lock()
 	apply()
 	p.mu.Unlock()
-	p.poking.wake()
+	p.changed.Set()
 }

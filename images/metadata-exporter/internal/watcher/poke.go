@@ -1,13 +1,8 @@
 package watcher
 
 import (
-	"context"
 	"strconv"
 	"time"
-
-	"github.com/cenkalti/backoff/v5"
-	"golang.org/x/time/rate"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 const (
@@ -19,53 +14,6 @@ const (
 	causeChanged = "changed"
 	causeNudge   = "nudge"
 )
-
-// poker paces the pokes of one resource.
-type poker struct {
-	*peerWatch
-	limiter *rate.Limiter
-	retry   *backoff.ExponentialBackOff
-	nudges  nudges
-}
-
-func newPoker(of *peerWatch) *poker {
-	return &poker{
-		peerWatch: of,
-		limiter:   rate.NewLimiter(rate.Every(pokeInterval), pokeBurst),
-		retry:     newBackOff(of.Timing.RetryMin, of.Timing.RetryMax),
-		nudges:    nudges{first: of.Timing.Nudge, longest: of.Timing.NudgeMax},
-	}
-}
-
-// poke writes a value if there is a reason to, and returns after what time there
-// may be one though nothing has changed; 0 when there will be none.
-func (p *poker) poke(ctx context.Context) (again time.Duration) {
-	next := p.decide(&p.nudges, time.Now())
-	if next.value == "" || p.limiter.Wait(ctx) != nil {
-		return next.later
-	}
-	// The limiter may have waited: write what is seen now.
-	if next = p.decide(&p.nudges, time.Now()); next.value == "" {
-		return next.later
-	}
-	err := p.write(ctx, map[string]*string{p.name: &next.value})
-	switch {
-	case ctx.Err() != nil:
-		return 0
-	case apierrors.IsNotFound(err):
-		p.reportMissing(err)
-		return p.retry.NextBackOff()
-	case err != nil:
-		p.log.Warn("cannot notify the discovery hook; retrying, and the hook asks the peer every minute", "error", err)
-		return p.retry.NextBackOff()
-	}
-	p.retry.Reset()
-	p.nudges.wrote(next.cause, time.Now())
-	p.change(func() { p.wrote(next) })
-	p.Metrics.PeerPokes.WithLabelValues(p.Kind.label(p.name), next.cause).Inc()
-	p.log.Info("notified the discovery hook", "cause", next.cause, "versions", next.value)
-	return 0
-}
 
 // decision is what to do about the written value.
 type decision struct {
@@ -82,11 +30,9 @@ type decision struct {
 // There are two: this replica saw a version of a document that is not written; or
 // the resource blames the peer though the peer has just answered, and the hook
 // should notice that before its next scheduled run.
-func (p *peerWatch) decide(pace *nudges, now time.Time) decision {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (p *peerWatch) decide(now time.Time) decision {
 	written, valid := parseVersions(p.state.written)
-	own := p.reported.with(p.public.etag, p.private.etag)
+	own := p.reported.with(p.public.version, p.private.version)
 	reported := p.reported
 	if !valid { // nothing was written yet, or it was lost
 		reported = versions{}
@@ -100,21 +46,31 @@ func (p *peerWatch) decide(pace *nudges, now time.Time) decision {
 		answered = p.private.answered
 	}
 	if !p.state.blamesPeer {
-		pace.relax()
+		p.nudges.relax()
 		return decision{}
 	}
 	if !answered {
 		return decision{}
 	}
-	if wait := pace.due().Sub(now); wait > 0 {
+	if wait := p.nudges.due().Sub(now); wait > 0 {
 		return decision{later: wait}
 	}
 	return decision{value: written.nudged(strconv.FormatInt(now.UnixMilli(), 36)), cause: causeNudge, own: own}
 }
 
-// wrote records that the API server has the decided value; p.mu is held.
-func (p *peerWatch) wrote(done decision) {
+// pace lets the resource be poked, or returns after what time it may be.
+func (p *peerWatch) pace(now time.Time) (wait time.Duration) {
+	poke := p.limiter.ReserveN(now, 1)
+	if wait = poke.DelayFrom(now); wait > 0 {
+		poke.CancelAt(now)
+	}
+	return wait
+}
+
+// wrote records that the API server has the decided value.
+func (p *peerWatch) wrote(done decision, at time.Time) {
 	p.state.written, p.reported = done.value, done.own
+	p.nudges.wrote(done.cause, at)
 }
 
 // nudges paces pokes without an update: none sooner than first after any poke, and

@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -35,7 +36,7 @@ type document struct {
 // even when nothing has changed there.
 func (p *peerWatch) poll(ctx context.Context, of document) {
 	var (
-		etag     string
+		version  string
 		failures = &failureLog{watch: p, document: of}
 		limiter  = rate.NewLimiter(rate.Every(pollInterval), pollBurst)
 		retry    = newBackOff(p.Timing.RetryMin, p.Timing.RetryMax)
@@ -71,20 +72,12 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 		failures.answered()
 		of.fallback.end()
 		if !response.NotModified {
-			etag = response.ETag
-			if etag == "" { // the peer has no tags; compare the bytes
-				etag = response.Digest
-			}
-		}
-		p.change(func() { *of.link = link{etag: etag, answered: true} })
-
-		held := wait == 0 || response.WaitApplied
-		if !response.NotModified {
+			version = shortHash(cmp.Or(response.ETag, response.Digest)) // of a peer without tags the bytes count
 			holds = response.ETag
 		}
-		if holds == "" {
-			held = false
-		}
+		p.change(func() { *of.link = link{version: version, answered: true} })
+
+		held := holds != "" && (wait == 0 || response.WaitApplied)
 		wait = min(p.Timing.Wait, longest)
 		if !held && !sleep(ctx, p.Timing.Unheld-time.Since(began)) {
 			return
@@ -95,7 +88,7 @@ func (p *peerWatch) poll(ctx context.Context, of document) {
 // unwatched records that the document is not polled any more. Its version stays known.
 func (p *peerWatch) unwatched(of document) {
 	p.change(func() { of.link.answered = false })
-	p.Metrics.forgetConnection(p.Kind.label(p.name), of.Path)
+	p.Metrics.PeerConnected.DeleteLabelValues(p.Kind.label(p.name), of.Path)
 }
 
 func (p *peerWatch) fetch(ctx context.Context, of document, holds string, wait time.Duration) (*peer.Response, error) {
@@ -128,8 +121,7 @@ func newBackOff(initial, longest time.Duration) *backoff.ExponentialBackOff {
 
 // reason is err's reason as package peer has it, or that the problem is in this cluster.
 func reason(err error) string {
-	var peerError *peer.Error
-	if errors.As(err, &peerError) {
+	if peerError, ok := errors.AsType[*peer.Error](err); ok {
 		return string(peerError.Reason)
 	}
 	return localProblem

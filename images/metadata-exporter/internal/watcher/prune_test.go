@@ -6,12 +6,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deckhouse-mesh/istio/test/support/peerstest"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/deckhouse-mesh/istio/lib/informer"
 )
 
 func TestAKeyWithoutAResourceStaysForAWhile(t *testing.T) {
 	began := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	s := newPruner(&Watcher{Timing: DefaultTiming()})
+	s := newWriter(&Watcher{Timing: DefaultTiming()})
 	for _, step := range []struct {
 		name     string
 		after    time.Duration
@@ -27,33 +29,31 @@ func TestAKeyWithoutAResourceStaysForAWhile(t *testing.T) {
 		{"and is deleted again", 80 * time.Second, []string{"b"}, nil, 60 * time.Second},
 		{"its time has passed, counted from the deletion", 140 * time.Second, []string{"b"}, []string{"b"}, 0},
 	} {
-		due, next := s.due(step.orphans, began.Add(step.after))
+		due, next := s.prunable(step.orphans, began.Add(step.after))
 		if !reflect.DeepEqual(due, step.wantDue) || next != step.wantNext {
 			t.Errorf("%s: due %v, next after %v; want %v, %v", step.name, due, next, step.wantDue, step.wantNext)
 		}
 	}
 }
 
-func TestEventsThatMayLeaveAnOrphanStartThePruner(t *testing.T) {
+func TestEventsThatMayLeaveAnOrphanWakeTheWriter(t *testing.T) {
 	for name, happens := range map[string]func(*Watcher){
-		"a resource was deleted":   func(w *Watcher) { w.forget(&resource{name: "b"}) },
+		"a resource was deleted": func(w *Watcher) {
+			w.forget(&resource{Meta: informer.Meta{NamespacedName: types.NamespacedName{Name: "b"}}})
+		},
 		"another value is written": func(w *Watcher) { w.configMapChanged(&configMap{written: map[string]string{"b": "x.y", "c": "x.y"}}) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := &Watcher{Metrics: NewMetrics(), Log: slog.New(slog.DiscardHandler), written: map[string]string{"b": "x.y"}}
-			w.peers = map[string]*peerWatch{"b": {Watcher: w, name: "b", cancel: func() {}}}
-			looked := make(chan struct{}, 1)
-			w.pruning.work = func() time.Duration {
-				looked <- struct{}{}
-				return 0
+			w := &Watcher{
+				Metrics: NewMetrics(), Log: slog.New(slog.DiscardHandler), written: map[string]string{"b": "x.y"}, changed: informer.NewSignal(),
 			}
+			w.peers = map[string]*peerWatch{"b": {Watcher: w, name: "b", cancel: func() {}}}
 			happens(w)
 			select {
-			case <-looked:
-			case <-time.After(peerstest.Deadline):
-				t.Error("the pruner did not start")
+			case <-w.changed:
+			default:
+				t.Error("the writer is not woken")
 			}
-			w.pruning.end()
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/deckhouse-mesh/istio/lib/informer"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
 
@@ -17,21 +18,14 @@ type connection struct {
 	clusterUUID string
 }
 
-// resource is the cached part of a resource: what the watcher needs, and the
-// version by which an informer tells an update from a repetition. A whole resource
+// resource is the cached part of a resource: what the watcher needs. A whole resource
 // can have megabytes, the list of a peer's published services.
 type resource struct {
-	name, version string
-	connection    connection
+	informer.Meta
+
+	connection connection
 	// blamesPeer is true while the resource is not Ready because of the peer's answer.
 	blamesPeer bool
-}
-
-var _ metav1.ObjectMetaAccessor = (*resource)(nil)
-
-// GetObjectMeta implements metav1.ObjectMetaAccessor.
-func (r *resource) GetObjectMeta() metav1.Object {
-	return &metav1.ObjectMeta{Name: r.name, ResourceVersion: r.version}
 }
 
 // readResource reads what the watcher needs of a resource. A status that has an
@@ -43,7 +37,7 @@ func readResource(object *unstructured.Unstructured) (any, error) {
 	}
 	insecure, _, _ := unstructured.NestedBool(object.Object, "spec", "metadata", "insecureSkipVerify")
 	return &resource{
-		name: object.GetName(), version: object.GetResourceVersion(),
+		Meta: informer.MetaOf(object),
 		connection: connection{
 			target: peer.Target{
 				URL:                text("spec", "metadataEndpoint"),

@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"regexp"
@@ -36,16 +37,10 @@ func (v versions) String() string { return v.public + "." + v.private }
 // long as mark does.
 func (v versions) nudged(mark string) string { return v.String() + "." + mark }
 
-// with takes over the documents that were seen. A document that was not seen keeps
-// its version: a restarted watcher must not report an update where there is none.
-func (v versions) with(publicETag, privateETag string) versions {
-	if publicETag != "" {
-		v.public = shortHash(publicETag)
-	}
-	if privateETag != "" {
-		v.private = shortHash(privateETag)
-	}
-	return v
+// with takes over the versions of the documents that were seen. A document that was not
+// seen keeps its version: a restarted watcher must not report an update where there is none.
+func (v versions) with(public, private string) versions {
+	return versions{public: cmp.Or(public, v.public), private: cmp.Or(private, v.private)}
 }
 
 // updated is v, the versions that are written, with those of own that differ from

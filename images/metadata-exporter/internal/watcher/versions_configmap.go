@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+
+	"github.com/deckhouse-mesh/istio/lib/informer"
 )
 
 // fieldManager names the program in an object's managed fields.
@@ -18,23 +20,16 @@ const fieldManager = "metadata-watcher"
 var configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 
 // configMap is the cached part of a kind's ConfigMap: the value that is written
-// for each resource, by its name, and the version by which an informer tells an
-// update from a repetition.
+// for each resource, by its name.
 type configMap struct {
-	name, version string
-	written       map[string]string
-}
+	informer.Meta
 
-var _ metav1.ObjectMetaAccessor = (*configMap)(nil)
-
-// GetObjectMeta implements metav1.ObjectMetaAccessor.
-func (c *configMap) GetObjectMeta() metav1.Object {
-	return &metav1.ObjectMeta{Name: c.name, ResourceVersion: c.version}
+	written map[string]string
 }
 
 func readConfigMap(object *unstructured.Unstructured) (any, error) {
 	written, _, _ := unstructured.NestedStringMap(object.Object, "data") // the API server accepts nothing but strings
-	return &configMap{name: object.GetName(), version: object.GetResourceVersion(), written: written}, nil
+	return &configMap{informer.MetaOf(object), written}, nil
 }
 
 func (w *Watcher) configMaps() dynamic.ResourceInterface {
@@ -63,11 +58,11 @@ func (w *Watcher) setWritten(object any, concerns func(before, now string) bool)
 	w.written = now
 	for name, watched := range w.peers {
 		if concerns(before[name], now[name]) {
-			watched.setWritten(now[name])
+			watched.state.written = now[name]
 		}
 	}
 	w.mu.Unlock()
-	w.pruning.wake()
+	w.changed.Set()
 }
 
 // configMapDeleted notifies no peer: there is nothing to write into, most likely
@@ -78,13 +73,7 @@ func (w *Watcher) configMapDeleted() {
 	w.written = nil
 }
 
-// write sets the values of resources in the ConfigMap, by their names; nil removes
-// one. Values that others write at the same time may go with the same patch.
-func (w *Watcher) write(ctx context.Context, values map[string]*string) error {
-	return w.patches.write(ctx, values)
-}
-
-// patch sends one batch of values.
+// patch sets the values of resources in the ConfigMap, by their names; nil removes one.
 func (w *Watcher) patch(ctx context.Context, values map[string]*string) error {
 	patch, err := json.Marshal(map[string]any{"data": values})
 	if err != nil {

@@ -11,13 +11,13 @@ func TestVersionsChangeOnlyWithSeenDocuments(t *testing.T) {
 	one, two := shortHash(`"one"`), shortHash(`"two"`)
 	for name, test := range map[string]struct{ written, public, private, want string }{
 		"nothing written, nothing seen":               {"", "", "", "-.-"},
-		"nothing written, the public document seen":   {"", `"one"`, "", one + ".-"},
-		"nothing written, both seen":                  {"", `"one"`, `"two"`, one + "." + two},
-		"the same seen again":                         {one + "." + two, `"one"`, `"two"`, one + "." + two},
-		"the public document seen, the other not yet": {one + "." + two, `"one"`, "", one + "." + two},
-		"the private document changed":                {one + "." + two, `"one"`, `"one"`, one + "." + one},
+		"nothing written, the public document seen":   {"", one, "", one + ".-"},
+		"nothing written, both seen":                  {"", one, two, one + "." + two},
+		"the same seen again":                         {one + "." + two, one, two, one + "." + two},
+		"the public document seen, the other not yet": {one + "." + two, one, "", one + "." + two},
+		"the private document changed":                {one + "." + two, one, one, one + "." + one},
 		"a nudge is no version":                       {one + "." + two + ".mi8x2k9z", "", "", one + "." + two},
-		"a value of another writer":                   {"hello", `"one"`, "", one + ".-"},
+		"a value of another writer":                   {"hello", one, "", one + ".-"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			parsed, _ := parseVersions(test.written)

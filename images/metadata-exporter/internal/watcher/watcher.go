@@ -70,16 +70,14 @@ type Watcher struct {
 	Log     *slog.Logger
 	Timing  Timing
 
-	// patches of the ConfigMap.
-	patches patchBatcher
-	// pruning is woken when there may be keys of resources that do not exist.
-	pruning debouncer
+	// changed is set when there may be something to write.
+	changed informer.Signal
 	// missing is true once it was logged that there is no ConfigMap.
 	missing atomic.Bool
 
 	mu sync.Mutex
 	// peers by the name of their resource. Only the handler of the resources, which
-	// one goroutine calls, changes it.
+	// one goroutine calls, changes it, and reads it without mu.
 	peers map[string]*peerWatch
 	// written is the data of the ConfigMap, by the name of the resource; it is never changed, only replaced.
 	written map[string]string
@@ -107,7 +105,7 @@ func (w *Watcher) Ready() error {
 // Run watches until ctx ends. It outlives a missing resource definition,
 // ConfigMap or permission: what fails is retried for as long as it takes.
 func (w *Watcher) Run(ctx context.Context) error {
-	w.peers = map[string]*peerWatch{}
+	w.peers, w.changed = map[string]*peerWatch{}, informer.NewSignal()
 	resources, err := w.resourceInformer(ctx)
 	if err != nil {
 		return err
@@ -119,28 +117,20 @@ func (w *Watcher) Run(ctx context.Context) error {
 	w.mu.Lock()
 	w.awaited = []*informer.Informer{configMap, resources}
 	w.mu.Unlock()
-	w.patches.sendBy(ctx, w.patch)
-	pruner := newPruner(w)
-	w.pruning.work = func() time.Duration { return pruner.prune(ctx) }
 
 	var running sync.WaitGroup
-	running.Go(func() { configMap.RunWithContext(ctx) })
+	running.Go(func() { newWriter(w).run(ctx) })
 	// A replica that does not know what is written would report old versions.
-	if cache.WaitForCacheSync(ctx.Done(), configMap.Synced) {
-		running.Go(func() { resources.RunWithContext(ctx) })
-		if cache.WaitForCacheSync(ctx.Done(), resources.Synced) {
-			w.mu.Lock()
-			w.complete = true
-			w.mu.Unlock()
-			w.pruning.wake()
-		}
+	if informer.Start(ctx, &running, configMap) && informer.Start(ctx, &running, resources) {
+		w.mu.Lock()
+		w.complete = true
+		w.mu.Unlock()
+		w.changed.Set()
 	}
 	running.Wait()
-	w.pruning.end()
 	for _, watched := range w.peers {
 		watched.stop()
 	}
-	w.patches.end()
 	return nil
 }
 
@@ -174,10 +164,10 @@ func (w *Watcher) observe(ctx context.Context, object any) {
 	if !ok || ctx.Err() != nil {
 		return
 	}
-	name, wanted := found.name, found.connection
-	watched, known := w.watched(name)
+	name, wanted := found.Name, found.connection
+	watched, known := w.peers[name]
 	if known && watched.connection == wanted {
-		watched.setBlamesPeer(found.blamesPeer)
+		watched.change(func() { watched.state.blamesPeer = found.blamesPeer })
 		return
 	}
 	if known {
@@ -189,28 +179,21 @@ func (w *Watcher) observe(ctx context.Context, object any) {
 	w.peers[name] = w.start(ctx, name, wanted, state{written: w.written[name], blamesPeer: found.blamesPeer})
 }
 
-func (w *Watcher) watched(name string) (watched *peerWatch, known bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	watched, known = w.peers[name]
-	return watched, known
-}
-
 // forget ends the watch of a peer whose resource was deleted.
 func (w *Watcher) forget(object any) {
 	deleted, ok := object.(*resource)
 	if !ok {
 		return
 	}
-	watched, known := w.watched(deleted.name)
+	watched, known := w.peers[deleted.Name]
 	if !known {
 		return
 	}
 	watched.stop()
 	w.mu.Lock()
-	delete(w.peers, deleted.name)
+	delete(w.peers, deleted.Name)
 	w.mu.Unlock()
-	w.Metrics.forgetPeer(w.Kind.label(deleted.name))
-	w.Log.Info("no longer watching peer", "kind", w.Kind.Name, "peer", deleted.name)
-	w.pruning.wake()
+	w.Metrics.forgetPeer(w.Kind.label(deleted.Name))
+	w.Log.Info("no longer watching peer", "kind", w.Kind.Name, "peer", deleted.Name)
+	w.changed.Set()
 }
