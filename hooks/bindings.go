@@ -77,7 +77,7 @@ func namespacesBinding() sdk.KubernetesConfig {
 	}
 }
 
-// podsBinding has a snapshot of all Pods, an installation.Pod or a dataplane.Pod
+// podsBinding has a snapshot of all Pods, a versionplan.Pod or a dataplane.Pod
 // each, without events: there are thousands of them. All hooks that use it share one informer.
 func podsBinding() sdk.KubernetesConfig {
 	return withoutEvents(sdk.KubernetesConfig{

@@ -1,12 +1,9 @@
 package documents
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/deckhouse-mesh/istio/lib/metadata"
@@ -97,10 +94,7 @@ func readGateways(data map[string]string) (gateways []metadata.IngressGateway, d
 	if len(gateways) == 0 && len(problems) > 0 {
 		return nil, nil, errors.Join(problems...)
 	}
-	slices.SortFunc(gateways, func(a, b metadata.IngressGateway) int {
-		return cmp.Or(strings.Compare(a.Address, b.Address), cmp.Compare(a.Port, b.Port))
-	})
-	gateways = slices.Compact(gateways)
+	gateways = metadata.SortedGateways(gateways)
 	if surplus := len(gateways) - metadata.MaxIngressGateways; surplus > 0 {
 		problems = append(problems, fmt.Errorf("%d gateways are more than the %d that are published: the last %d in order of address are left out; `alliance.ingressGateway.advertise` or its nodeSelector can choose others",
 			len(gateways), metadata.MaxIngressGateways, surplus))
