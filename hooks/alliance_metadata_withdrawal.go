@@ -2,15 +2,11 @@ package hooks
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/deckhouse-mesh/istio/lib/meshconfig"
 	"github.com/deckhouse-mesh/istio/lib/names"
@@ -29,33 +25,6 @@ var (
 	configMapResource  = corev1.SchemeGroupVersion.WithResource("configmaps")
 )
 
-// meshConfiguration is a ConfigMap that an istiod reads.
-type meshConfiguration struct {
-	Name            string `json:"name"`
-	ResourceVersion string `json:"resourceVersion"`
-	Mesh            string `json:"mesh"`
-	Withdrawn       string `json:"withdrawn"`
-}
-
-// meshConfigurationsBinding subscribes to the mesh configurations of all revisions: a Helm run that began before
-// trust was withdrawn may write it back. Other ConfigMaps of istiod have an empty one.
-func meshConfigurationsBinding() sdk.KubernetesConfig {
-	labels := names.ModuleLabels()
-	labels["app"] = "istiod"
-	return inModuleNamespace(sdk.KubernetesConfig{
-		Name:          "mesh-configurations",
-		APIVersion:    "v1",
-		Kind:          "ConfigMap",
-		LabelSelector: &metav1.LabelSelector{MatchLabels: labels},
-		JqFilter: `{
-			name: .metadata.name,
-			resourceVersion: .metadata.resourceVersion,
-			mesh: (.data.mesh // ""),
-			withdrawn: (.metadata.annotations["` + withdrawnAnnotation + `"] // "")
-		}`,
-	})
-}
-
 // withdrawTrust removes from the mesh configurations at once what the peers do not warrant any more; Helm, which
 // takes seconds, then finds it so. It only ever removes. What it cannot or must not remove is left to Helm, so a
 // failure here is none of the run, which would hold Helm back.
@@ -70,7 +39,8 @@ func withdrawTrust(ctx context.Context, in *sdk.HookInput, federations []trusted
 	for _, configuration := range configurations {
 		without, withdrawn, err := meshconfig.Withdraw(configuration.Mesh, wanted)
 		if err == nil && withdrawn > 0 {
-			err = writeWithdrawn(ctx, in, configuration, without, now)
+			err = writeMeshConfiguration(ctx, in, configuration, without, names.TrustWithdrawalFieldManager,
+				map[string]string{withdrawnAnnotation: now.Format(withdrawnFormat)})
 		}
 		switch {
 		case apierrors.IsConflict(err) || apierrors.IsNotFound(err):
@@ -112,26 +82,4 @@ func lastWithdrawn(last string, configurations []meshConfiguration, now time.Tim
 		}
 	}
 	return last
-}
-
-// writeWithdrawn replaces the configuration unless it has been written since the snapshot. It does not go through the
-// PatchCollector, where a conflict would fail the run.
-func writeWithdrawn(ctx context.Context, in *sdk.HookInput, configuration meshConfiguration, mesh string, now time.Time) error {
-	client, err := in.DC.GetK8sClient()
-	if err != nil {
-		return err
-	}
-	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{
-			"resourceVersion": configuration.ResourceVersion,
-			"annotations":     map[string]string{withdrawnAnnotation: now.Format(withdrawnFormat)},
-		},
-		"data": map[string]string{"mesh": mesh},
-	})
-	if err != nil {
-		return fmt.Errorf("encode the patch of ConfigMap %s: %w", configuration.Name, err)
-	}
-	_, err = client.Dynamic().Resource(configMapResource).Namespace(names.Namespace).Patch(ctx, configuration.Name, types.MergePatchType, patch,
-		metav1.PatchOptions{FieldManager: names.TrustWithdrawalFieldManager})
-	return err
 }

@@ -2,7 +2,6 @@ package hooks
 
 import (
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -12,54 +11,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	clienttesting "k8s.io/client-go/testing"
-	"sigs.k8s.io/yaml"
 
 	"github.com/deckhouse-mesh/istio/lib/ca"
 	"github.com/deckhouse-mesh/istio/lib/names"
 )
-
-// aMeshConfiguration is the ConfigMap of a revision as Helm writes it with these certificates; annotations are the content of YAML in braces.
-func aMeshConfiguration(revision, annotations string, certificates ...map[string]any) string {
-	GinkgoHelper()
-	mesh := map[string]any{"rootNamespace": "d8-istio", "trustDomain": "cluster-a.local"}
-	if len(certificates) > 0 {
-		mesh["caCertificates"] = certificates
-	}
-	text, err := yaml.Marshal(mesh)
-	Expect(err).NotTo(HaveOccurred())
-	return fmt.Sprintf(`
-apiVersion: v1
-kind: ConfigMap
-metadata: {namespace: d8-istio, name: istio-%s, resourceVersion: "7", labels: {heritage: deckhouse, module: istio, app: istiod}, annotations: {%s}}
-data: {mesh: %q, meshNetworks: "networks: {}"}
-`, revision, annotations, strings.TrimSuffix(string(text), "\n"))
-}
-
-// withdrawal is a patch of a mesh configuration.
-type withdrawal struct {
-	Metadata struct {
-		ResourceVersion string            `json:"resourceVersion"`
-		Annotations     map[string]string `json:"annotations"`
-	} `json:"metadata"`
-	Data map[string]string `json:"data"`
-}
-
-// withdrawals are the patches of the last run by the name of the ConfigMap.
-func (r *run) withdrawals() map[string]withdrawal {
-	GinkgoHelper()
-	found := map[string]withdrawal{}
-	for _, action := range r.hooksClient().Actions() {
-		patch, ok := action.(clienttesting.PatchAction)
-		if !ok || action.GetResource() != configMapResource {
-			continue
-		}
-		var written withdrawal
-		Expect(json.Unmarshal(patch.GetPatch(), &written)).To(Succeed())
-		Expect(action.GetNamespace()).To(Equal("d8-istio"))
-		found[patch.GetName()] = written
-	}
-	return found
-}
 
 var _ = Describe("The trust that hook alliance_metadata withdraws", func() {
 	withRoot := func(name string) string {
@@ -86,21 +41,14 @@ var _ = Describe("The trust that hook alliance_metadata withdraws", func() {
 	kept := func(r *run) string {
 		return secretAsGiven(r, anchorsSecret) + "\n---\n" + secretAsGiven(r, peerRootsSecret)
 	}
-	mesh := func(manifest string) string {
-		var configuration struct {
-			Data map[string]string `json:"data"`
-		}
-		Expect(yaml.Unmarshal([]byte(manifest), &configuration)).To(Succeed())
-		return configuration.Data["mesh"]
-	}
 
 	It("leaves every revision's mesh configuration at once, as Helm will render it, and the others' stays", func() {
 		r, of := trusting(b, c)
 		r.given(c, kept(r), aMeshConfiguration("v1x31", "", of["b"], of["c"]), aMeshConfiguration("v1x30", "", of["b"])).succeeds()
-		written := r.withdrawals()
+		written := r.meshPatches()
 		Expect(written).To(HaveLen(2))
-		Expect(written["istio-v1x31"].Data).To(Equal(map[string]string{"mesh": mesh(aMeshConfiguration("v1x31", "", of["c"]))}))
-		Expect(written["istio-v1x30"].Data).To(Equal(map[string]string{"mesh": mesh(aMeshConfiguration("v1x30", ""))}), "what Helm adds is not added here")
+		Expect(written["istio-v1x31"].Data).To(Equal(map[string]string{"mesh": meshIn(aMeshConfiguration("v1x31", "", of["c"]))}))
+		Expect(written["istio-v1x30"].Data).To(Equal(map[string]string{"mesh": meshIn(aMeshConfiguration("v1x30", ""))}), "what Helm adds is not added here")
 		Expect(written["istio-v1x31"].Metadata.ResourceVersion).To(Equal("7"), "what Helm has written meanwhile must not be lost")
 		Expect(written["istio-v1x31"].Metadata.Annotations).To(Equal(map[string]string{withdrawnAnnotation: r.ValuesGet(trustWithdrawnPath).String()}))
 		Expect(r.ValuesGet(trustWithdrawnPath).String()).To(Equal("2030-11-22T12:00:10.000Z"), "Helm has to run")
@@ -110,7 +58,7 @@ var _ = Describe("The trust that hook alliance_metadata withdraws", func() {
 	It("is nobody's while all peers stay", func() {
 		r, of := trusting(b, c)
 		r.given(b, c, kept(r), aMeshConfiguration("v1x31", "", of["b"], of["c"])).succeeds()
-		Expect(r.withdrawals()).To(BeEmpty())
+		Expect(r.meshPatches()).To(BeEmpty())
 		Expect(r.ValuesGet(trustWithdrawnPath).String()).To(BeEmpty())
 	})
 
@@ -119,7 +67,7 @@ var _ = Describe("The trust that hook alliance_metadata withdraws", func() {
 		r.clock.Advance(245 * 24 * time.Hour)
 		r.given(b, kept(r), aMeshConfiguration("v1x31", "", of["b"])).succeeds()
 		Expect(r.ValuesGet(federationsPath).Array()[0].Get("anchors").Array()[0].String()).NotTo(Equal(of["b"]["pem"]))
-		Expect(r.withdrawals()).To(BeEmpty())
+		Expect(r.meshPatches()).To(BeEmpty())
 	})
 
 	It("is withdrawn again, with another time, when a Helm run that had begun before writes it back", func() {
@@ -127,7 +75,7 @@ var _ = Describe("The trust that hook alliance_metadata withdraws", func() {
 		r.given(aMeshConfiguration("v1x31", "", of["b"])).succeeds()
 		r.clock.Advance(3 * time.Second)
 		r.given(aMeshConfiguration("v1x31", "", of["b"])).succeeds()
-		Expect(r.withdrawals()).To(HaveLen(1))
+		Expect(r.meshPatches()).To(HaveLen(1))
 		Expect(r.ValuesGet(trustWithdrawnPath).String()).To(Equal("2030-11-22T12:00:13.000Z"))
 	})
 
@@ -135,7 +83,7 @@ var _ = Describe("The trust that hook alliance_metadata withdraws", func() {
 		r, of := trusting(b)
 		r.ValuesSet("istio.federation.enabled", false)
 		r.given(b, kept(r), aMeshConfiguration("v1x31", "", of["b"])).succeeds()
-		Expect(r.withdrawals()["istio-v1x31"].Data["mesh"]).To(Equal(mesh(aMeshConfiguration("v1x31", ""))))
+		Expect(r.meshPatches()["istio-v1x31"].Data["mesh"]).To(Equal(meshIn(aMeshConfiguration("v1x31", ""))))
 	})
 
 	It("is remembered by the ConfigMap, when the operator ended before Helm ran", func() {
@@ -150,7 +98,7 @@ var _ = Describe("The trust that hook alliance_metadata withdraws", func() {
 		r, of := trusting(b)
 		r.hooksClient().PrependReactor("patch", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, failure })
 		r.given(aMeshConfiguration("v1x31", "", of["b"])).succeeds()
-		Expect(r.withdrawals()).To(HaveLen(1))
+		Expect(r.meshPatches()).To(HaveLen(1))
 		Expect(r.ValuesGet(trustWithdrawnPath).String()).To(BeEmpty())
 		Expect(r.ValuesGet(federationsPath).Array()).To(BeEmpty(), "Helm trusts nobody any more")
 		Expect(r.LoggerOutput().String()).To(ContainSubstring(logged))
@@ -163,14 +111,14 @@ var _ = Describe("The trust that hook alliance_metadata withdraws", func() {
 	It("is left to Helm where the configuration cannot be read", func() {
 		r, _ := trusting(b)
 		r.given(strings.Replace(aMeshConfiguration("v1x31", ""), `data: {mesh: "`, `data: {mesh: "caCertificates: [`, 1)).succeeds()
-		Expect(r.withdrawals()).To(BeEmpty())
+		Expect(r.meshPatches()).To(BeEmpty())
 		Expect(r.LoggerOutput().String()).To(ContainSubstring("Helm will do it"))
 	})
 
 	It("is not looked for in what is not the module's", func() {
 		r, of := trusting(b)
 		r.given(strings.Replace(aMeshConfiguration("v1x31", "", of["b"]), "module: istio", "module: another", 1)).succeeds()
-		Expect(r.withdrawals()).To(BeEmpty())
+		Expect(r.meshPatches()).To(BeEmpty())
 	})
 
 	It("is written under a name that drift repair knows", func() {

@@ -1,13 +1,76 @@
 package hooks
 
 import (
+	"strings"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/deckhouse-mesh/istio/lib/names"
 )
 
 var _ = Describe("Hook cluster_local_changes", func() {
+	// withHosts is the mesh configuration of a revision as Helm renders it for these cluster-local hosts.
+	withHosts := func(revision string, hosts ...string) string {
+		GinkgoHelper()
+		mesh := map[string]any{}
+		if len(hosts) > 0 {
+			mesh["serviceSettings"] = []any{map[string]any{"settings": map[string]any{"clusterLocal": true}, "hosts": hosts}}
+		}
+		return meshConfigurationWith(revision, "", mesh)
+	}
+	const namespace, service = "*.private.svc.cluster-a.local", "db.shop.svc.cluster-a.local"
+
 	It("changes the values, so that Helm runs, when people label something", func() {
 		r := newRun(clusterLocalChanges(), multiclusterSettings).given(clusterLocalObjects).succeeds()
 		Expect(r.ValuesGet(clusterLocalHostsPath).Raw).To(MatchJSON(`["*.private.svc.cluster-a.local", "db.shop.svc.cluster-a.local"]`))
+	})
+
+	It("writes the hosts into every revision's mesh configuration at once, as Helm will render it", func() {
+		r := newRun(clusterLocalChanges(), multiclusterSettings).given(clusterLocalObjects, withHosts("v1x31"), withHosts("v1x30", service)).succeeds()
+		written := r.meshPatches()
+		Expect(written).To(HaveLen(2))
+		Expect(written["istio-v1x31"].Data).To(Equal(map[string]string{"mesh": meshIn(withHosts("v1x31", namespace, service))}))
+		Expect(written["istio-v1x30"].Data).To(Equal(map[string]string{"mesh": meshIn(withHosts("v1x30", namespace, service))}))
+		Expect(written["istio-v1x31"].Metadata.ResourceVersion).To(Equal("7"), "what Helm has written meanwhile must not be lost")
+		for _, action := range r.hooksClient().Actions() {
+			if patch, ok := action.(clienttesting.PatchActionImpl); ok {
+				Expect(patch.PatchOptions.FieldManager).To(Equal(names.ClusterLocalFieldManager), "drift repair knows it")
+			}
+		}
+	})
+
+	It("takes hosts away when labels go, or multicluster is switched off", func() {
+		r := newRun(clusterLocalChanges(), multiclusterSettings).given(withHosts("v1x31", service)).succeeds()
+		Expect(r.meshPatches()["istio-v1x31"].Data).To(Equal(map[string]string{"mesh": meshIn(withHosts("v1x31"))}))
+		r = newRun(clusterLocalChanges(), federationSettings).given(clusterLocalObjects, withHosts("v1x31", service)).succeeds()
+		Expect(r.meshPatches()["istio-v1x31"].Data).To(Equal(map[string]string{"mesh": meshIn(withHosts("v1x31"))}))
+	})
+
+	It("writes nothing where the hosts are there, nor into other ConfigMaps of istiod", func() {
+		other := strings.NewReplacer("istio-v1x31", "istio-ca-root-cert", "{mesh: ", "{root-cert.pem: ").Replace(withHosts("v1x31"))
+		r := newRun(clusterLocalChanges(), multiclusterSettings).given(clusterLocalObjects, withHosts("v1x31", namespace, service), other).succeeds()
+		Expect(r.meshPatches()).To(BeEmpty())
+	})
+
+	DescribeTable("leaves to Helm what cannot be written at once", func(failure error, logged string) {
+		r := newRun(clusterLocalChanges(), multiclusterSettings)
+		r.hooksClient().PrependReactor("patch", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, failure })
+		r.given(clusterLocalObjects, withHosts("v1x31")).succeeds()
+		Expect(r.ValuesGet(clusterLocalHostsPath).Array()).To(HaveLen(2))
+		Expect(r.LoggerOutput().String()).To(ContainSubstring(logged))
+	},
+		Entry("since Helm has just written there", apierrors.NewConflict(configMapResource.GroupResource(), "istio-v1x31", nil), ""),
+		Entry("since the API server rejects it", apierrors.NewForbidden(configMapResource.GroupResource(), "istio-v1x31", nil), "Helm will do it"),
+	)
+
+	It("leaves to Helm a configuration that cannot be read", func() {
+		r := newRun(clusterLocalChanges(), multiclusterSettings)
+		r.given(clusterLocalObjects, strings.Replace(withHosts("v1x31"), `data: {mesh: "`, `data: {mesh: "serviceSettings: [`, 1)).succeeds()
+		Expect(r.meshPatches()).To(BeEmpty())
+		Expect(r.LoggerOutput().String()).To(ContainSubstring("Helm will do it"))
 	})
 })

@@ -33,7 +33,7 @@ func clusterLocalServices() hookruntime.Hook {
 		Name:   "cluster_local_services",
 		Config: config,
 		Run: func(ctx context.Context, in *sdk.HookInput) error {
-			widened, err := setClusterLocalHosts(in)
+			_, widened, err := setClusterLocalHosts(in)
 			if err != nil {
 				return err
 			}
@@ -63,26 +63,27 @@ func clusterLocalBindings() []sdk.KubernetesConfig {
 	}
 }
 
-// setClusterLocalHosts returns the namespaces that are cluster-local as a whole although their labels do not say so.
-func setClusterLocalHosts(in *sdk.HookInput) (widened []string, err error) {
-	hosts := []string{}
+// setClusterLocalHosts sets the hosts in the values and returns them, and the namespaces that are cluster-local as a
+// whole although their labels do not say so.
+func setClusterLocalHosts(in *sdk.HookInput) (hosts, widened []string, err error) {
+	hosts = []string{}
 	if multiclusterKind().enabled(in) {
 		this, err := self(in)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		services, err := snapshot[meshconfig.Service](in, "services")
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		namespaces, err := snapshot[string](in, "namespaces")
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		hosts, widened = meshconfig.ClusterLocalHosts(services, namespaces, this.TrustDomain)
 	}
 	in.Values.Set(clusterLocalHostsPath, hosts)
-	return widened, nil
+	return hosts, widened, nil
 }
 
 // reportWidened writes an Event into each of the namespaces, once. Its words depend

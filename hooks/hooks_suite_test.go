@@ -176,7 +176,7 @@ var _ = Describe("The hooks of the module", func() {
 	It("are in files of their names, each with its test beside it, and so is what belongs to one of them", func() {
 		both := []string{"metadata_exporter_certificate", "api_proxy_certificate"} // certificate_self_signed.go
 		common := []string{
-			"bindings", "certificate_self_signed", "events", "hooks", "input", "metrics", "own_network", "secrets", "snapshot_cache",
+			"bindings", "certificate_self_signed", "events", "hooks", "input", "mesh_configurations", "metrics", "own_network", "secrets", "snapshot_cache",
 			"fixtures_test", "hooks_suite_test",
 		}
 		all, _ := Resident(context.Background()) // the names in it are a superset of All's

@@ -95,8 +95,8 @@ func helmManagers(present []Object) map[string]bool {
 	return helm
 }
 
-// ownManagers write what is right: istiod the certificates of its webhooks, and the hook what Helm will render.
-var ownManagers = []string{names.IstiodFieldManager, names.TrustWithdrawalFieldManager}
+// ownManagers write what is right: istiod the certificates of its webhooks, and hooks what Helm will render.
+var ownManagers = []string{names.IstiodFieldManager, names.TrustWithdrawalFieldManager, names.ClusterLocalFieldManager}
 
 // edits lists the other field managers that wrote the object's content, each with its last edit.
 func edits(object Object, helm map[string]bool) []Deviation {

@@ -4,10 +4,17 @@ package meshconfig
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
+
+	"sigs.k8s.io/yaml"
 )
+
+// serviceSettingsField of Istio's MeshConfig says, among other things, which hosts are cluster-local.
+const serviceSettingsField = "serviceSettings"
 
 // Service with the label v1alpha1.ClusterLocalLabel.
 type Service struct {
@@ -76,4 +83,36 @@ func byBytes(named map[string][]string) []string {
 	return slices.SortedFunc(maps.Keys(named), func(a, b string) int {
 		return cmp.Or(cmp.Compare(bytesOf(named[b]), bytesOf(named[a])), strings.Compare(a, b))
 	})
+}
+
+// WithClusterLocalHosts returns a MeshConfig, YAML, with these hosts as the cluster-local ones and everything else as it
+// is: what Helm renders once the values have them (templates/istiod/_mesh.tpl). It is the same text where it has them
+// already. One that cannot be read is an error.
+func WithClusterLocalHosts(mesh string, hosts []string) (string, error) {
+	var config map[string]any
+	if err := yaml.Unmarshal([]byte(mesh), &config); err != nil {
+		return "", fmt.Errorf("read the mesh configuration: %w", err)
+	}
+	before, present := config[serviceSettingsField]
+	if len(hosts) == 0 {
+		if !present {
+			return mesh, nil
+		}
+		delete(config, serviceSettingsField)
+	} else {
+		list := make([]any, len(hosts))
+		for index, host := range hosts {
+			list[index] = host
+		}
+		wanted := []any{map[string]any{"hosts": list, "settings": map[string]any{"clusterLocal": true}}}
+		if reflect.DeepEqual(before, any(wanted)) {
+			return mesh, nil
+		}
+		config[serviceSettingsField] = wanted
+	}
+	encoded, err := yaml.Marshal(config)
+	if err != nil {
+		return "", fmt.Errorf("write the mesh configuration with cluster-local hosts: %w", err)
+	}
+	return strings.TrimSuffix(string(encoded), "\n"), nil
 }

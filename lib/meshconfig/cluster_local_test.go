@@ -75,3 +75,34 @@ func TestTheMeshConfigurationIsBoundedForManyNamespaces(t *testing.T) {
 		t.Errorf("%d namespaces are covered; the small one keeps its Service: %v", len(covered), slices.Contains(hosts, "db.shop.svc.cluster.local"))
 	}
 }
+
+func TestClusterLocalHostsAreNamedInTheMeshConfiguration(t *testing.T) {
+	const (
+		none = "rootNamespace: d8-istio\ntrustDomain: cluster-a.local"
+		one  = "rootNamespace: d8-istio\nserviceSettings:\n- hosts:\n  - db.shop.svc.cluster.local\n  settings:\n    clusterLocal: true\ntrustDomain: cluster-a.local"
+		two  = "rootNamespace: d8-istio\nserviceSettings:\n- hosts:\n  - '*.private.svc.cluster.local'\n  - db.shop.svc.cluster.local\n  settings:\n    clusterLocal: true\ntrustDomain: cluster-a.local"
+	)
+	for name, test := range map[string]struct {
+		mesh  string
+		hosts []string
+		want  string
+	}{
+		"the first":                            {none, []string{"db.shop.svc.cluster.local"}, one},
+		"another one":                          {one, []string{"*.private.svc.cluster.local", "db.shop.svc.cluster.local"}, two},
+		"one less":                             {two, []string{"db.shop.svc.cluster.local"}, one},
+		"none any more":                        {one, nil, none},
+		"none, as before":                      {none, nil, none},
+		"what is there stays as it is written": {"# by hand\n" + one + "\n", []string{"db.shop.svc.cluster.local"}, "# by hand\n" + one + "\n"},
+		"settings of another form give way":    {none + "\nserviceSettings: all", []string{"db.shop.svc.cluster.local"}, one},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := meshconfig.WithClusterLocalHosts(test.mesh, test.hosts)
+			if err != nil || got != test.want {
+				t.Errorf("got %v\n%s\nwant\n%s", err, got, test.want)
+			}
+		})
+	}
+	if _, err := meshconfig.WithClusterLocalHosts("rootNamespace: [", nil); err == nil {
+		t.Error("a configuration that cannot be read is no error")
+	}
+}

@@ -21,6 +21,8 @@ const (
 	IstiodFieldManager = "pilot-discovery"
 	// TrustWithdrawalFieldManager is that of the hook that removes trust from the mesh configuration before Helm does.
 	TrustWithdrawalFieldManager = "istio-trust-withdrawal"
+	// ClusterLocalFieldManager is that of the hook that names cluster-local hosts in the mesh configuration before Helm does.
+	ClusterLocalFieldManager = "istio-cluster-local"
 
 	// DefaultInjector is the webhook configuration for whatever names no revision; istiod knows it by this name, too.
 	DefaultInjector = "istio-revision-tag-default"
