@@ -61,6 +61,9 @@ func (c *cluster) operatorSince(began time.Time) string {
 	}
 	var lines []string
 	for _, pod := range pods {
+		if status := containerStatus(&pod, operator.container); status != nil && status.RestartCount > 0 {
+			lines = append(lines, fmt.Sprintf("%s has been started again %d times, its last end: %v", pod.Name, status.RestartCount, status.LastTerminationState.Terminated))
+		}
 		log, err := c.typed.CoreV1().Pods(operator.namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
 			Container: operator.container, SinceTime: &metav1.Time{Time: began},
 		}).DoRaw(context.Background())
