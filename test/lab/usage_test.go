@@ -4,6 +4,7 @@ package lab
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,16 +68,16 @@ func TestAnImpossibleLabIsReportedAtOnce(t *testing.T) {
 		})
 	}
 	t.Run("without root", func(t *testing.T) {
-		command := exec.Command(filepath.Join(root(t), "bin", "lab"), "up", "--nodes", "1", "--state-dir", filepath.Join(os.TempDir(), "never-made"))
+		stateDir := filepath.Join(os.TempDir(), "never-made")
+		command := exec.Command(filepath.Join(root(t), "bin", "lab"), "up", "--nodes", "1", "--state-dir", stateDir)
 		command.Dir = "/"
 		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-		begun := time.Now()
 		output, err := command.CombinedOutput()
 		if err == nil || !strings.Contains(string(output), "sudo") {
 			t.Errorf("it ends with %v, without the advice to use sudo: %s", err, output)
 		}
-		if took := time.Since(begun); took > 2*time.Second {
-			t.Errorf("it takes %s to report that", took)
+		if _, err := os.Stat(stateDir); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("it has begun to make the lab in %s: %v", stateDir, err)
 		}
 	})
 }

@@ -118,7 +118,6 @@ func TestAnUpdateWithManyUnpublishablePortsTakesLinearTime(t *testing.T) {
 	}
 	f := start(t, client)
 	f.waitReady(t)
-	begin := time.Now()
 	for round := range 3 {
 		changed := hostile[0].DeepCopy()
 		changed.Spec.Ports[round].Name = fmt.Sprint("changed", round)
@@ -129,10 +128,7 @@ func TestAnUpdateWithManyUnpublishablePortsTakesLinearTime(t *testing.T) {
 		if _, err := f.client.CoreV1().Services("shop").Create(t.Context(), service(honest, "http"), metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
+		// Comparing each rejection with each took 15 seconds for one update, longer than this waits; linear work takes some 0.1.
 		f.waitFederation(t, contains(honest+".shop"))
-	}
-	// Comparing each rejection with each took 15 seconds for one update; linear work takes some 0.1.
-	if took := time.Since(begin); took > 8*time.Second {
-		t.Errorf("three updates took %s", took)
 	}
 }
