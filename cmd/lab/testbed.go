@@ -55,12 +55,15 @@ func (f upFlags) prepare(ctx context.Context, out io.Writer) (testbed.Options, e
 	if err != nil {
 		return testbed.Options{}, err
 	}
+	useSystemPrograms()
+	reporter := progress.NewReporter(out)
+	if os.Geteuid() != 0 { // which makes nothing, and the folder may be root's
+		return testbed.Options{}, f.checkMachine(ctx, f.stateDir, reporter.Printf)
+	}
 	dir, err := makeStateDir(f.stateDir)
 	if err != nil {
 		return testbed.Options{}, err
 	}
-	useSystemPrograms()
-	reporter := progress.NewReporter(out)
 	if err := f.checkMachine(ctx, dir, reporter.Printf); err != nil {
 		return testbed.Options{}, err
 	}
