@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -275,24 +276,32 @@ func (c *cluster) try(resource schema.GroupVersionResource, kind, namespace, nam
 	return err
 }
 
-// reconfigure merges settings of the module; after the test they are again what they were.
+// restoring has the tests that restore a cluster's settings at their end, by name of test and cluster.
+var restoring sync.Map
+
+// reconfigure merges settings of the module; after the test they are again what they were before its first call. They
+// do not go through those of other calls: the operator might apply these, too, while the next test runs.
 func (c *cluster) reconfigure(t *testing.T, settings map[string]any) {
 	t.Helper()
-	config, err := c.dynamic.Resource(moduleConfigs).Get(context.Background(), suite.module, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, _, _ := unstructured.NestedMap(config.Object, "spec", "settings")
-	t.Cleanup(func() {
-		patch, err := json.Marshal([]map[string]any{{"op": "replace", "path": "/spec/settings", "value": before}})
+	key := t.Name() + " " + c.name
+	if _, known := restoring.LoadOrStore(key, true); !known {
+		config, err := c.dynamic.Resource(moduleConfigs).Get(context.Background(), suite.module, metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, prompt, "restore the settings of "+c.name, func() string {
-			_, err := c.dynamic.Resource(moduleConfigs).Patch(context.Background(), suite.module, types.JSONPatchType, patch, metav1.PatchOptions{})
-			return because(err)
+		before, _, _ := unstructured.NestedMap(config.Object, "spec", "settings")
+		t.Cleanup(func() {
+			restoring.Delete(key)
+			patch, err := json.Marshal([]map[string]any{{"op": "replace", "path": "/spec/settings", "value": before}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, prompt, "restore the settings of "+c.name, func() string {
+				_, err := c.dynamic.Resource(moduleConfigs).Patch(context.Background(), suite.module, types.JSONPatchType, patch, metav1.PatchOptions{})
+				return because(err)
+			})
 		})
-	})
+	}
 	c.configure(t, suite.module, map[string]any{"settings": settings})
 }
 
