@@ -11,7 +11,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/deckhouse-mesh/istio/lib/names"
 )
@@ -63,6 +65,7 @@ func StartCluster(ctx context.Context, root string) (_ *Cluster, err error) {
 	c.environment.ControlPlane.APIServer.Configure().
 		Set("audit-policy-file", policy).
 		Set("audit-log-path", c.auditLog())
+	log.SetLogger(klog.Background()) // else it complains, with a stack, that it has none
 	if c.Admin, err = c.environment.Start(); err != nil {
 		return nil, fmt.Errorf("start an API server from %s (`make tools` builds it): %w", assets, err)
 	}
