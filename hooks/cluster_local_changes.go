@@ -23,23 +23,26 @@ func clusterLocalChanges() hookruntime.Hook {
 			Queue: "/modules/istio/cluster-local-services",
 			// Each change is a Helm release, and a push to every proxy of the mesh.
 			Settings:   &sdk.HookConfigSettings{ExecutionMinInterval: 10 * time.Second, ExecutionBurst: 4},
-			Kubernetes: append(clusterLocalBindings(), withoutEvents(meshConfigurationsBinding())),
+			Kubernetes: clusterLocalBindings(),
 		},
 		Run: func(ctx context.Context, in *sdk.HookInput) error {
 			hosts, _, err := setClusterLocalHosts(in)
-			if err != nil {
-				return err
+			if err == nil {
+				writeClusterLocalHosts(ctx, in, hosts)
 			}
-			return writeClusterLocalHosts(ctx, in, hosts)
+			return err
 		},
 	}
 }
 
 // writeClusterLocalHosts has the mesh configurations name the hosts at once. What it cannot write is left to Helm.
-func writeClusterLocalHosts(ctx context.Context, in *sdk.HookInput, hosts []string) error {
-	configurations, err := snapshot[meshConfiguration](in, "mesh-configurations")
+//
+// They are read from the API server: a snapshot may be older than what the last run wrote, and a host that it took for
+// absent would stay where its label goes before Helm has run, because Helm then renders what it has released last.
+func writeClusterLocalHosts(ctx context.Context, in *sdk.HookInput, hosts []string) {
+	configurations, err := readMeshConfigurations(ctx, in)
 	if err != nil {
-		return err
+		in.Logger.Warn("cluster-local hosts could not be written into the mesh configuration at once, Helm will do it", "error", err.Error())
 	}
 	for _, configuration := range configurations {
 		if configuration.Mesh == "" {
@@ -54,5 +57,4 @@ func writeClusterLocalHosts(ctx context.Context, in *sdk.HookInput, hosts []stri
 				"configMap", configuration.Name, "error", err.Error())
 		}
 	}
-	return nil
 }

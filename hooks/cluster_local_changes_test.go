@@ -50,21 +50,34 @@ var _ = Describe("Hook cluster_local_changes", func() {
 		Expect(r.meshPatches()["istio-v1x31"].Data).To(Equal(map[string]string{"mesh": meshIn(withHosts("v1x31"))}))
 	})
 
+	It("takes away what the last run has written, although no snapshot has it yet", func() {
+		r := newRun(clusterLocalChanges(), multiclusterSettings).given(clusterLocalObjects, withHosts("v1x31")).succeeds()
+		Expect(r.meshPatches()).To(HaveLen(1))
+		r.given(withHosts("v1x31")).succeeds() // the state of snapshots; the API server has what was written
+		Expect(r.meshPatches()["istio-v1x31"].Data).To(Equal(map[string]string{"mesh": meshIn(withHosts("v1x31"))}))
+	})
+
 	It("writes nothing where the hosts are there, nor into other ConfigMaps of istiod", func() {
 		other := strings.NewReplacer("istio-v1x31", "istio-ca-root-cert", "{mesh: ", "{root-cert.pem: ").Replace(withHosts("v1x31"))
 		r := newRun(clusterLocalChanges(), multiclusterSettings).given(clusterLocalObjects, withHosts("v1x31", namespace, service), other).succeeds()
 		Expect(r.meshPatches()).To(BeEmpty())
 	})
 
-	DescribeTable("leaves to Helm what cannot be written at once", func(failure error, logged string) {
-		r := newRun(clusterLocalChanges(), multiclusterSettings)
-		r.hooksClient().PrependReactor("patch", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, failure })
-		r.given(clusterLocalObjects, withHosts("v1x31")).succeeds()
+	DescribeTable("leaves to Helm what cannot be written at once", func(verb string, failure error, logged string) {
+		r := newRun(clusterLocalChanges(), multiclusterSettings).given(clusterLocalObjects, withHosts("v1x31"))
+		asked := false
+		r.hooksClient().PrependReactor(verb, "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
+			asked = true
+			return true, nil, failure
+		})
+		r.succeeds()
+		Expect(asked).To(BeTrue())
 		Expect(r.ValuesGet(clusterLocalHostsPath).Array()).To(HaveLen(2))
 		Expect(r.LoggerOutput().String()).To(ContainSubstring(logged))
 	},
-		Entry("since Helm has just written there", apierrors.NewConflict(configMapResource.GroupResource(), "istio-v1x31", nil), ""),
-		Entry("since the API server rejects it", apierrors.NewForbidden(configMapResource.GroupResource(), "istio-v1x31", nil), "Helm will do it"),
+		Entry("since Helm has just written there", "patch", apierrors.NewConflict(configMapResource.GroupResource(), "istio-v1x31", nil), ""),
+		Entry("since the API server rejects it", "patch", apierrors.NewForbidden(configMapResource.GroupResource(), "istio-v1x31", nil), "Helm will do it"),
+		Entry("since it cannot be read", "list", apierrors.NewTimeoutError("too busy", 1), "Helm will do it"),
 	)
 
 	It("leaves to Helm a configuration that cannot be read", func() {
