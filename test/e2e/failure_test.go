@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,14 +16,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// explained has the tests that log a cluster's operator if they fail, by name of test and cluster.
-var explained sync.Map
+// explained are the operators that log what they did if the test fails.
+var explained oncePerTest
 
 // explainFailure logs, if the test fails, when Helm released the module and what the operator did and complained of
 // meanwhile: what waits for a release in vain shows neither in its own message.
 func (c *cluster) explainFailure(t *testing.T) {
 	t.Helper()
-	if _, known := explained.LoadOrStore(t.Name()+" "+c.name, true); known {
+	if !explained.first(t, c) {
 		return
 	}
 	began := time.Now()

@@ -276,22 +276,34 @@ func (c *cluster) try(resource schema.GroupVersionResource, kind, namespace, nam
 	return err
 }
 
-// restoring has the tests that restore a cluster's settings at their end, by name of test and cluster.
-var restoring sync.Map
+// oncePerTest is for what a test does once for each cluster.
+type oncePerTest struct{ done sync.Map }
+
+// first is true in the test's first call for the cluster.
+func (o *oncePerTest) first(t *testing.T, c *cluster) bool {
+	t.Helper()
+	key := t.Name() + " " + c.name
+	_, known := o.done.LoadOrStore(key, true)
+	if !known {
+		t.Cleanup(func() { o.done.Delete(key) })
+	}
+	return !known
+}
+
+// restored are the settings that are restored when the test ends.
+var restored oncePerTest
 
 // reconfigure merges settings of the module; after the test they are again what they were before its first call. They
 // do not go through those of other calls: the operator might apply these, too, while the next test runs.
 func (c *cluster) reconfigure(t *testing.T, settings map[string]any) {
 	t.Helper()
-	key := t.Name() + " " + c.name
-	if _, known := restoring.LoadOrStore(key, true); !known {
+	if restored.first(t, c) {
 		config, err := c.dynamic.Resource(moduleConfigs).Get(context.Background(), suite.module, metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		before, _, _ := unstructured.NestedMap(config.Object, "spec", "settings")
 		t.Cleanup(func() {
-			restoring.Delete(key)
 			patch, err := json.Marshal([]map[string]any{{"op": "replace", "path": "/spec/settings", "value": before}})
 			if err != nil {
 				t.Fatal(err)
