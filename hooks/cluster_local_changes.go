@@ -2,10 +2,13 @@ package hooks
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	sdk "github.com/deckhouse/module-sdk/pkg"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/meshconfig"
@@ -27,34 +30,45 @@ func clusterLocalChanges() hookruntime.Hook {
 		},
 		Run: func(ctx context.Context, in *sdk.HookInput) error {
 			hosts, _, err := setClusterLocalHosts(in)
-			if err == nil {
-				writeClusterLocalHosts(ctx, in, hosts)
+			if err != nil {
+				return err
 			}
-			return err
+			return retry.RetryOnConflict(retry.DefaultBackoff, func() error { return writeClusterLocalHosts(ctx, in, hosts) })
 		},
 	}
 }
 
-// writeClusterLocalHosts has the mesh configurations name the hosts at once. What it cannot write is left to Helm.
+// writeClusterLocalHosts has the mesh configurations name the hosts at once. One that cannot be read as such is left to
+// Helm. An error means that the hook has to run again: Helm renders what it has released last where a label goes before
+// it has run for it, and so would leave the host there.
 //
-// They are read from the API server: a snapshot may be older than what the last run wrote, and a host that it took for
-// absent would stay where its label goes before Helm has run, because Helm then renders what it has released last.
-func writeClusterLocalHosts(ctx context.Context, in *sdk.HookInput, hosts []string) {
+// They are read from the API server for the same reason: a snapshot may be older than what the last run wrote.
+func writeClusterLocalHosts(ctx context.Context, in *sdk.HookInput, hosts []string) error {
 	configurations, err := readMeshConfigurations(ctx, in)
 	if err != nil {
-		in.Logger.Warn("cluster-local hosts could not be written into the mesh configuration at once, Helm will do it", "error", err.Error())
+		return err
 	}
+	var failed []error
 	for _, configuration := range configurations {
 		if configuration.Mesh == "" {
 			continue // another ConfigMap of istiod's
 		}
 		mesh, err := meshconfig.WithClusterLocalHosts(configuration.Mesh, hosts)
-		if err == nil && mesh != configuration.Mesh {
-			err = writeMeshConfiguration(ctx, in, configuration, mesh, names.ClusterLocalFieldManager, nil)
-		}
-		if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
-			in.Logger.Warn("cluster-local hosts could not be written into the mesh configuration at once, Helm will do it",
+		if err != nil {
+			in.Logger.Warn("cluster-local hosts cannot be written into the mesh configuration at once, Helm will replace it",
 				"configMap", configuration.Name, "error", err.Error())
+			continue
+		}
+		if mesh == configuration.Mesh {
+			continue
+		}
+		err = writeMeshConfiguration(ctx, in, configuration, mesh, names.ClusterLocalFieldManager, nil)
+		if apierrors.IsConflict(err) {
+			return err
+		}
+		if err != nil && !apierrors.IsNotFound(err) {
+			failed = append(failed, fmt.Errorf("write cluster-local hosts into ConfigMap %s: %w", configuration.Name, err))
 		}
 	}
+	return errors.Join(failed...)
 }

@@ -1,11 +1,13 @@
 package hooks
 
 import (
+	"context"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clienttesting "k8s.io/client-go/testing"
 
@@ -63,27 +65,47 @@ var _ = Describe("Hook cluster_local_changes", func() {
 		Expect(r.meshPatches()).To(BeEmpty())
 	})
 
-	DescribeTable("leaves to Helm what cannot be written at once", func(verb string, failure error, logged string) {
-		r := newRun(clusterLocalChanges(), multiclusterSettings).given(clusterLocalObjects, withHosts("v1x31"))
-		asked := false
+	// failing has the API server fail the first requests of the verb.
+	failing := func(r *run, verb string, failure error, times int) {
 		r.hooksClient().PrependReactor(verb, "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
-			asked = true
-			return true, nil, failure
+			times--
+			return times >= 0, nil, failure
 		})
+	}
+	conflict := apierrors.NewConflict(configMapResource.GroupResource(), "istio-v1x31", nil)
+
+	It("writes into what others have written meanwhile", func() {
+		r := newRun(clusterLocalChanges(), multiclusterSettings).given(clusterLocalObjects, withHosts("v1x31"))
+		failing(r, "patch", conflict, 2)
 		r.succeeds()
-		Expect(asked).To(BeTrue())
+		written, err := r.hooksClient().Resource(configMapResource).Namespace(names.Namespace).Get(context.Background(), "istio-v1x31", metav1.GetOptions{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(written.Object["data"]).To(HaveKeyWithValue("mesh", meshIn(withHosts("v1x31", namespace, service))))
+	})
+
+	It("does not miss a revision that goes meanwhile", func() {
+		r := newRun(clusterLocalChanges(), multiclusterSettings).given(clusterLocalObjects, withHosts("v1x31"))
+		failing(r, "patch", apierrors.NewNotFound(configMapResource.GroupResource(), "istio-v1x31"), 1)
+		r.succeeds()
 		Expect(r.ValuesGet(clusterLocalHostsPath).Array()).To(HaveLen(2))
-		Expect(r.LoggerOutput().String()).To(ContainSubstring(logged))
-	},
-		Entry("since Helm has just written there", "patch", apierrors.NewConflict(configMapResource.GroupResource(), "istio-v1x31", nil), ""),
-		Entry("since the API server rejects it", "patch", apierrors.NewForbidden(configMapResource.GroupResource(), "istio-v1x31", nil), "Helm will do it"),
-		Entry("since it cannot be read", "list", apierrors.NewTimeoutError("too busy", 1), "Helm will do it"),
+	})
+
+	DescribeTable("fails, and so runs again, where it cannot write: Helm would leave a host whose label goes in between",
+		func(verb string, failure error, says string) {
+			r := newRun(clusterLocalChanges(), multiclusterSettings).given(clusterLocalObjects, withHosts("v1x31"))
+			failing(r, verb, failure, 1_000)
+			r.RunHook()
+			Expect(r.HookError()).To(MatchError(ContainSubstring(says)))
+		},
+		Entry("since others write again and again", "patch", conflict, "istio-v1x31"),
+		Entry("since the API server rejects it", "patch", apierrors.NewForbidden(configMapResource.GroupResource(), "istio-v1x31", nil), "write cluster-local hosts into ConfigMap istio-v1x31"),
+		Entry("since it cannot be read", "list", apierrors.NewTimeoutError("too busy", 1), "list the mesh configurations"),
 	)
 
 	It("leaves to Helm a configuration that cannot be read", func() {
 		r := newRun(clusterLocalChanges(), multiclusterSettings)
 		r.given(clusterLocalObjects, strings.Replace(withHosts("v1x31"), `data: {mesh: "`, `data: {mesh: "serviceSettings: [`, 1)).succeeds()
 		Expect(r.meshPatches()).To(BeEmpty())
-		Expect(r.LoggerOutput().String()).To(ContainSubstring("Helm will do it"))
+		Expect(r.LoggerOutput().String()).To(ContainSubstring("Helm will replace it"))
 	})
 })
