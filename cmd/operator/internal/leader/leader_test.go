@@ -31,13 +31,17 @@ type replica struct {
 	result           chan error
 }
 
-func startReplica(t *testing.T, client *fake.Clientset) *replica {
+func startReplica(t *testing.T, client *fake.Clientset, change ...func(*Election)) *replica {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	t.Cleanup(stop)
 	r := &replica{stop: stop, result: make(chan error, 1)}
+	e := election(client, &r.following)
+	for _, f := range change {
+		f(&e)
+	}
 	go func() {
-		r.result <- election(client, &r.following).Run(ctx, func(ctx context.Context) error {
+		r.result <- e.Run(ctx, func(ctx context.Context) error {
 			r.leads.Store(true)
 			<-ctx.Done()
 			r.leads.Store(false)
@@ -68,6 +72,30 @@ func TestOneReplicaLeadsAndTheOtherTakesOverAtOnceWhenItStops(t *testing.T) {
 	lease, err := client.CoordinationV1().Leases("d8-system").Get(context.Background(), leaseName, metav1.GetOptions{})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(*lease.Spec.HolderIdentity).To(BeEmpty(), "the Lease was given back")
+}
+
+// TestAReplicaThatIsStartedAgainLeadsAtOnce: its former process was killed, and so has not given the Lease back.
+func TestAReplicaThatIsStartedAgainLeadsAtOnce(t *testing.T) {
+	g := NewWithT(t)
+	client := fake.NewClientset()
+	var killed atomic.Bool
+	client.PrependReactor("update", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
+		return killed.Load(), nil, errors.New("nobody sends this")
+	})
+	as := func(identity string) func(*Election) {
+		return func(e *Election) { e.Identity, e.LeaseDuration = identity, time.Hour }
+	}
+	before := startReplica(t, client, as("operator-1"))
+	g.Eventually(before.leads.Load, deadline).Should(BeTrue())
+	killed.Store(true)
+	g.Eventually(before.result, deadline).Should(Receive(MatchError(ErrLost)))
+	killed.Store(false)
+
+	other := startReplica(t, client, as("operator-2"))
+	g.Eventually(other.following.Load, deadline).Should(BeTrue())
+	again := startReplica(t, client, as("operator-1"))
+	g.Eventually(again.leads.Load, deadline).Should(BeTrue(), "the Lease is its own, and valid for an hour")
+	g.Expect(other.leads.Load()).To(BeFalse())
 }
 
 func TestAFollowerStopsWithItsContext(t *testing.T) {

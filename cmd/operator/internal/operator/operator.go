@@ -82,7 +82,7 @@ func Run(ctx context.Context, opts options.Options, hooks Hooks, version string)
 	}
 	health.SetReadiness(func() (bool, string) { return false, "waiting for the leader election" })
 	election := leader.Election{
-		Client: client, Namespace: opts.Namespace, Logger: slogger,
+		Client: client, Namespace: opts.Namespace, Logger: slogger, Identity: opts.LeaderIdentity,
 		OnFollow: func(identity string) {
 			health.SetReadiness(func() (bool, string) { return true, "standby, " + identity + " leads" })
 		},

@@ -39,6 +39,8 @@ type Options struct {
 	ListenPort    int
 	// LeaderElect lets one of several replicas work and the others wait.
 	LeaderElect bool
+	// LeaderIdentity of this replica in the Lease, the same after a restart; empty: one of this process alone.
+	LeaderIdentity string
 	// ClusterDomain overrides what is found in the cluster.
 	ClusterDomain string
 	// ImageRegistry is the repository of the modules' images.
@@ -91,6 +93,7 @@ func (o *Options) Bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.ListenAddress, "listen-address", o.ListenAddress, "`address` to serve /healthz, /readyz, /metrics and /metrics/hooks at (default all, IPv4 and IPv6)")
 	flags.IntVar(&o.ListenPort, "listen-port", o.ListenPort, "`port` to serve them at")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "work only while holding the Lease, so that several replicas can run")
+	flags.StringVar(&o.LeaderIdentity, "leader-identity", o.LeaderIdentity, "`name` of this replica in the Lease, which no other replica has: after a restart it works on at once, instead of after 15s (default the host's name and a random part)")
 	flags.StringVar(&o.ClusterDomain, "cluster-domain", o.ClusterDomain, "`domain` of the cluster's Services (default from kubeadm's ConfigMap, else cluster.local)")
 	flags.StringVar(&o.ImageRegistry, "image-registry", o.ImageRegistry, "`repository` that the modules' images are pulled from")
 	flags.StringVar(&o.RegistrySecret, "registry-secret", o.RegistrySecret, "`name` of the Secret in the operator's namespace, of type kubernetes.io/dockerconfigjson, with the credentials of that repository; there need not be one")
