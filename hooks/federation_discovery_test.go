@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/deckhouse-mesh/istio/lib/metadata"
+	"github.com/deckhouse-mesh/istio/lib/nudge"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 )
 
@@ -104,6 +105,29 @@ var _ = Describe("Hook federation_discovery", func() {
 
 		r.clock.Advance(time.Minute)
 		Expect(r.succeeds().statusWrites()).To(BeEmpty(), "the same failure again is not written again")
+	})
+
+	It("gives a peer that did not answer a second, and three once it has answered the watcher", func() {
+		exporter, client := startPeer(), &timed{Client: peer.NewClient()}
+		r := newRun(federationDiscovery(client, nil), federationSettings).given(exporter.resource(""), ownKeypair(), versionsConfigMap("federation", nil))
+		exporter.Close()
+		waits := func() time.Duration {
+			GinkgoHelper()
+			client.longest = 0
+			r.succeeds()
+			Expect(ready(r)).To(HaveKeyWithValue("reason", "PeerUnreachable"))
+			return client.longest
+		}
+		Expect(waits()).To(BeNumerically(">", time.Second), "for the first time")
+		r.clock.Advance(time.Minute)
+		Expect(waits()).To(BeNumerically("<=", time.Second), "it delays the others")
+		nudged := nudge.Value("0123456789ab.0123456789ab", r.clock.Now())
+		r.report("federation", "cluster-b", nudged)
+		Expect(waits()).To(BeNumerically(">", time.Second), "it has answered the watcher, perhaps slowly")
+		r.clock.Advance(time.Minute)
+		Expect(waits()).To(BeNumerically(">", time.Second), "it was perhaps too slow for more than one poll in the minute before")
+		r.clock.Advance(2 * time.Minute)
+		Expect(waits()).To(BeNumerically("<=", time.Second), "that was long ago")
 	})
 
 	events := func(r *run) map[string]string {

@@ -14,6 +14,7 @@ import (
 	"github.com/deckhouse-mesh/istio/lib/discovery"
 	"github.com/deckhouse-mesh/istio/lib/hookruntime"
 	"github.com/deckhouse-mesh/istio/lib/names"
+	"github.com/deckhouse-mesh/istio/lib/nudge"
 	"github.com/deckhouse-mesh/istio/lib/servicelist"
 )
 
@@ -142,6 +143,10 @@ func (d *peerDiscovery) poll(ctx context.Context, in *sdk.HookInput, resources [
 		return nil, err
 	}
 	discoverer := discovery.Discoverer{Client: d.client, Self: this, PrivateKey: string(keypair["priv.pem"]), Now: now, Codec: d.codec, Elsewhere: elsewhere}
+	discoverer.Answers = func(resource v1alpha1.Peer) bool {
+		at, nudged := nudge.Time(versions[resource.GetName()])
+		return nudged && now.Sub(at).Abs() < answersFor
+	}
 	due := func(resource v1alpha1.Peer) bool {
 		return d.schedule.due(resource, versions[resource.GetName()], len(keypair) > 0, now)
 	}

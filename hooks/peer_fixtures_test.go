@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -153,6 +154,19 @@ func readyOf(r *run, kind, name string) map[string]any {
 		}
 	}
 	return nil
+}
+
+// timed is a client that notes how long a request may take at most.
+type timed struct {
+	*peer.Client
+	longest time.Duration
+}
+
+// Get implements discovery.Getter.
+func (t *timed) Get(ctx context.Context, target peer.Target, request peer.Request) (*peer.Response, error) {
+	deadline, _ := ctx.Deadline()
+	t.longest = max(t.longest, time.Until(deadline))
+	return t.Client.Get(ctx, target, request)
 }
 
 // apiHostOfB is where peers say that their API is: this machine's own address would be rejected.

@@ -20,6 +20,10 @@ const (
 	slowPeer     = time.Second
 	maxSlowPolls = 2
 
+	// answersFor is how long a peer that is called unreachable is given the time of one that answers, after metadata-watcher
+	// has reported that it does: until the next minute's poll, which a slow peer waits for.
+	answersFor = 2 * time.Minute
+
 	// A status that cannot be written is tried again after firstRetry, and after twice as long each time, up to longestRetry.
 	firstRetry   = 30 * time.Second
 	longestRetry = 15 * time.Minute

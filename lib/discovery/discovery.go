@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 	"github.com/deckhouse-mesh/istio/lib/metadata"
 	"github.com/deckhouse-mesh/istio/lib/peer"
 	"github.com/deckhouse-mesh/istio/lib/servicelist"
@@ -86,6 +87,8 @@ type Discoverer struct {
 	Codec *servicelist.Codec
 	// Elsewhere are the identities that resources of the other kind hold.
 	Elsewhere []Claim
+	// Answers reports whether metadata-watcher has had an answer of the peer lately; nil works, too.
+	Answers func(v1alpha1.Peer) bool
 }
 
 // Rejection is why a resource or an answer is not accepted, as a condition has it.

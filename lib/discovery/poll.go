@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// fetchTimeout bounds one request to a peer that answered last time;
-	// a peer that did not gets retryTimeout, so that it cannot delay the others.
+	// fetchTimeout bounds one request to a peer that answered last time, or has answered metadata-watcher since;
+	// another gets retryTimeout, so that it cannot delay the others.
 	fetchTimeout = 3 * time.Second
 	retryTimeout = time.Second
 	// parallelFetches bounds the requests in flight, and so the documents in memory.
@@ -158,7 +158,7 @@ func (d Discoverer) newPoll(resource v1alpha1.Peer) *poll {
 	p := &poll{Discoverer: d, resource: withOwnStatus(resource), timeout: fetchTimeout, known: knownPublic(resource)}
 	p.private.requires, p.api.requires = &p.public, &p.private
 	p.current = p.known != nil && resource.PeerStatus().ObservedGeneration == resource.GetGeneration()
-	if isUnreachable(resource.PeerStatus().Conditions) {
+	if isUnreachable(resource.PeerStatus().Conditions) && (d.Answers == nil || !d.Answers(resource)) {
 		p.timeout = retryTimeout
 	}
 	switch resource := p.resource.(type) {

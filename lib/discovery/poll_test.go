@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -85,6 +86,46 @@ func TestOnlyPeersThatAreDueArePolled(t *testing.T) {
 			}
 			if len(given.peers[1].PeerStatus().Conditions) != 0 {
 				t.Error("the resource given has changed")
+			}
+		})
+	}
+}
+
+// absent answers nothing, and notes how long it would have been waited for.
+type absent struct {
+	mu      sync.Mutex
+	longest time.Duration
+}
+
+func (a *absent) Get(ctx context.Context, target peer.Target, _ peer.Request) (*peer.Response, error) {
+	deadline, _ := ctx.Deadline()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.longest = max(a.longest, time.Until(deadline))
+	return nil, &peer.Error{Reason: peer.Unreachable, URL: target.URL, Err: context.DeadlineExceeded}
+}
+
+// TestAPeerThatDidNotAnswerGetsLessTimeUntilItAnswers: else one that takes two seconds would never be reached again.
+func TestAPeerThatDidNotAnswerGetsLessTimeUntilItAnswers(t *testing.T) {
+	for kind, given := range twoPeers(t) {
+		t.Run(kind, func(t *testing.T) {
+			resources := given.peers[:1]
+			poll := func(answers func(v1alpha1.Peer) bool) time.Duration {
+				client := &absent{}
+				given.Client, given.Answers = client, answers
+				resources = []v1alpha1.Peer{given.Poll(context.Background(), resources, always, nil)["b"]}
+				return client.longest
+			}
+			if first := poll(nil); first <= time.Second {
+				t.Errorf("the first time it has %s", first)
+			}
+			for name, answers := range map[string]func(v1alpha1.Peer) bool{"nobody": nil, "it": func(v1alpha1.Peer) bool { return false }} {
+				if next := poll(answers); next > time.Second {
+					t.Errorf("where %s answers metadata-watcher, it has %s the next time", name, next)
+				}
+			}
+			if after := poll(func(resource v1alpha1.Peer) bool { return resource.GetName() == "b" }); after <= time.Second {
+				t.Errorf("once it has answered metadata-watcher it has %s", after)
 			}
 		})
 	}

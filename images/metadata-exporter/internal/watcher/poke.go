@@ -1,8 +1,9 @@
 package watcher
 
 import (
-	"strconv"
 	"time"
+
+	"github.com/deckhouse-mesh/istio/lib/nudge"
 )
 
 const (
@@ -55,7 +56,7 @@ func (p *peerWatch) decide(now time.Time) decision {
 	if wait := p.nudges.due().Sub(now); wait > 0 {
 		return decision{later: wait}
 	}
-	return decision{value: written.nudged(strconv.FormatInt(now.UnixMilli(), 36)), cause: causeNudge, own: own}
+	return decision{value: nudge.Value(written.String(), now), cause: causeNudge, own: own}
 }
 
 // pace lets the resource be poked, or returns after what time it may be.

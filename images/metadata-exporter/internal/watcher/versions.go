@@ -33,10 +33,6 @@ func parseVersions(written string) (parsed versions, valid bool) {
 
 func (v versions) String() string { return v.public + "." + v.private }
 
-// nudged is a value for the same versions that differs from all before it as
-// long as mark does.
-func (v versions) nudged(mark string) string { return v.String() + "." + mark }
-
 // with takes over the versions of the documents that were seen. A document that was not
 // seen keeps its version: a restarted watcher must not report an update where there is none.
 func (v versions) with(public, private string) versions {

@@ -54,20 +54,20 @@ func TestOnlyValuesInTheWrittenFormAreRead(t *testing.T) {
 		valid   bool
 	}{
 		"two versions":                        {whole.String(), whole, true},
-		"one with a nudge":                    {whole.nudged(now), whole, true},
+		"one with a nudge":                    {whole.String() + "." + now, whole, true},
 		"one document":                        {versions{one, unknown}.String(), versions{one, unknown}, true},
-		"a nudge for documents not seen":      {versions{unknown, unknown}.nudged(now), versions{unknown, unknown}, true},
+		"a nudge for documents not seen":      {versions{unknown, unknown}.String() + "." + now, versions{unknown, unknown}, true},
 		"nothing":                             {"", versions{unknown, unknown}, false},
 		"the value of the switch":             {"switched-on.t3q1vk", versions{unknown, unknown}, false},
 		"one document alone":                  {one, versions{unknown, unknown}, false},
 		"an empty part":                       {one + ".", versions{unknown, unknown}, false},
 		"a hash too long":                     {one + "0." + two, versions{unknown, unknown}, false},
 		"other letters":                       {strings.ToUpper(versions{"abcdefabcdef", two}.String()), versions{unknown, unknown}, false},
-		"a huge mark":                         {whole.nudged(strings.Repeat("a", 1<<16)), versions{unknown, unknown}, false},
+		"a huge mark":                         {whole.String() + "." + strings.Repeat("a", 1<<16), versions{unknown, unknown}, false},
 		"a huge hash":                         {strings.Repeat("a", 1<<16) + "." + two, versions{unknown, unknown}, false},
 		"a line after the versions":           {whole.String() + "\n", versions{unknown, unknown}, false},
 		"the versions after a line":           {"x\n" + whole.String(), versions{unknown, unknown}, false},
-		"a strange text where a nudge may be": {whole.nudged("a.b"), versions{unknown, unknown}, false},
+		"a strange text where a nudge may be": {whole.String() + ".a.b", versions{unknown, unknown}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got, valid := parseVersions(test.written); got != test.want || valid != test.valid {
