@@ -49,7 +49,7 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 	})
 
 	// First everybody gets the new root, and the former CA signs.
-	eventually(t, scheduled, "istiod hands out both roots", func() string { return suite.b.handsOut(namespace, former.Root, other.Root) })
+	eventually(t, restarted+prompt, "istiod hands out both roots", func() string { return suite.b.handsOut(namespace, former.Root, other.Root) })
 	// A request to proceed is deferred so early, as Pods may lack it; a person may withdraw it.
 	suite.b.requestOfRotation(t, ca.Proceed)
 	eventually(t, prompt, "the request is deferred", func() string { return suite.b.rotationReports("=proceed", "is deferred until") })
@@ -71,7 +71,7 @@ func TestTheRootIsRotatedWithoutMistrust(t *testing.T) {
 	suite.b.requestOfRotation(t, ca.ProceedNow)
 	after := map[string]*mesh.Certificate{}
 	for _, version := range istioversion.All() {
-		eventually(t, scheduled, "the new CA signs by way of istiod "+version.Version, func() string {
+		eventually(t, restarted+prompt, "the new CA signs by way of istiod "+version.Version, func() string {
 			after[version.Version] = suite.b.certify(t, version, namespace)
 			_, err := after[version.Version].Verify(pool(t, other.Root), time.Now())
 			return want("", err)("")

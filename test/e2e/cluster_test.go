@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -144,10 +145,16 @@ func awaitPeers(t *testing.T) {
 // namespace is made for the test and removed after it.
 func (c *cluster) namespace(t *testing.T) string {
 	t.Helper()
-	created, err := c.dynamic.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}).Create(context.Background(),
-		&unstructured.Unstructured{Object: map[string]any{
-			"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"generateName": "e2e-"},
-		}}, metav1.CreateOptions{})
+	return c.labelled(t, nil)
+}
+
+// labelled is a namespace that has its labels from the start: an API server may not know yet, when it admits the first Pod,
+// what was written after the namespace was made, and would inject no sidecar.
+func (c *cluster) labelled(t *testing.T, labels map[string]string) string {
+	t.Helper()
+	created, err := c.typed.CoreV1().Namespaces().Create(context.Background(), &corev1.Namespace{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-", Labels: labels},
+	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -100,6 +100,7 @@ func (i installation) install(t *testing.T) {
 		return c.adaptToStockEnvoy()
 	})
 	for _, c := range suite.clusters {
+		eventually(t, 5*time.Minute, "the first istiod of "+c.name+" is ready", func() string { return c.installed(defaultIstio()) })
 		c.awaitMesh(t, defaultIstio())
 	}
 }
@@ -111,6 +112,9 @@ func (i installation) federate(t *testing.T) {
 		if err := of.shell("", "kubectl apply --filename -", asPeer(t, i.peer, peer, i.authority)); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for of, peer := range pairs() {
+		of.awaitReady(t, peer.name, 3*time.Minute) // two rounds of the schedule
 	}
 }
 

@@ -37,6 +37,11 @@ type crossingLoad struct {
 	client *corev1.Pod
 	// namespace of the servers, host their Service's name in the mesh.
 	namespace, host string
+	// answerWithin is how long the load waits for an answer.
+	answerWithin time.Duration
+	// steadySince is when the load first went without failures, lost what disturbances have cost since then.
+	steadySince time.Time
+	lost        int
 }
 
 // loadTotals and loadEvent are what the load prints, a line each.
@@ -87,8 +92,9 @@ func summary(events []loadEvent) string {
 	return strings.Join(words, ", ")
 }
 
-// startLoad runs servers in cluster-b and the load in cluster-a, and waits until it is steady.
-func startLoad(t *testing.T) *crossingLoad {
+// startLoad runs servers in cluster-b and the load in cluster-a, and waits until it is steady. A load that waits long for
+// answers, answerWithin, does not take for lost what a loaded machine delays.
+func startLoad(t *testing.T, answerWithin time.Duration) *crossingLoad {
 	t.Helper()
 	awaitPeers(t)
 	suite.a.awaitMesh(t, defaultIstio())
@@ -97,12 +103,12 @@ func startLoad(t *testing.T) *crossingLoad {
 	for _, name := range []string{"server-1", "server-2"} {
 		suite.b.run(t, loadServer(there, name))
 	}
-	l := &crossingLoad{namespace: there, host: suite.b.hostname(t, there, "server")}
+	l := &crossingLoad{namespace: there, host: suite.b.hostname(t, there, "server"), answerWithin: answerWithin}
 	suite.b.serveLoad(t, there)
 	suite.b.label(t, there, "server", true)
 	suite.a.awaitImported(t, l.host, scheduled)
-	l.client = suite.a.run(t, loadClient(here, l.host))
-	l.awaitSteady(t)
+	l.client = suite.a.run(t, loadClient(here, l.host, answerWithin))
+	l.steadySince = l.awaitSteady(t).At
 	return l
 }
 
@@ -120,12 +126,12 @@ func loadServer(namespace, name string) *corev1.Pod {
 }
 
 // loadClient is a Pod whose program loads the host until the Pod is deleted.
-func loadClient(namespace, host string) *corev1.Pod {
+func loadClient(namespace, host string, answerWithin time.Duration) *corev1.Pod {
 	pod := newPod(namespace, "load", nil, nil)
 	application := &pod.Spec.Containers[0]
 	application.Image, application.Ports, application.ReadinessProbe = probeImage, nil, nil
 	application.Args = []string{
-		"load", "--for=24h", "--rate=" + strconv.Itoa(loadRate), "--streams=" + strconv.Itoa(loadStreams),
+		"load", "--for=24h", "--rate=" + strconv.Itoa(loadRate), "--streams=" + strconv.Itoa(loadStreams), "--timeout=" + answerWithin.String(),
 		webURL(host), host + ":7070",
 	}
 	application.Resources.Requests[corev1.ResourceMemory] = resource.MustParse("32Mi")
@@ -228,5 +234,26 @@ func (l *crossingLoad) during(t *testing.T, disturb func(t *testing.T)) loss {
 			found.failed = append(found.failed, event)
 		}
 	}
+	l.lost += len(found.failed) + len(found.broken)
 	return found
+}
+
+// endsWithoutMore waits until every request of a disturbance was answered or given up, and fails the test where more was lost
+// than the disturbances have reported: a request that one of them swallowed fails when nobody waits for it any more.
+func (l *crossingLoad) endsWithoutMore(t *testing.T) {
+	t.Helper()
+	last := l.awaitSteady(t).At
+	var found []loadEvent
+	eventually(t, restarted+l.answerWithin, "every request has its answer", func() string {
+		events, err := l.events()
+		if err != nil {
+			return err.Error()
+		}
+		found = failures(events, l.steadySince, time.Now())
+		waited := events[len(events)-1].At.Sub(last)
+		return unless(waited > l.answerWithin, "the load has gone on for %s", waited)
+	})
+	if len(found) > l.lost {
+		t.Errorf("%d requests and streams were lost, disturbances have reported %d: %s", len(found), l.lost, summary(found))
+	}
 }

@@ -19,6 +19,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
 	"github.com/deckhouse-mesh/istio/test/mesh"
@@ -79,14 +82,6 @@ func (c *cluster) installedVersions() (versions []istioversion.Version) {
 // injectorOf is the webhook configuration that injects sidecars of the version.
 func injectorOf(version istioversion.Version) string {
 	return "istio-sidecar-injector-" + version.Revision() + "-" + moduleNamespace
-}
-
-// labelled is a namespace with labels, made for the test and removed after it.
-func (c *cluster) labelled(t *testing.T, labels map[string]string) string {
-	t.Helper()
-	name := c.namespace(t)
-	c.relabel(t, name, labels)
-	return name
 }
 
 // relabel changes labels of a namespace; an empty value takes the label away.
@@ -272,8 +267,26 @@ func (c *cluster) try(resource schema.GroupVersionResource, kind, namespace, nam
 		"metadata": map[string]any{"name": name, "namespace": namespace}, "spec": spec,
 	}}
 	object.SetLabels(labels)
-	_, err := c.dynamic.Resource(resource).Namespace(namespace).Create(context.Background(), object, metav1.CreateOptions{})
-	return err
+	return create(c.dynamic.Resource(resource).Namespace(namespace), object)
+}
+
+// slowly is how a request is repeated that a loaded machine did not answer.
+var slowly = wait.Backoff{Duration: time.Second, Steps: 20}
+
+// create the object. A request that nobody has decided, as a webhook did not answer within its ten seconds, is repeated.
+func create(in dynamic.ResourceInterface, object *unstructured.Unstructured) error {
+	repeated := false
+	undecided := func(err error) bool {
+		repeated = apierrors.IsInternalError(err) || apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err)
+		return repeated
+	}
+	return retry.OnError(slowly, undecided, func() error {
+		_, err := in.Create(context.Background(), object, metav1.CreateOptions{})
+		if repeated && apierrors.IsAlreadyExists(err) {
+			return nil // the answer was lost
+		}
+		return err
+	})
 }
 
 // oncePerTest is for what a test does once for each cluster.

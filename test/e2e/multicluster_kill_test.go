@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -66,9 +67,22 @@ func multiclusterTheMeshRecoversAfterAKill(t *testing.T) {
 				))
 				c.awaitAnswer(t, peer.name+"'s new Service answers", clients[c], webURL(made[peer]), httpStatus(http.StatusOK))
 			}
+			if one.name == operator.name {
+				hit.awaitOperatorActs(t, made[hit])
+			}
 			l.awaitPeers(t)
 		})
 	}
+}
+
+// awaitOperatorActs waits until what people change of the Service with that hostname takes effect, there and back.
+func (c *cluster) awaitOperatorActs(t *testing.T, host string) {
+	t.Helper()
+	letOut := c.keepIn(t, host)
+	named := func() bool { return strings.Contains(c.meshConfiguration(t), host) }
+	eventually(t, restarted, "the operator of "+c.name+" acts on a label", func() string { return unless(named(), "%s is not cluster-local", host) })
+	letOut()
+	eventually(t, restarted, "and on its removal", func() string { return unless(!named(), "%s is cluster-local", host) })
 }
 
 // multiclusterAnIstiodThatStartsWhileAPeerIsAwayReadsItLater: it cannot know what the former istiod had

@@ -8,9 +8,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/deckhouse-mesh/istio/lib/api/v1alpha1"
 )
@@ -24,7 +27,15 @@ const (
 
 func multiclusterATenantsLabelsStopNobody(t *testing.T) {
 	l := meshOf(t)
-	tenant, other := l.a.namespace(t), l.a.namespace(t)
+	var tenant string
+	t.Cleanup(func() { // thousands of Services go, which the next test must not wait for
+		eventually(t, 5*time.Minute, "the tenant's namespace is gone", func() string {
+			_, err := l.a.typed.CoreV1().Namespaces().Get(context.Background(), tenant, metav1.GetOptions{})
+			return unless(apierrors.IsNotFound(err), "it is there: %v", err)
+		})
+	})
+	tenant = l.a.namespace(t)
+	other := l.a.namespace(t)
 	l.a.labelMany(t, tenant, manyLabels)
 	domain := l.a.described(t).ClusterDomain
 	eventually(t, scheduled, "the whole namespace stays in its cluster", func() string {
@@ -60,17 +71,23 @@ func multiclusterATenantsLabelsStopNobody(t *testing.T) {
 // labelMany makes that many Services with the label and long names, a few at a time.
 func (c *cluster) labelMany(t *testing.T, namespace string, count int) {
 	t.Helper()
-	numbers, wait := make(chan int), sync.WaitGroup{}
+	numbers, workers := make(chan int), sync.WaitGroup{}
 	for range 8 {
-		wait.Go(func() {
+		workers.Go(func() {
 			for number := range numbers {
-				_, err := c.typed.CoreV1().Services(namespace).Create(context.Background(), &corev1.Service{
-					ObjectMeta: metav1.ObjectMeta{
-						Name:   fmt.Sprintf("%s-%05d", strings.Repeat("s", 57), number),
-						Labels: map[string]string{v1alpha1.ClusterLocalLabel: ""},
-					},
-					Spec: corev1.ServiceSpec{ClusterIP: corev1.ClusterIPNone, Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
-				}, metav1.CreateOptions{})
+				err := retry.OnError(slowly, func(error) bool { return true }, func() error {
+					_, err := c.typed.CoreV1().Services(namespace).Create(context.Background(), &corev1.Service{
+						ObjectMeta: metav1.ObjectMeta{
+							Name:   fmt.Sprintf("%s-%05d", strings.Repeat("s", 57), number),
+							Labels: map[string]string{v1alpha1.ClusterLocalLabel: ""},
+						},
+						Spec: corev1.ServiceSpec{ClusterIP: corev1.ClusterIPNone, Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
+					}, metav1.CreateOptions{})
+					if apierrors.IsAlreadyExists(err) {
+						return nil // it was made, and the answer was lost
+					}
+					return err
+				})
 				if err != nil {
 					t.Error(err)
 				}
@@ -81,5 +98,5 @@ func (c *cluster) labelMany(t *testing.T, namespace string, count int) {
 		numbers <- number
 	}
 	close(numbers)
-	wait.Wait()
+	workers.Wait()
 }

@@ -106,10 +106,11 @@ func multiclusterACutOffPeerCostsWhatIsInFlight(t *testing.T) {
 	running := s.caller.keepAsking(s.host)
 	t.Cleanup(func() { running.stop() })
 	running.awaitMore(t, s.there.Name)
+	before := running.failures()
 	mend := s.cut(t)
 	open := s.caller.connections(t, s.host, gateway)
 	running.awaitMore(t, s.here.Name)
-	failed := running.stop()
+	failed := running.stop() - before
 	t.Logf("%d requests failed, %d connections to the peer were open", failed, open)
 	// A connection that is open costs the request that is sent on it, and each worker may be opening one more.
 	if failed > open+workers {
@@ -146,17 +147,18 @@ func (i *insider) giveUpSoon(t *testing.T, host string) {
 func (i *insider) connections(t *testing.T, host, address string) int {
 	t.Helper()
 	wanted := mesh.Outbound(80, "", host) + "::" + address + "::cx_active::"
-	for line := range strings.Lines(i.admin("clusters").text) {
-		if count, found := strings.CutPrefix(strings.TrimSpace(line), wanted); found {
-			open, err := strconv.Atoi(count)
-			if err != nil {
-				t.Fatal(err)
+	open := 0
+	eventually(t, requestTimeout, "the caller's proxy says how many connections it has", func() string {
+		for line := range strings.Lines(i.admin("clusters").text) {
+			if count, found := strings.CutPrefix(strings.TrimSpace(line), wanted); found {
+				var err error
+				open, err = strconv.Atoi(count)
+				return because(err)
 			}
-			return open
 		}
-	}
-	t.Fatalf("the caller's proxy does not know %s", wanted)
-	return 0
+		return "it does not know " + wanted
+	})
+	return open
 }
 
 // asking is what goes on until it is stopped: requests, each worker's one after the other.
@@ -174,7 +176,7 @@ func (i *insider) keepAsking(host string) *asking {
 	for range workers {
 		a.ended.Go(func() {
 			for ctx.Err() == nil {
-				got, err := i.get("http://" + host + "/")
+				got, err := i.send(request{url: "http://" + host + "/", timeout: stallTimeout})
 				a.Lock()
 				if err != nil || got.status != http.StatusOK {
 					a.failed++
@@ -203,6 +205,13 @@ func (a *asking) awaitMore(t *testing.T, pod string) {
 		now := a.answers(pod) - before
 		return unless(now >= more, "it has answered %d", now)
 	})
+}
+
+// failures by now.
+func (a *asking) failures() int {
+	a.Lock()
+	defer a.Unlock()
+	return a.failed
 }
 
 // stop the requests, and say how many failed.

@@ -43,17 +43,17 @@ func TestAPublishedServiceAppearsInTheOtherClusterAsItWasPublished(t *testing.T)
 	if !reflect.DeepEqual(endpoints, wantEndpoints) {
 		t.Errorf("endpoints %v, want %v", endpoints, wantEndpoints)
 	}
-	rules, err := suite.a.dynamic.Resource(destinationRules).Namespace(moduleNamespace).List(context.Background(), metav1.ListOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.ContainsFunc(rules.Items, func(rule unstructured.Unstructured) bool {
-		host, _, _ := unstructured.NestedString(rule.Object, "spec", "host")
-		mode, _, _ := unstructured.NestedString(rule.Object, "spec", "trafficPolicy", "tls", "mode")
-		return host == hostname && mode == "ISTIO_MUTUAL"
-	}) {
-		t.Errorf("no DestinationRule makes clients of %s use mutual TLS", hostname)
-	}
+	eventually(t, prompt, "a DestinationRule makes clients of "+hostname+" use mutual TLS", func() string {
+		rules, err := suite.a.dynamic.Resource(destinationRules).Namespace(moduleNamespace).List(context.Background(), metav1.ListOptions{})
+		if err != nil {
+			return err.Error()
+		}
+		return unless(slices.ContainsFunc(rules.Items, func(rule unstructured.Unstructured) bool {
+			host, _, _ := unstructured.NestedString(rule.Object, "spec", "host")
+			mode, _, _ := unstructured.NestedString(rule.Object, "spec", "trafficPolicy", "tls", "mode")
+			return host == hostname && mode == "ISTIO_MUTUAL"
+		}), "none of %d does", len(rules.Items))
+	})
 }
 
 func sorted(list []any) []string {

@@ -30,6 +30,8 @@ const (
 	applicationContainer = "application"
 	// requestTimeout of one request; longer than it takes a sidecar to report that a server cannot be reached.
 	requestTimeout = 5 * time.Second
+	// stallTimeout of a request that is sent once: a program that the machine does not run for some seconds loses nothing.
+	stallTimeout = 30 * time.Second
 )
 
 // newPod is an application's Pod with the label app and those given. It echoes what it is sent.
@@ -50,8 +52,9 @@ func newPod(namespace, app string, labels, annotations map[string]string) *corev
 			},
 			Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: applicationPort}, {Name: "tcp-raw", ContainerPort: rawPort}},
 			ReadinessProbe: &corev1.Probe{
-				ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/", Port: intstr.FromInt32(applicationPort)}},
-				PeriodSeconds: 1, FailureThreshold: 3,
+				ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/", Port: intstr.FromInt32(applicationPort)}},
+				// Ready soon; a Pod that the machine does not run for some seconds stays an endpoint.
+				PeriodSeconds: 1, TimeoutSeconds: 5, FailureThreshold: 30,
 			},
 			Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
 				corev1.ResourceCPU: resource.MustParse("1m"), corev1.ResourceMemory: resource.MustParse("16Mi"),

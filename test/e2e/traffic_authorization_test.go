@@ -143,10 +143,10 @@ func TestTrafficIsAuthorizedAsPoliciesSay(t *testing.T) {
 		t.Run("where there is no policy all is allowed", func(t *testing.T) {
 			t.Parallel()
 			for _, s := range []*side{f.Here, f.There} {
-				got, err := s.Pod("client").get("http://" + f.Here.Host("api") + "/")
-				if err != nil || got.status != allowed {
-					t.Errorf("%s: %s (%v)", s.name, got, err)
-				}
+				eventually(t, prompt, s.name+" is allowed", func() string {
+					got, err := s.Pod("client").get("http://" + f.Here.Host("api") + "/")
+					return because(failing(err, httpStatus(allowed)(got)))
+				})
 			}
 		})
 	})

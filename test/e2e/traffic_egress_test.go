@@ -30,9 +30,10 @@ func TestTrafficThatLeavesTheMeshNeedsAServiceEntryWhereASidecarSaysSo(t *testin
 	f.applyYAML(t, f.There, "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: default, namespace: '{{.There.Yard}}'}\n"+
 		"spec: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}")
 	eventually(t, scheduled, "with REGISTRY_ONLY it does not", func() string { return unless(reaches() != "", "it answers") })
-	if got, err := caller.get("http://" + f.Here.Host("api") + "/"); err != nil || got.status != http.StatusOK {
-		t.Errorf("a peer's Service: %s (%v)", got, err)
-	}
+	eventually(t, prompt, "a peer's Service does", func() string {
+		got, err := caller.get("http://" + f.Here.Host("api") + "/")
+		return because(failing(err, httpStatus(http.StatusOK)(got)))
+	})
 	f.applyYAML(t, f.There, fmt.Sprintf(`apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: outside, namespace: '{{.There.Yard}}'}

@@ -234,7 +234,7 @@ func (i *insider) atOnce(count int, host, path string) map[int]int {
 func (i *insider) pods(count int, host string) map[string]int {
 	got := map[string]int{}
 	for range count {
-		one, _ := i.get("http://" + host + "/")
+		one, _ := i.send(request{url: "http://" + host + "/", timeout: stallTimeout})
 		got[one.pod]++
 	}
 	return got

@@ -40,7 +40,7 @@ func (f *traffic) applyYAML(t *testing.T, to *side, manifest string) {
 	t.Helper()
 	for _, object := range f.objects(t, to, manifest) {
 		resource := to.resource(t, object)
-		if _, err := resource.Create(context.Background(), object, metav1.CreateOptions{}); err != nil {
+		if err := create(resource, object); err != nil {
 			t.Fatalf("create %s %s: %v", object.GetKind(), object.GetName(), err)
 		}
 		t.Cleanup(func() { _ = resource.Delete(context.Background(), object.GetName(), metav1.DeleteOptions{}) })

@@ -39,7 +39,7 @@ func TestTrafficOfEveryProtocolReachesThePeer(t *testing.T) {
 		"HTTP/1.1": func() error { return says(client.transport(), "http://"+at(8000)+"/protocol", "HTTP/1.1") },
 		"HTTP/2":   func() error { return says(client.http2(), "http://"+at(8001)+"/protocol", "HTTP/2.0") },
 		"a port by the name of its target": func() error {
-			got, err := client.get("http://" + host + "/")
+			got, err := client.send(request{url: "http://" + host + "/", timeout: stallTimeout})
 			return failing(err, by(server.Name)(got))
 		},
 		"TCP": func() error {
@@ -157,7 +157,7 @@ func TestTrafficReachesThePeerByEveryFormOfItsName(t *testing.T) {
 	host, client := f.Here.Host("api"), f.There.Pod("client")
 	for _, form := range []string{host, host + ".", host + ":80", host + ".:80", strings.ToUpper(host), strings.ToUpper(host[:1]) + host[1:] + ":80"} {
 		t.Run(form, func(t *testing.T) {
-			got, err := client.get("http://" + form + "/")
+			got, err := client.send(request{url: "http://" + form + "/", timeout: stallTimeout})
 			if err != nil || got.status != http.StatusOK || !strings.HasPrefix(got.pod, "api-") || got.server != f.Here.identity("default") {
 				t.Errorf("%s (%v)", got, err)
 			}
@@ -165,9 +165,10 @@ func TestTrafficReachesThePeerByEveryFormOfItsName(t *testing.T) {
 	}
 	t.Run("as the Pod's own resolver finds it", func(t *testing.T) {
 		for _, form := range []string{host, host + "."} {
-			if got, err := f.There.call(client.Pod, webURL(form)); err != nil || got.status != http.StatusOK || !strings.HasPrefix(got.pod, "api-") {
-				t.Errorf("%s: %s (%v)", form, got, err)
-			}
+			eventually(t, prompt, form+" answers", func() string {
+				got, err := f.There.call(client.Pod, webURL(form))
+				return because(failing(err, unless(got.status == http.StatusOK && strings.HasPrefix(got.pod, "api-"), "%s", got)))
+			})
 		}
 	})
 	t.Run("though both clusters have the same ranges", func(t *testing.T) {

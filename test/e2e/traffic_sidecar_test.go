@@ -14,10 +14,12 @@ func TestTrafficThatASidecarResourceLeavesOutIsNotKept(t *testing.T) {
 	t.Parallel()
 	f := trafficOf(t)
 	proxy := f.Here.Pod("distant")
-	everything, err := proxy.knownClusters()
-	if err != nil {
-		t.Fatal(err)
-	}
+	var everything int
+	eventually(t, prompt, "the proxy says how much it knows", func() (missing string) {
+		var err error
+		everything, err = proxy.knownClusters()
+		return because(err)
+	})
 	before, whole := proxy.admin("memory").text, proxy.configurationSize(t)
 	f.applyYAML(t, f.Here, "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: default, namespace: '{{.Here.Yard}}'}\n"+
 		"spec: {egress: [{hosts: ['{{.Here.Shop}}/guarded.{{.Here.Shop}}.svc.{{.Here.Domain}}']}]}")
@@ -28,10 +30,11 @@ func TestTrafficThatASidecarResourceLeavesOutIsNotKept(t *testing.T) {
 		}
 		return unless(now < everything, "it knows %d clusters, before it was %d", now, everything)
 	})
-	got, err := proxy.get("http://" + f.Here.Host("guarded") + "/")
-	if err := failing(err, between(f.Here.spiffe(t, f.Here.Yard, "default"), f.Here.identity("default"), "guarded")(got)); err != nil {
-		t.Errorf("what is named: %v", err)
-	}
+	named := between(f.Here.spiffe(t, f.Here.Yard, "default"), f.Here.identity("default"), "guarded")
+	eventually(t, prompt, "what is named answers", func() string {
+		got, err := proxy.get("http://" + f.Here.Host("guarded") + "/")
+		return because(failing(err, named(got)))
+	})
 	part := proxy.configurationSize(t)
 	if part >= whole {
 		t.Errorf("its configuration has %d bytes, before it had %d", part, whole)

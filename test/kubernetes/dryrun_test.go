@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -54,6 +55,10 @@ func start(t *testing.T, root, server string) *rendertest.Server {
 	environment := &envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join(root, "crds"), filepath.Join(root, "crds", "istio")},
 		ErrorIfCRDPathMissing: true,
+		// On a loaded machine a start takes longer than envtest expects.
+		ControlPlaneStartTimeout: 2 * time.Minute,
+		ControlPlaneStopTimeout:  time.Minute,
+		CRDInstallOptions:        envtest.CRDInstallOptions{MaxTime: time.Minute},
 	}
 	environment.ControlPlane.Etcd = &envtest.Etcd{Path: filepath.Join(root, ".cache", "tools", "kube", "etcd")}
 	environment.ControlPlane.APIServer = &envtest.APIServer{Path: server}

@@ -105,7 +105,7 @@ func podsReach(t *testing.T, lab *runningLab) {
 	}
 	var urls []string
 	for _, cluster := range []string{"cluster-a", "cluster-b"} {
-		lab.must(lab.kubectlOf(cluster, "", "-n", "test", "rollout", "status", "daemonset/echo", "--timeout=50s"))
+		lab.must(lab.kubectlOf(cluster, "", "-n", "test", "rollout", "status", "daemonset/echo", "--timeout=3m"))
 		addresses := strings.Fields(lab.must(lab.kubectlOf(cluster, "", "-n", "test", "get", "pods", "-o", "jsonpath={.items[*].status.podIP}")))
 		if len(addresses) != 2 {
 			t.Fatalf("%s has Pods %v, want one on each node", cluster, addresses)
@@ -123,10 +123,10 @@ func podsReach(t *testing.T, lab *runningLab) {
 			})
 		}
 	}
-	output, err := lab.lab("exec", "--", "curl", "-sS", "-m", "5", "http://10.89.2.200")
-	if err != nil {
-		t.Errorf("from the fabric: %v: %s", err, output)
-	}
+	lab.eventually(time.Minute, "the fabric reaches cluster-b", func() (bool, string) {
+		output, err := lab.lab("exec", "--", "curl", "-sS", "-m", "5", "http://10.89.2.200")
+		return err == nil, fmt.Sprintf("%v: %s", err, output)
+	})
 	names := lab.must(lab.lab("exec", "--", "getent", "hosts", "istio.cluster-b.lab", "peer.host.lab"))
 	if !strings.Contains(names, "10.89.2.128") || !strings.Contains(names, "10.89.0.1") {
 		t.Errorf("public names in the fabric: %s", names)
@@ -143,9 +143,10 @@ func linkCut(t *testing.T, lab *runningLab) {
 		t.Error("cluster-b answers across a link that is cut")
 	}
 	lab.must(lab.lab("link", "mend", "cluster-b", "cluster-a"))
-	if err := reach(); err != nil {
-		t.Errorf("cluster-b does not answer across a link that was mended: %v", err)
-	}
+	lab.eventually(time.Minute, "cluster-b answers across a link that was mended", func() (bool, string) {
+		err := reach()
+		return err == nil, fmt.Sprint(err)
+	})
 }
 
 func nodeRestarts(t *testing.T, lab *runningLab) {

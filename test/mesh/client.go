@@ -2,7 +2,9 @@ package mesh
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 
@@ -54,7 +56,8 @@ func Connect(connection grpc.ClientConnInterface, proxy Proxy) (*Client, error) 
 	}
 	for _, kind := range []string{clusterType, listenerType, rootsType} {
 		client.subscriptions[kind] = &subscription{}
-		if err := client.request(kind, node); err != nil {
+		// A stream that istiod has ended already, as it rejects the proxy, says why when it is read.
+		if err := client.request(kind, node); err != nil && !errors.Is(err, io.EOF) {
 			cancel()
 			return nil, err
 		}

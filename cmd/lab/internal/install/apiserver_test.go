@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -57,7 +58,8 @@ func startServer(t *testing.T, root string) *server {
 		assets = filepath.Join(root, ".cache", "tools", "kube")
 	}
 	log.SetLogger(logr.Discard()) // envtest has nothing to say that an error does not
-	environment := &envtest.Environment{}
+	// On a loaded machine a start takes longer than envtest expects.
+	environment := &envtest.Environment{ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: time.Minute}
 	environment.ControlPlane.Etcd = &envtest.Etcd{Path: filepath.Join(assets, "etcd")}
 	environment.ControlPlane.APIServer = &envtest.APIServer{Path: filepath.Join(assets, "kube-apiserver")}
 	environment.ControlPlane.APIServer.Configure().Set("audit-policy-file", policy).Set("audit-log-path", started.audit)
