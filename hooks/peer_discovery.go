@@ -150,7 +150,8 @@ func (d *peerDiscovery) poll(ctx context.Context, in *sdk.HookInput, resources [
 	due := func(resource v1alpha1.Peer) bool {
 		return d.schedule.due(resource, versions[resource.GetName()], len(keypair) > 0, now)
 	}
-	return discoverer.Poll(ctx, d.withoutStaleETags(resources), due, d.schedule.noteWait), nil
+	noteWait := func(resource v1alpha1.Peer, waited time.Duration) { d.schedule.noteWait(resource, waited, now) }
+	return discoverer.Poll(ctx, d.withoutStaleETags(resources), due, noteWait), nil
 }
 
 // withoutStaleETags has those resources polled unconditionally, and their whole status written, whose

@@ -15,10 +15,11 @@ import (
 
 const (
 	// A peer that took longer than slowPeer maxSlowPolls times in a row must not delay the
-	// others with every change: its reported changes wait for the minute's schedule.
-	// A single time may be a long document on a busy machine.
+	// others with every change: its reported changes wait until slowRest times as long has passed, or for the
+	// minute's schedule. A single time may be a long document on a busy machine.
 	slowPeer     = time.Second
 	maxSlowPolls = 2
+	slowRest     = 10
 
 	// answersFor is how long a peer that is called unreachable is given the time of one that answers, after metadata-watcher
 	// has reported that it does: until the next minute's poll, which a slow peer waits for.
@@ -49,8 +50,10 @@ type lastPoll struct {
 	etags [2]string
 	// superseded is the version of the resource that the last write was made for.
 	superseded string
-	// slow counts the polls in a row that took longer than slowPeer, up to maxSlowPolls.
-	slow int
+	// slow counts the polls in a row that took longer than slowPeer, up to maxSlowPolls; after those
+	// reported changes count from restUntil on.
+	slow      int
+	restUntil time.Time
 	// failures counts the writes in a row that the API server has rejected; until retryAt the peer is not polled again.
 	failures int
 	retryAt  time.Time
@@ -67,7 +70,7 @@ func (s pollSchedule) due(resource v1alpha1.Peer, version string, hasKey bool, n
 	if refresh := resource.GetAnnotations()[v1alpha1.RefreshAnnotation]; refresh != "" {
 		next.refresh = refresh
 	}
-	if version != "" && (last.slow < maxSlowPolls || next.minute != last.minute) {
+	if version != "" && (!now.Before(last.restUntil) || next.minute != last.minute) {
 		next.version = version
 	}
 	s[resource.GetUID()] = next
@@ -90,13 +93,13 @@ func (s pollSchedule) isCurrent(resource v1alpha1.Peer) bool {
 	return !s.isStale(resource) && s[resource.GetUID()].superseded != resource.GetResourceVersion()
 }
 
-// noteWait remembers how long this cluster waited for the peer.
-func (s pollSchedule) noteWait(resource v1alpha1.Peer, waited time.Duration) {
+// noteWait remembers how long this cluster waited for the peer in the poll that began then.
+func (s pollSchedule) noteWait(resource v1alpha1.Peer, waited time.Duration, began time.Time) {
 	last := s[resource.GetUID()]
 	if waited <= slowPeer {
-		last.slow = 0
-	} else {
-		last.slow = min(last.slow+1, maxSlowPolls)
+		last.slow, last.restUntil = 0, time.Time{}
+	} else if last.slow = min(last.slow+1, maxSlowPolls); last.slow == maxSlowPolls {
+		last.restUntil = began.Add((1 + slowRest) * waited)
 	}
 	s[resource.GetUID()] = last
 }

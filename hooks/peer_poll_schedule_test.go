@@ -51,8 +51,8 @@ var _ = Describe("The schedule of polls", func() {
 		refresh("1")
 		Expect(due(now)).To(BeTrue())
 		Expect(due(now)).To(BeFalse())
-		schedule.noteWait(&resource, 2*time.Second)
-		schedule.noteWait(&resource, 2*time.Second)
+		schedule.noteWait(&resource, 2*time.Second, now)
+		schedule.noteWait(&resource, 2*time.Second, now)
 		refresh("2")
 		Expect(due(now)).To(BeTrue())
 		resource.Annotations = nil
@@ -65,8 +65,8 @@ var _ = Describe("The schedule of polls", func() {
 		Expect(due(now)).To(BeFalse())
 	})
 
-	It("delays the changes of a peer that was slow twice to the next minute", func() {
-		wait := func(waited time.Duration) { schedule.noteWait(&resource, waited) }
+	It("delays the changes of a peer that was slow twice by ten times as long, at most to the next minute", func() {
+		wait := func(waited time.Duration) { schedule.noteWait(&resource, waited, now) }
 		wait(2 * time.Second)
 		report("1")
 		Expect(due(now)).To(BeTrue(), "once may be the machine")
@@ -77,10 +77,16 @@ var _ = Describe("The schedule of polls", func() {
 		wait(2 * time.Second)
 		report("3")
 		Expect(due(now)).To(BeFalse())
-		Expect(due(now.Add(time.Minute))).To(BeTrue())
+		Expect(due(now.Add(21 * time.Second))).To(BeFalse())
+		Expect(due(now.Add(22 * time.Second))).To(BeTrue())
+		Expect(due(now.Add(22 * time.Second))).To(BeFalse())
+		wait(6 * time.Second)
+		report("4")
+		Expect(due(now.Add(45 * time.Second))).To(BeFalse())
+		Expect(due(now.Add(time.Minute))).To(BeTrue(), "it is another minute")
 		Expect(due(now.Add(time.Minute))).To(BeFalse())
 		wait(time.Millisecond)
-		report("4")
+		report("5")
 		Expect(due(now.Add(time.Minute))).To(BeTrue())
 	})
 
