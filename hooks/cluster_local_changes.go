@@ -63,9 +63,6 @@ func writeClusterLocalHosts(ctx context.Context, in *sdk.HookInput, hosts []stri
 			continue
 		}
 		err = writeMeshConfiguration(ctx, in, configuration, mesh, names.ClusterLocalFieldManager, nil)
-		if apierrors.IsConflict(err) {
-			return err
-		}
 		if err != nil && !apierrors.IsNotFound(err) {
 			failed = append(failed, fmt.Errorf("write cluster-local hosts into ConfigMap %s: %w", configuration.Name, err))
 		}

@@ -83,7 +83,7 @@ var _ = Describe("Hook cluster_local_changes", func() {
 		Expect(written.Object["data"]).To(HaveKeyWithValue("mesh", meshIn(withHosts("v1x31", namespace, service))))
 	})
 
-	It("does not miss a revision that goes meanwhile", func() {
+	It("succeeds where a revision goes meanwhile", func() {
 		r := newRun(clusterLocalChanges(), multiclusterSettings).given(clusterLocalObjects, withHosts("v1x31"))
 		failing(r, "patch", apierrors.NewNotFound(configMapResource.GroupResource(), "istio-v1x31"), 1)
 		r.succeeds()
@@ -97,7 +97,7 @@ var _ = Describe("Hook cluster_local_changes", func() {
 			r.RunHook()
 			Expect(r.HookError()).To(MatchError(ContainSubstring(says)))
 		},
-		Entry("since others write again and again", "patch", conflict, "istio-v1x31"),
+		Entry("since others write again and again", "patch", conflict, "write cluster-local hosts into ConfigMap istio-v1x31"),
 		Entry("since the API server rejects it", "patch", apierrors.NewForbidden(configMapResource.GroupResource(), "istio-v1x31", nil), "write cluster-local hosts into ConfigMap istio-v1x31"),
 		Entry("since it cannot be read", "list", apierrors.NewTimeoutError("too busy", 1), "list the mesh configurations"),
 	)

@@ -98,7 +98,10 @@ func upgradeByCanary(t *testing.T, present, next istioversion.Version) {
 	eventually(t, scheduled, "an Event says that namespace "+moves+" uses Istio "+next.Version, func() string {
 		return suite.a.warned(t, "Istio "+next.Version+" ", "namespace "+moves)
 	})
-	eventually(t, prompt, "a revision in use is not removed", func() string { return suite.a.installed(next) })
+	if suite.a.gone(next) == "" {
+		t.Error("a revision in use was removed")
+	}
+	eventually(t, prompt, "a revision in use is ready", func() string { return suite.a.installed(next) })
 	suite.a.awaitRevision(t, newPod(moves, "still", nil, nil), next.Revision())
 
 	// It is no longer in use: it is removed.

@@ -3,15 +3,12 @@
 package e2e
 
 import (
-	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/deckhouse-mesh/istio/lib/healthcheck"
 	"github.com/deckhouse-mesh/istio/lib/istioversion"
@@ -74,79 +71,44 @@ func TestWhenNothingChangesNothingIsWritten(t *testing.T) {
 		}
 		return all
 	}
-	settle := func() (last map[string]string) {
-		last, since, written := observe(), time.Now(), ""
-		eventually(t, 5*time.Minute, "what went before has settled", func() string {
-			if now := observe(); !maps.Equal(last, now) {
-				for key, version := range now {
-					if last[key] != version {
-						written = key
-					}
-				}
-				last, since = now, time.Now()
-			}
-			if time.Since(since) < quiet {
-				return "written within the last seconds: " + written
-			}
-			return ""
-		})
-		return last
-	}
-	// A poll that a loaded machine does not answer in time changes the condition, and metadata-watcher asks for another.
-	const attempts = 3
-	for attempt := 1; ; attempt++ {
-		last, judged := settle(), readySince(t)
-		written := writtenSince(last, observe)
-		if len(written) == 0 {
-			releases := 0
-			for key := range last {
-				if strings.Contains(key, " Helm release ") {
-					releases++
+	last, since, written := observe(), time.Now(), ""
+	eventually(t, 5*time.Minute, "what went before has settled", func() string {
+		if now := observe(); !maps.Equal(last, now) {
+			for key, version := range now {
+				if last[key] != version {
+					written = key
 				}
 			}
-			if releases < 2 {
-				t.Errorf("%d Helm releases were watched, want those of two clusters", releases)
-			}
-			return
+			last, since = now, time.Now()
 		}
-		if attempt == attempts || readySince(t) == judged {
-			t.Errorf("though nothing changed: %s", strings.Join(written, "; "))
-			return
+		if time.Since(since) < quiet {
+			return "written within the last seconds: " + written
 		}
-		t.Logf("a peer was not reached for a moment, so it begins again: %s", strings.Join(written, "; "))
-	}
-}
-
-// writtenSince observes for idleTime, or until something is written, and says what is.
-func writtenSince(last map[string]string, observe func() map[string]string) (written []string) {
-	for deadline := time.Now().Add(idleTime); time.Now().Before(deadline) && len(written) == 0; time.Sleep(5 * time.Second) {
+		return ""
+	})
+	releases := 0
+	for deadline := time.Now().Add(idleTime); time.Now().Before(deadline); time.Sleep(5 * time.Second) {
 		now := observe()
 		for key, version := range last {
 			if now[key] != version {
-				written = append(written, fmt.Sprintf("%s was written: %s became %q", key, version, now[key]))
+				t.Errorf("%s was written: %s became %q", key, version, now[key])
 			}
 		}
 		for key := range now {
 			if _, known := last[key]; !known {
-				written = append(written, key+" was created")
+				t.Errorf("%s was created", key)
 			}
 		}
-	}
-	return written
-}
-
-// readySince are the moments at which the two clusters' conditions Ready of each other have last changed.
-func readySince(t *testing.T) string {
-	t.Helper()
-	var moments []string
-	for of, peer := range pairs() {
-		conditions, _, _ := unstructured.NestedSlice(of.federation(t, peer.name).Object, "status", "conditions")
-		for _, item := range conditions {
-			if condition, _ := item.(map[string]any); condition["type"] == "Ready" {
-				moments = append(moments, of.name+" "+text(condition["lastTransitionTime"]))
-			}
+		if t.Failed() {
+			return
 		}
 	}
-	slices.Sort(moments)
-	return strings.Join(moments, ", ")
+	for key := range last {
+		if strings.Contains(key, " Helm release ") {
+			releases++
+		}
+	}
+	if releases < 2 {
+		t.Errorf("%d Helm releases were watched, want those of two clusters", releases)
+	}
 }

@@ -37,8 +37,6 @@ type crossingLoad struct {
 	client *corev1.Pod
 	// namespace of the servers, host their Service's name in the mesh.
 	namespace, host string
-	// answerWithin is how long the load waits for an answer.
-	answerWithin time.Duration
 	// steadySince is when the load first went without failures, lost what disturbances have cost since then.
 	steadySince time.Time
 	lost        int
@@ -92,9 +90,8 @@ func summary(events []loadEvent) string {
 	return strings.Join(words, ", ")
 }
 
-// startLoad runs servers in cluster-b and the load in cluster-a, and waits until it is steady. A load that waits long for
-// answers, answerWithin, does not take for lost what a loaded machine delays.
-func startLoad(t *testing.T, answerWithin time.Duration) *crossingLoad {
+// startLoad runs servers in cluster-b and the load in cluster-a, and waits until it is steady.
+func startLoad(t *testing.T) *crossingLoad {
 	t.Helper()
 	awaitPeers(t)
 	suite.a.awaitMesh(t, defaultIstio())
@@ -103,11 +100,11 @@ func startLoad(t *testing.T, answerWithin time.Duration) *crossingLoad {
 	for _, name := range []string{"server-1", "server-2"} {
 		suite.b.run(t, loadServer(there, name))
 	}
-	l := &crossingLoad{namespace: there, host: suite.b.hostname(t, there, "server"), answerWithin: answerWithin}
+	l := &crossingLoad{namespace: there, host: suite.b.hostname(t, there, "server")}
 	suite.b.serveLoad(t, there)
 	suite.b.label(t, there, "server", true)
 	suite.a.awaitImported(t, l.host, scheduled)
-	l.client = suite.a.run(t, loadClient(here, l.host, answerWithin))
+	l.client = suite.a.run(t, loadClient(here, l.host))
 	l.steadySince = l.awaitSteady(t).At
 	return l
 }
@@ -126,12 +123,12 @@ func loadServer(namespace, name string) *corev1.Pod {
 }
 
 // loadClient is a Pod whose program loads the host until the Pod is deleted.
-func loadClient(namespace, host string, answerWithin time.Duration) *corev1.Pod {
+func loadClient(namespace, host string) *corev1.Pod {
 	pod := newPod(namespace, "load", nil, nil)
 	application := &pod.Spec.Containers[0]
 	application.Image, application.Ports, application.ReadinessProbe = probeImage, nil, nil
 	application.Args = []string{
-		"load", "--for=24h", "--rate=" + strconv.Itoa(loadRate), "--streams=" + strconv.Itoa(loadStreams), "--timeout=" + answerWithin.String(),
+		"load", "--for=24h", "--rate=" + strconv.Itoa(loadRate), "--streams=" + strconv.Itoa(loadStreams), "--timeout=" + requestTimeout.String(),
 		webURL(host), host + ":7070",
 	}
 	application.Resources.Requests[corev1.ResourceMemory] = resource.MustParse("32Mi")
@@ -244,14 +241,14 @@ func (l *crossingLoad) endsWithoutMore(t *testing.T) {
 	t.Helper()
 	last := l.awaitSteady(t).At
 	var found []loadEvent
-	eventually(t, restarted+l.answerWithin, "every request has its answer", func() string {
+	eventually(t, restarted+requestTimeout, "every request has its answer", func() string {
 		events, err := l.events()
 		if err != nil {
 			return err.Error()
 		}
 		found = failures(events, l.steadySince, time.Now())
 		waited := events[len(events)-1].At.Sub(last)
-		return unless(waited > l.answerWithin, "the load has gone on for %s", waited)
+		return unless(waited > requestTimeout, "the load has gone on for %s", waited)
 	})
 	if len(found) > l.lost {
 		t.Errorf("%d requests and streams were lost, disturbances have reported %d: %s", len(found), l.lost, summary(found))

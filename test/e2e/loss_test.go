@@ -21,7 +21,7 @@ type disturbance struct {
 // TestNoRequestIsLostWhileTheControlPlaneIsDisturbed: nothing of the module but the
 // gateways and sidecars is on a request's way.
 func TestNoRequestIsLostWhileTheControlPlaneIsDisturbed(t *testing.T) {
-	load := startLoad(t, stallTimeout)
+	load := startLoad(t)
 	for _, each := range []disturbance{
 		{name: "the module's programs are killed", happen: killPrograms},
 		{name: "istiod is killed in both clusters", happen: killIstiods},

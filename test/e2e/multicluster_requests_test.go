@@ -147,18 +147,17 @@ func (i *insider) giveUpSoon(t *testing.T, host string) {
 func (i *insider) connections(t *testing.T, host, address string) int {
 	t.Helper()
 	wanted := mesh.Outbound(80, "", host) + "::" + address + "::cx_active::"
-	open := 0
-	eventually(t, requestTimeout, "the caller's proxy says how many connections it has", func() string {
-		for line := range strings.Lines(i.admin("clusters").text) {
-			if count, found := strings.CutPrefix(strings.TrimSpace(line), wanted); found {
-				var err error
-				open, err = strconv.Atoi(count)
-				return because(err)
+	for line := range strings.Lines(i.admin("clusters").text) {
+		if count, found := strings.CutPrefix(strings.TrimSpace(line), wanted); found {
+			open, err := strconv.Atoi(count)
+			if err != nil {
+				t.Fatal(err)
 			}
+			return open
 		}
-		return "it does not know " + wanted
-	})
-	return open
+	}
+	t.Fatalf("the caller's proxy does not know %s", wanted)
+	return 0
 }
 
 // asking is what goes on until it is stopped: requests, each worker's one after the other.
@@ -176,7 +175,7 @@ func (i *insider) keepAsking(host string) *asking {
 	for range workers {
 		a.ended.Go(func() {
 			for ctx.Err() == nil {
-				got, err := i.send(request{url: "http://" + host + "/", timeout: stallTimeout})
+				got, err := i.get("http://" + host + "/")
 				a.Lock()
 				if err != nil || got.status != http.StatusOK {
 					a.failed++

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -134,23 +133,12 @@ func (c *cluster) alwaysReady(t *testing.T, deployment string) (end func()) {
 	}
 	result := make(chan string, 1)
 	go func() {
-		missing, since := "", time.Time{}
+		missing := ""
 		for event := range watch.ResultChan() {
 			found, ok := event.Object.(*appsv1.Deployment)
-			switch {
-			case !ok && ctx.Err() == nil:
+			if ok && found.Status.ReadyReplicas == 0 || !ok && ctx.Err() == nil {
 				missing = fmt.Sprintf("%s of %v", event.Type, event.Object)
-			case ok && found.Status.ReadyReplicas > 0:
-				if away := time.Since(since); !since.IsZero() && away > stallTimeout {
-					missing = fmt.Sprintf("it was not ready for %s", away)
-				}
-				since = time.Time{}
-			case ok && since.IsZero():
-				since = time.Now()
 			}
-		}
-		if missing == "" && !since.IsZero() {
-			missing = fmt.Sprintf("it is not ready since %s", since)
 		}
 		result <- missing
 	}()

@@ -98,7 +98,7 @@ func TestTheConfigMapWithDocumentVersionsIsRestored(t *testing.T) {
 	if err := c.typed.CoreV1().ConfigMaps(moduleNamespace).Delete(context.Background(), v1alpha1.FederationVersions, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, restarted, "it is there again, with the peer's version", func() string {
+	eventually(t, prompt, "it is there again, with the peer's version", func() string {
 		if written := c.documentVersions(t); written[peer.name] == "" {
 			return fmt.Sprintf("it has %v", written)
 		}

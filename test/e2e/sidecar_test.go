@@ -218,7 +218,7 @@ func TestTheOutboundTrafficPolicyDecidesAboutUnknownHosts(t *testing.T) {
 		{"AllowAny", mesh.Passthrough, true},
 	} {
 		suite.a.reconfigure(t, map[string]any{"outboundTrafficPolicyMode": policy.mode})
-		eventually(t, restarted, fmt.Sprintf("with %s a server outside of the mesh answers: %t", policy.mode, policy.answered), func() string {
+		eventually(t, prompt, fmt.Sprintf("with %s a server outside of the mesh answers: %t", policy.mode, policy.answered), func() string {
 			if policy.answered {
 				return suite.a.answers(client, outside.URL, by("outside"))
 			}

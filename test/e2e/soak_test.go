@@ -42,7 +42,7 @@ func soakOnly(t *testing.T) {
 // Pod that ends takes the streams through it with it, so these break, and are counted.
 func TestSoak(t *testing.T) {
 	soakOnly(t)
-	load := startLoad(t, requestTimeout)
+	load := startLoad(t)
 	gateways := len(suite.a.described(t).Nodes)
 	for _, each := range []disturbance{
 		{name: "the peer's services change 1,000 times", happen: func(t *testing.T) { t.Helper(); changeServices(t, 1000) }},

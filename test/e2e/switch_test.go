@@ -77,7 +77,7 @@ func TestSwitchingOffAndOnAgain(t *testing.T) {
 			awaitPeers(t)
 			namespace := suite.b.namespace(t)
 			hostname := suite.b.publish(t, namespace, "web")
-			suite.a.awaitImported(t, hostname, scheduled)
+			suite.a.awaitImported(t, hostname, prompt)
 			own := suite.a.ownServiceEntry(t)
 			before, definitions := suite.a.identity(t), suite.a.definitions(t)
 			t.Cleanup(func() {

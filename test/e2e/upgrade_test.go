@@ -48,7 +48,7 @@ func TestSoakOfUpgrades(t *testing.T) {
 	by := newInstallation(t)
 	by.install(t)
 	by.federate(t)
-	load := startLoad(t, requestTimeout)
+	load := startLoad(t)
 	load.withstands(t, disturbance{name: "GitOps applies all every ten seconds for three minutes", happen: func(t *testing.T) {
 		t.Helper()
 		by.remainsWhenAppliedAgain(t, 18, 10*time.Second)

@@ -67,7 +67,7 @@ func TestTheModuleContinuesWhileIstiodHangs(t *testing.T) {
 	suite.a.reconfigure(t, map[string]any{"tracing": map[string]any{
 		"enabled": true, "collector": map[string]any{"zipkin": map[string]any{"address": "zipkin.tracing:9411"}},
 	}})
-	eventually(t, restarted, "the module's settings take effect", func() string {
+	eventually(t, prompt, "the module's settings take effect", func() string {
 		config, err := suite.a.typed.CoreV1().ConfigMaps(moduleNamespace).Get(context.Background(), "istio-"+defaultIstio().Revision(), metav1.GetOptions{})
 		if err != nil {
 			return err.Error()

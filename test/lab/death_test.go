@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// gone is the longest that anything of a lab may live on; what was not ended lives on for ten minutes.
-const gone = 30 * time.Second
+// gone is the longest that anything of a lab may live on.
+const gone = 5 * time.Second
 
 func TestAKilledLabLeavesNothingAndAnotherLabContinues(t *testing.T) {
 	interfaces, mounts := hostInterfaces(t), hostMounts(t)

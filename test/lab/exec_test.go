@@ -27,7 +27,7 @@ func commandEnds(t *testing.T, lab *runningLab) {
 		lab.eventually(10*time.Second, "the command runs", func() (bool, string) { return running(), "" })
 		_ = command.Process.Signal(signal)
 		_ = command.Wait()
-		lab.eventually(gone, "the command has ended after "+signal.String(), func() (bool, string) { return !running(), "" })
+		lab.eventually(6*time.Second, "the command has ended after "+signal.String(), func() (bool, string) { return !running(), "" })
 	}
 	output, err := exec.Command(filepath.Join(root(t), "bin", "lab"), "exec", "--state-dir", lab.dir, "--", "sh", "-c", "echo $LAB_ADDRESS; exit 7").Output()
 	if exited, ok := err.(*exec.ExitError); !ok || exited.ExitCode() != 7 || strings.TrimSpace(string(output)) != "10.89.0.1" { //nolint:errorlint // not wrapped

@@ -53,6 +53,15 @@ func startReplica(t *testing.T, client *fake.Clientset, change ...func(*Election
 
 const deadline = 10 * time.Second
 
+// breakable is an API server that answers nothing about Leases while it is broken.
+func breakable() (client *fake.Clientset, broken *atomic.Bool) {
+	client, broken = fake.NewClientset(), &atomic.Bool{}
+	client.PrependReactor("*", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
+		return broken.Load(), nil, errors.New("the API server does not answer")
+	})
+	return client, broken
+}
+
 func TestOneReplicaLeadsAndTheOtherTakesOverAtOnceWhenItStops(t *testing.T) {
 	g := NewWithT(t)
 	client := fake.NewClientset()
@@ -77,11 +86,7 @@ func TestOneReplicaLeadsAndTheOtherTakesOverAtOnceWhenItStops(t *testing.T) {
 // TestAReplicaThatIsStartedAgainLeadsAtOnce: its former process was killed, and so has not given the Lease back.
 func TestAReplicaThatIsStartedAgainLeadsAtOnce(t *testing.T) {
 	g := NewWithT(t)
-	client := fake.NewClientset()
-	var killed atomic.Bool
-	client.PrependReactor("update", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
-		return killed.Load(), nil, errors.New("nobody sends this")
-	})
+	client, killed := breakable()
 	as := func(identity string) func(*Election) {
 		return func(e *Election) { e.Identity, e.LeaseDuration = identity, time.Hour }
 	}
@@ -112,11 +117,7 @@ func TestAFollowerStopsWithItsContext(t *testing.T) {
 
 func TestALeaderThatCannotRenewItsLeaseEnds(t *testing.T) {
 	g := NewWithT(t)
-	client := fake.NewClientset()
-	var broken atomic.Bool
-	client.PrependReactor("*", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
-		return broken.Load(), nil, errors.New("the API server does not answer")
-	})
+	client, broken := breakable()
 	leader := startReplica(t, client)
 	g.Eventually(leader.leads.Load, deadline).Should(BeTrue())
 	broken.Store(true)
